@@ -1,0 +1,1 @@
+"""What ships: ONNX export, sealed bundles and the parity proof. Imports toolkit, never integration."""

@@ -1,0 +1,1 @@
+"""What runs: libaom with the hook, labelling, the stage-008 pipeline and real encodes."""

@@ -1,0 +1,44 @@
+"""The console script `av1part`: a table of commands, each imported only when it is used."""
+
+import importlib
+
+import click
+
+from toolkit import __version__
+
+COMMANDS = {
+    "data": "Look at a data set, or import an older one.",
+    "demo": "The whole main job on the embedded data set.",
+    "encode": "Encode a clip with libaom, with or without the pipeline's masks.",
+    "encoder": "Build libaom with the hook, or say what is there.",
+    "export": "Export a checkpoint to an ONNX bundle, compared before it is written.",
+    "label": "Code photographs or clips with libaom and record its partitions.",
+    "parity": "Prove that ONNX Runtime gives PyTorch's predictions on held-out blocks.",
+    "pipeline": "Stage 008: chain proven bundles, evaluate them, make masks.",
+    "select": "Choose the best epoch of a run, re-evaluated from its file.",
+    "train": "Train one stage of the cascade.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that imports toolkit.cli.<name> and takes its attribute <name> when the command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"toolkit.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        # From the table, so that --help imports no command's module.
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="av1part")
+def main() -> None:
+    """Train an AV1 block-partition classifier, prove its ONNX export, and put it inside a real encoder."""

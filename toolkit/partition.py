@@ -1,0 +1,81 @@
+"""AV1 partition types of a square node: ids, geometry, what flips do to them, and the cascade's stages.
+
+These ids (AV1 specification, section 6.10.4) are the only partition numbers anywhere: files, graphs, C.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+NONE, HORZ, VERT, SPLIT, HORZ_A, HORZ_B, VERT_A, VERT_B, HORZ_4, VERT_4 = range(10)
+NAMES = ("NONE", "HORZ", "VERT", "SPLIT", "HORZ_A", "HORZ_B", "VERT_A", "VERT_B", "HORZ_4", "VERT_4")
+INSIDE_LARGER = 255
+"""Label of a node that lies inside a larger block: no decision was taken there."""
+
+NODE = 16
+"""Side of a node in pixels."""
+
+Rectangle = tuple[int, int, int, int]
+"""Row, column, height, width, in quarters of the node's side."""
+
+_QUARTERS: tuple[tuple[Rectangle, ...], ...] = (
+    ((0, 0, 4, 4),),
+    ((0, 0, 2, 4), (2, 0, 2, 4)),
+    ((0, 0, 4, 2), (0, 2, 4, 2)),
+    ((0, 0, 2, 2), (0, 2, 2, 2), (2, 0, 2, 2), (2, 2, 2, 2)),
+    ((0, 0, 2, 2), (0, 2, 2, 2), (2, 0, 2, 4)),
+    ((0, 0, 2, 4), (2, 0, 2, 2), (2, 2, 2, 2)),
+    ((0, 0, 2, 2), (2, 0, 2, 2), (0, 2, 4, 2)),
+    ((0, 0, 4, 2), (0, 2, 2, 2), (2, 2, 2, 2)),
+    ((0, 0, 1, 4), (1, 0, 1, 4), (2, 0, 1, 4), (3, 0, 1, 4)),
+    ((0, 0, 4, 1), (0, 1, 4, 1), (0, 2, 4, 1), (0, 3, 4, 1)),
+)
+
+
+def rectangles(partition: int, size: int = NODE) -> tuple[Rectangle, ...]:
+    """The blocks of a partition as (row, column, height, width) in pixels of a node of side `size`."""
+    q = size // 4
+    return tuple((r * q, c * q, h * q, w * q) for r, c, h, w in _QUARTERS[partition])
+
+
+def _table(pairs: dict[int, int]) -> NDArray[np.uint8]:
+    table = np.arange(256, dtype=np.uint8)
+    for a, b in pairs.items():
+        table[a], table[b] = b, a
+    table.setflags(write=False)
+    return table
+
+
+# What an operation on the pixels does to the id: new_ids = TABLE[ids]. 255 stays 255.
+FLIP_LEFT_RIGHT = _table({VERT_A: VERT_B})
+FLIP_UP_DOWN = _table({HORZ_A: HORZ_B})
+TRANSPOSE = _table({HORZ: VERT, HORZ_A: VERT_A, HORZ_B: VERT_B, HORZ_4: VERT_4})
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One decision of the cascade: an ordered tuple of classes, each a group of AV1 partition ids."""
+
+    key: str
+    classes: tuple[str, ...]
+    groups: tuple[tuple[int, ...], ...]
+
+    def targets(self, partitions: NDArray[np.uint8]) -> NDArray[np.int64]:
+        """Class index per AV1 id (any shape), -1 where the id belongs to no class of this stage."""
+        table = np.full(256, -1, dtype=np.int64)
+        for index, group in enumerate(self.groups):
+            table[list(group)] = index
+        result: NDArray[np.int64] = table[partitions]
+        return result
+
+
+STAGES = {
+    stage.key: stage
+    for stage in (
+        Stage("1", ("NONE", "PARTITION"), ((NONE,), tuple(range(1, 10)))),
+        Stage("2", ("SPLIT", "RECT", "AB"), ((SPLIT,), (HORZ, VERT), (HORZ_A, HORZ_B, VERT_A, VERT_B))),
+        Stage("3-rect", ("HORZ", "VERT"), ((HORZ,), (VERT,))),
+        Stage("3-ab", ("HORZ_A", "HORZ_B", "VERT_A", "VERT_B"), ((HORZ_A,), (HORZ_B,), (VERT_A,), (VERT_B,))),
+    )
+}
