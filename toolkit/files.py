@@ -23,7 +23,8 @@ def sha256_file(path: Path) -> str:
 
 def canonical_json(value: Any) -> bytes:
     """The one byte string of a JSON value (sorted keys, no blanks, no NaN), so that it can be hashed."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False).encode()
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+    return text.encode()
 
 
 def seal(document: dict[str, Any]) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def seal(document: dict[str, Any]) -> dict[str, Any]:
 
 def is_sealed(document: dict[str, Any]) -> bool:
     """Whether the document's own `sha256` is that of its content."""
-    return document.get("sha256") == seal(document)["sha256"]
+    return bool(document.get("sha256") == seal(document)["sha256"])
 
 
 def read_json(path: Path) -> Any:
