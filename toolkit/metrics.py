@@ -1,0 +1,85 @@
+"""Classification metrics (scikit-learn's) and the trivial baselines that every report shows beside them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+
+from toolkit.errors import ToolkitError
+
+
+def _check(what: str, values: NDArray[np.int64], classes: Sequence[str]) -> None:
+    if values.ndim != 1 or values.dtype.kind not in "iu":
+        raise ToolkitError(f"Metrics: {what} are {values.dtype}{values.shape}, expected a row of class indices.")
+    if not len(values):
+        raise ToolkitError(f"Metrics: no {what}. A score over nothing means nothing; use a split that has blocks.")
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high >= len(classes):
+        raise ToolkitError(f"Metrics: {what} run from {low} to {high}, expected 0 to {len(classes) - 1}.")
+
+
+def classification_metrics(
+    targets: NDArray[np.int64], predictions: NDArray[np.int64], classes: Sequence[str]
+) -> dict[str, Any]:
+    """Scores of predicted class indices, both (N,), against the true ones; JSON-ready.
+
+    Gives `accuracy`, `macro_f1`, `per_class` {name: precision, recall, f1, support}, and `confusion`
+    (rows: true class, columns: predicted). A ratio whose denominator is 0 counts as 0. `macro_f1` is
+    scikit-learn's: the mean over the classes that occur in the targets or the predictions.
+    Raises ToolkitError on no blocks, unequal lengths or an index outside the classes.
+    """
+    _check("targets", targets, classes)
+    _check("predictions", predictions, classes)
+    if len(targets) != len(predictions):
+        raise ToolkitError(f"Metrics: {len(targets)} targets, {len(predictions)} predictions; expected as many.")
+    labels = np.arange(len(classes))
+    confusion = confusion_matrix(targets, predictions, labels=labels)
+    columns = precision_recall_fscore_support(targets, predictions, labels=labels, zero_division=0)
+    per_class = {
+        name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
+        for name, p, r, f, s in zip(classes, *columns, strict=True)
+    }
+    return {
+        "accuracy": float((targets == predictions).mean()),
+        "macro_f1": float(f1_score(targets, predictions, average="macro", zero_division=0)),
+        "per_class": per_class,
+        "confusion": confusion.tolist(),
+    }
+
+
+def flat_f1(metrics: dict[str, Any]) -> dict[str, float]:
+    """`{"split_f1": 0.5, ...}`: each class's F1 under its lower-case name."""
+    return {f"{name.lower()}_f1": float(scores["f1"]) for name, scores in metrics["per_class"].items()}
+
+
+def baselines(fitted: NDArray[np.int64], targets: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
+    """What predictors that never look at a pixel score on `targets` (N,), fitted on `fitted` (M,).
+
+    Each entry has `accuracy` and `macro_f1`. `constant` {name: entry}: always that class. `majority`: always
+    the most frequent class of `fitted`. `best_constant`: the constant of the highest macro-F1 on `targets`;
+    `best_constant_by_accuracy`: of the highest accuracy. `stratified`: drawn by the class shares of `fitted`
+    (seed 0). All but `constant` and `stratified` name their `class`. Raises ToolkitError as above.
+    """
+    _check("fitted targets", fitted, classes)
+    _check("targets", targets, classes)
+
+    def score(predictions: NDArray[np.int64]) -> dict[str, Any]:
+        metrics = classification_metrics(targets, predictions, classes)
+        return {"accuracy": metrics["accuracy"], "macro_f1": metrics["macro_f1"]}
+
+    constant = {name: score(np.full(len(targets), index, np.int64)) for index, name in enumerate(classes)}
+    majority = classes[int(np.bincount(fitted, minlength=len(classes)).argmax())]
+    by_f1 = max(classes, key=lambda name: constant[name]["macro_f1"])
+    by_accuracy = max(classes, key=lambda name: constant[name]["accuracy"])
+    dummy = DummyClassifier(strategy="stratified", random_state=0).fit(np.zeros((len(fitted), 1)), fitted)
+    drawn = np.asarray(dummy.predict(np.zeros((len(targets), 1))), dtype=np.int64)
+    return {
+        "constant": constant,
+        "majority": {"class": majority, **constant[majority]},
+        "best_constant": {"class": by_f1, **constant[by_f1]},
+        "best_constant_by_accuracy": {"class": by_accuracy, **constant[by_accuracy]},
+        "stratified": score(drawn),
+    }
