@@ -1,0 +1,76 @@
+"""ResNet-18 on one luma channel with the field's attention blocks (He 2016; Hu 2018; Woo 2018).
+
+Module names are those of the older checkpoints (backbone.conv1 ... se4.excitation.2, spatial_attn.conv), so that
+these can be imported.
+"""
+
+import torch
+from torch import Tensor, nn
+from torchvision.models import resnet18
+
+
+class SqueezeExcitation(nn.Module):
+    """Channel gates from the mean of each channel (Hu et al. 2018), with a bottleneck of channels / 16."""
+
+    def __init__(self, channels: int, reduction: int = 16) -> None:
+        super().__init__()
+        self.excitation = nn.Sequential(
+            nn.Linear(channels, channels // reduction, bias=False),
+            nn.ReLU(inplace=True),
+            nn.Linear(channels // reduction, channels, bias=False),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate: Tensor = self.excitation(x.mean((2, 3)))
+        return x * gate[:, :, None, None]
+
+
+class SpatialAttention(nn.Module):
+    """Position gates from the mean and maximum over channels (Woo et al. 2018)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 1, 7, padding=3, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
+        return x * torch.sigmoid(self.conv(pooled))
+
+
+class ResNet18SE(nn.Module):
+    """(N, 1, H, W) to (N, 512)."""
+
+    features = 512
+    mean, std = 0.449, 0.226  # of ImageNet's grey values
+
+    def __init__(self) -> None:
+        super().__init__()
+        plain = resnet18(weights=None)
+        self.conv1 = nn.Conv2d(1, 64, 7, 2, 3, bias=False)
+        self.bn1, self.relu, self.maxpool = plain.bn1, plain.relu, plain.maxpool
+        self.layer1, self.layer2, self.layer3, self.layer4 = plain.layer1, plain.layer2, plain.layer3, plain.layer4
+        self.se1, self.se2 = SqueezeExcitation(64), SqueezeExcitation(128)
+        self.se3, self.se4 = SqueezeExcitation(256), SqueezeExcitation(512)
+        self.spatial_attn = SpatialAttention()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        x = self.se1(self.layer1(x))
+        x = self.se2(self.layer2(x))
+        x = self.se3(self.layer3(x))
+        x = self.spatial_attn(self.se4(self.layer4(x)))
+        return x.mean((2, 3))
+
+    def load_imagenet(self, weights: dict[str, Tensor]) -> None:
+        """Take torchvision's ResNet-18 weights. The attention blocks stay as they were made.
+
+        The stem's RGB kernels are summed: that is what the network computes on a grey picture. (Averaging, as the
+        field did, divides the activations by 3 under frozen batch-norm.)
+        """
+        own = {k: v for k, v in weights.items() if not k.startswith("fc.")}
+        own["conv1.weight"] = own["conv1.weight"].sum(1, keepdim=True)
+        missing, unexpected = self.load_state_dict(own, strict=False)
+        wrong = [k for k in missing if not k.startswith(("se", "spatial_attn"))] + unexpected
+        if wrong:
+            raise ValueError(f"not torchvision's ResNet-18 weights: {wrong[:5]}")

@@ -1,0 +1,141 @@
+"""Checkpoints: one file from which a model is rebuilt, evaluated, exported and proven, and nothing unpickled."""
+
+import subprocess
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toolkit.blocks import Blocks
+from toolkit.errors import ToolkitError
+from toolkit.files import atomic_file
+from toolkit.model import PartitionNet
+from toolkit.model_config import ModelConfig
+
+FORMAT = "av1part-checkpoint"
+FORMAT_VERSION = 1
+_BLOCK_FIELDS = ("luma", "qindex", "partition", "target", "source", "frame", "row", "column")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model (in evaluation mode, on the CPU) and what is known of it.
+
+    `metrics` and `baselines` are those of the validation split; `encoder` the settings of the encoder whose
+    decisions it learnt; `calibration` some validation blocks, so that the file alone can be exported and proven.
+    """
+
+    model: PartitionNet
+    epoch: int
+    metrics: dict[str, Any]
+    baselines: dict[str, Any]
+    data_sha256: str
+    encoder: dict[str, Any]
+    calibration: Blocks
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def config(self) -> ModelConfig:
+        return self.model.config
+
+    @property
+    def stage(self) -> str:
+        return self.model.config.stage
+
+
+def save_torch(path: Path, value: Any) -> None:
+    """torch.save, atomically."""
+    with atomic_file(path) as temporary:
+        torch.save(value, temporary)
+
+
+def load_torch(path: Path) -> Any:
+    """Load tensors and plain values, never code; ToolkitError where the file is missing, damaged or wants more."""
+    if not path.is_file():
+        raise ToolkitError(f"{path}: no such file.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds: zip, pickle, runtime, key
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ToolkitError(
+            f"{path}: not loadable as a file of tensors and plain values ({reason}). It is damaged, or a pickle that "
+            "would run code; it was not run."
+        ) from None
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically."""
+    blocks = {k: torch.from_numpy(np.ascontiguousarray(getattr(checkpoint.calibration, k))) for k in _BLOCK_FIELDS}
+    save_torch(
+        path,
+        {
+            "format": FORMAT,
+            "format_version": FORMAT_VERSION,
+            "config": checkpoint.config.to_dict(),
+            "model_state_dict": checkpoint.model.state_dict(),
+            "epoch": checkpoint.epoch,
+            "metrics": checkpoint.metrics,
+            "baselines": checkpoint.baselines,
+            "data_sha256": checkpoint.data_sha256,
+            "encoder": checkpoint.encoder,
+            "calibration": blocks | {"bit_depth": checkpoint.calibration.bit_depth},
+            "provenance": checkpoint.provenance,
+        },
+    )
+
+
+def load_checkpoint(path: Path | str) -> Checkpoint:
+    """Rebuild the model of a checkpoint.
+
+    Raises ToolkitError on a damaged file, another format or version, or weights with missing or unexpected names.
+    """
+    path = Path(path)
+    values = load_torch(path)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise ToolkitError(f"{path}: not a checkpoint of av1part (format {_found(values)!r}, expected {FORMAT!r}).")
+    if values.get("format_version") != FORMAT_VERSION:
+        raise ToolkitError(
+            f"{path}: checkpoint version {values.get('format_version')}, this av1part reads {FORMAT_VERSION}. "
+            "Use the av1part that wrote it, or train again."
+        )
+    try:
+        model = PartitionNet(ModelConfig.from_dict(values["config"]))
+        load_weights(model, values["model_state_dict"], str(path))
+        blocks = {k: v.numpy() if isinstance(v, Tensor) else v for k, v in values["calibration"].items()}
+        return Checkpoint(
+            model=model.eval(),
+            calibration=Blocks(**blocks),
+            **{k: values[k] for k in ("epoch", "metrics", "baselines", "data_sha256", "encoder", "provenance")},
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ToolkitError(f"{path}: a checkpoint with a part missing or malformed ({error}). Train again.") from None
+
+
+def load_weights(module: torch.nn.Module, state: dict[str, Tensor], what: str) -> None:
+    """Load a state dict whole; ToolkitError lists missing and unexpected names and wrong shapes."""
+    own = module.state_dict()
+    missing, unexpected = sorted(set(own) - set(state)), sorted(set(state) - set(own))
+    shapes = [f"{k}: {tuple(state[k].shape)} for {tuple(own[k].shape)}" for k in own if k in state]
+    wrong = [s for s, k in zip(shapes, [k for k in own if k in state], strict=True) if state[k].shape != own[k].shape]
+    if missing or unexpected or wrong:
+        raise ToolkitError(
+            f"{what}: the weights are not this model's. Missing: {missing or 'none'}. "
+            f"Unexpected: {unexpected or 'none'}. Wrong shape: {wrong or 'none'}."
+        )
+    module.load_state_dict(state)
+
+
+def environment() -> dict[str, str]:
+    """Versions of the packages that decide a result, and the git revision of the code where there is one."""
+    found = {name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn", "lightning-fabric")}
+    here = Path(__file__).resolve().parent
+    git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    return found | {"git": git.stdout.strip() or "unknown"}
+
+
+def _found(values: Any) -> Any:
+    return values.get("format") if isinstance(values, dict) else type(values).__name__

@@ -1,0 +1,46 @@
+"""Losses over class indices, with the class weights that the field uses."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toolkit.errors import ToolkitError
+
+LOSSES = ("cb-focal", "focal", "cross-entropy")
+
+
+def class_balanced_weights(counts: Tensor, beta: float) -> Tensor:
+    """Weights (classes,) by the effective number of samples (Cui et al. 2019), scaled to a mean of 1.
+
+    Raises ToolkitError where a class has no sample: it could not be learnt.
+    """
+    if bool((counts == 0).any()):
+        raise ToolkitError(f"A class has no block in the training split (counts {counts.tolist()}). Label more sources.")
+    weights = (1 - beta) / -torch.expm1(counts.double() * torch.log(torch.tensor(beta, dtype=torch.float64)))
+    return (weights * len(counts) / weights.sum()).float()
+
+
+class FocalLoss(nn.Module):
+    """Mean of weight[y] * (1 - p[y])**gamma * -log p[y] (Lin et al. 2017); gamma 0 is cross-entropy.
+
+    forward(logits (N, C) float, targets (N,) int64) gives a scalar.
+    """
+
+    weight: Tensor
+
+    def __init__(self, weight: Tensor, gamma: float) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.gamma = gamma
+
+    def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
+        log_p = F.log_softmax(logits.float(), 1).gather(1, targets[:, None])[:, 0]
+        return (self.weight[targets] * (1 - log_p.exp()) ** self.gamma * -log_p).mean()
+
+
+def make_loss(name: str, counts: Tensor, beta: float, gamma: float) -> FocalLoss:
+    """The loss by its name in LOSSES; `counts` (classes,) are the training split's."""
+    weight = class_balanced_weights(counts, beta)  # also refuses an empty class for the unweighted losses
+    if name != "cb-focal":
+        weight = torch.ones_like(weight)
+    return FocalLoss(weight, 0.0 if name == "cross-entropy" else gamma)

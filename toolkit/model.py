@@ -1,0 +1,127 @@
+"""The classifier of one stage: raw luma code values and qindex in, logits out. Scaling happens here, once."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from toolkit.backbones import make_backbone
+from toolkit.blocks import Luma, check_luma
+from toolkit.errors import ToolkitError
+from toolkit.model_config import ModelConfig
+from toolkit.partition import NODE
+
+# The field's heads: hidden widths and dropout. The small network has a small head, for speed.
+_HEADS = {"1": ((256,), 0.3), "2": ((256, 128), 0.4), "3-rect": ((128, 64), 0.2), "3-ab": ((256, 128), 0.5)}
+_SMALL_HEAD = ((128,), 0.2)
+QINDEX_FEATURES = 3
+
+
+class Standardise(nn.Module):
+    """Raw code values 0 .. 2**bit_depth - 1 to zero mean and unit deviation: the first layer, and the only scaling."""
+
+    def __init__(self, bit_depth: int, mean: float, std: float) -> None:
+        super().__init__()
+        self.scale = 1.0 / (((1 << bit_depth) - 1) * std)
+        self.shift = -mean / std
+
+    def forward(self, luma: Tensor) -> Tensor:
+        return luma * self.scale + self.shift
+
+
+class Head(nn.Module):
+    """Fully connected layers with ReLU and dropout. Names follow the older checkpoints (head.head.0, .3, .6)."""
+
+    def __init__(self, before: int, widths: tuple[int, ...], dropout: float, outputs: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for width in widths:
+            layers += [nn.Linear(before, width), nn.ReLU(inplace=True), nn.Dropout(dropout)]
+            before = width
+        layers.append(nn.Linear(before, outputs))
+        self.head = nn.Sequential(*layers)
+        for layer in layers:
+            if isinstance(layer, nn.Linear):
+                nn.init.xavier_uniform_(layer.weight)
+                nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.head(x)
+        return y
+
+
+class PartitionNet(nn.Module):
+    """Backbone and head of one stage.
+
+    forward(luma (N, 1, 16, 16) raw code values as float, qindex (N, 1) float 0..255) gives logits (N, classes).
+    Stage 1 has one logit z (over a learned temperature) and gives [0, z], so that every stage is read alike.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = make_backbone(config.backbone)
+        features: Any = self.backbone.features
+        mean: Any = self.backbone.mean
+        std: Any = self.backbone.std
+        self.standardise = Standardise(config.bit_depth, mean, std)
+        widths, dropout = _SMALL_HEAD if config.backbone == "small" else _HEADS[config.stage]
+        self.single = len(config.classes) == 2 and config.stage == "1"
+        inputs = features + (QINDEX_FEATURES if config.qindex else 0)
+        self.head = Head(inputs, widths, dropout, 1 if self.single else len(config.classes))
+        if self.single:
+            self.temperature = nn.Parameter(torch.ones(1))
+
+    def features(self, luma: Tensor) -> Tensor:
+        """Features (N, F) of raw luma, before the head: what a frozen backbone gives."""
+        y: Tensor = self.backbone(self.standardise(luma))
+        return y
+
+    def classify(self, features: Tensor, qindex: Tensor) -> Tensor:
+        """Logits (N, classes) from features (N, F) and qindex (N, 1)."""
+        if self.config.qindex:
+            # The quantiser step grows about exponentially with qindex: give the line and its bends.
+            q = qindex / 255.0
+            features = torch.cat([features, q, q * q, torch.exp2(-8.0 * q)], 1)
+        logits: Tensor = self.head(features)
+        if self.single:
+            z = logits / self.temperature
+            logits = torch.cat([torch.zeros_like(z), z], 1)
+        return logits
+
+    def forward(self, luma: Tensor, qindex: Tensor) -> Tensor:
+        return self.classify(self.features(luma), qindex)
+
+
+def to_input(
+    luma: Luma, qindex: NDArray[np.uint8], bit_depth: int, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Integer blocks (N, 1, 16, 16) and qindex (N,) uint8 as the two float inputs of the graph, values unchanged.
+
+    Raises ToolkitError on floats (scaled data), a wrong shape or values outside the bit depth.
+    """
+    check_luma(luma, bit_depth, "Model input")
+    if luma.ndim != 4 or luma.shape[1:] != (1, NODE, NODE):
+        raise ToolkitError(f"Model input: luma has shape {luma.shape}, expected (N, 1, {NODE}, {NODE}).")
+    if qindex.dtype != np.uint8 or qindex.shape != (len(luma),):
+        raise ToolkitError(f"Model input: qindex is {qindex.dtype}{qindex.shape}, expected uint8({len(luma)},).")
+    return torch.from_numpy(luma).to(dtype), torch.from_numpy(qindex).to(dtype)[:, None]
+
+
+@torch.inference_mode()
+def predict(model: PartitionNet, luma: Luma, qindex: NDArray[np.uint8], batch: int = 1024) -> Tensor:
+    """Logits (N, classes) of integer blocks, in evaluation mode, on the model's own device and dtype, as CPU tensor.
+
+    Raises ToolkitError as `to_input` does, and for a model in training mode.
+    """
+    if model.training:
+        raise ToolkitError("The model is in training mode (dropout, batch-norm); call eval() before predicting.")
+    like = next(model.parameters())
+    parts = []
+    for start in range(0, len(luma), batch):
+        part = slice(start, start + batch)
+        x, q = to_input(luma[part], qindex[part], model.config.bit_depth, like.dtype)
+        parts.append(model(x.to(like.device), q.to(like.device)).cpu())
+    return torch.cat(parts) if parts else torch.empty(0, len(model.config.classes))
