@@ -1,14 +1,24 @@
 """Writing a BlockSet: checked, hashed, sealed, and put in place whole or not at all."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from toolkit.blocks import FORMAT_VERSION, KIND, Luma, check_blocks, check_files, check_luma, check_manifest
+from toolkit.blockset_format import (
+    BLOCK_DTYPE,
+    FORMAT_VERSION,
+    KIND,
+    Luma,
+    check_blocks,
+    check_files,
+    check_luma,
+    check_manifest,
+    check_source_name,
+)
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.partition import NODE
@@ -29,15 +39,35 @@ class Source:
     origin: str = "unknown"
 
 
+def make_records(
+    source: ArrayLike, frame: ArrayLike, row: ArrayLike, column: ArrayLike, qindex: ArrayLike, partition: ArrayLike
+) -> NDArray[Any]:
+    """Records of BLOCK_DTYPE from whole numbers, each (N,) or one for all; row and column in pixels.
+
+    Raises ToolkitError where a number is not whole or does not fit (qindex: 0 to 255): nothing wraps around.
+    """
+    given = {"source": source, "frame": frame, "row": row, "column": column, "qindex": qindex, "partition": partition}
+    arrays = {name: np.asarray(values) for name, values in given.items()}
+    for name, array in arrays.items():
+        if array.dtype.kind not in "iu":
+            raise ToolkitError(f"Blocks: {name} is {array.dtype}, expected whole numbers.")
+        top = int(np.iinfo(BLOCK_DTYPE[name]).max)
+        if array.size and (int(array.min()) < 0 or int(array.max()) > top):
+            raise ToolkitError(f"Blocks: {name} runs from {array.min()} to {array.max()}, expected 0 to {top}.")
+    records = np.empty(np.broadcast_shapes(*(a.shape for a in arrays.values())), BLOCK_DTYPE)
+    for name, array in arrays.items():
+        records[name] = array
+    return np.atleast_1d(records)
+
+
 def histogram(blocks: NDArray[Any], sources: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, int]]]:
     """Counts by split, then qindex, then partition id (JSON keys are strings)."""
-    split = np.array([s["split"] for s in sources], dtype=object)
+    split = [s["split"] for s in sources]
     result: dict[str, dict[str, dict[str, int]]] = {}
-    keys = np.stack([blocks["source"], blocks["qindex"], blocks["partition"]], axis=1).astype(np.int64)
-    values, counts = np.unique(keys, axis=0, return_counts=True)
-    for (source, qindex, partition), count in zip(values.tolist(), counts.tolist(), strict=True):
-        at = result.setdefault(split[source], {}).setdefault(str(qindex), {})
-        at[str(partition)] = at.get(str(partition), 0) + count
+    keys = (blocks["source"].astype(np.int64) * 256 + blocks["qindex"]) * 256 + blocks["partition"]
+    for key, count in zip(*(a.tolist() for a in np.unique(keys, return_counts=True)), strict=True):
+        at = result.setdefault(split[key >> 16], {}).setdefault(str(key >> 8 & 255), {})
+        at[str(key & 255)] = at.get(str(key & 255), 0) + count
     return result
 
 
@@ -57,15 +87,14 @@ def write_blockset(
     setting (or how the data was imported); `excluded` counts what was left out, by reason (for one,
     nodes cut by the frame edge). Raises ToolkitError on anything that `BlockSet.load` would refuse.
     """
-    if len({s.name for s in sources}) != len(sources):
-        raise ToolkitError(f"{path}: two sources share a name: {sorted(s.name for s in sources)}. Rename one.")
-    entries = []
+    entries: list[dict[str, Any]] = []
     for source in sources:
+        check_source_name(source.name)
         check_luma(source.luma, bit_depth, source.name)
-        if "/" in source.name or source.name.startswith("."):
-            raise ToolkitError(f"Source name {source.name!r}: may hold no slash and not start with a dot.")
+        if source.luma.ndim != 3:
+            raise ToolkitError(f"{source.name}: luma has shape {source.luma.shape}, expected (frames, height, width).")
         frames, height, width = source.luma.shape
-        entry = {k: v for k, v in asdict(source).items() if k != "luma"}
+        entry = {k: getattr(source, k) for k in ("name", "split", "sha256", "licence", "origin")}
         entries.append(entry | {"frames": frames, "height": height, "width": width, "luma": f"luma/{source.name}.npy"})
     check_blocks(blocks, entries, str(path))
     with atomic_folder(path, overwrite=overwrite) as folder:
@@ -86,6 +115,6 @@ def write_blockset(
             "files": {name: sha256_file(folder / name) for name in names},
         }
         sealed = seal(manifest)
-        check_manifest(folder, sealed)
+        check_manifest(path, sealed)
         check_files(folder, sealed)
         atomic_write_json(folder / "manifest.json", sealed)

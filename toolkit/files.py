@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,12 @@ def sha256_file(path: Path) -> str:
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one byte string of a JSON value (sorted keys, no blanks, no NaN), so that it can be hashed."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
-    return text.encode()
+    """The one byte string of a JSON value (sorted keys, no blanks), so that it can be hashed.
+
+    Raises ValueError on NaN or infinity, TypeError on what JSON cannot hold.
+    """
+    plain = json.loads(json.dumps(value, allow_nan=False))  # whole-number keys become strings before they are sorted
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def seal(document: dict[str, Any]) -> dict[str, Any]:
@@ -35,7 +37,10 @@ def seal(document: dict[str, Any]) -> dict[str, Any]:
 
 def is_sealed(document: dict[str, Any]) -> bool:
     """Whether the document's own `sha256` is that of its content."""
-    return bool(document.get("sha256") == seal(document)["sha256"])
+    try:
+        return bool(document.get("sha256") == seal(document)["sha256"])
+    except ValueError:  # NaN, or text that is no Unicode: nothing that `seal` wrote
+        return False
 
 
 def read_json(path: Path) -> Any:
@@ -50,23 +55,32 @@ def read_json(path: Path) -> Any:
         raise ToolkitError(f"{path}: not readable as JSON ({error}). Make it again.") from None
 
 
+def _beside(path: Path) -> Path:
+    """A fresh hidden name in the same folder, so that a rename to `path` is atomic."""
+    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}{path.suffix}")
+
+
+def _unwritable(path: Path, error: OSError) -> ToolkitError:
+    return ToolkitError(f"{path}: could not be written ({error}). Nothing was changed there.")
+
+
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it replaces `path`, on any error it vanishes."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    """Yield a temporary path beside `path`; on success it replaces `path`, on any error it vanishes.
+
+    Raises ToolkitError where the place cannot be written.
+    """
+    path = path.absolute()
+    temporary = _beside(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp makes it private; the result is an ordinary file
         temporary.replace(path)
     except OSError as error:
-        raise ToolkitError(f"{path}: could not be written ({error}). Nothing was changed there.") from error
+        raise _unwritable(path, error) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a parent that is no folder
+            temporary.unlink(missing_ok=True)
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
@@ -84,25 +98,29 @@ def atomic_write_json(path: Path, value: Any) -> None:
 def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it becomes `path`, on any error it vanishes.
 
-    Raises ToolkitError where `path` exists already, unless `overwrite`.
+    Raises ToolkitError where `path` exists already, unless `overwrite`; and even then where it is not a folder
+    of ours (one with a manifest.json), so that a mistyped name costs nobody a home directory.
     """
+    path = path.absolute()
     if path.exists() and not overwrite:
         raise ToolkitError(f"{path} exists already. Choose another name, remove it, or pass --overwrite.")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    if path.exists() and not (path / "manifest.json").is_file():
+        raise ToolkitError(f"{path} is not a folder that this tool wrote: not overwritten. Choose another name.")
+    temporary, aside = _beside(path), _beside(path)
     try:
+        temporary.mkdir(parents=True)
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o777 & ~umask)
         if path.exists():  # a folder cannot be replaced in one step: set the old one aside first
-            aside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.old."))
-            path.replace(aside / path.name)
-            temporary.replace(path)
+            path.replace(aside)
+            try:
+                temporary.replace(path)
+            except OSError:
+                aside.replace(path)
+                raise
             shutil.rmtree(aside)
         else:
             temporary.replace(path)
     except OSError as error:
-        raise ToolkitError(f"{path}: could not be written ({error}). Nothing was changed there.") from error
+        raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.errors import ToolkitError
+
 NONE, HORZ, VERT, SPLIT, HORZ_A, HORZ_B, VERT_A, VERT_B, HORZ_4, VERT_4 = range(10)
 NAMES = ("NONE", "HORZ", "VERT", "SPLIT", "HORZ_A", "HORZ_B", "VERT_A", "VERT_B", "HORZ_4", "VERT_4")
 INSIDE_LARGER = 255
@@ -34,7 +36,7 @@ _QUARTERS: tuple[tuple[Rectangle, ...], ...] = (
 
 
 def rectangles(partition: int, size: int = NODE) -> tuple[Rectangle, ...]:
-    """The blocks of a partition as (row, column, height, width) in pixels of a node of side `size`."""
+    """The blocks of a partition as (row, column, height, width) in pixels of a node of side `size`, a multiple of 4."""
     q = size // 4
     return tuple((r * q, c * q, h * q, w * q) for r, c, h, w in _QUARTERS[partition])
 
@@ -62,12 +64,19 @@ class Stage:
     groups: tuple[tuple[int, ...], ...]
 
     def targets(self, partitions: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Class index per AV1 id (any shape), -1 where the id belongs to no class of this stage."""
+        """Class index per AV1 id (uint8, any shape), -1 where the id belongs to no class of this stage."""
+        if partitions.dtype != np.uint8:  # a negative number would silently index from the table's end
+            raise ToolkitError(f"Partition ids are {partitions.dtype}, expected uint8.")
         table = np.full(256, -1, dtype=np.int64)
         for index, group in enumerate(self.groups):
             table[list(group)] = index
         result: NDArray[np.int64] = table[partitions]
         return result
+
+    def left_out(self, partitions: NDArray[np.uint8]) -> dict[int, int]:
+        """How many blocks of each AV1 id belong to no class of this stage (255: inside a larger block)."""
+        ids, counts = np.unique(partitions[self.targets(partitions) < 0], return_counts=True)
+        return dict(zip(ids.tolist(), counts.tolist(), strict=True))
 
 
 STAGES = {

@@ -1,0 +1,82 @@
+"""A tiny synthetic BlockSet whose labels can be read off the pixels, so that a small network learns it in an epoch.
+
+Each node's partition is painted: every rectangle of it gets its own level, with light noise on top. Where the
+levels are close and the qindex high the label is NONE, as an encoder would decide, so qindex carries information.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from toolkit.blocks import luma_dtype
+from toolkit.blockset_write import Source, make_records, write_blockset
+from toolkit.partition import INSIDE_LARGER, NODE, NONE, rectangles
+
+QINDEXES = (60, 200)
+ENCODER = {"name": "synthetic", "usage": "good", "cpu_used": 1}
+MakeBlockset = Callable[..., Path]
+
+
+def _paint(rng: np.random.Generator, partition: int, contrast: int) -> np.ndarray:
+    node = np.empty((NODE, NODE), np.int64)
+    base = rng.integers(50, 140)
+    for i, (r, c, h, w) in enumerate(rectangles(partition)):
+        # Neighbouring rectangles differ: a checkerboard over 2x2 squares, stripes elsewhere.
+        level = (r // 8 + c // 8) % 2 if partition == 3 else i % 2 + i // 2 * 0.5
+        node[r : r + h, c : c + w] = base + level * contrast
+    return node + rng.integers(-2, 3, node.shape)
+
+
+def make_synthetic(
+    path: Path,
+    bit_depth: int = 8,
+    splits: dict[str, int] | None = None,
+    frames: int = 2,
+    size: tuple[int, int] = (112, 136),
+    partitions: tuple[int, ...] = tuple(range(10)),
+    seed: int = 0,
+) -> Path:
+    """Write a BlockSet with so many sources a split; `size` is (height, width), need not be whole nodes."""
+    rng = np.random.default_rng(seed)
+    sources: list[Source] = []
+    records = []
+    rows, columns = size[0] // NODE, size[1] // NODE
+    for split, count in (splits or {"train": 3, "val": 2, "test": 2}).items():
+        for _ in range(count):
+            luma = rng.integers(50, 140, (frames, *size))
+            for frame, row, column in np.ndindex(frames, rows, columns):
+                r, c = row * NODE, column * NODE
+                drawn = int(rng.choice(partitions))
+                inside = rng.random() < 0.05
+                faint = rng.random() < 0.2
+                luma[frame, r : r + NODE, c : c + NODE] = _paint(rng, drawn, 15 if faint else 60)
+                for qindex in QINDEXES:
+                    label = INSIDE_LARGER if inside else NONE if faint and qindex > 100 else drawn
+                    records.append((len(sources), frame, r, c, qindex, label))
+            plane = (luma << (bit_depth - 8)).astype(luma_dtype(bit_depth))
+            name = f"{split}-{len(sources)}"
+            sources.append(Source(name, split, f"{len(sources):064x}", plane, licence="CC0-1.0", origin="synthetic"))
+    blocks = make_records(*np.array(records).T)
+    cut = {"cut by the frame edge": len(sources) * frames * (-(-size[0] // 16) * -(-size[1] // 16) - rows * columns)}
+    write_blockset(path, sources, blocks, bit_depth, ENCODER, excluded=cut)
+    return path
+
+
+@pytest.fixture(scope="session")
+def make_blockset() -> MakeBlockset:
+    """The writer itself, for tests that need a BlockSet of their own: `make_blockset(path, bit_depth=10, ...)`."""
+    return make_synthetic
+
+
+@pytest.fixture(scope="session")
+def blockset_8(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A read-only 8-bit BlockSet: 3 train, 2 val and 2 test sources, qindexes 60 and 200."""
+    return make_synthetic(tmp_path_factory.mktemp("blockset") / "eight")
+
+
+@pytest.fixture(scope="session")
+def blockset_10(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same in 10 bit."""
+    return make_synthetic(tmp_path_factory.mktemp("blockset") / "ten", bit_depth=10)

@@ -1,0 +1,120 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolkit.errors import ToolkitError
+from toolkit.files import (
+    atomic_file,
+    atomic_folder,
+    atomic_write_json,
+    canonical_json,
+    is_sealed,
+    read_json,
+    seal,
+    sha256_file,
+)
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**60), 2**60)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+class Killed(BaseException):
+    pass
+
+
+def write_half(path: Path) -> None:
+    path.write_text("half")
+    raise Killed
+
+
+@given(st.dictionaries(st.text(max_size=5).filter(lambda k: k != "sha256"), JSON, max_size=4))
+def test_a_sealed_document_survives_a_file(document: dict[str, object]) -> None:
+    again = json.loads(json.dumps(seal(document), indent=1))
+    assert is_sealed(again)
+    again["added"] = 1
+    assert not is_sealed(again)
+
+
+def test_whole_number_keys_seal_as_they_read() -> None:
+    assert is_sealed(json.loads(json.dumps(seal({"a": {9: 1, 10: 2}}))))
+
+
+@pytest.mark.parametrize("text", ['{"a": NaN, "sha256": "0"}', '{"a": "\\ud800", "sha256": "0"}'])
+def test_what_cannot_be_sealed_is_not_sealed(text: str) -> None:
+    assert not is_sealed(json.loads(text))
+
+
+def test_nan_is_no_canonical_json() -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        canonical_json({"a": math.nan})
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff\xfe", b"[" * 200_000])
+def test_unreadable_json(tmp_path: Path, data: bytes) -> None:
+    (tmp_path / "x.json").write_bytes(data)
+    with pytest.raises(ToolkitError, match="not readable as JSON"):
+        read_json(tmp_path / "x.json")
+
+
+def test_missing_json(tmp_path: Path) -> None:
+    with pytest.raises(ToolkitError, match="no such file"):
+        read_json(tmp_path / "x.json")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    atomic_write_json(target, {"old": 1})
+    digest = sha256_file(target)
+    with pytest.raises(Killed), atomic_file(target) as temporary:
+        write_half(temporary)
+    assert sha256_file(target) == digest
+    assert [f.name for f in tmp_path.iterdir()] == ["a.json"]
+    atomic_write_json(target, {"new": 1})
+    assert read_json(target) == {"new": 1}
+
+
+def test_a_parent_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("")
+    with pytest.raises(ToolkitError, match="could not be written"):
+        atomic_write_json(tmp_path / "f" / "x.json", {})
+    with pytest.raises(ToolkitError, match="could not be written"), atomic_folder(tmp_path / "f" / "x"):
+        pass
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "set"
+    with pytest.raises(Killed), atomic_folder(target) as folder:
+        write_half(folder / "manifest.json")
+    assert not list(tmp_path.iterdir())
+    with atomic_folder(target) as folder:
+        (folder / "manifest.json").write_text("1")
+        assert not target.exists()
+    with pytest.raises(ToolkitError, match="exists already"), atomic_folder(target):
+        pass
+    with pytest.raises(RuntimeError), atomic_folder(target, overwrite=True) as folder:
+        raise RuntimeError
+    assert (target / "manifest.json").read_text() == "1"
+    with atomic_folder(target, overwrite=True) as folder:
+        (folder / "manifest.json").write_text("2")
+    assert (target / "manifest.json").read_text() == "2"
+    assert [f.name for f in tmp_path.iterdir()] == ["set"]
+
+
+def test_overwrite_spares_a_folder_that_is_not_ours(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "letter.txt").write_text("dear")
+    with pytest.raises(ToolkitError, match="not overwritten"), atomic_folder(home, overwrite=True):
+        pass
+    assert (home / "letter.txt").read_text() == "dear"

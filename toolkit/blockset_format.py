@@ -1,0 +1,168 @@
+"""The BlockSet on disk: its constants and every check that a reader and the writer share."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ToolkitError
+from toolkit.files import is_sealed, sha256_file
+from toolkit.partition import INSIDE_LARGER, NODE
+
+KIND = "av1part-blockset"
+FORMAT_VERSION = 1
+SPLITS = ("train", "val", "test")
+BLOCK_DTYPE = np.dtype(
+    [("source", "<u2"), ("frame", "<u4"), ("row", "<u2"), ("column", "<u2"), ("qindex", "u1"), ("partition", "u1")]
+)
+Luma = NDArray[np.uint8] | NDArray[np.uint16]
+
+_MANIFEST_KEYS = {
+    "format_version": int,
+    "bit_depth": int,
+    "block_size": int,
+    "encoder": dict,
+    "sources": list,
+    "histogram": dict,
+    "excluded": dict,
+    "files": dict,
+}
+_SOURCE_KEYS = {
+    "name": str,
+    "split": str,
+    "sha256": str,
+    "luma": str,
+    "licence": str,
+    "origin": str,
+    "frames": int,
+    "height": int,
+    "width": int,
+}
+
+
+def luma_dtype(bit_depth: int) -> np.dtype[Any]:
+    """uint8 for 8 bit, uint16 for 9 to 16 bit; ToolkitError otherwise."""
+    if isinstance(bit_depth, bool) or not isinstance(bit_depth, int) or not 8 <= bit_depth <= 16:
+        raise ToolkitError(f"Bit depth {bit_depth!r}: expected a whole number from 8 to 16.")
+    return np.dtype(np.uint8 if bit_depth == 8 else np.uint16)
+
+
+def check_luma(luma: NDArray[Any], bit_depth: int, what: str) -> None:
+    """Refuse anything but raw luma code values of that bit depth (floats above all: they may be scaled)."""
+    expected = luma_dtype(bit_depth)
+    if luma.dtype != expected:
+        scaled = " It looks scaled already; the model scales once, itself." if luma.dtype.kind == "f" else ""
+        raise ToolkitError(f"{what}: luma is {luma.dtype}, expected raw code values as {expected}.{scaled}")
+    if luma.size and int(luma.max()) >= 1 << bit_depth:
+        raise ToolkitError(
+            f"{what}: luma reaches {int(luma.max())}, but {bit_depth} bit end at {(1 << bit_depth) - 1}."
+        )
+
+
+def _check_keys(document: Any, keys: dict[str, type], what: str) -> None:
+    """Raise ToolkitError unless `document` is an object with every key, of its type."""
+    if not isinstance(document, dict):
+        raise ToolkitError(f"{what} is {type(document).__name__}, expected an object. Make the data set again.")
+    for key, kind in keys.items():
+        value = document.get(key)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            found = f"is {value!r}" if key in document else "is missing"
+            raise ToolkitError(f"{what}: {key!r} {found}, expected {kind.__name__}. Make the data set again.")
+
+
+def check_source_name(name: str) -> None:
+    """Raise ToolkitError unless the name can name a file on every system."""
+    if not name or name.startswith(".") or len(name) > 200 or any(c in '/\\:*?"<>|' or ord(c) < 32 for c in name):
+        raise ToolkitError(
+            f'Source name {name!r}: expected 1 to 200 characters, no dot first, none of / \\ : * ? " < > |. Rename it.'
+        )
+
+
+def check_manifest(path: Path, manifest: Any) -> None:
+    """Raise ToolkitError unless the manifest is a sealed one of this format with sound sources."""
+    file = f"{path}/manifest.json"
+    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
+        raise ToolkitError(f"{file}: not a BlockSet's. Older data: `av1part data import`.")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        found = manifest.get("format_version")
+        raise ToolkitError(
+            f"{path}: format version {found!r}, this av1part reads {FORMAT_VERSION}. Label or import it again."
+        )
+    if not is_sealed(manifest):
+        raise ToolkitError(f"{file} was edited: its sha256 does not match. Make the data set again.")
+    _check_keys(manifest, _MANIFEST_KEYS, file)
+    if manifest["block_size"] != NODE:
+        raise ToolkitError(f"{path}: block size {manifest['block_size']}, expected {NODE}.")
+    luma_dtype(manifest["bit_depth"])
+    names = set()
+    for index, source in enumerate(manifest["sources"]):
+        _check_keys(source, _SOURCE_KEYS, f"{file}, source {index}")
+        check_source_name(source["name"])
+        if source["luma"] != f"luma/{source['name']}.npy":
+            raise ToolkitError(f"{file}: luma of {source['name']} is {source['luma']}, not luma/{source['name']}.npy.")
+        if min(source["frames"], source["height"], source["width"]) < 1:
+            raise ToolkitError(f"{path}: source {source['name']} has no pixels.")
+        names.add(source["name"])
+    if len(names) != len(manifest["sources"]):
+        raise ToolkitError(f"{path}: two sources share a name. Rename one.")
+    _check_splits(path, manifest)
+
+
+def _check_splits(path: Path, manifest: dict[str, Any]) -> None:
+    """Raise ToolkitError unless each source is in one split, judged by its original and by its pixels."""
+    first: dict[tuple[str, str], dict[str, Any]] = {}
+    for source in manifest["sources"]:
+        if source["split"] not in SPLITS:
+            raise ToolkitError(f"{path}: source {source['name']} is in split {source['split']!r}, not in {SPLITS}.")
+        pixels = manifest["files"].get(source["luma"], source["luma"])
+        for key in (("original", source["sha256"]), ("pixels", pixels)):
+            other = first.setdefault(key, source)
+            if other["split"] != source["split"]:
+                raise ToolkitError(
+                    f"{path}: {other['name']} ({other['split']}) and {source['name']} ({source['split']}) are the same "
+                    f"source in two splits (the same {key[0]}); its blocks would leak. Give it exactly one split."
+                )
+
+
+def check_files(path: Path, manifest: dict[str, Any]) -> None:
+    """Raise ToolkitError unless every file is there, inside the folder, with the manifest's hash."""
+    needed = {"blocks.npy", *(s["luma"] for s in manifest["sources"])}
+    if set(manifest["files"]) != needed:
+        raise ToolkitError(f"{path}: the manifest lists {sorted(manifest['files'])}, expected {sorted(needed)}.")
+    for name, digest in manifest["files"].items():
+        file = path / name
+        if not file.resolve().is_relative_to(path.resolve()):
+            raise ToolkitError(f"{path}: {name} leads out of the data set. Copy the whole folder, links resolved.")
+        if not file.is_file():
+            raise ToolkitError(f"{file}: missing, though the manifest names it. Copy the whole folder.")
+        if sha256_file(file) != digest:
+            raise ToolkitError(
+                f"{file}: changed or truncated (sha256 differs from the manifest). Copy or make it again."
+            )
+
+
+def check_blocks(blocks: NDArray[Any], sources: list[dict[str, Any]], what: str) -> None:
+    """Raise ToolkitError unless there are records of BLOCK_DTYPE, each whole in its frame, once, with a known id."""
+    if blocks.dtype != BLOCK_DTYPE or blocks.ndim != 1:
+        raise ToolkitError(f"{what}: blocks are {blocks.dtype}{blocks.shape}, expected 1-D records of {BLOCK_DTYPE}.")
+    if not blocks.size:
+        raise ToolkitError(f"{what}: holds no block. Frames need at least one whole {NODE}x{NODE} node.")
+    unknown = np.setdiff1d(blocks["partition"], [*range(10), INSIDE_LARGER])
+    if unknown.size:
+        raise ToolkitError(f"{what}: unknown partition ids {unknown.tolist()}; AV1 has 0 to 9, and 255 inside larger.")
+    source, frame, row, column = (blocks[k].astype(np.int64) for k in ("source", "frame", "row", "column"))
+    if int(source.max()) >= len(sources):
+        raise ToolkitError(f"{what}: a block names source {int(source.max())}, there are {len(sources)}.")
+    shapes = np.array([(s["frames"], s["height"], s["width"]) for s in sources], np.int64)
+    frames, height, width = shapes[source].T
+    bad = (frame >= frames) | (row + NODE > height) | (column + NODE > width) | (row % NODE != 0) | (column % NODE != 0)
+    if bad.any():
+        raise ToolkitError(f"{what}: {int(bad.sum())} blocks lie off the {NODE}x{NODE} grid or outside their frame.")
+    # One number a (node, qindex): nodes counted through all frames of all sources.
+    nodes = shapes[:, 0] * (shapes[:, 1] // NODE) * (shapes[:, 2] // NODE)
+    first = np.concatenate([[0], np.cumsum(nodes)[:-1]])
+    node = first[source] + (frame * (height // NODE) + row // NODE) * (width // NODE) + column // NODE
+    repeated = len(blocks) - len(np.unique(node * 256 + blocks["qindex"]))
+    if repeated:
+        raise ToolkitError(f"{what}: {repeated} blocks have two labels at one qindex. Label each (source, cq) once.")
