@@ -19,6 +19,7 @@ from toolkit.blockset_format import (
     Luma,
     check_blocks,
     check_files,
+    check_input,
     check_luma,
     check_manifest,
     luma_dtype,
@@ -35,6 +36,7 @@ __all__ = [
     "BlockSet",
     "Blocks",
     "Luma",
+    "check_input",
     "check_luma",
     "luma_dtype",
 ]

@@ -60,6 +60,15 @@ def check_luma(luma: NDArray[Any], bit_depth: int, what: str) -> None:
         )
 
 
+def check_input(luma: NDArray[Any], qindex: NDArray[Any], bit_depth: int) -> None:
+    """Refuse what no model may be fed: expects luma (N, 1, 16, 16) raw code values and qindex (N,) uint8."""
+    check_luma(luma, bit_depth, "Model input")
+    if luma.ndim != 4 or luma.shape[1:] != (1, NODE, NODE):
+        raise ToolkitError(f"Model input: luma has shape {luma.shape}, expected (N, 1, {NODE}, {NODE}).")
+    if qindex.dtype != np.uint8 or qindex.shape != (len(luma),):
+        raise ToolkitError(f"Model input: qindex is {qindex.dtype}{qindex.shape}, expected uint8({len(luma)},).")
+
+
 def _check_keys(document: Any, keys: dict[str, type], what: str) -> None:
     """Raise ToolkitError unless `document` is an object with every key, of its type."""
     if not isinstance(document, dict):

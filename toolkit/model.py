@@ -4,14 +4,14 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from toolkit.backbones import make_backbone
-from toolkit.blocks import Luma, check_luma
+from toolkit.blocks import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.model_config import ModelConfig
-from toolkit.partition import NODE
 
 # The field's heads: hidden widths and dropout. The small network has a small head, for speed.
 _HEADS = {"1": ((256,), 0.3), "2": ((256, 128), 0.4), "3-rect": ((128, 64), 0.2), "3-ab": ((256, 128), 0.5)}
@@ -88,7 +88,7 @@ class PartitionNet(nn.Module):
         logits: Tensor = self.head(features)
         if self.single:
             z = logits / self.temperature
-            logits = torch.cat([torch.zeros_like(z), z], 1)
+            logits = F.pad(z, (1, 0))  # unlike zeros_like, exports without a Shape node, which a GPU cannot run
         return logits
 
     def forward(self, luma: Tensor, qindex: Tensor) -> Tensor:
@@ -102,11 +102,7 @@ def to_input(
 
     Raises ToolkitError on floats (scaled data), a wrong shape or values outside the bit depth.
     """
-    check_luma(luma, bit_depth, "Model input")
-    if luma.ndim != 4 or luma.shape[1:] != (1, NODE, NODE):
-        raise ToolkitError(f"Model input: luma has shape {luma.shape}, expected (N, 1, {NODE}, {NODE}).")
-    if qindex.dtype != np.uint8 or qindex.shape != (len(luma),):
-        raise ToolkitError(f"Model input: qindex is {qindex.dtype}{qindex.shape}, expected uint8({len(luma)},).")
+    check_input(luma, qindex, bit_depth)
     return torch.from_numpy(luma).to(dtype), torch.from_numpy(qindex).to(dtype)[:, None]
 
 
