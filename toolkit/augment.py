@@ -1,16 +1,18 @@
 """Flips and transposition of blocks. What they do to a label is looked up in toolkit.partition, never assumed."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, TRANSPOSE
 
-AUGMENTATIONS = ("none", "flips", "dihedral")
 # Each operation: the change of pixels, and the table of what it does to the AV1 id.
-_OPERATIONS = (
-    (lambda x: x.flip(-1), FLIP_LEFT_RIGHT),
-    (lambda x: x.flip(-2), FLIP_UP_DOWN),
+_OPERATIONS: tuple[tuple[Callable[[Tensor], Tensor], NDArray[np.uint8]], ...] = (
+    (lambda x: torch.flip(x, (-1,)), FLIP_LEFT_RIGHT),
+    (lambda x: torch.flip(x, (-2,)), FLIP_UP_DOWN),
     (lambda x: x.transpose(-1, -2), TRANSPOSE),
 )
 _USED = {"none": 0, "flips": 2, "dihedral": 3}

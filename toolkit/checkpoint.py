@@ -1,5 +1,6 @@
 """Checkpoints: one file from which a model is rebuilt, evaluated, exported and proven, and nothing unpickled."""
 
+import shutil
 import subprocess
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -105,7 +106,9 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     try:
         model = PartitionNet(ModelConfig.from_dict(values["config"]))
         load_weights(model, values["model_state_dict"], str(path))
-        blocks = {k: v.numpy() if isinstance(v, Tensor) else v for k, v in values["calibration"].items()}
+        blocks: dict[str, Any] = {
+            k: v.numpy() if isinstance(v, Tensor) else v for k, v in values["calibration"].items()
+        }
         return Checkpoint(
             model=model.eval(),
             calibration=Blocks(**blocks),
@@ -119,8 +122,8 @@ def load_weights(module: torch.nn.Module, state: dict[str, Tensor], what: str) -
     """Load a state dict whole; ToolkitError lists missing and unexpected names and wrong shapes."""
     own = module.state_dict()
     missing, unexpected = sorted(set(own) - set(state)), sorted(set(state) - set(own))
-    shapes = [f"{k}: {tuple(state[k].shape)} for {tuple(own[k].shape)}" for k in own if k in state]
-    wrong = [s for s, k in zip(shapes, [k for k in own if k in state], strict=True) if state[k].shape != own[k].shape]
+    both = sorted(set(own) & set(state))
+    wrong = [f"{k}: {tuple(state[k].shape)}, not {tuple(own[k].shape)}" for k in both if state[k].shape != own[k].shape]
     if missing or unexpected or wrong:
         raise ToolkitError(
             f"{what}: the weights are not this model's. Missing: {missing or 'none'}. "
@@ -132,9 +135,11 @@ def load_weights(module: torch.nn.Module, state: dict[str, Tensor], what: str) -
 def environment() -> dict[str, str]:
     """Versions of the packages that decide a result, and the git revision of the code where there is one."""
     found = {name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn", "lightning-fabric")}
-    here = Path(__file__).resolve().parent
+    here = Path(__file__).resolve().parents[1]
+    if shutil.which("git") is None or not (here / ".git").exists():
+        return found
     git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
-    return found | {"git": git.stdout.strip() or "unknown"}
+    return found | {"git": git.stdout.strip()}
 
 
 def _found(values: Any) -> Any:

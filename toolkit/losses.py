@@ -6,8 +6,6 @@ from torch import Tensor, nn
 
 from toolkit.errors import ToolkitError
 
-LOSSES = ("cb-focal", "focal", "cross-entropy")
-
 
 def class_balanced_weights(counts: Tensor, beta: float) -> Tensor:
     """Weights (classes,) by the effective number of samples (Cui et al. 2019), scaled to a mean of 1.
@@ -15,7 +13,9 @@ def class_balanced_weights(counts: Tensor, beta: float) -> Tensor:
     Raises ToolkitError where a class has no sample: it could not be learnt.
     """
     if bool((counts == 0).any()):
-        raise ToolkitError(f"A class has no block in the training split (counts {counts.tolist()}). Label more sources.")
+        raise ToolkitError(
+            f"A class has no block in the training split (counts {counts.tolist()}). Label more sources."
+        )
     weights = (1 - beta) / -torch.expm1(counts.double() * torch.log(torch.tensor(beta, dtype=torch.float64)))
     return (weights * len(counts) / weights.sum()).float()
 
@@ -39,7 +39,7 @@ class FocalLoss(nn.Module):
 
 
 def make_loss(name: str, counts: Tensor, beta: float, gamma: float) -> FocalLoss:
-    """The loss by its name in LOSSES; `counts` (classes,) are the training split's."""
+    """The loss by its name in train_config.LOSSES; `counts` (classes,) are the training split's."""
     weight = class_balanced_weights(counts, beta)  # also refuses an empty class for the unweighted losses
     if name != "cb-focal":
         weight = torch.ones_like(weight)

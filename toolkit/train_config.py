@@ -7,6 +7,10 @@ from toolkit.errors import ToolkitError
 
 INITS = ("imagenet", "stage1", "random")
 BATCH_NORMS = ("auto", "eval", "train")
+LOSSES = ("cb-focal", "focal", "cross-entropy")
+AUGMENTATIONS = ("none", "flips", "dihedral")
+DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.init not in INITS:
             raise ToolkitError(f"Init {self.init!r}: expected one of {', '.join(INITS)}.")
-        if self.epochs < 1 or self.batch_size < 1 or not 0 <= self.freeze_epochs <= self.epochs:
+        if self.epochs < 1 or self.batch_size < 1 or not 0 <= self.frozen_epochs <= self.epochs:
             raise ToolkitError(
                 f"epochs {self.epochs}, freeze-epochs {self.freeze_epochs}, batch-size {self.batch_size}: expected "
                 "at least 1 epoch, a batch of at least 1, and freeze-epochs between 0 and epochs."

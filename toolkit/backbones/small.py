@@ -24,4 +24,5 @@ class SmallNet(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x).flatten(1)
+        y: Tensor = self.layers(x)
+        return y.flatten(1)

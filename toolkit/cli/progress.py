@@ -1,0 +1,40 @@
+"""Progress on stderr: a bar within an epoch, then one line for each."""
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+
+class EpochLog:
+    """A context in which `step` moves a bar (only on a terminal) and `epoch` prints a finished epoch's line."""
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = classes
+        self.console = Console(stderr=True, soft_wrap=True, highlight=False)
+        columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:3.0f}%"))
+        self.bar = Progress(*columns, TimeRemainingColumn(), console=self.console, transient=True)
+        self.task = self.bar.add_task("starting", total=None)
+
+    def __enter__(self) -> "EpochLog":
+        if sys.stderr.isatty():
+            self.bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.bar.stop()
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Show what is being done and how far it is."""
+        self.bar.update(self.task, description=what, completed=done, total=total)
+
+    def epoch(self, entry: dict[str, Any]) -> None:
+        """Print the line of a finished epoch."""
+        per_class = "  ".join(f"{name} {entry['per_class'][name]['f1']:.3f}" for name in self.classes)
+        self.console.print(
+            f"epoch {entry['epoch']:3d} {entry['phase']:8s} loss {entry['loss']:.4f}  val {entry['val_loss']:.4f}  "
+            f"macro-F1 {entry['macro_f1']:.4f}  accuracy {entry['accuracy']:.4f}  F1: {per_class}"
+        )

@@ -1,0 +1,34 @@
+"""`av1part select`."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--metric", default="macro_f1", show_default=True, help="macro_f1 or accuracy, on the validation split.")
+@click.option("--data", type=click.Path(path_type=Path), help="The run's data set, if it has moved.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def select(run: Path, metric: str, data: Path | None, as_json: bool) -> None:
+    """Choose RUN's best epoch: the highest metric, the earlier of two equal; evaluated again from its file."""
+    from toolkit.selection import select_epoch
+
+    chosen = select_epoch(run, metric, data)
+    if as_json:
+        click.echo(json.dumps(chosen.to_dict()))
+        return
+    values = chosen.to_dict()
+    click.echo(f"Best epoch: {chosen.epoch}  ({chosen.path})")
+    click.echo(f"  {metric} {values[metric]:.4f}, evaluated again from the file; {chosen.recorded:.4f} in the history")
+    scores = "  ".join(f"{name} {s['f1']:.4f} ({s['support']})" for name, s in chosen.metrics["per_class"].items())
+    click.echo(f"  accuracy {values['accuracy']:.4f}; F1 by class (blocks): {scores}")
+    verdict = "beats" if chosen.beats_baseline else "DOES NOT BEAT"
+    click.echo(f"  {verdict} the best constant: always {values['baseline_class']}, {values['baseline_macro_f1']:.4f}")
+    click.echo(f"  tied later epochs: {_list(chosen.ties)}; excluded as NaN: {_list(chosen.nan)}")
+    click.echo(f"  collapsed to a single class: {_list(chosen.collapsed)}")
+
+
+def _list(epochs: list[int]) -> str:
+    return ", ".join(map(str, epochs)) or "none"

@@ -1,0 +1,56 @@
+"""Where a run's first weights come from: Stage 1, ImageNet or chance."""
+
+from pathlib import Path
+from typing import Any
+
+from toolkit.blocks import BlockSet
+from toolkit.checkpoint import Checkpoint, load_checkpoint, load_weights
+from toolkit.errors import ToolkitError
+from toolkit.model import PartitionNet
+from toolkit.pretrained import fingerprint, load_imagenet
+from toolkit.run_folder import RunFolder
+
+
+def initialise(
+    model: PartitionNet, init: str, data: BlockSet, start: Path | None, weights: Path | None
+) -> dict[str, Any]:
+    """Set the backbone's weights; returns a record of them. The head stays random (the seed's).
+
+    Raises ToolkitError where the source is missing, is of another backbone or bit depth, or has been trained on a
+    source that `data` keeps for validation or test.
+    """
+    if (start is None) == (init == "stage1"):
+        raise ToolkitError(f"--init {init}: --from RUN_OR_CKPT is {'needed' if start is None else 'only for stage1'}.")
+    if weights is not None and init != "imagenet":
+        raise ToolkitError(f"--weights goes with --init imagenet, not with {init}.")
+    record: dict[str, Any] = {"kind": init}
+    if init == "imagenet":
+        record |= load_imagenet(model, weights)
+    elif start is not None:
+        checkpoint = load_run_or_checkpoint(start)
+        _check_stage1(checkpoint, model, data, start)
+        load_weights(model.backbone, checkpoint.model.backbone.state_dict(), str(start))
+        record |= {"epoch": checkpoint.epoch, "data_sha256": checkpoint.data_sha256}
+        record |= {"macro_f1": checkpoint.metrics["macro_f1"], "trained_on": checkpoint.provenance["train_sources"]}
+    return record | {"backbone_sha256": fingerprint(model.backbone.state_dict())}
+
+
+def load_run_or_checkpoint(path: Path) -> Checkpoint:
+    """A checkpoint file, or the best checkpoint of a run folder."""
+    return load_checkpoint(RunFolder.open(path).artefact("model_best.pt") if path.is_dir() else path)
+
+
+def _check_stage1(checkpoint: Checkpoint, model: PartitionNet, data: BlockSet, start: Path) -> None:
+    if checkpoint.stage != "1":
+        raise ToolkitError(f"{start}: a checkpoint of stage {checkpoint.stage}, --init stage1 needs one of Stage 1.")
+    for name in ("backbone", "bit_depth"):
+        found, wanted = getattr(checkpoint.config, name), getattr(model.config, name)
+        if found != wanted:
+            raise ToolkitError(f"{start}: {name} is {found}, this model's is {wanted}. Train Stage 1 with {wanted}.")
+    seen = set(checkpoint.provenance["train_sources"])
+    leaked = [f"{s['name']} ({s['split']})" for s in data.sources if s["split"] != "train" and s["sha256"] in seen]
+    if leaked:
+        raise ToolkitError(
+            f"{start}: Stage 1 was trained on {', '.join(leaked)}, which {data.path} holds back. "
+            "Train Stage 1 on this data set, or change the split."
+        )

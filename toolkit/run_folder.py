@@ -1,0 +1,97 @@
+"""The files of a training run, and what is written to each at the end of every epoch."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.checkpoint import Checkpoint, load_torch, save_checkpoint, save_torch
+from toolkit.errors import ToolkitError
+from toolkit.files import atomic_file, atomic_write_json, read_json
+
+KIND = "av1part-run"
+FORMAT_VERSION = 1
+Epoch = dict[str, Any]
+"""One line of a run's history: epoch, phase, loss, lr, val_loss, accuracy, macro_f1, per_class, confusion, ..."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """RUN/run.json, RUN/checkpoints/epoch-001.pt ..., latest.pt, and the field's stageN_model_best.pt and so on."""
+
+    path: Path
+
+    @classmethod
+    def open(cls, path: Path | str) -> "RunFolder":
+        """An existing run; ToolkitError where it is none, or of another version."""
+        run = cls(Path(path))
+        description = run.read()
+        if description.get("kind") != KIND or description.get("format_version") != FORMAT_VERSION:
+            found = f"{description.get('kind')} version {description.get('format_version')}"
+            raise ToolkitError(f"{path}: {found}, this av1part reads {KIND} version {FORMAT_VERSION}. Train again.")
+        return run
+
+    def read(self) -> dict[str, Any]:
+        """The content of run.json."""
+        value = read_json(self.path / "run.json")
+        if not isinstance(value, dict):
+            raise ToolkitError(f"{self.path}/run.json: not a run's. Train again.")
+        return value
+
+    def create(self, description: dict[str, Any]) -> None:
+        """Start a run: write run.json. ToolkitError where the folder already holds something."""
+        if self.path.exists() and any(self.path.iterdir()):
+            raise ToolkitError(f"{self.path} is not empty. Choose another name, or go on with it with --resume.")
+        atomic_write_json(self.path / "run.json", {"kind": KIND, "format_version": FORMAT_VERSION, **description})
+
+    def epoch_path(self, epoch: int) -> Path:
+        return self.path / "checkpoints" / f"epoch-{epoch:03d}.pt"
+
+    def artefact(self, name: str) -> Path:
+        """stage2_model_best.pt, stage2_model_final.pt, stage2_history.pt or stage2_metrics.json, for this stage."""
+        stage = str(self.read()["model"]["stage"]).replace("-", "_")
+        return self.path / f"stage{stage}_{name}"
+
+    def history(self) -> list[Epoch]:
+        """The finished epochs, oldest first; empty where none is."""
+        latest = self.path / "checkpoints" / "latest.pt"
+        return list(load_torch(latest)["history"]) if latest.is_file() else []
+
+    def latest(self) -> dict[str, Any]:
+        """Optimiser state and history of the last finished epoch."""
+        value: dict[str, Any] = load_torch(self.path / "checkpoints" / "latest.pt")
+        return value
+
+    def write_epoch(self, checkpoint: Checkpoint, optimizer: dict[str, Any], history: list[Epoch]) -> None:
+        """Write the epoch's weights, then the latest state: a kill between the two repeats the epoch, no more."""
+        save_checkpoint(self.epoch_path(checkpoint.epoch), checkpoint)
+        state = {"epoch": checkpoint.epoch, "optimizer": optimizer, "history": history}
+        save_torch(self.path / "checkpoints" / "latest.pt", state)
+        best = best_epoch(history)
+        if best is not None:
+            copy(self.epoch_path(best["epoch"]), self.artefact("model_best.pt"))
+        save_torch(self.artefact("history.pt"), history)
+        atomic_write_json(self.artefact("metrics.json"), {"best": _summary(best), "final": _summary(history[-1])})
+
+    def finish(self, epoch: int) -> None:
+        """Name the last epoch's weights as final."""
+        copy(self.epoch_path(epoch), self.artefact("model_final.pt"))
+
+
+def best_epoch(history: list[Epoch], metric: str = "macro_f1") -> Epoch | None:
+    """The epoch of the highest value; the earlier of two equal ones; None where no value is a number."""
+    finite = [e for e in history if e[metric] == e[metric]]
+    return max(finite, key=lambda e: (e[metric], -e["epoch"])) if finite else None
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a file atomically."""
+    with atomic_file(target) as temporary:
+        shutil.copyfile(source, temporary)
+
+
+def _summary(epoch: Epoch | None) -> dict[str, Any] | None:
+    if epoch is None:
+        return None
+    flat = {k: v for k, v in epoch.items() if k in ("epoch", "macro_f1", "accuracy") or k.endswith("_f1")}
+    return {k: v if v == v else None for k, v in flat.items()}

@@ -1,0 +1,112 @@
+"""Choosing the best epoch of a run, and proving that its file is what the history says."""
+
+import math
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ToolkitError
+from toolkit.run_folder import Epoch, RunFolder, best_epoch
+
+METRICS = ("macro_f1", "accuracy")
+TOLERANCE = 0.002
+"""How far a re-evaluated metric may lie from the recorded one: other hardware may flip a near-tie, no more."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The chosen epoch, its file, its re-evaluated validation metrics, and why it was chosen."""
+
+    epoch: int
+    path: Path
+    metric: str
+    recorded: float
+    metrics: dict[str, Any]
+    baseline: dict[str, Any]
+    ties: list[int]
+    nan: list[int]
+    collapsed: list[int]
+
+    @property
+    def beats_baseline(self) -> bool:
+        """Whether its macro-F1 is above the best constant predictor's."""
+        return bool(self.metrics["macro_f1"] > self.baseline["macro_f1"])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for --json."""
+        flat = {k: v for k, v in self.metrics.items() if k in ("macro_f1", "accuracy") or k.endswith("_f1")}
+        return {
+            "epoch": self.epoch,
+            **flat,
+            "per_class": self.metrics["per_class"],
+            "baseline_macro_f1": self.baseline["macro_f1"],
+            "baseline_class": self.baseline["class"],
+            "beats_baseline": self.beats_baseline,
+            "metric": self.metric,
+            "recorded": self.recorded,
+            "checkpoint": str(self.path),
+            "tied_epochs": self.ties,
+            "nan_epochs": self.nan,
+            "collapsed_epochs": self.collapsed,
+        }
+
+
+def collapsed(entry: Epoch) -> bool:
+    """Whether the epoch predicted a single class for every validation block."""
+    return sum(any(row[c] for row in entry["confusion"]) for c in range(len(entry["confusion"]))) <= 1
+
+
+def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = None) -> Selection:
+    """Choose the epoch of the highest validation metric (the earlier of equal ones), NaN epochs left out.
+
+    The epoch's file is then evaluated again, in a fresh process, on the run's validation split (`data`: where the
+    data set lies now, if it has moved). Raises ToolkitError where no epoch is usable, the data set is another than
+    the one trained on, or the file does not give the recorded value.
+    """
+    if metric not in METRICS:
+        raise ToolkitError(f"Metric {metric!r}: expected one of {', '.join(METRICS)}.")
+    folder = RunFolder.open(run)
+    history = folder.history()
+    best = best_epoch(history, metric)
+    if best is None:
+        raise ToolkitError(f"{run}: {len(history)} epochs are finished and none has a {metric}. Train it (again).")
+    path = folder.epoch_path(best["epoch"])
+    # A spawned interpreter shares no memory with a trainer that may run in this process: only the file counts.
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        metrics = pool.submit(_reevaluate, folder.path, path, data).result()
+    if not math.isclose(metrics[metric], best[metric], abs_tol=TOLERANCE):
+        raise ToolkitError(
+            f"{path}: {metric} is {metrics[metric]:.4f} from the file, {best[metric]:.4f} in the history. "
+            "The checkpoint is not the one that was measured, or the data changed. Train again."
+        )
+    return Selection(
+        epoch=best["epoch"],
+        path=path,
+        metric=metric,
+        recorded=best[metric],
+        metrics=metrics,
+        baseline=folder.read()["baselines"]["best_constant"],
+        ties=[e["epoch"] for e in history if e[metric] == best[metric] and e is not best],
+        nan=[e["epoch"] for e in history if e[metric] != e[metric]],
+        collapsed=[e["epoch"] for e in history if collapsed(e)],
+    )
+
+
+def _reevaluate(run: Path, path: Path, data: Path | None) -> dict[str, Any]:
+    from toolkit.blocks import BlockSet
+    from toolkit.checkpoint import load_checkpoint
+    from toolkit.train import evaluate
+
+    description = RunFolder.open(run).read()
+    checkpoint = load_checkpoint(path)
+    blocks = BlockSet.load(data or description["data"]["path"])
+    if blocks.sha256 != checkpoint.data_sha256:
+        raise ToolkitError(
+            f"{blocks.path}: not the data set that {run} was trained on (sha256 {blocks.sha256[:8]}..., "
+            f"expected {checkpoint.data_sha256[:8]}...). Pass the right one with --data."
+        )
+    config = description["train"]
+    val = blocks.split_blocks("val", checkpoint.stage, config["limit_val"], config["seed"])
+    return evaluate(checkpoint.model, val)[1]

@@ -1,0 +1,191 @@
+"""Training one stage. Reads top to bottom: data, model, optimiser, then one epoch after another."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from toolkit.augment import augment
+from toolkit.blocks import Blocks, BlockSet
+from toolkit.checkpoint import Checkpoint, environment, load_checkpoint
+from toolkit.errors import ToolkitError
+from toolkit.initial import initialise
+from toolkit.losses import make_loss
+from toolkit.metrics import baselines, classification_metrics, flat_f1
+from toolkit.model import PartitionNet, predict
+from toolkit.model_config import ModelConfig
+from toolkit.partition import STAGES
+from toolkit.run_folder import Epoch, RunFolder
+from toolkit.stratify import stratified_index
+from toolkit.train_config import TrainConfig
+
+CALIBRATION_BLOCKS = 512
+Report = Callable[[str, int, int], None]
+"""Called with what is being done, and how many of how many steps are."""
+
+
+def train(
+    data: BlockSet,
+    run: RunFolder,
+    model_config: ModelConfig,
+    config: TrainConfig,
+    *,
+    start: Path | None = None,
+    weights: Path | None = None,
+    resume: bool = False,
+    on_step: Report = lambda what, done, total: None,
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None,
+) -> list[Epoch]:
+    """Train a model on the training split, evaluate every epoch on the validation split, write the run folder.
+
+    `start`: the Stage-1 run or checkpoint for init stage1; `weights`: an ImageNet weights file. With `resume` the
+    run goes on after its last finished epoch and ends as if it had not stopped (on the same machine and thread
+    count, bit for bit on a CPU). Returns the history. Raises ToolkitError on unusable data or init, or a loss that
+    is not a number (the epochs before it stay).
+    """
+    fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
+    fabric.launch()
+    train_blocks = data.split_blocks("train", model_config.stage, config.limit_train, config.seed)
+    val_blocks = data.split_blocks("val", model_config.stage, config.limit_val, config.seed)
+    counts = torch.from_numpy(np.bincount(train_blocks.target, minlength=len(model_config.classes)))
+    loss_function = fabric.to_device(make_loss(config.loss, counts, config.beta, config.gamma))
+
+    torch.manual_seed(config.seed)
+    model = PartitionNet(model_config)
+    description = _describe(data, model_config, config, train_blocks, val_blocks)
+    if resume:
+        description = run.read()
+    else:
+        description["init"] = initialise(model, config.init, data, start, weights)
+        if fabric.is_global_zero:
+            run.create(description)
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": list(model.backbone.parameters()), "lr": 0.0},
+            {"params": [p for n, p in model.named_parameters() if not n.startswith("backbone.")], "lr": config.lr},
+        ],
+        weight_decay=config.weight_decay,
+    )
+    history: list[Epoch] = []
+    if resume:
+        latest = run.latest()
+        history = list(latest["history"])
+        model.load_state_dict(load_checkpoint(run.epoch_path(latest["epoch"])).model.state_dict())
+        optimizer.load_state_dict(latest["optimizer"])
+    fabric.to_device(model)
+    fabric_optimizer: Any = fabric.setup_optimizers(optimizer)
+    luma, qindex, partition = _on_device(fabric, train_blocks)
+    stratified = stratified_index(val_blocks.target, val_blocks.qindex, CALIBRATION_BLOCKS, config.seed)
+
+    for epoch in range(len(history) + 1, config.epochs + 1):
+        frozen = epoch <= config.frozen_epochs
+        _set_phase(model, optimizer, config, epoch)
+        # Wrapped anew each epoch: a distributed wrapper must know which parameters take part in this phase.
+        module: Any = fabric.setup_module(model)
+        # Everything random in an epoch follows from (seed, epoch): a resumed run needs no other state.
+        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+        torch.manual_seed(config.seed * 1_000_003 + epoch)
+        order = torch.randperm(len(luma), generator=generator)
+        batches = torch.split(order, config.batch_size)
+        total = 0.0
+        for step, batch in enumerate(batches):
+            on_step(f"epoch {epoch}/{config.epochs}", step, len(batches))
+            index = batch.to(luma.device)
+            pixels, ids = augment(luma[index].float(), partition[index], config.augment, generator)
+            targets = _targets(model_config.stage, ids)
+            mine = slice(fabric.global_rank, None, fabric.world_size)
+            loss = loss_function(module(pixels[mine], qindex[index][mine]), targets[mine])
+            if not math.isfinite(loss.item()):
+                raise ToolkitError(
+                    f"The loss is {loss.item()} in epoch {epoch}, batch {step + 1} of {len(batches)}. "
+                    f"{len(history)} finished epochs are kept in {run.path}. Lower --lr or use --precision 32-true."
+                )
+            fabric_optimizer.zero_grad()
+            fabric.backward(loss)
+            fabric_optimizer.step()
+            total += loss.item() * len(batch)
+        on_step(f"epoch {epoch}/{config.epochs}", len(batches), len(batches))
+
+        entry, metrics = evaluate(model, val_blocks, loss_function)
+        rates = {"lr_backbone": optimizer.param_groups[0]["lr"], "lr": optimizer.param_groups[1]["lr"]}
+        phase = "frozen" if frozen else "unfrozen"
+        history.append({"epoch": epoch, "phase": phase, "loss": total / len(luma), **rates, **entry})
+        checkpoint = Checkpoint(
+            model=model,
+            epoch=epoch,
+            metrics=metrics,
+            baselines=description["baselines"],
+            data_sha256=data.sha256,
+            encoder=data.manifest["encoder"],
+            calibration=val_blocks[stratified],
+            provenance={k: description[k] for k in ("run", "train", "init", "train_sources", "environment")},
+        )
+        if fabric.is_global_zero:
+            run.write_epoch(checkpoint, optimizer.state_dict(), history)
+        on_epoch(history[-1])
+    if fabric.is_global_zero:
+        run.finish(config.epochs)
+    return history
+
+
+def evaluate(model: PartitionNet, blocks: Blocks, loss_function: torch.nn.Module | None = None) -> tuple[Epoch, Epoch]:
+    """Score a model on blocks: (history line with the confusion and the loss, metrics for a checkpoint)."""
+    model.eval()
+    logits = predict(model, blocks.luma, blocks.qindex)
+    scores = classification_metrics(blocks.target, logits.argmax(1).numpy(), model.config.classes)
+    metrics = {k: v for k, v in scores.items() if k != "confusion"} | flat_f1(scores)
+    if not bool(torch.isfinite(logits).all()):
+        metrics["macro_f1"] = math.nan  # an argmax over NaN is a class like any other, and would be scored as one
+    entry = metrics | {"confusion": scores["confusion"]}
+    if loss_function is not None:
+        with torch.no_grad():
+            device = next(model.parameters()).device
+            entry["val_loss"] = float(loss_function(logits.to(device), torch.from_numpy(blocks.target).to(device)))
+    return entry, metrics
+
+
+def _describe(
+    data: BlockSet, model_config: ModelConfig, config: TrainConfig, train_blocks: Blocks, val_blocks: Blocks
+) -> dict[str, Any]:
+    """What run.json says of a run before it starts."""
+    return {
+        "run": "",
+        "model": model_config.to_dict(),
+        "train": config.to_dict(),
+        "data": {"path": str(data.path.resolve()), "sha256": data.sha256},
+        # Names every source that the weights have seen, so that later steps can refuse to test on one.
+        "train_sources": sorted(s["sha256"] for s in data.sources if s["split"] == "train"),
+        "blocks": {"train": len(train_blocks), "val": len(val_blocks)},
+        "baselines": baselines(train_blocks.target, val_blocks.target, model_config.classes),
+        "environment": environment() | {"threads": str(torch.get_num_threads())},
+    }
+
+
+def _on_device(fabric: Fabric, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor]:
+    """Luma as it is stored (integers), qindex (N, 1) float, AV1 ids int64, whole on the training device."""
+    luma = fabric.to_device(torch.from_numpy(blocks.luma))
+    qindex = fabric.to_device(torch.from_numpy(blocks.qindex)).float()[:, None]
+    return luma, qindex, fabric.to_device(torch.from_numpy(blocks.partition)).long()
+
+
+def _targets(stage: str, partition: Tensor) -> Tensor:
+    table = torch.from_numpy(STAGES[stage].targets(np.arange(256, dtype=np.uint8)))
+    return table.to(partition.device)[partition]
+
+
+def _set_phase(model: PartitionNet, optimizer: torch.optim.Optimizer, config: TrainConfig, epoch: int) -> None:
+    """Freeze or unfreeze the backbone, and set both learning rates for this epoch."""
+    frozen = epoch <= config.frozen_epochs
+    model.train()
+    model.backbone.requires_grad_(not frozen)
+    if frozen or config.norm_in_eval:
+        model.backbone.eval()  # its batch-norm statistics stay those it was trained with
+    done = max(epoch - 1 - config.frozen_epochs, 0) / max(config.epochs - config.frozen_epochs, 1)
+    cosine = 0.5 * (1 + math.cos(math.pi * done))
+    optimizer.param_groups[0]["lr"] = 0.0 if frozen else config.backbone_lr * cosine
+    optimizer.param_groups[1]["lr"] = config.lr * cosine
