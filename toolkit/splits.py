@@ -1,0 +1,68 @@
+"""Which split each source belongs to: by rule or by table, always whole sources."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from toolkit.blockset_format import SPLITS
+from toolkit.errors import ToolkitError
+
+SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
+
+
+def assign_splits(names: Sequence[str], how: str = "auto") -> dict[str, str]:
+    """A split for each source name.
+
+    `how` is `auto` (about 70/15/15, decided by the names alone, at least one source a split from three sources
+    up), `train`, `val` or `test` (all of them), or the path of a table: a line a source, name and split with a tab
+    between, lines that begin with # are comments. Raises ToolkitError where a table leaves a source out, names one twice or an
+    unknown one.
+    """
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise ToolkitError(f"Sources share a name: {', '.join(twice)}. Rename one.")
+    if how in SPLITS:
+        return dict.fromkeys(names, how)
+    return _automatic(names) if how == "auto" else _from_table(names, Path(how))
+
+
+def _automatic(names: Sequence[str]) -> dict[str, str]:
+    # Ordered by hash: the same names give the same splits on any machine, whatever order they came in.
+    order = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    held_out = {s: round(SHARES[s] * len(order)) for s in ("val", "test")}
+    if len(order) >= 3:
+        held_out = {s: max(1, n) for s, n in held_out.items()}
+    elif len(order) == 2:
+        held_out = {"val": 1, "test": 0}
+    val, test = held_out["val"], held_out["test"]
+    return {n: "val" if i < val else "test" if i < val + test else "train" for i, n in enumerate(order)}
+
+
+def _from_table(names: Sequence[str], path: Path) -> dict[str, str]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolkitError(
+            f"--split {path}: not `auto`, `train`, `val`, `test` nor a readable table ({error})."
+        ) from None
+    result: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        text = line.split("#")[0].strip()
+        if not text:
+            continue
+        name, tab, split = (part.strip() for part in text.partition("\t"))
+        if not tab or split not in SPLITS:
+            raise ToolkitError(
+                f"{path}, line {number}: {text!r}, expected a name, a tab and one of {', '.join(SPLITS)}."
+            )
+        if name in result:
+            raise ToolkitError(f"{path}, line {number}: {name} is named twice. Give every source exactly one split.")
+        result[name] = split
+    missing, unknown = sorted(set(names) - set(result)), sorted(set(result) - set(names))
+    if missing or unknown:
+        raise ToolkitError(
+            f"{path}: sources without a split: {', '.join(missing) or 'none'}; "
+            f"names that are no source: {', '.join(unknown) or 'none'}. Every source needs exactly one line."
+        )
+    return result
