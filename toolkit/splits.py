@@ -16,8 +16,8 @@ def assign_splits(names: Sequence[str], how: str = "auto") -> dict[str, str]:
 
     `how` is `auto` (about 70/15/15, decided by the names alone, at least one source a split from three sources
     up), `train`, `val` or `test` (all of them), or the path of a table: a line a source, name and split with a tab
-    between, lines that begin with # are comments. Raises ToolkitError where a table leaves a source out, names one twice or an
-    unknown one.
+    between; lines that begin with # are comments. Raises ToolkitError where a table leaves a source out, names
+    one twice or an unknown one.
     """
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
@@ -48,13 +48,12 @@ def _from_table(names: Sequence[str], path: Path) -> dict[str, str]:
         ) from None
     result: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
-        text = line.split("#")[0].strip()
-        if not text:
+        if not line.strip() or line.startswith("#"):
             continue
-        name, tab, split = (part.strip() for part in text.partition("\t"))
-        if not tab or split not in SPLITS:
+        name, _, split = (part.strip() for part in line.partition("\t"))
+        if split not in SPLITS:
             raise ToolkitError(
-                f"{path}, line {number}: {text!r}, expected a name, a tab and one of {', '.join(SPLITS)}."
+                f"{path}, line {number}: {line!r}, expected a name, a tab and one of {', '.join(SPLITS)}."
             )
         if name in result:
             raise ToolkitError(f"{path}, line {number}: {name} is named twice. Give every source exactly one split.")
