@@ -80,3 +80,9 @@ def blockset_8(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def blockset_10(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in 10 bit."""
     return make_synthetic(tmp_path_factory.mktemp("blockset") / "ten", bit_depth=10)
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The originals shipped with the tests."""
+    return Path(__file__).parent / "data"

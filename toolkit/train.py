@@ -59,7 +59,7 @@ def train(
     model = PartitionNet(model_config)
     description = _describe(data, model_config, config, train_blocks, val_blocks)
     if resume:
-        description = run.read()
+        description = _description_to_resume(run, data)
     else:
         description["init"] = initialise(model, config.init, data, start, weights)
         if fabric.is_global_zero:
@@ -164,6 +164,18 @@ def _describe(
         "baselines": baselines(train_blocks.target, val_blocks.target, model_config.classes),
         "environment": environment() | {"threads": str(torch.get_num_threads())},
     }
+
+
+def _description_to_resume(run: RunFolder, data: BlockSet) -> dict[str, Any]:
+    description = RunFolder.open(run.path).read()
+    if description["data"]["sha256"] != data.sha256:
+        raise ToolkitError(
+            f"{data.path}: not the data set that {run.path} was started on (sha256 {data.sha256[:8]}..., expected "
+            f"{description['data']['sha256'][:8]}...). Resume with {description['data']['path']}."
+        )
+    if not run.history():
+        raise ToolkitError(f"{run.path} has no finished epoch to go on from. Remove it and start again.")
+    return description
 
 
 def _on_device(fabric: Fabric, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor]:

@@ -42,3 +42,7 @@ class LazyGroup(click.Group):
 @click.version_option(__version__, prog_name="av1part")
 def main() -> None:
     """Train an AV1 block-partition classifier, prove its ONNX export, and put it inside a real encoder."""
+
+
+if __name__ == "__main__":
+    main()

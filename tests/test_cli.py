@@ -1,0 +1,34 @@
+"""The command line as a whole: help for every command, fast, without the heavy imports."""
+
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from toolkit.cli.main import COMMANDS, main
+
+
+@pytest.mark.parametrize("name", [[], *[[name] for name in sorted(COMMANDS)]])
+def test_help_imports_neither_torch_nor_onnxruntime(name: list[str]) -> None:
+    code = (
+        "import sys\nfrom toolkit.cli.main import main\n"
+        f"try: main({[*name, '--help']!r})\nexcept SystemExit as e: assert e.code == 0\n"
+        "heavy = {'torch', 'onnxruntime', 'onnx', 'sklearn', 'matplotlib', 'av'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert "Usage:" in result.stdout
+
+
+def test_a_mistyped_command_is_a_usage_error() -> None:
+    result = CliRunner().invoke(main, ["trian"])
+    assert result.exit_code == 2
+    assert "No such command 'trian'" in result.output
+
+
+def test_a_missing_data_set_is_said_in_one_line() -> None:
+    result = CliRunner().invoke(main, ["train", "nowhere", "-o", "run"])
+    assert result.exit_code == 1
+    assert "nowhere: no such folder. Make a data set with" in result.output

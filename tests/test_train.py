@@ -1,0 +1,214 @@
+"""Training: what moves when, that a seed decides everything, and that a killed run ends as if it had not been."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from conftest import MakeBlockset
+
+from toolkit.blocks import BlockSet
+from toolkit.checkpoint import load_checkpoint, load_torch, save_torch
+from toolkit.cli.main import main
+from toolkit.errors import ToolkitError
+from toolkit.model_config import ModelConfig
+from toolkit.run_folder import RunFolder
+from toolkit.selection import select_epoch
+from toolkit.train import train
+from toolkit.train_config import TrainConfig
+
+FAST: dict[str, Any] = {"init": "random", "epochs": 3, "batch_size": 64, "device": "cpu", "lr": 2e-3}
+
+
+@pytest.fixture(scope="module")
+def data(blockset_8: Path) -> BlockSet:
+    return BlockSet.load(blockset_8)
+
+
+def run_once(data: BlockSet, path: Path, stage: str = "2", start: Path | None = None, **changes: Any) -> RunFolder:
+    run = RunFolder(path)
+    train(data, run, ModelConfig(stage, "small", bit_depth=data.bit_depth), TrainConfig(**FAST | changes), start=start)
+    return run
+
+
+@pytest.fixture(scope="module")
+def stage1(data: BlockSet, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    return run_once(data, tmp_path_factory.mktemp("runs") / "stage1", "1")
+
+
+@pytest.fixture(scope="module")
+def stage2(data: BlockSet, stage1: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    path = tmp_path_factory.mktemp("runs") / "stage2"
+    return run_once(data, path, start=stage1.path, init="stage1", epochs=4, freeze_epochs=2, lr_backbone=1e-3)
+
+
+def weights(run: RunFolder, epoch: int) -> dict[str, torch.Tensor]:
+    return load_checkpoint(run.epoch_path(epoch)).model.state_dict()
+
+
+def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
+    return {k for k in before if not torch.equal(before[k], after[k])}
+
+
+def test_only_the_head_moves_while_frozen_and_batch_norm_never(stage1: RunFolder, stage2: RunFolder) -> None:
+    start = load_checkpoint(stage1.artefact("model_best.pt")).model.backbone.state_dict()
+    frozen = {k.removeprefix("backbone."): v for k, v in weights(stage2, 2).items() if k.startswith("backbone.")}
+    assert moved(start, frozen) == set()
+    changed = moved(weights(stage2, 2), weights(stage2, 4))
+    parameters = {name for name, _ in load_checkpoint(stage2.epoch_path(4)).model.named_parameters()}
+    assert changed == parameters  # every weight, and no running statistic
+
+
+def test_batch_norm_can_be_let_go(data: BlockSet, stage1: RunFolder, tmp_path: Path) -> None:
+    options = {"init": "stage1", "epochs": 2, "freeze_epochs": 1, "batch_norm": "train"}
+    run = run_once(data, tmp_path / "run", start=stage1.path, **options)
+    assert any("running_mean" in k for k in moved(weights(run, 1), weights(run, 2)))
+
+
+def test_rates_are_the_field_s_schedule(stage2: RunFolder) -> None:
+    history = stage2.history()
+    assert [e["phase"] for e in history] == ["frozen", "frozen", "unfrozen", "unfrozen"]
+    assert [e["lr"] for e in history] == pytest.approx([2e-3, 2e-3, 2e-3, 1e-3])
+    assert [e["lr_backbone"] for e in history] == pytest.approx([0, 0, 1e-3, 5e-4])
+
+
+def test_it_learns_and_every_artefact_is_there(stage2: RunFolder) -> None:
+    best = max(stage2.history(), key=lambda e: e["macro_f1"])
+    assert best["macro_f1"] > stage2.read()["baselines"]["best_constant"]["macro_f1"] + 0.2
+    for name in ("model_best.pt", "model_final.pt"):
+        assert load_checkpoint(stage2.artefact(name)).stage == "2"
+    assert len(load_torch(stage2.artefact("history.pt"))) == 4
+    import json
+
+    metrics = json.loads(stage2.artefact("metrics.json").read_text())
+    assert {"epoch", "macro_f1", "split_f1", "rect_f1", "ab_f1", "accuracy"} <= set(metrics["best"])
+    assert metrics["best"]["epoch"] == best["epoch"]
+
+
+def test_a_seed_decides_every_bit(data: BlockSet, tmp_path: Path) -> None:
+    first, second = (run_once(data, tmp_path / name, epochs=2) for name in ("a", "b"))
+    other = run_once(data, tmp_path / "c", epochs=2, seed=7)
+    assert moved(weights(first, 2), weights(second, 2)) == set()
+    assert first.history() == second.history()
+    assert moved(weights(first, 2), weights(other, 2)) != set()
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_is_as_if_never_killed(data: BlockSet, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "toolkit.cli.main", "train", str(data.path), "--stage", "2"]
+    command += ["--backbone", "small", "--init", "random", "--epochs", "6", "--batch-size", "16", "--device", "cpu"]
+    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    subprocess.run([*command, "-o", str(whole.path)], check=True, capture_output=True)
+    process = subprocess.Popen([*command, "-o", str(cut.path)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not cut.epoch_path(2).is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert 1 <= len(cut.history()) < 6
+    subprocess.run([*command, "-o", str(cut.path), "--resume"], check=True, capture_output=True)
+    assert moved(weights(whole, 6), weights(cut, 6)) == set()
+    assert whole.history() == cut.history()
+
+
+def test_resume_refuses_other_options(data: BlockSet, stage2: RunFolder) -> None:
+    result = CliRunner().invoke(main, ["train", str(data.path), "-o", str(stage2.path), "--resume", "--epochs", "9"])
+    assert result.exit_code == 1
+    assert "epochs: 9 now, 4 then" in result.output
+
+
+def test_resume_refuses_other_data(stage2: RunFolder, make_blockset: MakeBlockset, tmp_path: Path) -> None:
+    other = make_blockset(tmp_path / "other", seed=5)
+    result = CliRunner().invoke(main, ["train", str(other), "-o", str(stage2.path), "--resume"])
+    assert result.exit_code == 1
+    assert "not the data set that" in result.output
+
+
+def test_a_run_is_not_overwritten(data: BlockSet, stage2: RunFolder) -> None:
+    with pytest.raises(ToolkitError, match="not empty"):
+        run_once(data, stage2.path)
+
+
+def test_stage1_init_refuses_what_is_not_stage_1(data: BlockSet, stage2: RunFolder, tmp_path: Path) -> None:
+    with pytest.raises(ToolkitError, match="checkpoint of stage 2"):
+        run_once(data, tmp_path / "run", start=stage2.path, init="stage1", freeze_epochs=1)
+    with pytest.raises(ToolkitError, match="--from RUN_OR_CKPT is needed"):
+        run_once(data, tmp_path / "run", init="stage1", freeze_epochs=1)
+
+
+def test_stage1_trained_on_our_test_source_is_refused(
+    data: BlockSet, stage1: RunFolder, tmp_path: Path, make_blockset: MakeBlockset
+) -> None:
+    swapped = BlockSet.load(make_blockset(tmp_path / "swapped", splits={"val": 3, "train": 2, "test": 2}))
+    with pytest.raises(ToolkitError, match="holds back"):
+        run_once(swapped, tmp_path / "run", start=stage1.path, init="stage1", freeze_epochs=1)
+
+
+def test_a_loss_that_is_not_a_number_stops_and_keeps_what_was(data: BlockSet, tmp_path: Path) -> None:
+    with pytest.raises(ToolkitError, match=r"The loss is (nan|inf) in epoch"):
+        run_once(data, tmp_path / "run", lr=1e30, epochs=4)
+
+
+def test_select_takes_the_earlier_of_two_equal_and_leaves_nan_out(stage2: RunFolder, tmp_path: Path) -> None:
+    import shutil
+
+    run = RunFolder(shutil.copytree(stage2.path, tmp_path / "run"))
+    chosen = select_epoch(run.path)
+    best = max(run.history(), key=lambda e: e["macro_f1"])
+    assert chosen.epoch == best["epoch"]
+    assert chosen.metrics["macro_f1"] == pytest.approx(best["macro_f1"], abs=1e-9)
+    latest = run.latest()
+    history = latest["history"]
+    for entry in history:
+        if entry["epoch"] == best["epoch"]:
+            continue
+        entry["macro_f1"] = float("nan") if entry["epoch"] == 1 else best["macro_f1"] if entry["epoch"] == 4 else 0.1
+    save_torch(run.path / "checkpoints" / "latest.pt", latest)
+    again = select_epoch(run.path)
+    assert again.nan == [e["epoch"] for e in history if e["macro_f1"] != e["macro_f1"]]
+    assert again.epoch == min([best["epoch"], *again.ties])
+
+
+def test_select_notices_weights_of_another_epoch(stage2: RunFolder, tmp_path: Path) -> None:
+    import shutil
+
+    run = RunFolder(shutil.copytree(stage2.path, tmp_path / "run"))
+    best, worst = (f(run.history(), key=lambda e: e["macro_f1"])["epoch"] for f in (max, min))
+    shutil.copy(run.epoch_path(worst), run.epoch_path(best))
+    with pytest.raises(ToolkitError, match="not the one that was measured"):
+        select_epoch(run.path)
+
+
+def test_select_names_collapsed_epochs() -> None:
+    from toolkit.selection import collapsed
+
+    assert collapsed({"confusion": [[0, 5, 0], [0, 7, 0], [0, 1, 0]]})
+    assert not collapsed({"confusion": [[1, 5, 0], [0, 7, 0], [0, 1, 0]]})
+
+
+def test_checkpoints_run_no_code(tmp_path: Path) -> None:
+    import pickle
+
+    class Evil:
+        def __reduce__(self) -> Any:
+            return (os.system, ("touch " + str(tmp_path / "ran"),))
+
+    path = tmp_path / "evil.pt"
+    path.write_bytes(pickle.dumps(Evil()))
+    with pytest.raises(ToolkitError, match="it was not run"):
+        load_checkpoint(path)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_checkpoint_with_other_names_lists_them(stage2: RunFolder, tmp_path: Path) -> None:
+    values = load_torch(stage2.epoch_path(1))
+    values["model_state_dict"]["extra.weight"] = values["model_state_dict"].pop("head.head.0.bias")
+    save_torch(tmp_path / "bad.pt", values)
+    with pytest.raises(ToolkitError, match=r"Missing: \['head.head.0.bias'\]. Unexpected: \['extra.weight'\]"):
+        load_checkpoint(tmp_path / "bad.pt")
