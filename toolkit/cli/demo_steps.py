@@ -1,0 +1,140 @@
+"""The demo's steps: each is a command of av1part, printed before it runs, so that a user can run it alone."""
+
+import contextlib
+import io
+import json
+import shlex
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toolkit.cli.demo_config import DemoConfig
+from toolkit.cli.demo_table import print_summary
+from toolkit.cli.main import main
+from toolkit.errors import ToolkitError
+
+SAMPLE = Path(__file__).resolve().parents[1] / "sample"
+MARKER = ".av1part-demo"
+# Name of the run, its stage and init. The pipeline takes the Stage 2 of the better init.
+RUNS = (
+    ("stage1", "1", "imagenet"),
+    ("stage2-from-stage1", "2", "stage1"),
+    ("stage2-from-imagenet", "2", "imagenet"),
+    ("stage3-rect", "3-rect", "stage1"),
+    ("stage3-ab", "3-ab", "stage1"),
+)
+
+
+class Demo:
+    """One demo in one folder. `run` raises ToolkitError where a step that has to work does not."""
+
+    def __init__(self, output: Path, data: Path | None, config: DemoConfig) -> None:
+        self.output, self.data, self.config = output, data or SAMPLE, config
+        self.rows: list[dict[str, Any]] = []
+        self.started = time.monotonic()
+
+    def run(self) -> None:
+        """Run every step and print the table."""
+        self._prepare()
+        backbone = self._backbone()
+        self.command("data", "info", self.data, "--preview", self.output / "pictures" / "data.png")
+        for name, stage, init in RUNS:
+            self.rows.append(self._train_and_prove(name, stage, init, backbone))
+        pipe, chosen = self._pipeline()
+        scores = self.json("pipeline", "eval", pipe, self.data, "--split", "test", "--limit", self.config.limit_val)
+        encodes = self._encode(pipe)
+        print_summary(self.rows, chosen, backbone, scores, encodes, time.monotonic() - self.started)
+        click.echo(f"Pictures: {self.output / 'pictures'}")
+
+    def command(self, *words: object) -> None:
+        """Print a command and run it in this process."""
+        arguments = [str(w) for w in words]
+        click.secho(f"\n$ av1part {shlex.join(arguments)}", bold=True, err=True)
+        main.main(arguments, prog_name="av1part", standalone_mode=False)
+
+    def json(self, *words: object) -> dict[str, Any]:
+        """The same with --json; returns what it prints."""
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            self.command(*words, "--json")
+        result: dict[str, Any] = json.loads(printed.getvalue())
+        return result
+
+    def _prepare(self) -> None:
+        if self.output.exists() and any(self.output.iterdir()):
+            if not (self.output / MARKER).exists():
+                raise ToolkitError(f"{self.output} holds something that is no demo's. Choose another folder with -o.")
+            shutil.rmtree(self.output)
+        (self.output / "pictures").mkdir(parents=True)
+        (self.output / MARKER).touch()
+
+    def _backbone(self) -> str:
+        """Both arms of the comparison of inits need ImageNet weights that are here, offline too."""
+        from toolkit.pretrained import imagenet_at_hand
+
+        if imagenet_at_hand("resnet18-se"):
+            return "resnet18-se"
+        click.echo(
+            "ResNet-18's ImageNet weights are not on this machine: every run uses EfficientNet-Lite0, whose weights "
+            "are installed with the package. Nothing below is a result about ResNet-18."
+        )
+        return "efficientnet-lite0"
+
+    def _train_and_prove(self, name: str, stage: str, init: str, backbone: str) -> dict[str, Any]:
+        c, run, bundle = self.config, self.output / name, self.output / f"{name}.bundle"
+        begun = time.monotonic()
+        source = ["--from", self.output / "stage1"] if init == "stage1" else []
+        options = ["--epochs", c.epochs, "--freeze-epochs", min(c.freeze_epochs, c.epochs)]
+        options += ["--lr-backbone", c.lr_backbone, "--limit-train", c.limit_train, "--limit-val", c.limit_val]
+        self.command(
+            "train", self.data, "-o", run, "--stage", stage, "--backbone", backbone, "--init", init, *source, *options
+        )
+        selected = self.json("select", run)
+        # A weak head is part of what a demo may show; it says so, and so does the bundle.
+        weak = [] if selected["beats_baseline"] else ["--allow-weak"]
+        self.command("export", run, "-o", bundle, *weak)
+        parity = self.json("parity", bundle, self.data, "--split", "test", "--provider", "cpu", "--limit", 500)
+        for picture in ("curves", "confusion"):
+            shutil.copy(run / f"{picture}.png", self.output / "pictures" / f"{name}-{picture}.png")
+        row = {"name": name, "stage": stage, "init": init, "bundle": bundle, "seconds": time.monotonic() - begun}
+        return row | {"select": selected, "parity": parity}
+
+    def _pipeline(self) -> tuple[Path, str]:
+        pipe = self.output / "cascade.pipe"
+        arms = [r for r in self.rows if r["stage"] == "2"]
+        best = max(arms, key=lambda r: r["select"]["macro_f1"])
+        bundles = [r["bundle"] for r in self.rows if r["stage"] != "2" or r is best]
+        self.command("pipeline", "build", *bundles, "-o", pipe)
+        return pipe, str(best["name"])
+
+    def _encode(self, pipe: Path) -> dict[str, dict[str, Any]] | None:
+        """One frame of the test split with and without masks; None where libaom could not be built."""
+        try:
+            self.command("encoder", "info")
+        except (click.ClickException, SystemExit) as error:
+            message = error.message if isinstance(error, click.ClickException) else "see above"
+            click.echo(f"No encode: {message}", err=True)
+            return None
+        clip, size = self._write_clip()
+        words = ["encode", clip, "--raw", size, "--cq", self.config.cq, "--cpu-used", self.config.cpu_used]
+        plain = self.json(*words, "-o", self.output / "plain.ivf")
+        masked = self.json(*words, "--pipeline", pipe, "-o", self.output / "masked.ivf")
+        return {"without masks": plain, "with masks": masked}
+
+    def _write_clip(self) -> tuple[Path, str]:
+        """The first test source's first frame as raw 4:2:0; the data set keeps luma alone, so chroma is neutral."""
+        import numpy as np
+
+        from toolkit.blocks import BlockSet
+
+        blocks = BlockSet.load(self.data)
+        index = next(i for i, s in enumerate(blocks.sources) if s["split"] == "test")
+        luma = blocks.luma(index)[0]
+        height, width = (n - n % 2 for n in luma.shape)
+        chroma = np.full((2, height // 2, width // 2), 1 << (blocks.bit_depth - 1), luma.dtype)
+        path = self.output / "frame.yuv"
+        path.write_bytes(luma[:height, :width].tobytes() + chroma.tobytes())
+        return path, f"{width}x{height}" + (f":{blocks.bit_depth}" if blocks.bit_depth > 8 else "")
