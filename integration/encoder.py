@@ -1,0 +1,232 @@
+"""libaom as an encoder whose partition search can be restricted, and whose final partitions can be read."""
+
+import ctypes
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from integration import native
+from integration.libaom_build import libraries
+from toolkit.blocks import Luma, check_luma, luma_dtype
+from toolkit.errors import ToolkitError
+from toolkit.partition import NODE
+
+USAGES = ("good", "allintra")
+Mask = NDArray[np.uint16]
+MaskSource = Callable[[Luma, int], Mask | None]
+"""From luma (H, W) and qindex 0-255 to a mask (rows, columns), or None for no mask."""
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Settings of one encode; the rest is fixed (one pass, constant quality, no lookahead, no 4-way partitions)."""
+
+    width: int
+    height: int
+    bit_depth: int = 8
+    cq: int = 32
+    cpu_used: int = 1
+    usage: str = "good"
+    threads: int = 1
+    all_key: bool = True
+
+    @property
+    def nodes(self) -> tuple[int, int]:
+        """Rows and columns of 16x16 nodes, those cut by the frame's edge included."""
+        return -(-self.height // NODE), -(-self.width // NODE)
+
+    def plane_shape(self, plane: int) -> tuple[int, int]:
+        """Height and width of plane 0 (luma), 1 or 2 (chroma, half size rounded up)."""
+        return (self.height, self.width) if plane == 0 else ((self.height + 1) // 2, (self.width + 1) // 2)
+
+
+def encoder_settings(usage: str, cpu_used: int, version: str, threads: int = 1) -> dict[str, Any]:
+    """What a manifest records: everything that decides the partitions but cq and the frame itself."""
+    fixed = {"passes": 1, "end_usage": "q", "lag_in_frames": 0, "kf_max_dist": 0, "deltaq_mode": 0}
+    fixed |= {"enable_1to4_partitions": 0}
+    return {"name": "libaom", "version": version, "usage": usage, "cpu_used": cpu_used, "threads": threads} | {
+        **fixed,
+        "chroma": "4:2:0",
+        "all_key_frames": True,
+    }
+
+
+@dataclass(frozen=True)
+class EncodedFrame:
+    """One coded frame.
+
+    `data` is the packet; `labels` uint8 (rows, columns), AV1 partition ids, 255 inside a larger block or cut
+    by the edge; `reconstruction` three planes like the input. `masked_blocks` counts nodes at which the mask
+    took something away, `kept_blocks` those where it would have left nothing and was ignored; `mask_error`
+    says why a mask source gave none.
+    """
+
+    data: bytes
+    qindex: int
+    intra: bool
+    labels: NDArray[np.uint8]
+    reconstruction: tuple[Luma, Luma, Luma]
+    masked_blocks: int
+    kept_blocks: int
+    mask_error: str | None
+
+
+class Encoder:
+    """One libaom encoder, of one thread at a time; use as a context manager.
+
+    `mask_source` is asked at the start of every intra frame, with the luma that libaom codes and the frame's
+    true qindex. Should it raise or return anything but a mask of the right shape, the frame is encoded
+    unmasked and `mask_error` says so. `mask_seconds` adds up the process's CPU time spent in it.
+    `library` is the hook's by default. Raises ToolkitError for settings that libaom or the interface refuses.
+    """
+
+    def __init__(
+        self, config: EncoderConfig, mask_source: MaskSource | None = None, library: Path | None = None
+    ) -> None:
+        if config.usage not in USAGES:
+            raise ToolkitError(f"Usage {config.usage!r}: expected one of {', '.join(USAGES)}.")
+        self.config = config
+        self.mask_source = mask_source
+        self.mask_seconds = 0.0
+        self.failed_masks = 0
+        self._has_labels = library is None or "hook" in library.name
+        self._library = native.load(library or libraries().hook)
+        self._handle = ctypes.c_void_p()
+        self._mask_error: str | None = None
+        self._interrupt: BaseException | None = None
+        values = {k: v for k, v in asdict(config).items() if k not in ("usage", "all_key")}
+        settings = native.Config(
+            struct_size=ctypes.sizeof(native.Config),
+            all_intra=USAGES.index(config.usage),
+            all_key=int(config.all_key),
+            **values,
+        )
+        detail = ctypes.create_string_buffer(256)
+        status = self._library.av1part_open(ctypes.byref(settings), ctypes.byref(self._handle), detail, 256)
+        if status:
+            raise ToolkitError(f"Encoder: {native.explain(self._library, status, detail.value)}. Given: {config}.")
+        self._callback = native.MaskCallback(self._answer)  # kept alive as long as the encoder
+        if mask_source is not None:
+            self._check(self._library.av1part_set_mask_callback(self._handle, self._callback, None))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free libaom's memory; a second call does nothing."""
+        if self._handle:
+            self._library.av1part_close(self._handle)
+            self._handle = ctypes.c_void_p()
+
+    @property
+    def version(self) -> str:
+        """libaom's version string."""
+        return native.libaom_version(self._library)
+
+    def encode(self, planes: Sequence[Luma], mask: Mask | None = None) -> EncodedFrame:
+        """Encode (y, u, v), uint8 or uint16 as the bit depth wants; `mask` takes the place of the mask source.
+
+        Raises ToolkitError on a wrong shape, dtype or range of planes or mask, or an error of libaom's.
+        """
+        if not self._handle:
+            raise ToolkitError("Encoder: closed already.")
+        arrays = [self._plane(index, plane) for index, plane in enumerate(planes)]
+        if len(arrays) != 3:
+            raise ToolkitError(f"Encoder: {len(arrays)} planes, expected 3 (y, u, v in 4:2:0).")
+        rows, columns = self.config.nodes
+        if mask is not None:
+            check_mask(mask, (rows, columns))
+            mask = np.ascontiguousarray(mask)
+        pointers = (ctypes.c_void_p * 3)(*(a.ctypes.data for a in arrays))
+        strides = (ctypes.c_size_t * 3)(*(a.shape[1] * a.itemsize for a in arrays))
+        result = native.Result()
+        self._mask_error = self._interrupt = None
+        mask_pointer = None if mask is None else mask.ctypes.data
+        status = self._library.av1part_encode(
+            self._handle, pointers, strides, mask_pointer, rows, columns, ctypes.byref(result)
+        )
+        if self._interrupt is not None:
+            raise self._interrupt
+        self._check(status)
+        if result.mask_failed:
+            self.failed_masks += 1
+        return EncodedFrame(
+            data=ctypes.string_at(result.data, result.size),
+            qindex=result.qindex,
+            intra=bool(result.intra_frame),
+            labels=self._labels(),
+            reconstruction=(self._reconstruction(0), self._reconstruction(1), self._reconstruction(2)),
+            masked_blocks=result.masked_blocks,
+            kept_blocks=result.kept_blocks,
+            mask_error=self._mask_error if result.mask_failed else None,
+        )
+
+    def _plane(self, index: int, plane: Luma) -> Luma:
+        check_luma(plane, self.config.bit_depth, f"Encoder, plane {index}")
+        if plane.shape != self.config.plane_shape(min(index, 1)):
+            expected = self.config.plane_shape(min(index, 1))
+            raise ToolkitError(f"Encoder: plane {index} has shape {plane.shape}, expected {expected}.")
+        contiguous: Luma = np.ascontiguousarray(plane)
+        return contiguous
+
+    def _labels(self) -> NDArray[np.uint8]:
+        labels = np.full(self.config.nodes, 255, np.uint8)
+        if self._has_labels:
+            self._check(self._library.av1part_labels(self._handle, labels.ctypes.data, *labels.shape))
+        return labels
+
+    def _reconstruction(self, plane: int) -> Luma:
+        target: Luma = np.empty(self.config.plane_shape(plane), luma_dtype(self.config.bit_depth))
+        stride = target.shape[1] * target.itemsize
+        self._check(self._library.av1part_reconstruction(self._handle, plane, target.ctypes.data, stride))
+        return target
+
+    def _check(self, status: int) -> None:
+        if status:
+            detail = self._library.av1part_error_detail(self._handle)
+            raise ToolkitError(f"Encoder: {native.explain(self._library, status, detail)}.")
+
+    def _answer(self, user: Any, source: Any, target: Any, rows: int, columns: int) -> int:
+        """The C callback: no exception may leave it."""
+        before = time.process_time()
+        try:
+            assert self.mask_source is not None
+            frame = source.contents
+            kind = ctypes.c_uint8 if frame.bit_depth == 8 else ctypes.c_uint16
+            memory = ctypes.cast(frame.luma, ctypes.POINTER(kind))
+            luma = np.ctypeslib.as_array(memory, (frame.height, frame.stride))[:, : frame.width].copy()
+            mask = self.mask_source(luma, frame.qindex)
+            if mask is None:
+                self._mask_error = "the mask source gave none"
+                return 1
+            check_mask(mask, (rows, columns))
+            np.ctypeslib.as_array(target, (rows, columns))[:] = mask
+        except Exception as error:
+            self._mask_error = f"{type(error).__name__}: {error}"
+            return 1
+        except BaseException as error:  # an interrupt waits until libaom has finished the frame
+            self._interrupt = error
+            return 1
+        finally:
+            self.mask_seconds += time.process_time() - before
+        return 0
+
+
+def check_mask(mask: Any, nodes: tuple[int, int]) -> None:
+    """Raise ToolkitError unless `mask` is uint16 (rows, columns) with bits 0 to 9 only."""
+    if not isinstance(mask, np.ndarray) or mask.dtype != np.uint16 or mask.shape != nodes:
+        found = f"{mask.dtype}{mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
+        raise ToolkitError(f"Mask: {found}, expected uint16{nodes}, one entry a 16x16 node.")
+    if mask.size and int(mask.max()) >= 1 << 10:
+        raise ToolkitError(f"Mask: {int(mask.max()):#x} has bits beyond 9; bit k allows AV1 partition id k.")

@@ -1,0 +1,37 @@
+"""Partition ids as a decoder sees them: the independent check of the encoder's labels."""
+
+import ctypes
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from integration import native
+from integration.libaom_build import libraries
+from toolkit.errors import ToolkitError
+from toolkit.partition import NODE
+
+
+def inspect_packets(packets: Iterable[bytes], width: int, height: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """For each packet of an AV1 stream: labels uint8 (rows, columns) as the encoder's, and the qindex.
+
+    Raises ToolkitError where libaom cannot decode a packet or its frames are not of that size.
+    """
+    library = native.load(libraries().hook)
+    handle = ctypes.c_void_p()
+    status = library.av1part_inspector_open(width, height, ctypes.byref(handle))
+    if status:
+        raise ToolkitError(f"Inspector: {native.explain(library, status, None)}.")
+    try:
+        for number, packet in enumerate(packets):
+            labels = np.empty((-(-height // NODE), -(-width // NODE)), np.uint8)
+            qindex = ctypes.c_int()
+            status = library.av1part_inspect(
+                handle, packet, len(packet), labels.ctypes.data, *labels.shape, ctypes.byref(qindex)
+            )
+            if status:
+                detail = library.av1part_inspector_detail(handle)
+                raise ToolkitError(f"Packet {number}: {native.explain(library, status, detail)}.")
+            yield labels, qindex.value
+    finally:
+        library.av1part_inspector_close(handle)

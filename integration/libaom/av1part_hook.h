@@ -1,0 +1,114 @@
+/* av1part's C interface to libaom: encode frames, restrict the partitions that are searched, read the result.
+ *
+ * Every function returns AV1PART_OK or a negative av1part_status; the text behind a failure is in the
+ * encoder's (or inspector's) error detail. One encoder belongs to one thread at a time; several encoders
+ * may run at once in one process.
+ *
+ * Nodes are 16x16 luma squares in a raster of rows = ceil(height / 16) by columns = ceil(width / 16).
+ * Partition ids are AV1's: 0 NONE, 1 HORZ, 2 VERT, 3 SPLIT, 4 HORZ_A, 5 HORZ_B, 6 VERT_A, 7 VERT_B,
+ * 8 HORZ_4, 9 VERT_4; AV1PART_INSIDE_LARGER where the node lies inside a larger block or is cut by the
+ * frame's edge.
+ */
+#ifndef AV1PART_HOOK_H_
+#define AV1PART_HOOK_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define AV1PART_API_VERSION 1
+#define AV1PART_MAX_ENCODERS 64
+#define AV1PART_INSIDE_LARGER 255
+#define AV1PART_API __attribute__((visibility("default")))
+
+typedef enum av1part_status {
+  AV1PART_OK = 0,
+  AV1PART_ERR_ARGUMENT = -1,   /* a null pointer, or a value outside its range */
+  AV1PART_ERR_MEMORY = -2,     /* out of memory */
+  AV1PART_ERR_LIBAOM = -3,     /* libaom refused; the detail has its words */
+  AV1PART_ERR_STATE = -4,      /* called while it encodes, or before a frame was encoded */
+  AV1PART_ERR_FULL = -5,       /* AV1PART_MAX_ENCODERS are open already */
+  AV1PART_ERR_MASK = -6,       /* the mask's rows and columns are not the frame's */
+  AV1PART_ERR_SAMPLE = -7,     /* a sample does not fit in the bit depth */
+  AV1PART_ERR_BITSTREAM = -8   /* the stream shows a block structure that AV1 does not have */
+} av1part_status;
+
+typedef struct av1part_encoder av1part_encoder;
+typedef struct av1part_inspector av1part_inspector;
+
+typedef struct av1part_config {
+  uint32_t struct_size; /* sizeof(av1part_config), so that a caller built against another header is refused */
+  int32_t width;        /* 1 to 16384 */
+  int32_t height;       /* 1 to 16384 */
+  int32_t bit_depth;    /* 8 or 10; 4:2:0 always */
+  int32_t cq;           /* 0 to 63 */
+  int32_t cpu_used;     /* 0 to 6: faster presets do not search partitions */
+  int32_t all_intra;    /* usage: 0 good quality, 1 all intra */
+  int32_t all_key;      /* 1: every frame a key frame; 0: an ordinary group of pictures (good quality only) */
+  int32_t threads;      /* 1 to 64 */
+} av1part_config;
+
+/* What a mask callback is shown. `luma` is the source that the encoder codes: uint8_t for 8 bit, uint16_t
+ * for 10, `stride` in samples; valid only during the call. */
+typedef struct av1part_source {
+  const void *luma;
+  int32_t stride;
+  int32_t width;
+  int32_t height;
+  int32_t bit_depth;
+  int32_t qindex; /* the frame's base_qindex, 0 to 255 */
+  int32_t key_frame;
+  int64_t frame_number; /* from 0, in the order of av1part_encode */
+} av1part_source;
+
+/* Fill `mask` (rows x columns, all 0 on entry): bit k = partition id k allowed, 0 = unrestricted.
+ * Called on the encoding thread once a frame and qindex, for intra frames only.
+ * Return non-zero for "no mask": the frame is then encoded unmasked and av1part_result.mask_failed is set. */
+typedef int (*av1part_mask_callback)(void *user, const av1part_source *source, uint16_t *mask, int rows,
+                                     int columns);
+
+typedef struct av1part_result {
+  const uint8_t *data; /* the packet; valid until the encoder's next call */
+  size_t size;
+  int64_t frame_number;
+  int32_t qindex;
+  int32_t intra_frame;
+  int32_t mask_failed;   /* the callback gave no mask */
+  int32_t masked_blocks; /* nodes at which the mask took something away from the search */
+  int32_t kept_blocks;   /* nodes where nothing would have been left, so that libaom's own choice stayed */
+} av1part_result;
+
+AV1PART_API int av1part_api_version(void);
+AV1PART_API const char *av1part_libaom_version(void);
+AV1PART_API const char *av1part_status_text(int status);
+
+/* Open an encoder: one pass, constant quality, no lookahead, deltaq-mode 0, 4-way partitions off.
+ * On failure *encoder is NULL and `detail` (may be NULL) holds the reason. */
+AV1PART_API int av1part_open(const av1part_config *config, av1part_encoder **encoder, char *detail,
+                             size_t detail_size);
+/* Does nothing while the encoder is inside av1part_encode. */
+AV1PART_API void av1part_close(av1part_encoder *encoder);
+AV1PART_API const char *av1part_error_detail(const av1part_encoder *encoder);
+
+/* Set or (callback NULL) clear the mask callback. */
+AV1PART_API int av1part_set_mask_callback(av1part_encoder *encoder, av1part_mask_callback callback, void *user);
+
+/* Encode one frame of three planes, `strides` in bytes. `mask` may be NULL; else it has rows x columns
+ * entries as for the callback, and takes its place for this frame. */
+AV1PART_API int av1part_encode(av1part_encoder *encoder, const void *const planes[3], const size_t strides[3],
+                               const uint16_t *mask, int rows, int columns, av1part_result *result);
+
+/* Copy plane 0 to 2 of the last frame's reconstruction; `stride` of `target` in bytes. */
+AV1PART_API int av1part_reconstruction(av1part_encoder *encoder, int plane, void *target, size_t stride);
+
+/* Copy the last frame's partition ids, rows x columns. */
+AV1PART_API int av1part_labels(const av1part_encoder *encoder, uint8_t *target, int rows, int columns);
+
+/* Read partition ids out of a bitstream instead, with libaom's decoder and its inspection interface:
+ * shares no code with the encoder's labels. Feed the packets of one stream in order. */
+AV1PART_API int av1part_inspector_open(int width, int height, av1part_inspector **inspector);
+AV1PART_API void av1part_inspector_close(av1part_inspector *inspector);
+AV1PART_API const char *av1part_inspector_detail(const av1part_inspector *inspector);
+AV1PART_API int av1part_inspect(av1part_inspector *inspector, const uint8_t *data, size_t size, uint8_t *labels,
+                                int rows, int columns, int *qindex);
+
+#endif

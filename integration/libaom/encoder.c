@@ -1,0 +1,271 @@
+/* The encoder behind av1part_hook.h: libaom's public interface with av1part's fixed settings. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aom/aom_encoder.h"
+#include "aom/aomcx.h"
+#include "encoder.h"
+
+int av1part_api_version(void) { return AV1PART_API_VERSION; }
+
+const char *av1part_libaom_version(void) { return aom_codec_version_str(); }
+
+const char *av1part_status_text(int status) {
+  switch (status) {
+    case AV1PART_OK: return "ok";
+    case AV1PART_ERR_ARGUMENT: return "a null pointer or a value outside its range";
+    case AV1PART_ERR_MEMORY: return "out of memory";
+    case AV1PART_ERR_LIBAOM: return "libaom refused";
+    case AV1PART_ERR_STATE: return "called while encoding, or before a frame was encoded";
+    case AV1PART_ERR_FULL: return "too many encoders are open";
+    case AV1PART_ERR_MASK: return "the mask's rows and columns are not the frame's";
+    case AV1PART_ERR_SAMPLE: return "a sample does not fit in the bit depth";
+    case AV1PART_ERR_BITSTREAM: return "the stream shows a block structure that AV1 does not have";
+    default: return "unknown status";
+  }
+}
+
+static int fail(av1part_encoder *e, int status, const char *what) {
+  const char *words = aom_codec_error(&e->codec);
+  const char *more = aom_codec_error_detail(&e->codec);
+  if (status == AV1PART_ERR_LIBAOM) {
+    snprintf(e->detail, sizeof(e->detail), "%s: %s%s%s", what, words, more ? ": " : "", more ? more : "");
+  } else {
+    snprintf(e->detail, sizeof(e->detail), "%s", what);
+  }
+  return status;
+}
+
+static bool within(int value, int low, int high) { return value >= low && value <= high; }
+
+/* Name of the first setting outside its range, or NULL. */
+static const char *bad_setting(const av1part_config *c) {
+  if (c->struct_size != sizeof(*c)) return "struct_size: the caller was built against another av1part_hook.h";
+  if (!within(c->width, 1, 16384)) return "width: expected 1 to 16384";
+  if (!within(c->height, 1, 16384)) return "height: expected 1 to 16384";
+  if (c->bit_depth != 8 && c->bit_depth != 10) return "bit_depth: expected 8 or 10";
+  if (!within(c->cq, 0, 63)) return "cq: expected 0 to 63";
+  if (!within(c->cpu_used, 0, 6)) return "cpu_used: expected 0 to 6";
+  if (!within(c->all_intra, 0, 1)) return "all_intra: expected 0 or 1";
+  if (!within(c->all_key, 0, 1)) return "all_key: expected 0 or 1";
+  if (c->all_intra && !c->all_key) return "all_key: all-intra usage has key frames only";
+  if (!within(c->threads, 1, 64)) return "threads: expected 1 to 64";
+  return NULL;
+}
+
+static int start_codec(av1part_encoder *e) {
+  const av1part_config *c = &e->config;
+  aom_codec_iface_t *const iface = aom_codec_av1_cx();
+  aom_codec_enc_cfg_t cfg;
+  const unsigned usage = c->all_intra ? AOM_USAGE_ALL_INTRA : AOM_USAGE_GOOD_QUALITY;
+  if (aom_codec_enc_config_default(iface, &cfg, usage) != AOM_CODEC_OK) {
+    return fail(e, AV1PART_ERR_LIBAOM, "default configuration");
+  }
+  cfg.g_w = (unsigned)c->width;
+  cfg.g_h = (unsigned)c->height;
+  cfg.g_threads = (unsigned)c->threads;
+  cfg.g_bit_depth = c->bit_depth == 8 ? AOM_BITS_8 : AOM_BITS_10;
+  cfg.g_input_bit_depth = (unsigned)c->bit_depth;
+  cfg.g_timebase.num = 1;
+  cfg.g_timebase.den = 30;
+  cfg.g_pass = AOM_RC_ONE_PASS;
+  cfg.g_lag_in_frames = 0;
+  cfg.rc_end_usage = AOM_Q;
+  if (c->all_key) cfg.kf_max_dist = 0;
+  const aom_codec_flags_t flags = c->bit_depth == 8 ? 0 : AOM_CODEC_USE_HIGHBITDEPTH;
+  if (aom_codec_enc_init(&e->codec, iface, &cfg, flags) != AOM_CODEC_OK) {
+    return fail(e, AV1PART_ERR_LIBAOM, "opening the encoder");
+  }
+  if (aom_codec_control(&e->codec, AOME_SET_CPUUSED, c->cpu_used) != AOM_CODEC_OK ||
+      aom_codec_control(&e->codec, AOME_SET_CQ_LEVEL, (unsigned)c->cq) != AOM_CODEC_OK ||
+      aom_codec_control(&e->codec, AV1E_SET_DELTAQ_MODE, 0u) != AOM_CODEC_OK ||
+      aom_codec_control(&e->codec, AV1E_SET_ENABLE_1TO4_PARTITIONS, 0) != AOM_CODEC_OK) {
+    return fail(e, AV1PART_ERR_LIBAOM, "setting the encoder up");
+  }
+  return AV1PART_OK;
+}
+
+int av1part_open(const av1part_config *config, av1part_encoder **encoder, char *detail, size_t detail_size) {
+  if (detail && detail_size) detail[0] = 0;
+  if (!encoder) return AV1PART_ERR_ARGUMENT;
+  *encoder = NULL;
+  const char *bad = config ? bad_setting(config) : "config: NULL";
+  if (bad) {
+    if (detail && detail_size) snprintf(detail, detail_size, "%s", bad);
+    return AV1PART_ERR_ARGUMENT;
+  }
+  av1part_encoder *e = calloc(1, sizeof(*e));
+  if (!e) return AV1PART_ERR_MEMORY;
+  e->config = *config;
+  e->slot = -1;
+  e->rows = (config->height + 15) / 16;
+  e->columns = (config->width + 15) / 16;
+  const size_t nodes = (size_t)e->rows * (size_t)e->columns;
+  e->mask = calloc(nodes, sizeof(*e->mask));
+  e->effect = calloc(nodes, 1);
+  e->labels = calloc(nodes, 1);
+  int status = e->mask && e->effect && e->labels ? AV1PART_OK : AV1PART_ERR_MEMORY;
+  if (status == AV1PART_OK) status = av1part_hook_claim(e);
+  if (status == AV1PART_OK) status = start_codec(e);
+  if (status != AV1PART_OK) {
+    if (detail && detail_size) snprintf(detail, detail_size, "%s", e->detail);
+    av1part_close(e);
+    return status;
+  }
+  *encoder = e;
+  return AV1PART_OK;
+}
+
+void av1part_close(av1part_encoder *e) {
+  if (!e || e->busy) return;
+  /* The slot is emptied before the instance dies, so that a later instance at the same address is not ours. */
+  av1part_hook_release(e);
+  if (e->codec.iface) aom_codec_destroy(&e->codec);
+  free(e->mask);
+  free(e->effect);
+  free(e->labels);
+  free(e);
+}
+
+const char *av1part_error_detail(const av1part_encoder *e) { return e ? e->detail : "encoder: NULL"; }
+
+int av1part_set_mask_callback(av1part_encoder *e, av1part_mask_callback callback, void *user) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return fail(e, AV1PART_ERR_STATE, "the callback was changed during an encode");
+  e->callback = callback;
+  e->user = user;
+  return AV1PART_OK;
+}
+
+static int plane_width(const av1part_encoder *e, int plane) {
+  return plane ? (e->config.width + 1) / 2 : e->config.width;
+}
+
+static int plane_height(const av1part_encoder *e, int plane) {
+  return plane ? (e->config.height + 1) / 2 : e->config.height;
+}
+
+static size_t row_bytes(const av1part_encoder *e, int plane) {
+  return (size_t)plane_width(e, plane) * (e->config.bit_depth == 8 ? 1 : 2);
+}
+
+/* libaom trusts its input: a sample beyond the bit depth would index past its tables. */
+static bool samples_fit(const av1part_encoder *e, int plane, const void *samples, size_t stride) {
+  if (e->config.bit_depth == 8) return true;
+  unsigned seen = 0;
+  for (int row = 0; row < plane_height(e, plane); ++row) {
+    const uint16_t *p = (const uint16_t *)((const uint8_t *)samples + (size_t)row * stride);
+    for (int column = 0; column < plane_width(e, plane); ++column) seen |= p[column];
+  }
+  return seen >> e->config.bit_depth == 0;
+}
+
+static int check_frame(av1part_encoder *e, const void *const planes[3], const size_t strides[3]) {
+  for (int plane = 0; plane < 3; ++plane) {
+    if (!planes[plane]) return fail(e, AV1PART_ERR_ARGUMENT, "planes: one is NULL");
+    if (strides[plane] < row_bytes(e, plane) || strides[plane] > (1u << 20)) {
+      return fail(e, AV1PART_ERR_ARGUMENT, "strides: one is shorter than its row or absurdly long");
+    }
+    if (e->config.bit_depth > 8 && (((uintptr_t)planes[plane] | strides[plane]) & 1)) {
+      return fail(e, AV1PART_ERR_ARGUMENT, "planes: 16-bit samples at an odd address or stride");
+    }
+    if (!samples_fit(e, plane, planes[plane], strides[plane])) {
+      return fail(e, AV1PART_ERR_SAMPLE, "a sample exceeds 10 bit");
+    }
+  }
+  return AV1PART_OK;
+}
+
+static int encode_image(av1part_encoder *e, const void *const planes[3], const size_t strides[3]) {
+  const bool deep = e->config.bit_depth > 8;
+  aom_image_t image;
+  /* Only the description is wanted: the planes are set below, and libaom copies them. */
+  if (!aom_img_wrap(&image, deep ? AOM_IMG_FMT_I42016 : AOM_IMG_FMT_I420, (unsigned)e->config.width,
+                    (unsigned)e->config.height, 1, (unsigned char *)(uintptr_t)planes[0])) {
+    return fail(e, AV1PART_ERR_ARGUMENT, "the frame cannot be described to libaom");
+  }
+  image.bit_depth = (unsigned)e->config.bit_depth;
+  for (int plane = 0; plane < 3; ++plane) {
+    image.planes[plane] = (unsigned char *)(uintptr_t)planes[plane];
+    image.stride[plane] = (int)strides[plane];
+  }
+  av1part_encoder *const previous = av1part_hook_enter(e);
+  const aom_codec_err_t error = aom_codec_encode(&e->codec, &image, (aom_codec_pts_t)e->frames, 1, 0);
+  av1part_hook_leave(previous);
+  return error == AOM_CODEC_OK ? AV1PART_OK : fail(e, AV1PART_ERR_LIBAOM, "encoding a frame");
+}
+
+static int collect(av1part_encoder *e, av1part_result *result) {
+  aom_codec_iter_t iter = NULL;
+  const aom_codec_cx_pkt_t *packet;
+  while ((packet = aom_codec_get_cx_data(&e->codec, &iter)) != NULL) {
+    if (packet->kind != AOM_CODEC_CX_FRAME_PKT) continue;
+    if (result->data) return fail(e, AV1PART_ERR_LIBAOM, "more than one packet for one frame");
+    result->data = packet->data.frame.buf;
+    result->size = packet->data.frame.sz;
+  }
+  if (!result->data) return fail(e, AV1PART_ERR_LIBAOM, "no packet for a frame");
+  result->frame_number = e->frames;
+  result->qindex = e->qindex;
+  result->intra_frame = e->intra_frame;
+  result->mask_failed = e->mask_failed;
+  for (int i = 0; i < e->rows * e->columns; ++i) {
+    result->masked_blocks += e->effect[i] == EFFECT_MASKED;
+    result->kept_blocks += e->effect[i] == EFFECT_KEPT;
+  }
+  return AV1PART_OK;
+}
+
+int av1part_encode(av1part_encoder *e, const void *const planes[3], const size_t strides[3],
+                   const uint16_t *mask, int rows, int columns, av1part_result *result) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return fail(e, AV1PART_ERR_STATE, "av1part_encode was called from the encoder's own callback");
+  if (!planes || !strides || !result) return fail(e, AV1PART_ERR_ARGUMENT, "planes, strides or result: NULL");
+  memset(result, 0, sizeof(*result));
+  int status = check_frame(e, planes, strides);
+  if (status != AV1PART_OK) return status;
+  if (mask && (rows != e->rows || columns != e->columns)) {
+    return fail(e, AV1PART_ERR_MASK, "the mask's rows and columns are not the frame's");
+  }
+  const size_t nodes = (size_t)e->rows * (size_t)e->columns;
+  e->mask_given = mask != NULL;
+  if (mask) memcpy(e->mask, mask, nodes * sizeof(*mask));
+  memset(e->effect, EFFECT_NONE, nodes);
+  e->mask_active = e->mask_failed = e->labels_ready = false;
+  e->mask_qindex = -1;
+  e->detail[0] = 0;
+  e->busy = true;
+  status = encode_image(e, planes, strides);
+  e->busy = false;
+  e->mask_active = false;
+  if (status == AV1PART_OK) status = collect(e, result);
+  if (status == AV1PART_OK) ++e->frames;
+  return status;
+}
+
+int av1part_reconstruction(av1part_encoder *e, int plane, void *target, size_t stride) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (!target || plane < 0 || plane > 2 || stride < row_bytes(e, plane)) {
+    return fail(e, AV1PART_ERR_ARGUMENT, "target, plane or stride");
+  }
+  if (e->busy || !e->frames) return fail(e, AV1PART_ERR_STATE, "no frame has been encoded yet");
+  const aom_image_t *const image = aom_codec_get_preview_frame(&e->codec);
+  if (!image) return fail(e, AV1PART_ERR_LIBAOM, "no reconstruction");
+  if (((image->fmt & AOM_IMG_FMT_HIGHBITDEPTH) != 0) != (e->config.bit_depth > 8)) {
+    return fail(e, AV1PART_ERR_LIBAOM, "the reconstruction has another sample size than the source");
+  }
+  for (int row = 0; row < plane_height(e, plane); ++row) {
+    memcpy((uint8_t *)target + (size_t)row * stride,
+           image->planes[plane] + (ptrdiff_t)row * image->stride[plane], row_bytes(e, plane));
+  }
+  return AV1PART_OK;
+}
+
+int av1part_labels(const av1part_encoder *e, uint8_t *target, int rows, int columns) {
+  if (!e || !target) return AV1PART_ERR_ARGUMENT;
+  if (rows != e->rows || columns != e->columns) return AV1PART_ERR_MASK;
+  if (e->busy || !e->labels_ready) return AV1PART_ERR_STATE;
+  memcpy(target, e->labels, (size_t)rows * (size_t)columns);
+  return AV1PART_OK;
+}

@@ -1,0 +1,46 @@
+/* What encoder.c and hook.c share: the state of one encoder. Not part of the interface. */
+#ifndef AV1PART_ENCODER_H_
+#define AV1PART_ENCODER_H_
+
+#include <stdbool.h>
+
+#include "aom/aom_encoder.h"
+#include "av1part_hook.h"
+
+/* What the mask did at a node during the search (av1part_encoder.effect). */
+enum { EFFECT_NONE = 0, EFFECT_MASKED = 1, EFFECT_KEPT = 2 };
+
+struct av1part_encoder {
+  av1part_config config;
+  aom_codec_ctx_t codec;
+  char detail[256];
+  bool busy; /* inside av1part_encode */
+  int slot;  /* hook.c's table entry */
+  int64_t frames;
+
+  av1part_mask_callback callback;
+  void *user;
+
+  int rows, columns;
+  bool mask_given;   /* the caller passed this frame's mask to av1part_encode */
+  bool mask_active;  /* `mask` holds for the search that runs now */
+  bool mask_failed;  /* the callback gave none for this frame */
+  int mask_qindex;   /* the qindex for which the callback was asked, -1 before it was */
+  uint16_t *mask;    /* rows x columns */
+  uint8_t *effect;   /* rows x columns; each byte is written by the one thread that searches the node */
+  uint8_t *labels;   /* rows x columns */
+  bool labels_ready; /* a frame has been packed since the last av1part_encode began */
+  int qindex;
+  bool intra_frame;
+};
+
+/* hook.c. Each encoder holds one slot of a table that maps libaom's encoder instance to it. */
+int av1part_hook_claim(av1part_encoder *encoder);
+void av1part_hook_release(av1part_encoder *encoder);
+
+/* Around aom_codec_encode: says which encoder this thread runs, so that the hook can learn its instance.
+ * Returns the one that was current before (an encoder may run inside another's callback). */
+av1part_encoder *av1part_hook_enter(av1part_encoder *encoder);
+void av1part_hook_leave(av1part_encoder *previous);
+
+#endif

@@ -1,0 +1,218 @@
+/* The hook inside libaom's encoder. The linker (-Wl,--wrap=SYMBOL) sends libaom's own calls of four of its
+ * functions here; each is called in its turn, so that without a mask nothing changes.
+ *
+ * libaom hands its own encoder instance (AV1_COMP) to these functions, from several threads; a table maps it
+ * to ours. Compiled with libaom's own flags: -DNDEBUG and the sizes of its configuration decide struct layouts. */
+#include <stdatomic.h>
+#include <string.h>
+
+#include "av1/common/av1_common_int.h"
+#include "av1/encoder/bitstream.h"
+#include "av1/encoder/encodeframe.h"
+#include "av1/encoder/encoder.h"
+#include "av1/encoder/partition_strategy.h"
+#include "encoder.h"
+
+/* Declared through the originals' types: should a signature change, this file stops compiling. */
+__typeof__(av1_encode_frame) __real_av1_encode_frame, __wrap_av1_encode_frame;
+__typeof__(av1_pack_bitstream) __real_av1_pack_bitstream, __wrap_av1_pack_bitstream;
+__typeof__(av1_prune_ab_partitions) __real_av1_prune_ab_partitions, __wrap_av1_prune_ab_partitions;
+__typeof__(av1_prune_partitions_before_search) __real_av1_prune_partitions_before_search,
+    __wrap_av1_prune_partitions_before_search;
+
+/* A slot is claimed at open and released at close. `instance` is learnt when libaom first shows it, and is
+ * the key of the searches made by libaom's worker threads; `encoder` is fixed while the slot is claimed. */
+static struct {
+  atomic_bool claimed;
+  _Atomic(const AV1_COMP *) instance;
+  av1part_encoder *encoder;
+} table[AV1PART_MAX_ENCODERS];
+
+static _Thread_local av1part_encoder *current; /* the encoder whose av1part_encode this thread is in */
+
+int av1part_hook_claim(av1part_encoder *encoder) {
+  for (int i = 0; i < AV1PART_MAX_ENCODERS; ++i) {
+    if (!atomic_exchange(&table[i].claimed, true)) {
+      table[i].encoder = encoder;
+      encoder->slot = i;
+      return AV1PART_OK;
+    }
+  }
+  return AV1PART_ERR_FULL;
+}
+
+void av1part_hook_release(av1part_encoder *encoder) {
+  if (encoder->slot < 0) return;
+  atomic_store(&table[encoder->slot].instance, NULL);
+  atomic_store(&table[encoder->slot].claimed, false);
+  encoder->slot = -1;
+}
+
+av1part_encoder *av1part_hook_enter(av1part_encoder *encoder) {
+  av1part_encoder *const previous = current;
+  current = encoder;
+  return previous;
+}
+
+void av1part_hook_leave(av1part_encoder *previous) { current = previous; }
+
+static av1part_encoder *find(const AV1_COMP *cpi) {
+  for (int i = 0; i < AV1PART_MAX_ENCODERS; ++i) {
+    if (atomic_load_explicit(&table[i].instance, memory_order_acquire) == cpi) return table[i].encoder;
+  }
+  return NULL;
+}
+
+/* ---- the mask of a frame ---- */
+
+static int ask_callback(av1part_encoder *e, const AV1_COMP *cpi) {
+  const YV12_BUFFER_CONFIG *const y = cpi->source;
+  const bool deep = (y->flags & YV12_FLAG_HIGHBITDEPTH) != 0;
+  if (deep != (e->config.bit_depth > 8)) return 1;
+  const av1part_source source = {
+    .luma = deep ? (const void *)CONVERT_TO_SHORTPTR(y->y_buffer) : (const void *)y->y_buffer,
+    .stride = y->y_stride,
+    .width = y->y_crop_width,
+    .height = y->y_crop_height,
+    .bit_depth = e->config.bit_depth,
+    .qindex = cpi->common.quant_params.base_qindex,
+    .key_frame = cpi->common.current_frame.frame_type == KEY_FRAME,
+    .frame_number = e->frames,
+  };
+  if (source.width != e->config.width || source.height != e->config.height) return 1;
+  memset(e->mask, 0, (size_t)e->rows * (size_t)e->columns * sizeof(*e->mask));
+  return e->callback(e->user, &source, e->mask, e->rows, e->columns);
+}
+
+static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
+  e->mask_active = false;
+  /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
+  if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
+  memset(e->effect, EFFECT_NONE, (size_t)e->rows * (size_t)e->columns);
+  if (!frame_is_intra_only(&cpi->common)) return;
+  if (e->mask_given) {
+    e->mask_active = true;
+  } else if (e->callback) {
+    const int qindex = cpi->common.quant_params.base_qindex;
+    if (e->mask_qindex != qindex) { /* a frame coded again at the same qindex keeps its mask */
+      e->mask_failed = ask_callback(e, cpi) != 0;
+      e->mask_qindex = qindex;
+    }
+    e->mask_active = !e->mask_failed;
+  }
+}
+
+void __wrap_av1_encode_frame(AV1_COMP *cpi) {
+  if (current) atomic_store_explicit(&table[current->slot].instance, cpi, memory_order_release);
+  av1part_encoder *const e = current ? current : find(cpi);
+  if (e) prepare_mask(e, cpi);
+  __real_av1_encode_frame(cpi);
+}
+
+/* ---- the search of a node ---- */
+
+/* Raster index of the 16x16 node at this position, -1 where the frame's edge cuts it. */
+static int whole_node(const av1part_encoder *e, int mi_row, int mi_col) {
+  const int row = mi_row >> 2, column = mi_col >> 2;
+  if ((row + 1) * 16 > e->config.height || (column + 1) * 16 > e->config.width) return -1;
+  return row * e->columns + column;
+}
+
+/* The encoder whose mask restricts this block, with the node's index; NULL where none does. */
+static av1part_encoder *restricted(const AV1_COMP *cpi, const PartitionSearchState *state, int *node) {
+  if (state->part_blk_params.bsize != BLOCK_16X16) return NULL;
+  av1part_encoder *const e = find(cpi);
+  if (!e || !e->mask_active) return NULL;
+  *node = whole_node(e, state->part_blk_params.mi_row, state->part_blk_params.mi_col);
+  return *node >= 0 && e->mask[*node] ? e : NULL;
+}
+
+static bool allows(uint16_t mask, int first, int second, int third) {
+  return (mask & (1u << first | 1u << second | 1u << third)) != 0;
+}
+
+/* Take away from the search what the mask forbids; never add, and never leave nothing. A direction's
+ * rectangle stays while its A or B is allowed: libaom searches AB only where it may search the rectangle. */
+static int apply_mask(const AV1_COMP *cpi, uint16_t mask, PartitionSearchState *state) {
+  int *const rect = state->partition_rect_allowed;
+  bool none = state->partition_none_allowed && allows(mask, PARTITION_NONE, PARTITION_NONE, PARTITION_NONE);
+  const bool split = state->do_square_split && allows(mask, PARTITION_SPLIT, PARTITION_SPLIT, PARTITION_SPLIT);
+  const bool horz = rect[HORZ] && allows(mask, PARTITION_HORZ, PARTITION_HORZ_A, PARTITION_HORZ_B);
+  const bool vert = rect[VERT] && allows(mask, PARTITION_VERT, PARTITION_VERT_A, PARTITION_VERT_B);
+  const bool any_rect = state->do_rectangular_split &&
+                        ((horz && !state->prune_rect_part[HORZ]) || (vert && !state->prune_rect_part[VERT]));
+  if (!none && !split && !any_rect) return EFFECT_KEPT;
+  /* Faster presets give a block up once neither NONE nor SPLIT was found: leave them NONE. */
+  if (!none && !split && cpi->sf.part_sf.early_term_after_none_split) none = state->partition_none_allowed;
+  const bool removed = none != !!state->partition_none_allowed || split != !!state->do_square_split ||
+                       horz != !!rect[HORZ] || vert != !!rect[VERT];
+  state->partition_none_allowed = none;
+  state->do_square_split = split;
+  rect[HORZ] = horz;
+  rect[VERT] = vert;
+  if (!horz && !vert) state->do_rectangular_split = 0;
+  return removed ? EFFECT_MASKED : EFFECT_NONE;
+}
+
+void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *const x,
+                                               SIMPLE_MOTION_DATA_TREE *const sms_tree,
+                                               PartitionSearchState *state) {
+  __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
+  int node;
+  av1part_encoder *const e = restricted(cpi, state, &node);
+  if (!e) return;
+  /* Second attempt at a superblock for which nothing was found: libaom lifts every restriction, ours too. */
+  e->effect[node] = x->must_find_valid_partition ? EFFECT_KEPT : (uint8_t)apply_mask(cpi, e->mask[node], state);
+}
+
+void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC_TREE *pc_tree,
+                                    int pb_source_variance, int64_t best_rdcost,
+                                    const RD_RECT_PART_WIN_INFO *rect_part_win_info, bool ext_partition_allowed,
+                                    PartitionSearchState *state, int *ab_partitions_allowed) {
+  __real_av1_prune_ab_partitions(cpi, x, pc_tree, pb_source_variance, best_rdcost, rect_part_win_info,
+                                 ext_partition_allowed, state, ab_partitions_allowed);
+  int node;
+  av1part_encoder *const e = restricted(cpi, state, &node);
+  if (!e || e->effect[node] == EFFECT_KEPT) return;
+  for (int ab = 0; ab < NUM_AB_PARTS; ++ab) {
+    if (ab_partitions_allowed[ab] && !(e->mask[node] & 1u << (PARTITION_HORZ_A + ab))) {
+      ab_partitions_allowed[ab] = 0;
+      e->effect[node] = EFFECT_MASKED;
+    }
+  }
+}
+
+/* ---- the final partitions ---- */
+
+/* The partition of a whole 16x16 node, from the block that covers its top left corner. */
+static uint8_t node_partition(const MB_MODE_INFO *block) {
+  const BLOCK_SIZE size = block->bsize;
+  if (block_size_wide[size] > 16 || block_size_high[size] > 16) return AV1PART_INSIDE_LARGER;
+  if (size == BLOCK_16X16) return PARTITION_NONE;
+  /* `partition` is that of the block's parent: the node itself for its own halves, thirds and quarters
+   * (an 8x8 parent has no AB and no 4-way partitions), else a square below the node, so the node is split. */
+  const bool half = size == BLOCK_16X8 || size == BLOCK_8X16;
+  return half || block->partition >= PARTITION_HORZ_A ? block->partition : PARTITION_SPLIT;
+}
+
+static void read_labels(av1part_encoder *e, const AV1_COMMON *cm) {
+  const CommonModeInfoParams *const mi = &cm->mi_params;
+  for (int row = 0; row < e->rows; ++row) {
+    for (int column = 0; column < e->columns; ++column) {
+      const bool whole = whole_node(e, row * 4, column * 4) >= 0;
+      e->labels[row * e->columns + column] =
+          whole ? node_partition(mi->mi_grid_base[row * 4 * mi->mi_stride + column * 4]) : AV1PART_INSIDE_LARGER;
+    }
+  }
+  e->qindex = cm->quant_params.base_qindex;
+  e->intra_frame = frame_is_intra_only(cm);
+  e->labels_ready = true;
+}
+
+int __wrap_av1_pack_bitstream(AV1_COMP *const cpi, uint8_t *dst, size_t dst_size, size_t *size,
+                              int *const largest_tile_id) {
+  av1part_encoder *const e = find(cpi);
+  /* Repeating an earlier frame codes no blocks. */
+  if (e && !cpi->common.show_existing_frame) read_labels(e, &cpi->common);
+  return __real_av1_pack_bitstream(cpi, dst, dst_size, size, largest_tile_id);
+}

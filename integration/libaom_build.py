@@ -1,0 +1,196 @@
+"""libaom with our hook: built once into a per-user cache, linked again in a second when the hook changes.
+
+Cache (`AV1PART_CACHE`, else the user's cache folder): `libaom-<key>` is the static library with its headers,
+keyed by source hash, flags and machine; `hook-<key>` the two shared libraries linked from it, keyed also by
+our C sources; `current*.json` names the libaom in use.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from platformdirs import user_cache_path
+
+from integration import libaom_source
+from toolkit.errors import ToolkitError
+from toolkit.files import atomic_folder, atomic_write_json, canonical_json, read_json, sha256_file
+
+SOURCES = Path(__file__).parent / "libaom"
+CMAKE_FLAGS = (
+    *(f"-DENABLE_{part}=0" for part in ("DOCS", "TESTS", "EXAMPLES", "TOOLS")),
+    "-DCONFIG_PIC=1",
+    "-DCONFIG_INSPECTION=1",
+    "-DBUILD_SHARED_LIBS=0",
+    "-DCMAKE_BUILD_TYPE=Release",
+)
+SANITIZERS = "address,undefined"
+# The last three are libaom's own: they decide the layout of its structs.
+C_FLAGS = (
+    *("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"),
+    *("-DNDEBUG", "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE_SOURCE"),
+)
+UNITS = {"hook": ("encoder", "hook", "inspect"), "stock": ("encoder", "stock")}
+WRAPPED = ("av1_encode_frame", "av1_pack_bitstream", "av1_prune_ab_partitions", "av1_prune_partitions_before_search")
+TOOLS = {"cc": "gcc", "c++": "g++", "cmake": "cmake", "ninja": "ninja-build", "perl": "perl"}
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Libraries:
+    """What a build leaves: `hook` has masks and labels, `stock` the same interface over untouched libaom."""
+
+    hook: Path
+    stock: Path
+    info: dict[str, Any]
+
+
+def cache_folder() -> Path:
+    """Where builds are kept."""
+    return Path(os.environ.get("AV1PART_CACHE") or user_cache_path("av1part"))
+
+
+def missing_tools() -> dict[str, str]:
+    """Tools that the build needs and that are not here: tool to Debian package."""
+    tools = dict(TOOLS)
+    if platform.machine() in ("x86_64", "AMD64"):
+        tools["nasm"] = "nasm"
+    return {tool: package for tool, package in tools.items() if shutil.which(tool) is None}
+
+
+def _check_tools() -> None:
+    if missing := missing_tools():
+        packages = " ".join(sorted(set(missing.values())))
+        raise ToolkitError(
+            f"libaom cannot be built: {', '.join(sorted(missing))} not found. "
+            f"Install with `apt-get install {packages}`."
+        )
+
+
+def build(source: Path | None = None, *, sanitize: bool = False, progress: Progress | None = None) -> Libraries:
+    """Build libaom and the hook unless both are cached; `progress(done, total)` counts compiled files.
+
+    `source` is the pinned archive or a folder with libaom's source; None fetches the archive through apt.
+    Raises ToolkitError that names what is missing and what mends it.
+    """
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    origin = libaom_source.identify(source) if source else libaom_source.ARCHIVE_SHA256
+    flags = [*CMAKE_FLAGS, *([f"-DSANITIZE={SANITIZERS}"] if sanitize else [])]
+    name = f"libaom-{_key([origin, flags, platform.machine()])}"
+    with FileLock(cache / f"{name}.lock"):
+        if not (cache / name / "build.json").is_file():
+            _check_tools()
+            _compile_libaom(source, cache, name, flags, origin, progress)
+    atomic_write_json(cache / _current(sanitize), {"libaom": name})
+    return _link(cache, name, sanitize)
+
+
+def libraries(*, sanitize: bool | None = None) -> Libraries:
+    """The libraries of the last `build`, linked again where our C sources have changed since.
+
+    `sanitize` None asks the environment (AV1PART_SANITIZE). Raises ToolkitError where libaom was not built.
+    """
+    sanitize = bool(os.environ.get("AV1PART_SANITIZE")) if sanitize is None else sanitize
+    cache = cache_folder()
+    option = " --sanitize" if sanitize else ""
+    if (cache / _current(sanitize)).is_file():
+        name = str(read_json(cache / _current(sanitize))["libaom"])
+        if (cache / name / "build.json").is_file():
+            return _link(cache, name, sanitize)
+    raise ToolkitError(f"libaom is not built in {cache}. Run `av1part encoder build{option}` (3 to 4 minutes, once).")
+
+
+def _current(sanitize: bool) -> str:
+    return "current-sanitize.json" if sanitize else "current.json"
+
+
+def _key(parts: Any) -> str:
+    return hashlib.sha256(canonical_json(parts)).hexdigest()[:16]
+
+
+def _run(command: list[str], log: Path, progress: Progress | None = None) -> None:
+    """Run a build command, its output in `log`; ToolkitError with the last lines where it fails."""
+    with (
+        log.open("a") as out,
+        subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+        ) as process,
+    ):
+        assert process.stdout is not None
+        for line in process.stdout:
+            out.write(line)
+            count, _, _ = line.removeprefix("[").partition("]")
+            done, slash, total = count.partition("/")
+            if progress and slash and done.isdigit() and total.isdigit():
+                progress(int(done), int(total))
+    if process.returncode:
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
+        raise ToolkitError(f"`{command[0]}` failed while building libaom with the hook:\n{tail}")
+
+
+def _compile_libaom(
+    source: Path | None, cache: Path, name: str, flags: list[str], origin: str, progress: Progress | None
+) -> None:
+    with atomic_folder(cache / name, overwrite=True) as folder:
+        work = folder / "work"
+        if source is None or source.is_file():
+            archive = source or libaom_source.fetch_archive(cache / "archives")
+            tree = libaom_source.unpack(archive, work / "source")
+        else:
+            tree = source.resolve()
+        log = work / "build.log"
+        work.mkdir(exist_ok=True)
+        _run(["cmake", "-S", str(tree), "-B", str(work / "build"), "-G", "Ninja", *flags], log)
+        _run(["cmake", "--build", str(work / "build"), "--target", "aom"], log, progress)
+        shutil.copy2(work / "build" / "libaom.a", folder)
+        for header in tree.rglob("*.h"):
+            target = folder / "include" / header.relative_to(tree)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(header, target)
+        shutil.copytree(work / "build" / "config", folder / "include" / "config", dirs_exist_ok=True)
+        shutil.rmtree(work)
+        info = {"source_sha256": origin, "cmake_flags": flags, "machine": platform.machine()}
+        compiler = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=False).stdout
+        atomic_write_json(folder / "build.json", info | {"compiler": compiler.partition("\n")[0]})
+
+
+def _link(cache: Path, libaom: str, sanitize: bool) -> Libraries:
+    """The two shared libraries of that libaom and of our C sources as they are now."""
+    sources = {p.name: sha256_file(p) for p in sorted(SOURCES.iterdir()) if p.suffix in (".c", ".h")}
+    flags = [*C_FLAGS, *([f"-fsanitize={SANITIZERS}", "-g", "-fno-omit-frame-pointer"] if sanitize else [])]
+    name = f"hook-{_key([libaom, sources, flags])}"
+    with FileLock(cache / f"{name}.lock"):
+        if not (cache / name / "build.json").is_file():
+            _check_tools()
+            with atomic_folder(cache / name, overwrite=True) as folder:
+                _compile_hook(cache / libaom, folder, flags, sanitize)
+                info = json.loads((cache / libaom / "build.json").read_text())
+                info |= {"libaom": libaom, "hook_flags": flags, "hook_sources": sources, "wrapped": list(WRAPPED)}
+                atomic_write_json(folder / "build.json", info)
+    folder = cache / name
+    return Libraries(folder / "libav1part_hook.so", folder / "libav1part_stock.so", read_json(folder / "build.json"))
+
+
+def _compile_hook(libaom: Path, folder: Path, flags: list[str], sanitize: bool) -> None:
+    log = folder / "link.log"
+    for unit in sorted(set().union(*UNITS.values())):
+        # System headers, so that our warnings are about our code.
+        command = ["cc", *flags, "-isystem", str(libaom / "include"), "-c", str(SOURCES / f"{unit}.c")]
+        _run([*command, "-o", str(folder / f"{unit}.o")], log)
+    wraps = [f"-Wl,--wrap={symbol}" for symbol in WRAPPED]
+    link = ["-Wl,--exclude-libs,ALL", "-lm", "-lpthread"]
+    link += [f"-fsanitize={SANITIZERS}"] if sanitize else ["-Wl,-z,defs"]
+    for name, units in UNITS.items():
+        objects = [str(folder / f"{unit}.o") for unit in units]
+        command = ["cc", "-shared", "-o", str(folder / f"libav1part_{name}.so"), *objects, str(libaom / "libaom.a")]
+        _run([*command, *(wraps if name == "hook" else []), *link], log)
+    for object_file in folder.glob("*.o"):
+        object_file.unlink()

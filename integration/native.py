@@ -1,0 +1,103 @@
+"""The C interface of integration/libaom/av1part_hook.h as ctypes sees it."""
+
+import ctypes
+from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint8, c_uint16, c_uint32, c_void_p
+from functools import cache
+from pathlib import Path
+
+from toolkit.errors import ToolkitError
+
+API_VERSION = 1
+
+
+class Config(ctypes.Structure):
+    _fields_ = (
+        ("struct_size", c_uint32),
+        ("width", c_int32),
+        ("height", c_int32),
+        ("bit_depth", c_int32),
+        ("cq", c_int32),
+        ("cpu_used", c_int32),
+        ("all_intra", c_int32),
+        ("all_key", c_int32),
+        ("threads", c_int32),
+    )
+
+
+class Source(ctypes.Structure):
+    _fields_ = (
+        ("luma", c_void_p),
+        ("stride", c_int32),
+        ("width", c_int32),
+        ("height", c_int32),
+        ("bit_depth", c_int32),
+        ("qindex", c_int32),
+        ("key_frame", c_int32),
+        ("frame_number", c_int64),
+    )
+
+
+class Result(ctypes.Structure):
+    _fields_ = (
+        ("data", POINTER(c_uint8)),
+        ("size", c_size_t),
+        ("frame_number", c_int64),
+        ("qindex", c_int32),
+        ("intra_frame", c_int32),
+        ("mask_failed", c_int32),
+        ("masked_blocks", c_int32),
+        ("kept_blocks", c_int32),
+    )
+
+
+MaskCallback = ctypes.CFUNCTYPE(c_int, c_void_p, POINTER(Source), POINTER(c_uint16), c_int, c_int)
+
+_ENCODER = (
+    ("av1part_api_version", c_int, ()),
+    ("av1part_libaom_version", c_char_p, ()),
+    ("av1part_status_text", c_char_p, (c_int,)),
+    ("av1part_open", c_int, (POINTER(Config), POINTER(c_void_p), c_char_p, c_size_t)),
+    ("av1part_close", None, (c_void_p,)),
+    ("av1part_error_detail", c_char_p, (c_void_p,)),
+    ("av1part_set_mask_callback", c_int, (c_void_p, MaskCallback, c_void_p)),
+    (
+        "av1part_encode",
+        c_int,
+        (c_void_p, c_void_p * 3, c_size_t * 3, c_void_p, c_int, c_int, POINTER(Result)),
+    ),
+    ("av1part_reconstruction", c_int, (c_void_p, c_int, c_void_p, c_size_t)),
+    ("av1part_labels", c_int, (c_void_p, c_void_p, c_int, c_int)),
+)
+_INSPECTOR = (
+    ("av1part_inspector_open", c_int, (c_int, c_int, POINTER(c_void_p))),
+    ("av1part_inspector_close", None, (c_void_p,)),
+    ("av1part_inspector_detail", c_char_p, (c_void_p,)),
+    ("av1part_inspect", c_int, (c_void_p, c_char_p, c_size_t, c_void_p, c_int, c_int, POINTER(c_int))),
+)
+
+
+@cache
+def load(path: Path) -> ctypes.CDLL:
+    """Open a library of ours and declare its functions; ToolkitError where it does not load or is another version."""
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise ToolkitError(f"{path}: does not load ({error}). Run `av1part encoder build` again.") from None
+    for name, result, arguments in _ENCODER + (_INSPECTOR if hasattr(library, "av1part_inspect") else ()):
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    version = int(library.av1part_api_version())
+    if version != API_VERSION:
+        raise ToolkitError(f"{path}: interface version {version}, expected {API_VERSION}. Build it again.")
+    return library
+
+
+def libaom_version(library: ctypes.CDLL) -> str:
+    """libaom's own version string."""
+    return bytes(library.av1part_libaom_version()).decode()
+
+
+def explain(library: ctypes.CDLL, status: int, detail: bytes | None) -> str:
+    """A status in words, with the library's detail where there is one."""
+    text = bytes(library.av1part_status_text(status)).decode()
+    return f"{text} ({detail.decode(errors='replace')})" if detail else text
