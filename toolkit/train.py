@@ -20,6 +20,7 @@ from toolkit.metrics import baselines, classification_metrics, flat_f1
 from toolkit.model import PartitionNet, predict
 from toolkit.model_config import ModelConfig
 from toolkit.partition import STAGES
+from toolkit.report import draw_run
 from toolkit.run_folder import Epoch, RunFolder
 from toolkit.stratify import stratified_index
 from toolkit.train_config import TrainConfig
@@ -45,8 +46,8 @@ def train(
 
     `start`: the Stage-1 run or checkpoint for init stage1; `weights`: an ImageNet weights file. With `resume` the
     run goes on after its last finished epoch and ends as if it had not stopped (on the same machine and thread
-    count, bit for bit on a CPU). Returns the history. Raises ToolkitError on unusable data or init, or a loss that
-    is not a number (the epochs before it stay).
+    count, bit for bit on a CPU). Returns the history (empty in all but the first of several processes). Raises
+    ToolkitError on unusable data or init, or a loss that is not a number (the epochs before it stay).
     """
     fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
     fabric.launch()
@@ -106,15 +107,17 @@ def train(
                     f"{len(history)} finished epochs are kept in {run.path}. Lower --lr or use --precision 32-true."
                 )
             fabric_optimizer.zero_grad()
-            fabric.backward(loss)
+            # The wrapper averages over processes; with unequal shares that must be the mean over blocks.
+            fabric.backward(loss * (len(targets[mine]) * fabric.world_size / len(batch)))
             fabric_optimizer.step()
-            total += loss.item() * len(batch)
+            total += loss.item() * len(targets[mine])
         on_step(f"epoch {epoch}/{config.epochs}", len(batches), len(batches))
 
         entry, metrics = evaluate(model, val_blocks, loss_function)
         rates = {"lr_backbone": optimizer.param_groups[0]["lr"], "lr": optimizer.param_groups[1]["lr"]}
         phase = "frozen" if frozen else "unfrozen"
-        history.append({"epoch": epoch, "phase": phase, "loss": total / len(luma), **rates, **entry})
+        mean = float(fabric.all_reduce(torch.tensor(total), reduce_op="sum")) / len(luma)  # type: ignore[arg-type]
+        history.append({"epoch": epoch, "phase": phase, "loss": mean, **rates, **entry})
         checkpoint = Checkpoint(
             model=model,
             epoch=epoch,
@@ -127,9 +130,11 @@ def train(
         )
         if fabric.is_global_zero:
             run.write_epoch(checkpoint, optimizer.state_dict(), history)
-        on_epoch(history[-1])
-    if fabric.is_global_zero:
-        run.finish(config.epochs)
+            on_epoch(history[-1])
+    if not fabric.is_global_zero:
+        return []
+    run.finish(config.epochs)
+    draw_run(run)
     return history
 
 

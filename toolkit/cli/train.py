@@ -65,7 +65,6 @@ def train(
     """
     from toolkit.blocks import BlockSet
     from toolkit.cli.progress import EpochLog
-    from toolkit.report import draw_run
     from toolkit.run_folder import RunFolder
     from toolkit.train import train as run_training
 
@@ -75,12 +74,12 @@ def train(
     model = ModelConfig(bit_depth=blocks.bit_depth, **{k: options.pop(k) for k in _MODEL_OPTIONS})
     folder = RunFolder(run)
     with EpochLog(model.classes) as log:
-        run_training(
+        history = run_training(
             blocks, folder, model, TrainConfig(**options), start=start, weights=weights, resume=resume,
             on_step=log.step, on_epoch=log.epoch,
         )  # fmt: skip
-    draw_run(folder)
-    click.echo(f"{run}: finished. Choose its best epoch with `av1part select {run}`.")
+    if history:  # several processes: the first one speaks
+        click.echo(f"{run}: finished. Choose its best epoch with `av1part select {run}`.")
 
 
 def _options_of_run(ctx: click.Context, description: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
