@@ -7,6 +7,7 @@ import click
 from toolkit import __version__
 
 COMMANDS = {
+    "bundle": "Verify a bundle, or show what it is.",
     "data": "Look at a data set, or import an older one.",
     "demo": "The whole main job on the embedded data set.",
     "encode": "Encode a clip with libaom, with or without the pipeline's masks.",

@@ -1,0 +1,196 @@
+"""A bundle: the folder that ships. One graph, one bit depth, one set of encoder settings, every byte accounted for."""
+
+import hashlib
+import os
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from export.contract import Contract
+from export.parity_report import REPORT_FILES, load_report
+from export.runtime import RuntimeModel
+from toolkit.blocks import BlockSet
+from toolkit.errors import ToolkitError
+from toolkit.files import canonical_json, is_sealed, read_json, sha256_file
+
+if TYPE_CHECKING:
+    from toolkit.checkpoint import Checkpoint
+
+KIND = "av1part-bundle"
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+SIZE_LIMITS = {"model.onnx": 1 << 29, "checkpoint.pt": 1 << 29, "MODEL_CARD.md": 1 << 20}
+"""The files that a manifest must list, and the bytes that each may have."""
+_MANIFEST_LIMIT = 1 << 22
+_KEYS: dict[str, type | tuple[type, ...]] = {
+    "contract": dict,
+    "encoder": dict,
+    "weak": list,
+    "provenance": dict,
+    "export_check": dict,
+    "files": dict,
+}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle; open it with `Bundle.load`. `report` is its parity report, None where it has none."""
+
+    path: Path
+    manifest: dict[str, Any]
+    contract: Contract
+    report: dict[str, Any] | None
+
+    @classmethod
+    def load(cls, path: Path | str, *, with_report: bool = True) -> "Bundle":
+        """Open a bundle and verify every byte of it.
+
+        Raises ToolkitError on a missing, additional, linked, oversized or changed file, on a manifest that was edited
+        or has an entry of another type, and on a parity report that was edited or belongs to another bundle (unless
+        `with_report` is false: a new proof is about to replace it).
+        """
+        path = Path(path)
+        _check_names(path)
+        manifest = read_json(path / MANIFEST)
+        _check_manifest(path, manifest)
+        for name, entry in manifest["files"].items():
+            _check_file(path / name, entry)
+        contract = Contract.from_dict(manifest["contract"], f"{path}/{MANIFEST}")
+        report = load_report(path, manifest["sha256"]) if with_report else None
+        return cls(path, manifest, contract, report)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the manifest, which holds the hash of every file: names this bundle exactly."""
+        return str(self.manifest["sha256"])
+
+    @property
+    def stage(self) -> str:
+        return self.contract.stage
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the logits."""
+        return self.contract.classes
+
+    @property
+    def bit_depth(self) -> int:
+        return self.contract.bit_depth
+
+    @property
+    def encoder(self) -> dict[str, Any]:
+        """Settings of the encoder whose decisions the model learnt."""
+        return dict(self.manifest["encoder"])
+
+    def model_bytes(self) -> bytes:
+        """The ONNX file; read and hashed again, so that what runs is what was verified."""
+        data = (self.path / "model.onnx").read_bytes()
+        if hashlib.sha256(data).hexdigest() != self.manifest["files"]["model.onnx"]["sha256"]:
+            raise ToolkitError(f"{self.path}/model.onnx changed since the bundle was opened. Open it again.")
+        return data
+
+    def session(self, provider: str = "cpu", threads: int | None = None) -> RuntimeModel:
+        """The graph, ready to run; errors as RuntimeModel raises them."""
+        return RuntimeModel(self.model_bytes(), self.contract, provider, threads)
+
+    def checkpoint(self) -> "Checkpoint":
+        """The PyTorch model that was exported; ToolkitError where it is not of this bundle's contract."""
+        from toolkit.checkpoint import load_checkpoint  # imports torch, which running a bundle does not need
+
+        checkpoint = load_checkpoint(self.path / "checkpoint.pt")
+        if Contract.of(checkpoint.config) != self.contract:
+            raise ToolkitError(f"{self.path}: the checkpoint is {checkpoint.config}, not of {self.contract}.")
+        return checkpoint
+
+    def proven(self, provider: str) -> bool:
+        """Whether a parity report shows that this bundle's exact bytes passed on that provider."""
+        result = self.report["providers"].get(provider) if self.report else None
+        return bool(result and result["status"] == "passed" and result["comparisons"] > 0)
+
+    def check_data(self, data: BlockSet, *, any_settings: bool = False) -> None:
+        """Raise ToolkitError unless the data are what the model was made for.
+
+        The bit depth must always be the same; the encoder settings too, unless `any_settings`.
+        """
+        if data.bit_depth != self.bit_depth:
+            raise ToolkitError(
+                f"{data.path} has {data.bit_depth}-bit luma, {self.path} takes {self.bit_depth} bit. "
+                "Use data of that depth, or a bundle trained on this one."
+            )
+        own, other = self.encoder, dict(data.manifest["encoder"])
+        if any_settings or canonical_json(own) == canonical_json(other):
+            return
+        keys = [k for k in sorted({*own, *other}) if own.get(k) != other.get(k)]
+        differences = "; ".join(f"{k}: {other.get(k)!r}, the bundle's {own.get(k)!r}" for k in keys)
+        raise ToolkitError(
+            f"{data.path} was made with other encoder settings than {self.path} was trained for ({differences}). "
+            "Label it with the same settings, or pass --any-settings."
+        )
+
+    def check_held_out(self, data: BlockSet, split: str) -> None:
+        """Raise ToolkitError where that split holds a source that the model was trained on."""
+        seen = set(self.manifest["provenance"]["train_sources"])
+        leaked = [s["name"] for s in data.sources if s["split"] == split and s["sha256"] in seen]
+        if leaked:
+            raise ToolkitError(
+                f"{data.path}: the model was trained on {', '.join(leaked[:5])} of the {split} split ({len(leaked)} "
+                "sources in all); expected held-out ones. Use --split val or test of the data it was trained with."
+            )
+
+
+def _check_names(path: Path) -> None:
+    """Raise ToolkitError unless the folder holds exactly a bundle's files, all of them ordinary."""
+    if not path.is_dir():
+        raise ToolkitError(f"{path}: no such folder. Make a bundle with `av1part export`.")
+    required = {MANIFEST, *SIZE_LIMITS}
+    found = set()
+    with os.scandir(path) as entries:
+        for entry in entries:
+            # A report that is just being written, or was when the power went, lies there under a temporary name.
+            temporary = re.fullmatch(r"\.(parity\.(?:json|md))\..*", entry.name)
+            if entry.name not in required and entry.name not in REPORT_FILES and not temporary:
+                raise ToolkitError(f"{path}: {entry.name!r} does not belong in a bundle. Remove it.")
+            if not entry.is_file(follow_symlinks=False):
+                raise ToolkitError(f"{path}/{entry.name}: a link or folder, expected an ordinary file. Copy it whole.")
+            found.add(entry.name)
+    if required - found:
+        raise ToolkitError(f"{path}: {', '.join(sorted(required - found))} missing. Copy the whole bundle.")
+    if (path / MANIFEST).stat().st_size > _MANIFEST_LIMIT:
+        raise ToolkitError(f"{path}/{MANIFEST}: larger than {_MANIFEST_LIMIT} bytes, so not one of ours.")
+
+
+def _check_manifest(path: Path, manifest: Any) -> None:
+    """Raise ToolkitError unless the manifest is a sealed one of this format with entries of the right types."""
+    file = f"{path}/{MANIFEST}"
+    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
+        raise ToolkitError(f"{file}: not a bundle's. Make a bundle with `av1part export`.")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        found = manifest.get("format_version")
+        raise ToolkitError(f"{file}: format version {found!r}, this av1part reads {FORMAT_VERSION}. Export it again.")
+    if not is_sealed(manifest):
+        raise ToolkitError(f"{file} was edited: its sha256 does not match. Export the bundle again.")
+    for key, kind in _KEYS.items():
+        if not isinstance(manifest.get(key), kind):
+            raise ToolkitError(f"{file}: {key} is {manifest.get(key)!r:.80}. Export the bundle again.")
+    if set(manifest["files"]) != set(SIZE_LIMITS):
+        raise ToolkitError(f"{file}: lists {sorted(manifest['files'])}, expected {sorted(SIZE_LIMITS)}.")
+    sources = manifest["provenance"].get("train_sources")
+    if not isinstance(sources, list) or not all(isinstance(s, str) for s in sources):
+        raise ToolkitError(f"{file}: provenance names no train_sources. Export the bundle again.")
+    for name, entry in manifest["files"].items():
+        size, digest = (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
+        if type(size) is not int or not 0 <= size <= SIZE_LIMITS[name]:
+            raise ToolkitError(f"{file}: {name} has {size!r} bytes, expected 0 to {SIZE_LIMITS[name]}.")
+        if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ToolkitError(f"{file}: {name} has no sha256. Export the bundle again.")
+
+
+def _check_file(file: Path, entry: dict[str, Any]) -> None:
+    """Raise ToolkitError unless the file has the manifest's size and hash. The size goes first: it bounds the work."""
+    status = file.lstat()
+    if not stat.S_ISREG(status.st_mode) or status.st_size != entry["bytes"]:
+        raise ToolkitError(f"{file}: {status.st_size} bytes, the manifest says {entry['bytes']}. Copy or export again.")
+    if sha256_file(file) != entry["sha256"]:
+        raise ToolkitError(f"{file}: changed (sha256 differs from the manifest). Copy or export it again.")

@@ -1,0 +1,31 @@
+"""Options of `av1part parity` and their defaults. Light: imports neither torch nor onnxruntime."""
+
+from dataclasses import dataclass
+
+from toolkit.errors import ToolkitError
+
+HELD_OUT = ("val", "test")
+
+
+@dataclass(frozen=True)
+class ParityConfig:
+    """`limit`: blocks compared, drawn by `seed` evenly over class and qindex. `batches`: sizes that each run them all.
+
+    `providers`: those that must pass; without any the CPU must, and CUDA is tried. Raises ToolkitError on a split that
+    is not held out, or no block or batch size.
+    """
+
+    split: str = "test"
+    limit: int = 2000
+    seed: int = 0
+    batches: tuple[int, ...] = (1, 7, 64, 1000)
+    providers: tuple[str, ...] = ()
+    any_settings: bool = False
+
+    def __post_init__(self) -> None:
+        if self.split not in HELD_OUT:
+            raise ToolkitError(
+                f"Split {self.split!r} proves nothing: the model was trained on it. Expected {' or '.join(HELD_OUT)}."
+            )
+        if self.limit < 1 or not self.batches or min(self.batches) < 1:
+            raise ToolkitError(f"Limit {self.limit}, batches {self.batches}: expected at least one block and one size.")

@@ -1,0 +1,93 @@
+"""The contract of an exported graph: what it takes, what it gives, and what each logit means in AV1's ids."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from toolkit.blocks import luma_dtype
+from toolkit.errors import ToolkitError
+from toolkit.files import canonical_json
+from toolkit.model_config import ModelConfig
+from toolkit.partition import NODE, STAGES
+
+METADATA_KEY = "av1part"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Contract:
+    """Inputs `luma` float32 (N, 1, 16, 16) of raw code values 0 .. 2**bit_depth - 1 and `qindex` float32 (N, 1) of
+    0 .. 255; output `logits` float32 (N, classes) in the order of the stage's classes.
+
+    `qindex`: whether the network looks at the qindex; the input is there in any case.
+    Raises ToolkitError on a stage or bit depth that does not exist.
+    """
+
+    stage: str
+    bit_depth: int
+    qindex: bool
+
+    def __post_init__(self) -> None:
+        if self.stage not in STAGES:
+            raise ToolkitError(f"Stage {self.stage!r}: expected one of {', '.join(STAGES)}.")
+        luma_dtype(self.bit_depth)
+
+    @classmethod
+    def of(cls, config: ModelConfig) -> "Contract":
+        return cls(config.stage, config.bit_depth, config.qindex)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names in the order of the logits."""
+        return STAGES[self.stage].classes
+
+    def inputs(self) -> dict[str, list[int | str]]:
+        """Name and shape of each input; "batch" stands for any size."""
+        return {"luma": ["batch", 1, NODE, NODE], "qindex": ["batch", 1]}
+
+    def outputs(self) -> dict[str, list[int | str]]:
+        """Name and shape of each output."""
+        return {"logits": ["batch", len(self.classes)]}
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it in JSON types: what the graph's metadata and a bundle's manifest both say."""
+        groups = STAGES[self.stage].groups
+        return {
+            "format_version": FORMAT_VERSION,
+            "stage": self.stage,
+            "classes": [{"name": n, "av1_ids": list(g)} for n, g in zip(self.classes, groups, strict=True)],
+            "bit_depth": self.bit_depth,
+            "input_range": [0, (1 << self.bit_depth) - 1],
+            "qindex_range": [0, 255],
+            "qindex_used": self.qindex,
+            "window": {"height": NODE, "width": NODE, "row": 0, "column": 0},
+            "inputs": self.inputs(),
+            "outputs": self.outputs(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Any, what: str) -> "Contract":
+        """Read back `to_dict`; ToolkitError names the first entry that is missing, of another type or value."""
+        try:
+            contract = cls(values["stage"], values["bit_depth"], values["qindex_used"])
+            expected = contract.to_dict()
+        except (KeyError, TypeError, IndexError):
+            raise ToolkitError(f"{what}: no contract with stage, bit_depth and qindex_used. Export it again.") from None
+        for key in sorted({*expected, *values}):
+            # As JSON, so that true is not 1 and 1.0 is not 1.
+            found, wanted = canonical_json(values.get(key)), canonical_json(expected.get(key))
+            if found != wanted:
+                raise ToolkitError(
+                    f"{what}: {key} is {found.decode(errors='replace')[:200]}, expected {wanted.decode()[:200]} for "
+                    f"stage {contract.stage}. It was edited, or made by another av1part; export it again."
+                )
+        return contract
+
+    def metadata(self) -> dict[str, str]:
+        """metadata_props of the ONNX file: the contract as JSON, and the onnx.ai keys for image inputs."""
+        bits = 8 if self.bit_depth == 8 else 16
+        return {
+            METADATA_KEY: canonical_json(self.to_dict()).decode(),
+            "Image.BitmapPixelFormat": f"Gray{bits}",
+            "Image.ColorSpaceGamma": "SRGB",
+            "Image.NominalPixelRange": f"NominalRange_0_{(1 << self.bit_depth) - 1}",
+        }

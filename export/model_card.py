@@ -1,0 +1,46 @@
+"""MODEL_CARD.md: what a bundle is for and what was measured, in a page."""
+
+from typing import Any
+
+
+def model_card(manifest: dict[str, Any]) -> str:
+    """Markdown made from a manifest's entries alone; it claims nothing that was not measured."""
+    contract, provenance = manifest["contract"], manifest["provenance"]
+    metrics, constant = provenance["metrics"], provenance["baselines"]["best_constant"]
+    classes = "\n".join(
+        f"| {c['name']} | {', '.join(map(str, c['av1_ids']))} | {_f1(metrics, c['name'])} |"
+        for c in contract["classes"]
+    )
+    encoder = "\n".join(f"- {key}: {value}" for key, value in sorted(manifest["encoder"].items()))
+    weak = "".join(f"- **Weak model, shipped on demand:** {reason}.\n" for reason in manifest["weak"])
+    qindex = "and its qindex" if contract["qindex_used"] else "(the qindex input is there and has no effect)"
+    return f"""# AV1 partition classifier, stage {contract["stage"]}
+
+## Intended use
+
+Predicts which partitions an AV1 encoder need not search for a 16x16 luma node, from the node's raw
+{contract["bit_depth"]}-bit code values {qindex}. It is to be used inside an encoder with the settings below,
+through a pipeline that checks this bundle's parity report, and on nothing else: its answers for other settings,
+bit depths or already scaled pixels were not measured.
+
+| class | AV1 partition ids | validation F1 |
+|---|---|---|
+{classes}
+
+Backbone {manifest["backbone"]}, epoch {provenance["epoch"]} ({provenance["chosen"]}).
+
+## Measured limits
+
+{weak}- Validation macro-F1 {metrics["macro_f1"]:.4f}, accuracy {metrics["accuracy"]:.4f}. The best constant predictor \
+(always {constant["class"]}) has macro-F1 {constant["macro_f1"]:.4f}, accuracy {constant["accuracy"]:.4f}.
+- Nodes cut by the frame's edge and nodes inside larger blocks were left out of training and of these numbers.
+- Scores of single decisions do not rank encoders: measure bitrate, quality and time with real encodes.
+
+## Encoder settings of the training labels
+
+{encoder}
+"""
+
+
+def _f1(metrics: dict[str, Any], name: str) -> str:
+    return f"{metrics['per_class'][name]['f1']:.4f}"

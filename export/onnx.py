@@ -1,0 +1,131 @@
+"""PyTorch to ONNX: one file, dynamic batch, scaling inside the graph, and every property asserted afterwards."""
+
+import logging
+import warnings
+from typing import Any
+
+import onnx
+import torch
+from onnx import ModelProto
+
+from export.contract import Contract
+from toolkit.errors import ToolkitError
+from toolkit.model import PartitionNet
+
+OPSET = 20
+"""ONNX Runtime's CUDA provider has no MaxPool kernel from opset 22 on; torch writes 18 where less is asked."""
+
+
+def export_onnx(model: PartitionNet) -> bytes:
+    """The model as one ONNX file, checked against its contract. Writes nothing to disk or stdout.
+
+    Raises ToolkitError for a model in training mode (dropout, batch statistics) or on the GPU, and where the graph
+    that came out is not what was asked for.
+    """
+    training = [name or "the model" for name, module in model.named_modules() if module.training]
+    if training:
+        raise ToolkitError(
+            f"Export: {training[0]} is in training mode (dropout and batch statistics would be exported); call eval()."
+        )
+    contract = Contract.of(model.config)
+    batch = torch.export.Dim("batch", min=1)
+    # Two rows at least: torch would take a batch of one for a constant.
+    luma = torch.full((2, 1, 16, 16), float(1 << (contract.bit_depth - 1)))
+    example = (luma, torch.full((2, 1), 128.0))
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own deprecations and one axis named like the other
+            program = torch.onnx.export(
+                model,
+                example,
+                dynamo=True,
+                external_data=False,
+                dynamic_shapes={"luma": {0: batch}, "qindex": {0: batch}},
+                opset_version=OPSET,
+                input_names=list(contract.inputs()),
+                output_names=list(contract.outputs()),
+                verbose=False,
+            )
+    finally:
+        logger.setLevel(level)
+    if program is None:
+        raise ToolkitError("Export: torch.onnx.export gave no program; expected one with dynamo=True.")
+    proto: ModelProto = program.model_proto
+    _strip(proto)
+    proto.graph.name = f"av1part stage {contract.stage}"
+    onnx.helper.set_model_props(proto, contract.metadata())
+    data: bytes = proto.SerializeToString(deterministic=True)
+    check_onnx(data, contract)
+    return data
+
+
+def _strip(proto: ModelProto) -> None:
+    """Remove what torch notes beside every node and value: absolute source paths and stack traces."""
+    graph = proto.graph
+    for item in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    proto.doc_string = ""
+
+
+def check_onnx(data: bytes, contract: Contract) -> ModelProto:
+    """Parse an ONNX file and check everything but its values; ToolkitError names what departs from the contract."""
+    try:
+        proto = onnx.load_model_from_string(data)
+        # Before the checker, which would go and look for the files.
+        external = [t.name for t in _tensors(proto) if t.external_data or t.data_location]
+        if external:
+            raise ToolkitError(f"ONNX file: weights {external[:3]} lie outside the file. Export it again.")
+        onnx.checker.check_model(proto, full_check=True)
+    except ToolkitError:
+        raise
+    except Exception as error:  # protobuf, checker and shape inference have no common base
+        raise ToolkitError(f"ONNX file: not valid ({str(error).splitlines()[0][:300]}). Export it again.") from None
+    # Names, shapes and types first: values of the wrong tensor mean nothing.
+    found_in = {v.name: _shape(v) for v in proto.graph.input}
+    found_out = {v.name: _shape(v) for v in proto.graph.output}
+    _expect("inputs", list(found_in.items()), list(contract.inputs().items()))
+    _expect("outputs", list(found_out.items()), list(contract.outputs().items()))
+    types = {v.name: v.type.tensor_type.elem_type for v in (*proto.graph.input, *proto.graph.output)}
+    _expect("types", types, dict.fromkeys(types, onnx.TensorProto.FLOAT))
+    _expect("opset", [(o.domain, o.version) for o in proto.opset_import], [("", OPSET)])
+    _expect("local functions", [f.name for f in proto.functions], [])
+    _expect("metadata", {p.key: p.value for p in proto.metadata_props}, contract.metadata())
+    in_training = [
+        node.name
+        for node in proto.graph.node
+        if node.op_type in ("BatchNormalization", "Dropout")
+        and any(a.name == "training_mode" and a.i for a in node.attribute)
+    ]
+    _expect("nodes in training mode", in_training, [])
+    return proto
+
+
+def _tensors(proto: ModelProto) -> list[Any]:
+    """Every tensor that may name an external file: initializers, and those in attributes, nested graphs refused."""
+    tensors = list(proto.graph.initializer)
+    for node in proto.graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("g") or attribute.graphs:
+                raise ToolkitError(f"ONNX file: node {node.name} holds a nested graph; the exporter writes none.")
+            tensors += [attribute.t, *attribute.tensors]
+    _expect("sparse weights", len(proto.graph.sparse_initializer), 0)
+    return tensors
+
+
+def _shape(value: Any) -> list[int | str]:
+    return [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+
+
+def _expect(what: str, found: Any, expected: Any) -> None:
+    if found == expected:
+        return
+    if isinstance(found, dict):  # name what differs alone
+        keys = [k for k in sorted({*found, *expected}) if found.get(k) != expected.get(k)]
+        found, expected = {k: found.get(k) for k in keys}, {k: expected.get(k) for k in keys}
+    raise ToolkitError(
+        f"ONNX file: {what} {found!r:.300}, expected {expected!r:.300}. It is not this bundle's; export it again."
+    )

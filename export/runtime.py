@@ -1,0 +1,153 @@
+"""ONNX Runtime, and the proof that it runs where it was asked to: never silently on another provider."""
+
+import contextlib
+import io
+import os
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnxruntime as ort
+from numpy.typing import NDArray
+
+from export.contract import Contract
+from toolkit.blocks import Luma, check_input
+from toolkit.errors import ToolkitError
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+MAX_BATCH = 1000
+"""Blocks in one call, the largest batch that parity compares: more are run in pieces."""
+_FATAL_ONLY = 4
+
+
+class ProviderUnavailable(ToolkitError):
+    """An execution provider that was asked for cannot run on this machine; the message says what is missing."""
+
+
+class RuntimeModel:
+    """An exported graph in an ONNX Runtime session on exactly one execution provider.
+
+    `placement` counts the graph's nodes by the provider they were given to, as ONNX Runtime itself reports it.
+    """
+
+    def __init__(self, model: bytes, contract: Contract, provider: str = "cpu", threads: int | None = None) -> None:
+        """`threads`: within one operator; None takes ONNX Runtime's default, one per core.
+
+        Raises ProviderUnavailable where the provider is not there or would not run every node; ToolkitError for a
+        file that ONNX Runtime cannot load or whose inputs, outputs or metadata are not the contract's.
+        """
+        if provider not in PROVIDERS:
+            raise ToolkitError(f"Provider {provider!r}: expected one of {', '.join(PROVIDERS)}.")
+        if threads is not None and threads < 1:
+            raise ToolkitError(f"{threads} threads: expected at least 1.")
+        self.contract = contract
+        self.provider = provider
+        self._session = _open(model, provider, threads)
+        _check_signature(self._session, contract)
+        self.placement = _placement(self._session)
+        if set(self.placement) != {PROVIDERS[provider]}:
+            raise ProviderUnavailable(
+                f"Asked for {PROVIDERS[provider]} alone, but ONNX Runtime placed nodes as {self.placement}."
+            )
+
+    def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N, classes) of raw luma code values (N, 1, 16, 16), uint8 or uint16, at qindex (N,) uint8.
+
+        Raises ToolkitError on floats (scaled data), a wrong shape or values outside the bit depth.
+        """
+        check_input(luma, qindex, self.contract.bit_depth)
+        result = np.empty((len(luma), len(self.contract.classes)), np.float32)
+        for start in range(0, len(luma), MAX_BATCH):
+            part = slice(start, start + MAX_BATCH)
+            feed = {"luma": luma[part].astype(np.float32), "qindex": qindex[part, None].astype(np.float32)}
+            (result[part],) = self._session.run(["logits"], feed)
+        return result
+
+
+def _open(model: bytes, provider: str, threads: int | None) -> Any:
+    options = ort.SessionOptions()
+    options.log_severity_level = _FATAL_ONLY  # what goes wrong is raised as well
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if provider == "cpu":
+        try:
+            return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors have no base of their own
+            raise ToolkitError(f"ONNX Runtime cannot load the model: {_first_line(error)}. Export it again.") from None
+    # Without this entry a missing GPU means a run on the CPU and a line on stderr.
+    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    cuda = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
+    with _captured_output() as log:
+        try:
+            if hasattr(ort, "preload_dlls"):
+                ort.preload_dlls()
+            return ort.InferenceSession(model, options, providers=[("CUDAExecutionProvider", cuda)])
+        except Exception as error:
+            reason = _first_line(error)
+    raise ProviderUnavailable(
+        f"CUDA was asked for and ONNX Runtime {ort.__version__} cannot run the model on it: {_missing(log) or reason}. "
+        "Expected an NVIDIA driver and the CUDA and cuDNN libraries of this build: "
+        "pip install 'onnxruntime-gpu[cuda,cudnn]'; or use --provider cpu."
+    )
+
+
+def _placement(session: Any) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for subgraph in session.get_provider_graph_assignment_info():
+        counts[subgraph.ep_name] += len(subgraph.get_nodes())
+    return dict(counts)
+
+
+def _check_signature(session: Any, contract: Contract) -> None:
+    """Names, shapes, types and metadata of the session's graph against the contract."""
+    for what, values, expected in (
+        ("inputs", session.get_inputs(), contract.inputs()),
+        ("outputs", session.get_outputs(), contract.outputs()),
+    ):
+        found = {v.name: (v.type, list(v.shape)) for v in values}
+        wanted = {name: ("tensor(float)", shape) for name, shape in expected.items()}
+        if found != wanted:
+            raise ToolkitError(f"ONNX model: {what} are {found}, expected {wanted}. It is not this bundle's model.")
+    metadata = session.get_modelmeta().custom_metadata_map
+    if metadata != contract.metadata():
+        raise ToolkitError(f"ONNX model: metadata is {metadata}, expected {contract.metadata()}. It is another model.")
+
+
+@contextlib.contextmanager
+def _captured_output() -> Iterator[list[str]]:
+    """Collect what C++ code writes to stderr and preload_dlls prints to stdout: the reason lies there alone."""
+    lines: list[str] = []
+    printed = io.StringIO()
+    sys.stderr.flush()
+    saved = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as file:
+            os.dup2(file.fileno(), 2)
+            try:
+                with contextlib.redirect_stdout(printed):
+                    yield lines
+            finally:
+                os.dup2(saved, 2)
+                file.seek(0)
+                text = file.read().decode(errors="replace")
+                lines += [*printed.getvalue().splitlines(), *text.splitlines()]
+    finally:
+        os.close(saved)
+
+
+def _missing(log: list[str]) -> str:
+    """The one line of ONNX Runtime's log that names what is missing, without colours and source places."""
+    for word in ("cannot open shared object", "CUDA failure", "CUDA error", "Require cuDNN"):
+        for line in log:
+            if word in line:
+                return line.replace("\x1b[m", "").rsplit("FAIL : ", 1)[-1].strip().rstrip(".")[:400]
+    return ""
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0].rsplit(" : ", 1)[-1].rstrip(".")[:300] if lines else type(error).__name__

@@ -1,0 +1,69 @@
+"""`av1part bundle`: look at a bundle, or verify every byte of it."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from export.bundle import Bundle
+
+
+@click.group()
+def bundle() -> None:
+    """Verify a bundle, or show what it is."""
+
+
+@bundle.command()
+@click.argument("path", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def verify(path: Path, as_json: bool) -> None:
+    """Check files, seals, graph and checkpoint of BUNDLE against each other; exit 1 where anything is off."""
+    from export.bundle import Bundle
+    from export.onnx import check_onnx
+
+    opened = Bundle.load(path)
+    check_onnx(opened.model_bytes(), opened.contract)
+    opened.session()
+    opened.checkpoint()
+    proven = [p for p in (opened.report or {"providers": {}})["providers"] if opened.proven(p)]
+    if as_json:
+        click.echo(json.dumps({"verified": True, "sha256": opened.sha256, "proven": proven}))
+        return
+    click.echo(
+        f"{path}: every file, seal, the graph and the checkpoint agree. Proven on: {', '.join(proven) or 'none'}."
+    )
+
+
+@bundle.command()
+@click.argument("path", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest and the report as one JSON object.")
+def info(path: Path, as_json: bool) -> None:
+    """Say what BUNDLE predicts, for which input, where it comes from and on what it was proven."""
+    from export.bundle import Bundle
+
+    opened = Bundle.load(path)
+    text = json.dumps({"manifest": opened.manifest, "report": opened.report}) if as_json else describe(opened)
+    click.echo(text)
+
+
+def describe(opened: "Bundle") -> str:
+    """A few lines on a bundle."""
+    manifest, check = opened.manifest, opened.manifest["export_check"]
+    provenance, contract = manifest["provenance"], opened.contract.to_dict()
+    ids = ", ".join(f"{c['name']} {c['av1_ids']}" for c in contract["classes"])
+    constant = provenance["baselines"]["best_constant"]
+    report = opened.report or {"providers": {}}
+    proofs = ", ".join(f"{name} {result['status']}" for name, result in report["providers"].items())
+    weak = [f"WEAK: {reason}" for reason in manifest["weak"]]
+    lines = [
+        f"{opened.path}: stage {opened.stage}, {manifest['backbone']}, {opened.bit_depth} bit, sha256 {opened.sha256}",
+        f"  classes (AV1 ids): {ids}",
+        f"  epoch {provenance['epoch']} ({provenance['chosen']}): macro-F1 {provenance['metrics']['macro_f1']:.4f}; "
+        f"always {constant['class']}: {constant['macro_f1']:.4f}",
+        f"  at export: {check['comparisons']} logits compared, RMS error {check['rms']:.3g}, "
+        f"{check['ratio']:.2f} times PyTorch float32's (allowed: 4)",
+        f"  parity: {proofs or 'not proven yet'}",
+    ]
+    return "\n".join([*lines, *(f"  {w}" for w in weak)])

@@ -1,0 +1,31 @@
+"""`av1part export`."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("run_or_ckpt", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle folder to make.")
+@click.option("--epoch", type=click.IntRange(min=1), help="Epoch of a run; without it the one that `select` chooses.")
+@click.option("--allow-weak", is_flag=True, help="Export even what does not beat a constant; the bundle will say so.")
+@click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def export(
+    run_or_ckpt: Path, output: Path, epoch: int | None, allow_weak: bool, overwrite: bool, as_json: bool
+) -> None:
+    """Export a checkpoint (of RUN the best one) to an ONNX bundle.
+
+    ONNX Runtime is compared with PyTorch in float64 on validation blocks before anything is put in place.
+    """
+    from export.bundle_write import choose_checkpoint, write_bundle
+    from toolkit.cli.bundle import describe
+
+    bundle = write_bundle(choose_checkpoint(run_or_ckpt, epoch), output, allow_weak=allow_weak, overwrite=overwrite)
+    if as_json:
+        click.echo(json.dumps({"bundle": str(output), "sha256": bundle.sha256, **bundle.manifest["export_check"]}))
+        return
+    click.echo(describe(bundle))
+    click.echo(f"Next: av1part parity {output} DATA")
