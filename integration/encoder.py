@@ -177,8 +177,7 @@ class Encoder:
         if plane.shape != self.config.plane_shape(min(index, 1)):
             expected = self.config.plane_shape(min(index, 1))
             raise ToolkitError(f"Encoder: plane {index} has shape {plane.shape}, expected {expected}.")
-        contiguous: Luma = np.ascontiguousarray(plane)
-        return contiguous
+        return plane if plane.flags.c_contiguous else plane.copy()
 
     def _labels(self) -> NDArray[np.uint8]:
         labels = np.full(self.config.nodes, 255, np.uint8)

@@ -93,8 +93,8 @@ def load(path: Path) -> ctypes.CDLL:
 
 
 def libaom_version(library: ctypes.CDLL) -> str:
-    """libaom's own version string."""
-    return bytes(library.av1part_libaom_version()).decode()
+    """libaom's own version, as in 3.12.1."""
+    return bytes(library.av1part_libaom_version()).decode().removeprefix("v")
 
 
 def explain(library: ctypes.CDLL, status: int, detail: bytes | None) -> str:

@@ -1,0 +1,220 @@
+"""Labels: sources are coded by the real libaom at several cq, and its final partitions become a BlockSet.
+
+The work is cut into pieces of one source at one cq, each kept in a folder beside the result as soon as it is
+done, so that a run that was killed goes on where it stopped.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+from integration import native
+from integration.encoder import Encoder, EncoderConfig, encoder_settings
+from integration.label_config import LabelConfig
+from integration.libaom_build import libraries
+from integration.sources import SourceFile, identify, with_licences, with_splits
+from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
+from toolkit.blocks import BLOCK_DTYPE, Luma, luma_dtype
+from toolkit.blockset_write import Source, write_blockset
+from toolkit.errors import ToolkitError
+from toolkit.files import atomic_file, canonical_json
+from toolkit.partition import NODE
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One source at one cq: the unit of work. Its files are `<stem>.npz` and, with `keeps_luma`, `<stem>.luma`."""
+
+    file: SourceFile
+    cq: int
+    keeps_luma: bool
+    config: LabelConfig
+    stem: str
+
+    @property
+    def labels_path(self) -> Path:
+        return Path(f"{self.stem}.npz")
+
+    @property
+    def luma_path(self) -> Path:
+        return Path(f"{self.stem}.luma")
+
+    def open(self) -> Clip:
+        """The source's frames as this piece codes them."""
+        raw = RawFormat.parse(self.config.raw) if self.config.raw else None
+        return open_clip(self.file.path, self.config.size, self.config.frames, raw)
+
+
+def label(
+    paths: Sequence[Path],
+    output: Path,
+    config: LabelConfig,
+    *,
+    licences: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Label the sources and write a BlockSet to `output`; `progress(done, total)` counts pieces.
+
+    `licences` is a TSV (columns sha256, licence, source). Pieces of an earlier run with the same settings are
+    taken over. Raises ToolkitError for bad sources or settings before anything is coded.
+    """
+    if output.exists() and not overwrite:
+        raise ToolkitError(f"{output} exists already. Choose another name, remove it, or pass --overwrite.")
+    if not config.cq or len(set(config.cq)) != len(config.cq):
+        raise ToolkitError(f"cq {config.cq}: expected one or more different values.")
+    files = with_splits(identify(paths), config.split)
+    files = with_licences(files, licences) if licences else files
+    work = output.parent / f".{output.name}.work"
+    build = libraries().hook.parent.name
+    pieces = [make_piece(work, file, cq, config, build) for file in files for cq in config.cq]
+    bit_depth = check_sources(pieces)
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(work / "lock", timeout=0):
+            run_pieces(pieces, config.jobs or os.cpu_count() or 1, progress)
+            write(output, files, pieces, bit_depth, config, overwrite)
+    except Timeout:
+        raise ToolkitError(f"{output}: another run is labelling to it. Wait for it, or choose another name.") from None
+    shutil.rmtree(work)
+
+
+def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build: str) -> Piece:
+    """A piece whose name is the hash of all that its content depends on, the encoder's `build` included."""
+    decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
+    key = hashlib.sha256(canonical_json([*decides, build])).hexdigest()[:16]
+    return Piece(file, cq, cq == config.cq[0], config, f"{work}/{file.name}-{key}-cq{cq}")
+
+
+def check_sources(pieces: Sequence[Piece]) -> int:
+    """Open every source and try its settings on the encoder; returns the bit depth that all share."""
+    depths: dict[int, Path] = {}
+    for piece in pieces:
+        if piece.keeps_luma:
+            clip = piece.open()
+            depths[clip.bit_depth] = piece.file.path
+            if min(clip.width, clip.height) < NODE:
+                raise ToolkitError(f"{clip.path}: {clip.width}x{clip.height} has no whole {NODE}x{NODE} node.")
+        if piece.file is pieces[0].file:
+            open_encoder(clip, piece).close()
+    if len(depths) > 1:
+        listed = ", ".join(f"{path.name} has {depth} bit" for depth, path in sorted(depths.items()))
+        raise ToolkitError(f"{listed}; a data set has one bit depth. Label them apart.")
+    return next(iter(depths))
+
+
+def open_encoder(clip: Clip, piece: Piece) -> Encoder:
+    config = piece.config
+    return Encoder(EncoderConfig(clip.width, clip.height, clip.bit_depth, piece.cq, config.cpu_used, config.usage))
+
+
+def run_pieces(pieces: Sequence[Piece], jobs: int, progress: Progress | None) -> None:
+    """Code what is not there yet, in `jobs` processes."""
+    todo = [piece for piece in pieces if not is_done(piece)]
+    done = len(pieces) - len(todo)
+    if progress:
+        progress(done, len(pieces))
+    if jobs == 1 or len(todo) < 2:
+        for count, piece in enumerate(todo, done + 1):
+            code(piece)
+            if progress:
+                progress(count, len(pieces))
+        return
+    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(code, piece) for piece in todo]
+        try:
+            for count, future in enumerate(as_completed(futures), done + 1):
+                future.result()
+                if progress:
+                    progress(count, len(pieces))
+        except BrokenProcessPool:
+            raise ToolkitError(
+                "A labelling process died (out of memory?). Run the same command again: what is done is kept; "
+                "--jobs 1 needs the least memory."
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def is_done(piece: Piece) -> bool:
+    return piece.labels_path.is_file() and (piece.luma_path.is_file() or not piece.keeps_luma)
+
+
+def code(piece: Piece) -> None:
+    """Encode a source at one cq and keep labels (frames, rows, columns) and qindex (frames,); once also the luma."""
+    clip = piece.open()
+    labels, qindexes = [], []
+    with ExitStack() as stack:
+        encoder = stack.enter_context(open_encoder(clip, piece))
+        luma = None
+        if piece.keeps_luma:
+            luma = stack.enter_context(stack.enter_context(atomic_file(piece.luma_path)).open("wb"))
+        for planes in clip.frames():
+            frame = encoder.encode(planes)
+            labels.append(frame.labels)
+            qindexes.append(frame.qindex)
+            if luma:
+                luma.write(planes[0].tobytes())
+    if not labels:
+        raise ToolkitError(f"{piece.file.path}: holds no frame.")
+    with atomic_file(piece.labels_path) as temporary:
+        size = np.array([clip.height, clip.width])
+        np.savez(temporary, labels=np.stack(labels), qindex=np.array(qindexes, np.uint8), size=size)
+
+
+def write(
+    output: Path,
+    files: Sequence[SourceFile],
+    pieces: Sequence[Piece],
+    bit_depth: int,
+    config: LabelConfig,
+    overwrite: bool,
+) -> None:
+    """Put the pieces together as a BlockSet."""
+    sources: list[Source] = []
+    records: list[NDArray[Any]] = []
+    cut = 0
+    for index, file in enumerate(files):
+        luma: Luma | None = None
+        for piece in (p for p in pieces if p.file is file):
+            with np.load(piece.labels_path) as stored:
+                labels, qindex, (height, width) = stored["labels"], stored["qindex"], stored["size"].tolist()
+            if piece.keeps_luma:
+                luma = np.memmap(piece.luma_path, luma_dtype(bit_depth), "r", shape=(len(labels), height, width))
+            whole = labels[:, : height // NODE, : width // NODE]
+            cut += labels.size - whole.size
+            records.append(block_records(index, whole, qindex))
+        assert luma is not None
+        sources.append(Source(file.name, file.split, file.sha256, luma, file.licence, file.origin))
+    version = native.libaom_version(native.load(libraries().hook))
+    settings = encoder_settings(config.usage, config.cpu_used, version) | {"cq": list(config.cq)}
+    size = "source" if config.size is None else f"{config.size[0]}x{config.size[1]}"
+    settings |= {"input": {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}}
+    excluded = {"cut by the frame's edge": cut}
+    write_blockset(
+        output, sources, np.concatenate(records), bit_depth, settings, excluded=excluded, overwrite=overwrite
+    )
+
+
+def block_records(source: int, labels: NDArray[np.uint8], qindex: NDArray[np.uint8]) -> NDArray[Any]:
+    """BLOCK_DTYPE records of labels (frames, rows, columns), frame by frame in raster order."""
+    records = np.empty(labels.shape, BLOCK_DTYPE)
+    frame, row, column = np.ogrid[tuple(slice(n) for n in labels.shape)]
+    records["source"], records["frame"], records["partition"] = source, frame, labels
+    records["row"], records["column"] = row * NODE, column * NODE
+    records["qindex"] = qindex[:, None, None]
+    return records.ravel()

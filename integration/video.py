@@ -1,0 +1,245 @@
+"""Sources as streams of 4:2:0 frames: photographs, containers that FFmpeg reads, and raw planes.
+
+Photographs become one 8-bit BT.709 frame in limited range. Clips keep their code values, whatever their
+matrix and range. Nothing is ever enlarged; what is shrunk is shrunk with Lanczos, an RGB photograph before
+its conversion and a clip plane by plane.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from toolkit.blocks import Luma, luma_dtype
+from toolkit.errors import ToolkitError
+
+Planes = tuple[Luma, Luma, Luma]
+"""y (H, W), u and v (ceil(H/2), ceil(W/2)): uint8 for 8 bit, uint16 for 10."""
+
+COLOUR = "photographs: RGB to 8-bit BT.709 limited range, chroma averaged over 2x2; clips: code values as they are"
+RESAMPLING = "Lanczos (Pillow), never enlarged"
+PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
+RAW = {".yuv", ".raw", ".i420"}
+PIXEL_FORMATS = {"yuv420p": 8, "yuvj420p": 8, "yuv420p10le": 10}
+
+
+@dataclass(frozen=True)
+class RawFormat:
+    """Layout of a headerless file: planes y, u, v of each frame in turn, 16-bit little-endian beyond 8 bit."""
+
+    width: int
+    height: int
+    bit_depth: int = 8
+
+    @classmethod
+    def parse(cls, text: str) -> "RawFormat":
+        """From `WxH` or `WxH:bitdepth`; ToolkitError otherwise."""
+        size, _, depth = text.partition(":")
+        width, height = parse_size(size)
+        if depth not in ("", "8", "10"):
+            raise ToolkitError(f"--raw {text}: bit depth {depth!r}, expected 8 or 10, as in 1920x1080:10.")
+        return cls(width, height, int(depth or 8))
+
+
+@dataclass(frozen=True)
+class Clip:
+    """An opened source: size and bit depth of the frames that `frames()` yields anew at each call."""
+
+    path: Path
+    width: int
+    height: int
+    bit_depth: int
+    rate: Fraction
+    frames: Callable[[], Iterator[Planes]]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Width and height from `WxH`, each 2 to 16384; ToolkitError otherwise."""
+    width, _, height = text.partition("x")
+    if not (width.isdigit() and height.isdigit() and 2 <= int(width) <= 16384 and 2 <= int(height) <= 16384):
+        raise ToolkitError(f"Size {text!r}: expected WIDTHxHEIGHT, each 2 to 16384, as in 960x540.")
+    return int(width), int(height)
+
+
+def fit(width: int, height: int, box: tuple[int, int] | None) -> tuple[int, int]:
+    """Largest size within the box with the same aspect and even sides; the size itself where it fits."""
+    if box is None or (width <= box[0] and height <= box[1]):
+        return width, height
+    if width * box[1] > height * box[0]:
+        size = box[0], height * box[0] // width
+    else:
+        size = width * box[1] // height, box[1]
+    return max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2)
+
+
+def open_clip(
+    path: Path, size: tuple[int, int] | None = None, limit: int | None = None, raw: RawFormat | None = None
+) -> Clip:
+    """Open a source, its frames shrunk to fit `size` and at most `limit` of them.
+
+    `raw` describes files named .yuv, .raw or .i420. Raises ToolkitError, here or while frames are read,
+    for a file that is missing, damaged, cut short, or not 4:2:0 of 8 or 10 bit.
+    """
+    if not path.is_file():
+        raise ToolkitError(f"{path}: no such file.")
+    suffix = path.suffix.lower()
+    if suffix in PHOTOGRAPHS:
+        clip = _open_photograph(path, size)
+    elif suffix in RAW:
+        if raw is None:
+            raise ToolkitError(f"{path}: a raw file needs its layout, --raw WxH[:bitdepth], as in 1920x1080:10.")
+        clip = _open_raw(path, raw)
+    else:
+        clip = _open_container(path)
+    width, height = fit(clip.width, clip.height, size)
+
+    def frames() -> Iterator[Planes]:
+        for planes in islice(clip.frames(), limit):
+            yield planes if planes[0].shape == (height, width) else _shrink(planes, width, height, clip.bit_depth)
+
+    return Clip(path, width, height, clip.bit_depth, clip.rate, frames)
+
+
+def _shrink(planes: Planes, width: int, height: int, bit_depth: int) -> Planes:
+    def plane(source: Luma, size: tuple[int, int]) -> Luma:
+        # Pillow resamples 8-bit samples or floats, not 16-bit ones.
+        image = Image.fromarray(source if bit_depth == 8 else source.astype(np.float32))
+        resized = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+        rounded: Luma = np.clip(np.rint(resized), 0, (1 << bit_depth) - 1).astype(source.dtype)
+        return rounded
+
+    chroma = ((width + 1) // 2, (height + 1) // 2)
+    return plane(planes[0], (width, height)), plane(planes[1], chroma), plane(planes[2], chroma)
+
+
+def _open_photograph(path: Path, size: tuple[int, int] | None) -> Clip:
+    try:
+        with Image.open(path) as image:
+            if image.mode[0] in "IF":
+                raise ToolkitError(f"{path}: {image.mode} samples; only 8-bit photographs are read.")
+            upright = ImageOps.exif_transpose(image).convert("RGB")
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ToolkitError(f"{path}: not readable as a photograph ({error}).") from None
+    target = fit(*upright.size, size)
+    if target != upright.size:
+        upright = upright.resize(target, Image.Resampling.LANCZOS)
+    rgb = np.asarray(upright)
+    if min(rgb.shape[:2]) < 2:
+        raise ToolkitError(f"{path}: {upright.width}x{upright.height}, at least 2x2 is needed.")
+    planes = rgb_to_planes(rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2])
+    height, width = planes[0].shape
+    return Clip(path, width, height, 8, Fraction(30), lambda: iter([planes]))
+
+
+def rgb_to_planes(rgb: NDArray[np.uint8]) -> Planes:
+    """BT.709 in limited range from full-range RGB (H, W, 3), both sides even; integers alone, so exact anywhere."""
+    red, blue = 0.2126, 0.0722
+    green = 1 - red - blue
+    luma = np.array([red, green, blue]) * 219 / 255
+    to_blue = np.array([-red, -green, 1 - blue]) / (2 * (1 - blue)) * 224 / 255
+    to_red = np.array([1 - red, -green, -blue]) / (2 * (1 - red)) * 224 / 255
+    wide = rgb.astype(np.int64)
+    quad = wide[::2, ::2] + wide[1::2, ::2] + wide[::2, 1::2] + wide[1::2, 1::2]
+
+    def mix(values: NDArray[np.int64], weights: NDArray[np.float64], offset: int, scale: int) -> NDArray[np.uint8]:
+        fixed = np.rint(weights * 65536).astype(np.int64)
+        total = values[..., 0] * fixed[0] + values[..., 1] * fixed[1] + values[..., 2] * fixed[2]
+        unit = 65536 * scale
+        result: NDArray[np.uint8] = (offset + (total + unit // 2) // unit).astype(np.uint8)
+        return result
+
+    return mix(wide, luma, 16, 1), mix(quad, to_blue, 128, 4), mix(quad, to_red, 128, 4)
+
+
+def _open_raw(path: Path, raw: RawFormat) -> Clip:
+    dtype = luma_dtype(raw.bit_depth).newbyteorder("<")
+    shapes = [(raw.height, raw.width)] + [((raw.height + 1) // 2, (raw.width + 1) // 2)] * 2
+    counts = [h * w for h, w in shapes]
+    frame_bytes = sum(counts) * dtype.itemsize
+    size = path.stat().st_size
+    if size == 0 or size % frame_bytes:
+        raise ToolkitError(
+            f"{path}: {size} bytes are no whole number of {frame_bytes}-byte frames "
+            f"({raw.width}x{raw.height}, {raw.bit_depth} bit). The file is cut short or --raw is wrong."
+        )
+
+    def frames() -> Iterator[Planes]:
+        with path.open("rb") as file:
+            while data := file.read(frame_bytes):
+                if len(data) != frame_bytes:
+                    raise ToolkitError(f"{path}: shrank while it was read.")
+                flat = np.frombuffer(data, dtype).astype(luma_dtype(raw.bit_depth), copy=False)
+                y, u, v = (p.reshape(s) for p, s in zip(np.split(flat, np.cumsum(counts)[:2]), shapes, strict=True))
+                yield y, u, v
+
+    return Clip(path, raw.width, raw.height, raw.bit_depth, Fraction(30), frames)
+
+
+def _open_container(path: Path) -> Clip:
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ToolkitError(f"{path}: holds no video.")
+            stream = container.streams.video[0]
+            format_name = stream.codec_context.pix_fmt or "unknown"
+            width, height = stream.codec_context.width, stream.codec_context.height
+            rate = stream.average_rate or Fraction(30)
+            declared = stream.frames
+    except (av.error.FFmpegError, ValueError) as error:
+        raise ToolkitError(f"{path}: not readable as video ({error}).") from None
+    if format_name not in PIXEL_FORMATS:
+        raise ToolkitError(
+            f"{path}: pixel format {format_name}, expected 4:2:0 of 8 or 10 bit ({', '.join(PIXEL_FORMATS)}). "
+            f"Convert it first: ffmpeg -i {path.name} -pix_fmt yuv420p {path.stem}-420.y4m"
+        )
+    if path.suffix.lower() == ".y4m":
+        _check_y4m(path, width, height, PIXEL_FORMATS[format_name])
+
+    def frames() -> Iterator[Planes]:
+        count = 0
+        try:
+            with av.open(str(path)) as container:
+                for frame in container.decode(container.streams.video[0]):
+                    if frame.is_corrupt:
+                        raise ToolkitError(f"{path}: frame {count} is damaged or cut short.")
+                    if (frame.format.name, frame.width, frame.height) != (format_name, width, height):
+                        raise ToolkitError(f"{path}: frame {count} changes to {frame.width}x{frame.height}.")
+                    yield _planes(frame)
+                    count += 1
+        except av.error.FFmpegError as error:
+            raise ToolkitError(f"{path}: damaged after {count} frames ({error}).") from None
+        # Some writers count a frame too many; more than a hundredth missing means a file cut short.
+        if declared - count > max(2, declared // 100) or count == 0:
+            raise ToolkitError(f"{path}: {count} frames of {declared} could be read; it is cut short or damaged.")
+
+    return Clip(path, width, height, PIXEL_FORMATS[format_name], rate, frames)
+
+
+def _check_y4m(path: Path, width: int, height: int, bit_depth: int) -> None:
+    """FFmpeg leaves out a last frame that is cut short without a word; the file's size tells."""
+    with path.open("rb") as file:
+        header = len(file.readline(4096))
+        plain = file.read(6) == b"FRAME\n"
+    samples = width * height + 2 * ((width + 1) // 2) * ((height + 1) // 2)
+    frame_bytes = 6 + samples * (1 if bit_depth == 8 else 2)
+    if plain and (path.stat().st_size - header) % frame_bytes:
+        raise ToolkitError(f"{path}: its last frame is cut short (frames take {frame_bytes} bytes each).")
+
+
+def _planes(frame: av.VideoFrame) -> Planes:
+    dtype = np.dtype(np.uint8 if PIXEL_FORMATS[frame.format.name] == 8 else "<u2")
+
+    def plane(index: int, height: int, width: int) -> Luma:
+        source = frame.planes[index]
+        rows = np.frombuffer(memoryview(source), dtype).reshape(-1, source.line_size // dtype.itemsize)
+        samples = rows[:height, :width]
+        return samples.astype(np.uint8) if dtype.itemsize == 1 else samples.astype(np.uint16)
+
+    half = (frame.height + 1) // 2, (frame.width + 1) // 2
+    return plane(0, frame.height, frame.width), plane(1, *half), plane(2, *half)

@@ -1,0 +1,65 @@
+"""av1part label: photographs or clips to a BlockSet of real AV1 partitions."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from integration.label_config import LabelConfig
+
+DEFAULT = LabelConfig()
+
+
+def parse_cq(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in value.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{value!r}: expected whole numbers with commas, as in 20,32,43,55.") from None
+
+
+@click.command()
+@click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The data set's folder.")
+@click.option(
+    "--cq",
+    default=",".join(map(str, DEFAULT.cq)),
+    show_default=True,
+    callback=parse_cq,
+    help="Constant-quality levels, 0 to 63.",
+)
+@click.option("--cpu-used", default=DEFAULT.cpu_used, show_default=True, type=click.IntRange(0, 6))
+@click.option("--usage", default=DEFAULT.usage, show_default=True, type=click.Choice(["good", "allintra"]))
+@click.option("--size", default="960x540", show_default=True, help="Shrink to fit WxH; `source` keeps the size.")
+@click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source.")
+@click.option("--split", default=DEFAULT.split, show_default=True, help="auto, train, val, test, or a TSV file.")
+@click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth].")
+@click.option("--jobs", default=DEFAULT.jobs, show_default=True, type=click.IntRange(0), help="0: one a core.")
+@click.option("--sources-tsv", type=click.Path(exists=True, path_type=Path), help="Licences: sha256, licence, source.")
+@click.option("--overwrite", is_flag=True, help="Replace the data set should it exist.")
+def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, overwrite: bool, **options: Any) -> None:
+    """Code photographs or clips with libaom and record its partitions. A run that was stopped goes on."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    from integration import labelling, video
+
+    options["size"] = None if options["size"] == "source" else video.parse_size(options["size"])
+    columns = (TextColumn("labelling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("labelling", total=None)
+        labelling.label(
+            sources,
+            output,
+            LabelConfig(**options),
+            licences=sources_tsv,
+            overwrite=overwrite,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    click.echo(output)
