@@ -79,7 +79,8 @@ class EfficientNetLite0(nn.Module):
         self._bn1 = _norm(self.features)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.interpolate(x, size=(self.size, self.size), mode="bilinear", align_corners=False)
+        # By factor: a target size would be exported with a Shape node, which ONNX Runtime puts on the CPU.
+        x = F.interpolate(x, scale_factor=self.size / x.shape[2], mode="bilinear", align_corners=False)
         x = F.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)
