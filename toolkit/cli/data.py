@@ -1,0 +1,58 @@
+"""`av1part data`: look at a data set, or import an older one."""
+
+import json
+from pathlib import Path
+
+import click
+
+from toolkit.import_config import FORMATS, QPS, ImportConfig
+
+_D = ImportConfig()
+
+
+@click.group()
+def data() -> None:
+    """Look at a data set, or import an older one."""
+
+
+@data.command()
+@click.argument("path", metavar="DATA", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--preview", type=click.Path(path_type=Path), help="Also draw frames with their partition grid (PNG).")
+def info(path: Path, as_json: bool, preview: Path | None) -> None:
+    """Sources, splits, licences, class histograms, what each stage leaves out, and the trivial baselines."""
+    from toolkit.blocks import BlockSet
+    from toolkit.cli.data_tables import print_info
+    from toolkit.dataset_info import dataset_info
+    from toolkit.preview import write_preview
+
+    blocks = BlockSet.load(path)
+    if preview is not None:
+        write_preview(blocks, preview)
+        click.echo(f"Preview: {preview}", err=True)
+    found = dataset_info(blocks)
+    click.echo(json.dumps(found, indent=1)) if as_json else print_info(found)
+
+
+@data.command("import")
+@click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="BlockSet folder to make.")
+@click.option("--format", "kind", type=click.Choice(FORMATS), required=True, help="Layout of SRC.")
+@click.option("--split", default=_D.split, show_default=True, help="triplets: auto, train, val, test or a table (TSV).")
+@click.option("--label-order", default=_D.label_order, show_default=True, help="Names of the labels 0, 1, 2, ...")
+@click.option("--qps", type=click.Choice(QPS), default=_D.qps, show_default=True, help="What SRC's qps are.")
+@click.option("--licence", default=_D.licence, show_default=True, help="Of the material, for the manifest.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing data set.")
+def import_(source: Path, output: Path, kind: str, overwrite: bool, **options: str) -> None:
+    """Turn older data into a BlockSet, its scaling undone.
+
+    \b
+    triplets  SRC/intra_raw_blocks/<seq>_sample_16.txt (10-bit little-endian uint16, Nx16x16),
+              SRC/labels/<seq>_labels_16_intra.txt and SRC/qps/<seq>_qps_16_intra.txt (whole numbers)
+    pt        SRC/train.pt and SRC/val.pt: samples (N, 1, 16, 16) float32, labels_stage0, qps
+    """
+    from toolkit.importers import import_data
+
+    for warning in import_data(kind, source, output, ImportConfig(**options), overwrite=overwrite):
+        click.secho(f"Warning: {warning}", fg="yellow", err=True)
+    click.echo(f"{output}: imported. See `av1part data info {output}`.", err=True)

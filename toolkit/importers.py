@@ -1,0 +1,113 @@
+"""Older data into a BlockSet: what both formats share. Loose blocks become one 16x16 frame each."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.blockset_format import Luma
+from toolkit.blockset_write import Source, make_records, write_blockset
+from toolkit.errors import ToolkitError
+from toolkit.import_config import ImportConfig
+from toolkit.partition import NAMES
+
+# libaom's quantizer_to_qindex: what a --cq-level means as base_qindex where nothing else changes it.
+QUANTIZER_TO_QINDEX = np.array([*range(0, 248, 4), 249, 255], dtype=np.int64)
+
+
+@dataclass(frozen=True)
+class LooseBlocks:
+    """The blocks of one source without positions: luma (N, 16, 16); labels and qps (N,) whole numbers as found."""
+
+    name: str
+    sha256: str
+    luma: Luma
+    labels: NDArray[np.int64]
+    qps: NDArray[np.int64]
+    origin: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What a format's reader found: sources, bit depth, a split for each, facts for the manifest, warnings."""
+
+    parts: list[LooseBlocks]
+    bit_depth: int
+    splits: dict[str, str]
+    facts: dict[str, Any]
+    warnings: list[str]
+
+
+def import_data(kind: str, source: Path, output: Path, config: ImportConfig, *, overwrite: bool = False) -> list[str]:
+    """Import a folder of the format `triplets` or `pt` as a BlockSet; returns warnings for the user.
+
+    Raises ToolkitError on anything missing, truncated or unidentifiable; nothing is guessed.
+    """
+    if kind == "triplets":
+        from toolkit.import_triplets import read_triplets
+
+        found = read_triplets(source, config.split)
+    else:
+        from toolkit.import_pt import read_pt
+
+        found = read_pt(source)
+    order = label_order(config.label_order)
+    warnings = [*found.warnings, *_warn_of_qps(found.parts, config.qps)]
+    records = [
+        make_records(
+            index,
+            np.arange(len(part.luma)),
+            0,
+            0,
+            qindexes(part.qps, config.qps, part.name),
+            partitions(part.labels, order, part.name),
+        )
+        for index, part in enumerate(found.parts)
+    ]
+    sources = [
+        Source(p.name, found.splits[p.name], p.sha256, p.luma, licence=config.licence, origin=p.origin)
+        for p in found.parts
+    ]
+    facts = {"format": kind, "label_order": config.label_order, "qps": config.qps, **found.facts, "warnings": warnings}
+    write_blockset(output, sources, np.concatenate(records), found.bit_depth, {"imported": facts}, overwrite=overwrite)
+    return warnings
+
+
+def label_order(text: str) -> NDArray[np.uint8]:
+    """AV1 ids of the labels 0, 1, 2, ... from their comma-separated names; ToolkitError on others."""
+    names = [name.strip() for name in text.split(",")]
+    unknown = [name for name in names if name not in NAMES]
+    if unknown or len(set(names)) != len(names):
+        raise ToolkitError(f"--label-order {text}: expected AV1 names, each once, of {','.join(NAMES)}.")
+    return np.array([NAMES.index(name) for name in names], dtype=np.uint8)
+
+
+def partitions(labels: NDArray[np.int64], order: NDArray[np.uint8], what: str) -> NDArray[np.uint8]:
+    """AV1 ids of labels in another order; ToolkitError on a label outside it."""
+    if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= len(order)):
+        raise ToolkitError(
+            f"{what}: labels run from {labels.min()} to {labels.max()}, expected 0 to {len(order) - 1}. "
+            "Name the file's own order with --label-order."
+        )
+    ids: NDArray[np.uint8] = order[labels]
+    return ids
+
+
+def qindexes(qps: NDArray[np.int64], kind: str, what: str) -> NDArray[np.int64]:
+    """qindexes (0 to 255) of qps that are either qindexes or quantizer steps; ToolkitError on one out of range."""
+    top = 255 if kind == "qindex" else len(QUANTIZER_TO_QINDEX) - 1
+    if qps.size and (int(qps.min()) < 0 or int(qps.max()) > top):
+        raise ToolkitError(f"{what}: qps run from {qps.min()} to {qps.max()}, expected {kind} 0 to {top}.")
+    return qps if kind == "qindex" else QUANTIZER_TO_QINDEX[qps]
+
+
+def _warn_of_qps(parts: list[LooseBlocks], kind: str) -> list[str]:
+    top = max((int(p.qps.max()) for p in parts if p.qps.size), default=0)
+    if kind == "qindex" and 0 < top < len(QUANTIZER_TO_QINDEX):
+        return [
+            f"No qp is above {top}: these look like quantizer steps (--cq-level, 0 to 63), not qindexes. "
+            "If they are, import again with --qps quantizer."
+        ]
+    return []
