@@ -86,3 +86,28 @@ def blockset_10(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data_folder() -> Path:
     """The originals shipped with the tests."""
     return Path(__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
+def trained(blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A read-only Stage-2 run of the small network on `blockset_8` that beats every constant."""
+    from toolkit.blocks import BlockSet
+    from toolkit.model_config import ModelConfig
+    from toolkit.run_folder import RunFolder
+    from toolkit.train import train
+    from toolkit.train_config import TrainConfig
+
+    run = RunFolder(tmp_path_factory.mktemp("trained") / "run")
+    options = TrainConfig(init="random", epochs=3, batch_size=32, lr=3e-3, device="cpu")
+    train(BlockSet.load(blockset_8), run, ModelConfig("2", "small"), options)
+    return run.path
+
+
+@pytest.fixture(scope="session")
+def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A read-only bundle of the last epoch of `trained`, not yet proven; copy it before you change it."""
+    from export.bundle_write import choose_checkpoint, write_bundle
+
+    path = tmp_path_factory.mktemp("exported") / "bundle"
+    write_bundle(choose_checkpoint(trained, epoch=3), path)
+    return path
