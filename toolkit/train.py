@@ -1,7 +1,9 @@
 """Training one stage. Reads top to bottom: data, model, optimiser, then one epoch after another."""
 
 import math
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,11 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from toolkit.augment import augment
+from toolkit.augment import draw_views, turn_each, turned_labels
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, environment, load_checkpoint
 from toolkit.errors import ToolkitError
+from toolkit.feature_cache import FeatureCache, worth_caching
 from toolkit.initial import initialise
 from toolkit.losses import make_loss
 from toolkit.metrics import baselines, classification_metrics, flat_f1
@@ -22,8 +25,9 @@ from toolkit.model_config import ModelConfig
 from toolkit.partition import STAGES
 from toolkit.report import draw_run
 from toolkit.run_folder import Epoch, RunFolder
+from toolkit.schedule import enter, layer_groups, phase_of, recalibrate
 from toolkit.stratify import stratified_index
-from toolkit.train_config import TrainConfig
+from toolkit.train_config import Extension, TrainConfig
 
 CALIBRATION_BLOCKS = 512
 Report = Callable[[str, int, int], None]
@@ -57,7 +61,7 @@ def train(
     loss_function = fabric.to_device(make_loss(config.loss, counts, config.beta, config.gamma))
 
     torch.manual_seed(config.seed)
-    model = PartitionNet(model_config)
+    model = PartitionNet(replace(model_config, adapter="none"))
     description = _describe(data, model_config, config, train_blocks, val_blocks)
     if resume:
         description = _description_to_resume(run, data)
@@ -65,13 +69,12 @@ def train(
         description["init"] = initialise(model, config.init, data, start, weights)
         if fabric.is_global_zero:
             run.create(description)
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": list(model.backbone.parameters()), "lr": 0.0},
-            {"params": [p for n, p in model.named_parameters() if not n.startswith("backbone.")], "lr": config.lr},
-        ],
-        weight_decay=config.weight_decay,
-    )
+    model.add_adapters(model_config)
+    adapters = {id(p) for p in model.adapter_parameters()}
+    backbone = [p for p in model.backbone.parameters() if id(p) not in adapters]
+    rest = [p for n, p in model.named_parameters() if not n.startswith("backbone.") or id(p) in adapters]
+    groups = [{"params": backbone, "lr": 0.0}, {"params": rest, "lr": config.lr}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
     history: list[Epoch] = []
     if resume:
         latest = run.latest()
@@ -82,25 +85,39 @@ def train(
     fabric_optimizer: Any = fabric.setup_optimizers(optimizer)
     luma, qindex, partition = _on_device(fabric, train_blocks)
     stratified = stratified_index(val_blocks.target, val_blocks.qindex, CALIBRATION_BLOCKS, config.seed)
+    extensions = [Extension(**e) for e in description.get("extensions", [])]
+    last = config.epochs + sum(e.epochs for e in extensions)
+    # With adapters the features change while the backbone is frozen.
+    cacheable = not adapters and worth_caching(config.augment, config.frozen_epochs)
+    cache = FeatureCache(model, luma, config.augment) if cacheable else None
 
-    for epoch in range(len(history) + 1, config.epochs + 1):
-        frozen = epoch <= config.frozen_epochs
-        _set_phase(model, optimizer, config, epoch)
+    for epoch in range(len(history) + 1, last + 1):
+        begun = time.monotonic()
+        phase = phase_of(config, extensions, epoch, len(layer_groups(model)))
+        if config.batch_norm == "recalibrate" and epoch == config.frozen_epochs + 1:
+            recalibrate(model, luma)
+        enter(model, optimizer, config, phase)
+        cache = cache if phase.frozen else None
         # Wrapped anew each epoch: a distributed wrapper must know which parameters take part in this phase.
         module: Any = fabric.setup_module(model)
         # Everything random in an epoch follows from (seed, epoch): a resumed run needs no other state.
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         torch.manual_seed(config.seed * 1_000_003 + epoch)
-        order = torch.randperm(len(luma), generator=generator)
+        order = _order(config.sampler, train_blocks, generator)
         batches = torch.split(order, config.batch_size)
         total = 0.0
         for step, batch in enumerate(batches):
-            on_step(f"epoch {epoch}/{config.epochs}", step, len(batches))
-            index = batch.to(luma.device)
-            pixels, ids = augment(luma[index].float(), partition[index], config.augment, generator)
-            targets = _targets(model_config.stage, ids)
+            on_step(f"epoch {epoch}/{last}", step, len(batches))
+            view = draw_views(config.augment, len(batch), generator)
+            # Every process draws alike and takes its own part.
             mine = slice(fabric.global_rank, None, fabric.world_size)
-            loss = loss_function(module(pixels[mine], qindex[index][mine]), targets[mine])
+            index, view = batch[mine].to(luma.device), view[mine].to(luma.device)
+            targets = _targets(model_config.stage, turned_labels(partition[index], view))
+            if cache is not None:
+                logits = module(None, qindex[index], cache(index, view))
+            else:
+                logits = module(turn_each(luma[index].float(), view), qindex[index])
+            loss = loss_function(logits, targets)
             if not math.isfinite(loss.item()):
                 raise ToolkitError(
                     f"The loss is {loss.item()} in epoch {epoch}, batch {step + 1} of {len(batches)}. "
@@ -108,16 +125,16 @@ def train(
                 )
             fabric_optimizer.zero_grad()
             # The wrapper averages over processes; with unequal shares that must be the mean over blocks.
-            fabric.backward(loss * (len(targets[mine]) * fabric.world_size / len(batch)))
+            fabric.backward(loss * (len(index) * fabric.world_size / len(batch)))
             fabric_optimizer.step()
-            total += loss.item() * len(targets[mine])
-        on_step(f"epoch {epoch}/{config.epochs}", len(batches), len(batches))
+            total += loss.item() * len(index)
+        on_step(f"epoch {epoch}/{last}", len(batches), len(batches))
 
         entry, metrics = evaluate(model, val_blocks, loss_function)
-        rates = {"lr_backbone": optimizer.param_groups[0]["lr"], "lr": optimizer.param_groups[1]["lr"]}
-        phase = "frozen" if frozen else "unfrozen"
         mean = float(fabric.all_reduce(torch.tensor(total), reduce_op="sum")) / len(luma)  # type: ignore[arg-type]
-        history.append({"epoch": epoch, "phase": phase, "loss": mean, **rates, **entry})
+        head = {"epoch": epoch, "phase": "frozen" if phase.frozen else "unfrozen", "loss": mean}
+        rates = {"lr": phase.lr, "lr_backbone": phase.lr_backbone, "groups": phase.groups}
+        history.append(head | rates | entry | {"seconds": time.monotonic() - begun})
         checkpoint = Checkpoint(
             model=model,
             epoch=epoch,
@@ -133,7 +150,7 @@ def train(
             on_epoch(history[-1])
     if not fabric.is_global_zero:
         return []
-    run.finish(config.epochs)
+    run.finish(last)
     draw_run(run)
     return history
 
@@ -195,14 +212,10 @@ def _targets(stage: str, partition: Tensor) -> Tensor:
     return table.to(partition.device)[partition]
 
 
-def _set_phase(model: PartitionNet, optimizer: torch.optim.Optimizer, config: TrainConfig, epoch: int) -> None:
-    """Freeze or unfreeze the backbone, and set both learning rates for this epoch."""
-    frozen = epoch <= config.frozen_epochs
-    model.train()
-    model.backbone.requires_grad_(not frozen)
-    if frozen or config.norm_in_eval:
-        model.backbone.eval()  # its batch-norm statistics stay those it was trained with
-    done = max(epoch - 1 - config.frozen_epochs, 0) / max(config.epochs - config.frozen_epochs, 1)
-    cosine = 0.5 * (1 + math.cos(math.pi * done))
-    optimizer.param_groups[0]["lr"] = 0.0 if frozen else config.backbone_lr * cosine
-    optimizer.param_groups[1]["lr"] = config.lr * cosine
+def _order(sampler: str, blocks: Blocks, generator: torch.Generator) -> Tensor:
+    """The epoch's order of blocks: a permutation, or as many drawn with every class equally likely."""
+    if sampler == "none":
+        return torch.randperm(len(blocks), generator=generator)
+    target = torch.from_numpy(blocks.target)
+    weight = 1.0 / torch.bincount(target).clamp(min=1)[target]
+    return torch.multinomial(weight, len(blocks), replacement=True, generator=generator)

@@ -6,7 +6,8 @@ from typing import Any
 from toolkit.errors import ToolkitError
 
 INITS = ("imagenet", "stage1", "random")
-BATCH_NORMS = ("auto", "eval", "train")
+BATCH_NORMS = ("auto", "eval", "train", "recalibrate")
+SAMPLERS = ("none", "balanced")
 LOSSES = ("cb-focal", "focal", "cross-entropy")
 AUGMENTATIONS = ("none", "flips", "dihedral")
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -14,14 +15,24 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 
 @dataclass(frozen=True)
+class Extension:
+    """More epochs after a finished run: the head's rate starts at `lr` anew, the backbone's in proportion."""
+
+    epochs: int
+    lr: float
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """Options of `av1part train`.
 
     `freeze_epochs`: epochs in which only the head learns; the backbone's batch-norm keeps its statistics.
-    `lr` (head) is constant while frozen, then both rates fall by a cosine to 0 over the other epochs.
+    `lr` (head) is constant while frozen, then both rates fall by a cosine to 0 over the other epochs. `gradual`:
+    epochs between one layer group's unfreezing and the next (0: all at once).
     `batch_norm`: the backbone's after unfreezing; auto keeps the statistics of a pretrained backbone (eval) and
-    learns those of a random one (train). A random init has nothing to keep: it is never frozen, and its backbone
-    learns at `lr`. `limit_train` / `limit_val`: at most so many blocks, drawn by seed.
+    learns those of a random one (train); recalibrate measures them afresh on the training blocks, once.
+    A random init has nothing to keep: it is never frozen, and its backbone learns at `lr`.
+    `limit_train` / `limit_val`: at most so many blocks, drawn by seed. `recipe`: the name it was asked for by.
     """
 
     init: str = "stage1"
@@ -36,9 +47,12 @@ class TrainConfig:
     gamma: float = 2.0
     augment: str = "flips"
     batch_norm: str = "auto"
+    gradual: int = 0
+    sampler: str = "none"
     seed: int = 42
     limit_train: int | None = None
     limit_val: int | None = None
+    recipe: str | None = None
     device: str = "auto"
     devices: int = 1
     precision: str = "32-true"
@@ -46,26 +60,34 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.init not in INITS:
             raise ToolkitError(f"Init {self.init!r}: expected one of {', '.join(INITS)}.")
-        if self.epochs < 1 or self.batch_size < 1 or not 0 <= self.frozen_epochs <= self.epochs:
+        if min(self.epochs, self.batch_size) < 1 or self.freeze_epochs < 0:
             raise ToolkitError(
                 f"epochs {self.epochs}, freeze-epochs {self.freeze_epochs}, batch-size {self.batch_size}: expected "
-                "at least 1 epoch, a batch of at least 1, and freeze-epochs between 0 and epochs."
+                "at least 1 epoch, a batch of at least 1, and no negative number."
             )
 
     @property
     def frozen_epochs(self) -> int:
         """Epochs that really are frozen: none for a random init."""
-        return 0 if self.init == "random" else self.freeze_epochs
+        return 0 if self.init == "random" else min(self.freeze_epochs, self.epochs)
 
     @property
     def norm_in_eval(self) -> bool:
         """Whether the backbone's batch-norm keeps its statistics after unfreezing."""
-        return self.batch_norm == "eval" or (self.batch_norm == "auto" and self.init != "random")
+        return self.batch_norm in ("eval", "recalibrate") or (self.batch_norm == "auto" and self.init != "random")
 
     @property
     def backbone_lr(self) -> float:
         """Initial learning rate of the backbone once it is unfrozen."""
         return self.lr if self.init == "random" else self.lr_backbone
+
+    def doubts(self) -> list[str]:
+        """What is legal and probably not meant."""
+        if self.sampler == "balanced" and self.loss == "cb-focal":
+            return [
+                "A balanced sampler on top of a class-balanced loss balances twice: the rare class comes to dominate."
+            ]
+        return []
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

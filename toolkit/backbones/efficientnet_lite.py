@@ -86,6 +86,22 @@ class EfficientNetLite0(nn.Module):
             x = block(x)
         return F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
 
+    def layer_groups(self) -> list[list[nn.Module]]:
+        """Groups for gradual unfreezing, first to last."""
+        blocks = list(self._blocks)
+        groups = [[self._conv_stem, self._bn0, *blocks[:3]], blocks[3:5], blocks[5:8], blocks[8:11], blocks[11:]]
+        return [*groups, [self._conv_head, self._bn1]]
+
+    def adapter_sites(self) -> list[tuple[nn.Module, str, int, int, int]]:
+        """Every inverted residual: (parent, name, channels in, channels out, stride)."""
+        sites: list[tuple[nn.Module, str, int, int, int]] = []
+        for name, block in self._blocks.named_children():
+            last = block.get_submodule("_project_conv")
+            first = block.get_submodule("_expand_conv" if block.expands else "_depthwise_conv")
+            stride = block.get_submodule("_depthwise_conv").stride[0]  # type: ignore[index]
+            sites.append((self._blocks, name, int(first.in_channels), int(last.out_channels), int(stride)))  # type: ignore[arg-type]
+        return sites
+
     def load_imagenet(self, weights: dict[str, Tensor]) -> None:
         """Take the package's weights; the stem's RGB kernels are summed, exact on a grey picture."""
         own = {k: v for k, v in weights.items() if not k.startswith("_fc.")}

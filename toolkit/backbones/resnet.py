@@ -8,6 +8,8 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
+from toolkit.backbones.torchvision_registry import resnet_sites
+
 
 class SqueezeExcitation(nn.Module):
     """Channel gates from the mean of each channel (Hu et al. 2018), with a bottleneck of channels / 16."""
@@ -61,6 +63,15 @@ class ResNet18SE(nn.Module):
         x = self.se3(self.layer3(x))
         x = self.spatial_attn(self.se4(self.layer4(x)))
         return x.mean((2, 3))
+
+    def layer_groups(self) -> list[list[nn.Module]]:
+        """Groups for gradual unfreezing, first to last."""
+        groups: list[list[nn.Module]] = [[self.conv1, self.bn1], [self.layer1, self.se1], [self.layer2, self.se2]]
+        return [*groups, [self.layer3, self.se3], [self.layer4, self.se4, self.spatial_attn]]
+
+    def adapter_sites(self) -> list[tuple[nn.Module, str, int, int, int]]:
+        """Every residual block: (parent, name, channels in, channels out, stride)."""
+        return resnet_sites(self)
 
     def load_imagenet(self, weights: dict[str, Tensor]) -> None:
         """Take torchvision's ResNet-18 weights. The attention blocks stay as they were made.

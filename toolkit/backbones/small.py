@@ -23,6 +23,10 @@ class SmallNet(nn.Module):
             _layer(1, 32, 3, 2), _layer(32, 48, 3, 1), _layer(48, 64, 3, 2), _layer(64, 64, 3, 1), _layer(64, 16, 1, 1)
         )
 
+    def layer_groups(self) -> list[list[nn.Module]]:
+        """Groups for gradual unfreezing, first to last."""
+        return [[layer] for layer in self.layers]
+
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.layers(x)
         return y.flatten(1)

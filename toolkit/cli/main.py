@@ -16,6 +16,7 @@ COMMANDS = {
     "label": "Code photographs or clips with libaom and record its partitions.",
     "parity": "Prove that ONNX Runtime gives PyTorch's predictions on held-out blocks.",
     "pipeline": "Stage 008: chain proven bundles, evaluate them, make masks.",
+    "recipes": "List the named recipes of training.",
     "select": "Choose the best epoch of a run, re-evaluated from its file.",
     "train": "Train one stage of the cascade.",
 }

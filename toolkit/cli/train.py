@@ -7,13 +7,14 @@ from typing import Any, TypeVar
 import click
 
 from toolkit.errors import ToolkitError
-from toolkit.model_config import BACKBONES, ModelConfig
+from toolkit.model_config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
 from toolkit.partition import STAGES
-from toolkit.train_config import AUGMENTATIONS, BATCH_NORMS, DEVICES, INITS, LOSSES, PRECISIONS, TrainConfig
+from toolkit.recipes import RECIPES
+from toolkit.train_config import AUGMENTATIONS, BATCH_NORMS, DEVICES, INITS, LOSSES, PRECISIONS, SAMPLERS, TrainConfig
 
 F = TypeVar("F", bound=Callable[..., Any])
 _M, _T = ModelConfig(), TrainConfig()
-_MODEL_OPTIONS = ("stage", "backbone", "qindex")
+_MODEL_OPTIONS = ("stage", "backbone", "qindex", "adapter", "adapter_size", "adapter_placement", "dropout")
 
 
 def _option(name: str, kind: Any, text: str) -> Callable[[F], F]:
@@ -27,6 +28,13 @@ def _option(name: str, kind: Any, text: str) -> Callable[[F], F]:
 @click.option("--stage", type=click.Choice(list(STAGES)), default=_M.stage, show_default=True)
 @click.option("--backbone", type=click.Choice(list(BACKBONES)), default=_M.backbone, show_default=True)
 @click.option("--qindex/--no-qindex", default=_M.qindex, show_default=True, help="Give the head the qindex.")
+@click.option(
+    "--adapter", type=click.Choice(ADAPTERS), default=_M.adapter, show_default=True, help="Residual adapters."
+)
+@click.option("--adapter-size", type=int, default=_M.adapter_size, show_default=True, help="Bottleneck's channels.")
+@click.option("--adapter-placement", type=click.Choice(PLACEMENTS), default=_M.adapter_placement, show_default=True)
+@click.option("--dropout", type=float, default=_M.dropout, help="Of the head.  [default: the stage's own]")
+@click.option("--recipe", type=click.Choice(list(RECIPES)), help="Other defaults; see `av1part recipes`.")
 @_option("init", click.Choice(INITS), "Where the backbone's weights come from.")
 @click.option("--from", "start", type=click.Path(path_type=Path), help="Stage-1 run or checkpoint, for --init stage1.")
 @click.option("--weights", type=click.Path(path_type=Path), help="ImageNet weights file (sha256 is checked).")
@@ -41,6 +49,8 @@ def _option(name: str, kind: Any, text: str) -> Callable[[F], F]:
 @_option("gamma", float, "Of the focal loss (Lin 2017).")
 @_option("augment", click.Choice(AUGMENTATIONS), "Flips, or flips and transposition; labels follow the pixels.")
 @_option("batch_norm", click.Choice(BATCH_NORMS), "Backbone's after unfreezing; auto: train for a random init alone.")
+@_option("gradual", int, "Epochs between one layer group's unfreezing and the next; 0: all at once.")
+@_option("sampler", click.Choice(SAMPLERS), "balanced: draw every class equally often.")
 @_option("seed", int, "Of weights, order, augmentation, dropout and limits.")
 @_option("limit_train", int, "At most so many training blocks, drawn by seed.")
 @_option("limit_val", int, "At most so many validation blocks, drawn by seed.")
@@ -48,6 +58,8 @@ def _option(name: str, kind: Any, text: str) -> Callable[[F], F]:
 @_option("devices", int, "How many devices (or CPU processes).")
 @_option("precision", click.Choice(PRECISIONS), "Of training; evaluation is in float32.")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch, with the run's own options.")
+@click.option("--extend", type=int, help="With --resume: so many epochs more than planned, after a finished run.")
+@click.option("--extend-lr", type=float, help="The head's rate at the start of these; the backbone's in proportion.")
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -57,6 +69,8 @@ def train(
     start: Path | None,
     weights: Path | None,
     resume: bool,
+    extend: int | None,
+    extend_lr: float | None,
     **options: Any,
 ) -> None:
     """Train one stage on DATA's training split and evaluate every epoch on its validation split.
@@ -69,23 +83,34 @@ def train(
     from toolkit.train import train as run_training
 
     blocks = BlockSet.load(data)
+    given = _given(ctx, options)
+    if extend is not None or extend_lr is not None:
+        RunFolder.open(run).extend(extend, extend_lr if resume else None)
     if resume:
-        options = _options_of_run(ctx, RunFolder.open(run).read(), options)
+        options = _options_of_run(RunFolder.open(run).read(), given)
+    elif options["recipe"] is not None:
+        options |= RECIPES[options["recipe"]].options | given
     model = ModelConfig(bit_depth=blocks.bit_depth, **{k: options.pop(k) for k in _MODEL_OPTIONS})
-    folder = RunFolder(run)
+    folder, config = RunFolder(run), TrainConfig(**options)
+    for doubt in config.doubts():
+        click.echo(f"Warning: {doubt}", err=True)
     with EpochLog(model.classes) as log:
         history = run_training(
-            blocks, folder, model, TrainConfig(**options), start=start, weights=weights, resume=resume,
+            blocks, folder, model, config, start=start, weights=weights, resume=resume,
             on_step=log.step, on_epoch=log.epoch,
         )  # fmt: skip
     if history:  # several processes: the first one speaks
         click.echo(f"{run}: finished. Choose its best epoch with `av1part select {run}`.")
 
 
-def _options_of_run(ctx: click.Context, description: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
-    """The options that the run was started with; an option given now must not contradict them."""
+def _given(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """The options that stand on the command line: they overrule a recipe, and must not contradict a resumed run."""
+    return {k: v for k, v in options.items() if ctx.get_parameter_source(k) == click.core.ParameterSource.COMMANDLINE}
+
+
+def _options_of_run(description: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """The options that the run was started with; ToolkitError where one given now contradicts them."""
     own = {**description["train"], **{k: description["model"][k] for k in _MODEL_OPTIONS}}
-    given = {k: v for k, v in options.items() if ctx.get_parameter_source(k) == click.core.ParameterSource.COMMANDLINE}
     clash = [f"{k}: {v} now, {own[k]} then" for k, v in given.items() if own[k] != v]
     if clash:
         raise ToolkitError(f"--resume goes on with the run's own options, but {'; '.join(clash)}. Leave these away.")

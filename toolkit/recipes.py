@@ -1,0 +1,43 @@
+"""Named recipes: the field's ways of training Stage 2, and ours. Each is a set of options, every one overridable."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a recipe does, where it is from, and the options in which it differs from the defaults."""
+
+    text: str
+    source: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+_ALWAYS = 1_000_000  # more epochs than any run has: never unfrozen
+_FIELD: dict[str, Any] = {"qindex": False}  # the field gave its networks no qindex
+RECIPES = {
+    "stage1-frozen": Recipe(
+        "Stage-1 backbone, never unfrozen; only the head learns.",
+        "the field's short-term choice",
+        _FIELD | {"init": "stage1", "freeze_epochs": _ALWAYS},
+    ),
+    "ulmfit": Recipe(
+        "Stage-1 backbone, 8 frozen epochs, then discriminative rates and a cosine (--gradual N: group by group).",
+        "Howard & Ruder 2018, as the field ran it",
+        _FIELD | {"init": "stage1"},
+    ),
+    "imagenet": Recipe(
+        "The same from ImageNet weights, without Stage 1.", "the field's init B", _FIELD | {"init": "imagenet"}
+    ),
+    "imagenet-100": Recipe(
+        "The same for 100 epochs, its cosine over all of them.",
+        "the field's long run",
+        _FIELD | {"init": "imagenet", "epochs": 100},
+    ),
+    "adapters": Recipe(
+        "Stage-1 backbone frozen throughout, 1x1 residual adapters and the head learn.",
+        "Rebuffi et al. 2017 (series), 2018 (parallel); Houlsby et al. 2019 (bottleneck)",
+        _FIELD | {"init": "stage1", "freeze_epochs": _ALWAYS, "adapter": "series"},
+    ),
+    "scratch": Recipe("Random weights, nothing frozen.", "the control", {"init": "random"}),
+}
