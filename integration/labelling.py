@@ -26,8 +26,8 @@ from integration.label_config import LabelConfig
 from integration.libaom_build import libraries
 from integration.sources import SourceFile, identify, with_licences, with_splits
 from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
-from toolkit.blocks import BLOCK_DTYPE, Luma, luma_dtype
-from toolkit.blockset_write import Source, write_blockset
+from toolkit.blocks import Luma, luma_dtype
+from toolkit.blockset_write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, canonical_json
 from toolkit.partition import NODE
@@ -197,24 +197,16 @@ def write(
                 luma = np.memmap(piece.luma_path, luma_dtype(bit_depth), "r", shape=(len(labels), height, width))
             whole = labels[:, : height // NODE, : width // NODE]
             cut += labels.size - whole.size
-            records.append(block_records(index, whole, qindex))
+            frame, row, column = np.ogrid[tuple(slice(n) for n in whole.shape)]
+            q = qindex[:, None, None]
+            records.append(make_records(index, frame, row * NODE, column * NODE, q, whole).ravel())
         assert luma is not None
         sources.append(Source(file.name, file.split, file.sha256, luma, file.licence, file.origin))
     version = native.libaom_version(native.load(libraries().hook))
     settings = encoder_settings(config.usage, config.cpu_used, version) | {"cq": list(config.cq)}
     size = "source" if config.size is None else f"{config.size[0]}x{config.size[1]}"
     settings |= {"input": {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}}
-    excluded = {"cut by the frame's edge": cut}
+    excluded = {"cut by the frame edge": cut}
     write_blockset(
         output, sources, np.concatenate(records), bit_depth, settings, excluded=excluded, overwrite=overwrite
     )
-
-
-def block_records(source: int, labels: NDArray[np.uint8], qindex: NDArray[np.uint8]) -> NDArray[Any]:
-    """BLOCK_DTYPE records of labels (frames, rows, columns), frame by frame in raster order."""
-    records = np.empty(labels.shape, BLOCK_DTYPE)
-    frame, row, column = np.ogrid[tuple(slice(n) for n in labels.shape)]
-    records["source"], records["frame"], records["partition"] = source, frame, labels
-    records["row"], records["column"] = row * NODE, column * NODE
-    records["qindex"] = qindex[:, None, None]
-    return records.ravel()

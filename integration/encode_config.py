@@ -1,0 +1,20 @@
+"""Settings of `av1part encode`, apart from the encoder so that the command line can read the defaults."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EncodeConfig:
+    """`size` (`WxH`) and `frames` None take all of the clip; `raw` is `WxH[:bitdepth]` of a headerless file.
+
+    `any_settings` lets a pipeline mask an encode that it was not made for.
+    """
+
+    cq: int = 32
+    cpu_used: int = 1
+    usage: str = "good"
+    threads: int = 1
+    size: str | None = None
+    frames: int | None = None
+    raw: str | None = None
+    any_settings: bool = False
