@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+
+from toolkit.cli.tables import text_table
 
 SOURCES_SHOWN = 40
 
@@ -33,23 +34,15 @@ def print_info(info: dict[str, Any]) -> None:
     console.print(_baselines(info))
 
 
-def _table(title: str, *columns: str) -> Table:
-    """A table whose first column is text and whose others are numbers (or short words)."""
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left", overflow="fold")
-    return table
-
-
 def _splits(info: dict[str, Any]) -> Table:
-    table = _table("Splits (by whole source)", "split", "sources", "blocks")
+    table = text_table("Splits (by whole source)", "split", "sources", "blocks")
     for split, counts in info["splits"].items():
         table.add_row(split, str(counts["sources"]), f"{counts['blocks']:,}")
     return table
 
 
 def _sources(info: dict[str, Any]) -> Table:
-    table = _table("Sources", "source", "split", "frames", "size", "blocks", "licence")
+    table = text_table("Sources", "source", "split", "frames", "size", "blocks", "licence")
     for s in info["sources"][:SOURCES_SHOWN]:
         size = f"{s['width']}x{s['height']}"
         table.add_row(escape(s["name"]), s["split"], f"{s['frames']:,}", size, f"{s['blocks']:,}", escape(s["licence"]))
@@ -57,7 +50,7 @@ def _sources(info: dict[str, Any]) -> Table:
 
 
 def _partitions(by_split: dict[str, dict[str, dict[str, int]]]) -> Table:
-    table = _table("AV1 partitions, all qindexes", "partition", *by_split)
+    table = text_table("AV1 partitions, all qindexes", "partition", *by_split)
     sums = {
         split: {name: sum(c[name] for c in by_qindex.values()) for name in next(iter(by_qindex.values()))}
         for split, by_qindex in by_split.items()
@@ -69,7 +62,7 @@ def _partitions(by_split: dict[str, dict[str, dict[str, int]]]) -> Table:
 
 def _histogram(stage: str, by_split: dict[str, dict[str, dict[str, int]]]) -> Table:
     classes = list(next(iter(next(iter(by_split.values())).values())))
-    table = _table(f"Stage {stage}: blocks by class", "split, qindex", *classes)
+    table = text_table(f"Stage {stage}: blocks by class", "split, qindex", *classes)
     for split, by_qindex in by_split.items():
         for qindex, counts in by_qindex.items():
             table.add_row(f"{split} {qindex}", *(_count(counts[c], sum(counts.values())) for c in classes))
@@ -84,7 +77,7 @@ def _count(part: int, whole: int) -> str:
 
 def _left_out(info: dict[str, Any]) -> Table:
     stages = info["left_out"]
-    table = _table("Left out, blocks", "what", *(f"stage {key}" for key in stages))
+    table = text_table("Left out, blocks", "what", *(f"stage {key}" for key in stages))
     for label in dict.fromkeys(label for counts in stages.values() for label in counts):
         table.add_row(label, *(f"{counts.get(label, 0):,}" for counts in stages.values()))
     for reason, count in info["excluded"].items():
@@ -94,7 +87,7 @@ def _left_out(info: dict[str, Any]) -> Table:
 
 def _baselines(info: dict[str, Any]) -> Table:
     columns = ("macro-F1", "by always", "accuracy", "by always", "macro-F1 of a draw by shares")
-    table = _table("Trivial baselines: what a model must beat", "stage, split", *columns)
+    table = text_table("Trivial baselines: what a model must beat", "stage, split", *columns)
     for key, by_split in info["baselines"].items():
         for split, found in by_split.items():
             f1, accuracy = found["best_constant"], found["best_constant_by_accuracy"]

@@ -12,6 +12,7 @@ COMMANDS = {
     "demo": "The whole main job on the embedded data set.",
     "encode": "Encode a clip with libaom, with or without the pipeline's masks.",
     "encoder": "Build libaom with the hook, or say what is there.",
+    "evaluate": "Score a model on any data set, per source and per qindex.",
     "export": "Export a checkpoint to an ONNX bundle, compared before it is written.",
     "label": "Code photographs or clips with libaom and record its partitions.",
     "parity": "Prove that ONNX Runtime gives PyTorch's predictions on held-out blocks.",

@@ -1,0 +1,37 @@
+"""`av1part evaluate`."""
+
+import json
+from pathlib import Path
+
+import click
+
+SPLITS = ("train", "val", "test")
+
+
+@click.command()
+@click.argument("model", metavar="RUN_OR_CKPT", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--split", type=click.Choice(SPLITS), default="test", show_default=True)
+@click.option("--epoch", type=int, help="Of a run folder; its best one if not given.")
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many blocks, drawn without replacement.")
+@click.option("--allow-seen", is_flag=True, help="Score sources that the model was trained on, and say so.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def evaluate(
+    model: Path, data: Path, split: str, epoch: int | None, limit: int | None, allow_seen: bool, as_json: bool
+) -> None:
+    """Score a model on any BlockSet of its bit depth: overall, per source, per qindex, with trivial baselines.
+
+    Calibration is the expected calibration error over 15 bins and the negative log-likelihood, before and after
+    temperature scaling on the model's own validation blocks.
+    """
+    from toolkit.blocks import BlockSet
+    from toolkit.cli.evaluate_tables import print_evaluation
+    from toolkit.evaluation import evaluate_on, open_checkpoint
+
+    checkpoint = open_checkpoint(model, epoch)
+    found = evaluate_on(checkpoint, BlockSet.load(data), split, limit=limit, allow_seen=allow_seen)
+    found = {"model": str(model)} | found
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        print_evaluation(found)
