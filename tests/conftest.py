@@ -4,12 +4,14 @@ Each node's partition is painted: every rectangle of it gets its own level, with
 levels are close and the qindex high the label is NONE, as an encoder would decide, so qindex carries information.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from integration.libaom_build import Libraries, build
 from toolkit.blocks import luma_dtype
 from toolkit.blockset_write import Source, make_records, write_blockset
 from toolkit.partition import INSIDE_LARGER, NODE, NONE, rectangles
@@ -111,3 +113,9 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "bundle"
     write_bundle(choose_checkpoint(trained, epoch=3), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def libaom() -> Libraries:
+    """libaom with the hook, built where it is not cached; its sanitized build under `make soak`."""
+    return build(sanitize=bool(os.environ.get("AV1PART_SANITIZE")))

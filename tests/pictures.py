@@ -1,0 +1,21 @@
+"""Small frames with real texture for the encoder's tests."""
+
+from pathlib import Path
+
+import numpy as np
+
+from integration.video import Planes, open_clip
+
+CHELSEA = Path(__file__).parent / "data" / "chelsea.png"
+
+
+def frame(width: int, height: int, bit_depth: int = 8, top: int = 100, left: int = 100) -> Planes:
+    """A crop of the cat, u and v included; 10 bit get noise in the lowest two bits."""
+    planes = next(open_clip(CHELSEA).frames())
+    half = (height + 1) // 2, (width + 1) // 2
+    y = planes[0][top : top + height, left : left + width]
+    u, v = (p[top // 2 : top // 2 + half[0], left // 2 : left // 2 + half[1]] for p in planes[1:])
+    if bit_depth == 8:
+        return y, u, v
+    noise = np.random.default_rng(0).integers(0, 4, y.shape)
+    return (y * np.uint16(4) + noise).astype(np.uint16), u.astype(np.uint16) * 4, v.astype(np.uint16) * 4

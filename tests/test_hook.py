@@ -1,0 +1,252 @@
+"""The hook inside libaom: silent without a mask, exact labels, and never a stream that does not decode."""
+
+import ctypes
+import io
+import threading
+import time
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from pictures import frame
+
+from integration import native
+from integration.encoder import EncodedFrame, Encoder, EncoderConfig
+from integration.inspector import inspect_packets
+from integration.ivf import IvfWriter
+from integration.libaom_build import Libraries
+from toolkit.errors import ToolkitError
+from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B
+
+SIZES = [(16, 16), (17, 33), (130, 70), (1, 1)]
+
+
+def encode(config: EncoderConfig, mask: np.ndarray | None = None, **options: object) -> EncodedFrame:
+    with Encoder(config, **options) as encoder:
+        return encoder.encode(frame(config.width, config.height, config.bit_depth), mask)
+
+
+def random_mask(config: EncoderConfig, seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 1 << 10, config.nodes).astype(np.uint16)
+
+
+def decode(packets: list[bytes], config: EncoderConfig) -> list[list[np.ndarray]]:
+    """The planes of every frame as another decoder (dav1d) shows them."""
+    file = io.BytesIO()
+    ivf = IvfWriter(file, config.width, config.height, Fraction(30))
+    for packet in packets:
+        ivf.write(packet)
+    ivf.finish()
+    file.seek(0)
+    kind = np.dtype(np.uint8 if config.bit_depth == 8 else "<u2")
+    frames = []
+    with av.open(file, format="ivf") as container:
+        assert container.streams.video[0].codec_context.codec.name == "libdav1d"
+        for decoded in container.decode(video=0):
+            planes = []
+            for index, plane in enumerate(decoded.planes):
+                height, width = config.plane_shape(index)
+                rows = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
+                planes.append(rows[:height, :width].copy())
+            frames.append(planes)
+    return frames
+
+
+def assert_decodes(result: EncodedFrame, config: EncoderConfig) -> None:
+    (planes,) = decode([result.data], config)
+    for ours, theirs in zip(result.reconstruction, planes, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("bit_depth", [8, 10])
+@pytest.mark.parametrize(("width", "height"), [*SIZES, (192, 144)])
+def test_without_a_mask_the_stream_is_stock_libaoms(
+    libaom: Libraries, width: int, height: int, bit_depth: int, threads: int
+) -> None:
+    config = EncoderConfig(width, height, bit_depth, cq=25, threads=threads)
+    assert encode(config).data == encode(config, library=libaom.stock).data
+
+
+@pytest.mark.parametrize("usage", ["good", "allintra"])
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_labels_are_what_an_independent_decode_shows(libaom: Libraries, bit_depth: int, usage: str) -> None:
+    config = EncoderConfig(208, 150, bit_depth, cq=20, usage=usage)
+    result = encode(config)
+    ((labels, qindex),) = inspect_packets([result.data], config.width, config.height)
+    np.testing.assert_array_equal(result.labels, labels)
+    assert result.qindex == qindex
+    assert len(np.unique(result.labels)) >= 7, "too few kinds of partition to mean anything"
+    assert (result.labels[-1] == INSIDE_LARGER).all(), "150 lines: the last row of nodes is cut by the edge"
+
+
+@pytest.mark.parametrize(("width", "height"), [*SIZES, (144, 112)])
+@pytest.mark.parametrize(("bit_depth", "threads", "cpu_used"), [(8, 1, 1), (10, 2, 1), (8, 2, 4), (10, 1, 0)])
+def test_random_masks_decode_exactly(
+    libaom: Libraries, width: int, height: int, bit_depth: int, threads: int, cpu_used: int
+) -> None:
+    config = EncoderConfig(width, height, bit_depth, cq=20, threads=threads, cpu_used=cpu_used)
+    result = encode(config, random_mask(config, seed=width + threads))
+    assert_decodes(result, config)
+    ((labels, _),) = inspect_packets([result.data], width, height)
+    np.testing.assert_array_equal(result.labels, labels)
+
+
+ALLOWED_BY = {
+    HORZ: (HORZ, HORZ_A, HORZ_B),  # libaom searches AB only beside the rectangle of its direction
+    VERT: (VERT, VERT_A, VERT_B),
+}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_a_mask_forbids_what_it_leaves_out(libaom: Libraries, seed: int) -> None:
+    config = EncoderConfig(208, 144, cq=20)
+    mask = random_mask(config, seed)
+    result = encode(config, mask)
+    decided = (result.labels != INSIDE_LARGER) & (result.labels != NONE) & (mask != 0)
+    broken = [
+        (int(label), int(bits))
+        for label, bits in zip(result.labels[decided], mask[decided], strict=True)
+        if not any(bits >> k & 1 for k in ALLOWED_BY.get(int(label), (int(label),)))
+    ]
+    assert decided.sum() > 40
+    assert result.masked_blocks > 40
+    assert len(broken) <= result.kept_blocks, broken
+
+
+@pytest.mark.parametrize("allowed", [NONE, SPLIT, HORZ, VERT, HORZ_A, VERT_B, 8])
+def test_one_allowed_partition_leaves_a_legal_choice(libaom: Libraries, allowed: int) -> None:
+    config = EncoderConfig(144, 112, cq=20)
+    result = encode(config, np.full(config.nodes, 1 << allowed, np.uint16))
+    assert_decodes(result, config)
+    if allowed == 8:  # 4-way partitions are off: nothing would be left, so libaom's own choice stays
+        assert result.data == encode(config).data
+        assert (result.masked_blocks, result.kept_blocks) == (0, 63)
+    else:
+        assert result.masked_blocks > 0
+        assert np.isin(allowed, result.labels) or allowed in (HORZ_A, VERT_B)
+
+
+def test_a_mask_of_zeros_or_of_everything_changes_nothing(libaom: Libraries) -> None:
+    config = EncoderConfig(144, 112, cq=20)
+    plain = encode(config)
+    for bits in (0, 0x3FF):
+        masked = encode(config, np.full(config.nodes, bits, np.uint16))
+        assert (masked.data, masked.masked_blocks) == (plain.data, 0)
+
+
+def test_an_oracle_mask_spares_search(libaom: Libraries) -> None:
+    config = EncoderConfig(208, 144, cq=20, cpu_used=0)
+    bits = np.left_shift(1, np.minimum(encode(config).labels, 10).astype(np.uint16)).astype(np.uint16)
+    oracle = np.where(bits == 1 << 10, 0, bits).astype(np.uint16)
+
+    def seconds(mask: np.ndarray | None) -> float:
+        before = time.process_time()
+        encode(config, mask)
+        return time.process_time() - before
+
+    assert min(seconds(oracle) for _ in range(2)) < 0.8 * min(seconds(None) for _ in range(2))
+
+
+def test_two_encoders_interleaved_keep_their_masks_apart(libaom: Libraries) -> None:
+    configs = [EncoderConfig(144, 112, cq=20), EncoderConfig(96, 80, 10, cq=35)]
+    masks = [[random_mask(config, seed) for seed in range(2)] for config in configs]
+
+    def run(index: int, encoder: Encoder, number: int) -> EncodedFrame:
+        planes = frame(configs[index].width, configs[index].height, configs[index].bit_depth)
+        return encoder.encode(planes, masks[index][number])
+
+    alone = []
+    for index, config in enumerate(configs):
+        with Encoder(config) as encoder:
+            alone.append([run(index, encoder, number).data for number in range(2)])
+    with Encoder(configs[0]) as first, Encoder(configs[1]) as second:
+        together = [[run(i, e, number).data for i, e in enumerate((first, second))] for number in range(2)]
+    assert [list(column) for column in zip(*together, strict=True)] == alone
+
+
+def test_encoders_run_at_once_in_threads(libaom: Libraries) -> None:
+    configs = [EncoderConfig(144, 112, cq=20 + 5 * i, threads=1 + i % 2) for i in range(3)]
+    alone = [encode(config, random_mask(config, i)).data for i, config in enumerate(configs)]
+    at_once: dict[int, bytes] = {}
+
+    def work(index: int) -> None:
+        at_once[index] = encode(configs[index], random_mask(configs[index], index)).data
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(len(configs))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [at_once[i] for i in range(len(configs))] == alone
+
+
+def test_inter_frames_are_left_alone(libaom: Libraries) -> None:
+    config = EncoderConfig(96, 80, cq=30, all_key=False)
+    asked = []
+
+    def source(luma: np.ndarray, qindex: int) -> np.ndarray:
+        asked.append(qindex)
+        return random_mask(config, 1)
+
+    moving = [frame(96, 80, left=100 + 2 * i) for i in range(3)]
+    with Encoder(config, source) as encoder:
+        results = [encoder.encode(planes) for planes in moving]
+    assert [r.intra for r in results] == [True, False, False]
+    assert [r.masked_blocks > 0 for r in results] == [True, False, False]
+    assert asked == [results[0].qindex]
+    inspected = list(inspect_packets([r.data for r in results], 96, 80))
+    decoded = decode([r.data for r in results], config)
+    for result, (labels, qindex), planes in zip(results, inspected, decoded, strict=True):
+        np.testing.assert_array_equal(result.labels, labels)
+        assert result.qindex == qindex
+        np.testing.assert_array_equal(result.reconstruction[0], planes[0])
+
+
+def test_a_caller_built_against_another_header_is_refused(libaom: Libraries) -> None:
+    library = native.load(libaom.hook)
+    config = native.Config(4, 64, 64, 8, 32, 1, 0, 1, 1)
+    handle, detail = ctypes.c_void_p(), ctypes.create_string_buffer(256)
+    assert library.av1part_open(ctypes.byref(config), ctypes.byref(handle), detail, 256) == -1
+    assert b"struct_size" in detail.value
+    assert not handle
+
+
+def test_null_pointers_are_refused(libaom: Libraries) -> None:
+    library = native.load(libaom.hook)
+    assert library.av1part_open(None, None, None, 0) == -1
+    assert library.av1part_encode(None, (ctypes.c_void_p * 3)(), (ctypes.c_size_t * 3)(), None, 0, 0, None) == -1
+    assert library.av1part_labels(None, None, 1, 1) == -1
+    assert library.av1part_reconstruction(None, 0, None, 0) == -1
+    assert library.av1part_inspector_open(64, 64, None) == -1
+    library.av1part_close(None)
+
+
+def test_nothing_to_read_before_the_first_frame(libaom: Libraries) -> None:
+    with Encoder(EncoderConfig(64, 64)) as encoder:
+        with pytest.raises(ToolkitError, match="before a frame was encoded"):
+            encoder._labels()
+        with pytest.raises(ToolkitError, match="no frame has been encoded"):
+            encoder._reconstruction(0)
+
+
+def test_too_many_encoders_are_refused_and_slots_come_back(libaom: Libraries) -> None:
+    config = EncoderConfig(16, 16)
+    many = [Encoder(config) for _ in range(64)]
+    try:
+        with pytest.raises(ToolkitError, match="too many encoders"):
+            Encoder(config)
+    finally:
+        for encoder in many:
+            encoder.close()
+    assert encode(config).data
+
+
+def test_inspecting_garbage_is_an_error(libaom: Libraries) -> None:
+    packet = encode(EncoderConfig(64, 64)).data
+    for bad, message in ((packet[: len(packet) // 2], "libaom"), (b"\0" * 40, "."), (b"", "null|range")):
+        with pytest.raises(ToolkitError, match=message):
+            list(inspect_packets([bad], 64, 64))
+    with pytest.raises(ToolkitError, match="not 128x64"):
+        list(inspect_packets([packet], 128, 64))
