@@ -30,6 +30,8 @@ class Contract:
         if self.stage not in STAGES:
             raise ToolkitError(f"Stage {self.stage!r}: expected one of {', '.join(STAGES)}.")
         luma_dtype(self.bit_depth)
+        if not isinstance(self.qindex, bool):
+            raise ToolkitError(f"qindex_used {self.qindex!r}: expected true or false.")
 
     @classmethod
     def of(cls, config: ModelConfig) -> "Contract":

@@ -112,7 +112,7 @@ def render(report: dict[str, Any]) -> str:
 
 
 def _pairs(values: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in values.items())
+    return ", ".join(f"{k} {v}" for k, v in sorted(values.items()))
 
 
 def _sha256(data: bytes) -> str:

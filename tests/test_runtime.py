@@ -81,7 +81,7 @@ def test_a_sweep_runs_each_size(runtime: RuntimeModel, monkeypatch: pytest.Monke
     real = RuntimeModel.logits
     monkeypatch.setattr(RuntimeModel, "logits", lambda s, x, q: sizes.append(len(x)) or real(s, x, q))
     found = sweep(runtime, LUMA, QINDEX, (1, 7, 64))
-    assert sizes == [1] * 9 + [1] * 0 + [7, 2] + [64, 1]
+    assert sizes == [1] * 9 + [7, 2] + [64, 1]
     np.testing.assert_allclose(found[64][:9], found[1][:9], atol=1e-6)
 
 
@@ -92,7 +92,7 @@ def test_wrong_providers_threads_and_files_are_refused(bundle: Bundle) -> None:
         bundle.session(threads=0)
     with pytest.raises(ToolkitError, match="cannot load the model"):
         RuntimeModel(b"junk", bundle.contract)
-    with pytest.raises(ToolkitError, match="outputs are .* expected"):
+    with pytest.raises(ToolkitError, match=r"outputs are .* expected"):
         RuntimeModel(bundle.model_bytes(), Contract("1", 8, True))
     with pytest.raises(ToolkitError, match="metadata is"):
         RuntimeModel(bundle.model_bytes(), Contract("2", 10, True))
@@ -102,7 +102,7 @@ def test_wrong_providers_threads_and_files_are_refused(bundle: Bundle) -> None:
 def test_cuda_without_a_gpu_is_an_error_and_not_a_run_on_the_cpu(
     bundle: Bundle, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(ProviderUnavailable, match="CUDA was asked for .* cannot run .*onnxruntime-gpu"):
+    with pytest.raises(ProviderUnavailable, match=r"CUDA was asked for .* cannot run .*onnxruntime-gpu"):
         bundle.session("cuda")
     print("still here", file=sys.stderr)
     assert capfd.readouterr() == ("", "still here\n")
