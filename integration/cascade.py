@@ -1,0 +1,95 @@
+"""The cascade: stages asked in turn, their decisions joined into one class a block."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.blocks import Luma
+from toolkit.errors import ToolkitError
+from toolkit.partition import STAGES
+
+CHILDREN = {("1", "PARTITION"): "2", ("2", "RECT"): "3-rect", ("2", "AB"): "3-ab"}
+"""Which stage takes a class of another stage apart."""
+
+
+def check_stages(stages: Collection[str]) -> None:
+    """Raise ToolkitError unless these stages make a cascade."""
+    if "2" not in stages or not set(stages) <= set(STAGES):
+        raise ToolkitError(
+            f"Stages {', '.join(stages) or 'none'}: expected Stage 2, alone or with any of 1, 3-rect and 3-ab."
+        )
+
+
+class StageModel(Protocol):
+    """What a stage is asked: `export.runtime.RuntimeModel`, or a stand-in that answers from labels."""
+
+    def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N, classes) of raw luma code values (N, 1, 16, 16) at qindex (N,)."""
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """Stage models by stage key. Stage 2 has to be there; Stage 1 above and Stages 3 below it may be.
+
+    Raises ToolkitError on an unknown stage or where Stage 2 is missing.
+    """
+
+    models: Mapping[str, StageModel]
+
+    def __post_init__(self) -> None:
+        check_stages(self.models)
+
+    @property
+    def stages(self) -> tuple[str, ...]:
+        """The stages present, in the order in which a block meets them."""
+        return tuple(key for key in STAGES if key in self.models)
+
+    @property
+    def leaves(self) -> dict[str, tuple[int, ...]]:
+        """The classes that the stages tell apart together, each with its AV1 ids.
+
+        Stage 2 alone: its own classes in its order. Otherwise by AV1 id, so that in the whole cascade a class's number
+        is its AV1 id.
+        """
+        if self.stages == ("2",):
+            return dict(zip(STAGES["2"].classes, STAGES["2"].groups, strict=True))
+        found = {
+            name: group
+            for key in self.stages
+            for name, group in zip(STAGES[key].classes, STAGES[key].groups, strict=True)
+            if CHILDREN.get((key, name)) not in self.models
+        }
+        return dict(sorted(found.items(), key=lambda leaf: leaf[1]))
+
+    def probabilities(self, stage: str, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Softmax of a stage's logits, (N, classes). Raises ToolkitError where the model gives no finite numbers."""
+        logits = self.models[stage].logits(luma, qindex).astype(np.float64)
+        if not np.isfinite(logits).all():
+            raise ToolkitError(f"Stage {stage} gave logits that are no finite numbers. Export and prove it again.")
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
+        result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
+        return result
+
+    def join(self, decisions: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
+        """Leaf numbers (N,) from each stage's class numbers (N,), followed from the first stage down.
+
+        Of true labels (`Stage.targets`) it gives the true leaf, of predictions the cascade's answer.
+        """
+        number = {name: i for i, name in enumerate(self.leaves)}
+        first = self.stages[0]
+        result = np.full(len(decisions[first]), -1, np.int64)
+
+        def descend(stage: str, index: NDArray[np.int64]) -> None:
+            for k, name in enumerate(STAGES[stage].classes):
+                chosen = index[decisions[stage][index] == k]
+                child = CHILDREN.get((stage, name))
+                if child in self.models:
+                    descend(str(child), chosen)
+                else:
+                    result[chosen] = number[name]
+
+        descend(first, np.arange(len(result)))
+        return result

@@ -1,0 +1,122 @@
+"""What a cascade gets right on labelled blocks, where it goes wrong, and what the trivial predictors get."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from integration.cascade import Cascade
+from integration.pipeline_config import EvalConfig
+from integration.policy import ALL, Policy
+from toolkit.blocks import BlockSet
+from toolkit.dataset_info import LABELS
+from toolkit.errors import ToolkitError
+from toolkit.metrics import baselines, classification_metrics, flat_f1
+from toolkit.partition import STAGES
+
+CHUNK = 16384
+"""Blocks in memory at a time."""
+
+
+def evaluate(cascade: Cascade, policy: Policy, data: BlockSet, config: EvalConfig) -> dict[str, Any]:
+    """Score a cascade on a split of a data set; JSON-ready.
+
+    Classes are the cascade's leaves: Stage 2's three on blocks that Stage 2 classifies, or up to the AV1 ids 0 to 7.
+    Beside what `classification_metrics` gives there are `classes`, each class's F1 by name, `baselines` (fitted on
+    the train split where it has such blocks), `blocks`, `left_out` {label: blocks of the split in no class},
+    `stages` {stage: metrics on the blocks that it classifies, whatever the stages above said}, `errors_by_stage`
+    {stage: blocks that went wrong there first}, and `policy` {restricted: share of blocks with anything removed,
+    removed: share of partitions removed, true_removed: share of blocks whose true partition was removed}.
+    Raises ToolkitError where the split has no such block.
+    """
+    ids = sorted(i for group in cascade.leaves.values() for i in group)
+    everything = data.split_index(config.split)
+    partition = data.blocks["partition"]
+    index = everything[np.isin(partition[everything], ids)]
+    if not len(index):
+        raise ToolkitError(f"{data.path}: the {config.split} split has no block of {', '.join(cascade.leaves)}.")
+    if config.limit is not None and config.limit < len(index):
+        index = np.sort(np.random.default_rng(config.seed).choice(index, config.limit, replace=False))
+    true_ids = partition[index]
+    targets = {stage: STAGES[stage].targets(true_ids) for stage in cascade.stages}
+    probabilities = _probabilities(cascade, data, index)
+    decisions = {stage: p.argmax(axis=1) for stage, p in probabilities.items()}
+    classes = tuple(cascade.leaves)
+    truth = cascade.join(targets)
+    metrics = classification_metrics(truth, cascade.join(decisions), classes)
+    return {
+        "split": config.split,
+        "blocks": len(index),
+        "classes": list(classes),
+        **metrics,
+        **flat_f1(metrics),
+        "baselines": baselines(_train_leaves(cascade, data, ids, truth), truth, classes),
+        "left_out": _left_out(data, config.split, ids),
+        "stages": _by_stage(targets, decisions),
+        "errors_by_stage": _errors_by_stage(targets, decisions),
+        "policy": _policy_effect(policy, probabilities, true_ids),
+    }
+
+
+def _probabilities(cascade: Cascade, data: BlockSet, index: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    parts: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in cascade.stages}
+    for start in range(0, len(index), CHUNK):
+        blocks = data.take(index[start : start + CHUNK])
+        for stage, found in parts.items():
+            found.append(cascade.probabilities(stage, blocks.luma, blocks.qindex))
+    return {stage: np.concatenate(found) for stage, found in parts.items()}
+
+
+def _train_leaves(cascade: Cascade, data: BlockSet, ids: list[int], otherwise: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Leaves of the train split, what a constant predictor is fitted on."""
+    in_train = np.array([s["split"] == "train" for s in data.sources])[data.blocks["source"]]
+    partition = data.blocks["partition"][in_train & np.isin(data.blocks["partition"], ids)]
+    if not len(partition):
+        return otherwise
+    return cascade.join({stage: STAGES[stage].targets(partition) for stage in cascade.stages})
+
+
+def _left_out(data: BlockSet, split: str, ids: list[int]) -> dict[str, int]:
+    in_split = np.array([s["split"] == split for s in data.sources])[data.blocks["source"]]
+    labels = data.blocks["partition"][in_split & ~np.isin(data.blocks["partition"], ids)]
+    values, counts = np.unique(labels, return_counts=True)
+    return {LABELS[v]: n for v, n in zip(values.tolist(), counts.tolist(), strict=True)}
+
+
+def _by_stage(
+    targets: dict[str, NDArray[np.int64]], decisions: dict[str, NDArray[np.int64]]
+) -> dict[str, dict[str, Any]]:
+    result: dict[str, dict[str, Any]] = {}
+    for stage, target in targets.items():
+        own = target >= 0
+        if own.any():
+            metrics = classification_metrics(target[own], decisions[stage][own], STAGES[stage].classes)
+            constant = baselines(target[own], target[own], STAGES[stage].classes)["best_constant"]
+            result[stage] = {"blocks": int(own.sum()), **metrics, "best_constant": constant}
+    return result
+
+
+def _errors_by_stage(targets: dict[str, NDArray[np.int64]], decisions: dict[str, NDArray[np.int64]]) -> dict[str, int]:
+    """Blocks by the first stage on their true path that decided otherwise; together, all wrong blocks."""
+    right = np.ones(len(next(iter(targets.values()))), bool)
+    result = {}
+    for stage, target in targets.items():
+        wrong = right & (target >= 0) & (decisions[stage] != target)
+        result[stage] = int(wrong.sum())
+        right &= ~wrong
+    return result
+
+
+def _policy_effect(
+    policy: Policy, probabilities: dict[str, NDArray[np.float64]], true_ids: NDArray[np.uint8]
+) -> dict[str, float]:
+    def ask(stage: str, index: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        return probabilities[stage][index] if stage in probabilities else None
+
+    masks = policy.masks(len(true_ids), ask)
+    kept = np.unpackbits((masks & 0xFF).astype(np.uint8))  # of the eight partitions that the stages know
+    return {
+        "restricted": float((masks != ALL).mean()),
+        "removed": float(1 - kept.mean()),
+        "true_removed": float(((masks >> true_ids) & 1 == 0).mean()),
+    }

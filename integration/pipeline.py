@@ -1,0 +1,177 @@
+"""Stage 008: proven bundles chained into one thing that says, for a frame and a qindex, what to search where."""
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.bundle import Bundle
+from integration.cascade import Cascade, check_stages
+from integration.policy import Policy
+from toolkit.blocks import Luma, check_luma
+from toolkit.errors import ToolkitError
+from toolkit.files import canonical_json, is_sealed, read_json
+from toolkit.partition import NODE
+
+KIND = "av1part-pipeline"
+FORMAT_VERSION = 1
+_KEYS = {"bundles": dict, "bit_depth": int, "encoder": dict, "policy": dict, "provider": str, "unproven": list}
+_log = logging.getLogger("av1part")
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A pipeline folder, ready to run; open it with `Pipeline.load`."""
+
+    path: Path
+    manifest: dict[str, Any]
+    bundles: dict[str, Bundle]
+    cascade: Cascade
+    policy: Policy
+
+    @classmethod
+    def load(
+        cls, path: Path | str, provider: str | None = None, threads: int | None = None, *, allow_unproven: bool = False
+    ) -> "Pipeline":
+        """Open a pipeline and verify every byte of it; `provider` is the one it was built for unless given.
+
+        Raises ToolkitError on a changed or missing file, on bundles that do not fit together, and on one that is not
+        proven on that provider; with `allow_unproven`, here or when it was built, a warning is logged instead.
+        """
+        path = Path(path)
+        manifest = read_manifest(path)
+        provider = provider or manifest["provider"]
+        bundles = {}
+        for stage, digest in manifest["bundles"].items():
+            bundle = Bundle.load(path / "bundles" / stage)
+            if bundle.sha256 != digest or bundle.stage != stage:
+                raise ToolkitError(f"{bundle.path} is not the bundle that the pipeline was built from. Build it again.")
+            bundles[stage] = bundle
+        check_together(list(bundles.values()))
+        recorded = manifest["unproven"] if provider == manifest["provider"] else []
+        unproven(bundles, provider, bundles if allow_unproven else recorded)
+        first = next(iter(bundles.values()))
+        if (manifest["bit_depth"], canonical_json(manifest["encoder"])) != (
+            first.bit_depth,
+            canonical_json(first.encoder),
+        ):
+            raise ToolkitError(f"{path}: the manifest's bit depth or encoder is not the bundles'. Build it again.")
+        cascade = Cascade({stage: b.session(provider, threads) for stage, b in bundles.items()})
+        return cls(path, manifest, bundles, cascade, Policy.from_dict(manifest["policy"]))
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the manifest, which names every bundle's: names this pipeline exactly."""
+        return str(self.manifest["sha256"])
+
+    @property
+    def bit_depth(self) -> int:
+        return int(self.manifest["bit_depth"])
+
+    @property
+    def encoder(self) -> dict[str, Any]:
+        """Settings of the encoder whose decisions the models learnt."""
+        return dict(self.manifest["encoder"])
+
+    def mask(self, luma: Luma, qindex: int) -> NDArray[np.uint16]:
+        """Allowed partitions of every 16x16 node of a frame, (ceil(H/16), ceil(W/16)): bit k allows AV1 id k.
+
+        `luma` (H, W) holds raw code values, `qindex` is the frame's, 0 to 255. Nodes cut by the frame's edge are 0:
+        unrestricted. Raises ToolkitError on luma of another dtype or bit depth, and a qindex out of range.
+        """
+        return frame_mask(self.cascade, self.policy, luma, qindex, self.bit_depth)
+
+    def probabilities(self, luma: Luma, qindex: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+        """Each stage's probabilities (N, classes) of blocks (N, 1, 16, 16) at qindex (N,)."""
+        return {stage: self.cascade.probabilities(stage, luma, qindex) for stage in self.cascade.stages}
+
+
+def frame_mask(cascade: Cascade, policy: Policy, luma: Luma, qindex: int, bit_depth: int) -> NDArray[np.uint16]:
+    """`Pipeline.mask` for any cascade and policy."""
+    check_luma(luma, bit_depth, "Frame")
+    if luma.ndim != 2:
+        raise ToolkitError(f"Frame: luma has shape {luma.shape}, expected (height, width).")
+    if not 0 <= qindex <= 255:
+        raise ToolkitError(f"Frame: qindex {qindex}, expected 0 to 255.")
+    blocks = cut_nodes(luma)
+    qindexes = np.full(len(blocks), qindex, np.uint8)
+
+    def ask(stage: str, index: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        if stage not in cascade.models:
+            return None
+        return cascade.probabilities(stage, blocks[index], qindexes[index])
+
+    height, width = luma.shape
+    result = np.zeros((-(-height // NODE), -(-width // NODE)), np.uint16)
+    if len(blocks):
+        result[: height // NODE, : width // NODE] = policy.masks(len(blocks), ask).reshape(height // NODE, -1)
+    return result
+
+
+def cut_nodes(luma: Luma) -> Luma:
+    """The whole 16x16 nodes of a frame (H, W), row by row: (N, 1, 16, 16), code values untouched."""
+    rows, columns = luma.shape[0] // NODE, luma.shape[1] // NODE
+    whole = luma[: rows * NODE, : columns * NODE]
+    return whole.reshape(rows, NODE, columns, NODE).swapaxes(1, 2).reshape(-1, 1, NODE, NODE)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+    """A pipeline's manifest; ToolkitError unless it is a sealed one of this format."""
+    if not path.is_dir():
+        raise ToolkitError(f"{path}: no such folder. Make a pipeline with `av1part pipeline build`.")
+    manifest = read_json(path / "manifest.json")
+    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
+        raise ToolkitError(f"{path}/manifest.json: not a pipeline's. Make one with `av1part pipeline build`.")
+    if manifest.get("format_version") != FORMAT_VERSION:
+        found = manifest.get("format_version")
+        raise ToolkitError(f"{path}: format version {found!r}, this av1part reads {FORMAT_VERSION}. Build it again.")
+    if not is_sealed(manifest):
+        raise ToolkitError(f"{path}/manifest.json was edited: its sha256 does not match. Build the pipeline again.")
+    for key, kind in _KEYS.items():
+        if not isinstance(manifest.get(key), kind):
+            raise ToolkitError(f"{path}/manifest.json: {key} is {manifest.get(key)!r:.80}. Build the pipeline again.")
+    check_stages(manifest["bundles"])  # before a path is made of them
+    return manifest
+
+
+def check_together(bundles: list[Bundle]) -> None:
+    """Raise ToolkitError unless the bundles are of different stages, one bit depth and one set of encoder settings."""
+    first = bundles[0]
+    by_stage: dict[str, Bundle] = {}
+    for bundle in bundles:
+        if (other := by_stage.setdefault(bundle.stage, bundle)) is not bundle:
+            raise ToolkitError(f"{other.path} and {bundle.path} are both of stage {bundle.stage}. Give one a stage.")
+        if bundle.bit_depth != first.bit_depth:
+            raise ToolkitError(
+                f"{bundle.path} takes {bundle.bit_depth} bit, {first.path} {first.bit_depth} bit. "
+                "Train every stage on the same data set."
+            )
+        own, expected = bundle.encoder, first.encoder
+        if canonical_json(own) != canonical_json(expected):
+            keys = [k for k in sorted({*own, *expected}) if own.get(k) != expected.get(k)]
+            differences = "; ".join(f"{k}: {own.get(k)!r} and {expected.get(k)!r}" for k in keys)
+            raise ToolkitError(
+                f"{bundle.path} and {first.path} learnt from different encoder settings ({differences}). "
+                "Train every stage on the same data set."
+            )
+
+
+def unproven(bundles: dict[str, Bundle], provider: str, allowed: Collection[str]) -> list[str]:
+    """Stages whose bundle has no passing parity report on that provider; ToolkitError on one that is not `allowed`."""
+    found = [stage for stage, bundle in bundles.items() if not bundle.proven(provider)]
+    for stage in found:
+        if stage in allowed:
+            _log.warning("Stage %s is not proven on %s; used all the same, as was asked.", stage, provider)
+            continue
+        bundle = bundles[stage]
+        result = (bundle.report or {"providers": {}})["providers"].get(provider, {})
+        has = f"its report says: {result['status']}" if result else "no report on it"
+        raise ToolkitError(
+            f"{bundle.path}: not proven on {provider} ({has}). Run `av1part parity {bundle.path} DATA --provider "
+            f"{provider}`; --allow-unproven goes on without a proof."
+        )
+    return found

@@ -1,0 +1,64 @@
+"""Building a pipeline: bundles copied in, checked as copies, sealed under one manifest."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from export.bundle import MANIFEST, SIZE_LIMITS, Bundle
+from export.parity_report import REPORT_FILES
+from integration.cascade import Cascade
+from integration.pipeline import FORMAT_VERSION, KIND, check_together, unproven
+from integration.pipeline_config import BuildConfig
+from integration.policy import Policy
+from toolkit.errors import ToolkitError
+from toolkit.files import atomic_folder, atomic_write_json, seal
+
+
+def build_pipeline(
+    paths: Sequence[Path],
+    output: Path,
+    policy: Policy,
+    config: BuildConfig,
+    *,
+    overwrite: bool = False,
+) -> dict[str, Bundle]:
+    """Copy bundles into a new pipeline folder; returns them by stage, as copied.
+
+    Raises ToolkitError where Stage 2 is missing, bundles do not fit together, or one has no passing parity report for
+    its exact bytes on the provider (unless allowed, which is logged and recorded).
+    """
+    originals = [Bundle.load(path) for path in paths]
+    if not originals:
+        raise ToolkitError("No bundle given. Make one with `av1part export`.")
+    check_together(originals)
+    by_stage = {bundle.stage: bundle for bundle in originals}
+    stages = Cascade({stage: bundle.session(config.provider) for stage, bundle in by_stage.items()}).stages
+    missing = unproven(by_stage, config.provider, by_stage if config.allow_unproven else ())
+    with atomic_folder(output, overwrite=overwrite) as folder:
+        copies = {stage: _copy(by_stage[stage], folder / "bundles" / stage) for stage in stages}
+        # What was checked above were the originals: the copies are what runs.
+        unproven({s: b for s, b in copies.items() if s not in missing}, config.provider, ())
+        manifest = {
+            "kind": KIND,
+            "format_version": FORMAT_VERSION,
+            "bundles": {stage: bundle.sha256 for stage, bundle in copies.items()},
+            "bit_depth": originals[0].bit_depth,
+            "encoder": originals[0].encoder,
+            "policy": policy.to_dict(),
+            "provider": config.provider,
+            "unproven": missing,
+            "weak": {stage: bundle.manifest["weak"] for stage, bundle in copies.items() if bundle.manifest["weak"]},
+        }
+        atomic_write_json(folder / "manifest.json", seal(manifest))
+    return {stage: Bundle.load(output / "bundles" / stage) for stage in stages}
+
+
+def _copy(bundle: Bundle, target: Path) -> Bundle:
+    target.mkdir(parents=True)
+    for name in (MANIFEST, *SIZE_LIMITS, *REPORT_FILES):
+        if (bundle.path / name).is_file():
+            shutil.copyfile(bundle.path / name, target / name)
+    copy = Bundle.load(target)
+    if copy.sha256 != bundle.sha256:
+        raise ToolkitError(f"{bundle.path} changed while it was copied. Build the pipeline again.")
+    return copy

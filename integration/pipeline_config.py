@@ -1,0 +1,32 @@
+"""Options of the pipeline commands and their defaults, without heavy imports."""
+
+from dataclasses import dataclass
+
+from toolkit.errors import ToolkitError
+
+HELD_OUT = ("val", "test")
+PROVIDERS = ("cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class BuildConfig:
+    """`provider`: on which every bundle has to be proven, unless `allow_unproven`."""
+
+    provider: str = "cpu"
+    allow_unproven: bool = False
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """A held-out split and, where `limit` is given, at most so many of its blocks, drawn by `seed`.
+
+    Raises ToolkitError on a split that is not held out.
+    """
+
+    split: str = "test"
+    limit: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.split not in HELD_OUT:
+            raise ToolkitError(f"Split {self.split!r}: expected a held-out one, {' or '.join(HELD_OUT)}.")

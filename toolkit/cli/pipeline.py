@@ -1,0 +1,120 @@
+"""`av1part pipeline`: stage 008, between proven bundles and the encoder."""
+
+import json
+from pathlib import Path
+
+import click
+
+from integration.pipeline_config import HELD_OUT, PROVIDERS, BuildConfig, EvalConfig
+
+_BUILD, _EVAL = BuildConfig(), EvalConfig()
+_PATH = click.Path(path_type=Path)
+_provider = click.option("--provider", type=click.Choice(PROVIDERS), help="Default: the one it was built for.")
+_unproven = click.option("--allow-unproven", is_flag=True, help="Go on without a passing parity report; it is logged.")
+_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group()
+def pipeline() -> None:
+    """Chain proven bundles, evaluate them, make masks."""
+
+
+@pipeline.command()
+@click.argument("bundles", metavar="BUNDLE...", type=_PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=_PATH, required=True, help="Pipeline folder to make.")
+@click.option("--provider", type=click.Choice(PROVIDERS), default=_BUILD.provider, show_default=True)
+@click.option("--policy", "thresholds", multiple=True, metavar="NAME=VALUE", help="Change a threshold; repeatable.")
+@_unproven
+@click.option("--overwrite", is_flag=True, help="Replace a pipeline that is there.")
+def build(
+    bundles: tuple[Path, ...],
+    output: Path,
+    provider: str,
+    thresholds: tuple[str, ...],
+    allow_unproven: bool,
+    overwrite: bool,
+) -> None:
+    """Copy BUNDLEs into a pipeline: Stage 2 alone, or with any of Stages 1, 3-rect and 3-ab.
+
+    Refuses a bundle without a passing parity report for its exact bytes on the provider, and bundles of different bit
+    depths or encoder settings.
+    """
+    from integration.pipeline_build import build_pipeline
+    from integration.policy import Policy
+    from toolkit.cli.pipeline_tables import print_pipeline
+
+    policy = Policy.from_text(thresholds)
+    config = BuildConfig(provider, allow_unproven)
+    print_pipeline(output, build_pipeline(bundles, output, policy, config, overwrite=overwrite), policy)
+
+
+@pipeline.command("eval")
+@click.argument("path", metavar="PIPE", type=_PATH)
+@click.argument("data", type=_PATH)
+@click.option("--split", type=click.Choice(HELD_OUT), default=_EVAL.split, show_default=True)
+@click.option("--limit", type=click.IntRange(min=1), help="At most so many blocks, drawn by seed.")
+@click.option("--seed", type=int, default=_EVAL.seed, show_default=True, help="Of the draw.")
+@click.option("--any-settings", is_flag=True, help="Take data made with other encoder settings.")
+@_provider
+@_unproven
+@_json
+def evaluate(
+    path: Path,
+    data: Path,
+    split: str,
+    limit: int | None,
+    seed: int,
+    any_settings: bool,
+    provider: str | None,
+    allow_unproven: bool,
+    as_json: bool,
+) -> None:
+    """Score PIPE on a held-out split of DATA, beside the trivial baselines."""
+    from integration.evaluate import evaluate as score
+    from integration.pipeline import Pipeline
+    from toolkit.blocks import BlockSet
+    from toolkit.cli.pipeline_tables import print_scores
+
+    pipe, blocks = Pipeline.load(path, provider, allow_unproven=allow_unproven), BlockSet.load(data)
+    for bundle in pipe.bundles.values():
+        bundle.check_data(blocks, any_settings=any_settings)
+        bundle.check_held_out(blocks, split)
+    result = {"pipeline_sha256": pipe.sha256, "data_sha256": blocks.sha256}
+    result |= score(pipe.cascade, pipe.policy, blocks, EvalConfig(split, limit, seed))
+    click.echo(json.dumps(result)) if as_json else print_scores(result)
+
+
+@pipeline.command()
+@click.argument("path", metavar="PIPE", type=_PATH)
+@click.argument("clip", type=_PATH)
+@click.option("--qindex", type=click.IntRange(0, 255), required=True, help="At which the clip will be coded.")
+@click.option("-o", "--output", type=_PATH, required=True, help="Masks to write, .npz or .npy.")
+@click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
+@click.option("--size", help="Shrink to fit WxH.")
+@click.option("--raw", help="Layout of a .yuv file, WxH[:bitdepth].")
+@_provider
+@_unproven
+@_json
+def run(
+    path: Path,
+    clip: Path,
+    qindex: int,
+    output: Path,
+    frames: int | None,
+    size: str | None,
+    raw: str | None,
+    provider: str | None,
+    allow_unproven: bool,
+    as_json: bool,
+) -> None:
+    """Write the allowed partitions of every 16x16 node of every frame of CLIP, coded at one qindex."""
+    from integration.clip_masks import write_masks
+    from integration.pipeline import Pipeline
+    from integration.video import RawFormat, open_clip, parse_size
+    from toolkit.cli.pipeline_tables import describe_masks, frame_counter
+
+    pipe = Pipeline.load(path, provider, allow_unproven=allow_unproven)
+    opened = open_clip(clip, parse_size(size) if size else None, frames, RawFormat.parse(raw) if raw else None)
+    with frame_counter() as progress:
+        made = write_masks(pipe, opened, qindex, output, progress)
+    click.echo(json.dumps(made) if as_json else describe_masks(made, output))

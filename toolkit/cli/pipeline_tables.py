@@ -1,0 +1,102 @@
+"""What the pipeline commands print for people."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from export.bundle import Bundle
+    from integration.policy import Policy
+
+
+def print_pipeline(path: Path, bundles: dict[str, "Bundle"], policy: "Policy") -> None:
+    """Print what a pipeline was built from."""
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console.print(f"{path}: stages {', '.join(bundles)}")
+    for stage, bundle in bundles.items():
+        provenance = bundle.manifest["provenance"]
+        console.print(
+            f"  {stage}: macro-F1 {provenance['metrics']['macro_f1']:.4f} on validation, {bundle.sha256[:16]}"
+        )
+        for reason in bundle.manifest["weak"]:
+            console.print(f"     WEAK: {reason}")
+    console.print("  policy: " + ", ".join(f"{k} {v:g}" for k, v in policy.to_dict().items()))
+
+
+def print_scores(scores: dict[str, Any]) -> None:
+    """Print what `evaluate` found to stdout."""
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console.print(f"{scores['blocks']:,} blocks of the {scores['split']} split")
+    for label, count in scores["left_out"].items():
+        console.print(f"  left out: {count:,} {label}")
+    table = _table("Predictors", "predictor", "accuracy", "macro-F1")
+    table.add_row("the pipeline", f"{scores['accuracy']:.4f}", f"{scores['macro_f1']:.4f}")
+    for name, entry in _predictors(scores["baselines"]).items():
+        table.add_row(name, f"{entry['accuracy']:.4f}", f"{entry['macro_f1']:.4f}")
+    console.print(table)
+    console.print(_per_class("Classes", scores))
+    console.print(_confusion(scores))
+    table = _table("Stages, each on the blocks that it classifies", "stage", "blocks", "accuracy", "macro-F1", "best")
+    table.columns[-1].header = "best constant's macro-F1"
+    table.add_column("wrong here first", justify="right")
+    for stage, own in scores["stages"].items():
+        constant = f"{own['best_constant']['macro_f1']:.4f} ({own['best_constant']['class']})"
+        cells = (f"{own['blocks']:,}", f"{own['accuracy']:.4f}", f"{own['macro_f1']:.4f}", constant)
+        table.add_row(stage, *cells, f"{scores['errors_by_stage'][stage]:,}")
+    console.print(table)
+    effect = scores["policy"]
+    console.print(
+        f"Policy: restricts {effect['restricted']:.1%} of the blocks and removes {effect['removed']:.1%} of the "
+        f"partitions; the true one from {effect['true_removed']:.2%} of the blocks."
+    )
+
+
+def describe_masks(made: dict[str, Any], output: Path) -> str:
+    """One line on written masks."""
+    return (
+        f"{output}: {made['frames']} frames of {made['width']}x{made['height']} at qindex {made['qindex']}, "
+        f"{made['restricted']:.1%} of the nodes restricted, {made['inference_seconds']:.2f} s of inference"
+    )
+
+
+@contextmanager
+def frame_counter() -> Iterator[Callable[[int], None]]:
+    """A counter of frames on stderr, where that is a terminal."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.completed} frames"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("masks", total=None)
+        yield lambda frames: progress.update(task, completed=frames)
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left")
+    return table
+
+
+def _predictors(found: dict[str, Any]) -> dict[str, dict[str, float]]:
+    best, accurate = found["best_constant"], found["best_constant_by_accuracy"]
+    named = {f"always {best['class']} (best macro-F1)": best, f"always {accurate['class']} (best accuracy)": accurate}
+    return {**named, "drawn by the classes' shares": found["stratified"]}
+
+
+def _per_class(title: str, scores: dict[str, Any]) -> Table:
+    table = _table(title, "class", "precision", "recall", "F1", "support")
+    for name, own in scores["per_class"].items():
+        table.add_row(name, *(f"{own[k]:.4f}" for k in ("precision", "recall", "f1")), f"{own['support']:,}")
+    return table
+
+
+def _confusion(scores: dict[str, Any]) -> Table:
+    table = _table("Confusion (rows: true, columns: predicted)", "", *scores["classes"])
+    for name, row in zip(scores["classes"], scores["confusion"], strict=True):
+        table.add_row(name, *(f"{n:,}" for n in row))
+    return table
