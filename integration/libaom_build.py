@@ -70,7 +70,7 @@ def _check_tools() -> None:
         packages = " ".join(sorted(set(missing.values())))
         raise ToolkitError(
             f"libaom cannot be built: {', '.join(sorted(missing))} not found. "
-            f"Install with `apt-get install {packages}`."
+            f"Mend it with `apt-get install {packages}`, then `av1part encoder build`."
         )
 
 
@@ -96,7 +96,8 @@ def build(source: Path | None = None, *, sanitize: bool = False, progress: Progr
 def libraries(*, sanitize: bool | None = None) -> Libraries:
     """The libraries of the last `build`, linked again where our C sources have changed since.
 
-    `sanitize` None asks the environment (AV1PART_SANITIZE). Raises ToolkitError where libaom was not built.
+    `sanitize` None asks the environment (AV1PART_SANITIZE). Raises ToolkitError where libaom was not built,
+    or cannot be, and says what mends it.
     """
     sanitize = bool(os.environ.get("AV1PART_SANITIZE")) if sanitize is None else sanitize
     cache = cache_folder()
@@ -105,6 +106,7 @@ def libraries(*, sanitize: bool | None = None) -> Libraries:
         name = str(read_json(cache / _current(sanitize))["libaom"])
         if (cache / name / "build.json").is_file():
             return _link(cache, name, sanitize)
+    _check_tools()
     raise ToolkitError(f"libaom is not built in {cache}. Run `av1part encoder build{option}` (3 to 4 minutes, once).")
 
 

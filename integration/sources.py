@@ -50,13 +50,17 @@ def with_licences(files: Sequence[SourceFile], table: Path) -> list[SourceFile]:
     """Licence and origin from a TSV with columns sha256, licence and source; ToolkitError where a file is not in it."""
     try:
         with table.open(encoding="utf-8", newline="") as text:
-            rows = {row["sha256"]: row for row in csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)}
-        result = []
-        for file in files:
-            if file.sha256 not in rows:
-                raise ToolkitError(f"{table}: has no line with the sha256 of {file.path} ({file.sha256}).")
-            row = rows[file.sha256]
-            result.append(replace(file, licence=row["licence"], origin=row["source"]))
-        return result
-    except (OSError, KeyError, UnicodeDecodeError) as error:
-        raise ToolkitError(f"{table}: expected a TSV with columns sha256, licence and source ({error!r}).") from None
+            reader = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
+            absent = {"sha256", "licence", "source"} - set(reader.fieldnames or ())
+            rows = {row.get("sha256"): row for row in reader}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ToolkitError(f"{table}: not readable as a table of sources ({error}).") from None
+    if absent:
+        raise ToolkitError(f"{table}: has no column {', '.join(sorted(absent))}; expected a TSV with a line of names.")
+    result = []
+    for file in files:
+        row = rows.get(file.sha256)
+        if row is None:
+            raise ToolkitError(f"{table}: has no line with the sha256 of {file.path} ({file.sha256}).")
+        result.append(replace(file, licence=row["licence"] or "unknown", origin=row["source"] or "unknown"))
+    return result

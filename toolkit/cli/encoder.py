@@ -42,8 +42,7 @@ def info(as_json: bool, sanitize: bool) -> None:
     from integration import libaom_build, native
 
     found = libaom_build.libraries(sanitize=sanitize)
-    facts = {"path": str(found.hook), "libaom": "built, needs the sanitizer's runtime preloaded"}
-    if not sanitize:
-        facts["libaom"] = native.libaom_version(native.load(found.hook))
-    facts |= {k: v if isinstance(v, str) else json.dumps(v) for k, v in found.info.items() if k != "libaom"}
-    click.echo(json.dumps(facts) if as_json else "\n".join(f"{k}: {v}" for k, v in facts.items()))
+    facts = {"path": str(found.hook), "stock": str(found.stock), **found.info}
+    # The sanitized library loads only where the sanitizer's runtime is preloaded.
+    facts["libaom"] = "sanitized" if sanitize else native.libaom_version(native.load(found.hook))
+    click.echo(json.dumps(facts) if as_json else "\n".join(f"{key}: {value}" for key, value in facts.items()))

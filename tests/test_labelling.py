@@ -1,0 +1,202 @@
+"""`av1part label`: the same blocks however the work was done, and exactly those of the embedded set."""
+
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from pictures import CHELSEA, frame
+from PIL import Image
+
+from integration import labelling
+from integration.label_config import LabelConfig
+from integration.video import open_clip
+from toolkit.blocks import BlockSet
+from toolkit.cli.main import main
+from toolkit.errors import ToolkitError
+from toolkit.partition import INSIDE_LARGER, NODE
+from toolkit.sample.attribution import FOLDER as SAMPLE
+from toolkit.sample.attribution import attribution
+
+QUICK = LabelConfig(cq=(30, 50), cpu_used=3, size=None, jobs=1)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    """Three photographs of 70x52: nodes at the right and lower edge are cut."""
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    original = Image.open(CHELSEA)
+    for i in range(3):
+        original.crop((60 * i, 100, 60 * i + 70, 152)).save(folder / f"part{i}.png")
+    return sorted(folder.iterdir())
+
+
+def same(a: Path, b: Path) -> bool:
+    files = [sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file()) for folder in (a, b)]
+    return files[0] == files[1] and all((a / f).read_bytes() == (b / f).read_bytes() for f in files[0])
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("libaom")
+def test_the_embedded_set_is_what_label_makes(tmp_path: Path) -> None:
+    sample = BlockSet.load(SAMPLE)
+    settings = sample.manifest["encoder"]
+    config = LabelConfig(tuple(settings["cq"]), settings["cpu_used"], settings["usage"], (960, 540), split="test")
+    assert settings["input"]["size"] == "960x540"
+    labelling.label([CHELSEA], tmp_path / "again", config)
+    again = BlockSet.load(tmp_path / "again")
+    (index,) = (i for i, s in enumerate(sample.sources) if s["name"] == "chelsea")
+    expected = sample.blocks[sample.blocks["source"] == index].copy()
+    expected["source"] = 0
+    np.testing.assert_array_equal(again.blocks, expected)
+    np.testing.assert_array_equal(again.luma(0), sample.luma(index))
+    assert again.manifest["encoder"] == settings
+    assert again.sources[0]["sha256"] == sample.sources[index]["sha256"]
+
+
+def test_the_embedded_set_is_attributed_and_small() -> None:
+    assert (SAMPLE / "LICENSE.md").read_text(encoding="utf-8") == attribution()
+    sources = BlockSet.load(SAMPLE).sources
+    assert len(sources) == 24
+    assert all(s["licence"].upper().startswith(("CC0", "CC-BY", "PUBLIC DOMAIN")) for s in sources)
+    assert {s["split"] for s in sources} == {"train", "val", "test"}
+    assert sum(p.stat().st_size for p in SAMPLE.rglob("*") if p.is_file()) <= 12e6
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_labelled_set_holds_whole_nodes_of_every_source_and_cq(tmp_path: Path, pictures: list[Path]) -> None:
+    labelling.label(pictures, tmp_path / "set", QUICK)
+    found = BlockSet.load(tmp_path / "set")
+    assert len(found.blocks) == 3 * 2 * (52 // NODE) * (70 // NODE)
+    assert found.manifest["excluded"] == {"cut by the frame edge": 3 * 2 * (4 * 5 - 3 * 4)}
+    assert {s["split"] for s in found.sources} == {"train", "val", "test"}
+    assert len(np.unique(found.blocks["qindex"])) == 2
+    assert (found.blocks["partition"] != INSIDE_LARGER).any()
+    np.testing.assert_array_equal(found.luma(0)[0], next(open_clip(pictures[0]).frames())[0])
+    assert found.manifest["encoder"]["version"] == "3.12.1"
+    assert not list(tmp_path.glob(".set*")), "the work folder is gone"
+
+
+@pytest.mark.usefixtures("libaom")
+def test_frames_of_a_10_bit_clip_are_labelled_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "clip.yuv"
+    frames = [frame(64, 48, 10, left=60 * i) for i in range(3)]
+    path.write_bytes(b"".join(p.tobytes() for planes in frames for p in planes))
+    config = replace(QUICK, raw="64x48:10", frames=2, split="train")
+    labelling.label([path], tmp_path / "set", config)
+    found = BlockSet.load(tmp_path / "set")
+    assert found.bit_depth == 10
+    np.testing.assert_array_equal(found.luma(0), np.stack([planes[0] for planes in frames[:2]]))
+    assert found.blocks["frame"].tolist() == ([0] * 12 + [1] * 12) * 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("libaom")
+def test_several_processes_give_the_same_set(tmp_path: Path, pictures: list[Path]) -> None:
+    labelling.label(pictures, tmp_path / "one", QUICK)
+    labelling.label(pictures, tmp_path / "two", replace(QUICK, jobs=2))
+    assert same(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("libaom")
+def test_a_killed_run_goes_on_and_gives_the_same_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = replace(QUICK, cq=(20, 30, 40, 50), cpu_used=0, split="train")
+    options = ["--cq", "20,30,40,50", "--cpu-used", "0", "--size", "source", "--jobs", "1", "--split", "train"]
+    picture = tmp_path / "cat.png"
+    Image.open(CHELSEA).crop((100, 60, 292, 204)).save(picture)
+    command = [sys.executable, "-c", "from toolkit.cli.main import main; main()"]
+    arguments = ["label", str(picture), "-o", str(tmp_path / "killed"), *options]
+    process = subprocess.Popen([*command, *arguments], stderr=subprocess.DEVNULL)
+    work = tmp_path / ".killed.work"
+    while process.poll() is None and not list(work.glob("cat-*.npz")):
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    kept = {p: p.stat().st_mtime_ns for p in work.glob("cat-*.npz")}
+    assert 1 <= len(kept) < 4, "killed too late to mean anything"
+    assert not (tmp_path / "killed").exists()
+
+    coded = []
+    real = labelling.code
+    monkeypatch.setattr(labelling, "code", lambda piece: (coded.append(piece.cq), real(piece)))
+    labelling.label([picture], tmp_path / "killed", config)
+    assert coded == [20, 30, 40, 50][len(kept) :], "only what was missing is coded"
+    labelling.label([picture], tmp_path / "whole", config)
+    assert same(tmp_path / "killed", tmp_path / "whole")
+
+
+def test_pieces_of_other_settings_are_not_taken_over(tmp_path: Path, pictures: list[Path]) -> None:
+    pieces = [
+        labelling.make_piece(tmp_path, file, 30, config, "build").stem
+        for file in labelling.identify(pictures[:1])
+        for config in (QUICK, replace(QUICK, cpu_used=2), replace(QUICK, usage="allintra"), replace(QUICK, frames=1))
+    ]
+    assert len(set(pieces)) == 4
+
+
+def test_two_copies_of_a_photograph_are_refused(tmp_path: Path, pictures: list[Path]) -> None:
+    copy = tmp_path / "copy.png"
+    copy.write_bytes(pictures[0].read_bytes())
+    with pytest.raises(ToolkitError, match="same content"):
+        labelling.label([*pictures, copy], tmp_path / "set", QUICK)
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path: Path, pictures: list[Path]) -> None:
+    twin = tmp_path / "part0.jpg"
+    Image.open(pictures[1]).save(twin)
+    with pytest.raises(ToolkitError, match="share the name part0"):
+        labelling.label([*pictures, twin], tmp_path / "set", QUICK)
+
+
+@pytest.mark.usefixtures("libaom")
+def test_mixed_bit_depths_and_tiny_sources_are_refused(tmp_path: Path, pictures: list[Path]) -> None:
+    deep = tmp_path / "deep.yuv"
+    deep.write_bytes(b"".join(p.tobytes() for p in frame(64, 48, 10)))
+    with pytest.raises(ToolkitError, match="one bit depth"):
+        labelling.label([*pictures, deep], tmp_path / "set", replace(QUICK, raw="64x48:10"))
+    with pytest.raises(ToolkitError, match="no whole 16x16 node"):
+        labelling.label(pictures, tmp_path / "set", replace(QUICK, size=(30, 15)))
+    with pytest.raises(ToolkitError, match="cq: expected 0 to 63"):
+        labelling.label(pictures, tmp_path / "set", replace(QUICK, cq=(30, 64)))
+    assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.usefixtures("libaom")
+def test_licences_come_from_the_table_by_content(tmp_path: Path, pictures: list[Path]) -> None:
+    table = tmp_path / "SOURCES.tsv"
+    files = labelling.identify(pictures)
+    head = "file\tsha256\tlicence\tsource\n"
+    lines = [f"x/{f.name}\t{f.sha256}\tCC0 A. Person\tthe archive {f.name}\n" for f in files]
+    table.write_text(head + "".join(lines))
+    labelling.label(pictures, tmp_path / "set", QUICK, licences=table)
+    sources = BlockSet.load(tmp_path / "set").sources
+    assert [s["licence"] for s in sources] == ["CC0 A. Person"] * 3
+    assert sources[1]["origin"] == "the archive part1"
+    table.write_text(head + "".join(lines[:2]))
+    with pytest.raises(ToolkitError, match="no line with the sha256"):
+        labelling.label(pictures, tmp_path / "other", QUICK, licences=table)
+    table.write_text("file\tlicence\n")
+    with pytest.raises(ToolkitError, match="no column sha256, source"):
+        labelling.label(pictures, tmp_path / "other", QUICK, licences=table)
+
+
+@pytest.mark.usefixtures("libaom")
+def test_the_command_writes_the_set_and_refuses_to_overwrite(tmp_path: Path, pictures: list[Path]) -> None:
+    output = tmp_path / "set"
+    arguments = ["label", *map(str, pictures), "-o", str(output), "--cq", "40", "--cpu-used", "4", "--jobs", "1"]
+    done = CliRunner().invoke(main, arguments)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.strip() == str(output)
+    assert len(BlockSet.load(output).sources) == 3
+    again = CliRunner().invoke(main, arguments)
+    assert again.exit_code == 1
+    assert "exists already" in again.output
+    assert CliRunner().invoke(main, [*arguments, "--overwrite"]).exit_code == 0
+    assert CliRunner().invoke(main, [*arguments, "--cq", "a,b"]).exit_code == 2

@@ -1,0 +1,178 @@
+"""Sources: exact code values from every kind of file, and a clear error for every kind of damage."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from pictures import CHELSEA, frame
+from PIL import Image
+
+from integration.video import RawFormat, fit, open_clip, parse_size, rgb_to_planes
+from toolkit.errors import ToolkitError
+
+
+def y4m(
+    path: Path, frames: int, width: int = 34, height: int = 22, bit_depth: int = 8, colour: str = "420jpeg"
+) -> Path:
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W{width} H{height} F25:1 Ip A1:1 C{colour}\n".encode())
+        for i in range(frames):
+            file.write(b"FRAME\n" + b"".join(p.tobytes() for p in frame(width, height, bit_depth, left=100 + i)))
+    return path
+
+
+def raw(path: Path, frames: int, width: int, height: int, bit_depth: int) -> Path:
+    with path.open("wb") as file:
+        for i in range(frames):
+            file.writelines(p.tobytes() for p in frame(width, height, bit_depth, left=100 + i))
+    return path
+
+
+def assert_frames(path: Path, width: int, height: int, bit_depth: int, count: int, **options: object) -> None:
+    clip = open_clip(path, **options)
+    assert (clip.width, clip.height, clip.bit_depth) == (width, height, bit_depth)
+    frames = list(clip.frames())
+    assert len(frames) == count
+    for i, planes in enumerate(frames):
+        for ours, expected in zip(planes, frame(width, height, bit_depth, left=100 + i), strict=True):
+            assert ours.dtype == expected.dtype
+            np.testing.assert_array_equal(ours, expected)
+
+
+@pytest.mark.parametrize(("bit_depth", "colour"), [(8, "420jpeg"), (10, "420p10 XYSCSS=420P10")])
+@pytest.mark.parametrize(("width", "height"), [(34, 22), (33, 17)])
+def test_y4m_is_exact(tmp_path: Path, bit_depth: int, colour: str, width: int, height: int) -> None:
+    assert_frames(y4m(tmp_path / "a.y4m", 3, width, height, bit_depth, colour), width, height, bit_depth, 3)
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_raw_is_exact_and_can_be_limited(tmp_path: Path, bit_depth: int) -> None:
+    path = raw(tmp_path / "a.yuv", 3, 33, 17, bit_depth)
+    layout = RawFormat.parse(f"33x17:{bit_depth}")
+    assert_frames(path, 33, 17, bit_depth, 3, raw=layout)
+    assert_frames(path, 33, 17, bit_depth, 2, raw=layout, limit=2)
+
+
+def test_frames_can_be_read_again(tmp_path: Path) -> None:
+    clip = open_clip(y4m(tmp_path / "a.y4m", 2))
+    assert len(list(clip.frames())) == len(list(clip.frames())) == 2
+
+
+def test_a_photograph_is_one_even_sized_8_bit_frame() -> None:
+    clip = open_clip(CHELSEA)
+    assert (clip.width, clip.height, clip.bit_depth) == (450, 300, 8)  # the original is 451 wide
+    ((y, u, v),) = clip.frames()
+    assert y.shape == (300, 450)
+    assert u.shape == v.shape == (150, 225)
+    assert y.dtype == u.dtype == np.uint8
+
+
+@pytest.mark.parametrize(
+    ("rgb", "expected"),
+    [  # ITU-R BT.709, limited range
+        ((255, 255, 255), (235, 128, 128)),
+        ((0, 0, 0), (16, 128, 128)),
+        ((255, 0, 0), (63, 102, 240)),
+        ((0, 255, 0), (173, 42, 26)),
+        ((0, 0, 255), (32, 240, 118)),
+        ((128, 128, 128), (126, 128, 128)),
+    ],
+)
+def test_colour_conversion_is_bt709(rgb: tuple[int, int, int], expected: tuple[int, int, int]) -> None:
+    planes = rgb_to_planes(np.full((4, 6, 3), rgb, np.uint8))
+    assert tuple(int(p[0, 0]) for p in planes) == expected
+    assert all((p == p[0, 0]).all() for p in planes)
+
+
+def test_fit_keeps_the_aspect_never_enlarges_and_is_even() -> None:
+    assert fit(451, 300, (960, 540)) == (451, 300)
+    assert fit(4352, 2448, (960, 540)) == (960, 540)
+    assert fit(1000, 1501, (960, 540)) == (358, 540)
+    assert fit(33, 17, None) == (33, 17)
+    assert fit(5000, 3, (960, 540)) == (960, 2)
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_shrinking_keeps_flat_planes_flat_and_the_bit_depth(tmp_path: Path, bit_depth: int) -> None:
+    level = 200 << (bit_depth - 8)
+    path = tmp_path / "flat.yuv"
+    path.write_bytes(np.full(64 * 48 * 3 // 2, level, "<u2" if bit_depth > 8 else np.uint8).tobytes())
+    clip = open_clip(path, (32, 32), raw=RawFormat(64, 48, bit_depth))
+    ((y, u, v),) = clip.frames()
+    assert (y.shape, u.shape, v.shape) == ((24, 32), (12, 16), (12, 16))
+    assert (y == level).all()
+    assert (u == level).all()
+
+
+def test_a_photograph_turned_by_its_camera_is_upright(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees to show
+    Image.new("RGB", (40, 20)).save(tmp_path / "a.jpg", exif=exif)
+    clip = open_clip(tmp_path / "a.jpg")
+    assert (clip.width, clip.height) == (20, 40)
+
+
+def damaged(tmp_path: Path) -> dict[str, tuple[Path, str]]:
+    short_y4m = y4m(tmp_path / "short.y4m", 3)
+    short_y4m.write_bytes(short_y4m.read_bytes()[:-100])
+    short_png = tmp_path / "short.png"
+    short_png.write_bytes(CHELSEA.read_bytes()[:100000])
+    junk = tmp_path / "junk.mp4"
+    junk.write_bytes(b"not a film" * 100)
+    text = tmp_path / "text.jpg"
+    text.write_bytes(b"hello")
+    Image.new("I;16", (32, 32)).save(tmp_path / "deep.png")
+    return {
+        "missing": (tmp_path / "none.y4m", "no such file"),
+        "short y4m": (short_y4m, "cut short"),
+        "short png": (short_png, "not readable as a photograph"),
+        "junk": (junk, "not readable as video"),
+        "text": (text, "not readable as a photograph"),
+        "16-bit photograph": (tmp_path / "deep.png", "only 8-bit photographs"),
+        "4:4:4": (y4m(tmp_path / "c.y4m", 0, colour="444"), "yuv444p, expected 4:2:0"),
+        "monochrome": (y4m(tmp_path / "m.y4m", 0, colour="mono"), "gray, expected 4:2:0"),
+        "12 bit": (y4m(tmp_path / "d.y4m", 0, colour="420p12 XYSCSS=420P12"), "yuv420p12le, expected 4:2:0"),
+        "no frame": (y4m(tmp_path / "e.y4m", 0), "0 frames|not readable"),
+        "raw without layout": (raw(tmp_path / "a.yuv", 1, 32, 32, 8), "--raw"),
+    }
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    for kind, (path, message) in damaged(tmp_path).items():
+        with pytest.raises(ToolkitError, match=message):
+            pytest.fail(f"{kind}: {len(list(open_clip(path).frames()))} frames were read")
+
+
+def test_a_film_cut_short_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "film.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg4", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for i in range(40):
+            picture = av.VideoFrame.from_ndarray(
+                np.vstack([p.reshape(-1, 64) for p in frame(64, 48, left=i)]), "yuv420p"
+            )
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    assert len(list(open_clip(path).frames())) == 40
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 3 // 4])
+    with pytest.raises(ToolkitError, match="cut short"):
+        list(open_clip(path).frames())
+
+
+def test_a_raw_file_of_another_size_is_refused(tmp_path: Path) -> None:
+    path = raw(tmp_path / "a.yuv", 1, 32, 32, 8)
+    with pytest.raises(ToolkitError, match="no whole number"):
+        open_clip(path, raw=RawFormat(30, 32, 8))
+
+
+@pytest.mark.parametrize("text", ["960", "960x", "x540", "0x0", "960x540x2", "-960x540", "99999x10"])
+def test_bad_sizes_are_refused(text: str) -> None:
+    with pytest.raises(ToolkitError, match="expected WIDTHxHEIGHT"):
+        parse_size(text)
+
+
+def test_a_bad_raw_bit_depth_is_refused() -> None:
+    with pytest.raises(ToolkitError, match="expected 8 or 10"):
+        RawFormat.parse("64x64:12")
