@@ -25,8 +25,8 @@ def print_summary(
         constant = f"{selected['baseline_macro_f1']:.3f} ({selected['baseline_class']})"
         verdict = "beats constant" if selected["beats_baseline"] else "WEAK"
         name = row["name"] + (" *" if row["name"] == chosen else "")
-        cells = (name, str(selected["epoch"]), f"{selected['macro_f1']:.3f}", constant, verdict, parity)
-        table.add_row(*cells, f"{row['seconds']:.0f}")
+        scores = (f"{selected['macro_f1']:.3f}", constant, verdict)
+        table.add_row(name, str(selected["epoch"]), *scores, parity, f"{row['seconds']:.0f}")
     console.print(table)
     console.print(
         "* the Stage 2 in the cascade. Few blocks and epochs: this shows the path, not what the models can do."
@@ -50,12 +50,7 @@ def print_summary(
         for column in ("encode", "bytes", "PSNR-Y (dB)", "encoding (CPU s)", "inference (CPU s)", "nodes masked"):
             table.add_column(column)
         for name, e in encodes.items():
-            cells = (
-                str(e["bytes"]),
-                f"{e['psnr_y']:.2f}",
-                f"{e['encode_seconds']:.2f}",
-                f"{e['inference_seconds']:.2f}",
-            )
-            table.add_row(name, *cells, str(e["masked_blocks"]))
+            times = (f"{e['encode_seconds']:.2f}", f"{e['inference_seconds']:.2f}")
+            table.add_row(name, str(e["bytes"]), f"{e['psnr_y']:.2f}", *times, str(e["masked_blocks"]))
         console.print(table)
     console.print(f"Took {seconds:.0f} s.")
