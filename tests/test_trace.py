@@ -1,0 +1,154 @@
+"""One block, followed from its file to every place that a model looks at it: the same numbers each time.
+
+PyTorch's inputs are caught by a hook on every module's call, ONNX Runtime's at the session's own `run`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from export.bundle_write import choose_checkpoint, write_bundle
+from export.config import ParityConfig
+from export.parity import prove
+from integration.evaluate import evaluate
+from integration.pipeline import Pipeline
+from integration.pipeline_build import build_pipeline
+from integration.pipeline_config import BuildConfig, EvalConfig
+from integration.policy import Policy
+from toolkit.blocks import BlockSet
+from toolkit.model import PartitionNet
+from toolkit.model_config import ModelConfig
+from toolkit.run_folder import RunFolder
+from toolkit.selection import _reevaluate
+from toolkit.train import train
+from toolkit.train_config import TrainConfig
+
+
+@dataclass
+class Seen:
+    """Blocks that models were given since the last `take`: luma (N, 16, 16) and qindex (N,), as they came."""
+
+    luma: list[np.ndarray]
+    qindex: list[np.ndarray]
+
+    def add(self, luma: np.ndarray, qindex: np.ndarray) -> None:
+        assert luma.dtype.kind == qindex.dtype.kind == "f"
+        self.luma.append(luma.reshape(-1, 16, 16).copy())
+        self.qindex.append(qindex.reshape(-1).copy())
+
+    def take(self) -> set[bytes]:
+        """All of them as bytes of whole numbers, so that float32 and float64 compare alike."""
+        luma, qindex = np.concatenate(self.luma), np.concatenate(self.qindex)
+        self.luma, self.qindex = [], []
+        assert np.array_equal(luma, luma.astype(np.uint16)), "something else than raw code values"
+        assert np.array_equal(qindex, qindex.astype(np.uint8))
+        return {key(block, q) for block, q in zip(luma.astype(np.uint16), qindex.astype(np.uint8), strict=True)}
+
+
+def key(luma: np.ndarray, qindex: int) -> bytes:
+    return luma.astype(np.uint16).tobytes() + bytes([int(qindex)])
+
+
+@pytest.fixture
+def torch_inputs() -> Iterator[Seen]:
+    seen = Seen([], [])
+
+    def catch(module: torch.nn.Module, inputs: tuple[Any, ...]) -> None:
+        if isinstance(module, PartitionNet) and type(inputs[0]) is torch.Tensor:  # not the export's symbolic ones
+            seen.add(inputs[0].detach().cpu().numpy(), inputs[1].detach().cpu().numpy())
+
+    handle = torch.nn.modules.module.register_module_forward_pre_hook(catch)
+    yield seen
+    handle.remove()
+
+
+@pytest.fixture
+def onnx_inputs(monkeypatch: pytest.MonkeyPatch) -> Seen:
+    seen = Seen([], [])
+    real = onnxruntime.InferenceSession.run
+
+    def run(self: Any, outputs: Any, feed: dict[str, np.ndarray], *rest: Any, **options: Any) -> Any:
+        assert feed["luma"].dtype == feed["qindex"].dtype == np.float32
+        seen.add(feed["luma"], feed["qindex"])
+        return real(self, outputs, feed, *rest, **options)
+
+    monkeypatch.setattr(onnxruntime.InferenceSession, "run", run)
+    return seen
+
+
+def from_file(path: Path, split: str) -> set[bytes]:
+    """A split's Stage-2 blocks (AV1 ids 1 to 7), read with NumPy alone, without any of our code."""
+    manifest = BlockSet.load(path).manifest
+    found = set()
+    for record in np.load(path / "blocks.npy"):
+        source = manifest["sources"][record["source"]]
+        if source["split"] == split and 1 <= record["partition"] <= 7:
+            frame = np.load(path / source["luma"], mmap_mode="r")[record["frame"]]
+            r, c = int(record["row"]), int(record["column"])
+            found.add(key(frame[r : r + 16, c : c + 16], record["qindex"]))
+    return found
+
+
+def test_every_consumer_gives_its_model_the_numbers_in_the_file(
+    blockset_10: Path, tmp_path: Path, torch_inputs: Seen, onnx_inputs: Seen
+) -> None:
+    data = BlockSet.load(blockset_10)
+    train_blocks, val_blocks, test_blocks = (from_file(blockset_10, split) for split in ("train", "val", "test"))
+    assert max(np.frombuffer(b[:-1], np.uint16).max() for b in val_blocks) > 255  # ten bits, really
+
+    run = RunFolder(tmp_path / "run")
+    options = TrainConfig(init="random", epochs=1, batch_size=64, lr=3e-3, augment="none", device="cpu")
+    train(data, run, ModelConfig("2", "small", bit_depth=10), options)
+    assert torch_inputs.take() == train_blocks | val_blocks
+
+    _reevaluate(run.path, run.epoch_path(1), None)  # what `select` runs in a process of its own
+    assert torch_inputs.take() == val_blocks
+
+    bundle = tmp_path / "bundle"
+    write_bundle(choose_checkpoint(run.path, 1), bundle, allow_weak=True)
+    assert onnx_inputs.take() <= val_blocks
+    torch_inputs.take()
+
+    assert prove(bundle, blockset_10, ParityConfig(batches=(7, 64), providers=("cpu",)))["passed"]
+    assert onnx_inputs.take() == test_blocks
+    assert test_blocks <= torch_inputs.take() <= test_blocks | val_blocks  # and the budget's calibration blocks
+
+    build_pipeline([bundle], tmp_path / "pipe", Policy(), BuildConfig())
+    pipeline = Pipeline.load(tmp_path / "pipe")
+    evaluate(pipeline.cascade, pipeline.policy, data, EvalConfig())
+    assert onnx_inputs.take() == test_blocks
+
+    # The encoder's way in: whole frames. Each Stage-2 block is among their nodes, and every node is in the file.
+    for source, entry in enumerate(data.sources):
+        if entry["split"] == "test":
+            for frame in data.luma(source):
+                for qindex in (60, 200):
+                    pipeline.mask(np.ascontiguousarray(frame), qindex)
+    nodes = onnx_inputs.take()
+    assert test_blocks <= nodes
+    everything = {
+        key(frame[r : r + 16, c : c + 16], q)
+        for source, entry in enumerate(data.sources)
+        if entry["split"] == "test"
+        for frame in data.luma(source)
+        for r in range(0, frame.shape[0] - 15, 16)
+        for c in range(0, frame.shape[1] - 15, 16)
+        for q in (60, 200)
+    }
+    assert nodes == everything
+
+
+def test_the_catch_would_notice_scaled_or_shifted_numbers(torch_inputs: Seen) -> None:
+    model = PartitionNet(ModelConfig("2", "small", bit_depth=10)).eval()
+    luma = torch.full((1, 1, 16, 16), 700.0)
+    model(luma, torch.full((1, 1), 60.0))
+    assert torch_inputs.take() == {key(np.full((16, 16), 700), 60)}
+    model(luma / 1023, torch.full((1, 1), 60.0))
+    with pytest.raises(AssertionError, match="raw code values"):
+        torch_inputs.take()
