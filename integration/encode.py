@@ -55,8 +55,15 @@ class Report:
     mask_errors: list[str] = field(default_factory=list)
 
 
-def check_masker(masker: Masker, config: EncoderConfig, version: str) -> None:
-    """Refuse a pipeline made for another bit depth or other encoder settings; threads may differ."""
+def check_masker(masker: Masker, config: EncoderConfig, version: str, any_settings: bool) -> None:
+    """Refuse a pipeline made for another bit depth or, unless `any_settings`, another encoder; threads may differ."""
+    if masker.bit_depth != config.bit_depth:
+        raise ToolkitError(
+            f"The pipeline was made for {masker.bit_depth} bit, the clip has {config.bit_depth}. "
+            "Label and train with clips of this bit depth."
+        )
+    if any_settings:
+        return
     wanted = encoder_settings(config.usage, config.cpu_used, version)
     del wanted["threads"]
     differ = [
@@ -64,8 +71,6 @@ def check_masker(masker: Masker, config: EncoderConfig, version: str) -> None:
         for key, value in wanted.items()
         if masker.encoder.get(key) != value
     ]
-    if masker.bit_depth != config.bit_depth:
-        differ.insert(0, f"bit depth is {masker.bit_depth} there and {config.bit_depth} here")
     if differ:
         raise ToolkitError(
             f"The pipeline was made for another encoder: {'; '.join(differ)}. "
@@ -94,8 +99,8 @@ def encode_file(
         atomic_file(output) as temporary,
         temporary.open("wb") as file,
     ):
-        if masker and not settings.any_settings:
-            check_masker(masker, config, encoder.version)
+        if masker:
+            check_masker(masker, config, encoder.version, settings.any_settings)
         ivf = IvfWriter(file, config.width, config.height, clip.rate)
         for planes in clip.frames():
             before = time.process_time()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 class EncodeConfig:
     """`size` (`WxH`) and `frames` None take all of the clip; `raw` is `WxH[:bitdepth]` of a headerless file.
 
-    `any_settings` lets a pipeline mask an encode that it was not made for.
+    `any_settings` lets a pipeline mask an encode whose settings it was not made for.
     """
 
     cq: int = 32

@@ -76,7 +76,6 @@ def test_a_pipeline_masks_and_its_time_is_billed_apart(tmp_path: Path, clip: Pat
 @pytest.mark.parametrize(
     ("pipeline", "message"),
     [
-        (FakePipeline(bit_depth=10), "bit depth is 10 there and 8 here"),
         (FakePipeline(usage="allintra"), "usage is 'allintra' there"),
         (FakePipeline(cpu_used=1), "cpu_used is 1 there and 3 here"),
         (FakePipeline(version="3.6.0"), "version is '3.6.0' there"),
@@ -92,6 +91,13 @@ def test_a_pipeline_of_another_encoder_is_refused(
     assert not output.exists()
     told = EncodeConfig(cq=30, cpu_used=3, any_settings=True)
     assert encode_file(clip, output, told, pipeline).masked_blocks > 0
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_pipeline_of_another_bit_depth_is_refused_whatever_is_said(tmp_path: Path, clip: Path) -> None:
+    for told in (SETTINGS, EncodeConfig(cq=30, cpu_used=3, any_settings=True)):
+        with pytest.raises(ToolkitError, match="made for 10 bit, the clip has 8"):
+            encode_file(clip, tmp_path / "out.ivf", told, FakePipeline(bit_depth=10))
 
 
 @pytest.mark.usefixtures("libaom")

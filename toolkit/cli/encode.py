@@ -23,7 +23,7 @@ _D = EncodeConfig()
 @click.option("--frames", default=_D.frames, type=click.IntRange(1), help="Only the first N frames.")
 @click.option("--size", default=_D.size, help="Shrink to fit WxH.")
 @click.option("--raw", default=_D.raw, help="Layout of a .yuv file, WxH[:bitdepth].")
-@click.option("--any-settings", is_flag=True, help="Use a pipeline made for other encoder settings or bit depth.")
+@click.option("--any-settings", is_flag=True, help="Use a pipeline made for other encoder settings.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def encode(clip: Path, output: Path, pipeline: Path | None, as_json: bool, **options: Any) -> None:
     """Encode a clip with libaom, with a pipeline's masks or without; every frame is a key frame.
@@ -40,7 +40,7 @@ def encode(clip: Path, output: Path, pipeline: Path | None, as_json: bool, **opt
     if pipeline:
         from integration.pipeline import Pipeline
 
-        masker = Pipeline.load(pipeline)
+        masker = Pipeline.load(pipeline, threads=options["threads"])
     with Console(stderr=True).status("encoding") as status:
         done = encode_file(clip, output, EncodeConfig(**options), masker, lambda n: status.update(f"{n} frames coded"))
     report = asdict(done)
