@@ -1,0 +1,34 @@
+"""`av1part compare`."""
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", "report", type=click.Path(path_type=Path), help="Write REPORT.html and REPORT.md.")
+@click.option("--data", type=click.Path(path_type=Path), help="The runs' data set, if it has moved.")
+@click.option("--calibration/--no-calibration", default=True, show_default=True, help="Score the best checkpoints.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def compare(runs: tuple[Path, ...], report: Path | None, data: Path | None, calibration: bool, as_json: bool) -> None:
+    """Compare RUNs of one stage and data set: ranking, forgetting, convergence, wall time, calibration, curves.
+
+    Runs whose settings differ in the seed alone are taken together, and a difference of two such groups is said to
+    exceed that of the seeds or not.
+    """
+    from toolkit.cli.compare_tables import print_comparison
+    from toolkit.comparison import compare_runs
+    from toolkit.comparison_report import write_report
+    from toolkit.run_calibration import calibrate_runs
+
+    found = compare_runs(runs)
+    calibrations = calibrate_runs(found.runs, data) if calibration else {}
+    if as_json:
+        measured = {str(path): c.metrics for path, c in calibrations.items()}
+        click.echo(json.dumps(found.to_dict() | {"calibration": measured}))
+    else:
+        print_comparison(found, calibrations)
+    for path in write_report(found, calibrations, report) if report else ():
+        click.echo(f"Wrote {path}", err=True)

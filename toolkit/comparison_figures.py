@@ -1,0 +1,146 @@
+"""The pictures of a comparison, as SVG text that needs nothing but itself (matplotlib, no display)."""
+
+import io
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from toolkit.comparison import Comparison, Group
+from toolkit.comparison_tables import Calibrations, colour, trivial_scores
+from toolkit.run_folder import Epoch
+
+RARE = 0.005
+"""Share of the blocks below which a bin of the reliability diagram is left out: its accuracy is chance."""
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "av1part",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e5e7eb",
+    "axes.edgecolor": "#9ca3af",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+Value = Callable[[Epoch], float]
+
+
+class Picture(NamedTuple):
+    """An SVG; a wide one takes the page's whole width."""
+
+    title: str
+    svg: str
+    wide: bool = False
+
+
+def draw_comparison(comparison: Comparison, calibration: Calibrations) -> dict[str, list[Picture]]:
+    """The pictures of each section of the report, by its title."""
+    curves = [Picture(title, svg, title == "macro-F1") for title, svg in draw_curves(comparison).items()]
+    pictures = {"Ranking": [Picture("Best macro-F1 of every run", draw_ranking(comparison), True)], "Curves": curves}
+    if calibration:
+        pictures["Calibration"] = [
+            Picture(
+                f"Reliability before scaling (bins with under {RARE:.1%} of the blocks left out)",
+                draw_reliability(comparison, calibration),
+            )
+        ]
+    return pictures
+
+
+def draw_ranking(comparison: Comparison) -> str:
+    """Every run's best macro-F1 as a dot, the groups' means and deviations, the trivial scores as lines."""
+    groups = comparison.groups
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9.5, 0.9 + 0.42 * len(groups)), layout="constrained")
+        axes = figure.subplots()
+        for place, group in enumerate(groups):
+            values, mean, deviation = group.values(), group.mean(), group.deviation()
+            axes.plot(values, [place] * len(values), "o", color=colour(place), alpha=0.45, markersize=7, mew=0)
+            if mean is not None:
+                axes.errorbar(mean, place, xerr=deviation, fmt="|", color=colour(place), ms=16, mew=2.5, capsize=4)
+        for name, value in trivial_scores(comparison.runs[0]).items():
+            axes.axvline(value, color="#6b7280", linestyle=":")
+            axes.annotate(
+                name, (value, 1), xycoords=("data", "axes fraction"), xytext=(4, -10), textcoords="offset points",
+                color="#6b7280", fontsize=9,
+            )  # fmt: skip
+        axes.set_yticks(range(len(groups)), [group.label for group in groups])
+        axes.set(ylim=(len(groups) - 0.5, -0.5), xlabel="best macro-F1 on the validation split")
+        axes.grid(visible=False, axis="y")
+        return _svg(figure)
+
+
+def draw_curves(comparison: Comparison) -> dict[str, str]:
+    """One figure a metric with all runs in it: thin lines are runs, thick ones the means of groups."""
+    metrics: dict[str, Value] = {"macro-F1": lambda e: e["macro_f1"], "accuracy": lambda e: e["accuracy"]}
+    for name in comparison.runs[0].classes:
+        metrics[f"F1 of {name}"] = _f1_of(name)
+    metrics["validation loss"] = lambda e: e["val_loss"]
+    return {title: _curves(comparison, title, value) for title, value in metrics.items()}
+
+
+def _f1_of(name: str) -> Value:
+    return lambda e: e["per_class"][name]["f1"]
+
+
+def _curves(comparison: Comparison, title: str, value: Value) -> str:
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(9.5, 4.2) if title == "macro-F1" else (6.2, 3.6), layout="constrained")
+        axes = figure.subplots()
+        for place, group in enumerate(comparison.groups):
+            _group_curves(axes, group, value, colour(place))
+        axes.set(xlabel="epoch", ylabel=f"{title} (validation)")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        if title == "macro-F1":
+            for (name, trivial), style in zip(trivial_scores(comparison.runs[0]).items(), (":", "-."), strict=True):
+                axes.axhline(trivial, color="#6b7280", linestyle=style, lw=1, label=name)
+            figure.legend(loc="outside right upper")
+        return _svg(figure)
+
+
+def _group_curves(axes: Axes, group: Group, value: Value, tone: str) -> None:
+    """A group's runs; dashed while the backbone is frozen, with a triangle at its unfreezing."""
+    for run in group.runs:
+        axes.plot([e["epoch"] for e in run.history], [value(e) for e in run.history], color=tone, lw=1, alpha=0.4)
+    epochs = min(len(run.history) for run in group.runs)
+    mean = np.mean([[value(e) for e in run.history[:epochs]] for run in group.runs], axis=0)
+    frozen = sum(e["phase"] == "frozen" for e in group.runs[0].history[:epochs])
+    x = np.arange(1, epochs + 1)
+    axes.plot(x[:frozen], mean[:frozen], color=tone, lw=2, linestyle=(0, (2.5, 1)))
+    axes.plot(x[max(frozen - 1, 0) :], mean[max(frozen - 1, 0) :], color=tone, lw=2, label=group.label)
+    if 0 < frozen < epochs:
+        axes.plot(x[frozen], mean[frozen], "^", color=tone, ms=7)
+    if epochs == 1:
+        axes.plot(x, mean, "o", color=tone)
+
+
+def draw_reliability(comparison: Comparison, calibration: Calibrations) -> str:
+    """Accuracy against confidence, before scaling, the runs of a group taken together."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(6.2, 4.6), layout="constrained")
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color="#9ca3af", lw=1, linestyle="--")
+        for place, group in enumerate(comparison.groups):
+            bins = [calibration[run.path].bins for run in group.runs]
+            count = np.sum([b.count for b in bins], axis=0)
+            shown = count >= RARE * count.sum()
+            confidence, accuracy = (
+                np.nansum([getattr(b, name) * b.count for b in bins], axis=0)[shown] / count[shown]
+                for name in ("confidence", "accuracy")
+            )
+            axes.plot(confidence, accuracy, "o-", color=colour(place), ms=4, lw=1.5, label=group.label)
+        lowest = 1 / len(comparison.runs[0].classes)
+        axes.set(xlim=(lowest, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy (validation)")
+        axes.legend(fontsize=9)
+        return _svg(figure)
+
+
+def _svg(figure: Figure) -> str:
+    text = io.StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
+    return text.getvalue()

@@ -1,0 +1,239 @@
+"""A comparison in words and tables: the one content of its HTML, its Markdown and its terminal output."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from toolkit.calibration import BINS
+from toolkit.comparison import CONFIDENCE, Comparison, Difference, Group, Measure, difference
+from toolkit.report_section import Cell, Section
+from toolkit.run_calibration import RunCalibration
+from toolkit.run_summary import CHANGE, CONVERGED_WITHIN, FORGETTING, RunSummary, judge
+
+Calibrations = Mapping[Path, RunCalibration]
+_TONES = {"catastrophic forgetting": "bad", "loss": "bad", "gain": "good", "exceeds the seeds": "strong"}
+COLOURS = ("#2f6fb5", "#d9762b", "#3c9a5f", "#b8405e", "#7d5ba6", "#8c6d46", "#d46fae", "#6b7280", "#a3a32c", "#2aa3b0")
+GLOSSARY = "What the words mean"
+NOTHING = "–"
+
+
+def sections(comparison: Comparison, calibration: Calibrations) -> list[Section]:
+    """All parts of the report, in the order in which they are read."""
+    found = [_ranking(comparison), _pairs(comparison), _unfreezing(comparison), _curves()]
+    found += [_classes(comparison), _calibration(comparison, calibration), _differing(comparison)]
+    found += [_runs(comparison, calibration), _baselines(comparison), _definitions()]
+    return [section for section in found if section.text or section.rows]
+
+
+def colour(place: int) -> str:
+    """The colour of the group at a place of the ranking, in tables and pictures."""
+    return COLOURS[place % len(COLOURS)]
+
+
+def headline(comparison: Comparison) -> str:
+    """The answer in a sentence or two."""
+    first, *others = comparison.groups
+    if not first.counted:
+        return "No run is finished yet: there is nothing to rank."
+    text = f"{first.label} is first with a macro-F1 of {_spread(first, _best)}"
+    if not others or (found := difference(first, others[0])) is None:
+        return f"{text}."
+    return f"{text}; {others[0].label} follows {found.value:.4f} behind ({found.verdict})."
+
+
+def _best(run: RunSummary) -> float | None:
+    return run.best["macro_f1"] if run.best else None
+
+
+def _frozen(run: RunSummary) -> float | None:
+    return run.best_frozen["macro_f1"] if run.best_frozen else None
+
+
+def _unfrozen(run: RunSummary) -> float | None:
+    return run.best_unfrozen["macro_f1"] if run.best_unfrozen else None
+
+
+def _spread(group: Group, measure: Measure, digits: int = 4, sign: str = "") -> str:
+    """Mean ± deviation over the seeds, the mean alone of one seed."""
+    mean, deviation = group.mean(measure), group.deviation(measure)
+    if mean is None:
+        return NOTHING
+    return f"{mean:{sign}.{digits}f}" + ("" if deviation is None else f" ± {deviation:.{digits}f}")
+
+
+def _toned(text: str) -> Cell:
+    return Cell(text, _TONES.get(text, "quiet"))
+
+
+def _label(comparison: Comparison, group: Group) -> Cell:
+    return Cell(group.label, swatch=colour(comparison.groups.index(group)))
+
+
+def _difference(found: Difference | None, sign: str = "+") -> str:
+    if found is None:
+        return NOTHING
+    return f"{found.value:{sign}.4f}" + ("" if found.half_width is None else f" ± {found.half_width:.4f}")
+
+
+def trivial_scores(run: RunSummary) -> dict[str, float]:
+    """Macro-F1 of the best constant, and of a draw by the training split's shares."""
+    found = run.description["baselines"]
+    constant = found["best_constant"]
+    return {f"always {constant['class']}": constant["macro_f1"], "drawn by shares": found["stratified"]["macro_f1"]}
+
+
+def _ranking(comparison: Comparison) -> Section:
+    first = comparison.groups[0]
+    rows = []
+    for group in comparison.groups:
+        trivial = max(trivial_scores(group.runs[0]).values())
+        mean, found = group.mean(), None if group is first else difference(group, first)
+        above = Cell(NOTHING) if mean is None else Cell(f"{mean - trivial:+.4f}", "" if mean > trivial else "bad")
+        row = [_label(comparison, group), Cell(group.runs[0].init), Cell(group.runs[0].backbone)]
+        row += [Cell(str(len(group.counted))), Cell(_spread(group, _best)), above]
+        rows.append([*row, Cell(_difference(found)), _toned(found.verdict) if found else Cell(NOTHING)])
+    columns = ("recipe", "init", "backbone", "seeds", "best macro-F1", "above the trivial", "against the first", "")
+    return Section("Ranking", "Best macro-F1 on the validation split.", columns, rows)
+
+
+def _pairs(comparison: Comparison) -> Section:
+    groups = [group for group in comparison.groups if group.counted]
+    if len(groups) < 3:
+        return Section("Every pair")  # two groups: the ranking says it all
+    rows = []
+    for a in groups[:-1]:
+        row = [_label(comparison, a)]
+        for b in groups[1:]:
+            found = difference(a, b) if groups.index(a) < groups.index(b) else None
+            row.append(Cell(_difference(found), _toned(found.verdict).tone) if found else Cell(""))
+        rows.append(row)
+    text = (
+        f"Macro-F1 of the row less that of the column, with half its {CONFIDENCE:.0%} interval (Welch); highlighted "
+        "where it exceeds the seeds. No correction is made for the number of pairs."
+    )
+    return Section("Every pair", text, ("", *(group.label for group in groups[1:])), rows)
+
+
+def _unfreezing(comparison: Comparison) -> Section:
+    rows = []
+    for group in comparison.groups:
+        said = judge(
+            group.mean(lambda run: run.gain), group.mean(lambda run: run.drop), frozen=group.mean(_frozen) is not None
+        )
+        row = [_label(comparison, group), Cell(_spread(group, _frozen)), Cell(_spread(group, _unfrozen))]
+        rows.append([*row, Cell(_spread(group, lambda run: run.gain, sign="+")), _toned(said)])
+    columns = ("recipe", "best while frozen", "best after unfreezing", "gain or loss", "verdict")
+    return Section("Unfreezing", "Macro-F1 before and after the backbone was let go.", columns, rows)
+
+
+def _curves() -> Section:
+    text = (
+        "Thin: one run. Thick: the mean of its seeds, dashed while the backbone is frozen, with a triangle at its "
+        "unfreezing. Losses are comparable only between runs of the same loss function."
+    )
+    return Section("Curves", text)
+
+
+def _classes(comparison: Comparison) -> Section:
+    classes = comparison.runs[0].classes
+    rows = [
+        [_label(comparison, group), *(Cell(_spread(group, _best_of_class(name))) for name in classes)]
+        for group in comparison.groups
+    ]
+    text = "The highest F1 that each class had in any epoch; no single epoch need have them all."
+    return Section("Best of every class", text, ("recipe", *classes), rows)
+
+
+def _best_of_class(name: str) -> Measure:
+    return lambda run: run.best_of_class(name)
+
+
+def _calibration(comparison: Comparison, calibration: Calibrations) -> Section:
+    if not calibration:
+        return Section("Calibration", "Not measured.")
+    rows = []
+    for group in comparison.groups:
+        names = ("ece", "nll", "temperature", "ece_scaled", "nll_scaled")
+        cells = [Cell(_spread(group, _measured(calibration, name), 3)) for name in names]
+        rows.append([_label(comparison, group), *cells])
+    text = (
+        f"Of the best epoch: expected calibration error ({BINS} bins) and negative log-likelihood, before and after "
+        "temperature scaling on the validation split itself."
+    )
+    columns = ("recipe", "ECE", "NLL", "temperature", "ECE scaled", "NLL scaled")
+    return Section("Calibration", text, columns, rows)
+
+
+def _measured(calibration: Calibrations, name: str) -> Measure:
+    return lambda run: calibration[run.path].metrics[name]
+
+
+def _differing(comparison: Comparison) -> Section:
+    settings = [group.settings for group in comparison.groups]
+    keys = [k for k in settings[0] if any(s.get(k) != settings[0][k] for s in settings)]
+    rows = [
+        [_label(comparison, group), *(Cell(str(s.get(k))[:12]) for k in keys)]
+        for group, s in zip(comparison.groups, settings, strict=True)
+    ]
+    text = "All other settings are equal." if len(settings) > 1 else ""
+    columns = ("recipe", *(k.replace("_", "-") for k in keys))
+    return Section("What differs", text, columns if keys else (), rows if keys else [])
+
+
+def _runs(comparison: Comparison, calibration: Calibrations) -> Section:
+    rows = []
+    for group in comparison.groups:
+        for run in group.runs:
+            best = NOTHING if run.best is None else f"{run.best['macro_f1']:.4f} ({run.best['epoch']})"
+            parts = [Cell(NOTHING if v is None else f"{v:.4f}") for v in (_frozen(run), _unfrozen(run))]
+            gain = Cell(NOTHING if run.gain is None else f"{run.gain:+.4f}")
+            error = f"{calibration[run.path].metrics['ece']:.3f}" if run.path in calibration else NOTHING
+            rows.append(
+                [
+                    Cell(run.name, swatch=_label(comparison, group).swatch),
+                    Cell(str(run.seed)),
+                    Cell(f"{len(run.history)} of {run.planned}", "" if run.finished else "bad"),
+                    Cell(best), *parts, gain, _toned(run.verdict),
+                    Cell(str(run.converged or NOTHING)), Cell(duration(run.seconds)), Cell(error),
+                ]
+            )  # fmt: skip
+    columns = ("run", "seed", "epochs", "best (epoch)", "frozen", "unfrozen", "gain", "verdict")
+    return Section("Every run", "Macro-F1.", (*columns, "converged at epoch", "wall time", "ECE"), rows)
+
+
+def duration(seconds: float | None) -> str:
+    """Minutes and seconds, or hours and minutes."""
+    if seconds is None:
+        return "not recorded"
+    whole = round(seconds)
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{seconds:.1f} s"
+
+
+def _baselines(comparison: Comparison) -> Section:
+    found = comparison.runs[0].description["baselines"]
+    rows = [
+        [Cell(f"always {name}"), *(Cell(f"{found['constant'][name][k]:.4f}") for k in ("macro_f1", "accuracy"))]
+        for name in comparison.runs[0].classes
+    ]
+    drawn = found["stratified"]
+    rows.append([Cell("drawn by shares"), Cell(f"{drawn['macro_f1']:.4f}"), Cell(f"{drawn['accuracy']:.4f}")])
+    text = "What predictors that never look at a pixel score on the same blocks."
+    return Section("Trivial baselines", text, ("predictor", "macro-F1", "accuracy"), rows)
+
+
+def _definitions() -> Section:
+    meanings = {
+        "best": "the epoch of the highest macro-F1 on the validation split. A maximum over epochs is optimistic, over "
+        "many epochs more so; av1part evaluate scores the chosen model on the test split.",
+        "± after a mean": "the sample standard deviation over seeds (finished runs of equal settings).",
+        "exceeds the seeds": f"Welch's {CONFIDENCE:.0%} interval of the difference of two means leaves out zero. With "
+        "one seed nothing can be said. Seeds tell nothing of how other photographs would come out.",
+        "gain or loss": "best macro-F1 after unfreezing less the best while frozen.",
+        "catastrophic forgetting": f"a loss of more than {FORGETTING}: no later epoch came back to the frozen best.",
+        "loss, gain, no change": f"a change of more than {CHANGE} down or up, or of no more than that.",
+        "dropped, recovered": f"the first unfrozen epoch lost more than {FORGETTING}, and a later one made it good.",
+        "converged": f"the first epoch within {CONVERGED_WITHIN} of the run's best macro-F1.",
+        "wall time": "training and validation of all epochs, without loading; see the notes for other machines.",
+    }
+    return Section(GLOSSARY, columns=("word", "meaning"), rows=[[Cell(k), Cell(v)] for k, v in meanings.items()])

@@ -1,0 +1,173 @@
+"""What a run says of itself: its best epochs frozen and unfrozen, whether it forgot, and when it had converged."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from toolkit.model_config import ModelConfig
+from toolkit.run_folder import Epoch, RunFolder, best_epoch
+from toolkit.train_config import TrainConfig
+
+FORGETTING = 0.05
+"""Macro-F1 by which the best epoch after unfreezing must lie below the best frozen one to be called forgetting."""
+CHANGE = 0.01
+"""Macro-F1 below which a gain or loss at unfreezing is called none: epochs of one run differ by as much."""
+CONVERGED_WITHIN = 0.01
+"""A run has converged at its first epoch whose macro-F1 is within this of its best."""
+_NOT_SETTINGS = ("seed", "recipe", "device", "devices")
+_INIT_SETTINGS = ("data_sha256", "sha256")
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """A run folder, read once. `name`: how reports call it."""
+
+    path: Path
+    name: str
+    description: dict[str, Any]
+    history: list[Epoch]
+
+    @classmethod
+    def read(cls, path: Path) -> "RunSummary":
+        """Read a run folder; ToolkitError where it is none."""
+        run = RunFolder.open(path)
+        return cls(path, path.resolve().name, run.read(), run.history())
+
+    @property
+    def stage(self) -> str:
+        return str(self.description["model"]["stage"])
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return ModelConfig.from_dict(self.description["model"]).classes
+
+    @property
+    def data_sha256(self) -> str:
+        return str(self.description["data"]["sha256"])
+
+    @property
+    def backbone(self) -> str:
+        return str(self.description["model"]["backbone"])
+
+    @property
+    def init(self) -> str:
+        return str(self.description["init"]["kind"])
+
+    @property
+    def recipe(self) -> str:
+        """The recipe's name, or the init where none was asked for."""
+        return str(self.description["train"].get("recipe") or self.init)
+
+    @property
+    def seed(self) -> int:
+        return int(self.description["train"]["seed"])
+
+    @property
+    def start(self) -> str:
+        """Hash of the weights that the run began with: two runs of one seed may still differ in their Stage 1."""
+        return str(self.description["init"]["backbone_sha256"])
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """All that decides a run but chance and the machine: runs of equal settings are seeds of one another."""
+        # A run from before an option existed was trained with its default.
+        options = TrainConfig().to_dict() | self.description["train"]
+        train = {k: v for k, v in options.items() if k not in _NOT_SETTINGS}
+        model = ModelConfig.from_dict(self.description["model"]).to_dict()
+        init = {f"init {k}": v for k, v in self.description["init"].items() if k in _INIT_SETTINGS}
+        return {**model, **train, **init, "extensions": self.description.get("extensions", [])}
+
+    @property
+    def planned(self) -> int:
+        """Epochs that the run shall have, extensions included."""
+        extensions = sum(int(e["epochs"]) for e in self.description.get("extensions", []))
+        return int(self.description["train"]["epochs"]) + extensions
+
+    @property
+    def finished(self) -> bool:
+        return len(self.history) >= self.planned
+
+    @cached_property
+    def best(self) -> Epoch | None:
+        return best_epoch(self.history)
+
+    @cached_property
+    def best_frozen(self) -> Epoch | None:
+        return best_epoch([e for e in self.history if e["phase"] == "frozen"])
+
+    @cached_property
+    def best_unfrozen(self) -> Epoch | None:
+        return best_epoch([e for e in self.history if e["phase"] != "frozen"])
+
+    @property
+    def gain(self) -> float | None:
+        """Best macro-F1 after unfreezing less the best frozen one; None where the run lacks one of the phases."""
+        if self.best_frozen is None or self.best_unfrozen is None:
+            return None
+        return float(self.best_unfrozen["macro_f1"] - self.best_frozen["macro_f1"])
+
+    @property
+    def drop(self) -> float | None:
+        """Macro-F1 of the last frozen epoch less that of the first unfrozen one; None as for `gain`."""
+        unfrozen = next((i for i, e in enumerate(self.history) if e["phase"] != "frozen"), 0)
+        if unfrozen == 0:
+            return None
+        return float(self.history[unfrozen - 1]["macro_f1"] - self.history[unfrozen]["macro_f1"])
+
+    @property
+    def verdict(self) -> str:
+        """What unfreezing did, in words."""
+        return judge(self.gain, self.drop, frozen=self.best_frozen is not None)
+
+    @property
+    def converged(self) -> int | None:
+        """The first epoch within CONVERGED_WITHIN of the best macro-F1."""
+        if self.best is None:
+            return None
+        enough = self.best["macro_f1"] - CONVERGED_WITHIN
+        return next(int(e["epoch"]) for e in self.history if e["macro_f1"] >= enough)
+
+    @property
+    def seconds(self) -> float | None:
+        """Wall time of all epochs; None where the run did not record it."""
+        times = [e.get("seconds") for e in self.history]
+        return None if not times or None in times else float(sum(filter(None, times)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for --json."""
+        return {
+            "run": str(self.path),
+            "seed": self.seed,
+            "epochs": len(self.history),
+            "finished": self.finished,
+            "best": _scores(self.best),
+            "best_frozen": _scores(self.best_frozen),
+            "best_unfrozen": _scores(self.best_unfrozen),
+            "best_of_class": {name: self.best_of_class(name) for name in self.classes},
+            "gain": self.gain,
+            "verdict": self.verdict,
+            "converged_epoch": self.converged,
+            "seconds": self.seconds,
+        }
+
+    def best_of_class(self, name: str) -> float | None:
+        """The highest F1 that the class has in any epoch."""
+        return max((float(e["per_class"][name]["f1"]) for e in self.history), default=None)
+
+
+def _scores(entry: Epoch | None) -> dict[str, Any] | None:
+    return None if entry is None else {k: entry[k] for k in ("epoch", "macro_f1", "accuracy", "per_class")}
+
+
+def judge(gain: float | None, drop: float | None, *, frozen: bool) -> str:
+    """Name what unfreezing did to macro-F1. `frozen`: whether the run has frozen epochs at all."""
+    if gain is None:
+        return "never unfrozen" if frozen else "never frozen"
+    if gain < -FORGETTING:
+        return "catastrophic forgetting"
+    if gain < -CHANGE:
+        return "loss"
+    if drop is not None and drop > FORGETTING:
+        return "dropped, recovered"
+    return "gain" if gain > CHANGE else "no change"
