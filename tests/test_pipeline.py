@@ -148,6 +148,17 @@ def test_scores_are_scikit_learn_s_beside_the_baselines(data: BlockSet, held_out
     assert limited["blocks"] == 20
 
 
+def test_what_the_policy_wrongly_removes_is_counted(data: BlockSet, held_out: Blocks) -> None:
+    everything = frozenset(range(len(held_out)))
+    found = evaluate(oracle(held_out, "2", wrong={"2": everything}), Policy(), data, EvalConfig())
+    # Sure of the next class each time: SPLIT is dropped for RECT; RECT is never dropped by default; for AB only
+    # NONE and SPLIT are left.
+    support = {name: own["support"] for name, own in found["per_class"].items()}
+    assert found["accuracy"] == 0
+    assert found["policy"]["true_removed"] == pytest.approx((support["SPLIT"] + support["AB"]) / found["blocks"])
+    assert found["policy"]["restricted"] == 1
+
+
 def test_only_held_out_splits_are_scored() -> None:
     with pytest.raises(ToolkitError, match="held-out"):
         EvalConfig(split="train")

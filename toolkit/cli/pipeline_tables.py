@@ -42,11 +42,10 @@ def print_scores(scores: dict[str, Any]) -> None:
     console.print(table)
     console.print(_per_class("Classes", scores))
     console.print(_confusion(scores))
-    table = _table("Stages, each on the blocks that it classifies", "stage", "blocks", "accuracy", "macro-F1", "best")
-    table.columns[-1].header = "best constant's macro-F1"
-    table.add_column("wrong here first", justify="right")
+    columns = ("blocks", "accuracy", "macro-F1", "best constant", "wrong here first")
+    table = _table("Stages, each on the blocks that it classifies", "stage", *columns)
     for stage, own in scores["stages"].items():
-        constant = f"{own['best_constant']['macro_f1']:.4f} ({own['best_constant']['class']})"
+        constant = f"{own['best_constant']['class']} {own['best_constant']['macro_f1']:.4f}"
         cells = (f"{own['blocks']:,}", f"{own['accuracy']:.4f}", f"{own['macro_f1']:.4f}", constant)
         table.add_row(stage, *cells, f"{scores['errors_by_stage'][stage]:,}")
     console.print(table)
