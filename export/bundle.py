@@ -24,14 +24,28 @@ MANIFEST = "manifest.json"
 SIZE_LIMITS = {"model.onnx": 1 << 29, "checkpoint.pt": 1 << 29, "MODEL_CARD.md": 1 << 20}
 """The files that a manifest must list, and the bytes that each may have."""
 _MANIFEST_LIMIT = 1 << 22
-_KEYS: dict[str, type | tuple[type, ...]] = {
+_ENTRIES: dict[str, type | tuple[type, ...]] = {
     "contract": dict,
+    "backbone": str,
     "encoder": dict,
     "weak": list,
-    "provenance": dict,
     "export_check": dict,
+    "export_check.comparisons": int,
+    "export_check.rms": (int, float),
+    "export_check.ratio": (int, float),
+    "provenance": dict,
+    "provenance.train_sources": list,
+    "provenance.epoch": int,
+    "provenance.chosen": str,
+    "provenance.metrics": dict,
+    "provenance.metrics.macro_f1": (int, float),
+    "provenance.baselines": dict,
+    "provenance.baselines.best_constant": dict,
+    "provenance.baselines.best_constant.class": str,
+    "provenance.baselines.best_constant.macro_f1": (int, float),
     "files": dict,
 }
+"""What any reader may rely on, a parent always before its entries."""
 
 
 @dataclass(frozen=True)
@@ -171,14 +185,16 @@ def _check_manifest(path: Path, manifest: Any) -> None:
         raise ToolkitError(f"{file}: format version {found!r}, this av1part reads {FORMAT_VERSION}. Export it again.")
     if not is_sealed(manifest):
         raise ToolkitError(f"{file} was edited: its sha256 does not match. Export the bundle again.")
-    for key, kind in _KEYS.items():
-        if not isinstance(manifest.get(key), kind):
-            raise ToolkitError(f"{file}: {key} is {manifest.get(key)!r:.80}. Export the bundle again.")
+    for place, kind in _ENTRIES.items():
+        value: Any = manifest
+        for key in place.split("."):
+            value = value.get(key)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise ToolkitError(f"{file}: {place} is {value!r:.80}. Export the bundle again.")
     if set(manifest["files"]) != set(SIZE_LIMITS):
         raise ToolkitError(f"{file}: lists {sorted(manifest['files'])}, expected {sorted(SIZE_LIMITS)}.")
-    sources = manifest["provenance"].get("train_sources")
-    if not isinstance(sources, list) or not all(isinstance(s, str) for s in sources):
-        raise ToolkitError(f"{file}: provenance names no train_sources. Export the bundle again.")
+    if not all(isinstance(source, str) for source in manifest["provenance"]["train_sources"]):
+        raise ToolkitError(f"{file}: provenance.train_sources are not hashes. Export the bundle again.")
     for name, entry in manifest["files"].items():
         size, digest = (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
         if type(size) is not int or not 0 <= size <= SIZE_LIMITS[name]:

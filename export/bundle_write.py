@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from export.bundle import FORMAT_VERSION, KIND, MANIFEST, SIZE_LIMITS, Bundle
-from export.compare import compare, reference_logits, set_budget, summarise
+from export.compare import calibrate, compare, summarise
 from export.contract import Contract
 from export.model_card import model_card
 from export.onnx import OPSET, export_onnx
@@ -131,8 +131,7 @@ def versions() -> dict[str, str]:
 def _compare(model: bytes, checkpoint: Checkpoint) -> dict[str, Any]:
     """ONNX Runtime on the CPU against float64 on the calibration blocks."""
     calibration = checkpoint.calibration
-    budget = set_budget(checkpoint.model, calibration)
-    reference = reference_logits(checkpoint.model, calibration)
+    budget, reference = calibrate(checkpoint.model, calibration)
     runtime = RuntimeModel(model, Contract.of(checkpoint.config))
     found = sweep(runtime, calibration.luma, calibration.qindex, EXPORT_BATCHES)
     comparisons = {b: compare(y, reference[batch_rows(len(calibration), b)], budget) for b, y in found.items()}

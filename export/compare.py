@@ -42,8 +42,8 @@ def reference_logits(model: PartitionNet, blocks: Blocks) -> NDArray[np.float64]
     return result
 
 
-def set_budget(model: PartitionNet, calibration: Blocks) -> Budget:
-    """Measure PyTorch float32 against float64 on the calibration blocks and allow a multiple of that error.
+def calibrate(model: PartitionNet, calibration: Blocks) -> tuple[Budget, NDArray[np.float64]]:
+    """Measure PyTorch float32 against float64 on the calibration blocks: the budget, and the float64 logits.
 
     Raises ToolkitError without calibration blocks or with a model whose logits are not finite.
     """
@@ -51,22 +51,21 @@ def set_budget(model: PartitionNet, calibration: Blocks) -> Budget:
         raise ToolkitError("The checkpoint carries no calibration blocks, so no budget can be set. Train it again.")
     exact = reference_logits(model, calibration)
     if not np.isfinite(exact).all():
-        raise ToolkitError(
-            "The model gives NaN or infinite logits on its own calibration blocks. Choose another epoch."
-        )
+        raise ToolkitError("The model gives NaN or infinite logits on its calibration blocks. Choose another epoch.")
     single: NDArray[np.float32] = predict(model, calibration.luma, calibration.qindex, 256).numpy()
     rms, largest = _errors(single, exact)
     # PyTorch may be exact by luck (a tiny or dead model); no float32 result can promise less than a unit in the
     # last place of its own scale.
     ulp, tiny = float(np.finfo(np.float32).eps), float(np.finfo(np.float32).tiny)
     floor_rms, floor_max = ulp * float(np.sqrt(np.mean(exact**2))) + tiny, ulp * float(np.abs(exact).max()) + tiny
-    return Budget(
+    budget = Budget(
         rms=RMS_FACTOR * max(rms, floor_rms),
         max=MAX_FACTOR * max(largest, floor_max),
         reference_rms=rms,
         reference_max=largest,
         blocks=len(calibration),
     )
+    return budget, exact
 
 
 @dataclass(frozen=True)

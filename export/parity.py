@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from export.bundle import Bundle
 from export.bundle_write import versions
-from export.compare import Budget, compare, reference_logits, set_budget, summarise
+from export.compare import Budget, calibrate, compare, reference_logits, summarise
 from export.config import ParityConfig
 from export.onnx import check_onnx
 from export.parity_report import write_report
@@ -79,7 +79,7 @@ def prove(path: Path, data_path: Path, config: ParityConfig) -> dict[str, Any]:
 def prepare(bundle: Bundle, data: BlockSet, config: ParityConfig) -> Proof:
     """Draw the blocks and compute what is needed of the PyTorch model alone."""
     checkpoint = bundle.checkpoint()
-    budget = set_budget(checkpoint.model, checkpoint.calibration)
+    budget, _ = calibrate(checkpoint.model, checkpoint.calibration)
     index = data.split_index(config.split, bundle.stage)
     everything = data.blocks[index]
     target = STAGES[bundle.stage].targets(everything["partition"])

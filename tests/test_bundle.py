@@ -135,7 +135,10 @@ def test_what_does_not_belong_is_refused(copy: Path, tmp_path: Path) -> None:
         (lambda m: m["contract"].update(bit_depth=8.0), "Bit depth 8.0"),
         (lambda m: m["contract"].update(qindex_used=1), "qindex_used 1: expected true or false"),
         (lambda m: m["contract"]["classes"].reverse(), "classes is"),
-        (lambda m: m["provenance"].update(train_sources="all"), "train_sources"),
+        (lambda m: m["provenance"].update(train_sources="all"), "train_sources is 'all'"),
+        (lambda m: m["provenance"].update(train_sources=[["all"]]), "train_sources are not"),
+        (lambda m: m["provenance"].update(baselines={}), "best_constant is None"),
+        (lambda m: m["export_check"].update(rms={}), r"rms is \{\}"),
     ],
 )
 def test_a_manifest_sealed_by_another_hand_is_still_checked(

@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx import ModelProto, numpy_helper
 
-from export.compare import compare, reference_logits, set_budget
+from export.compare import calibrate, compare
 from export.contract import Contract
 from export.onnx import OPSET, check_onnx, export_onnx
 from export.runtime import RuntimeModel
@@ -104,7 +104,8 @@ def test_large_backbones_pass_and_need_no_cpu_node(backbone: str, stage: str, bl
     operators = {node.op_type for node in check_onnx(data, Contract.of(large.config)).graph.node}
     assert not operators & {"Shape", "Range", "NonZero", "If", "Loop", "BatchNormalization", "Dropout"}
     found = RuntimeModel(data, Contract.of(large.config)).logits(blocks.luma, blocks.qindex)
-    assert compare(found, reference_logits(large, blocks), set_budget(large, blocks)).reasons == ()
+    budget, reference = calibrate(large, blocks)
+    assert compare(found, reference, budget).reasons == ()
 
 
 def test_training_mode_is_refused() -> None:

@@ -15,7 +15,7 @@ from conftest import MakeBlockset
 from test_runtime import NO_CUDA
 
 from export.bundle import Bundle
-from export.compare import NEAR_TIE_LIMIT, Budget, compare, set_budget, summarise
+from export.compare import NEAR_TIE_LIMIT, Budget, calibrate, compare, summarise
 from export.config import ParityConfig
 from export.faults import FAULTS, NotApplicable
 from export.onnx import export_onnx
@@ -73,7 +73,7 @@ def test_the_budget_never_sees_the_output(exported: Path, blockset_8: Path, monk
     monkeypatch.setattr(RuntimeModel, "__init__", unusable)
     bundle = Bundle.load(exported)
     proof = prepare(bundle, BlockSet.load(blockset_8), CPU)
-    again = set_budget(proof.model, bundle.checkpoint().calibration)
+    again, _ = calibrate(proof.model, bundle.checkpoint().calibration)
     assert proof.budget == again
     assert again.rms == 4 * again.reference_rms
     assert again.max == 8 * again.reference_max
@@ -84,11 +84,11 @@ def test_a_budget_has_a_floor_and_needs_blocks(exported: Path) -> None:
     dead = PartitionNet(ModelConfig("2", "small")).eval()
     for parameter in dead.parameters():
         torch.nn.init.zeros_(parameter)
-    budget = set_budget(dead, calibration)
+    budget, _ = calibrate(dead, calibration)
     assert budget.reference_rms == 0
     assert budget.rms > 0
     with pytest.raises(ToolkitError, match="no calibration blocks"):
-        set_budget(dead, calibration[:0])
+        calibrate(dead, calibration[:0])
 
 
 @pytest.mark.parametrize("error", [0.0, 3e-7])
