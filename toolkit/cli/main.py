@@ -20,6 +20,7 @@ COMMANDS = {
     "pipeline": "Stage 008: chain proven bundles, evaluate them, make masks.",
     "recipes": "List the named recipes of training.",
     "select": "Choose the best epoch of a run, re-evaluated from its file.",
+    "sweep": "Train recipes x seeds, resumable and in parallel, and compare them.",
     "train": "Train one stage of the cascade.",
 }
 

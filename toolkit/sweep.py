@@ -1,0 +1,160 @@
+"""Recipes x seeds from one command: every run is an ordinary `av1part train`, resumable, in parallel through joblib."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import joblib
+from filelock import FileLock, Timeout
+
+from toolkit.blocks import BlockSet
+from toolkit.errors import ToolkitError
+from toolkit.files import atomic_write_json, read_json
+from toolkit.run_folder import RunFolder
+from toolkit.run_summary import RunSummary
+from toolkit.sweep_config import Job, SweepConfig, plan
+
+KIND = "av1part-sweep"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a job ended; `failure` is empty where its run is finished."""
+
+    name: str
+    failure: str = ""
+
+
+def sweep(data: Path, folder: Path, config: SweepConfig) -> tuple[list[Path], list[Outcome]]:
+    """Train what is planned and not yet finished; returns the finished runs of the swept stage, and the failures.
+
+    FOLDER/<recipe>-seed<N> are the runs, FOLDER/logs/<run>.log what each said. A finished run is left as it is, an
+    interrupted one resumed. Raises ToolkitError where the folder holds a sweep of other options or data, or another
+    process is sweeping there.
+    """
+    jobs = plan(config)
+    _register(config.backend)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            _check_folder(folder, data, config)
+            first = [job for job in jobs if job.options["stage"] != config.stage]
+            runs = [job for job in jobs if job.options["stage"] == config.stage]
+            failed = {o.name: o for o in _run_all(data, folder, config, first) if o.failure}
+            ready = [job for job in runs if job.after not in failed]
+            late = [Outcome(j.name, f"its Stage 1 ({j.after}) failed") for j in runs if j.after in failed]
+            outcomes = _run_all(data, folder, config, ready)
+    except Timeout:
+        raise ToolkitError(
+            f"{folder}: another process is sweeping there. Wait for it, or choose another name."
+        ) from None
+    finished = [folder / outcome.name for outcome in outcomes if not outcome.failure]
+    return finished, [*failed.values(), *late, *(o for o in outcomes if o.failure)]
+
+
+def _register(backend: str) -> None:
+    """Make an engine's joblib backend known; joblib itself knows loky, multiprocessing, threading and dask."""
+    if backend == "ray":
+        from ray.util.joblib import register_ray
+
+        register_ray()
+    try:
+        with joblib.parallel_config(backend=backend):
+            pass
+    except (ValueError, ImportError) as error:
+        raise ToolkitError(f"joblib has no backend {backend!r} here ({error}). Install and start its engine.") from None
+
+
+def _check_folder(folder: Path, data: Path, config: SweepConfig) -> None:
+    """Note what the folder is for, or refuse what differs from it: recipes and seeds may be added, no more."""
+    same: dict[str, Any] = {
+        "data": BlockSet.load(data).sha256,
+        "stage": config.stage,
+        "stage1_recipe": config.stage1_recipe,
+    }
+    same |= {"stage1": str(config.stage1), "options": {k: str(v) for k, v in sorted(config.options.items())}}
+    note = folder / "sweep.json"
+    if not note.is_file():
+        atomic_write_json(note, {"kind": KIND, **same})
+        return
+    found = read_json(note)
+    different = [f"{k}: {same[k]} now, {found.get(k)} then" for k in same if same[k] != found.get(k)]
+    if different:
+        raise ToolkitError(
+            f"{folder} holds a sweep of another kind ({'; '.join(different)}). Its runs could not be compared with "
+            "new ones: choose another folder, or the same options."
+        )
+
+
+def _run_all(data: Path, folder: Path, config: SweepConfig, jobs: Sequence[Job]) -> list[Outcome]:
+    calls = []
+    for index, job in enumerate(jobs):
+        run = folder / job.name
+        state = run_state(run)
+        if state == "finished":
+            click.echo(f"{job.name}: is finished", err=True)
+            continue
+        environment = {"CUDA_VISIBLE_DEVICES": config.gpus[index % len(config.gpus)]} if config.gpus else {}
+        if config.jobs > 1:  # as many threads in all as there are cores
+            environment["OMP_NUM_THREADS"] = os.environ.get(
+                "OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // config.jobs))
+            )
+        calls.append(joblib.delayed(run_job)(job, data, folder, state, environment))
+    with joblib.parallel_config(backend=config.backend, n_jobs=config.jobs):
+        done = {outcome.name: outcome for outcome in joblib.Parallel()(calls)}
+    return [done.get(job.name, Outcome(job.name)) for job in jobs]
+
+
+def run_state(run: Path) -> str:
+    """`new`, `interrupted`, `finished`, or `without a finished epoch`."""
+    if not (run / "run.json").is_file():
+        return "new"
+    summary = RunSummary.read(run)
+    if not summary.history:
+        return "without a finished epoch"
+    final = RunFolder(run).artefact("model_final.pt")
+    return "finished" if summary.finished and final.is_file() else "interrupted"
+
+
+def run_job(job: Job, data: Path, folder: Path, state: str, environment: dict[str, str]) -> Outcome:
+    """Train one run in a process of its own, as a person would; whatever it says goes to its log."""
+    run = folder / job.name
+    if state == "without a finished epoch":
+        shutil.rmtree(run)  # it holds a description and no result
+    if state == "interrupted":
+        arguments = ["--resume"]
+    else:
+        options = job.options | ({"start": folder / job.after} if job.after else {})
+        arguments = train_arguments(options)
+    command = [sys.executable, "-m", "toolkit.cli.main", "train", str(data), "-o", str(run), *arguments]
+    click.echo(f"{job.name}: {'resumed' if state == 'interrupted' else 'started'}", err=True)
+    path = folder / "logs" / f"{job.name}.log"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("a") as file:
+        file.write(f"{' '.join(command[2:])}\n")
+        file.flush()
+        code = subprocess.run(command, stdout=file, stderr=file, env=os.environ | environment, check=False).returncode
+    if code == 0 and run_state(run) == "finished":
+        click.echo(f"{job.name}: finished", err=True)
+        return Outcome(job.name)
+    said = [line for line in path.read_text(errors="replace").splitlines() if line.strip()]
+    click.echo(f"{job.name}: FAILED", err=True)
+    return Outcome(job.name, f"exit code {code}: {said[-1].removeprefix('Error: ')} (see {path})")
+
+
+def train_arguments(options: dict[str, Any]) -> list[str]:
+    """Options by parameter name as the arguments of `av1part train`."""
+    arguments = []
+    for name, value in options.items():
+        flag = {"start": "from"}.get(name, name).replace("_", "-")
+        if isinstance(value, bool):
+            arguments.append(f"--{flag}" if value else f"--no-{flag}")
+        elif value is not None:
+            arguments += [f"--{flag}", str(value)]
+    return arguments
