@@ -13,6 +13,7 @@ from export.bundle import Bundle
 from integration.cascade import Cascade, check_stages
 from integration.policy import Policy
 from toolkit.blocks import Luma, check_luma
+from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, is_sealed, read_json
 from toolkit.partition import NODE
@@ -150,10 +151,7 @@ def check_together(bundles: list[Bundle]) -> None:
                 f"{bundle.path} takes {bundle.bit_depth} bit, {first.path} {first.bit_depth} bit. "
                 "Train every stage on the same data set."
             )
-        own, expected = bundle.encoder, first.encoder
-        if canonical_json(own) != canonical_json(expected):
-            keys = [k for k in sorted({*own, *expected}) if own.get(k) != expected.get(k)]
-            differences = "; ".join(f"{k}: {own.get(k)!r} and {expected.get(k)!r}" for k in keys)
+        if differences := settings_differ(first.encoder, bundle.encoder):
             raise ToolkitError(
                 f"{bundle.path} and {first.path} learnt from different encoder settings ({differences}). "
                 "Train every stage on the same data set."

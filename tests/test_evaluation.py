@@ -147,7 +147,7 @@ def test_other_depth_is_refused_and_other_encoder_settings_are_said(
     values["encoder"]["cpu_used"] = 4
     save_torch(tmp_path / "other.pt", values)
     notes = evaluate(tmp_path / "other.pt", blockset_8)["notes"]
-    assert notes == ["The labels come from other encoder settings (cpu_used: 1 here, 4 in training)."]
+    assert notes == ["The labels come from other encoder settings (cpu_used: 1, expected 4)."]
 
 
 def test_epoch_and_limit(trained: Path, blockset_8: Path) -> None:

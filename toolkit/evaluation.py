@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.calibration import calibration_metrics, fit_temperature
 from toolkit.checkpoint import Checkpoint, load_checkpoint
+from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
-from toolkit.files import canonical_json
 from toolkit.metrics import baselines, classification_metrics
 from toolkit.model import predict
 from toolkit.run_folder import RunFolder
@@ -131,9 +131,6 @@ def _notes(checkpoint: Checkpoint, data: BlockSet, split: str, seen: list[str]) 
         notes.append(f"SEEN IN TRAINING: {', '.join(seen)}. These scores say nothing of new material.")
     if data.sha256 == checkpoint.data_sha256 and split == "val":
         notes.append("The epoch was chosen on this split: the scores are optimistic.")
-    own, other = checkpoint.encoder, data.manifest["encoder"]
-    if canonical_json(own) != canonical_json(other):
-        keys = [k for k in sorted({*own, *other}) if own.get(k) != other.get(k)]
-        listed = "; ".join(f"{k}: {other.get(k)!r} here, {own.get(k)!r} in training" for k in keys)
-        notes.append(f"The labels come from other encoder settings ({listed}).")
+    if differences := settings_differ(checkpoint.encoder, data.manifest["encoder"]):
+        notes.append(f"The labels come from other encoder settings ({differences}).")
     return notes
