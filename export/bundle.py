@@ -12,8 +12,9 @@ from export.contract import Contract
 from export.parity_report import REPORT_FILES, load_report
 from export.runtime import RuntimeModel
 from toolkit.blocks import BlockSet
+from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
-from toolkit.files import canonical_json, is_sealed, read_json, sha256_file
+from toolkit.files import is_sealed, read_json, sha256_file
 
 if TYPE_CHECKING:
     from toolkit.checkpoint import Checkpoint
@@ -133,11 +134,9 @@ class Bundle:
                 f"{data.path} has {data.bit_depth}-bit luma, {self.path} takes {self.bit_depth} bit. "
                 "Use data of that depth, or a bundle trained on this one."
             )
-        own, other = self.encoder, dict(data.manifest["encoder"])
-        if any_settings or canonical_json(own) == canonical_json(other):
+        differences = settings_differ(self.encoder, data.manifest["encoder"])
+        if any_settings or not differences:
             return
-        keys = [k for k in sorted({*own, *other}) if own.get(k) != other.get(k)]
-        differences = "; ".join(f"{k}: {other.get(k)!r}, the bundle's {own.get(k)!r}" for k in keys)
         raise ToolkitError(
             f"{data.path} was made with other encoder settings than {self.path} was trained for ({differences}). "
             "Label it with the same settings, or pass --any-settings."
