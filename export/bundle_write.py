@@ -34,14 +34,14 @@ class Chosen:
     reason: str
 
 
-def choose_checkpoint(run_or_checkpoint: Path, epoch: int | None) -> Chosen:
-    """A checkpoint file as it is; of a run the given epoch, or the one that `select_epoch` chooses.
+def choose_checkpoint(run_or_checkpoint: Path, epoch: int | None = None, data: Path | None = None) -> Chosen:
+    """A checkpoint file as it is; of a run the given epoch, or the one that `select_epoch` chooses (on `data`).
 
     Raises ToolkitError where there is no such run, file or epoch, and for an epoch of a single file.
     """
     if run_or_checkpoint.is_dir():
         if epoch is None:
-            selection = select_epoch(run_or_checkpoint)
+            selection = select_epoch(run_or_checkpoint, data=data)
             return Chosen(selection.path, f"best {selection.metric} of the run, evaluated again")
         path = RunFolder.open(run_or_checkpoint).epoch_path(epoch)
         if not path.is_file():

@@ -236,8 +236,9 @@ def test_a_graph_that_computes_something_else_is_not_written(
 def test_the_commands(trained: Path, tmp_path: Path) -> None:
     run = CliRunner().invoke
     file, target = RunFolder(trained).epoch_path(3), tmp_path / "bundle"
-    done = run(main, ["export", str(file), "-o", str(target), "--json"])
+    done = run(main, ["export", str(trained), "-o", str(target), "--json"])
     assert done.exit_code == 0, done.output
+    assert "best macro_f1 of the run" in Bundle.load(target).manifest["provenance"]["chosen"]
     assert json.loads(done.stdout)["sha256"] == Bundle.load(target).sha256
     again = run(main, ["export", str(file), "-o", str(target)])
     assert again.exit_code == 1

@@ -10,11 +10,18 @@ import click
 @click.argument("run_or_ckpt", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle folder to make.")
 @click.option("--epoch", type=click.IntRange(min=1), help="Epoch of a run; without it the one that `select` chooses.")
+@click.option("--data", type=click.Path(path_type=Path), help="The run's data set, if it has moved.")
 @click.option("--allow-weak", is_flag=True, help="Export even what does not beat a constant; the bundle will say so.")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def export(
-    run_or_ckpt: Path, output: Path, epoch: int | None, allow_weak: bool, overwrite: bool, as_json: bool
+    run_or_ckpt: Path,
+    output: Path,
+    epoch: int | None,
+    data: Path | None,
+    allow_weak: bool,
+    overwrite: bool,
+    as_json: bool,
 ) -> None:
     """Export a checkpoint (of RUN the best one) to an ONNX bundle.
 
@@ -23,7 +30,8 @@ def export(
     from export.bundle_write import choose_checkpoint, write_bundle
     from toolkit.cli.bundle import describe
 
-    bundle = write_bundle(choose_checkpoint(run_or_ckpt, epoch), output, allow_weak=allow_weak, overwrite=overwrite)
+    chosen = choose_checkpoint(run_or_ckpt, epoch, data)
+    bundle = write_bundle(chosen, output, allow_weak=allow_weak, overwrite=overwrite)
     if as_json:
         click.echo(json.dumps({"bundle": str(output), "sha256": bundle.sha256, **bundle.manifest["export_check"]}))
         return
