@@ -116,9 +116,8 @@ def _pairs(comparison: Comparison) -> Section:
 def _unfreezing(comparison: Comparison) -> Section:
     rows = []
     for group in comparison.groups:
-        said = judge(
-            group.mean(lambda run: run.gain), group.mean(lambda run: run.drop), frozen=group.mean(_frozen) is not None
-        )
+        gain, drop = group.mean(lambda run: run.gain), group.mean(lambda run: run.drop)
+        said = judge(gain, drop, frozen=group.mean(_frozen) is not None) if group.counted else NOTHING
         row = [_label(comparison, group), Cell(_spread(group, _frozen)), Cell(_spread(group, _unfrozen))]
         rows.append([*row, Cell(_spread(group, lambda run: run.gain, sign="+")), _toned(said)])
     columns = ("recipe", "best while frozen", "best after unfreezing", "gain or loss", "verdict")

@@ -33,7 +33,12 @@ def calibrate_runs(
     The temperature is fitted on the blocks that it is measured on; one number on thousands of blocks hardly overfits.
     Raises ToolkitError where the data set is another, or a file does not give the macro-F1 of its history.
     """
-    blocks = BlockSet.load(data or runs[0].description["data"]["path"])
+    where = data or Path(runs[0].description["data"]["path"])
+    if not where.exists():
+        raise ToolkitError(
+            f"{where}: the runs' data set is not there. Name its place with --data, or pass --no-calibration."
+        )
+    blocks = BlockSet.load(where)
     if blocks.sha256 != runs[0].data_sha256:
         raise ToolkitError(
             f"{blocks.path}: not the data set that the runs were trained on (sha256 {blocks.sha256[:8]}..., expected "

@@ -18,13 +18,16 @@ def compare(runs: tuple[Path, ...], report: Path | None, data: Path | None, cali
     Runs whose settings differ in the seed alone are taken together, and a difference of two such groups is said to
     exceed that of the seeds or not.
     """
+    from rich.console import Console
+
     from toolkit.cli.compare_tables import print_comparison
     from toolkit.comparison import compare_runs
     from toolkit.comparison_report import write_report
     from toolkit.run_calibration import calibrate_runs
 
     found = compare_runs(runs)
-    calibrations = calibrate_runs(found.runs, data) if calibration else {}
+    with Console(stderr=True).status("Scoring the best checkpoints again"):
+        calibrations = calibrate_runs(found.runs, data) if calibration else {}
     if as_json:
         measured = {str(path): c.metrics for path, c in calibrations.items()}
         click.echo(json.dumps(found.to_dict() | {"calibration": measured}))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import click
+from rich.console import Console
 
 from toolkit.cli.compare_tables import print_comparison
 from toolkit.comparison import compare_runs
@@ -17,7 +18,8 @@ def report(folder: Path, data: Path, finished: Sequence[Path], failed: Sequence[
     """Print and write the comparison of the finished runs; raise ToolkitError where any failed."""
     if finished:
         comparison = compare_runs(finished)
-        calibration = calibrate_runs(comparison.runs, data)
+        with Console(stderr=True).status("Scoring the best checkpoints again"):
+            calibration = calibrate_runs(comparison.runs, data)
         print_comparison(comparison, calibration)
         for path in write_report(comparison, calibration, folder / "report"):
             click.echo(f"Wrote {path}", err=True)
