@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint libaom install clean
+.PHONY: demo test lint libaom soak install clean
 
 demo: install  ## the whole main job on the embedded data set
 	-$(BIN)/av1part encoder build
@@ -19,6 +19,12 @@ lint: install  ## style, types, import direction
 
 libaom: install  ## libaom with the hook, into the per-user cache
 	$(BIN)/av1part encoder build
+
+soak: install  ## the encoder's tests under AddressSanitizer and UBSan (a build of its own, about 8 minutes)
+	$(BIN)/av1part encoder build --sanitize
+	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" AV1PART_SANITIZE=1 \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+	$(BIN)/pytest tests/test_hook.py tests/test_encoder.py --timeout 1200
 
 install: .venv/installed
 
