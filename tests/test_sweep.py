@@ -15,9 +15,13 @@ from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.run_folder import RunFolder
 from toolkit.sweep import Outcome, run_state, sweep, train_arguments
-from toolkit.sweep_config import SweepConfig, plan
+from toolkit.sweep_config import SweepConfig, Variant, plan
 
-QUICK = ["--backbone", "small", "--epochs", "2", "--freeze-epochs", "1", "--device", "cpu", "--batch-size", "64"]
+QUICK = ["--backbone", "small", "--epochs", "2", "--device", "cpu", "--batch-size", "64"]
+
+
+def recipes(*names: str) -> tuple[Variant, ...]:
+    return tuple(Variant(name) for name in names)
 
 
 def run_sweep(data: Path, folder: Path, *arguments: str) -> Result:
@@ -25,7 +29,9 @@ def run_sweep(data: Path, folder: Path, *arguments: str) -> Result:
 
 
 def test_recipes_times_seeds_share_their_stage_1() -> None:
-    jobs = plan(SweepConfig(("ulmfit", "stage1-frozen", "scratch"), seeds=2, options={"backbone": "small", "lr": 0.1}))
+    jobs = plan(
+        SweepConfig(recipes("ulmfit", "stage1-frozen", "scratch"), seeds=2, options={"backbone": "small", "lr": 0.1})
+    )
     assert [job.name for job in jobs] == [
         "stage1-small-seed42",
         "stage1-small-seed43",
@@ -40,7 +46,7 @@ def test_recipes_times_seeds_share_their_stage_1() -> None:
 
 def test_inits_multiply_and_adapters_stay_out_of_stage_1() -> None:
     options = {"backbone": "resnet18-se", "adapter": "series"}
-    jobs = {job.name: job for job in plan(SweepConfig(("ulmfit",), ("stage1", "random"), 1, options=options))}
+    jobs = {job.name: job for job in plan(SweepConfig(recipes("ulmfit"), ("stage1", "random"), 1, options=options))}
     assert set(jobs) == {"stage1-resnet18-se-seed42", "ulmfit-from-stage1-seed42", "ulmfit-from-random-seed42"}
     assert jobs["ulmfit-from-random-seed42"].after is None
     stage1 = jobs["stage1-resnet18-se-seed42"].options
@@ -48,7 +54,7 @@ def test_inits_multiply_and_adapters_stay_out_of_stage_1() -> None:
 
 
 def test_a_given_stage_1_is_trained_by_nobody() -> None:
-    (job,) = plan(SweepConfig(("ulmfit",), seeds=1, stage1=Path("there")))
+    (job,) = plan(SweepConfig(recipes("ulmfit"), seeds=1, stage1=Path("there")))
     assert job.options["start"] == Path("there")
     assert train_arguments(job.options)[-2:] == ["--from", "there"]
     assert train_arguments({"qindex": False, "lr_backbone": 1e-6, "limit_val": None}) == [
@@ -59,10 +65,11 @@ def test_a_given_stage_1_is_trained_by_nobody() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"recipes": ("magic",)}, "recipes magic: expected different ones of"),
-        ({"recipes": ("scratch", "scratch")}, "expected different ones"),
+        ({"recipes": recipes("magic")}, "recipes magic: expected some of"),
+        ({"recipes": recipes("ulmfit"), "inits": ("magic",)}, "inits magic: expected some of"),
         ({"recipes": ()}, "expected at least one of each"),
-        ({"recipes": ("scratch",), "options": {"seed": 3}}, "The sweep itself sets seed"),
+        ({"recipes": recipes("scratch"), "options": {"seed": 3}}, "The sweep itself sets seed"),
+        ({"recipes": (Variant("scratch", {"init": "imagenet"}),)}, "The sweep itself sets init"),
     ],
 )
 def test_senseless_sweeps_are_refused(options: dict[str, Any], message: str) -> None:
@@ -70,15 +77,32 @@ def test_senseless_sweeps_are_refused(options: dict[str, Any], message: str) -> 
         SweepConfig(**options)
 
 
+def test_arms_of_one_recipe_and_arms_that_come_out_the_same() -> None:
+    arms = (Variant("ulmfit", {"freeze_epochs": 1}), Variant("ulmfit", {"qindex": True, "backbone": "small"}))
+    jobs = {job.name: job for job in plan(SweepConfig(arms, seeds=1, options={"freeze_epochs": 2}))}
+    assert jobs["ulmfit+freeze-epochs=1-seed42"].options["freeze_epochs"] == 1
+    other = jobs["ulmfit+qindex=True+backbone=small-seed42"]
+    assert (other.options["freeze_epochs"], other.after) == (2, "stage1-small-seed42")
+    same = recipes("ulmfit", "stage1-frozen")  # they differ in freeze_epochs alone
+    assert len(plan(SweepConfig(same, seeds=1))) == 3
+    with pytest.raises(ToolkitError, match="ulmfit and stage1-frozen come out the same"):
+        plan(SweepConfig(same, options={"freeze_epochs": 2}))
+    with pytest.raises(ToolkitError, match="come out the same"):
+        plan(SweepConfig(recipes("scratch", "scratch")))
+
+
 def test_stage_1_is_not_swept_from_stage_1() -> None:
     with pytest.raises(ToolkitError, match="starts from a trained Stage 1"):
-        plan(SweepConfig(("ulmfit",), stage="1"))
+        plan(SweepConfig(recipes("ulmfit"), stage="1"))
 
 
 def test_bad_train_options_are_usage_errors(tmp_path: Path) -> None:
     wrong = run_sweep(tmp_path, tmp_path / "out", "--recipes", "scratch", "--", "--epochz", "3")
     assert wrong.exit_code == 2
     assert "--epochz" in wrong.output
+    inside = run_sweep(tmp_path, tmp_path / "out", "--recipes", "ulmfit:freeze-epochs=some")
+    assert inside.exit_code == 2
+    assert "'some' is not a valid integer" in inside.output
     owned = run_sweep(tmp_path, tmp_path / "out", "--recipes", "scratch", "--", "-o", "elsewhere")
     assert owned.exit_code == 1
     assert "sets run of each run" in owned.output
@@ -97,25 +121,25 @@ class Counting(ThreadingBackend):  # type: ignore[misc]
 @pytest.mark.slow
 def test_a_sweep_ends_in_a_report_and_goes_on_where_it_was_cut(blockset_8: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
-    command = ("--recipes", "ulmfit", "--seeds", "1", "--", *QUICK)
+    command = ("--recipes", "ulmfit:freeze-epochs=1", "--seeds", "1", "--", *QUICK)
     first = run_sweep(blockset_8, folder, *command)
     assert first.exit_code == 0, first.output
-    assert {p.name for p in folder.glob("*-seed*")} == {"stage1-small-seed42", "ulmfit-seed42"}
+    assert {p.name for p in folder.glob("*-seed*")} == {"stage1-small-seed42", "ulmfit+freeze-epochs=1-seed42"}
     assert "ulmfit is first" in (folder / "report.md").read_text()
     assert (folder / "report.html").is_file()
     stage1 = RunFolder(folder / "stage1-small-seed42")
-    init = json.loads((folder / "ulmfit-seed42" / "run.json").read_text())["init"]
+    init = json.loads((folder / "ulmfit+freeze-epochs=1-seed42" / "run.json").read_text())["init"]
     assert init["trained_on"] == stage1.read()["train_sources"]
 
     # The run is cut down to its first epoch, as if killed; what it started from must not be touched.
-    cut = RunFolder(folder / "ulmfit-seed42")
+    cut = RunFolder(folder / "ulmfit+freeze-epochs=1-seed42")
     latest = cut.latest()
     kept = {path: path.stat().st_mtime_ns for path in stage1.path.rglob("*.pt")}
     save_torch(cut.path / "checkpoints" / "latest.pt", latest | {"epoch": 1, "history": latest["history"][:1]})
     assert run_state(cut.path) == "interrupted"
     again = run_sweep(blockset_8, folder, *command)
     assert again.exit_code == 0, again.output
-    assert "ulmfit-seed42: resumed" in again.output
+    assert "ulmfit+freeze-epochs=1-seed42: resumed" in again.output
     assert "stage1-small-seed42: is finished" in again.output
     assert run_state(cut.path) == "finished"
     assert len(cut.history()) == 2
@@ -131,14 +155,16 @@ def test_a_failure_is_named_and_the_engine_is_configurable(blockset_8: Path, tmp
     joblib.register_parallel_backend("counting", Counting)
     # The small backbone has no ImageNet weights.
     options = {"backbone": "small", "epochs": 1}
-    config = SweepConfig(("ulmfit",), seeds=1, options=options, stage1_recipe="imagenet", jobs=2, backend="counting")
+    config = SweepConfig(
+        recipes("ulmfit"), seeds=1, options=options, stage1_recipe="imagenet", jobs=2, backend="counting"
+    )
     finished, failed = sweep(blockset_8, tmp_path / "sweep", config)
     assert finished == []
     assert Counting.used > 0
     assert "no ImageNet weights for backbone 'small'" in failed[0].failure
     assert failed[1] == Outcome("ulmfit-seed42", "its Stage 1 (stage1-small-seed42) failed")
     with pytest.raises(ToolkitError, match="joblib has no backend 'nothing'"):
-        sweep(blockset_8, tmp_path / "other", SweepConfig(("scratch",), backend="nothing"))
+        sweep(blockset_8, tmp_path / "other", SweepConfig(recipes("scratch"), backend="nothing"))
 
 
 def test_another_data_set_is_refused(make_blockset: MakeBlockset, tmp_path: Path) -> None:
@@ -147,4 +173,4 @@ def test_another_data_set_is_refused(make_blockset: MakeBlockset, tmp_path: Path
     (folder / "sweep.json").write_text(json.dumps({"data": "0" * 64, "stage": "2", "stage1_recipe": None}))
     data = make_blockset(tmp_path / "data", splits={"train": 1, "val": 1})
     with pytest.raises(ToolkitError, match=r"another kind \(data: "):
-        sweep(data, folder, SweepConfig(("scratch",)))
+        sweep(data, folder, SweepConfig(recipes("scratch")))

@@ -1,5 +1,6 @@
 """What a sweep trains. Light: imports no torch."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,32 @@ _NOT_FOR_STAGE1 = ("adapter", "adapter_size", "adapter_placement", "dropout", "g
 
 
 @dataclass(frozen=True)
+class Variant:
+    """A recipe and the options of `train`, by parameter name, in which this arm of the sweep departs from it."""
+
+    recipe: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """ulmfit, or ulmfit+freeze-epochs=1: fit for a folder."""
+        parts = [self.recipe, *(f"{k.replace('_', '-')}={v}" for k, v in self.options.items())]
+        return re.sub(r"[^\w.=+-]", "_", "+".join(parts))
+
+
+@dataclass(frozen=True)
 class SweepConfig:
     """Options of `av1part sweep`.
 
     Every recipe is trained with every init (its own where none is named) and so many seeds, counted from the
-    default seed. `options`: more options of `train`, by parameter name, for all runs. `stage1`: a run or checkpoint
+    default seed. `options`: more options of `train`, by parameter name, for all runs; they overrule the recipes', and
+    a variant's own overrule both. `stage1`: a run or checkpoint
     to start from; otherwise one Stage 1 is trained for each seed and backbone, by `stage1_recipe` (imagenet, or
     scratch for the small backbone, if not given). `jobs` run at once through joblib's `backend`; `gpus` are handed
     out in turn.
     """
 
-    recipes: tuple[str, ...] = ()
+    recipes: tuple[Variant, ...] = ()
     inits: tuple[str, ...] = ()
     seeds: int = 3
     stage: str = "2"
@@ -38,15 +54,14 @@ class SweepConfig:
     gpus: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for what, names, known in (("recipes", self.recipes, list(RECIPES)), ("inits", self.inits, list(INITS))):
-            if (unknown := [n for n in names if n not in known]) or len(set(names)) < len(names):
-                raise ToolkitError(
-                    f"{what} {', '.join(unknown or names)}: expected different ones of {', '.join(known)}."
-                )
+        recipes = [variant.recipe for variant in self.recipes]
+        for what, names, known in (("recipes", recipes, list(RECIPES)), ("inits", self.inits, list(INITS))):
+            if unknown := [name for name in names if name not in known]:
+                raise ToolkitError(f"{what} {', '.join(unknown)}: expected some of {', '.join(known)}.")
         if not self.recipes or self.seeds < 1:
             raise ToolkitError(f"{len(self.recipes)} recipes, {self.seeds} seeds: expected at least one of each.")
-        if owned := [k for k in self.options if k in OWNED]:
-            raise ToolkitError(f"The sweep itself sets {', '.join(owned)} of each run. Leave these away after --.")
+        if owned := sorted({k for o in (self.options, *(v.options for v in self.recipes)) for k in o if k in OWNED}):
+            raise ToolkitError(f"The sweep itself sets {', '.join(owned)} of each run. Leave these away.")
 
 
 @dataclass(frozen=True)
@@ -61,36 +76,55 @@ class Job:
 def plan(config: SweepConfig) -> list[Job]:
     """All runs, Stage-1 ones first; runs of one seed and backbone share their Stage 1.
 
-    Raises ToolkitError where Stage 1 is swept by a recipe that needs a trained Stage 1.
+    Raises ToolkitError where two arms come out the same, or Stage 1 is swept by a recipe that needs a trained Stage 1.
     """
+    arms = [(variant, init) for variant in config.recipes for init in config.inits or (None,)]
+    _check_distinct(config, arms)
     first: dict[str, Job] = {}
     runs = []
-    for recipe in config.recipes:
-        for init in config.inits or (None,):
-            for seed in range(TrainConfig().seed, TrainConfig().seed + config.seeds):
-                own = {"stage": config.stage, "recipe": recipe, "seed": seed}
-                options = config.options | own | ({} if init is None else {"init": init})
-                name = "-".join([recipe, *([] if init is None else [f"from-{init}"]), f"seed{seed}"])
-                after = None
-                if {**RECIPES[recipe].options, **options}.get("init", TrainConfig().init) == "stage1":
-                    if config.stage == "1":
-                        raise ToolkitError(f"{recipe} starts from a trained Stage 1; sweep Stage 1 with other recipes.")
-                    if config.stage1 is not None:
-                        options["start"] = config.stage1
-                    else:
-                        job = _stage1(config, recipe, seed)
-                        first[job.name] = job
-                        after = job.name
-                runs.append(Job(name, options, after))
+    for variant, init in arms:
+        for seed in range(TrainConfig().seed, TrainConfig().seed + config.seeds):
+            effective = _effective(config, variant, init)
+            options = config.options | variant.options | ({} if init is None else {"init": init})
+            options |= {"stage": config.stage, "recipe": variant.recipe, "seed": seed}
+            after = None
+            if effective["init"] == "stage1" and config.stage1 is not None:
+                options["start"] = config.stage1
+            elif effective["init"] == "stage1":
+                job = _stage1(config, effective, seed)
+                after = first.setdefault(job.name, job).name
+            name = "-".join([variant.name, *([] if init is None else [f"from-{init}"]), f"seed{seed}"])
+            runs.append(Job(name, options, after))
     return [*first.values(), *runs]
 
 
-def _stage1(config: SweepConfig, recipe: str, seed: int) -> Job:
-    """The Stage 1 whose backbone a run of this recipe takes over."""
-    chosen = RECIPES[recipe].options | config.options
-    shape = {k: chosen[k] for k in _SHAPES_BACKBONE if k in chosen}
-    backbone = str(shape.get("backbone", ModelConfig().backbone))
-    own = {"stage": "1", "recipe": config.stage1_recipe or ("scratch" if backbone == "small" else "imagenet")}
-    options = {k: v for k, v in config.options.items() if k not in _NOT_FOR_STAGE1} | shape | own | {"seed": seed}
+def _effective(config: SweepConfig, variant: Variant, init: str | None) -> dict[str, Any]:
+    """Every option of an arm's runs but stage and seed, defaults included."""
+    defaults = ModelConfig().to_dict() | TrainConfig().to_dict()
+    own = RECIPES[variant.recipe].options | config.options | variant.options
+    return defaults | own | ({} if init is None else {"init": init})
+
+
+def _check_distinct(config: SweepConfig, arms: list[tuple[Variant, str | None]]) -> None:
+    seen: list[tuple[str, dict[str, Any]]] = []
+    for variant, init in arms:
+        name, effective = f"{variant.name} {init or ''}".strip(), _effective(config, variant, init)
+        if config.stage == "1" and effective["init"] == "stage1":
+            raise ToolkitError(f"{name} starts from a trained Stage 1; sweep Stage 1 with other recipes.")
+        for other, options in seen:
+            if options == effective:
+                raise ToolkitError(
+                    f"{other} and {name} come out the same: what tells them apart is overruled by the options for all "
+                    "runs, or they are one recipe. Give an option to one recipe alone, as in ulmfit:freeze-epochs=1."
+                )
+        seen.append((name, effective))
+
+
+def _stage1(config: SweepConfig, effective: dict[str, Any], seed: int) -> Job:
+    """The Stage 1 whose backbone a run of these options takes over."""
+    shape = {k: effective[k] for k in _SHAPES_BACKBONE if k in effective}
+    recipe = config.stage1_recipe or ("scratch" if shape["backbone"] == "small" else "imagenet")
+    options = {k: v for k, v in config.options.items() if k not in _NOT_FOR_STAGE1}
     suffix = f"-context{shape['context']}" if shape.get("context") else ""
-    return Job(f"stage1-{backbone}{suffix}-seed{seed}", options)
+    options |= {**shape, "stage": "1", "recipe": recipe, "seed": seed}
+    return Job(f"stage1-{shape['backbone']}{suffix}-seed{seed}", options)

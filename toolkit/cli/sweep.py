@@ -8,10 +8,10 @@ import click
 
 from toolkit.partition import STAGES
 from toolkit.recipes import RECIPES
-from toolkit.sweep_config import SweepConfig
+from toolkit.sweep_config import SweepConfig, Variant
 
 F = TypeVar("F", bound=Callable[..., Any])
-_C = SweepConfig(recipes=tuple(RECIPES))
+_C = SweepConfig((Variant("scratch"),))
 
 
 def _names(ctx: click.Context, param: click.Parameter, value: str) -> tuple[str, ...]:
@@ -25,7 +25,7 @@ def _list(name: str, text: str, **more: Any) -> Callable[[F], F]:
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the runs.")
-@_list("--recipes", "Of `av1part recipes`.", required=True)
+@_list("--recipes", "Of `av1part recipes`; NAME:OPTION=VALUE:... for one with options of its own.", required=True)
 @_list("--inits", "Every recipe with each of these.  [default: its own]", default="")
 @click.option("--seeds", type=int, default=_C.seeds, show_default=True, help="Runs of each recipe.")
 @click.option("--stage", type=click.Choice(list(STAGES)), default=_C.stage, show_default=True)
@@ -39,14 +39,22 @@ def sweep(data: Path, folder: Path, train_options: tuple[str, ...], **options: A
     """Train recipes x seeds on DATA, each an ordinary run, and compare them.
 
     Runs that need a Stage 1 share one for each seed and backbone. Given again, the command skips finished runs and
-    resumes interrupted ones; recipes and seeds may be added. Options after -- go to every `av1part train`.
+    resumes interrupted ones; recipes and seeds may be added. Options after -- go to every `av1part train` and overrule
+    the recipes; those in `--recipes ulmfit,ulmfit:freeze-epochs=2:no-qindex` are for that arm alone.
     """
     from toolkit.cli.sweep_report import report
     from toolkit.sweep import sweep as run_sweep
 
+    options["recipes"] = tuple(_variant(text) for text in options["recipes"])
     config = SweepConfig(**options, options=_parsed(train_options))
     finished, failed = run_sweep(data, folder, config)
     report(folder, data, finished, failed)
+
+
+def _variant(text: str) -> Variant:
+    """NAME:OPTION=VALUE:FLAG as a recipe and its own options."""
+    name, *settings = text.split(":")
+    return Variant(name, _parsed(tuple(f"--{setting}" for setting in settings)))
 
 
 def _parsed(arguments: tuple[str, ...]) -> dict[str, Any]:
