@@ -141,9 +141,9 @@ def test_seeds_are_grouped_and_everything_is_in_the_json(runs: dict[str, list[Pa
 def test_groups_of_one_recipe_are_told_apart_by_what_differs(
     runs: dict[str, list[Path]], blockset_8: Path, tmp_path: Path
 ) -> None:
-    other = run_once(BlockSet.load(blockset_8), tmp_path / "other", recipe="scratch", seed=1, lr=1e-3)
+    other = run_once(BlockSet.load(blockset_8), tmp_path / "other", recipe="scratch", seed=1, lr=5e-4)
     labels = {group.label for group in compare_runs([*runs["scratch"], other]).groups}
-    assert labels == {"scratch, lr 0.002", "scratch, lr 0.001"}
+    assert labels == {"scratch, lr 0.002", "scratch"}
 
 
 def test_other_stages_other_data_and_doubles_are_refused(

@@ -192,13 +192,13 @@ def _check_independent(members: list[RunSummary]) -> None:
 
 
 def _labels(groups: list[list[RunSummary]]) -> list[str]:
-    """The recipe of each group, with the settings by which groups of one recipe differ."""
+    """The recipe of each group, with what it changed of the recipe where groups of one recipe differ."""
     labels = []
     for members in groups:
         first = members[0]
         alike = [g[0].settings for g in groups if g[0].recipe == first.recipe]
         keys = [k for k in first.settings if any(s.get(k) != first.settings[k] for s in alike)]
-        shown = [f"{k.replace('_', '-')} {_short(first.settings[k])}" for k in keys]
+        shown = [f"{k.replace('_', '-')} {_short(first.settings[k])}" for k in keys if k in first.changed]
         labels.append(", ".join([first.recipe, *shown]))
     return labels
 

@@ -1,6 +1,7 @@
 """The pictures of a comparison, as SVG text that needs nothing but itself (matplotlib, no display)."""
 
 import io
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -90,7 +91,9 @@ def _f1_of(name: str) -> Value:
 
 def _curves(comparison: Comparison, title: str, value: Value) -> str:
     with matplotlib.rc_context(_STYLE):
-        figure = Figure(figsize=(9.5, 4.2) if title == "macro-F1" else (6.2, 3.6), layout="constrained")
+        columns = 2 if max(len(group.label) for group in comparison.groups) > 24 else 4
+        wide = (9.5, 4 + 0.22 * math.ceil((len(comparison.groups) + 2) / columns))
+        figure = Figure(figsize=wide if title == "macro-F1" else (6.2, 3.6), layout="constrained")
         axes = figure.subplots()
         for place, group in enumerate(comparison.groups):
             _group_curves(axes, group, value, colour(place))
@@ -99,7 +102,7 @@ def _curves(comparison: Comparison, title: str, value: Value) -> str:
         if title == "macro-F1":
             for (name, trivial), style in zip(trivial_scores(comparison.runs[0]).items(), (":", "-."), strict=True):
                 axes.axhline(trivial, color="#6b7280", linestyle=style, lw=1, label=name)
-            figure.legend(loc="outside right upper")
+            figure.legend(loc="outside lower left", ncols=columns)
         return _svg(figure)
 
 

@@ -68,10 +68,11 @@ def _label(comparison: Comparison, group: Group) -> Cell:
     return Cell(group.label, swatch=colour(comparison.groups.index(group)))
 
 
-def _difference(found: Difference | None, sign: str = "+") -> str:
+def _difference(found: Difference | None, digits: int = 4) -> str:
     if found is None:
         return NOTHING
-    return f"{found.value:{sign}.4f}" + ("" if found.half_width is None else f" ± {found.half_width:.4f}")
+    half = "" if found.half_width is None else f" ± {found.half_width:.{digits}f}"
+    return f"{found.value:+.{digits}f}{half}"
 
 
 def trivial_scores(run: RunSummary) -> dict[str, float]:
@@ -100,17 +101,17 @@ def _pairs(comparison: Comparison) -> Section:
     if len(groups) < 3:
         return Section("Every pair")  # two groups: the ranking says it all
     rows = []
-    for a in groups[:-1]:
-        row = [_label(comparison, a)]
-        for b in groups[1:]:
-            found = difference(a, b) if groups.index(a) < groups.index(b) else None
-            row.append(Cell(_difference(found), _toned(found.verdict).tone) if found else Cell(""))
+    for place, a in enumerate(groups):
+        row = [Cell(f"{place + 1}. {a.label}", swatch=colour(place))]
+        for other, b in enumerate(groups[1:], 1):
+            found = difference(a, b) if place < other else None
+            row.append(Cell(_difference(found, 3), _toned(found.verdict).tone) if found else Cell(""))
         rows.append(row)
     text = (
-        f"Macro-F1 of the row less that of the column, with half its {CONFIDENCE:.0%} interval (Welch); highlighted "
-        "where it exceeds the seeds. No correction is made for the number of pairs."
+        f"Macro-F1 of the row less that of the one numbered so, with half its {CONFIDENCE:.0%} interval (Welch); "
+        "highlighted where it exceeds the seeds. No correction is made for the number of pairs."
     )
-    return Section("Every pair", text, ("", *(group.label for group in groups[1:])), rows)
+    return Section("Every pair", text, ("", *(f"less {place}" for place in range(2, len(groups) + 1))), rows)
 
 
 def _unfreezing(comparison: Comparison) -> Section:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.model_config import ModelConfig
+from toolkit.recipes import RECIPES
 from toolkit.run_folder import Epoch, RunFolder, best_epoch
 from toolkit.train_config import TrainConfig
 
@@ -77,6 +78,13 @@ class RunSummary:
         model = ModelConfig.from_dict(self.description["model"]).to_dict()
         init = {f"init {k}": v for k, v in self.description["init"].items() if k in _INIT_SETTINGS}
         return {**model, **train, **init, "extensions": self.description.get("extensions", [])}
+
+    @property
+    def changed(self) -> set[str]:
+        """The settings that are not the recipe's own (not the defaults, where no recipe was asked for)."""
+        recipe = RECIPES.get(self.recipe)
+        own = ModelConfig().to_dict() | TrainConfig().to_dict() | (recipe.options if recipe else {})
+        return {k for k, v in self.settings.items() if k not in own or v != own[k]}
 
     @property
     def planned(self) -> int:
