@@ -15,6 +15,7 @@ from toolkit.blocks import BlockSet
 from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import is_sealed, read_json, sha256_file
+from toolkit.provenance import is_known, trained_on
 
 if TYPE_CHECKING:
     from toolkit.checkpoint import Checkpoint
@@ -142,9 +143,14 @@ class Bundle:
             "Label it with the same settings, or pass --any-settings."
         )
 
+    @property
+    def training_known(self) -> bool:
+        """Whether the manifest names every source that the model was trained on; an imported checkpoint's does not."""
+        return is_known(self.manifest["provenance"])
+
     def check_held_out(self, data: BlockSet, split: str) -> None:
-        """Raise ToolkitError where that split holds a source that the model was trained on."""
-        seen = set(self.manifest["provenance"]["train_sources"])
+        """Raise ToolkitError where that split holds a source that the model, or its Stage 1, was trained on."""
+        seen = trained_on(self.manifest["provenance"])
         leaked = [s["name"] for s in data.sources if s["split"] == split and s["sha256"] in seen]
         if leaked:
             raise ToolkitError(

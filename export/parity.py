@@ -61,6 +61,7 @@ def prove(path: Path, data_path: Path, config: ParityConfig) -> dict[str, Any]:
         "reference_max": proof.budget.reference_max,
         "calibration_blocks": proof.budget.blocks,
         "any_settings": config.any_settings,
+        "held_out": "checked" if bundle.training_known else "unknown: an imported model",
         "versions": versions(),
     }
     required = config.providers or ("cpu",)

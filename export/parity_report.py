@@ -97,7 +97,8 @@ def render(report: dict[str, Any]) -> str:
         data = result["data"]
         lines += [
             f"{result['comparisons']} logits compared; {result['blocks']} blocks of the {data['split']} split "
-            f"(seed {data['seed']}) of data set `{data['sha256'][:16]}`. Nodes: {_pairs(result['placement'])}.",
+            f"(seed {data['seed']}) of data set `{data['sha256'][:16]}`. Nodes: {_pairs(result['placement'])}. "
+            f"Held out from training: {result['held_out']}.",
             "",
             "| batch | RMS error | budget | largest | budget | flips | flips on near-ties | near-ties |",
             "|---|---|---|---|---|---|---|---|",

@@ -13,6 +13,7 @@ from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.metrics import baselines, classification_metrics
 from toolkit.model import predict
+from toolkit.provenance import is_known, trained_on
 from toolkit.run_folder import RunFolder
 
 SEED = 0
@@ -79,8 +80,7 @@ def evaluate_on(
 
 def seen_sources(checkpoint: Checkpoint, data: BlockSet, split: str) -> list[str]:
     """Names of the split's sources on which the model, or the Stage 1 that it started from, was trained."""
-    provenance = checkpoint.provenance
-    trained = {*provenance.get("train_sources", ()), *provenance.get("init", {}).get("trained_on", ())}
+    trained = trained_on(checkpoint.provenance)
     return [s["name"] for s in data.sources if s["split"] == split and s["sha256"] in trained]
 
 
@@ -129,6 +129,8 @@ def _notes(checkpoint: Checkpoint, data: BlockSet, split: str, seen: list[str]) 
     notes = []
     if seen:
         notes.append(f"SEEN IN TRAINING: {', '.join(seen)}. These scores say nothing of new material.")
+    if not is_known(checkpoint.provenance):
+        notes.append("The checkpoint was imported: whether it was trained on these sources is unknown.")
     if data.sha256 == checkpoint.data_sha256 and split == "val":
         notes.append("The epoch was chosen on this split: the scores are optimistic.")
     if differences := settings_differ(checkpoint.encoder, data.manifest["encoder"]):

@@ -8,6 +8,7 @@ from toolkit.checkpoint import Checkpoint, load_checkpoint, load_weights
 from toolkit.errors import ToolkitError
 from toolkit.model import PartitionNet
 from toolkit.pretrained import fingerprint, load_imagenet
+from toolkit.provenance import trained_on
 from toolkit.run_folder import RunFolder
 
 
@@ -31,7 +32,7 @@ def initialise(
         _check_stage1(checkpoint, model, data, start)
         load_weights(model.backbone, checkpoint.model.backbone.state_dict(), str(start))
         record |= {"epoch": checkpoint.epoch, "data_sha256": checkpoint.data_sha256}
-        record |= {"macro_f1": checkpoint.metrics["macro_f1"], "trained_on": checkpoint.provenance["train_sources"]}
+        record |= {"macro_f1": checkpoint.metrics["macro_f1"], "trained_on": sorted(trained_on(checkpoint.provenance))}
     return record | {"backbone_sha256": fingerprint(model.backbone.state_dict())}
 
 
@@ -47,7 +48,7 @@ def _check_stage1(checkpoint: Checkpoint, model: PartitionNet, data: BlockSet, s
         found, wanted = getattr(checkpoint.config, name), getattr(model.config, name)
         if found != wanted:
             raise ToolkitError(f"{start}: {name} is {found}, this model's is {wanted}. Train Stage 1 with {wanted}.")
-    seen = set(checkpoint.provenance["train_sources"])
+    seen = trained_on(checkpoint.provenance)
     leaked = [f"{s['name']} ({s['split']})" for s in data.sources if s["split"] != "train" and s["sha256"] in seen]
     if leaked:
         raise ToolkitError(

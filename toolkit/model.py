@@ -21,12 +21,16 @@ QINDEX_FEATURES = 3
 
 
 class Standardise(nn.Module):
-    """Raw code values 0 .. 2**bit_depth - 1 to zero mean and unit deviation: the first layer, and the only scaling."""
+    """Raw code values to what the backbone takes: the first layer, and the only scaling.
 
-    def __init__(self, bit_depth: int, mean: float, std: float) -> None:
+    Zero mean and unit deviation for luma of that mean and std in [0, 1]; or, for an imported model, its own factor.
+    """
+
+    def __init__(self, config: ModelConfig, mean: float, std: float) -> None:
         super().__init__()
-        self.scale = 1.0 / (((1 << bit_depth) - 1) * std)
-        self.shift = -mean / std
+        self.scale, self.shift = 1.0 / (((1 << config.bit_depth) - 1) * std), -mean / std
+        if config.input_scale is not None:
+            self.scale, self.shift = config.input_scale, 0.0
 
     def forward(self, luma: Tensor) -> Tensor:
         return luma * self.scale + self.shift
@@ -66,7 +70,7 @@ class PartitionNet(nn.Module):
         self.backbone = make_backbone(config.backbone)
         self.features_out = int(cast(int, self.backbone.features))
         mean, std = (float(cast(float, v)) for v in (self.backbone.mean, self.backbone.std))
-        self.standardise = Standardise(config.bit_depth, mean, std)
+        self.standardise = Standardise(config, mean, std)
         widths, dropout = _SMALL_HEAD if config.backbone == "small" else _HEADS[config.stage]
         dropout = dropout if config.dropout is None else config.dropout
         self.single = len(config.classes) == 2 and config.stage == "1"

@@ -26,7 +26,8 @@ class ModelConfig:
     """One stage's network. `qindex`: whether the head sees the qindex beside the block's features.
 
     `adapter`: residual adapters between the backbone's layers, all of them or the later half; `adapter_size`: the
-    bottleneck form's channels. `dropout`: of the head, None for the stage's own.
+    bottleneck form's channels. `dropout`: of the head, None for the stage's own. `input_scale`: of an imported
+    model, the factor on raw code values in place of this toolkit's own scaling.
 
     Raises ToolkitError on an unknown stage or backbone, or a bit depth outside 8 to 16.
     """
@@ -39,6 +40,7 @@ class ModelConfig:
     adapter_size: int = 32
     adapter_placement: str = "all"
     dropout: float | None = None
+    input_scale: float | None = None
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:

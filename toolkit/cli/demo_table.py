@@ -25,8 +25,8 @@ def print_summary(
         constant = f"{selected['baseline_macro_f1']:.3f} ({selected['baseline_class']})"
         verdict = "beats constant" if selected["beats_baseline"] else "WEAK"
         name = row["name"] + (" *" if row["name"] == chosen else "")
-        scores = (f"{selected['macro_f1']:.3f}", constant, verdict)
-        table.add_row(name, str(selected["epoch"]), *scores, parity, f"{row['seconds']:.0f}")
+        values = (f"{selected['macro_f1']:.3f}", constant, verdict)
+        table.add_row(name, str(selected["epoch"]), *values, parity, f"{row['seconds']:.0f}")
     console.print(table)
     console.print(
         "* the Stage 2 in the cascade. Few blocks and epochs: this shows the path, not what the models can do."

@@ -15,6 +15,7 @@ COMMANDS = {
     "encoder": "Build libaom with the hook, or say what is there.",
     "evaluate": "Score a model on any data set, per source and per qindex.",
     "export": "Export a checkpoint to an ONNX bundle, compared before it is written.",
+    "import-checkpoint": "Make an older .pt checkpoint exportable.",
     "label": "Code photographs or clips with libaom and record its partitions.",
     "parity": "Prove that ONNX Runtime gives PyTorch's predictions on held-out blocks.",
     "pipeline": "Stage 008: chain proven bundles, evaluate them, make masks.",
@@ -26,7 +27,7 @@ COMMANDS = {
 
 
 class LazyGroup(click.Group):
-    """A group that imports toolkit.cli.<name> and takes its attribute <name> when the command is called."""
+    """A group that imports toolkit.cli.<name> (- as _) and takes its attribute <name> when the command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)
@@ -34,7 +35,8 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"toolkit.cli.{cmd_name}"), cmd_name)
+        name = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"toolkit.cli.{name}"), name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,0 +1,42 @@
+"""`av1part import-checkpoint`."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import click
+
+from toolkit.partition import STAGES
+
+
+def _scale(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
+    try:
+        factors = [Fraction(part) for part in value.split("*")]
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(f"{value!r}: expected a number or fractions, as in 1/1023 or 1/1023*1/1023.") from None
+    product = Fraction(1)
+    for factor in factors:
+        product *= factor
+    return float(product)
+
+
+@click.command("import-checkpoint")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--stage", type=click.Choice(list(STAGES)), required=True)
+@click.option(
+    "--input-scale",
+    required=True,
+    callback=_scale,
+    help="What raw code values were multiplied by: 1/1023, or 1/1023*1/1023 where they were scaled twice.",
+)
+@click.option("--data", type=click.Path(path_type=Path), required=True, help="BlockSet whose val split scores it.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Checkpoint to write (.pt).")
+def import_checkpoint(file: Path, stage: str, input_scale: float, data: Path, output: Path) -> None:
+    """Make an older .pt checkpoint of the field's ResNet-18 exportable. It is read without running any code."""
+    from toolkit import import_checkpoint as importer
+    from toolkit.blocks import BlockSet
+
+    checkpoint = importer.import_checkpoint(file, output, BlockSet.load(data), stage, input_scale)
+    constant = checkpoint.baselines["best_constant"]
+    click.echo(f"{output}: stage {stage}, macro-F1 {checkpoint.metrics['macro_f1']:.4f} on the val split of {data}")
+    click.echo(f"  the best constant, always {constant['class']}: {constant['macro_f1']:.4f}")
+    click.echo("  What it was trained on is unknown: prove it on data that it cannot have seen.", err=True)
