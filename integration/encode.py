@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,9 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from integration.encode_config import EncodeConfig
-from integration.encoder import Encoder, EncoderConfig, Mask, encoder_settings
+from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, encoder_settings
 from integration.ivf import IvfWriter
-from integration.video import RawFormat, open_clip, parse_size
+from integration.video import Clip, RawFormat, open_clip, parse_size
 from toolkit.blocks import Luma
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file
@@ -92,8 +92,6 @@ def encode_file(
     config = EncoderConfig(
         clip.width, clip.height, clip.bit_depth, settings.cq, settings.cpu_used, settings.usage, settings.threads
     )
-    report = Report()
-    squared_error = 0
     with (
         Encoder(config, masker.mask if masker else None) as encoder,
         atomic_file(output) as temporary,
@@ -102,28 +100,50 @@ def encode_file(
         if masker:
             check_masker(masker, config, encoder.version, settings.any_settings)
         ivf = IvfWriter(file, config.width, config.height, clip.rate)
-        for planes in clip.frames():
-            before = time.process_time()
-            frame = encoder.encode(planes)
-            report.encode_seconds += time.process_time() - before
+
+        def each(count: int, frame: EncodedFrame) -> None:
             ivf.write(frame.data)
-            error = planes[0].astype(np.int64) - frame.reconstruction[0]
-            squared_error += int((error * error).sum())
-            report.frames += 1
-            report.bytes += len(frame.data)
-            report.qindex.append(frame.qindex)
-            report.masked_blocks += frame.masked_blocks
-            report.kept_blocks += frame.kept_blocks
-            if frame.mask_error and frame.mask_error not in report.mask_errors:
-                report.mask_errors.append(frame.mask_error)
             if progress:
-                progress(report.frames)
-        if not report.frames:
-            raise ToolkitError(f"{clip.path}: holds no frame.")
+                progress(count)
+
+        report = code_clip(clip, encoder, each)
         ivf.finish()
-        report.failed_masks = encoder.failed_masks
-        report.inference_seconds = encoder.mask_seconds
-        report.encode_seconds -= encoder.mask_seconds
+    return report
+
+
+def code_clip(
+    clip: Clip, encoder: Encoder, each: Callable[[int, EncodedFrame], None], masks: Sequence[Mask] | None = None
+) -> Report:
+    """Encode every frame of a clip; `each(count, frame)` takes what was coded, frames counted from 1.
+
+    `masks`, one a frame, take the place of the encoder's mask source. Raises ToolkitError for a clip without frames,
+    or with fewer masks than frames.
+    """
+    config = encoder.config
+    report = Report()
+    squared_error = 0
+    for planes in clip.frames():
+        if masks is not None and report.frames == len(masks):
+            raise ToolkitError(f"{clip.path}: more frames than masks ({len(masks)}).")
+        mask = None if masks is None else masks[report.frames]
+        before = time.process_time()
+        frame = encoder.encode(planes, mask)
+        report.encode_seconds += time.process_time() - before
+        error = planes[0].astype(np.int64) - frame.reconstruction[0]
+        squared_error += int((error * error).sum())
+        report.frames += 1
+        report.bytes += len(frame.data)
+        report.qindex.append(frame.qindex)
+        report.masked_blocks += frame.masked_blocks
+        report.kept_blocks += frame.kept_blocks
+        if frame.mask_error and frame.mask_error not in report.mask_errors:
+            report.mask_errors.append(frame.mask_error)
+        each(report.frames, frame)
+    if not report.frames:
+        raise ToolkitError(f"{clip.path}: holds no frame.")
+    report.failed_masks = encoder.failed_masks
+    report.inference_seconds = encoder.mask_seconds
+    report.encode_seconds -= encoder.mask_seconds
     if squared_error:
         peak = (1 << config.bit_depth) - 1
         samples = report.frames * config.width * config.height

@@ -134,6 +134,10 @@ class Encoder:
         """libaom's version string."""
         return native.libaom_version(self._library)
 
+    def disable_cnn(self) -> None:
+        """Switch libaom's own CNN off, which prunes partitions of intra frames from cpu-used 1 on."""
+        self._check(self._library.av1part_disable_cnn(self._handle, 1))
+
     def encode(self, planes: Sequence[Luma], mask: Mask | None = None) -> EncodedFrame:
         """Encode (y, u, v), uint8 or uint16 as the bit depth wants; `mask` takes the place of the mask source.
 

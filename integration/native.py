@@ -60,6 +60,7 @@ _ENCODER = (
     ("av1part_close", None, (c_void_p,)),
     ("av1part_error_detail", c_char_p, (c_void_p,)),
     ("av1part_set_mask_callback", c_int, (c_void_p, MaskCallback, c_void_p)),
+    ("av1part_disable_cnn", c_int, (c_void_p, c_int)),
     (
         "av1part_encode",
         c_int,

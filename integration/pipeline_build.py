@@ -4,8 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.bundle import MANIFEST, SIZE_LIMITS, Bundle
-from export.parity_report import REPORT_FILES
+from export.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
 from integration.cascade import Cascade
 from integration.pipeline import FORMAT_VERSION, KIND, check_together, unproven
 from integration.pipeline_config import BuildConfig
@@ -55,7 +54,7 @@ def build_pipeline(
 
 def _copy(bundle: Bundle, target: Path) -> Bundle:
     target.mkdir(parents=True)
-    for name in (MANIFEST, *SIZE_LIMITS, *REPORT_FILES):
+    for name in (MANIFEST, *SIZE_LIMITS, *BESIDE):
         if (bundle.path / name).is_file():
             shutil.copyfile(bundle.path / name, target / name)
     copy = Bundle.load(target)

@@ -92,6 +92,9 @@ AV1PART_API const char *av1part_error_detail(const av1part_encoder *encoder);
 /* Set or (callback NULL) clear the mask callback. */
 AV1PART_API int av1part_set_mask_callback(av1part_encoder *encoder, av1part_mask_callback callback, void *user);
 
+/* Switch libaom's own CNN, which prunes partitions of intra frames from cpu_used 1 on, off (1) or on again (0). */
+AV1PART_API int av1part_disable_cnn(av1part_encoder *encoder, int disable);
+
 /* Encode one frame of three planes, `strides` in bytes. `mask` may be NULL; else it has rows x columns
  * entries as for the callback, and takes its place for this frame. */
 AV1PART_API int av1part_encode(av1part_encoder *encoder, const void *const planes[3], const size_t strides[3],

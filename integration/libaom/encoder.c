@@ -138,6 +138,13 @@ int av1part_set_mask_callback(av1part_encoder *e, av1part_mask_callback callback
   return AV1PART_OK;
 }
 
+int av1part_disable_cnn(av1part_encoder *e, int disable) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return fail(e, AV1PART_ERR_STATE, "the CNN was switched during an encode");
+  e->cnn_disabled = disable != 0;
+  return AV1PART_OK;
+}
+
 static int plane_width(const av1part_encoder *e, int plane) {
   return plane ? (e->config.width + 1) / 2 : e->config.width;
 }

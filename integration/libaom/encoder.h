@@ -20,6 +20,7 @@ struct av1part_encoder {
 
   av1part_mask_callback callback;
   void *user;
+  bool cnn_disabled; /* libaom's own pruning by a CNN */
 
   int rows, columns;
   bool mask_given;   /* the caller passed this frame's mask to av1part_encode */

@@ -106,6 +106,7 @@ void __wrap_av1_encode_frame(AV1_COMP *cpi) {
   if (current) atomic_store_explicit(&table[current->slot].instance, cpi, memory_order_release);
   av1part_encoder *const e = current ? current : find(cpi);
   if (e) prepare_mask(e, cpi);
+  if (e && e->cnn_disabled) cpi->sf.part_sf.intra_cnn_based_part_prune_level = 0; /* libaom sets it anew a frame */
   __real_av1_encode_frame(cpi);
 }
 
