@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from export.contract import Contract
 from export.parity_report import REPORT_FILES, load_report
 from export.runtime import RuntimeModel
+from export.signing import SIGNATURE, is_signed
 from toolkit.blocks import BlockSet
 from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
@@ -25,6 +26,8 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 SIZE_LIMITS = {"model.onnx": 1 << 29, "checkpoint.pt": 1 << 29, "MODEL_CARD.md": 1 << 20}
 """The files that a manifest must list, and the bytes that each may have."""
+BESIDE = (*REPORT_FILES, SIGNATURE)
+"""The files that may lie beside: made after the manifest, each naming it or signing it."""
 _MANIFEST_LIMIT = 1 << 22
 _ENTRIES: dict[str, type | tuple[type, ...]] = {
     "contract": dict,
@@ -75,6 +78,7 @@ class Bundle:
             _check_file(path / name, entry)
         contract = Contract.from_dict(manifest["contract"], f"{path}/{MANIFEST}")
         report = load_report(path, manifest["sha256"]) if with_report else None
+        is_signed(path)  # raises on what cannot be a signature
         return cls(path, manifest, contract, report)
 
     @property
@@ -168,8 +172,8 @@ def _check_names(path: Path) -> None:
     with os.scandir(path) as entries:
         for entry in entries:
             # A report that is just being written, or was when the power went, lies there under a temporary name.
-            temporary = re.fullmatch(r"\.(parity\.(?:json|md))\..*", entry.name)
-            if entry.name not in required and entry.name not in REPORT_FILES and not temporary:
+            temporary = entry.name.startswith(tuple(f".{name}." for name in BESIDE))
+            if entry.name not in required and entry.name not in BESIDE and not temporary:
                 raise ToolkitError(f"{path}: {entry.name!r} does not belong in a bundle. Remove it.")
             if not entry.is_file(follow_symlinks=False):
                 raise ToolkitError(f"{path}/{entry.name}: a link or folder, expected an ordinary file. Copy it whole.")

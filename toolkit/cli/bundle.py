@@ -1,4 +1,4 @@
-"""`av1part bundle`: look at a bundle, or verify every byte of it."""
+"""`av1part bundle`: look at a bundle, verify every byte of it, or sign it."""
 
 import json
 from pathlib import Path
@@ -12,28 +12,49 @@ if TYPE_CHECKING:
 
 @click.group()
 def bundle() -> None:
-    """Verify a bundle, or show what it is."""
+    """Verify a bundle, sign it, or show what it is."""
 
 
 @bundle.command()
 @click.argument("path", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.option(
+    "--public-key", type=click.Path(path_type=Path), help="PEM file: BUNDLE must be signed by the holder of its key."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def verify(path: Path, as_json: bool) -> None:
+def verify(path: Path, public_key: Path | None, as_json: bool) -> None:
     """Check files, seals, graph and checkpoint of BUNDLE against each other; exit 1 where anything is off."""
     from export.bundle import Bundle
     from export.onnx import check_onnx
+    from export.signing import is_signed, verify_signature
 
     opened = Bundle.load(path)
+    if public_key:  # before anything in the bundle is parsed or run
+        verify_signature(opened, public_key)
     check_onnx(opened.model_bytes(), opened.contract)
     opened.session()
     opened.checkpoint()
     proven = [p for p in (opened.report or {"providers": {}})["providers"] if opened.proven(p)]
+    signed = "by that key" if public_key else "not checked" if is_signed(path) else "no"
     if as_json:
-        click.echo(json.dumps({"verified": True, "sha256": opened.sha256, "proven": proven}))
+        click.echo(json.dumps({"verified": True, "sha256": opened.sha256, "proven": proven, "signed": signed}))
         return
     click.echo(
-        f"{path}: every file, seal, the graph and the checkpoint agree. Proven on: {', '.join(proven) or 'none'}."
+        f"{path}: every file, seal, the graph and the checkpoint agree. Proven on: {', '.join(proven) or 'none'}. "
+        f"Signed: {signed}."
     )
+
+
+@bundle.command()
+@click.argument("path", metavar="BUNDLE", type=click.Path(path_type=Path))
+@click.option("--key", type=click.Path(path_type=Path), required=True, help="PEM file of an Ed25519 private key.")
+@click.option("--ask-password", is_flag=True, help="The key file is encrypted; ask for its password.")
+def sign(path: Path, key: Path, ask_password: bool) -> None:
+    """Sign BUNDLE's manifest, and so every file that it names; reports that are made later do not change that."""
+    from export import signing
+    from export.bundle import Bundle
+
+    password = click.prompt("Password", hide_input=True, err=True).encode() if ask_password else None
+    click.echo(signing.sign(Bundle.load(path), key, password))
 
 
 @bundle.command()

@@ -7,7 +7,7 @@ import click
 from toolkit import __version__
 
 COMMANDS = {
-    "bundle": "Verify a bundle, or show what it is.",
+    "bundle": "Verify a bundle, sign it, or show what it is.",
     "compare": "Compare runs: ranking, forgetting, calibration, curves, and whether a difference exceeds the seeds.",
     "data": "Look at a data set, or import an older one.",
     "demo": "The whole main job on the embedded data set.",
