@@ -21,6 +21,8 @@ PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 MAX_BATCH = 1000
 """Blocks in one call, the largest batch that parity compares: more are run in pieces."""
 _FATAL_ONLY = 4
+Shapes = dict[str, list[int | str]]
+"""Name and shape of each input or output; a text stands for any size."""
 
 
 class ProviderUnavailable(ToolkitError):
@@ -39,19 +41,10 @@ class RuntimeModel:
         Raises ProviderUnavailable where the provider is not there or would not run every node; ToolkitError for a
         file that ONNX Runtime cannot load or whose inputs, outputs or metadata are not the contract's.
         """
-        if provider not in PROVIDERS:
-            raise ToolkitError(f"Provider {provider!r}: expected one of {', '.join(PROVIDERS)}.")
-        if threads is not None and threads < 1:
-            raise ToolkitError(f"{threads} threads: expected at least 1.")
         self.contract = contract
         self.provider = provider
-        self._session = _open(model, provider, threads)
-        _check_signature(self._session, contract)
-        self.placement = _placement(self._session)
-        if set(self.placement) != {PROVIDERS[provider]}:
-            raise ProviderUnavailable(
-                f"Asked for {PROVIDERS[provider]} alone, but ONNX Runtime placed nodes as {self.placement}."
-            )
+        self._session, self.placement = open_session(model, provider, threads)
+        check_signature(self._session, contract.inputs(), contract.outputs(), contract.metadata())
 
     def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (N, classes) of raw luma code values (N, 1, 16, 16), uint8 or uint16, at qindex (N,) uint8.
@@ -65,6 +58,21 @@ class RuntimeModel:
             feed = {"luma": luma[part].astype(np.float32), "qindex": qindex[part, None].astype(np.float32)}
             (result[part],) = self._session.run(["logits"], feed)
         return result
+
+
+def open_session(model: bytes, provider: str, threads: int | None) -> tuple[Any, dict[str, int]]:
+    """A session on exactly this provider, and its node placement; errors as RuntimeModel raises them."""
+    if provider not in PROVIDERS:
+        raise ToolkitError(f"Provider {provider!r}: expected one of {', '.join(PROVIDERS)}.")
+    if threads is not None and threads < 1:
+        raise ToolkitError(f"{threads} threads: expected at least 1.")
+    session = _open(model, provider, threads)
+    placement = _placement(session)
+    if set(placement) != {PROVIDERS[provider]}:
+        raise ProviderUnavailable(
+            f"Asked for {PROVIDERS[provider]} alone, but ONNX Runtime placed nodes as {placement}."
+        )
+    return session, placement
 
 
 def _open(model: bytes, provider: str, threads: int | None) -> Any:
@@ -102,19 +110,19 @@ def _placement(session: Any) -> dict[str, int]:
     return dict(counts)
 
 
-def _check_signature(session: Any, contract: Contract) -> None:
-    """Names, shapes, types and metadata of the session's graph against the contract."""
+def check_signature(session: Any, inputs: Shapes, outputs: Shapes, metadata: dict[str, str]) -> None:
+    """Raise ToolkitError unless the session's graph has these inputs and outputs, all float32, and this metadata."""
     for what, values, expected in (
-        ("inputs", session.get_inputs(), contract.inputs()),
-        ("outputs", session.get_outputs(), contract.outputs()),
+        ("inputs", session.get_inputs(), inputs),
+        ("outputs", session.get_outputs(), outputs),
     ):
         found = {v.name: (v.type, list(v.shape)) for v in values}
         wanted = {name: ("tensor(float)", shape) for name, shape in expected.items()}
         if found != wanted:
             raise ToolkitError(f"ONNX model: {what} are {found}, expected {wanted}. It is not this bundle's model.")
-    metadata = session.get_modelmeta().custom_metadata_map
-    if metadata != contract.metadata():
-        raise ToolkitError(f"ONNX model: metadata is {metadata}, expected {contract.metadata()}. It is another model.")
+    written = session.get_modelmeta().custom_metadata_map
+    if written != metadata:
+        raise ToolkitError(f"ONNX model: metadata is {written}, expected {metadata}. It is another model.")
 
 
 @contextlib.contextmanager
