@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from integration.policy import Ask
 from toolkit.blocks import Luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES
@@ -72,6 +73,20 @@ class Cascade:
         powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
         result: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
         return result
+
+    def every(self, luma: Luma, qindex: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+        """Each stage's `probabilities` of all blocks, by stage."""
+        return {stage: self.probabilities(stage, luma, qindex) for stage in self.stages}
+
+    def asker(self, luma: Luma, qindex: NDArray[np.uint8]) -> Ask:
+        """What a policy asks about these blocks; each stage then runs on those alone for which it is asked."""
+
+        def ask(stage: str, index: NDArray[np.int64]) -> NDArray[np.float64] | None:
+            if stage not in self.models:
+                return None
+            return self.probabilities(stage, luma[index], qindex[index])
+
+        return ask
 
     def join(self, decisions: Mapping[str, NDArray[np.int64]]) -> NDArray[np.int64]:
         """Leaf numbers (N,) from each stage's class numbers (N,), followed from the first stage down.

@@ -62,8 +62,8 @@ def _probabilities(cascade: Cascade, data: BlockSet, index: NDArray[np.int64]) -
     parts: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in cascade.stages}
     for start in range(0, len(index), CHUNK):
         blocks = data.take(index[start : start + CHUNK])
-        for stage, found in parts.items():
-            found.append(cascade.probabilities(stage, blocks.luma, blocks.qindex))
+        for stage, p in cascade.every(blocks.luma, blocks.qindex).items():
+            parts[stage].append(p)
     return {stage: np.concatenate(found) for stage, found in parts.items()}
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from export.bundle import Bundle
 from integration.cascade import Cascade, check_stages
+from integration.fused import FusedCascade, FusedModel, read_fused
 from integration.policy import Policy
 from toolkit.blocks import Luma, check_luma
 from toolkit.encoder_settings import settings_differ
@@ -42,6 +43,7 @@ class Pipeline:
 
         Raises ToolkitError on a changed or missing file, on bundles that do not fit together, and on one that is not
         proven on that provider; with `allow_unproven`, here or when it was built, a warning is logged instead.
+        A fused graph is used where there is one, on the provider that it was built for.
         """
         path = Path(path)
         manifest = read_manifest(path)
@@ -61,8 +63,14 @@ class Pipeline:
             canonical_json(first.encoder),
         ):
             raise ToolkitError(f"{path}: the manifest's bit depth or encoder is not the bundles'. Build it again.")
-        cascade = Cascade({stage: b.session(provider, threads) for stage, b in bundles.items()})
-        return cls(path, manifest, bundles, cascade, Policy.from_dict(manifest["policy"]))
+        policy = Policy.from_dict(manifest["policy"])
+        cascade: Cascade
+        fused = read_fused(path, manifest)
+        if fused and provider == manifest["provider"]:  # where alone it was compared
+            cascade = FusedCascade.of(FusedModel(fused, bundles, provider, threads), bundles)
+        else:
+            cascade = Cascade({stage: b.session(provider, threads) for stage, b in bundles.items()})
+        return cls(path, manifest, bundles, cascade, policy)
 
     @property
     def sha256(self) -> str:
@@ -88,7 +96,7 @@ class Pipeline:
 
     def probabilities(self, luma: Luma, qindex: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
         """Each stage's probabilities (N, classes) of blocks (N, 1, 16, 16) at qindex (N,)."""
-        return {stage: self.cascade.probabilities(stage, luma, qindex) for stage in self.cascade.stages}
+        return self.cascade.every(luma, qindex)
 
 
 def frame_mask(cascade: Cascade, policy: Policy, luma: Luma, qindex: int, bit_depth: int) -> NDArray[np.uint16]:
@@ -100,16 +108,11 @@ def frame_mask(cascade: Cascade, policy: Policy, luma: Luma, qindex: int, bit_de
         raise ToolkitError(f"Frame: qindex {qindex}, expected 0 to 255.")
     blocks = cut_nodes(luma)
     qindexes = np.full(len(blocks), qindex, np.uint8)
-
-    def ask(stage: str, index: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        if stage not in cascade.models:
-            return None
-        return cascade.probabilities(stage, blocks[index], qindexes[index])
-
     height, width = luma.shape
     result = np.zeros((-(-height // NODE), -(-width // NODE)), np.uint16)
     if len(blocks):
-        result[: height // NODE, : width // NODE] = policy.masks(len(blocks), ask).reshape(height // NODE, -1)
+        masks = policy.masks(len(blocks), cascade.asker(blocks, qindexes))
+        result[: height // NODE, : width // NODE] = masks.reshape(height // NODE, -1)
     return result
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from export.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
 from integration.cascade import Cascade
+from integration.fused import write_fused
 from integration.pipeline import FORMAT_VERSION, KIND, check_together, unproven
 from integration.pipeline_config import BuildConfig
 from integration.policy import Policy
@@ -24,7 +25,8 @@ def build_pipeline(
     """Copy bundles into a new pipeline folder; returns them by stage, as copied.
 
     Raises ToolkitError where Stage 2 is missing, bundles do not fit together, or one has no passing parity report for
-    its exact bytes on the provider (unless allowed, which is logged and recorded).
+    its exact bytes on the provider (unless allowed, which is logged and recorded), and where a fused graph does not
+    give the masks of the stages run apart.
     """
     originals = [Bundle.load(path) for path in paths]
     if not originals:
@@ -48,6 +50,8 @@ def build_pipeline(
             "unproven": missing,
             "weak": {stage: bundle.manifest["weak"] for stage, bundle in copies.items() if bundle.manifest["weak"]},
         }
+        if config.fuse:
+            manifest["fused"] = write_fused(folder, copies, policy, config.provider)
         atomic_write_json(folder / "manifest.json", seal(manifest))
     return {stage: Bundle.load(output / "bundles" / stage) for stage in stages}
 

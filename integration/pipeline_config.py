@@ -10,10 +10,11 @@ PROVIDERS = ("cpu", "cuda")
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """`provider`: on which every bundle has to be proven, unless `allow_unproven`."""
+    """`provider`: on which every bundle has to be proven, unless `allow_unproven`. `fuse`: add the one-graph form."""
 
     provider: str = "cpu"
     allow_unproven: bool = False
+    fuse: bool = False
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ def pipeline() -> None:
 @click.option("-o", "--output", type=_PATH, required=True, help="Pipeline folder to make.")
 @click.option("--provider", type=click.Choice(PROVIDERS), default=_BUILD.provider, show_default=True)
 @click.option("--policy", "thresholds", multiple=True, metavar="NAME=VALUE", help="Change a threshold; repeatable.")
+@click.option("--fuse", is_flag=True, help="Add all stages as one ONNX graph, compared with running them apart.")
 @_unproven
 @click.option("--overwrite", is_flag=True, help="Replace a pipeline that is there.")
 def build(
@@ -31,6 +32,7 @@ def build(
     output: Path,
     provider: str,
     thresholds: tuple[str, ...],
+    fuse: bool,
     allow_unproven: bool,
     overwrite: bool,
 ) -> None:
@@ -44,7 +46,7 @@ def build(
     from toolkit.cli.pipeline_tables import print_pipeline
 
     policy = Policy.from_text(thresholds)
-    config = BuildConfig(provider, allow_unproven)
+    config = BuildConfig(provider, allow_unproven, fuse)
     print_pipeline(output, build_pipeline(bundles, output, policy, config, overwrite=overwrite), policy)
 
 

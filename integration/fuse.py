@@ -1,0 +1,95 @@
+"""The cascade as one ONNX graph: the stages' graphs side by side, their softmaxes multiplied into AV1 partition ids."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import ModelProto, TensorProto, compose, helper, numpy_helper
+
+from export.bundle import Bundle
+from export.onnx import OPSET, check_onnx
+from export.runtime import Shapes
+from integration.joint import IDS, Layout
+from toolkit.errors import ToolkitError
+from toolkit.files import canonical_json
+
+OUTPUT = "probabilities"
+FORMAT_VERSION = 1
+
+
+def outputs() -> Shapes:
+    """Name and shape of the fused graph's output; its inputs are those of every stage."""
+    return {OUTPUT: ["batch", IDS]}
+
+
+def metadata(bundles: Mapping[str, Bundle]) -> dict[str, str]:
+    """metadata_props of the fused graph: exactly which bundles it was made of."""
+    about = {
+        "format_version": FORMAT_VERSION,
+        "bundles": {stage: bundle.sha256 for stage, bundle in bundles.items()},
+        "bit_depth": next(iter(bundles.values())).bit_depth,
+    }
+    return {"av1part-fused": canonical_json(about).decode()}
+
+
+def fuse(bundles: Mapping[str, Bundle]) -> bytes:
+    """One ONNX file of a cascade: inputs `luma` and `qindex` as every stage, output `probabilities` float32 (N, 10).
+
+    Column k is AV1 partition id k; `integration.joint.Layout` says what the columns of a partial cascade mean. Raises
+    ToolkitError where a bundle's graph, or the one that comes out, is not sound.
+    """
+    layout = Layout.of(bundles)
+    first = next(iter(bundles.values()))
+    nodes, weights, values = [], [], []
+    for stage, bundle in bundles.items():
+        own = compose.add_prefix(check_onnx(bundle.model_bytes(), bundle.contract), f"s{stage}/", rename_inputs=False)
+        nodes += [*own.graph.node, *_factor(stage)]
+        weights += [*own.graph.initializer, *_factor_constants(stage, layout)]
+        values += own.graph.value_info
+    factors = [f"s{stage}/factor" for stage in bundles]
+    product = "weights"
+    for index, factor in enumerate(factors):
+        target = OUTPUT if index == len(factors) - 1 else f"product{index}"
+        nodes.append(helper.make_node("Mul", [factor, product], [target], name=f"multiply{index}"))
+        product = target
+    weights.append(numpy_helper.from_array(np.array([layout.weights], np.float32), "weights"))
+    graph = helper.make_graph(
+        nodes,
+        "av1part cascade",
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in first.contract.inputs().items()],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs().items()],
+        weights,
+        value_info=values,
+    )
+    model: ModelProto = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10, producer_name="av1part"
+    )
+    helper.set_model_props(model, metadata(bundles))
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except Exception as error:  # the checker and shape inference have no common base
+        raise ToolkitError(f"The fused graph is not valid ({str(error).splitlines()[0][:300]}).") from None
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _factor(stage: str) -> list[onnx.NodeProto]:
+    """Softmax, a column of ones at the end, and each id's column of those: exact copies, so TF32 has no part in it."""
+    names = ("softmax", "padded", "factor")
+    softmax, padded, factor = (f"s{stage}/{name}" for name in names)
+    return [
+        helper.make_node("Softmax", [f"s{stage}/logits"], [softmax], name=softmax, axis=1),
+        helper.make_node("Pad", [softmax, f"s{stage}/pads", f"s{stage}/one"], [padded], name=padded),
+        helper.make_node("Gather", [padded, f"s{stage}/columns"], [factor], name=factor, axis=1),
+    ]
+
+
+def _factor_constants(stage: str, layout: Layout) -> list[TensorProto]:
+    constants: dict[str, NDArray[Any]] = {
+        "pads": np.array([0, 0, 0, 1], np.int64),
+        "one": np.array(1, np.float32),
+        "columns": np.array(layout.columns[stage], np.int64),
+    }
+    return [numpy_helper.from_array(value, f"s{stage}/{name}") for name, value in constants.items()]

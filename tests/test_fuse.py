@@ -1,0 +1,208 @@
+"""The cascade as one graph: the same probabilities, the same masks, sealed and refused like everything else."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from export.bundle import Bundle
+from export.bundle_write import Chosen, write_bundle
+from integration.cascade import Cascade
+from integration.fuse import fuse
+from integration.fused import FUSED, FusedCascade, FusedModel, write_fused
+from integration.joint import Layout, conditional, join
+from integration.pipeline import Pipeline
+from integration.policy import Policy
+from toolkit.blocks import Blocks, BlockSet
+from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from toolkit.cli.main import main
+from toolkit.errors import ToolkitError
+from toolkit.files import seal
+from toolkit.model import PartitionNet
+from toolkit.model_config import ModelConfig
+from toolkit.partition import STAGES
+
+BELOW = ("1", "3-rect", "3-ab")
+CASCADES = [tuple(s for s in STAGES if s == "2" or s in more) for n in range(4) for more in combinations(BELOW, n)]
+
+
+def cli(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(w) for w in words])
+
+
+@pytest.fixture(scope="module")
+def bundles(exported: Path, blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
+    """Stage 2 as trained; the others with random weights: what they predict does not matter here."""
+    root, data = tmp_path_factory.mktemp("stages"), BlockSet.load(blockset_8)
+    found = {"2": Bundle.load(exported)}
+    trained = load_checkpoint(exported / "checkpoint.pt")
+    for number, stage in enumerate(BELOW):
+        torch.manual_seed(number)
+        classes = STAGES[stage].classes
+        scores = {"accuracy": 0.5, "macro_f1": 0.5, "per_class": {c: {"f1": 0.5} for c in classes}}
+        constant = {**trained.baselines["best_constant"], "class": classes[0], "macro_f1": 0.1}
+        checkpoint: Checkpoint = replace(
+            trained,
+            model=PartitionNet(ModelConfig(stage, "small")).eval(),
+            metrics=scores,
+            baselines={"best_constant": constant},
+            calibration=data.split_blocks("val", stage, 64),
+        )
+        save_checkpoint(root / f"{stage}.pt", checkpoint)
+        found[stage] = write_bundle(Chosen(root / f"{stage}.pt", "a test"), root / stage, allow_weak=True)
+    return {stage: found[stage] for stage in STAGES}
+
+
+@pytest.fixture(scope="module")
+def held_out(blockset_8: Path) -> Blocks:
+    return BlockSet.load(blockset_8).split_blocks("test", limit=200)
+
+
+@pytest.fixture(scope="module")
+def pipe(bundles: dict[str, Bundle], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("fused") / "pipe"
+    words = ("-o", path, "--fuse", "--allow-unproven", "--policy", "drop_rect_below=0.3")
+    run = cli("pipeline", "build", *(b.path for b in bundles.values()), *words)
+    assert run.exit_code == 0, run.output
+    return path
+
+
+def some(bundles: dict[str, Bundle], stages: tuple[str, ...]) -> dict[str, Bundle]:
+    return {stage: bundles[stage] for stage in stages}
+
+
+@pytest.mark.parametrize("stages", CASCADES, ids="+".join)
+def test_one_graph_gives_what_the_stages_give_apart(
+    bundles: dict[str, Bundle], held_out: Blocks, stages: tuple[str, ...]
+) -> None:
+    own = some(bundles, stages)
+    fused = FusedCascade.of(FusedModel(fuse(own), own, "cpu"), own)
+    apart = Cascade({stage: b.session() for stage, b in own.items()})
+    by_stage = apart.every(held_out.luma, held_out.qindex)
+    found = fused.fused.probabilities(held_out.luma, held_out.qindex)
+    assert found.shape == (200, 10)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, join(by_stage), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
+    for stage, p in fused.every(held_out.luma, held_out.qindex).items():
+        np.testing.assert_allclose(p, by_stage[stage], rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(fused.probabilities(stage, held_out.luma, held_out.qindex), p, atol=1e-6)
+    for policy in (Policy(), Policy(0.6, 0.4, 0.6, 0.2, 0.3, 0.3, 0.4, 0.3)):
+        masks = [policy.masks(200, c.asker(held_out.luma, held_out.qindex)) for c in (fused, apart)]
+        assert masks[0].tolist() == masks[1].tolist()
+    assert len(np.unique(masks[0])) > 1
+
+
+def test_the_chain_rule_by_hand() -> None:
+    one, two, rect = np.array([[0.5, 0.5]]), np.array([[0.2, 0.3, 0.5]]), np.array([[0.9, 0.1]])
+    ab = np.array([[0.1, 0.2, 0.3, 0.4]])
+    whole = join({"1": one, "2": two, "3-rect": rect, "3-ab": ab})
+    assert whole[0] == pytest.approx([0.5, 0.135, 0.015, 0.1, 0.025, 0.05, 0.075, 0.1, 0, 0])
+    assert join({"2": two})[0] == pytest.approx([0, 0.15, 0.15, 0.2, *[0.125] * 4, 0, 0])
+    assert join({"2": two, "3-rect": rect})[0] == pytest.approx([0, 0.27, 0.03, 0.2, *[0.125] * 4, 0, 0])
+    for stage, p in {"1": one, "2": two, "3-rect": rect, "3-ab": ab}.items():
+        assert conditional(whole, stage)[0] == pytest.approx(p[0])
+    assert Layout.of(["2"]).weights[0] == 0
+
+
+def test_what_cannot_happen_still_has_probabilities() -> None:
+    certain = np.zeros((1, 10), np.float32)
+    certain[0, 0] = 1
+    assert conditional(certain, "1").tolist() == [[1, 0]]
+    assert conditional(certain, "2")[0] == pytest.approx([1 / 3] * 3)
+
+
+def test_the_graph_is_what_an_encoder_host_expects(bundles: dict[str, Bundle]) -> None:
+    graph = onnx.load_model_from_string(fuse(bundles)).graph
+    assert [v.name for v in graph.input] == ["luma", "qindex"]
+    assert [v.name for v in graph.output] == ["probabilities"]
+    assert len({n.name for n in graph.node}) == len(graph.node)
+    assert fuse(bundles) == fuse(bundles)
+
+
+def test_a_fused_pipeline_runs_as_one_session_and_masks_alike(
+    pipe: Path, bundles: dict[str, Bundle], blockset_8: Path
+) -> None:
+    opened, data = Pipeline.load(pipe, threads=1), BlockSet.load(blockset_8)
+    assert isinstance(opened.cascade, FusedCascade)
+    check = opened.manifest["fused"]["check"]
+    assert check["blocks"] == sum(len(b.checkpoint().calibration) for b in bundles.values())
+    assert check["masks_differ"] == 0
+    assert check["max_error"] <= check["budget"] < 1e-3
+    apart = replace(opened, cascade=Cascade({s: b.session() for s, b in opened.bundles.items()}))
+    for frame, qindex in ((0, 60), (1, 200)):
+        luma = data.luma(5)[frame]
+        assert np.array_equal(opened.mask(luma, qindex), apart.mask(luma, qindex))
+    run = cli("pipeline", "eval", pipe, data.path, "--json")
+    assert run.exit_code == 0, run.output
+    assert json.loads(run.stdout)["blocks"] > 100
+
+
+def test_a_graph_of_other_bundles_is_refused(bundles: dict[str, Bundle]) -> None:
+    with pytest.raises(ToolkitError, match="metadata is"):
+        FusedModel(fuse(some(bundles, ("1", "2"))), bundles, "cpu")
+    with pytest.raises(ToolkitError, match=r"outputs are"):
+        FusedModel(bundles["2"].model_bytes(), bundles, "cpu")
+
+
+def test_a_wrong_fused_graph_is_caught_before_it_is_written(
+    bundles: dict[str, Bundle], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = onnx.load_model_from_string(fuse(bundles))
+    weights = next(t for t in model.graph.initializer if t.name == "weights")
+    values = onnx.numpy_helper.to_array(weights).copy()
+    values[0, 4] *= 1.001
+    weights.CopyFrom(onnx.numpy_helper.from_array(values, "weights"))
+    monkeypatch.setattr("integration.fused.fuse", lambda _: model.SerializeToString())
+    with pytest.raises(ToolkitError, match="is not the cascade"):
+        write_fused(tmp_path, bundles, Policy(), "cpu")
+    words = ("-o", tmp_path / "p", "--fuse", "--allow-unproven")
+    assert cli("pipeline", "build", *(b.path for b in bundles.values()), *words).exit_code == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+def flip(path: Path) -> None:
+    data = bytearray((path / FUSED).read_bytes())
+    data[len(data) // 2] ^= 1
+    (path / FUSED).write_bytes(data)
+
+
+def forge(path: Path, value: object) -> None:
+    manifest = json.loads((path / "manifest.json").read_text())
+    manifest["fused"] = value
+    (path / "manifest.json").write_text(json.dumps(seal({k: v for k, v in manifest.items() if v != "gone"})))
+
+
+def swap(path: Path) -> None:
+    (path / FUSED).rename(path / "elsewhere")
+    (path / FUSED).symlink_to(path / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("edit", "expected"),
+    [
+        (flip, "changed"),
+        (lambda p: (p / FUSED).unlink(), "missing"),
+        (swap, "a link"),
+        (lambda p: (p / FUSED).write_bytes(b""), "not of"),
+        (lambda p: forge(p, "gone"), "not in the manifest"),
+        (lambda p: forge(p, []), r"fused is \[\]"),
+        (lambda p: forge(p, {"bytes": -1, "sha256": "0" * 64}), "fused is"),
+        (lambda p: forge(p, {"bytes": True, "sha256": "0" * 64}), "fused is"),
+    ],
+)
+def test_a_fused_graph_that_was_changed_does_not_load(
+    pipe: Path, tmp_path: Path, edit: Callable[[Path], object], expected: str
+) -> None:
+    copy = Path(shutil.copytree(pipe, tmp_path / "pipe"))
+    edit(copy)
+    with pytest.raises(ToolkitError, match=expected):
+        Pipeline.load(copy)
