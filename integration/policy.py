@@ -23,7 +23,7 @@ Ask = Callable[[str, NDArray[np.int64]], NDArray[np.float64] | None]
 
 def bits(*partitions: int) -> int:
     """The mask that allows these AV1 ids."""
-    return sum(1 << p for p in partitions)
+    return sum(1 << p for p in set(partitions))
 
 
 _GROUPS = dict(zip(STAGES["2"].classes, STAGES["2"].groups, strict=True))

@@ -1,16 +1,23 @@
 """The console script `av1part`: a table of commands, each imported only when it is used."""
 
 import importlib
+import os
 
 import click
 
 from toolkit import __version__
 
+# PyTorch's OpenMP threads spin while they wait for each other. On a core that somebody else uses too, one training
+# step then took 9 times as long as with threads that sleep (docs/benchmarks.md). Read when torch is imported.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 COMMANDS = {
+    "bench": "Measure in the encoder: BD-rate against CPU time, with masks and without.",
     "bundle": "Verify a bundle, sign it, or show what it is.",
     "compare": "Compare runs: ranking, forgetting, calibration, curves, and whether a difference exceeds the seeds.",
     "data": "Look at a data set, or import an older one.",
     "demo": "The whole main job on the embedded data set.",
+    "doctor": "Say what stands between this machine's GPU and a CUDA profile.",
     "encode": "Encode a clip with libaom, with or without the pipeline's masks.",
     "encoder": "Build libaom with the hook, or say what is there.",
     "evaluate": "Score a model on any data set, per source and per qindex.",

@@ -1,12 +1,13 @@
 """Progress on stderr: a bar within an epoch, then one line for each."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 class EpochLog:
@@ -38,3 +39,13 @@ class EpochLog:
             f"epoch {entry['epoch']:3d} {entry['phase']:8s} loss {entry['loss']:.4f}  val {entry['val_loss']:.4f}  "
             f"macro-F1 {entry['macro_f1']:.4f}  accuracy {entry['accuracy']:.4f}  F1: {per_class}"
         )
+
+
+@contextmanager
+def counted(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A bar on stderr, where that is a terminal: call with what is done, the total, and what comes next."""
+    console = Console(stderr=True)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(what, total=None)
+        yield lambda done, total, now: progress.update(task, completed=done, total=total, description=now)

@@ -1,0 +1,63 @@
+"""The benchmark: native presets and masked ones on the same clips, interleaved, in one run."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from integration.bench_config import NEEDS_PIPELINE, BenchConfig
+from integration.bench_run import CNN_OFF, NATIVE, PIPELINE, Arm, Measurement, Session
+from integration.bench_summary import summarise
+from integration.pipeline import Pipeline
+from integration.sources import identify
+from toolkit.errors import ToolkitError
+
+Progress = Callable[[int, int, str], None]
+
+
+def arms_of(config: BenchConfig, pipeline: Pipeline | None) -> list[Arm]:
+    """Every way of encoding that a run compares, the native presets first."""
+    if pipeline is None and (lacking := [kind for kind in NEEDS_PIPELINE if kind in config.against]):
+        raise ToolkitError(f"--against {lacking[0]}: deals out a pipeline's masks. Pass --pipeline.")
+    arms = [Arm(NATIVE, preset) for preset in config.presets]
+    for preset in config.masked:
+        if pipeline is not None:
+            arms.append(Arm(PIPELINE, preset))
+        arms += [Arm(kind, preset) for kind in (CNN_OFF, *NEEDS_PIPELINE) if kind in config.against]
+        if "oracle" in config.against:
+            arms += [Arm(f"oracle {stages}", preset) for stages in config.oracle_stages]
+    return arms
+
+
+def run_bench(
+    paths: Sequence[Path],
+    output: Path,
+    config: BenchConfig,
+    pipeline: Pipeline | None = None,
+    progress: Progress = lambda done, total, what: None,
+) -> dict[str, Any]:
+    """Encode all that is not known yet in `output` and return the summary (`bench_summary.summarise`).
+
+    `progress(done, total, what)` counts encodes. One that was stopped goes on. Raises ToolkitError for clips or a
+    pipeline that do not suit, or another run at work in the same folder.
+    """
+    files, arms = identify(paths), arms_of(config, pipeline)
+    total = config.repeats * len(files) * len(config.cq) * len(arms)
+    output.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(output / "lock", timeout=0):
+            session = Session(output, config, pipeline)
+            session.check(files)
+            measured: list[Measurement] = []
+            # Arms change fastest and repeats slowest, so that a slow spell of the machine meets all arms alike.
+            for repeat in range(config.repeats):
+                for file in files:
+                    for cq in config.cq:
+                        for arm in arms:
+                            progress(len(measured), total, f"{file.name}, cq {cq}, {arm.name}")
+                            measured.append(session.measure(file, cq, arm, repeat))
+            progress(total, total, "done")
+    except Timeout:
+        raise ToolkitError(f"{output}: another benchmark is writing there. Wait for it, or choose another.") from None
+    return summarise(measured, config, pipeline)

@@ -1,0 +1,84 @@
+"""Options of the benchmark in the encoder and of fitting a policy, with their defaults; no heavy imports."""
+
+from dataclasses import dataclass
+
+from toolkit.errors import ToolkitError
+
+AGAINST = ("cnn-off", "random", "variance", "oracle")
+NEEDS_PIPELINE = ("random", "variance")
+MIN_CQ = 3
+
+
+def check_cq(cq: tuple[int, ...]) -> None:
+    """Raise ToolkitError unless there are enough different cq levels for a BD-rate."""
+    if len(cq) < MIN_CQ or len(set(cq)) != len(cq) or not all(0 <= q <= 63 for q in cq):
+        given = ",".join(map(str, cq))
+        raise ToolkitError(
+            f"--cq {given}: expected at least {MIN_CQ} different levels from 0 to 63, as in 20,32,43,55."
+        )
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """How clips are read and coded: `size` (`WxH`) and `frames` None take all, `raw` is `WxH[:bitdepth]`.
+
+    `any_settings` lets a pipeline mask encodes of a usage or libaom that it was not made for.
+    """
+
+    usage: str = "good"
+    size: str | None = None
+    frames: int | None = None
+    raw: str | None = None
+    any_settings: bool = False
+
+
+@dataclass(frozen=True)
+class BenchConfig(InputConfig):
+    """What is encoded: every clip at every cq, by native `presets` and by `masked` ones.
+
+    The first preset is the anchor of every BD-rate and time saving. `against` are arms to set beside the pipeline's:
+    `cnn-off` (libaom without its own CNN), `random` and `variance` (the pipeline's masks dealt out to other nodes),
+    `oracle` (the labels of a first encode fed back, for each of `oracle_stages`). `repeats` is of every encode.
+    Raises ToolkitError on values that make no benchmark.
+    """
+
+    cq: tuple[int, ...] = (20, 32, 43, 55)
+    presets: tuple[int, ...] = (0, 1, 2, 3)
+    masked: tuple[int, ...] = (1, 2)
+    against: tuple[str, ...] = ()
+    oracle_stages: tuple[str, ...] = ("2", "1+2+3")
+    repeats: int = 2
+
+    def __post_init__(self) -> None:
+        check_cq(self.cq)
+        for name, values in (("--presets", self.presets), ("--masked", self.masked)):
+            if not values or len(set(values)) != len(values) or not all(0 <= v <= 6 for v in values):
+                raise ToolkitError(f"{name} {','.join(map(str, values))}: expected different presets from 0 to 6.")
+        if absent := set(self.masked) - set(self.presets):
+            raise ToolkitError(f"--masked {min(absent)}: not among --presets, so nothing native to set it beside.")
+        if unknown := set(self.against) - set(AGAINST):
+            raise ToolkitError(f"--against {min(unknown)}: expected some of {', '.join(AGAINST)}.")
+        if self.repeats < 1:
+            raise ToolkitError(f"--repeats {self.repeats}: expected at least 1.")
+
+
+@dataclass(frozen=True)
+class FitConfig(InputConfig):
+    """How thresholds are sought: `target_loss` in percent of BD-rate (PSNR-Y) against the unmasked preset `cpu_used`.
+
+    `shares`: of the nodes that a threshold may touch, the shares at which it is tried, in rising order. Raises
+    ToolkitError on values that make no search.
+    """
+
+    target_loss: float = 0.5
+    cpu_used: int = 1
+    cq: tuple[int, ...] = (20, 32, 43, 55)
+    shares: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75)
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        check_cq(self.cq)
+        if not self.target_loss > 0:
+            raise ToolkitError(f"--target-loss {self.target_loss}: expected percent of BD-rate above 0, as in 0.5.")
+        if not self.shares or sorted(set(self.shares)) != list(self.shares) or not 0 < self.shares[0] <= 1:
+            raise ToolkitError(f"--shares {self.shares}: expected rising shares from above 0 to 1.")

@@ -1,0 +1,88 @@
+"""The benchmark's pictures as SVG text (matplotlib, no display)."""
+
+import io
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from integration.bench_run import CNN_OFF, NATIVE, PIPELINE
+
+_STYLE: dict[Any, Any] = {
+    "svg.hashsalt": "av1part",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e5e7eb",
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+}
+_MARKS = {
+    NATIVE: ("#111827", "s"),
+    PIPELINE: ("#dc2626", "o"),
+    CNN_OFF: ("#6b7280", "v"),
+    "random": ("#d97706", "x"),
+    "variance": ("#7c3aed", "P"),
+    "oracle 2": ("#0891b2", "^"),
+    "oracle 1+2+3": ("#059669", "D"),
+}
+
+
+def draw_pareto(report: dict[str, Any]) -> str:
+    """Every arm in the plane of time saving and BD-rate; the native presets joined, spreads as bars."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(8.5, 5), layout="constrained")
+        axes = figure.subplots()
+        natives = sorted((a["saving"], a["loss"]["akima"]) for a in report["arms"] if a["kind"] == NATIVE)
+        axes.plot(*zip(*natives, strict=True), color=_MARKS[NATIVE][0], linewidth=1.2, zorder=1)
+        for kind in dict.fromkeys(arm["kind"] for arm in report["arms"]):
+            colour, mark = _MARKS.get(kind, ("#374151", "*"))
+            for number, arm in enumerate(a for a in report["arms"] if a["kind"] == kind):
+                place = arm["saving"], arm["loss"]["akima"]
+                if arm["saving_spread"]:
+                    axes.hlines(place[1], *arm["saving_spread"], color=colour, linewidth=1)
+                axes.plot(*place, mark, color=colour, markersize=7, label=None if number else kind)
+                axes.annotate(str(arm["cpu_used"]), place, xytext=(6, 5), textcoords="offset points", color=colour)
+        axes.set(
+            xlabel=f"time saving against {report['anchor']} (%)",
+            ylabel="BD-rate, PSNR-Y, Akima (%)",
+            title="Down and right is better; the line joins libaom's own presets (numbers: cpu-used)",
+        )
+        axes.legend()
+        return _svg(figure)
+
+
+def draw_curves(report: dict[str, Any], clip: str) -> str:
+    """Rate and quality of a clip, every arm; as the curves all but coincide, quality is drawn against the anchor's."""
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(8.5, 3.4), layout="constrained")
+        whole, beside = figure.subplots(1, 2)
+        anchor = next(arm for arm in report["arms"] if arm["name"] == report["anchor"])["clips"][clip]["points"]
+        for arm in report["arms"]:
+            points = arm["clips"][clip]["points"]
+            colour, mark = _MARKS.get(arm["kind"], ("#374151", "*"))
+            shade = 1 - 0.2 * (arm["cpu_used"] % 4)
+            style = {"color": colour, "marker": mark, "markersize": 4, "linewidth": 0.9, "alpha": shade}
+            whole.plot([p["bytes"] for p in points], [p["psnr_y"] for p in points], **style)
+            extra = [100 * (p["bytes"] / a["bytes"] - 1) for p, a in zip(points, anchor, strict=True)]
+            gain = [p["psnr_y"] - a["psnr_y"] for p, a in zip(points, anchor, strict=True)]
+            beside.plot(extra, gain, label=arm["name"], **style)
+        whole.set(xlabel="bytes", ylabel="PSNR-Y (dB)", xscale="log")
+        beside.set(xlabel="bytes against the anchor's at equal cq (%)", ylabel="PSNR-Y against the anchor's (dB)")
+        _beside(beside)
+        return _svg(figure)
+
+
+def _beside(axes: Axes) -> None:
+    axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
+
+
+def _svg(figure: Figure) -> str:
+    target = io.StringIO()
+    figure.savefig(target, format="svg", metadata={"Date": None})
+    return target.getvalue()

@@ -1,0 +1,71 @@
+"""A benchmark's report: JSON for scripts, two kinds of pictures, and one page that needs nothing but itself."""
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from integration.bench_figures import draw_curves, draw_pareto
+from toolkit.files import atomic_write_bytes, atomic_write_json
+
+COLUMNS = (
+    "arm",
+    "BD-rate",
+    "PCHIP",
+    "time saving",
+    "spread",
+    "under the frontier",
+    "BD-rate to its preset",
+    "saving to its preset",
+    "inference",
+    "masked",
+    "wrongly",
+    "worst clip",
+)
+FRONTIER_COLUMN = COLUMNS.index("under the frontier")
+
+
+def arm_cells(arm: dict[str, Any]) -> list[str]:
+    """One arm's row of the table under COLUMNS, as text; empty where a measure does not apply."""
+    native, spread = arm["kind"] == "native", arm["saving_spread"]
+    own = arm["own_preset"]
+    return [
+        arm["name"],
+        f"{arm['loss']['akima']:+.2f}%",
+        f"{arm['loss']['pchip']:+.2f}%",
+        f"{arm['saving']:.1f}%",
+        f"{spread[0]:.1f} to {spread[1]:.1f}" if spread else "",
+        "" if arm["under_frontier"] is None else f"{arm['under_frontier']:+.2f}",
+        "" if native else f"{own['loss']:+.2f}%",
+        "" if native else f"{own['saving']:+.1f}%",
+        f"{arm['inference_share']:.1%}" if arm["inference_seconds"] else "",
+        f"{arm['masked_nodes']:.1%}" if arm["masked_nodes"] else "",
+        f"{arm['lost_nodes']:.2%}" if arm["masked_nodes"] else "",
+        f"{arm['worst']['clip']} {arm['worst']['loss']:+.2f}%",
+    ]
+
+
+def write_report(report: dict[str, Any], folder: Path) -> Path:
+    """Write report.json, pareto.svg and index.html; returns the page's path."""
+    pareto = draw_pareto(report)
+    pictures = {clip: draw_curves(report, clip) for clip in report["clips"]}
+    template = Environment(
+        loader=PackageLoader("integration"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    ).get_template("bench.html.jinja")
+    page = template.render(
+        report=report,
+        columns=COLUMNS,
+        frontier_column=FRONTIER_COLUMN,
+        rows=[arm_cells(arm) for arm in report["arms"]],
+        pareto=_embedded(pareto),
+        pictures={clip: _embedded(svg) for clip, svg in pictures.items()},
+    )
+    atomic_write_json(folder / "report.json", report)
+    atomic_write_bytes(folder / "pareto.svg", pareto.encode())
+    atomic_write_bytes(folder / "index.html", page.encode())
+    return folder / "index.html"
+
+
+def _embedded(svg: str) -> str:
+    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()

@@ -1,0 +1,220 @@
+"""Encodes for a benchmark: each made once, written down as soon as it is done, and never made again."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from integration.bench_config import InputConfig
+from integration.bench_masks import by_variance, forbidden, oracle, shuffled
+from integration.encode import check_masker, code_clip
+from integration.encoder import Encoder, EncoderConfig, Mask, MaskSource
+from integration.libaom_build import libraries
+from integration.pipeline import Pipeline, frame_mask
+from integration.policy import Policy
+from integration.sources import SourceFile
+from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, parse_size
+from toolkit.blocks import Luma
+from toolkit.errors import ToolkitError
+from toolkit.files import atomic_file, canonical_json
+from toolkit.partition import INSIDE_LARGER
+from toolkit.provenance import trained_on
+
+NATIVE, CNN_OFF, PIPELINE = "native", "cnn-off", "pipeline"
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to encode: a preset and what restricts its search.
+
+    `kind` is native, cnn-off, pipeline, random, variance, or oracle and its stages (`oracle 2`). `policy` takes the
+    place of the pipeline's own.
+    """
+
+    kind: str
+    cpu_used: int
+    policy: Policy | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} at {self.cpu_used}"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One encode. Seconds are CPU time of the whole process but `wall_seconds`; inference is apart from encoding.
+
+    `nodes` are those whose partition the unmasked encode shows, `lost_nodes` those of them where the mask forbids it;
+    `masked_nodes` those at which the mask took something away from the search.
+    """
+
+    clip: str
+    cq: int
+    kind: str
+    cpu_used: int
+    repeat: int
+    frames: int
+    bytes: int
+    psnr_y: float
+    encode_seconds: float
+    inference_seconds: float
+    wall_seconds: float
+    masked_nodes: int
+    kept_nodes: int
+    nodes: int
+    lost_nodes: int
+
+    @property
+    def seconds(self) -> float:
+        """What the encode cost, inference charged."""
+        return self.encode_seconds + self.inference_seconds
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What an unmasked encode chose: labels (frames, rows, columns) and qindex (frames,)."""
+
+    labels: NDArray[np.uint8]
+    qindex: NDArray[np.uint8]
+
+
+class Session:
+    """Encodes kept in `folder` (measurements.jsonl, references/), keyed by all that decides them.
+
+    Raises ToolkitError for a pipeline of another bit depth or encoder, and for clips that its models were trained on.
+    """
+
+    def __init__(self, folder: Path, config: InputConfig, pipeline: Pipeline | None = None) -> None:
+        self.folder, self.config, self.pipeline = folder, config, pipeline
+        self._build = libraries().hook.parent.name
+        self._lines = folder / "measurements.jsonl"
+        (folder / "references").mkdir(parents=True, exist_ok=True)
+        self._done: dict[str, Measurement] = {}
+        for line in self._lines.read_text().splitlines() if self._lines.is_file() else ():
+            try:
+                entry = json.loads(line)
+            except ValueError:  # a line cut short by a kill: encoded again
+                continue
+            key = entry.pop("key")
+            self._done[key] = Measurement(**entry)
+
+    def open(self, file: SourceFile) -> Clip:
+        """The clip's frames as every arm codes them."""
+        size = parse_size(self.config.size) if self.config.size else None
+        raw = RawFormat.parse(self.config.raw) if self.config.raw else None
+        return open_clip(file.path, size, self.config.frames, raw)
+
+    def check(self, files: Sequence[SourceFile]) -> None:
+        """Refuse clips that do not suit the pipeline, before anything is encoded."""
+        for file in files:
+            clip = self.open(file)
+            if self.pipeline is None:
+                continue
+            for stage, bundle in self.pipeline.bundles.items():
+                if file.sha256 in trained_on(bundle.manifest["provenance"]):
+                    raise ToolkitError(f"{file.path}: Stage {stage} was trained on it. Use clips that it has not seen.")
+            # The preset is what a benchmark varies: the pipeline's own is as good as any.
+            own = self._encoder_config(clip, 32, int(self.pipeline.encoder.get("cpu_used", 0)))
+            with Encoder(own) as encoder:
+                check_masker(self.pipeline, own, encoder.version, self.config.any_settings)
+
+    def measure(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
+        """One encode, or what is known of it already."""
+        key = self._key(file, cq, arm, repeat)
+        if key not in self._done:
+            made = self._encode(file, cq, arm, repeat)
+            with self._lines.open("a") as out:
+                out.write(json.dumps({"key": key, **asdict(made)}) + "\n")
+            self._done[key] = made
+        return self._done[key]
+
+    def _encoder_config(self, clip: Clip, cq: int, cpu_used: int) -> EncoderConfig:
+        return EncoderConfig(clip.width, clip.height, clip.bit_depth, cq, cpu_used, self.config.usage)
+
+    def _key(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> str:
+        own: list[Any] = []
+        if arm.kind in (PIPELINE, "random", "variance"):
+            pipeline = self._needed(arm)
+            policy = arm.policy or pipeline.policy
+            own = [pipeline.manifest["bundles"], pipeline.manifest["provider"], policy.to_dict()]
+        config = self.config
+        source = [file.sha256, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
+        parts = [*source, config.usage, self._build, cq, arm.kind, arm.cpu_used, repeat, own]
+        return hashlib.sha256(canonical_json(parts)).hexdigest()[:24]
+
+    def _needed(self, arm: Arm) -> Pipeline:
+        if self.pipeline is None:
+            raise ToolkitError(f"{arm.name}: needs a pipeline. Pass --pipeline.")
+        return self.pipeline
+
+    def reference(self, file: SourceFile, cq: int, cpu_used: int) -> Reference:
+        """What the unmasked encode chose; encoded for it where that is not known."""
+        path = self._reference_path(file, cq, cpu_used)
+        if not path.is_file():
+            self._encode(file, cq, Arm(NATIVE, cpu_used), 0)
+        with np.load(path) as stored:
+            return Reference(stored["labels"], stored["qindex"])
+
+    def _reference_path(self, file: SourceFile, cq: int, cpu_used: int) -> Path:
+        return self.folder / "references" / f"{self._key(file, cq, Arm(NATIVE, cpu_used), 0)}.npz"
+
+    def given_masks(self, file: SourceFile, cq: int, arm: Arm) -> list[Mask]:
+        """Masks that cost nothing to make, one a frame, of an arm that is no pipeline."""
+        reference = self.reference(file, cq, arm.cpu_used)
+        if arm.kind.startswith("oracle "):
+            return [oracle(labels, arm.kind.removeprefix("oracle ")) for labels in reference.labels]
+        pipeline = self._needed(arm)
+        masks = []
+        for number, (planes, qindex) in enumerate(zip(self.open(file).frames(), reference.qindex, strict=True)):
+            mask, luma = pipeline.mask(planes[0], int(qindex)), planes[0]
+            masks.append(by_variance(mask, luma) if arm.kind == "variance" else shuffled(mask, luma, number))
+        return masks
+
+    def _encode(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
+        clip = self.open(file)
+        free = arm.kind in (NATIVE, CNN_OFF)
+        masks: list[Mask] = [] if free or arm.kind == PIPELINE else self.given_masks(file, cq, arm)
+        given = masks or None
+        source = self._source(arm, masks) if arm.kind == PIPELINE else None
+        chosen: list[NDArray[np.uint8]] = []
+        with Encoder(self._encoder_config(clip, cq, arm.cpu_used), source) as encoder:
+            if arm.kind == CNN_OFF:
+                encoder.disable_cnn()
+            before = time.perf_counter()
+            report = code_clip(clip, encoder, lambda count, frame: chosen.append(frame.labels), given)
+            wall = time.perf_counter() - before
+        if report.failed_masks:
+            raise ToolkitError(f"{file.path}: {report.failed_masks} frames without a mask: {report.mask_errors}")
+        if report.psnr_y is None:
+            raise ToolkitError(f"{file.path}: coded without any error at cq {cq}; use higher cq levels.")
+        labels = np.stack(chosen)
+        if arm.kind == NATIVE:
+            with atomic_file(self._reference_path(file, cq, arm.cpu_used)) as temporary:
+                np.savez_compressed(temporary, labels=labels, qindex=np.array(report.qindex, np.uint8))
+        elif not free:
+            labels = self.reference(file, cq, arm.cpu_used).labels
+        lost = 0 if free else sum(forbidden(mask, frame) for mask, frame in zip(masks, labels, strict=True))
+        return Measurement(
+            clip=file.name, cq=cq, kind=arm.kind, cpu_used=arm.cpu_used, repeat=repeat,
+            frames=report.frames, bytes=report.bytes, psnr_y=report.psnr_y,
+            encode_seconds=report.encode_seconds, inference_seconds=report.inference_seconds, wall_seconds=wall,
+            masked_nodes=report.masked_blocks, kept_nodes=report.kept_blocks,
+            nodes=int((labels != INSIDE_LARGER).sum()), lost_nodes=lost,
+        )  # fmt: skip
+
+    def _source(self, arm: Arm, made: list[Mask]) -> MaskSource:
+        """The pipeline under the arm's policy, called by the hook; its masks are kept in `made`."""
+        pipeline = self._needed(arm)
+        policy = arm.policy or pipeline.policy
+
+        def source(luma: Luma, qindex: int) -> Mask:
+            made.append(frame_mask(pipeline.cascade, policy, luma, qindex, pipeline.bit_depth))
+            return made[-1]
+
+        return source

@@ -1,0 +1,153 @@
+"""What the encodes of a benchmark say: BD-rate, time saving and their place beside libaom's own presets."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict
+from statistics import fmean
+from typing import Any
+
+from integration.bd import METHODS, Curve, Place, bd_rate, frontier_loss, time_saving
+from integration.bench_config import BenchConfig
+from integration.bench_run import NATIVE, Measurement
+from integration.pipeline import Pipeline
+from toolkit.errors import ToolkitError
+
+FORMAT_VERSION = 1
+DEFINITIONS = {
+    "time saving": "1 - T_test / T_anchor at equal cq, in percent; T sums process CPU seconds over cqs, repeats (and "
+    "clips, for the overall value), a pipeline's inference included",
+    "spread": "least and greatest time saving of one repeat by itself",
+    "BD-rate": "Bjontegaard delta rate in percent on PSNR-Y against the anchor; overall the mean over clips",
+    "frontier": "the straight line between native presets, overall, in the plane of time saving and BD-rate",
+    "under the frontier": "the frontier's BD-rate at the arm's time saving less the arm's own; above 0 the presets are "
+    "beaten, null outside the presets' range",
+    "against its preset": "the same measures with the unmasked preset of that number as the anchor",
+}
+Key = tuple[str, int]
+
+
+def summarise(measured: Sequence[Measurement], config: BenchConfig, pipeline: Pipeline | None) -> dict[str, Any]:
+    """The report as plain JSON values. Raises ToolkitError where curves give no BD-rate or streams differ."""
+    found: dict[Key, dict[str, list[Measurement]]] = defaultdict(lambda: defaultdict(list))
+    for one in measured:
+        found[(one.kind, one.cpu_used)][one.clip].append(one)
+    anchor = found[(NATIVE, config.presets[0])]
+    places = [_overall(found[(NATIVE, preset)], anchor) for preset in config.presets]
+    arms = [_arm(key, clips, anchor, found[(NATIVE, key[1])], places) for key, clips in found.items()]
+    return {
+        "format_version": FORMAT_VERSION,
+        "definitions": DEFINITIONS,
+        "settings": asdict(config),
+        "anchor": f"{NATIVE} at {config.presets[0]}",
+        "clips": list(anchor),
+        "pipeline": pipeline
+        and {
+            "sha256": pipeline.sha256,
+            "stages": list(pipeline.bundles),
+            "policy": pipeline.policy.to_dict(),
+            "learnt_from_cpu_used": pipeline.encoder.get("cpu_used"),
+        },
+        "arms": arms,
+    }
+
+
+def _arm(
+    key: Key,
+    clips: dict[str, list[Measurement]],
+    anchor: dict[str, list[Measurement]],
+    own: dict[str, list[Measurement]],
+    natives: Sequence[Place],
+) -> dict[str, Any]:
+    place = _overall(clips, anchor)
+    everything = [one for ones in clips.values() for one in ones]
+    per_clip: dict[str, dict[str, Any]] = {
+        name: {
+            "loss": {method: bd_rate(curve(anchor[name]), curve(ones), method) for method in METHODS},
+            "saving": time_saving(_seconds(anchor[name]), _seconds(ones)),
+            "points": _points(ones),
+        }
+        for name, ones in clips.items()
+    }
+    worst = max(per_clip, key=lambda name: per_clip[name]["loss"]["akima"])
+    line = frontier_loss(natives, place.saving)
+    beside = _overall(clips, own)
+    nodes = sum(one.nodes for one in everything)
+    seconds = sum(_seconds(everything))
+    inference = sum(one.inference_seconds for one in everything)
+    return {
+        "name": f"{key[0]} at {key[1]}",
+        "kind": key[0],
+        "cpu_used": key[1],
+        "loss": {method: fmean(entry["loss"][method] for entry in per_clip.values()) for method in METHODS},
+        "saving": place.saving,
+        "saving_spread": _spread(clips, anchor),
+        "own_preset": {"loss": beside.loss, "saving": beside.saving, "saving_spread": _spread(clips, own)},
+        "under_frontier": None if line is None or key[0] == NATIVE else line - place.loss,
+        "worst": {"clip": worst, "loss": per_clip[worst]["loss"]["akima"]},
+        "bytes": sum(one.bytes for one in everything if one.repeat == 0),
+        "seconds": seconds,
+        "inference_seconds": inference,
+        "inference_share": inference / seconds,
+        "wall_seconds": sum(one.wall_seconds for one in everything),
+        "masked_nodes": sum(one.masked_nodes for one in everything) / nodes,
+        "kept_nodes": sum(one.kept_nodes for one in everything) / nodes,
+        "lost_nodes": sum(one.lost_nodes for one in everything) / nodes,
+        "clips": per_clip,
+    }
+
+
+def curve(ones: Sequence[Measurement]) -> Curve:
+    """Rate and quality of one clip over its cqs; ToolkitError where a repeat gave another stream."""
+    by_cq: dict[int, set[tuple[int, float]]] = defaultdict(set)
+    for one in ones:
+        by_cq[one.cq].add((one.bytes, one.psnr_y))
+    if changed := [cq for cq, results in by_cq.items() if len(results) > 1]:
+        raise ToolkitError(
+            f"{ones[0].clip}, {ones[0].kind} at {ones[0].cpu_used}: cq {changed[0]} gave different streams when "
+            "repeated. Remove the report's folder and measure again."
+        )
+    results = [next(iter(by_cq[cq])) for cq in sorted(by_cq)]
+    return Curve([size for size, _ in results], [quality for _, quality in results])
+
+
+def _overall(clips: dict[str, list[Measurement]], anchor: dict[str, list[Measurement]]) -> Place:
+    loss = fmean(bd_rate(curve(anchor[name]), curve(ones)) for name, ones in clips.items())
+    return Place(_saving(clips, anchor), loss)
+
+
+def _saving(clips: dict[str, list[Measurement]], anchor: dict[str, list[Measurement]]) -> float:
+    return time_saving(
+        [s for ones in anchor.values() for s in _seconds(ones)], [s for ones in clips.values() for s in _seconds(ones)]
+    )
+
+
+def _spread(clips: dict[str, list[Measurement]], anchor: dict[str, list[Measurement]]) -> list[float] | None:
+    """Least and greatest time saving over repeats, each by itself; None of a single one."""
+    repeats = sorted({one.repeat for ones in clips.values() for one in ones})
+    if len(repeats) < 2:
+        return None
+    each = [_saving(_only(clips, repeat), _only(anchor, repeat)) for repeat in repeats]
+    return [min(each), max(each)]
+
+
+def _only(clips: dict[str, list[Measurement]], repeat: int) -> dict[str, list[Measurement]]:
+    return {name: [one for one in ones if one.repeat == repeat] for name, ones in clips.items()}
+
+
+def _seconds(ones: Sequence[Measurement]) -> list[float]:
+    return [one.seconds for one in ones]
+
+
+def _points(ones: Sequence[Measurement]) -> list[dict[str, float]]:
+    """What the curves are drawn from: a point a cq, seconds averaged over repeats."""
+    return [
+        {
+            "cq": cq,
+            "bytes": same[0].bytes,
+            "psnr_y": same[0].psnr_y,
+            "seconds": fmean(_seconds(same)),
+            "inference_seconds": fmean(one.inference_seconds for one in same),
+        }
+        for cq in sorted({one.cq for one in ones})
+        if (same := [one for one in ones if one.cq == cq])
+    ]

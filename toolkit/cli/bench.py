@@ -1,0 +1,52 @@
+"""`av1part bench`: measurements that a reviewer can repeat."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from integration.bench_config import AGAINST, BenchConfig
+from toolkit.cli.options import commas, numbers, words
+
+_D = BenchConfig()
+_PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def bench() -> None:
+    """Measure, both sides in one run."""
+
+
+@bench.command()
+@click.argument("clips", metavar="CLIP...", type=_PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=_PATH, required=True, help="Report folder; what it holds is not encoded again.")
+@click.option("--pipeline", type=_PATH, help="Whose masks are judged.")
+@click.option("--cq", default=commas(_D.cq), show_default=True, callback=numbers, help="Constant-quality levels.")
+@click.option("--presets", default=commas(_D.presets), show_default=True, callback=numbers, help="The first: anchor.")
+@click.option("--masked", default=commas(_D.masked), show_default=True, callback=numbers, help="Presets with masks.")
+@click.option("--against", default=commas(_D.against), callback=words, help=f"Any of {commas(AGAINST)}.")
+@click.option("--oracle-stages", default=commas(_D.oracle_stages), show_default=True, callback=words)
+@click.option("--repeats", type=click.IntRange(1), default=_D.repeats, show_default=True, help="Of every encode.")
+@click.option("--usage", default=_D.usage, show_default=True, type=click.Choice(["good", "allintra"]))
+@click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each clip.")
+@click.option("--size", help="Shrink to fit WxH.")
+@click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth].")
+@click.option("--any-settings", is_flag=True, help="Take a pipeline made for another usage or libaom.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+def encoder(clips: tuple[Path, ...], output: Path, pipeline: Path | None, as_json: bool, **options: Any) -> None:
+    """Encode CLIPs with and without masks; BD-rate (PSNR-Y) against CPU time, inference charged.
+
+    One thread, every frame a key frame. Writes report.json, pareto.svg and index.html into the report folder.
+    """
+    from integration.bench import run_bench
+    from integration.bench_report import write_report
+    from integration.pipeline import Pipeline
+    from toolkit.cli.bench_tables import print_bench
+    from toolkit.cli.progress import counted
+
+    pipe = Pipeline.load(pipeline, threads=1) if pipeline else None
+    with counted("encoding") as progress:
+        report = run_bench(clips, output, BenchConfig(**options), pipe, progress)
+    page = write_report(report, output)
+    click.echo(json.dumps(report)) if as_json else print_bench(report, page)

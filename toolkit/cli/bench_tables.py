@@ -1,0 +1,20 @@
+"""What the benchmark prints for people."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from integration.bench_report import COLUMNS, arm_cells
+from toolkit.cli.tables import text_table
+
+
+def print_bench(report: dict[str, Any], page: Path) -> None:
+    """Print a benchmark's arms to stdout."""
+    # As wide as it needs to be: a folded table of numbers cannot be read.
+    console = Console(width=max(Console().width, 200), highlight=False, markup=False)
+    table = text_table(f"{len(report['clips'])} clips, against {report['anchor']}", *COLUMNS)
+    for arm in report["arms"]:
+        table.add_row(*arm_cells(arm))
+    console.print(table)
+    console.print(f"BD-rate on PSNR-Y, worst clip by it. Page: {page}")
