@@ -8,8 +8,8 @@ class DemoConfig:
     """Sizes of the demo's runs. `lr_backbone` is above the field's 1e-6, which moves nothing in so few steps."""
 
     output: str = "runs/demo"
-    limit_train: int = 3000
-    limit_val: int = 1500
+    limit_train: int = 2500
+    limit_val: int = 1200
     epochs: int = 3
     freeze_epochs: int = 1
     lr_backbone: float = 1e-4

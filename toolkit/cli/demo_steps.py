@@ -87,7 +87,9 @@ class Demo:
         c, run, bundle = self.config, self.output / name, self.output / f"{name}.bundle"
         begun = time.monotonic()
         source = ["--from", self.output / "stage1"] if init == "stage1" else []
-        options = ["--epochs", c.epochs, "--freeze-epochs", min(c.freeze_epochs, c.epochs)]
+        # The Stage 3 heads learn on the Stage-1 backbone as it is: quick, and the pipeline does not hang on them.
+        frozen = c.epochs if stage.startswith("3") else min(c.freeze_epochs, c.epochs)
+        options = ["--epochs", c.epochs, "--freeze-epochs", frozen]
         options += ["--lr-backbone", c.lr_backbone, "--limit-train", c.limit_train, "--limit-val", c.limit_val]
         self.command(
             "train", self.data, "-o", run, "--stage", stage, "--backbone", backbone, "--init", init, *source, *options

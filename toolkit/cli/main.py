@@ -7,8 +7,8 @@ import click
 
 from toolkit import __version__
 
-# PyTorch's OpenMP threads spin while they wait for each other. On a core that somebody else uses too, one training
-# step then took 9 times as long as with threads that sleep (docs/benchmarks.md). Read when torch is imported.
+# PyTorch's OpenMP threads spin while they wait for each other, which on shared cores made training 1.4 to 3 times
+# slower than threads that sleep (docs/benchmarks.md). Read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 COMMANDS = {
@@ -26,6 +26,7 @@ COMMANDS = {
     "label": "Code photographs or clips with libaom and record its partitions.",
     "parity": "Prove that ONNX Runtime gives PyTorch's predictions on held-out blocks.",
     "pipeline": "Stage 008: chain proven bundles, evaluate them, make masks.",
+    "quantize": "Derive an int8 bundle from a proven one.",
     "recipes": "List the named recipes of training.",
     "select": "Choose the best epoch of a run, re-evaluated from its file.",
     "sweep": "Train recipes x seeds, resumable and in parallel, and compare them.",
