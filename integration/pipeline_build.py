@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from export.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
 from integration.cascade import Cascade
@@ -21,8 +22,11 @@ def build_pipeline(
     config: BuildConfig,
     *,
     overwrite: bool = False,
+    policy_fit: dict[str, Any] | None = None,
 ) -> dict[str, Bundle]:
     """Copy bundles into a new pipeline folder; returns them by stage, as copied.
+
+    `policy_fit` says where the policy came from, for the manifest.
 
     Raises ToolkitError where Stage 2 is missing, bundles do not fit together, or one has no passing parity report for
     its exact bytes on the provider (unless allowed, which is logged and recorded), and where a fused graph does not
@@ -50,6 +54,8 @@ def build_pipeline(
             "unproven": missing,
             "weak": {stage: bundle.manifest["weak"] for stage, bundle in copies.items() if bundle.manifest["weak"]},
         }
+        if policy_fit:
+            manifest["policy_fit"] = policy_fit
         if config.fuse:
             manifest["fused"] = write_fused(folder, copies, policy, config.provider)
         atomic_write_json(folder / "manifest.json", seal(manifest))

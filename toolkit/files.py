@@ -94,6 +94,14 @@ def atomic_write_json(path: Path, value: Any) -> None:
     atomic_write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
 
 
+def check_free(path: Path, overwrite: bool) -> None:
+    """Raise the ToolkitError of `atomic_folder` for a folder that may not be written, before any work is done."""
+    if path.exists() and not overwrite:
+        raise ToolkitError(f"{path} exists already. Choose another name, remove it, or pass --overwrite.")
+    if path.exists() and not (path / "manifest.json").is_file():
+        raise ToolkitError(f"{path} is not a folder that this tool wrote: not overwritten. Choose another name.")
+
+
 @contextmanager
 def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary folder beside `path`; on success it becomes `path`, on any error it vanishes.
@@ -102,10 +110,7 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     of ours (one with a manifest.json), so that a mistyped name costs nobody a home directory.
     """
     path = path.absolute()
-    if path.exists() and not overwrite:
-        raise ToolkitError(f"{path} exists already. Choose another name, remove it, or pass --overwrite.")
-    if path.exists() and not (path / "manifest.json").is_file():
-        raise ToolkitError(f"{path} is not a folder that this tool wrote: not overwritten. Choose another name.")
+    check_free(path, overwrite)
     temporary, aside = _beside(path), _beside(path)
     try:
         temporary.mkdir(parents=True)

@@ -27,6 +27,7 @@ COMMANDS = {
     "parity": "Prove that ONNX Runtime gives PyTorch's predictions on held-out blocks.",
     "pipeline": "Stage 008: chain proven bundles, evaluate them, make masks.",
     "quantize": "Derive an int8 bundle from a proven one.",
+    "policy": "Choose a pipeline's thresholds by what they cost in the encoder.",
     "recipes": "List the named recipes of training.",
     "select": "Choose the best epoch of a run, re-evaluated from its file.",
     "sweep": "Train recipes x seeds, resumable and in parallel, and compare them.",

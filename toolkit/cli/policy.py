@@ -1,0 +1,62 @@
+"""`av1part policy`: the thresholds between probabilities and masks."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from integration.bench_config import FitConfig
+from toolkit.cli.options import commas, numbers
+
+_D = FitConfig()
+_PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def policy() -> None:
+    """Thresholds between probabilities and masks."""
+
+
+@policy.command()
+@click.argument("pipe", metavar="PIPE", type=_PATH)
+@click.argument("more", metavar="", type=_PATH, nargs=-1)
+@click.option("--clips", "clips", metavar="CLIP...", type=_PATH, multiple=True, required=True, help="Validation clips.")
+@click.option("-o", "--output", type=_PATH, required=True, help="Pipeline folder to make.")
+@click.option("--target-loss", type=float, default=_D.target_loss, show_default=True, help="BD-rate, percent.")
+@click.option("--cpu-used", type=click.IntRange(0, 6), default=_D.cpu_used, show_default=True)
+@click.option("--cq", default=commas(_D.cq), show_default=True, callback=numbers, help="Constant-quality levels.")
+@click.option("--repeats", type=click.IntRange(1), default=_D.repeats, show_default=True, help="Of every encode.")
+@click.option("--usage", default=_D.usage, show_default=True, type=click.Choice(["good", "allintra"]))
+@click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each clip.")
+@click.option("--size", help="Shrink to fit WxH.")
+@click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth].")
+@click.option("--any-settings", is_flag=True, help="Take a pipeline made for another usage or libaom.")
+@click.option("--overwrite", is_flag=True, help="Replace a pipeline that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print the trials as JSON.")
+def fit(
+    pipe: Path,
+    more: tuple[Path, ...],
+    clips: tuple[Path, ...],
+    output: Path,
+    overwrite: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Choose PIPE's thresholds by encoding validation clips: the most time saved within a loss of BD-rate.
+
+    Losses and savings are against the same preset without masks, inference charged. Writes a copy of PIPE with the
+    chosen policy, and prints every policy that was tried.
+    """
+    from integration.pipeline import Pipeline
+    from integration.policy_fit import fit_policy, write_fitted
+    from toolkit.cli.policy_tables import print_fit, trial_log
+    from toolkit.files import check_free
+
+    check_free(output, overwrite)
+    source, config, paths = Pipeline.load(pipe, threads=1), FitConfig(**options), [*clips, *more]
+    with trial_log() as progress:
+        found = fit_policy(source, paths, output.parent / f".{output.name}.work", config, progress)
+    write_fitted(source, found, paths, output, config, overwrite=overwrite)
+    click.echo(json.dumps(asdict(found))) if as_json else print_fit(found, config, output)
