@@ -28,7 +28,7 @@ SIZE_LIMITS = {"model.onnx": 1 << 29, "checkpoint.pt": 1 << 29, "MODEL_CARD.md":
 """The files that a manifest must list, and the bytes that each may have."""
 BESIDE = (*REPORT_FILES, SIGNATURE)
 """The files that may lie beside: made after the manifest, each naming it or signing it."""
-_MANIFEST_LIMIT = 1 << 22
+_MANIFEST_LIMIT, _BESIDE_LIMIT = 1 << 22, 1 << 26
 _ENTRIES: dict[str, type | tuple[type, ...]] = {
     "contract": dict,
     "backbone": str,
@@ -177,6 +177,8 @@ def _check_names(path: Path) -> None:
                 raise ToolkitError(f"{path}: {entry.name!r} does not belong in a bundle. Remove it.")
             if not entry.is_file(follow_symlinks=False):
                 raise ToolkitError(f"{path}/{entry.name}: a link or folder, expected an ordinary file. Copy it whole.")
+            if entry.name in BESIDE and entry.stat(follow_symlinks=False).st_size > _BESIDE_LIMIT:
+                raise ToolkitError(f"{path}/{entry.name}: larger than {_BESIDE_LIMIT} bytes. Remove it; prove again.")
             found.add(entry.name)
     if required - found:
         raise ToolkitError(f"{path}: {', '.join(sorted(required - found))} missing. Copy the whole bundle.")

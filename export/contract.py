@@ -28,10 +28,10 @@ class Contract:
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
-            raise ToolkitError(f"Stage {self.stage!r}: expected one of {', '.join(STAGES)}.")
+            raise ToolkitError(f"Stage {self.stage!r:.80}: expected one of {', '.join(STAGES)}.")
         luma_dtype(self.bit_depth)
         if not isinstance(self.qindex, bool):
-            raise ToolkitError(f"qindex_used {self.qindex!r}: expected true or false.")
+            raise ToolkitError(f"qindex_used {self.qindex!r:.80}: expected true or false.")
 
     @classmethod
     def of(cls, config: ModelConfig) -> "Contract":

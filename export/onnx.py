@@ -85,10 +85,10 @@ def check_onnx(data: bytes, contract: Contract) -> ModelProto:
     except Exception as error:  # protobuf, checker and shape inference have no common base
         raise ToolkitError(f"ONNX file: not valid ({str(error).splitlines()[0][:300]}). Export it again.") from None
     # Names, shapes and types first: values of the wrong tensor mean nothing.
-    found_in = {v.name: _shape(v) for v in proto.graph.input}
-    found_out = {v.name: _shape(v) for v in proto.graph.output}
-    _expect("inputs", list(found_in.items()), list(contract.inputs().items()))
-    _expect("outputs", list(found_out.items()), list(contract.outputs().items()))
+    found_in = [(v.name, _shape(v)) for v in proto.graph.input]
+    found_out = [(v.name, _shape(v)) for v in proto.graph.output]
+    _expect("inputs", found_in, list(contract.inputs().items()))
+    _expect("outputs", found_out, list(contract.outputs().items()))
     types = {v.name: v.type.tensor_type.elem_type for v in (*proto.graph.input, *proto.graph.output)}
     _expect("types", types, dict.fromkeys(types, onnx.TensorProto.FLOAT))
     _expect("opset", [(o.domain, o.version) for o in proto.opset_import], [("", OPSET)])

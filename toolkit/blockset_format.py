@@ -44,7 +44,7 @@ _SOURCE_KEYS = {
 def luma_dtype(bit_depth: int) -> np.dtype[Any]:
     """uint8 for 8 bit, uint16 for 9 to 16 bit; ToolkitError otherwise."""
     if isinstance(bit_depth, bool) or not isinstance(bit_depth, int) or not 8 <= bit_depth <= 16:
-        raise ToolkitError(f"Bit depth {bit_depth!r}: expected a whole number from 8 to 16.")
+        raise ToolkitError(f"Bit depth {bit_depth!r:.80}: expected a whole number from 8 to 16.")
     return np.dtype(np.uint8 if bit_depth == 8 else np.uint16)
 
 
