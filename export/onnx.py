@@ -124,7 +124,7 @@ def _expect(what: str, found: Any, expected: Any) -> None:
     if found == expected:
         return
     if isinstance(found, dict):  # name what differs alone
-        keys = [k for k in sorted({*found, *expected}) if found.get(k) != expected.get(k)]
+        keys = [k for k in sorted({*found, *expected}, key=str) if found.get(k) != expected.get(k)]
         found, expected = {k: found.get(k) for k in keys}, {k: expected.get(k) for k in keys}
     raise ToolkitError(
         f"ONNX file: {what} {found!r:.300}, expected {expected!r:.300}. It is not this bundle's; export it again."
