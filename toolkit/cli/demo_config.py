@@ -5,13 +5,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """Sizes of the demo's runs. `lr_backbone` is above the field's 1e-6, which moves nothing in so few steps."""
+    """Sizes of the demo's runs.
+
+    `lr_backbone` is above the field's 1e-6, which moves nothing in so few steps. `policy`: after so few steps the
+    probabilities are flat, so that the pipeline's own cautious thresholds would remove nothing; these do, to show it.
+    """
 
     output: str = "runs/demo"
-    limit_train: int = 2500
-    limit_val: int = 1200
+    limit_train: int = 2000
+    limit_val: int = 1000
     epochs: int = 3
     freeze_epochs: int = 1
     lr_backbone: float = 1e-4
+    parity_blocks: int = 300
+    policy: tuple[str, ...] = ("drop_ab_below=0.33", "split_only_above=0.38")
     cq: int = 32
     cpu_used: int = 1

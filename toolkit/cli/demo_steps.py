@@ -20,11 +20,11 @@ SAMPLE = Path(__file__).resolve().parents[1] / "sample"
 MARKER = ".av1part-demo"
 # Name of the run, its stage and init. The pipeline takes the Stage 2 of the better init.
 RUNS = (
-    ("stage1", "1", "imagenet"),
-    ("stage2-from-stage1", "2", "stage1"),
-    ("stage2-from-imagenet", "2", "imagenet"),
-    ("stage3-rect", "3-rect", "stage1"),
-    ("stage3-ab", "3-ab", "stage1"),
+    ("s1", "1", "imagenet"),
+    ("s2-from-s1", "2", "stage1"),
+    ("s2-from-imagenet", "2", "imagenet"),
+    ("s3-rect", "3-rect", "stage1"),
+    ("s3-ab", "3-ab", "stage1"),
 )
 
 
@@ -86,7 +86,7 @@ class Demo:
     def _train_and_prove(self, name: str, stage: str, init: str, backbone: str) -> dict[str, Any]:
         c, run, bundle = self.config, self.output / name, self.output / f"{name}.bundle"
         begun = time.monotonic()
-        source = ["--from", self.output / "stage1"] if init == "stage1" else []
+        source = ["--from", self.output / "s1"] if init == "stage1" else []
         # The Stage 3 heads learn on the Stage-1 backbone as it is: quick, and the pipeline does not hang on them.
         frozen = c.epochs if stage.startswith("3") else min(c.freeze_epochs, c.epochs)
         options = ["--epochs", c.epochs, "--freeze-epochs", frozen]
@@ -98,7 +98,9 @@ class Demo:
         # A weak head is part of what a demo may show; it says so, and so does the bundle.
         weak = [] if selected["beats_baseline"] else ["--allow-weak"]
         self.command("export", run, "-o", bundle, *weak)
-        parity = self.json("parity", bundle, self.data, "--split", "test", "--provider", "cpu", "--limit", 500)
+        parity = self.json(
+            "parity", bundle, self.data, "--split", "test", "--provider", "cpu", "--limit", c.parity_blocks
+        )
         for picture in ("curves", "confusion"):
             shutil.copy(run / f"{picture}.png", self.output / "pictures" / f"{name}-{picture}.png")
         row = {"name": name, "stage": stage, "init": init, "bundle": bundle, "seconds": time.monotonic() - begun}
@@ -109,7 +111,8 @@ class Demo:
         arms = [r for r in self.rows if r["stage"] == "2"]
         best = max(arms, key=lambda r: r["select"]["macro_f1"])
         bundles = [r["bundle"] for r in self.rows if r["stage"] != "2" or r is best]
-        self.command("pipeline", "build", *bundles, "-o", pipe)
+        policy = [word for setting in self.config.policy for word in ("--policy", setting)]
+        self.command("pipeline", "build", *bundles, "-o", pipe, *policy)
         return pipe, str(best["name"])
 
     def _encode(self, pipe: Path) -> dict[str, dict[str, Any]] | None:

@@ -15,16 +15,16 @@ def print_summary(
     seconds: float,
 ) -> None:
     """Print what was trained and proven, what the cascade scores beside the trivial baselines, and the encodes."""
-    console = Console(width=110)
+    console = Console(width=120)
     table = Table(title=f"Runs ({backbone}; macro-F1 on validation blocks)")
-    for column in ("run", "best epoch", "macro-F1", "best constant", "verdict", "ONNX Runtime = PyTorch", "seconds"):
+    for column in ("run", "best epoch", "macro-F1", "best constant", "verdict", "ORT = PyTorch", "seconds"):
         table.add_column(column)
     for row in rows:
         selected = row["select"]
         parity = ", ".join(f"{name}: {p['status']}" for name, p in row["parity"]["providers"].items())
         constant = f"{selected['baseline_macro_f1']:.3f} ({selected['baseline_class']})"
         verdict = "beats constant" if selected["beats_baseline"] else "WEAK"
-        name = row["name"] + (" *" if row["name"] == chosen else "")
+        name = row["name"] + ("*" if row["name"] == chosen else "")
         values = (f"{selected['macro_f1']:.3f}", constant, verdict)
         table.add_row(name, str(selected["epoch"]), *values, parity, f"{row['seconds']:.0f}")
     console.print(table)
@@ -32,7 +32,7 @@ def print_summary(
         "* the Stage 2 in the cascade. Few blocks and epochs: this shows the path, not what the models can do."
     )
 
-    cascade = Table(title="Cascade, stage 008, on held-out photographs (test split)")
+    cascade = Table(title="Cascade, stage 008, on test blocks")
     for column in ("predictor", "accuracy", "macro-F1"):
         cascade.add_column(column)
     cascade.add_row("cascade", f"{scores['accuracy']:.3f}", f"{scores['macro_f1']:.3f}")

@@ -1,0 +1,49 @@
+"""The demo's own parts: what it may delete, its clip and its closing table. `make demo` runs it whole."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeBlockset
+
+from toolkit.blocks import BlockSet
+from toolkit.cli.demo_config import DemoConfig
+from toolkit.cli.demo_steps import SAMPLE, Demo
+from toolkit.cli.demo_table import print_summary
+from toolkit.errors import ToolkitError
+
+
+def test_it_does_not_delete_what_is_not_its_own(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("all of it")
+    with pytest.raises(ToolkitError, match="no demo's"):
+        Demo(tmp_path, None, DemoConfig()).run()
+    assert (tmp_path / "thesis.tex").read_text() == "all of it"
+
+
+def test_it_has_the_embedded_set() -> None:
+    data = BlockSet.load(SAMPLE)
+    assert {s["split"] for s in data.sources} == {"train", "val", "test"}
+    assert sum(f.stat().st_size for f in SAMPLE.rglob("*") if f.is_file()) <= 12_000_000
+
+
+def test_the_clip_holds_a_test_source_s_luma_unchanged(make_blockset: MakeBlockset, tmp_path: Path) -> None:
+    data = make_blockset(tmp_path / "set", bit_depth=10)
+    demo = Demo(tmp_path / "out", data, DemoConfig())
+    (tmp_path / "out").mkdir()
+    path, layout = demo._write_clip()
+    blocks = BlockSet.load(data)
+    luma = blocks.luma(next(i for i, s in enumerate(blocks.sources) if s["split"] == "test"))[0]
+    assert layout == f"{luma.shape[1]}x{luma.shape[0]}:10"
+    assert path.read_bytes()[: luma.nbytes] == luma.tobytes()
+
+
+def test_the_table_says_weak_and_not_run(capsys: pytest.CaptureFixture[str]) -> None:
+    selected = {"epoch": 1, "macro_f1": 0.2, "baseline_macro_f1": 0.25, "baseline_class": "AB", "beats_baseline": False}
+    parity: dict[str, Any] = {"providers": {"cpu": {"status": "passed"}, "cuda": {"status": "not-run"}}}
+    row = {"name": "s3-ab", "stage": "3-ab", "select": selected, "parity": parity, "seconds": 1.0}
+    entry = {"class": "NONE", "accuracy": 0.5, "macro_f1": 0.1}
+    scores = {"accuracy": 0.6, "macro_f1": 0.2, "baselines": {"majority": entry, "best_constant": entry}}
+    print_summary([row], "none", "small", scores, None, 1.0)
+    printed = capsys.readouterr().out
+    for words in ("WEAK", "cuda: not-run", "Encodes: not run", "always NONE"):
+        assert words in printed
