@@ -47,3 +47,13 @@ def test_the_table_says_weak_and_not_run(capsys: pytest.CaptureFixture[str]) -> 
     printed = capsys.readouterr().out
     for words in ("WEAK", "cuda: not-run", "Encodes: not run", "always NONE"):
         assert words in printed
+
+
+def test_without_the_encoder_it_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AV1PART_CACHE", str(tmp_path / "empty"))
+    assert Demo(tmp_path / "out", None, DemoConfig())._encode(tmp_path / "no.pipe") is None
+
+
+def test_a_step_that_fails_ends_it(tmp_path: Path) -> None:
+    with pytest.raises(ToolkitError):
+        Demo(tmp_path / "out", None, DemoConfig()).command("select", tmp_path / "no-run")

@@ -50,10 +50,12 @@ class Demo:
         click.echo(f"Pictures: {self.output / 'pictures'}")
 
     def command(self, *words: object) -> None:
-        """Print a command and run it in this process."""
+        """Print a command and run it in this process; ToolkitError where it ends with an exit code other than 0."""
         arguments = [str(w) for w in words]
         click.secho(f"\n$ av1part {shlex.join(arguments)}", bold=True, err=True)
-        main.main(arguments, prog_name="av1part", standalone_mode=False)
+        code = main.main(arguments, prog_name="av1part", standalone_mode=False)
+        if isinstance(code, int) and code != 0:
+            raise ToolkitError(f"`av1part {arguments[0]}` ended with exit code {code}; its own words are above.")
 
     def json(self, *words: object) -> dict[str, Any]:
         """The same with --json; returns what it prints."""
@@ -98,9 +100,8 @@ class Demo:
         # A weak head is part of what a demo may show; it says so, and so does the bundle.
         weak = [] if selected["beats_baseline"] else ["--allow-weak"]
         self.command("export", run, "-o", bundle, *weak)
-        parity = self.json(
-            "parity", bundle, self.data, "--split", "test", "--provider", "cpu", "--limit", c.parity_blocks
-        )
+        held_out = ["--split", "test", "--provider", "cpu", "--limit", c.parity_blocks]
+        parity = self.json("parity", bundle, self.data, *held_out)
         for picture in ("curves", "confusion"):
             shutil.copy(run / f"{picture}.png", self.output / "pictures" / f"{name}-{picture}.png")
         row = {"name": name, "stage": stage, "init": init, "bundle": bundle, "seconds": time.monotonic() - begun}
@@ -119,9 +120,8 @@ class Demo:
         """One frame of the test split with and without masks; None where libaom could not be built."""
         try:
             self.command("encoder", "info")
-        except (click.ClickException, SystemExit) as error:
-            message = error.message if isinstance(error, click.ClickException) else "see above"
-            click.echo(f"No encode: {message}", err=True)
+        except click.ClickException as error:
+            click.echo(f"No encode: {error.message}", err=True)
             return None
         clip, size = self._write_clip()
         words = ["encode", clip, "--raw", size, "--cq", self.config.cq, "--cpu-used", self.config.cpu_used]
