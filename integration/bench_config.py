@@ -73,12 +73,16 @@ class FitConfig(InputConfig):
     target_loss: float = 0.5
     cpu_used: int = 1
     cq: tuple[int, ...] = (20, 32, 43, 55)
-    shares: tuple[float, ...] = (0.1, 0.25, 0.5, 0.75)
+    shares: tuple[float, ...] = (0.25, 0.5, 0.75)
     repeats: int = 1
 
     def __post_init__(self) -> None:
         check_cq(self.cq)
         if not self.target_loss > 0:
             raise ToolkitError(f"--target-loss {self.target_loss}: expected percent of BD-rate above 0, as in 0.5.")
-        if not self.shares or sorted(set(self.shares)) != list(self.shares) or not 0 < self.shares[0] <= 1:
+        if (
+            not self.shares
+            or sorted({*self.shares}) != [*self.shares]
+            or not 0 < self.shares[0] <= self.shares[-1] <= 1
+        ):
             raise ToolkitError(f"--shares {self.shares}: expected rising shares from above 0 to 1.")

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from integration.encoder import Mask
 from integration.pipeline import cut_nodes
-from integration.policy import ALL, bits
+from integration.policy import ALL, bits, with_inputs_of_ab
 from toolkit.blocks import Luma
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, NODE, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
 
@@ -15,9 +15,9 @@ _DIRECTION = {HORZ_A: HORZ, HORZ_B: HORZ, VERT_A: VERT, VERT_B: VERT}
 def oracle(labels: NDArray[np.uint8], stages: str) -> Mask:
     """Mask (rows, columns) of a perfect cascade, from the labels of an encode without masks.
 
-    `stages` "2": the label's class of Stage 2, and NONE; a node coded as NONE, of which Stage 2 knows nothing, stays
-    free. "1+2+3": the label itself (and HORZ or VERT where libaom needs it to search an AB). Nodes inside larger
-    blocks, cut by the edge or of a class that no stage knows (4-way) stay free.
+    `stages` "2": the label's class of Stage 2, and NONE; an AB keeps its inputs, as under every policy; a node coded as
+    NONE, of which Stage 2 knows nothing, stays free. "1+2+3": the label alone (with HORZ or VERT where libaom needs it
+    to search an AB). Nodes inside larger blocks, cut by the edge or of a class that no stage knows (4-way) stay free.
     """
     table = np.zeros(256, np.uint16)
     if stages == "1+2+3":
@@ -26,7 +26,8 @@ def oracle(labels: NDArray[np.uint8], stages: str) -> Mask:
     else:
         for group in STAGES["2"].groups:
             for label in group:
-                table[label] = bits(NONE, *group, *(_DIRECTION[k] for k in group if k in _DIRECTION))
+                table[label] = bits(NONE, *group)
+        table = with_inputs_of_ab(table)
     result: Mask = table[labels]
     return result
 

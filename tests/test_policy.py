@@ -40,8 +40,8 @@ def test_no_thresholds_make_an_illegal_mask(policy: Policy, p: dict[str, np.ndar
     assert found.dtype == np.uint16
     assert (found & ALL != 0).all()
     assert (found & ~np.uint16(ALL) == 0).all()
-    for direction, kinds in ((HORZ, bits(HORZ_A, HORZ_B)), (VERT, bits(VERT_A, VERT_B))):
-        assert (found[found & kinds != 0] & bits(direction) != 0).all()
+    inputs = bits(SPLIT, HORZ, VERT)
+    assert (found[found & AB != 0] & inputs == inputs).all()
     if "1" in p:
         sure = p["1"][:, 0] < 0.5
         assert (found[~sure] & bits(NONE) != 0).all()
@@ -69,7 +69,7 @@ def test_a_policy_that_removes_nothing() -> None:
     [
         ([0.30, 0.40, 0.30], ALL),
         ([0.46, 0.40, 0.14], ALL - AB),
-        ([0.02, 0.50, 0.48], ALL - bits(SPLIT)),
+        ([0.02, 0.50, 0.48], ALL),  # AB keeps its inputs
         ([0.02, 0.88, 0.10], ALL - AB - bits(SPLIT)),
         ([0.81, 0.03, 0.16], bits(NONE, SPLIT)),
         ([0.50, 0.00, 0.50], ALL),
@@ -85,14 +85,14 @@ def test_stage_1_leaves_none_alone_only_where_it_is_sure_and_keeps_it_otherwise(
     assert masks(Policy(drop_none_below=0.02), {"1": [[0.01, 0.99]], "2": [[0.3, 0.4, 0.3]]}) == [ALL - bits(NONE)]
 
 
-def test_stages_3_drop_members_but_no_direction_that_an_ab_needs() -> None:
+def test_stages_3_drop_members_but_no_direction_while_an_ab_stays() -> None:
     few = [[0.01, 0.99]]
     assert masks(Policy(), {"2": [[0.4, 0.5, 0.1]], "3-rect": few}) == [ALL - AB - bits(HORZ)]
     assert masks(Policy(), {"2": [[0.3, 0.4, 0.3]], "3-rect": few}) == [ALL]
     kinds = [[0.01, 0.01, 0.5, 0.48]]
     assert masks(Policy(), {"2": [[0.3, 0.4, 0.3]], "3-ab": kinds}) == [ALL - bits(HORZ_A, HORZ_B)]
     both = {"2": [[0.3, 0.4, 0.3]], "3-rect": few, "3-ab": kinds}
-    assert masks(Policy(), both) == [ALL - bits(HORZ, HORZ_A, HORZ_B)]
+    assert masks(Policy(), both) == [ALL - bits(HORZ_A, HORZ_B)]
 
 
 def test_later_stages_are_asked_only_where_they_can_matter() -> None:
@@ -109,7 +109,7 @@ def test_later_stages_are_asked_only_where_they_can_matter() -> None:
         return np.array(p[stage], dtype=np.float64)[index]
 
     Policy().masks(4, ask)
-    assert asked == {"1": [0, 1, 2, 3], "2": [1, 2, 3], "3-ab": [3], "3-rect": [2, 3]}
+    assert asked == {"1": [0, 1, 2, 3], "2": [1, 2, 3], "3-ab": [3], "3-rect": [2]}
 
 
 def test_policies_are_read_back_and_wrong_ones_refused() -> None:
