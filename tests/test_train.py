@@ -121,6 +121,39 @@ def test_killed_and_resumed_is_as_if_never_killed(data: BlockSet, tmp_path: Path
     assert measured(whole) == measured(cut)
 
 
+def test_killed_in_the_first_epoch_and_resumed(data: BlockSet, stage1: RunFolder, tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(what: str, done: int, total: int) -> None:
+        raise Killed
+
+    config = TrainConfig(**FAST | {"init": "stage1", "epochs": 1, "freeze_epochs": 1})
+    model, cut = ModelConfig("2", "small"), RunFolder(tmp_path / "cut")
+    with pytest.raises(Killed):
+        train(data, cut, model, config, start=stage1.path, on_step=kill)
+    train(data, cut, model, config, resume=True)
+    whole = RunFolder(tmp_path / "whole")
+    train(data, whole, model, config, start=stage1.path)
+    assert moved(weights(whole, 1), weights(cut, 1)) == set()
+
+
+def test_a_last_batch_of_one_block_does_not_stop_batch_norm(data: BlockSet, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    config = TrainConfig(**FAST | {"epochs": 1, "batch_size": 32, "limit_train": 65, "limit_val": 64})
+    train(data, run, ModelConfig("2", "resnet18-se"), config)
+    assert len(run.history()) == 1
+
+
+def test_every_seed_is_measured_on_the_same_blocks(data: BlockSet, tmp_path: Path) -> None:
+    supports = []
+    for seed in (1, 2):
+        run = run_once(data, tmp_path / str(seed), epochs=1, limit_train=64, limit_val=30, seed=seed)
+        calibration = load_checkpoint(run.epoch_path(1)).calibration
+        supports.append(calibration.luma.tobytes())
+    assert supports[0] == supports[1]
+
+
 def test_resume_refuses_other_options(data: BlockSet, stage2: RunFolder) -> None:
     result = CliRunner().invoke(main, ["train", str(data.path), "-o", str(stage2.path), "--resume", "--epochs", "9"])
     assert result.exit_code == 1

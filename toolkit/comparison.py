@@ -215,11 +215,6 @@ def _notes(runs: list[RunSummary]) -> list[str]:
         for run in runs
         if not run.finished
     ]
-    if any(run.description["train"]["limit_val"] for run in runs) and len({run.seed for run in runs}) > 1:
-        notes.append(
-            "The validation blocks were drawn by each run's seed (--limit-val), so runs of different seeds were "
-            "scored on different blocks; the deviations contain that."
-        )
     for key in sorted({k for run in runs for k in run.description["environment"]}):
         values = {str(run.description["environment"].get(key)) for run in runs}
         if len(values) > 1 and key != "git":

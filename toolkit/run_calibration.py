@@ -14,6 +14,7 @@ from toolkit.model import predict
 from toolkit.run_folder import RunFolder
 from toolkit.run_summary import RunSummary
 from toolkit.selection import TOLERANCE
+from toolkit.train import validation_blocks
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,7 @@ def calibrate_runs(
     for run in runs:
         path = RunFolder(run.path).artefact("model_best.pt")
         checkpoint = load_checkpoint(path)
-        config = run.description["train"]
-        val = blocks.split_blocks("val", run.stage, config["limit_val"], config["seed"])
+        val = validation_blocks(blocks, run.stage, run.description["train"]["limit_val"])
         logits = predict(checkpoint.model, val.luma, val.qindex).numpy()
         macro_f1 = classification_metrics(val.target, logits.argmax(1), run.classes)["macro_f1"]
         recorded = run.best["macro_f1"] if run.best else math.nan

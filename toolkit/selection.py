@@ -97,7 +97,7 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
 def _reevaluate(run: Path, path: Path, data: Path | None) -> dict[str, Any]:
     from toolkit.blocks import BlockSet
     from toolkit.checkpoint import load_checkpoint
-    from toolkit.train import evaluate
+    from toolkit.train import evaluate, validation_blocks
 
     description = RunFolder.open(run).read()
     checkpoint = load_checkpoint(path)
@@ -107,6 +107,5 @@ def _reevaluate(run: Path, path: Path, data: Path | None) -> dict[str, Any]:
             f"{blocks.path}: not the data set that {run} was trained on (sha256 {blocks.sha256[:8]}..., "
             f"expected {checkpoint.data_sha256[:8]}...). Pass the right one with --data."
         )
-    config = description["train"]
-    val = blocks.split_blocks("val", checkpoint.stage, config["limit_val"], config["seed"])
+    val = validation_blocks(blocks, checkpoint.stage, description["train"]["limit_val"])
     return evaluate(checkpoint.model, val)[1]

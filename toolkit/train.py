@@ -56,18 +56,21 @@ def train(
     fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
     fabric.launch()
     train_blocks = data.split_blocks("train", model_config.stage, config.limit_train, config.seed)
-    val_blocks = data.split_blocks("val", model_config.stage, config.limit_val, config.seed)
+    val_blocks = validation_blocks(data, model_config.stage, config.limit_val)
     counts = torch.from_numpy(np.bincount(train_blocks.target, minlength=len(model_config.classes)))
     loss_function = fabric.to_device(make_loss(config.loss, counts, config.beta, config.gamma))
 
     torch.manual_seed(config.seed)
     model = PartitionNet(replace(model_config, adapter="none"))
-    description = _describe(data, model_config, config, train_blocks, val_blocks)
+    description = _describe(data, run, model_config, config, train_blocks, val_blocks)
+    description |= {"start": str(start) if start else None, "weights": str(weights) if weights else None}
     if resume:
         description = _description_to_resume(run, data)
-    else:
+        start, weights = (Path(p) if (p := description[k]) else None for k in ("start", "weights"))
+    history: list[Epoch] = run.history() if resume else []
+    if not history:
         description["init"] = initialise(model, config.init, data, start, weights)
-        if fabric.is_global_zero:
+        if not resume and fabric.is_global_zero:
             run.create(description)
     model.add_adapters(model_config)
     adapters = {id(p) for p in model.adapter_parameters()}
@@ -75,10 +78,8 @@ def train(
     rest = [p for n, p in model.named_parameters() if not n.startswith("backbone.") or id(p) in adapters]
     groups = [{"params": backbone, "lr": 0.0}, {"params": rest, "lr": config.lr}]
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
-    history: list[Epoch] = []
-    if resume:
+    if history:
         latest = run.latest()
-        history = list(latest["history"])
         model.load_state_dict(load_checkpoint(run.epoch_path(latest["epoch"])).model.state_dict())
         optimizer.load_state_dict(latest["optimizer"])
     fabric.to_device(model)
@@ -104,7 +105,7 @@ def train(
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         torch.manual_seed(config.seed * 1_000_003 + epoch)
         order = _order(config.sampler, train_blocks, generator)
-        batches = torch.split(order, config.batch_size)
+        batches = _batches(order, config.batch_size, 2 * fabric.world_size)
         total = 0.0
         for step, batch in enumerate(batches):
             on_step(f"epoch {epoch}/{last}", step, len(batches))
@@ -171,12 +172,22 @@ def evaluate(model: PartitionNet, blocks: Blocks, loss_function: torch.nn.Module
     return entry, metrics
 
 
+def validation_blocks(data: BlockSet, stage: str, limit: int | None) -> Blocks:
+    """The validation blocks, the same for every seed: runs that are compared must be measured alike."""
+    return data.split_blocks("val", stage, limit)
+
+
 def _describe(
-    data: BlockSet, model_config: ModelConfig, config: TrainConfig, train_blocks: Blocks, val_blocks: Blocks
+    data: BlockSet,
+    run: RunFolder,
+    model_config: ModelConfig,
+    config: TrainConfig,
+    train_blocks: Blocks,
+    val_blocks: Blocks,
 ) -> dict[str, Any]:
     """What run.json says of a run before it starts."""
     return {
-        "run": "",
+        "run": run.path.name,
         "model": model_config.to_dict(),
         "train": config.to_dict(),
         "data": {"path": str(data.path.resolve()), "sha256": data.sha256},
@@ -195,8 +206,6 @@ def _description_to_resume(run: RunFolder, data: BlockSet) -> dict[str, Any]:
             f"{data.path}: not the data set that {run.path} was started on (sha256 {data.sha256[:8]}..., expected "
             f"{description['data']['sha256'][:8]}...). Resume with {description['data']['path']}."
         )
-    if not run.history():
-        raise ToolkitError(f"{run.path} has no finished epoch to go on from. Remove it and start again.")
     return description
 
 
@@ -210,6 +219,14 @@ def _on_device(fabric: Fabric, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor]:
 def _targets(stage: str, partition: Tensor) -> Tensor:
     table = torch.from_numpy(STAGES[stage].targets(np.arange(256, dtype=np.uint8)))
     return table.to(partition.device)[partition]
+
+
+def _batches(order: Tensor, size: int, least: int) -> list[Tensor]:
+    """The order cut into batches; a last one too small for batch-norm on every process joins the one before it."""
+    batches = list(torch.split(order, size))
+    if len(batches) > 1 and len(batches[-1]) < least:
+        batches[-2:] = [torch.cat(batches[-2:])]
+    return batches
 
 
 def _order(sampler: str, blocks: Blocks, generator: torch.Generator) -> Tensor:

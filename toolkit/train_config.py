@@ -32,7 +32,8 @@ class TrainConfig:
     `batch_norm`: the backbone's after unfreezing; auto keeps the statistics of a pretrained backbone (eval) and
     learns those of a random one (train); recalibrate measures them afresh on the training blocks, once.
     A random init has nothing to keep: it is never frozen, and its backbone learns at `lr`.
-    `limit_train` / `limit_val`: at most so many blocks, drawn by seed. `recipe`: the name it was asked for by.
+    `limit_train` / `limit_val`: at most so many blocks; the training ones drawn by seed, the validation ones alike for
+    every seed. `recipe`: the name it was asked for by.
     """
 
     init: str = "stage1"

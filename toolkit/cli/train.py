@@ -53,7 +53,7 @@ def _option(name: str, kind: Any, text: str) -> Callable[[F], F]:
 @_option("sampler", click.Choice(SAMPLERS), "balanced: draw every class equally often.")
 @_option("seed", int, "Of weights, order, augmentation, dropout and limits.")
 @_option("limit_train", int, "At most so many training blocks, drawn by seed.")
-@_option("limit_val", int, "At most so many validation blocks, drawn by seed.")
+@_option("limit_val", int, "At most so many validation blocks, the same ones for every seed.")
 @_option("device", click.Choice(DEVICES), "Fabric's accelerator.")
 @_option("devices", int, "How many devices (or CPU processes).")
 @_option("precision", click.Choice(PRECISIONS), "Of training; evaluation is in float32.")
