@@ -104,6 +104,11 @@ class Bundle:
         """Settings of the encoder whose decisions the model learnt."""
         return dict(self.manifest["encoder"])
 
+    @property
+    def int8(self) -> bool:
+        """Whether the graph is the int8 one that `av1part quantize` derived from another bundle."""
+        return "quantization" in self.manifest
+
     def model_bytes(self) -> bytes:
         """The ONNX file; read and hashed again, so that what runs is what was verified."""
         data = (self.path / "model.onnx").read_bytes()

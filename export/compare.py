@@ -53,19 +53,28 @@ def calibrate(model: PartitionNet, calibration: Blocks) -> tuple[Budget, NDArray
     if not np.isfinite(exact).all():
         raise ToolkitError("The model gives NaN or infinite logits on its calibration blocks. Choose another epoch.")
     single: NDArray[np.float32] = predict(model, calibration.luma, calibration.qindex, 256).numpy()
-    rms, largest = _errors(single, exact)
+    return budget_of(single, exact), exact
+
+
+def budget_of(implementation: NDArray[np.float32], exact: NDArray[np.float64]) -> Budget:
+    """The budget that a reference implementation's own error sets: its logits against the float64 ones, (N, classes).
+
+    Raises ToolkitError where they are not finite.
+    """
+    if not np.isfinite(implementation).all():
+        raise ToolkitError("PyTorch gives NaN or infinite logits at this precision, so no budget can be set.")
+    rms, largest = _errors(implementation, exact)
     # PyTorch may be exact by luck (a tiny or dead model); no float32 result can promise less than a unit in the
     # last place of its own scale.
     ulp, tiny = float(np.finfo(np.float32).eps), float(np.finfo(np.float32).tiny)
     floor_rms, floor_max = ulp * float(np.sqrt(np.mean(exact**2))) + tiny, ulp * float(np.abs(exact).max()) + tiny
-    budget = Budget(
+    return Budget(
         rms=RMS_FACTOR * max(rms, floor_rms),
         max=MAX_FACTOR * max(largest, floor_max),
         reference_rms=rms,
         reference_max=largest,
-        blocks=len(calibration),
+        blocks=len(exact),
     )
-    return budget, exact
 
 
 @dataclass(frozen=True)
@@ -81,6 +90,7 @@ class Comparison:
     rms: float
     max: float
     percentiles: dict[str, float]
+    rms_per_class: list[float]
     max_per_class: list[float]
     flips: int
     flips_allowed: int
@@ -126,7 +136,8 @@ def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> Co
         blocks=len(reference),
         rms=rms,
         max=largest,
-        percentiles={str(p): float(np.percentile(errors, p)) for p in (50, 99, 99.9)},
+        percentiles={str(p): float(np.percentile(errors, p)) for p in (50, 90, 99, 99.9)},
+        rms_per_class=[float(e) for e in np.sqrt(np.square(errors).mean(0))],
         max_per_class=[float(e) for e in errors.max(0)],
         flips=flips,
         flips_allowed=int((flipped & near_tie).sum()),
@@ -161,4 +172,4 @@ def _errors(found: Logits, reference: NDArray[np.float64]) -> tuple[float, float
 
 
 def _failure(reason: str) -> Comparison:
-    return Comparison(0, 0, 0.0, 0.0, {}, [], 0, 0, 0, (reason,))
+    return Comparison(0, 0, 0.0, 0.0, {}, [], [], 0, 0, 0, (reason,))

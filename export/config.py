@@ -2,24 +2,30 @@
 
 from dataclasses import dataclass
 
+from export.profiles import PROFILES
 from toolkit.errors import ToolkitError
 
 HELD_OUT = ("val", "test")
+PROVIDERS = ("cpu", "cuda")
+"""What --provider takes: each stands for its strict profile, and a pipeline may ask for it."""
+FRAME = (1920 // 16) * (1088 // 16)
+"""Blocks of one 1080p frame: 8,160."""
 
 
 @dataclass(frozen=True)
 class ParityConfig:
     """`limit`: blocks compared, drawn by `seed` evenly over class and qindex. `batches`: sizes that each run them all.
 
-    `providers`: those that must pass; without any the CPU must, and CUDA is tried. Raises ToolkitError on a split that
-    is not held out, or no block or batch size.
+    `providers` and `profiles`: those that must pass; without any the CPU must, and CUDA is tried. Raises ToolkitError
+    on a split that is not held out, an unknown profile, or no block or batch size.
     """
 
     split: str = "test"
     limit: int = 2000
     seed: int = 0
-    batches: tuple[int, ...] = (1, 7, 64, 1000)
+    batches: tuple[int, ...] = (1, 2, 3, 7, 64, 1000, FRAME)
     providers: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
     any_settings: bool = False
 
     def __post_init__(self) -> None:
@@ -29,3 +35,10 @@ class ParityConfig:
             )
         if self.limit < 1 or not self.batches or min(self.batches) < 1:
             raise ToolkitError(f"Limit {self.limit}, batches {self.batches}: expected at least one block and one size.")
+        for name, values, known in (
+            ("Provider", self.providers, PROVIDERS),
+            ("Profile", self.profiles, PROFILES),
+        ):
+            for value in values:
+                if value not in known:
+                    raise ToolkitError(f"{name} {value!r}: expected one of {', '.join(known)}.")

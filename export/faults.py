@@ -2,10 +2,13 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
+
+from export.contract import Contract
 
 
 class NotApplicable(Exception):
@@ -26,7 +29,7 @@ def scaled_kernel(proto: ModelProto) -> None:
 
 def scale_off_by_one(proto: ModelProto) -> None:
     """Luma is divided by 2**bit_depth where 2**bit_depth - 1 was meant."""
-    peak = json.loads(next(p.value for p in proto.metadata_props if p.key == "av1part"))["input_range"][1]
+    peak = json.loads(_metadata(proto)["av1part"])["input_range"][1]
     _after_input(proto, "luma", "Mul", np.float32(peak / (peak + 1)))
 
 
@@ -52,7 +55,7 @@ def permuted_classes(proto: ModelProto) -> None:
 
 
 def moved_weights(proto: ModelProto) -> None:
-    """Every weight lies 0.1% off, as those of a neighbouring epoch would."""
+    """Every weight lies about 0.1% off."""
     rng = np.random.default_rng(0)
     for tensor in proto.graph.initializer:
         values = numpy_helper.to_array(tensor)
@@ -62,10 +65,9 @@ def moved_weights(proto: ModelProto) -> None:
 
 
 def other_metadata(proto: ModelProto) -> None:
-    """The graph says that it is another model."""
-    for entry in proto.metadata_props:
-        if entry.key == "av1part":
-            entry.value = entry.value.replace('"format_version":', '"other":0,"format_version":')
+    """The graph has the metadata of another bundle: the same classes, but for the other bit depth."""
+    own = Contract.from_dict(json.loads(_metadata(proto)["av1part"]), "metadata")
+    helper.set_model_props(proto, replace(own, bit_depth=10 if own.bit_depth == 8 else 8).metadata())
 
 
 FAULTS: dict[str, Callable[[ModelProto], None]] = {
@@ -74,9 +76,13 @@ FAULTS: dict[str, Callable[[ModelProto], None]] = {
     "input transposed": transposed_input,
     "qindex dropped": dropped_qindex,
     "classes permuted": permuted_classes,
-    "weights of a neighbouring epoch": moved_weights,
-    "metadata of another model": other_metadata,
+    "every weight 0.1% off": moved_weights,
+    "metadata of another bundle": other_metadata,
 }
+
+
+def _metadata(proto: ModelProto) -> dict[str, str]:
+    return {entry.key: entry.value for entry in proto.metadata_props}
 
 
 def _initializers(proto: ModelProto) -> dict[str, Any]:

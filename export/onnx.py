@@ -28,6 +28,18 @@ def export_onnx(model: PartitionNet) -> bytes:
             f"Export: {training[0]} is in training mode (dropout and batch statistics would be exported); call eval()."
         )
     contract = Contract.of(model.config)
+    proto: ModelProto = export_program(model).model_proto
+    _strip(proto)
+    proto.graph.name = f"av1part stage {contract.stage}"
+    onnx.helper.set_model_props(proto, contract.metadata())
+    data: bytes = proto.SerializeToString(deterministic=True)
+    check_onnx(data, contract)
+    return data
+
+
+def export_program(model: PartitionNet) -> torch.onnx.ONNXProgram:
+    """torch's own result: the graph, and the PyTorch program that it was made from, of the same value names."""
+    contract = Contract.of(model.config)
     batch = torch.export.Dim("batch", min=1)
     # Two rows at least: torch would take a batch of one for a constant.
     luma = torch.full((2, 1, 16, 16), float(1 << (contract.bit_depth - 1)))
@@ -53,13 +65,7 @@ def export_onnx(model: PartitionNet) -> bytes:
         logger.setLevel(level)
     if program is None:
         raise ToolkitError("Export: torch.onnx.export gave no program; expected one with dynamo=True.")
-    proto: ModelProto = program.model_proto
-    _strip(proto)
-    proto.graph.name = f"av1part stage {contract.stage}"
-    onnx.helper.set_model_props(proto, contract.metadata())
-    data: bytes = proto.SerializeToString(deterministic=True)
-    check_onnx(data, contract)
-    return data
+    return program
 
 
 def _strip(proto: ModelProto) -> None:
@@ -71,8 +77,11 @@ def _strip(proto: ModelProto) -> None:
     proto.doc_string = ""
 
 
-def check_onnx(data: bytes, contract: Contract) -> ModelProto:
-    """Parse an ONNX file and check everything but its values; ToolkitError names what departs from the contract."""
+def check_onnx(data: bytes, contract: Contract, *, int8: bool = False) -> ModelProto:
+    """Parse an ONNX file and check everything but its values; ToolkitError names what departs from the contract.
+
+    `int8`: whether it must be quantised; without it, it must not be.
+    """
     try:
         proto = onnx.load_model_from_string(data)
         # Before the checker, which would go and look for the files.
@@ -101,6 +110,7 @@ def check_onnx(data: bytes, contract: Contract) -> ModelProto:
         and any(a.name == "training_mode" and a.i for a in node.attribute)
     ]
     _expect("nodes in training mode", in_training, [])
+    _expect("quantised", any(node.op_type == "DequantizeLinear" for node in proto.graph.node), int8)
     return proto
 
 

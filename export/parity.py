@@ -1,33 +1,35 @@
 """The proof that a bundle's ONNX file is the model that was trained: same numbers, same decisions, held-out blocks."""
 
-import json
-import os
-import subprocess
-import sys
-import tempfile
-from dataclasses import dataclass
+import hashlib
+import platform
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from export.apart import run_apart
+from export.bisect import BLOCKS, bisect
 from export.bundle import Bundle
 from export.bundle_write import versions
 from export.compare import Budget, calibrate, compare, reference_logits, summarise
 from export.config import ParityConfig
+from export.doctor import gpu_versions
+from export.gpu_budget import calibrate_on_gpu
+from export.noninferiority import judge_int8
 from export.onnx import check_onnx
-from export.parity_report import write_report
+from export.parity_report import by_provider, write_report
+from export.profiles import PROFILES, Profile, profile_of, unfit
 from export.runtime import ProviderUnavailable
-from export.sweep import batch_rows, sweep
+from export.sweep import FULL_BATCH, Outputs, batch_rows, run_all
+from export.worst import worst_blocks
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.errors import ToolkitError
+from toolkit.files import canonical_json
 from toolkit.model import PartitionNet
 from toolkit.partition import STAGES
 from toolkit.stratify import stratified_index
-
-STRICT = {"cuda": {"NVIDIA_TF32_OVERRIDE": "0"}}
-"""Providers that run in a process of their own, and the switches that such a process starts with for good."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Proof:
     """What outputs are compared with: blocks, their float64 logits, and the budget from the calibration blocks."""
 
     model: PartitionNet
+    calibration: Blocks
     blocks: Blocks
     reference: NDArray[np.float64]
     budget: Budget
@@ -43,38 +46,60 @@ class Proof:
 def prove(path: Path, data_path: Path, config: ParityConfig) -> dict[str, Any]:
     """Compare a bundle with its PyTorch model on held-out blocks and write the report into the bundle.
 
-    Returns {passed, providers: {name: {status, reason, comparisons, ...}}, split, blocks} of this run: passed where
-    every required provider passed and none failed. Raises ToolkitError on a bundle or data unfit for a proof.
+    Returns {passed, profiles: {name: {status, reason, comparisons, ...}}, providers: the same by cpu and cuda, split,
+    blocks} of this run: passed where every required profile passed and none failed; `bisect` where one failed. The
+    strict float32 profile of a float32 bundle's CPU is always run: it shows that the graph itself is right.
+    Raises ToolkitError on a bundle or data unfit for a proof.
     """
+    bundle, data = open_both(path, data_path, config)
+    check_onnx(bundle.model_bytes(), bundle.contract, int8=bundle.int8)
+    proof = prepare(bundle, data, config)
+    about = _about(bundle, data, proof, config)
+    strict = profile_of("cpu", int8=bundle.int8)
+    asked = [*(profile_of(p, int8=bundle.int8) for p in config.providers), *config.profiles]
+    tried = asked or [strict, *([] if bundle.int8 else ["cuda-strict"])]
+    results = {}
+    for name in dict.fromkeys([strict, *tried]):
+        result = _run(bundle, data, proof, PROFILES[name], config)
+        results[name] = result if result["status"] == "not-run" else {**result, **about}
+    write_report(path, bundle.sha256, results)
+    passed = all(results[name]["status"] == "passed" for name in asked or [strict])
+    passed &= all(r["status"] != "failed" for r in results.values())
+    answer = {"passed": passed, "profiles": results, "providers": by_provider(results), "split": config.split}
+    answer["blocks"] = len(proof.blocks)
+    if any(r["status"] == "failed" for r in results.values()) and not bundle.int8:
+        answer["bisect"] = _bisect(bundle, proof)
+    return answer
+
+
+def bisect_bundle(path: Path, data_path: Path, config: ParityConfig) -> dict[str, Any]:
+    """Name the first layer of a bundle's graph that departs from float64: {passed, bisect, split, blocks}.
+
+    On the CPU, on a few of the blocks that `prove` would take. Raises ToolkitError as `prove` does.
+    """
+    bundle, data = open_both(path, data_path, config)
+    if bundle.int8:
+        raise ToolkitError(f"{path} is int8, of which every layer departs. Bisect the float32 bundle it was made from.")
+    proof = prepare(bundle, data, replace(config, limit=min(config.limit, BLOCKS)))
+    found = _bisect(bundle, proof)
+    return {"passed": not found["departs"], "bisect": found, "split": config.split, "blocks": len(proof.blocks)}
+
+
+def _bisect(bundle: Bundle, proof: Proof) -> dict[str, Any]:
+    """The answer of `bisect`; a graph that does not even run is an answer too."""
+    try:
+        return bisect(proof.model, bundle.model_bytes(), proof.blocks)
+    except ToolkitError as error:
+        return {"departs": True, "message": error.message}
+
+
+def open_both(path: Path, data_path: Path, config: ParityConfig) -> tuple[Bundle, BlockSet]:
+    """The bundle and the data, verified, of each other's kind, and the split held out from training."""
     bundle = Bundle.load(path, with_report=False)
     data = BlockSet.load(data_path)
     bundle.check_data(data, any_settings=config.any_settings)
     bundle.check_held_out(data, config.split)
-    check_onnx(bundle.model_bytes(), bundle.contract)
-    proof = prepare(bundle, data, config)
-    about = {
-        "data": {"sha256": data.sha256, "split": config.split, "limit": config.limit, "seed": config.seed},
-        "blocks": len(proof.blocks),
-        "rms_budget": proof.budget.rms,
-        "max_budget": proof.budget.max,
-        "reference_rms": proof.budget.reference_rms,
-        "reference_max": proof.budget.reference_max,
-        "calibration_blocks": proof.budget.blocks,
-        "any_settings": config.any_settings,
-        "held_out": "checked" if bundle.training_known else "unknown: an imported model",
-        "versions": versions(),
-    }
-    required = config.providers or ("cpu",)
-    results = {}
-    for provider in config.providers or ("cpu", "cuda"):
-        result = _run(bundle, proof, provider, config)
-        if result["status"] != "not-run":
-            result |= {**about, "ratio": proof.budget.ratio(result["rms"])}
-        results[provider] = result
-    write_report(path, bundle.sha256, results)
-    passed = all(results[p]["status"] == "passed" for p in required)
-    passed &= all(r["status"] != "failed" for r in results.values())
-    return {"passed": passed, "providers": results, "split": config.split, "blocks": len(proof.blocks)}
+    return bundle, data
 
 
 def prepare(bundle: Bundle, data: BlockSet, config: ParityConfig) -> Proof:
@@ -86,60 +111,88 @@ def prepare(bundle: Bundle, data: BlockSet, config: ParityConfig) -> Proof:
     target = STAGES[bundle.stage].targets(everything["partition"])
     chosen = index[stratified_index(target, everything["qindex"], config.limit, config.seed)]
     blocks = data.take(chosen, bundle.stage)
-    return Proof(checkpoint.model, blocks, reference_logits(checkpoint.model, blocks), budget)
+    reference = reference_logits(checkpoint.model, blocks)
+    return Proof(checkpoint.model, checkpoint.calibration, blocks, reference, budget)
 
 
-def judge(found: dict[int, NDArray[np.float32]], proof: Proof) -> dict[str, Any]:
+def judge(found: dict[int, NDArray[np.float32]], proof: Proof, budget: Budget) -> dict[str, Any]:
     """The verdict on a sweep's outputs, by batch size."""
     rows = {batch: proof.reference[batch_rows(len(proof.blocks), batch)] for batch in found}
-    return summarise({batch: compare(logits, rows[batch], proof.budget) for batch, logits in found.items()})
+    result = summarise({batch: compare(logits, rows[batch], budget) for batch, logits in found.items()})
+    return {
+        **result,
+        "ratio": budget.ratio(result["rms"]),
+        "rms_budget": budget.rms,
+        "max_budget": budget.max,
+        "reference_rms": budget.reference_rms,
+        "reference_max": budget.reference_max,
+        "calibration_blocks": budget.blocks,
+    }
 
 
-def _run(bundle: Bundle, proof: Proof, provider: str, config: ParityConfig) -> dict[str, Any]:
-    """Run one provider: in this process, or in its own where it needs process-wide switches."""
+def _run(bundle: Bundle, data: BlockSet, proof: Proof, profile: Profile, config: ParityConfig) -> dict[str, Any]:
+    """Run one profile: in this process, or in its own where it needs process-wide switches."""
+    about = {"profile": profile.name, "provider": profile.provider, "precision": profile.precision}
     try:
-        if provider in STRICT:
-            found, placement = run_apart(bundle.path, proof.blocks, provider, config.batches, STRICT[provider])
+        if reason := unfit(profile, int8=bundle.int8):
+            raise ProviderUnavailable(reason)
+        if profile.environment is None:
+            luma, qindex = proof.blocks.luma, proof.blocks.qindex
+            found = run_all(lambda: bundle.session(profile.provider), luma, qindex, config.batches)
         else:
-            session = bundle.session(provider)
-            placement = session.placement
-            found = sweep(session, proof.blocks.luma, proof.blocks.qindex, config.batches)
+            found = run_apart(bundle.path, proof.blocks, profile, config.batches)
+        verdict = _judge_profile(found, proof, profile, len(bundle.classes), config.seed)
     except ProviderUnavailable as error:
-        return {"status": "not-run", "reason": error.message, "comparisons": 0}
+        return {**about, "status": "not-run", "reason": error.message, "comparisons": 0}
     except ToolkitError as error:
-        return {**summarise({}), "status": "failed", "reason": error.message, "placement": {}}
-    return {**judge(found, proof), "placement": placement}
+        empty = {**summarise({}), "placement": {}, "repeatability": {}, "worst": []}
+        return {**about, **empty, "status": "failed", "reason": error.message}
+    size = FULL_BATCH if FULL_BATCH in found.logits else config.batches[0]
+    rows = batch_rows(len(proof.blocks), size)
+    worst = worst_blocks(found.logits[size], proof.reference[rows], proof.blocks[rows], data, bundle.classes)
+    gpu = gpu_versions() if profile.provider != "cpu" else {}
+    return {**about, **verdict, "placement": found.placement, "worst": worst, "gpu": gpu}
 
 
-def run_apart(
-    bundle: Path, blocks: Blocks, provider: str, batches: tuple[int, ...], switches: dict[str, str]
-) -> tuple[dict[int, NDArray[np.float32]], dict[str, int]]:
-    """A sweep in a fresh process that has these environment variables: (logits by batch size, node placement).
+def _judge_profile(found: Outputs, proof: Proof, profile: Profile, classes: int, seed: int) -> dict[str, Any]:
+    """Errors within the profile's budget, or of an int8 graph decisions no worse; and the same again when repeated."""
+    if profile.precision == "int8":
+        verdict = judge_int8(found.logits, proof.reference, proof.blocks, classes, seed)
+        allowed = 0.0
+    else:
+        budget = proof.budget
+        if profile.precision != "float32":
+            budget = calibrate_on_gpu(proof.model, proof.calibration, profile.precision)
+        verdict = judge(found.logits, proof, budget)
+        allowed = budget.max
+    strange = [name for name, r in found.repeats.items() if r["largest"] is None or r["largest"] > allowed]
+    if strange:
+        reason = f"not repeatable in the {' and the '.join(strange)}"
+        verdict |= {"status": "failed", "reason": "; ".join(filter(None, [verdict["reason"], reason]))}
+    return {**verdict, "repeatability": found.repeats}
 
-    Raises ProviderUnavailable as the session there does, and ToolkitError where the process fails otherwise.
-    """
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        np.savez(folder / "inputs.npz", luma=blocks.luma, qindex=blocks.qindex)
-        job = {"bundle": str(bundle.resolve()), "provider": provider, "batches": batches}
-        (folder / "job.json").write_text(json.dumps(job))
-        # This package may be importable from the current folder alone.
-        search = os.pathsep.join([str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
-        process = subprocess.run(
-            [sys.executable, "-m", "export.worker", str(folder)],
-            env={**os.environ, **switches, "PYTHONPATH": search.rstrip(os.pathsep)},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        answer = folder / "answer.json"
-        if not answer.is_file():
-            last = (process.stderr.strip().splitlines() or ["no message"])[-1][:300]
-            raise ToolkitError(f"The {provider} process ended with {process.returncode} and no answer: {last}")
-        values = json.loads(answer.read_text())
-        if "unavailable" in values:
-            raise ProviderUnavailable(values["unavailable"])
-        if "error" in values:
-            raise ToolkitError(values["error"])
-        with np.load(folder / "outputs.npz", allow_pickle=False) as outputs:
-            return {batch: outputs[f"batch_{batch}"] for batch in batches}, values["placement"]
+
+def _about(bundle: Bundle, data: BlockSet, proof: Proof, config: ParityConfig) -> dict[str, Any]:
+    """What every result of a run says of its ingredients."""
+    files = bundle.manifest["files"]
+    drawn = hashlib.sha256()
+    for array in (proof.blocks.luma, proof.blocks.qindex, proof.blocks.partition):
+        drawn.update(np.ascontiguousarray(array).tobytes())
+    sources = [s["sha256"] for s in data.sources if s["split"] == config.split]
+    return {
+        "blocks": len(proof.blocks),
+        "classes": list(bundle.classes),
+        "any_settings": config.any_settings,
+        "held_out": "checked" if bundle.training_known else "unknown: an imported model",
+        "data": {
+            "sha256": data.sha256,
+            "split": config.split,
+            "split_sha256": hashlib.sha256(canonical_json(sources)).hexdigest(),
+            "blocks_sha256": drawn.hexdigest(),
+            "limit": config.limit,
+            "seed": config.seed,
+        },
+        "model_sha256": files["model.onnx"]["sha256"],
+        "checkpoint_sha256": files["checkpoint.pt"]["sha256"],
+        "versions": versions() | {"python": platform.python_version(), "machine": platform.machine()},
+    }

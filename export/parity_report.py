@@ -1,15 +1,18 @@
-"""parity.json: what was proven of a bundle's exact bytes, provider by provider; and parity.md, the same to read."""
+"""parity.json: what was proven of a bundle's exact bytes, profile by profile; parity.md and .html, the same to read."""
 
 import hashlib
 from pathlib import Path
 from typing import Any
 
+from export.parity_render import render_html, render_markdown
+from export.profiles import PROFILES
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_bytes, atomic_write_json, is_sealed, read_json, seal
 
 KIND = "av1part-parity"
-FORMAT_VERSION = 1
-REPORT_FILES = ("parity.json", "parity.md")
+FORMAT_VERSION = 2
+REPORT_FILES = ("parity.json", "parity.md", "parity.html")
+_READABLE = REPORT_FILES[1:]
 STATUSES = ("passed", "failed", "not-run")
 _LIMIT = 1 << 22
 
@@ -21,8 +24,9 @@ def load_report(bundle: Path, manifest_sha256: str) -> dict[str, Any] | None:
     """
     file = bundle / "parity.json"
     if not file.is_file():
-        if (bundle / "parity.md").exists():
-            raise ToolkitError(f"{bundle}: parity.md without parity.json. Run `av1part parity` again.")
+        for name in _READABLE:
+            if (bundle / name).exists():
+                raise ToolkitError(f"{bundle}: {name} without parity.json. Run `av1part parity` again.")
         return None
     again = "Run `av1part parity` again."
     if file.stat().st_size > _LIMIT:
@@ -34,86 +38,70 @@ def load_report(bundle: Path, manifest_sha256: str) -> dict[str, Any] | None:
         raise ToolkitError(f"{file} was edited: its sha256 does not match. {again}")
     if report.get("manifest_sha256") != manifest_sha256:
         raise ToolkitError(f"{file}: written for another bundle ({report.get('manifest_sha256')!r:.14}...). {again}")
-    providers = report.get("providers")
-    if not isinstance(providers, dict):
-        raise ToolkitError(f"{file}: no providers. {again}")
-    for name, result in providers.items():
-        sound = isinstance(result, dict) and result.get("status") in STATUSES
+    profiles = report.get("profiles")
+    if not isinstance(profiles, dict):
+        raise ToolkitError(f"{file}: no profiles. {again}")
+    for name, result in profiles.items():
+        sound = isinstance(result, dict) and name in PROFILES and result.get("status") in STATUSES
         if not sound or type(result.get("comparisons")) is not int:
             raise ToolkitError(f"{file}: the result of {name!r:.20} is malformed. {again}")
-    readable = bundle / "parity.md"
-    if not readable.is_file() or _sha256(readable.read_bytes()) != report.get("parity_md_sha256"):
-        raise ToolkitError(f"{readable}: missing or changed since parity.json was written. {again}")
+    if report.get("providers") != by_provider(profiles):
+        raise ToolkitError(f"{file}: providers are not those of its profiles. {again}")
+    for name in _READABLE:
+        readable = bundle / name
+        if not readable.is_file() or readable.stat().st_size > _LIMIT:
+            raise ToolkitError(f"{readable}: missing or larger than {_LIMIT} bytes. {again}")
+        if _sha256(readable.read_bytes()) != report.get(_hash_key(name)):
+            raise ToolkitError(f"{readable}: changed since parity.json was written. {again}")
     return report
 
 
-def write_report(bundle: Path, manifest_sha256: str, results: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Write both files, atomically each, and return the report.
+def by_provider(profiles: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The results of those profiles that let a pipeline use a provider, by its name.
 
-    Results of other providers for the same manifest are kept, and so is a provider's earlier result where it could
+    A float32 bundle has a cpu-fp32 result, an int8 one cpu-int8; what was not run gives way to what was.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for name, result in profiles.items():
+        provider = PROFILES[name].proves
+        if provider and (provider not in found or found[provider]["status"] == "not-run"):
+            found[provider] = result
+    return found
+
+
+def write_report(bundle: Path, manifest_sha256: str, results: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Write the files, atomically each, and return the report.
+
+    Results of other profiles for the same manifest are kept, and so is a profile's earlier result where it could
     not run now: the machine that has the GPU need not be the one that has the encoder.
     """
     try:
         earlier = load_report(bundle, manifest_sha256)
     except ToolkitError:
         earlier = None  # damaged, or another bundle's: there is nothing in it to keep
-    providers: dict[str, dict[str, Any]] = dict(earlier["providers"]) if earlier else {}
+    profiles: dict[str, dict[str, Any]] = dict(earlier["profiles"]) if earlier else {}
     for name, result in results.items():
-        if result["status"] != "not-run" or name not in providers:
-            providers[name] = result
-    statuses = [result["status"] for result in providers.values()]
+        if result["status"] != "not-run" or name not in profiles:
+            profiles[name] = result
+    statuses = [result["status"] for result in profiles.values()]
     body = {
         "kind": KIND,
         "format_version": FORMAT_VERSION,
         "manifest_sha256": manifest_sha256,
         "passed": "passed" in statuses and "failed" not in statuses,
-        "providers": providers,
+        "profiles": profiles,
+        "providers": by_provider(profiles),
     }
-    text = render(body).encode()
-    report = seal({**body, "parity_md_sha256": _sha256(text)})
-    atomic_write_bytes(bundle / "parity.md", text)
+    texts = {"parity.md": render_markdown(body).encode(), "parity.html": render_html(body).encode()}
+    report = seal({**body, **{_hash_key(name): _sha256(text) for name, text in texts.items()}})
+    for name, text in texts.items():
+        atomic_write_bytes(bundle / name, text)
     atomic_write_json(bundle / "parity.json", report)
     return report
 
 
-def render(report: dict[str, Any]) -> str:
-    """The report as Markdown."""
-    lines = [
-        "# Parity: ONNX Runtime against PyTorch",
-        "",
-        f"Verdict: **{'passed' if report['passed'] else 'NOT PASSED'}**, for the bundle whose manifest has sha256",
-        f"`{report['manifest_sha256']}`. Made from parity.json, which alone counts.",
-        "",
-        "Errors are those of logits against the float64 PyTorch model. The budget is 4 times (RMS) and 8 times",
-        "(largest) the error of PyTorch float32 on the calibration blocks. A decision may differ from float64's only",
-        "where its two largest logits lie closer than twice the budget (a near-tie).",
-    ]
-    for name, result in report["providers"].items():
-        lines += ["", f"## {name}: {result['status']}", ""]
-        if result["reason"]:
-            lines += [result["reason"], ""]
-        if result["status"] == "not-run":
-            continue
-        data = result["data"]
-        lines += [
-            f"{result['comparisons']} logits compared; {result['blocks']} blocks of the {data['split']} split "
-            f"(seed {data['seed']}) of data set `{data['sha256'][:16]}`. Nodes: {_pairs(result['placement'])}. "
-            f"Held out from training: {result['held_out']}.",
-            "",
-            "| batch | RMS error | budget | largest | budget | flips | flips on near-ties | near-ties |",
-            "|---|---|---|---|---|---|---|---|",
-        ]
-        lines += [
-            f"| {size} | {b['rms']:.3g} | {result['rms_budget']:.3g} | {b['max']:.3g} | {result['max_budget']:.3g} | "
-            f"{b['flips']} | {b['flips_allowed']} | {b['near_tie_share']:.2%} |"
-            for size, b in sorted(result["batches"].items(), key=lambda item: int(item[0]))
-        ]
-        lines += ["", f"RMS error is {result['ratio']:.2f} times PyTorch float32's. {_pairs(result['versions'])}."]
-    return "\n".join(lines) + "\n"
-
-
-def _pairs(values: dict[str, Any]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in sorted(values.items()))
+def _hash_key(name: str) -> str:
+    return name.replace(".", "_") + "_sha256"
 
 
 def _sha256(data: bytes) -> str:

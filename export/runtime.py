@@ -6,7 +6,8 @@ import os
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,26 @@ from export.contract import Contract
 from toolkit.blocks import Luma, check_input
 from toolkit.errors import ToolkitError
 
-PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PROVIDERS = {
+    "cpu": "CPUExecutionProvider",
+    "cuda": "CUDAExecutionProvider",
+    "tensorrt": "TensorrtExecutionProvider",
+}
+OPTIONS: dict[str, dict[str, str]] = {
+    "cpu": {},
+    "cuda": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
+    "tensorrt": {},
+}
+"""Of each provider, where a profile says nothing else. cuDNN's EXHAUSTIVE search is not repeatable."""
 MAX_BATCH = 1000
 """Blocks in one call, the largest batch that parity compares: more are run in pieces."""
 _FATAL_ONLY = 4
+_NAMES = {"cuda": "CUDA", "tensorrt": "TensorRT"}
+_NEEDS = {
+    "cuda": "Expected an NVIDIA driver and the CUDA and cuDNN libraries of this build: "
+    "pip install 'onnxruntime-gpu[cuda,cudnn]'.",
+    "tensorrt": "Expected an NVIDIA driver and the libraries of TensorRT, which onnxruntime-gpu does not bring.",
+}
 Shapes = dict[str, list[int | str]]
 """Name and shape of each input or output; a text stands for any size."""
 
@@ -35,15 +52,23 @@ class RuntimeModel:
     `placement` counts the graph's nodes by the provider they were given to, as ONNX Runtime itself reports it.
     """
 
-    def __init__(self, model: bytes, contract: Contract, provider: str = "cpu", threads: int | None = None) -> None:
-        """`threads`: within one operator; None takes ONNX Runtime's default, one per core.
+    def __init__(
+        self,
+        model: bytes,
+        contract: Contract,
+        provider: str = "cpu",
+        threads: int | None = None,
+        options: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """`threads`: within one operator; None takes ONNX Runtime's default, one per core. `options`: the provider's.
 
         Raises ProviderUnavailable where the provider is not there or would not run every node; ToolkitError for a
         file that ONNX Runtime cannot load or whose inputs, outputs or metadata are not the contract's.
         """
         self.contract = contract
         self.provider = provider
-        self._session, self.placement = open_session(model, provider, threads)
+        self._session, self.placement = open_session(model, provider, threads, options)
+        self.provider_options: dict[str, str] = self._session.get_provider_options().get(PROVIDERS[provider], {})
         check_signature(self._session, contract.inputs(), contract.outputs(), contract.metadata())
 
     def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -55,18 +80,29 @@ class RuntimeModel:
         result = np.empty((len(luma), len(self.contract.classes)), np.float32)
         for start in range(0, len(luma), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
-            feed = {"luma": luma[part].astype(np.float32), "qindex": qindex[part, None].astype(np.float32)}
-            (result[part],) = self._session.run(["logits"], feed)
+            result[part] = self._run(luma[part], qindex[part])
         return result
 
+    def one_call(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """`logits` in a single call of the session, of whatever size."""
+        check_input(luma, qindex, self.contract.bit_depth)
+        return self._run(luma, qindex)
 
-def open_session(model: bytes, provider: str, threads: int | None) -> tuple[Any, dict[str, int]]:
+    def _run(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
+        feed = {"luma": luma.astype(np.float32), "qindex": qindex[:, None].astype(np.float32)}
+        logits: NDArray[np.float32] = self._session.run(["logits"], feed)[0]
+        return logits
+
+
+def open_session(
+    model: bytes, provider: str, threads: int | None, options: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Any, dict[str, int]]:
     """A session on exactly this provider, and its node placement; errors as RuntimeModel raises them."""
     if provider not in PROVIDERS:
         raise ToolkitError(f"Provider {provider!r}: expected one of {', '.join(PROVIDERS)}.")
     if threads is not None and threads < 1:
         raise ToolkitError(f"{threads} threads: expected at least 1.")
-    session = _open(model, provider, threads)
+    session = _open(model, provider, threads, {**OPTIONS[provider], **options})
     placement = _placement(session)
     if set(placement) != {PROVIDERS[provider]}:
         raise ProviderUnavailable(
@@ -75,7 +111,7 @@ def open_session(model: bytes, provider: str, threads: int | None) -> tuple[Any,
     return session, placement
 
 
-def _open(model: bytes, provider: str, threads: int | None) -> Any:
+def _open(model: bytes, provider: str, threads: int | None, provider_options: dict[str, str]) -> Any:
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL_ONLY  # what goes wrong is raised as well
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
@@ -88,18 +124,16 @@ def _open(model: bytes, provider: str, threads: int | None) -> Any:
             raise ToolkitError(f"ONNX Runtime cannot load the model: {_first_line(error)}. Export it again.") from None
     # Without this entry a missing GPU means a run on the CPU and a line on stderr.
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    cuda = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
     with _captured_output() as log:
         try:
             if hasattr(ort, "preload_dlls"):
                 ort.preload_dlls()
-            return ort.InferenceSession(model, options, providers=[("CUDAExecutionProvider", cuda)])
+            return ort.InferenceSession(model, options, providers=[(PROVIDERS[provider], provider_options)])
         except Exception as error:
             reason = _first_line(error)
     raise ProviderUnavailable(
-        f"CUDA was asked for and ONNX Runtime {ort.__version__} cannot run the model on it: {_missing(log) or reason}. "
-        "Expected an NVIDIA driver and the CUDA and cuDNN libraries of this build: "
-        "pip install 'onnxruntime-gpu[cuda,cudnn]'; or use --provider cpu."
+        f"{_NAMES[provider]} was asked for and ONNX Runtime {ort.__version__} cannot run the model on it: "
+        f"{_missing(log) or reason}. {_NEEDS[provider]} `av1part doctor` says what is there; or use --provider cpu."
     )
 
 

@@ -1,51 +1,84 @@
-"""Whether the gate can fail: faults planted in copies of a bundle's graph must be caught, the untouched graph pass."""
+"""Whether the gate can fail: faults planted in copies must be caught, the untouched bundle pass."""
 
+import shutil
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import onnx
 
+from export.apart import run_apart
 from export.bundle import Bundle
+from export.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
 from export.config import ParityConfig
 from export.faults import FAULTS, NotApplicable
-from export.onnx import check_onnx
-from export.parity import Proof, judge, prepare
-from export.runtime import RuntimeModel
+from export.onnx import check_onnx, export_onnx
+from export.parity import Proof, judge, open_both, prepare
+from export.profiles import PROFILES, Profile, check_strict
+from export.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
 from export.sweep import sweep
-from toolkit.blocks import BlockSet
+from toolkit.blocks import Blocks
 from toolkit.errors import ToolkitError
+from toolkit.model import PartitionNet
 
 BATCH = (64,)
+_TF32_RUN = "TF32 where strict was asked: the logits"
+Fault = dict[str, str]
+P = ParamSpec("P")
 
 
 def selftest(path: Path, data_path: Path, config: ParityConfig) -> dict[str, Any]:
-    """Judge the graph and a copy with each fault of FAULTS, on the CPU, exactly as `prove` would.
+    """Judge the bundle, and copies of it each with one fault, exactly as `prove` would on the CPU.
 
-    Returns {passed, faults: {name: {status: caught|missed|not-applicable, reason}}, split, blocks}, the untouched graph
-    among them as passed or failed. Writes nothing. Raises ToolkitError as `prove` does.
+    Returns {passed, faults: {name: {status: caught|missed|not-applicable|not-run, reason}}, split, blocks}, the
+    untouched bundle among them as passed or failed. What TF32 does to the logits is not run without a GPU. Writes
+    nothing into the bundle. Raises ToolkitError as `prove` does, and for an int8 bundle.
     """
-    bundle = Bundle.load(path, with_report=False)
-    data = BlockSet.load(data_path)
-    bundle.check_data(data, any_settings=config.any_settings)
-    bundle.check_held_out(data, config.split)
+    bundle, data = open_both(path, data_path, config)
+    if bundle.int8:
+        raise ToolkitError(f"{path} is int8: the self-test plants its faults in the float32 bundle it was made from.")
     proof = prepare(bundle, data, config)
     model = bundle.model_bytes()
-    untouched = _reason(bundle, model, proof)
+    untouched = _of_graph(bundle, model, proof) or _of_profile(PROFILES["cuda-strict"]) or _of_copy(path, None)
     faults = {"nothing": {"status": "failed" if untouched else "passed", "reason": untouched}}
     for name, plant in FAULTS.items():
-        copy = onnx.load_model_from_string(model)
-        try:
-            plant(copy)
-        except NotApplicable as error:
-            faults[name] = {"status": "not-applicable", "reason": str(error)}
-            continue
-        reason = _reason(bundle, copy.SerializeToString(), proof)
-        faults[name] = {"status": "caught" if reason else "missed", "reason": reason}
+        faults[name] = _tried(_of_planted_graph, bundle, model, plant, proof)
+    for name, change in MODEL_FAULTS.items():
+        faults[name] = _tried(_of_planted_model, bundle, change, proof)
+    for name, damage in BUNDLE_FAULTS.items():
+        faults[name] = _tried(_of_copy, path, damage)
+    for name, profile in STRICT_FAULTS.items():
+        faults[name] = _tried(_of_profile, profile)
+    faults[_TF32_RUN] = _tried(_of_tf32, bundle, proof)
     passed = not untouched and all(f["status"] != "missed" for f in faults.values())
     return {"passed": passed, "faults": faults, "split": config.split, "blocks": len(proof.blocks)}
 
 
-def _reason(bundle: Bundle, model: bytes, proof: Proof) -> str:
+def _tried(gate: Callable[P, str], *what: P.args, **options: P.kwargs) -> Fault:
+    """Caught where the gate gives a reason to refuse."""
+    try:
+        reason = gate(*what, **options)
+    except NotApplicable as error:
+        return {"status": "not-applicable", "reason": str(error)}
+    except ProviderUnavailable as error:
+        return {"status": "not-run", "reason": error.message}
+    return {"status": "caught" if reason else "missed", "reason": reason}
+
+
+def _of_planted_graph(bundle: Bundle, model: bytes, plant: Callable[[onnx.ModelProto], None], proof: Proof) -> str:
+    """Why the gate refuses the graph with this fault in it."""
+    proto = onnx.load_model_from_string(model)
+    plant(proto)
+    return _of_graph(bundle, proto.SerializeToString(), proof)
+
+
+def _of_planted_model(bundle: Bundle, change: Callable[[PartitionNet, Blocks], None], proof: Proof) -> str:
+    """Why the gate refuses the graph of a PyTorch model with this fault in it."""
+    return _of_graph(bundle, export_onnx(planted(proof.model, proof.calibration, change)), proof)
+
+
+def _of_graph(bundle: Bundle, model: bytes, proof: Proof) -> str:
     """Why the gate refuses this graph; empty where it passes."""
     try:
         check_onnx(model, bundle.contract)
@@ -53,4 +86,36 @@ def _reason(bundle: Bundle, model: bytes, proof: Proof) -> str:
         found = sweep(session, proof.blocks.luma, proof.blocks.qindex, BATCH)
     except ToolkitError as error:
         return error.message
-    return str(judge(found, proof)["reason"])
+    return str(judge(found, proof, proof.budget)["reason"])
+
+
+def _of_copy(path: Path, damage: Callable[[Path], None] | None) -> str:
+    """Why a bundle's consumers refuse a copy of it with this damage; empty where they take it."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(shutil.copytree(path, Path(folder) / "bundle"))
+        if damage:
+            damage(copy)
+        try:
+            bundle = Bundle.load(copy, with_report=damage is not None)
+            check_onnx(bundle.model_bytes(), bundle.contract)
+            bundle.session()
+            bundle.checkpoint()
+        except ToolkitError as error:
+            return error.message.replace(folder, "")
+    return ""
+
+
+def _of_profile(profile: Profile) -> str:
+    """Why the check before a profile's run refuses it; empty where it takes it."""
+    switches = {k: v for k, v in (profile.environment or {}).items() if v is not None}
+    try:
+        check_strict(profile, {**OPTIONS[profile.provider], **profile.options}, switches)
+    except ToolkitError as error:
+        return error.message
+    return ""
+
+
+def _of_tf32(bundle: Bundle, proof: Proof) -> str:
+    """Why TF32's logits fail strict float32's budget; raises ProviderUnavailable where there is no GPU."""
+    found = run_apart(bundle.path, proof.blocks, PROFILES["cuda-tf32"], BATCH)
+    return str(judge(found.logits, proof, proof.budget)["reason"])

@@ -1,10 +1,11 @@
-"""`python -m export.worker FOLDER`: one sweep in a process of its own, for providers with process-wide switches.
+"""`python -m export.worker FOLDER`: one profile's sweep in a process of its own, with its process-wide switches.
 
 Reads FOLDER/job.json and inputs.npz, writes outputs.npz and then answer.json. Imports no torch, so that no other
 CUDA runtime is in the process.
 """
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,25 +13,35 @@ from typing import Any
 import numpy as np
 
 from export.bundle import Bundle
-from export.runtime import ProviderUnavailable
-from export.sweep import sweep
+from export.half import as_float16
+from export.profiles import PROFILES, check_strict
+from export.runtime import ProviderUnavailable, RuntimeModel
+from export.sweep import run_all
 from toolkit.errors import ToolkitError
 
 
 def work(folder: Path) -> dict[str, object]:
     """Run the job; errors that a user can mend are part of the answer."""
     job = json.loads((folder / "job.json").read_text())
+    profile = PROFILES[job["profile"]]
     try:
-        session = Bundle.load(job["bundle"], with_report=False).session(job["provider"])
+        bundle = Bundle.load(job["bundle"], with_report=False)
+        model = as_float16(bundle.model_bytes()) if profile.precision == "float16" else bundle.model_bytes()
+
+        def open_session() -> RuntimeModel:
+            session = RuntimeModel(model, bundle.contract, profile.provider, options=profile.options)
+            check_strict(profile, session.provider_options, os.environ)
+            return session
+
+        with np.load(folder / "inputs.npz", allow_pickle=False) as inputs:
+            found = run_all(open_session, inputs["luma"], inputs["qindex"], job["batches"])
     except ProviderUnavailable as error:
         return {"unavailable": error.message}
     except ToolkitError as error:
         return {"error": error.message}
-    with np.load(folder / "inputs.npz", allow_pickle=False) as inputs:
-        found = sweep(session, inputs["luma"], inputs["qindex"], job["batches"])
-    outputs: dict[str, Any] = {f"batch_{batch}": logits for batch, logits in found.items()}
+    outputs: dict[str, Any] = {f"batch_{batch}": logits for batch, logits in found.logits.items()}
     np.savez(folder / "outputs.npz", **outputs)
-    return {"placement": session.placement}
+    return {"placement": found.placement, "repeats": found.repeats}
 
 
 if __name__ == "__main__":

@@ -226,8 +226,8 @@ def test_a_graph_that_computes_something_else_is_not_written(
     import export.bundle_write
     from export.runtime import RuntimeModel
 
-    real = RuntimeModel.logits
-    monkeypatch.setattr(RuntimeModel, "logits", lambda s, x, q: real(s, x, q) * np.float32(1.0001))
+    real = RuntimeModel.one_call
+    monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: real(s, x, q) * np.float32(1.0001))
     with pytest.raises(ToolkitError, match=r"does not give PyTorch's logits .*Nothing was written"):
         export.bundle_write.write_bundle(choose_checkpoint(trained, 3), tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
@@ -246,7 +246,8 @@ def test_the_commands(trained: Path, tmp_path: Path) -> None:
     assert "one checkpoint file" in run(main, ["export", str(file), "--epoch", "1", "-o", "x"]).output
     assert "has no epoch 9" in run(main, ["export", str(trained), "--epoch", "9", "-o", "x"]).output
     verified = run(main, ["bundle", "verify", str(target), "--json"])
-    assert json.loads(verified.stdout) == {"verified": True, "sha256": Bundle.load(target).sha256, "proven": []}
+    expected = {"verified": True, "sha256": Bundle.load(target).sha256, "proven": [], "signed": "no"}
+    assert json.loads(verified.stdout) == expected
     assert "not proven yet" in run(main, ["bundle", "info", str(target)]).output
     (target / "model.onnx").write_bytes(b"")
     assert run(main, ["bundle", "verify", str(target)]).exit_code == 1

@@ -14,19 +14,20 @@ from click.testing import CliRunner
 from conftest import MakeBlockset
 from test_runtime import NO_CUDA
 
+from export.apart import run_apart
 from export.bundle import Bundle
+from export.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
 from export.compare import NEAR_TIE_LIMIT, Budget, calibrate, compare, summarise
 from export.config import ParityConfig
 from export.faults import FAULTS, NotApplicable
 from export.onnx import export_onnx
-from export.parity import prepare, prove, run_apart
-from export.parity_report import load_report, render
+from export.parity import prepare, prove
+from export.profiles import PROFILES
 from export.runtime import RuntimeModel
 from export.selftest import selftest
 from toolkit.blocks import BlockSet
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
-from toolkit.files import seal
 from toolkit.model import PartitionNet
 from toolkit.model_config import ModelConfig
 
@@ -44,16 +45,17 @@ def test_an_honest_bundle_is_proven(bundle: Path, blockset_8: Path) -> None:
     result = prove(bundle, blockset_8, CPU)
     cpu = result["providers"]["cpu"]
     assert (result["passed"], cpu["status"], cpu["reason"]) == (True, "passed", "")
-    assert list(cpu["batches"]) == ["1", "7", "64", "1000"]
+    assert list(cpu["batches"]) == ["1", "2", "3", "7", "64", "1000", "8160"]
+    assert cpu["batches"]["8160"]["blocks"] == 8161  # a whole frame in one call
     assert cpu["batches"]["1000"]["blocks"] == 1001  # repeated, so that one batch really was of 1,000
-    assert cpu["comparisons"] == 3 * (60 + 60 + 65 + 1001)
+    assert cpu["comparisons"] == 3 * (60 + 61 + 61 + 60 + 65 + 1001 + 8161)
     assert 0 < cpu["rms"] <= cpu["rms_budget"]
     assert 0.3 < cpu["ratio"] < 3
     assert cpu["placement"]["CPUExecutionProvider"] > 5
     opened = Bundle.load(bundle)
     assert opened.proven("cpu")
     assert not opened.proven("cuda")
-    assert "## cpu: passed" in (bundle / "parity.md").read_text()
+    assert "## cpu-fp32: passed" in (bundle / "parity.md").read_text()
     assert opened.report is not None
     assert opened.report["manifest_sha256"] == opened.sha256
 
@@ -149,13 +151,15 @@ def test_nothing_compared_is_a_failure() -> None:
 
 def test_a_damaged_runtime_fails_and_unproves(bundle: Path, blockset_8: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert prove(bundle, blockset_8, CPU)["passed"]
-    real = RuntimeModel.logits
+    real = RuntimeModel.one_call
     # Wrong in batches of 64 alone, by one part in a thousand.
-    monkeypatch.setattr(RuntimeModel, "logits", lambda s, x, q: real(s, x, q) * np.float32(1 + (len(x) == 64) / 1000))
+    monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: real(s, x, q) * np.float32(1 + (len(x) == 64) / 1000))
     result = prove(bundle, blockset_8, CPU)
     assert not result["passed"]
     assert result["providers"]["cpu"]["reason"].startswith("batch 64: RMS error")
     assert not Bundle.load(bundle).proven("cpu")
+    # The graph is right; what runs it is not.
+    assert result["bisect"] == {"departs": False, "message": result["bisect"]["message"]}
 
 
 def test_every_planted_fault_is_caught(exported: Path, blockset_8: Path) -> None:
@@ -164,15 +168,25 @@ def test_every_planted_fault_is_caught(exported: Path, blockset_8: Path) -> None
     faults = {name: fault["status"] for name, fault in result["faults"].items()}
     assert result["passed"]
     assert faults.pop("nothing") == "passed"
+    if NO_CUDA:
+        assert faults.pop("TF32 where strict was asked: the logits") == "not-run"
     assert set(faults.values()) == {"caught"}
-    assert len(faults) == len(FAULTS) >= 7
+    assert faults.keys() >= {*FAULTS, *MODEL_FAULTS, *BUNDLE_FAULTS, *STRICT_FAULTS}
+    for stage in ("stage", "bit depth"):  # caught by what they say, not by a report that happens to lie there
+        reason = result["faults"][f"manifest of another {stage}'s bundle, sealed again"]["reason"]
+        assert "ONNX file" in reason
     assert sorted(p.name for p in exported.iterdir()) == before
 
 
-def test_a_fault_that_has_no_place_is_neither_caught_nor_missed() -> None:
+def test_a_fault_that_has_no_place_is_neither_caught_nor_missed(exported: Path) -> None:
+    calibration = Bundle.load(exported).checkpoint().calibration
     blind = export_onnx(PartitionNet(ModelConfig("2", "small", qindex=False)).eval())
     with pytest.raises(NotApplicable, match="no node reads qindex"):
         FAULTS["qindex dropped"](onnx.load_model_from_string(blind))
+    flat = PartitionNet(ModelConfig("2", "small"))
+    flat.backbone = torch.nn.Flatten()
+    with pytest.raises(NotApplicable, match="no batch-norm"):
+        planted(flat, calibration, MODEL_FAULTS["another batch-norm epsilon"])
 
 
 def test_a_selftest_that_misses_a_fault_does_not_pass(
@@ -181,9 +195,13 @@ def test_a_selftest_that_misses_a_fault_does_not_pass(
     import export.selftest
 
     monkeypatch.setattr(export.selftest, "FAULTS", {"none at all": lambda proto: None})
+    monkeypatch.setattr(export.selftest, "MODEL_FAULTS", {"no change": lambda model, calibration: None})
+    monkeypatch.setattr(export.selftest, "BUNDLE_FAULTS", {"no damage": lambda path: None})
+    monkeypatch.setattr(export.selftest, "STRICT_FAULTS", {"strict": PROFILES["cuda-strict"]})
     result = selftest(exported, blockset_8, CPU)
     assert not result["passed"]
-    assert result["faults"]["none at all"]["status"] == "missed"
+    missed = {name for name, fault in result["faults"].items() if fault["status"] == "missed"}
+    assert missed == {"none at all", "no change", "no damage", "strict"}
 
 
 def test_unfit_data_are_refused(bundle: Path, make_blockset: MakeBlockset, tmp_path: Path, blockset_8: Path) -> None:
@@ -200,12 +218,14 @@ def test_unfit_data_are_refused(bundle: Path, make_blockset: MakeBlockset, tmp_p
 def test_a_process_of_its_own_gives_the_same_numbers(exported: Path, blockset_8: Path) -> None:
     bundle = Bundle.load(exported)
     proof = prepare(bundle, BlockSet.load(blockset_8), replace(CPU, limit=20))
-    found, placement = run_apart(exported, proof.blocks, "cpu", (7,), {"NVIDIA_TF32_OVERRIDE": "0"})
-    assert placement == bundle.session().placement
+    apart = replace(PROFILES["cpu-fp32"], environment={"NVIDIA_TF32_OVERRIDE": "0"})
+    found = run_apart(exported, proof.blocks, apart, (7,))
+    assert found.placement == bundle.session().placement
+    assert found.repeats["fresh session"]["equal"]
     here = bundle.session().logits(proof.blocks.luma[:7], proof.blocks.qindex[:7])
-    np.testing.assert_allclose(found[7][:7], here, atol=1e-6)
+    np.testing.assert_allclose(found.logits[7][:7], here, atol=1e-6)
     with pytest.raises(ToolkitError, match="no such folder"):
-        run_apart(exported / "nowhere", proof.blocks, "cpu", (7,), {})
+        run_apart(exported / "nowhere", proof.blocks, apart, (7,))
 
 
 @pytest.mark.skipif(not NO_CUDA, reason="this machine has CUDA")
@@ -221,49 +241,11 @@ def test_cuda_without_a_gpu_is_not_run_and_never_passed(bundle: Path, blockset_8
     # Not asked for, it is said and does no harm; and the earlier result of another provider stays.
     both = run(main, ["parity", str(bundle), str(blockset_8), "--limit", "20"])
     assert both.exit_code == 0, both.output
-    assert "cuda: not-run" in both.stdout
+    assert "cuda-strict: not-run" in both.stdout
     again = run(main, ["parity", str(bundle), str(blockset_8), "--provider", "cuda", "--limit", "20"])
     assert again.exit_code == 1
     assert "CUDA was asked for" in again.output
     assert Bundle.load(bundle).proven("cpu")
-
-
-def test_an_edited_or_foreign_report_is_refused(bundle: Path, blockset_8: Path) -> None:
-    prove(bundle, blockset_8, replace(CPU, limit=20))
-    file, readable = bundle / "parity.json", bundle / "parity.md"
-    original, text = json.loads(file.read_text()), readable.read_bytes()
-    edited = {**original, "passed": False}
-    malformed = seal({**original, "providers": {"cpu": {"status": "fine", "comparisons": 1}}})
-    foreign = seal({**original, "manifest_sha256": "0" * 64})
-    for report, message in (
-        (edited, "was edited"),
-        (malformed, "malformed"),
-        (foreign, "another bundle"),
-        (seal({**original, "kind": "x"}), "not a parity report"),
-        (seal({**original, "providers": []}), "no providers"),
-        ([], "not a parity report"),
-    ):
-        file.write_text(json.dumps(report))
-        with pytest.raises(ToolkitError, match=message):
-            Bundle.load(bundle)
-    file.write_text(json.dumps(original))
-    Bundle.load(bundle)
-    readable.write_bytes(text.replace(b"passed", b"PASSED", 1))
-    with pytest.raises(ToolkitError, match=r"parity\.md"):
-        Bundle.load(bundle)
-    file.unlink()
-    with pytest.raises(ToolkitError, match=r"without parity\.json"):
-        Bundle.load(bundle)
-    # A new proof replaces a damaged report.
-    prove(bundle, blockset_8, replace(CPU, limit=20))
-    assert Bundle.load(bundle).proven("cpu")
-
-
-def test_parity_md_is_made_from_parity_json(bundle: Path, blockset_8: Path) -> None:
-    prove(bundle, blockset_8, replace(CPU, limit=20))
-    report = load_report(bundle, Bundle.load(bundle).sha256)
-    assert report is not None
-    assert render(report) == (bundle / "parity.md").read_text()
 
 
 def test_the_command_line(bundle: Path, blockset_8: Path) -> None:

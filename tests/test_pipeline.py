@@ -367,7 +367,7 @@ def test_a_proof_on_one_provider_is_none_on_another(pipe: Path, bundles: dict[st
 def test_a_failed_report_is_no_proof(bundles: dict[str, Path], tmp_path: Path) -> None:
     copy = Path(shutil.copytree(bundles["2"], tmp_path / "b"))
     report = json.loads((copy / "parity.json").read_text())
-    report["providers"]["cpu"]["status"] = "failed"
+    report["providers"]["cpu"]["status"] = report["profiles"]["cpu-fp32"]["status"] = "failed"
     (copy / "parity.json").write_text(json.dumps(seal(report)))
     assert "its report says: failed" in message(cli("pipeline", "build", copy, "-o", tmp_path / "p"))
 

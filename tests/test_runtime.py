@@ -10,7 +10,7 @@ import pytest
 from export.bundle import Bundle
 from export.contract import Contract
 from export.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel
-from export.sweep import batch_rows, sweep
+from export.sweep import DISTINCT, FULL_BATCH, batch_rows, run_all, sweep
 from toolkit.blocks import BlockSet
 from toolkit.errors import ToolkitError
 
@@ -67,27 +67,43 @@ def test_large_calls_are_cut_into_proven_batches(runtime: RuntimeModel) -> None:
     assert runtime.logits(luma[:0], q[:0]).shape == (0, 3)
 
 
-@pytest.mark.parametrize("batch", [1, 7, 64, 1000])
+@pytest.mark.parametrize("batch", [1, 2, 7, 64, 1000, 8160])
 @pytest.mark.parametrize("blocks", [1, 5, 64, 140, 2000])
 def test_a_sweep_fills_a_batch_and_leaves_a_tail(blocks: int, batch: int) -> None:
     rows = batch_rows(blocks, batch)
-    assert set(rows) == set(range(blocks))
+    # The sizes beside the main one show what the size does: some of many blocks, spread over all, are enough.
+    distinct = blocks if batch == FULL_BATCH else min(blocks, DISTINCT)
+    assert len(set(rows)) == distinct
+    assert {0, blocks - 1} <= set(rows)
     assert len(rows) > batch
     assert batch == 1 or len(rows) % batch
 
 
 def test_a_sweep_runs_each_size(runtime: RuntimeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
-    real = RuntimeModel.logits
-    monkeypatch.setattr(RuntimeModel, "logits", lambda s, x, q: sizes.append(len(x)) or real(s, x, q))
+    real = RuntimeModel.one_call
+    monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: sizes.append(len(x)) or real(s, x, q))
     found = sweep(runtime, LUMA, QINDEX, (1, 7, 64))
     assert sizes == [1] * 9 + [7, 2] + [64, 1]
     np.testing.assert_allclose(found[64][:9], found[1][:9], atol=1e-6)
 
 
+def test_a_run_says_whether_it_repeats(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run_all(bundle.session, LUMA, QINDEX, (7,))
+    assert found.repeats["same session"] == found.repeats["fresh session"] == {"equal": True, "largest": 0.0}
+    assert list(found.logits) == [7]
+    real, calls = RuntimeModel.one_call, iter(range(99))
+    monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: real(s, x, q) + np.float32(next(calls)))
+    drifting = run_all(bundle.session, LUMA, QINDEX, (64,)).repeats
+    assert not drifting["same session"]["equal"]
+    assert drifting["fresh session"]["largest"] == pytest.approx(2)
+    monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: real(s, x, q) * np.float32(np.nan))
+    assert run_all(bundle.session, LUMA, QINDEX, (64,)).repeats["same session"] == {"equal": True, "largest": None}
+
+
 def test_wrong_providers_threads_and_files_are_refused(bundle: Bundle) -> None:
     with pytest.raises(ToolkitError, match="expected one of cpu, cuda"):
-        bundle.session("tensorrt")
+        bundle.session("abacus")
     with pytest.raises(ToolkitError, match="expected at least 1"):
         bundle.session(threads=0)
     with pytest.raises(ToolkitError, match="cannot load the model"):
@@ -106,6 +122,12 @@ def test_cuda_without_a_gpu_is_an_error_and_not_a_run_on_the_cpu(
         bundle.session("cuda")
     print("still here", file=sys.stderr)
     assert capfd.readouterr() == ("", "still here\n")
+
+
+@pytest.mark.skipif(not NO_CUDA, reason="this machine has CUDA")
+def test_tensorrt_without_its_libraries_is_an_error(bundle: Bundle) -> None:
+    with pytest.raises(ProviderUnavailable, match="TensorRT was asked for"):
+        bundle.session("tensorrt")
 
 
 @pytest.mark.gpu

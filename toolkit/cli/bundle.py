@@ -30,7 +30,7 @@ def verify(path: Path, public_key: Path | None, as_json: bool) -> None:
     opened = Bundle.load(path)
     if public_key:  # before anything in the bundle is parsed or run
         verify_signature(opened, public_key)
-    check_onnx(opened.model_bytes(), opened.contract)
+    check_onnx(opened.model_bytes(), opened.contract, int8=opened.int8)
     opened.session()
     opened.checkpoint()
     proven = [p for p in (opened.report or {"providers": {}})["providers"] if opened.proven(p)]

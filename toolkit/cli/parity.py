@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from export.config import ParityConfig
+from export.config import PROVIDERS, ParityConfig
+from export.profiles import PROFILES
 
 _DEFAULT = ParityConfig()
 
@@ -16,27 +17,44 @@ _DEFAULT = ParityConfig()
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--split", default=_DEFAULT.split, show_default=True, help="Held-out split: val or test.")
 @click.option(
-    "--provider", "providers", multiple=True, type=click.Choice(["cpu", "cuda"]),
-    help="Must pass; repeatable. Without it the CPU must, and CUDA is tried.",
+    "--provider", "providers", multiple=True, type=click.Choice(PROVIDERS),
+    help="Must pass; repeatable. cpu and cuda stand for their strict profiles. Without it the CPU must, CUDA is tried.",
+)  # fmt: skip
+@click.option(
+    "--profile", "profiles", multiple=True, type=click.Choice(list(PROFILES)),
+    help="Must pass, with its own precision and budget; repeatable.",
 )  # fmt: skip
 @click.option(
     "--limit", type=int, default=_DEFAULT.limit, show_default=True, help="Blocks, even over class and qindex."
 )
 @click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True, help="Of the draw.")
 @click.option("--any-settings", is_flag=True, help="Take data made with other encoder settings.")
-@click.option("--selftest", is_flag=True, help="Plant faults in copies of the graph instead; pass if all are caught.")
+@click.option("--selftest", is_flag=True, help="Plant faults in copies of the bundle instead; pass if all are caught.")
+@click.option(
+    "--bisect", is_flag=True, help="Only name the first layer whose output departs from float64, if any does."
+)
+@click.option("--junit", type=click.Path(path_type=Path), help="Also write the result as JUnit XML to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def parity(ctx: click.Context, /, bundle: Path, data: Path, selftest: bool, as_json: bool, **options: Any) -> None:
+def parity(
+    ctx: click.Context, /, bundle: Path, data: Path, selftest: bool, bisect: bool, junit: Path | None, as_json: bool,
+    **options: Any,
+) -> None:  # fmt: skip
     """Prove on held-out blocks of DATA that ONNX Runtime gives the PyTorch model's logits and decisions.
 
-    Writes parity.json and parity.md into BUNDLE. Exit 1 where a provider fails, or was asked for and is not there.
+    Writes parity.json, parity.md and parity.html into BUNDLE. Exit 1 where a profile fails, or was asked for and is
+    not there; a failure names the first layer that departs.
     """
-    from export.parity import prove
+    from export.junit import write_junit
+    from export.parity import bisect_bundle, prove
     from export.selftest import selftest as plant_faults
 
-    config = ParityConfig(**options)
-    result = plant_faults(bundle, data, config) if selftest else prove(bundle, data, config)
+    if selftest + bisect + bool(junit and bisect) > 1:
+        raise click.UsageError("--bisect goes neither with --selftest nor with --junit.")
+    work = plant_faults if selftest else bisect_bundle if bisect else prove
+    result = work(bundle, data, ParityConfig(**options))
+    if junit:
+        write_junit(junit, result)
     click.echo(json.dumps(result) if as_json else _lines(result))
     if not result["passed"]:
         ctx.exit(1)
@@ -44,15 +62,25 @@ def parity(ctx: click.Context, /, bundle: Path, data: Path, selftest: bool, as_j
 
 def _lines(result: dict[str, Any]) -> str:
     lines = [f"{result['blocks']} blocks of the {result['split']} split"]
-    for name, r in result.get("providers", {}).items():
-        lines.append(f"  {name}: {r['status']}")
-        if r["comparisons"]:
-            lines[-1] += (
-                f", {r['comparisons']} logits, RMS error {r['rms']:.3g} (budget {r['rms_budget']:.3g}), "
-                f"{r['ratio']:.2f} times PyTorch float32's, largest {r['max']:.3g} (budget {r['max_budget']:.3g}), "
-                f"{r['flips']} flips, near-ties {r['near_tie_share']:.2%}"
-            )
+    for name, r in result.get("profiles", {}).items():
+        lines.append(f"  {name}: {r['status']}" + (f", {_numbers(r)}" if r["comparisons"] else ""))
         lines += [f"    {r['reason']}"] if r["reason"] else []
     for name, fault in result.get("faults", {}).items():
         lines.append(f"  {name}: {fault['status']}. {fault['reason']}")
+    if "bisect" in result:
+        lines.append(f"  bisect: {result['bisect']['message']}")
     return "\n".join([*lines, "PASSED" if result["passed"] else "NOT PASSED"])
+
+
+def _numbers(r: dict[str, Any]) -> str:
+    if "noninferiority" in r:
+        found = r["noninferiority"]
+        return (
+            f"macro-F1 {found['f1_difference']:+.4f} against float64's, at worst {found['f1_lower']:+.4f} (95%; "
+            f"allowed -{found['f1_margin']}), calibration error {found['ece']:.4f} (float64 {found['ece_float64']:.4f})"
+        )
+    return (
+        f"{r['comparisons']} logits, RMS error {r['rms']:.3g} (budget {r['rms_budget']:.3g}), {r['ratio']:.2f} times "
+        f"PyTorch {r['precision']}'s, largest {r['max']:.3g} (budget {r['max_budget']:.3g}), {r['flips']} flips, "
+        f"near-ties {r['near_tie_share']:.2%}"
+    )

@@ -1,0 +1,173 @@
+"""Where a wrong graph goes wrong: its first node whose output departs from the float64 PyTorch model's."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import ModelProto, NodeProto, TensorProto, helper
+
+from export.compare import RMS_FACTOR, reference_logits
+from export.onnx import export_program
+from export.runtime import open_session
+from toolkit.blocks import Blocks
+from toolkit.errors import ToolkitError
+from toolkit.model import PartitionNet, to_input
+
+BLOCKS = 16
+Values = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class _Reference:
+    """What PyTorch computes by value name, in float64 and float32, and the module that each value comes from."""
+
+    double: Values
+    single: Values
+    modules: dict[str, str]
+
+    def departs(self, name: str, found: NDArray[Any]) -> tuple[float, float] | None:
+        """(RMS error, allowed) of a value that lies further from float64 than 4 times PyTorch float32; else None."""
+        exact = self.double[name]
+        if found.shape != exact.shape:
+            return float("inf"), 0.0
+        ulp, tiny = float(np.finfo(np.float32).eps), float(np.finfo(np.float32).tiny)
+        allowed = RMS_FACTOR * max(_rms(self.single[name] - exact), ulp * _rms(exact) + tiny)
+        error = _rms(found - exact)
+        return None if error <= allowed else (error, allowed)  # NaN departs
+
+
+class _Recorder(torch.fx.Interpreter):
+    """Runs a program node by node and keeps every tensor."""
+
+    def __init__(self, module: torch.fx.GraphModule) -> None:
+        super().__init__(module)
+        self.values: Values = {}
+
+    def run_node(self, n: torch.fx.Node) -> Any:
+        value = super().run_node(n)
+        if isinstance(value, torch.Tensor):
+            self.values[n.name] = value.detach().numpy().copy()
+        return value
+
+
+def bisect(model: PartitionNet, graph: bytes, blocks: Blocks) -> dict[str, Any]:
+    """Run the graph on the CPU with every value as an output, beside PyTorch's own program in float64.
+
+    Returns {departs, message} and, where it departs, `node`: {name, operator, output, module, error, allowed} of the
+    first node in the graph's order: an operator that PyTorch does not have, or else one whose output is wrong.
+    The graph must be one of ours, whose values bear the names of PyTorch's program. Raises ToolkitError otherwise.
+    """
+    part = blocks[np.unique(np.linspace(0, len(blocks) - 1, BLOCKS).astype(np.int64))]
+    reference = _reference(model, part)
+    proto = onnx.load_model_from_string(graph)
+    found = _run_with_every_value(proto, part)
+    producers = {output: node for node in proto.graph.node for output in node.output}
+    if not set(producers) & set(reference.double) - {"logits"}:
+        raise ToolkitError("Bisect: no value of the graph bears a name of the PyTorch program's; it is not our export.")
+    for node in proto.graph.node:
+        for output in node.output:
+            departure = (
+                reference.departs(output, found[output]) if {output} <= found.keys() & reference.double else None
+            )
+            if departure:
+                return _answer(_culprit(output, producers, found, reference), reference, found)
+    return {"departs": False, "message": f"Every layer agrees with float64 on {len(part)} blocks on the CPU."}
+
+
+def _culprit(output: str, producers: dict[str, NodeProto], found: Values, reference: _Reference) -> NodeProto:
+    """The node that made a departing value, or the first before it that has no counterpart and changes something."""
+    strangers: list[NodeProto] = []
+
+    def look(name: str) -> None:
+        node = producers.get(name)
+        if node is None or name in reference.double:
+            return
+        for before in node.input:
+            look(before)
+        if not _known(found.get(name), reference):
+            strangers.append(node)
+
+    node = producers[output]
+    for before in node.input:
+        look(before)
+    return strangers[0] if strangers else node
+
+
+def _known(value: NDArray[Any] | None, reference: _Reference) -> bool:
+    """Whether PyTorch computes the same value under another name."""
+    if value is None:
+        return False
+    return any(
+        exact.shape == value.shape and reference.departs(n, value) is None for n, exact in reference.double.items()
+    )
+
+
+def _answer(node: NodeProto, reference: _Reference, found: Values) -> dict[str, Any]:
+    output = node.output[0]
+    place: dict[str, Any] = {"name": node.name, "operator": node.op_type, "output": output, "inputs": list(node.input)}
+    if output not in reference.double:
+        message = f"{node.op_type} node {node.name!r} (output {output!r}) is not in the PyTorch model and changes it."
+        return {"departs": True, "node": place, "message": message}
+    error, allowed = reference.departs(output, found[output]) or (0.0, 0.0)
+    module = reference.modules.get(output, "")
+    place |= {"module": module, "error": error if np.isfinite(error) else str(error), "allowed": allowed}
+    message = (
+        f"{node.op_type} node {node.name!r} (output {output!r}, PyTorch's {module or 'forward'}) is the first to "
+        f"depart from float64: RMS error {error:.3g}, allowed {allowed:.3g}."
+    )
+    return {"departs": True, "node": place, "message": message}
+
+
+def _reference(model: PartitionNet, blocks: Blocks) -> _Reference:
+    program = export_program(model).exported_program
+    if program is None:
+        raise ToolkitError("Bisect: torch.onnx.export kept no program of the PyTorch model.")
+    values = {
+        dtype: _evaluate(program, to_input(blocks.luma, blocks.qindex, model.config.bit_depth, dtype), dtype)
+        for dtype in (torch.float64, torch.float32)
+    }
+    exact = reference_logits(model, blocks)
+    if not np.allclose(values[torch.float64]["logits"], exact, rtol=1e-9, atol=1e-9):
+        raise ToolkitError("Bisect: PyTorch's exported program does not compute what its model does.")
+    stacks = {n.name: n.meta.get("nn_module_stack") for n in program.graph.nodes}
+    modules = {name: next(reversed(stack.values()))[0] for name, stack in stacks.items() if stack}
+    return _Reference(values[torch.float64], values[torch.float32], modules)
+
+
+@torch.inference_mode()
+def _evaluate(program: torch.export.ExportedProgram, inputs: tuple[torch.Tensor, ...], dtype: torch.dtype) -> Values:
+    """Every value of the program in that dtype, the last one under its name in the graph, `logits`."""
+    state = {**program.state_dict, **program.constants}
+    given: Iterator[torch.Tensor] = iter(inputs)
+    arguments = []
+    for spec in program.graph_signature.input_specs:
+        if spec.kind is torch.export.graph_signature.InputKind.USER_INPUT:
+            arguments.append(next(given))
+            continue
+        value = state[str(spec.target)]
+        arguments.append(value.to(dtype) if value.is_floating_point() else value)
+    recorder = _Recorder(program.graph_module)
+    recorder.run(*arguments)
+    last = program.graph_signature.output_specs[0].arg.name
+    return {**recorder.values, "logits": recorder.values[str(last)]}
+
+
+def _run_with_every_value(proto: ModelProto, blocks: Blocks) -> Values:
+    """Each float32 value of the graph, by name."""
+    copy = ModelProto()
+    copy.CopyFrom(proto)
+    inferred = onnx.shape_inference.infer_shapes(copy).graph.value_info
+    floats = [v.name for v in inferred if v.type.tensor_type.elem_type == TensorProto.FLOAT]
+    copy.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in floats)
+    session, _ = open_session(copy.SerializeToString(), "cpu", None)
+    feed = {"luma": blocks.luma.astype(np.float32), "qindex": blocks.qindex[:, None].astype(np.float32)}
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, feed), strict=True))
+
+
+def _rms(values: NDArray[Any]) -> float:
+    return float(np.sqrt(np.mean(np.square(values, dtype=np.float64))))

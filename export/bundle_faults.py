@@ -1,0 +1,115 @@
+"""Faults planted in a whole bundle, in the model before export, and in a profile: what a changed graph cannot show."""
+
+import copy
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from export.bundle import MANIFEST
+from export.contract import Contract
+from export.faults import NotApplicable
+from export.parity_report import REPORT_FILES, write_report
+from export.profiles import PROFILES, Profile
+from toolkit.blocks import Blocks
+from toolkit.files import seal
+from toolkit.model import PartitionNet, to_input
+from toolkit.partition import STAGES
+
+_BATCH = 64
+
+
+def other_epsilon(model: PartitionNet, calibration: Blocks) -> None:
+    """Batch-norm's epsilon is the other common one: 1e-3 for 1e-5, or 1e-5 for 1e-3."""
+    layers = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
+    if not layers:
+        raise NotApplicable("the model has no batch-norm")
+    for layer in layers:
+        layer.eps = 1e-3 if layer.eps < 1e-4 else 1e-5
+
+
+def another_epoch(model: PartitionNet, calibration: Blocks) -> None:
+    """The weights are those after one more pass of AdamW, over the calibration blocks."""
+    model.train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for start in range(0, len(calibration), _BATCH):
+            part = calibration[start : start + _BATCH]
+            if len(part) < 2:  # batch-norm has no statistics of one
+                continue
+            optimiser.zero_grad()
+            inputs = to_input(part.luma, part.qindex, model.config.bit_depth)
+            loss = F.cross_entropy(model(*inputs), torch.from_numpy(part.target))
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimiser.step()
+    model.eval()
+
+
+MODEL_FAULTS: dict[str, Callable[[PartitionNet, Blocks], None]] = {
+    "another batch-norm epsilon": other_epsilon,
+    "weights of another epoch": another_epoch,
+}
+"""Planted in a copy of the PyTorch model, which is then exported as it is."""
+
+
+def planted(model: PartitionNet, calibration: Blocks, fault: Callable[[PartitionNet, Blocks], None]) -> PartitionNet:
+    """A copy of the model with the fault in it; raises NotApplicable where it has no place for it."""
+    result = copy.deepcopy(model)
+    fault(result, calibration)
+    return result
+
+
+def changed_byte(bundle: Path) -> None:
+    """One bit of the graph is another one."""
+    content = bytearray((bundle / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / "model.onnx").write_bytes(content)
+
+
+def other_stage(bundle: Path) -> None:
+    """The manifest has the contract of another stage's bundle, and is sealed again."""
+    _swap_contract(bundle, lambda own: replace(own, stage=next(s for s in STAGES if s != own.stage)))
+
+
+def other_depth(bundle: Path) -> None:
+    """The manifest has the contract of a bundle of the other bit depth, and is sealed again."""
+    _swap_contract(bundle, lambda own: replace(own, bit_depth=10 if own.bit_depth == 8 else 8))
+
+
+def foreign_report(bundle: Path) -> None:
+    """The parity report of another bundle lies in this one and says what it will."""
+    result: dict[str, Any] = {"status": "not-run", "reason": "planted", "comparisons": 1}
+    write_report(bundle, "0" * 64, {"cpu-fp32": result})
+
+
+BUNDLE_FAULTS: dict[str, Callable[[Path], None]] = {
+    "one bit of the graph changed": changed_byte,
+    "manifest of another stage's bundle, sealed again": other_stage,
+    "manifest of another bit depth's bundle, sealed again": other_depth,
+    "parity report of another bundle": foreign_report,
+}
+"""Planted in a copy of the bundle's folder."""
+
+STRICT_FAULTS: dict[str, Profile] = {
+    "TF32 where strict was asked: the session's option": replace(
+        PROFILES["cuda-strict"], options=PROFILES["cuda-tf32"].options
+    ),
+    "TF32 where strict was asked: the process's switch": replace(
+        PROFILES["cuda-strict"], environment=PROFILES["cuda-tf32"].environment
+    ),
+}
+"""Strict profiles that would compute in TF32; the check of a profile before its run needs no GPU."""
+
+
+def _swap_contract(bundle: Path, change: Callable[[Contract], Contract]) -> None:
+    for name in REPORT_FILES:  # it names the manifest, and must not be all that notices
+        (bundle / name).unlink(missing_ok=True)
+    file = bundle / MANIFEST
+    manifest = json.loads(file.read_text())
+    manifest["contract"] = change(Contract.from_dict(manifest["contract"], str(file))).to_dict()
+    file.write_text(json.dumps(seal(manifest)))

@@ -1,0 +1,56 @@
+"""A parity run as JUnit XML, for servers that show test results."""
+
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+from toolkit.files import atomic_write_bytes
+
+
+def write_junit(path: Path, result: dict[str, Any]) -> None:
+    """One suite a profile and one case a batch size (`prove`), or one case a planted fault (`selftest`).
+
+    Not run is skipped, never passed. Raises ToolkitError where the file cannot be written.
+    """
+    root = ET.Element("testsuites", name="av1part parity")
+    for name, profile in result.get("profiles", {}).items():
+        cases = {f"batch {size}": "; ".join(b["reasons"]) for size, b in profile.get("batches", {}).items()}
+        skipped = profile["reason"] if profile["status"] == "not-run" else None
+        # What fails as a whole (a graph that does not load, outputs that do not repeat) has no batch size.
+        listed = any(cases.values())
+        whole = profile["reason"] if profile["status"] == "failed" and not listed else ""
+        _suite(root, name, {**cases, "profile": whole}, skipped)
+    if "faults" in result:
+        faults = {n: f["reason"] or n for n, f in result["faults"].items() if f["status"] in ("missed", "failed")}
+        beside = {n: f["reason"] for n, f in result["faults"].items() if f["status"] in ("not-applicable", "not-run")}
+        caught = {n: faults.get(n, "") for n in result["faults"] if n not in beside}
+        suite = _suite(root, "selftest", caught, None)
+        for name, reason in beside.items():
+            case = ET.SubElement(suite, "testcase", classname="selftest", name=_clean(name))
+            ET.SubElement(case, "skipped", message=_clean(reason))
+        suite.set("tests", str(len(caught) + len(beside)))
+        suite.set("skipped", str(len(beside)))
+    ET.indent(root)
+    atomic_write_bytes(path, ET.tostring(root, encoding="utf-8", xml_declaration=True))
+
+
+def _suite(root: ET.Element, name: str, cases: dict[str, str], skipped: str | None) -> ET.Element:
+    """A suite of cases, each with the reason why it failed; all of them skipped where there is a reason for that."""
+    failures = sum(bool(reason) for reason in cases.values())
+    counts = {"tests": len(cases), "failures": failures, "skipped": len(cases) if skipped is not None else 0}
+    suite = ET.SubElement(root, "testsuite", name=name)
+    for key, value in counts.items():
+        suite.set(key, str(value))
+    for case_name, reason in cases.items():
+        case = ET.SubElement(suite, "testcase", classname=name, name=_clean(case_name))
+        if skipped is not None:
+            ET.SubElement(case, "skipped", message=_clean(skipped))
+        elif reason:
+            ET.SubElement(case, "failure", message=_clean(reason))
+    return suite
+
+
+def _clean(text: str) -> str:
+    """XML cannot hold control characters at all."""
+    return re.sub(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]", "?", text)

@@ -1,0 +1,103 @@
+"""Profiles: on what and in which precision a bundle runs, each proven apart. Light: no torch, no onnxruntime."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from toolkit.errors import ToolkitError
+
+TF32_SWITCH = "NVIDIA_TF32_OVERRIDE"
+"""0 forbids TF32 to every NVIDIA library of a process, for good; `use_tf32` of a session is best effort."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One way to run a bundle.
+
+    `provider`: a key of runtime.PROVIDERS; `precision`: float32, tf32, float16 or int8; `options`: the provider's, over
+    runtime's own; `environment`: the switches (None: unset) that a process of its own starts with, None where this
+    process will do; `proves`: the provider that a pipeline may then use, if any.
+    """
+
+    name: str
+    provider: str
+    precision: str
+    summary: str
+    options: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str | None] | None = None
+    proves: str | None = None
+
+    @property
+    def strict(self) -> bool:
+        """Whether TF32 would break the promise."""
+        return self.provider != "cpu" and self.precision == "float32"
+
+
+PROFILES = {
+    profile.name: profile
+    for profile in (
+        Profile("cpu-fp32", "cpu", "float32", "float32 on the CPU", proves="cpu"),
+        Profile(
+            "cuda-strict",
+            "cuda",
+            "float32",
+            "float32 on the GPU, TF32 off",
+            options={"use_tf32": "0"},
+            environment={TF32_SWITCH: "0"},
+            proves="cuda",
+        ),
+        Profile(
+            "cuda-tf32",
+            "cuda",
+            "tf32",
+            "float32 stored, multiplied as TF32, on the GPU",
+            options={"use_tf32": "1"},
+            environment={TF32_SWITCH: None},
+        ),
+        Profile(
+            "cuda-fp16",
+            "cuda",
+            "float16",
+            "a float16 copy of the graph on the GPU",
+            environment={TF32_SWITCH: None},
+        ),
+        Profile("cpu-int8", "cpu", "int8", "an int8 bundle of `av1part quantize` on the CPU", proves="cpu"),
+        Profile(
+            "tensorrt",
+            "tensorrt",
+            "float32",
+            "float32 through TensorRT, TF32 off",
+            options={"trt_fp16_enable": "0"},
+            environment={TF32_SWITCH: "0"},
+        ),
+    )
+}
+
+
+def profile_of(provider: str, *, int8: bool) -> str:
+    """The profile that `--provider` means for a float32 or an int8 bundle."""
+    if provider == "cpu":
+        return "cpu-int8" if int8 else "cpu-fp32"
+    return "cuda-strict"
+
+
+def unfit(profile: Profile, *, int8: bool) -> str:
+    """Why a bundle of that kind cannot run in that profile; empty where it can."""
+    if int8 and profile.precision != "int8":
+        return f"The bundle is int8; {profile.name} runs float32 bundles. Prove the one that it was made from."
+    if profile.precision == "int8" and not int8:
+        return "The bundle is float32. Make an int8 one of it with `av1part quantize BUNDLE DATA -o BUNDLE8`."
+    return ""
+
+
+def check_strict(profile: Profile, options: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    """Raise ToolkitError where a strict profile could compute in TF32, by its session's options or its process."""
+    if not profile.strict:
+        return
+    if environment.get(TF32_SWITCH) != "0":
+        found = environment.get(TF32_SWITCH, "unset")
+        raise ToolkitError(f"{profile.name}: {TF32_SWITCH} is {found}, expected 0: strict float32 could be TF32.")
+    if profile.provider == "cuda" and options.get("use_tf32") != "0":
+        found = options.get("use_tf32", "unset, so 1")
+        raise ToolkitError(f"{profile.name}: the session's use_tf32 is {found}, expected 0: it would compute in TF32.")
+    if profile.provider == "tensorrt" and options.get("trt_fp16_enable", "0") not in ("0", "False"):
+        raise ToolkitError(f"{profile.name}: trt_fp16_enable is on, expected off: it would compute in float16.")

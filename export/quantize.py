@@ -1,0 +1,145 @@
+"""An int8 bundle, derived from a float32 one: sealed like it, naming it, and proven in a profile of its own."""
+
+import contextlib
+import io
+import logging
+import tempfile
+import warnings
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import ModelProto
+
+from export.bundle import MANIFEST, SIZE_LIMITS, Bundle
+from export.onnx import check_onnx
+from export.quantize_config import QuantizeConfig
+from toolkit.blocks import Blocks, BlockSet
+from toolkit.errors import ToolkitError
+from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
+from toolkit.partition import STAGES
+from toolkit.provenance import trained_on
+from toolkit.stratify import stratified_index
+
+_BATCH = 64
+_OPERATORS = ("Conv", "Relu", "Clip", "MaxPool", "Add")
+"""What becomes int8. Gemm does not: quantised, the last ones would clip logits at the calibration's largest."""
+
+
+@dataclass
+class _Reader:
+    """Calibration blocks as ONNX Runtime's quantiser asks for them: one feed at a time, then None."""
+
+    blocks: Blocks
+    start: int = 0
+
+    def get_next(self) -> dict[str, Any] | None:
+        part = self.blocks[self.start : self.start + _BATCH]
+        self.start += _BATCH
+        if not len(part):
+            return None
+        return {"luma": part.luma.astype(np.float32), "qindex": part.qindex[:, None].astype(np.float32)}
+
+    def __iter__(self) -> "_Reader":
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        feed = self.get_next()
+        if feed is None:
+            raise StopIteration
+        return feed
+
+
+def quantize_bundle(
+    path: Path, data_path: Path, output: Path, config: QuantizeConfig, *, overwrite: bool = False
+) -> Bundle:
+    """Write the int8 bundle of a proven float32 bundle, calibrated on blocks that the model was trained on.
+
+    Static quantisation (QDQ, weights per channel). Raises ToolkitError where the bundle is int8 already, not proven on
+    the CPU, or of unknown training; where the data hold no block that it was trained on; and where `output` exists.
+    """
+    bundle = Bundle.load(path)
+    data = BlockSet.load(data_path)
+    if bundle.int8:
+        raise ToolkitError(f"{path} is int8 already. Quantise the float32 bundle that it was made from.")
+    if not bundle.proven("cpu"):
+        raise ToolkitError(f"{path}: not proven on the CPU, so not worth deriving from. Run `av1part parity` first.")
+    bundle.check_data(data)
+    blocks = calibration_blocks(bundle, data, config)
+    graph = quantize_graph(bundle.model_bytes(), blocks, bundle.contract.metadata())
+    check_onnx(graph, bundle.contract, int8=True)
+    with atomic_folder(output, overwrite=overwrite) as folder:
+        (folder / "model.onnx").write_bytes(graph)
+        (folder / "checkpoint.pt").write_bytes((path / "checkpoint.pt").read_bytes())
+        card = (path / "MODEL_CARD.md").read_text(encoding="utf-8")
+        note = f"int8 copy of bundle `{bundle.sha256}` (sha256), calibrated on {len(blocks)} training blocks."
+        (folder / "MODEL_CARD.md").write_text(f"{card}\n## Precision\n\n{note}\n", encoding="utf-8")
+        quantization = {
+            "from": bundle.sha256,
+            "model_sha256": bundle.manifest["files"]["model.onnx"]["sha256"],
+            "data_sha256": data.sha256,
+            "split": "train",
+            "blocks": len(blocks),
+            "sources": len(np.unique(blocks.source)),
+            "operators": list(_OPERATORS),
+            **asdict(config),
+        }
+        files = {n: {"bytes": (folder / n).stat().st_size, "sha256": sha256_file(folder / n)} for n in SIZE_LIMITS}
+        manifest = {**bundle.manifest, "quantization": quantization, "files": files}
+        atomic_write_json(folder / MANIFEST, seal(manifest))
+        Bundle.load(folder).session()  # what is put in place is what its consumers accept
+    return Bundle.load(output)
+
+
+def calibration_blocks(bundle: Bundle, data: BlockSet, config: QuantizeConfig) -> Blocks:
+    """Training blocks, even over class and qindex. ToolkitError unless the model was trained on every one's source."""
+    if not bundle.training_known:
+        raise ToolkitError(
+            f"{bundle.path}: an imported model, of which nobody knows what it was trained on; calibration takes "
+            "training blocks alone, or the proof would judge what it was fitted to."
+        )
+    index = data.split_index("train", bundle.stage)
+    seen = trained_on(bundle.manifest["provenance"])
+    strangers = [s["name"] for s in data.sources if s["split"] == "train" and s["sha256"] not in seen]
+    if strangers:
+        raise ToolkitError(
+            f"{data.path}: the model was not trained on {', '.join(strangers[:5])} ({len(strangers)} sources); "
+            "calibration takes training blocks alone. Give the data set that it was trained on."
+        )
+    rows = data.blocks[index]
+    target = STAGES[bundle.stage].targets(rows["partition"])
+    return data.take(index[stratified_index(target, rows["qindex"], config.limit, config.seed)], bundle.stage)
+
+
+def quantize_graph(model: bytes, blocks: Blocks, metadata: dict[str, str]) -> bytes:
+    """The graph with _OPERATORS in int8 and these metadata; ToolkitError where ONNX Runtime cannot quantise it."""
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    logger = logging.getLogger()
+    level = logger.level
+    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        logger.setLevel(logging.ERROR)  # it advises to preprocess, which the exporter has done
+        target = Path(folder) / "int8.onnx"
+        try:
+            quantize_static(
+                onnx.load_model_from_string(model),
+                target,
+                _Reader(blocks),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=list(_OPERATORS),
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+            )
+        except Exception as error:  # ONNX Runtime's quantiser raises many kinds
+            raise ToolkitError(f"ONNX Runtime cannot quantise the graph: {str(error)[:300]}.") from error
+        finally:
+            logger.setLevel(level)
+        proto: ModelProto = onnx.load(target)
+    onnx.helper.set_model_props(proto, metadata)  # it adds a mark of its own
+    data: bytes = proto.SerializeToString(deterministic=True)
+    return data

@@ -1,0 +1,27 @@
+"""`av1part quantize`."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from export.quantize_config import QuantizeConfig
+
+_DEFAULT = QuantizeConfig()
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle folder to make.")
+@click.option("--limit", type=int, default=_DEFAULT.limit, show_default=True, help="Training blocks that calibrate it.")
+@click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True, help="Of the draw.")
+@click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
+def quantize(bundle: Path, data: Path, output: Path, overwrite: bool, **options: Any) -> None:
+    """Make an int8 bundle of the proven float32 BUNDLE, calibrated on the training split of DATA alone."""
+    from export.quantize import quantize_bundle
+
+    made = quantize_bundle(bundle, data, output, QuantizeConfig(**options), overwrite=overwrite)
+    about = made.manifest["quantization"]
+    click.echo(f"{output}: int8, calibrated on {about['blocks']} training blocks of {about['sources']} sources")
+    click.echo(f"Next: av1part parity {output} DATA")
