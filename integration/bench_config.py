@@ -66,14 +66,15 @@ class BenchConfig(InputConfig):
 class FitConfig(InputConfig):
     """How thresholds are sought: `target_loss` in percent of BD-rate (PSNR-Y) against the unmasked preset `cpu_used`.
 
-    `shares`: of the nodes that a threshold may touch, the shares at which it is tried, in rising order. Raises
-    ToolkitError on values that make no search.
+    `shares`: of the nodes that a threshold may touch, the shares at which it is tried, in rising order. `checks`: how
+    many combinations of thresholds are tried at most. Raises ToolkitError on values that make no search.
     """
 
     target_loss: float = 0.5
     cpu_used: int = 1
     cq: tuple[int, ...] = (20, 32, 43, 55)
     shares: tuple[float, ...] = (0.25, 0.5, 0.75)
+    checks: int = 4
     repeats: int = 1
 
     def __post_init__(self) -> None:

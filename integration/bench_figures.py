@@ -1,6 +1,7 @@
 """The benchmark's pictures as SVG text (matplotlib, no display)."""
 
 import io
+import math
 from typing import Any
 
 import matplotlib
@@ -9,6 +10,8 @@ matplotlib.use("Agg")
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+from scipy.interpolate import PchipInterpolator
 
 from integration.bench_run import CNN_OFF, NATIVE, PIPELINE
 
@@ -58,22 +61,24 @@ def draw_pareto(report: dict[str, Any]) -> str:
 
 
 def draw_curves(report: dict[str, Any], clip: str) -> str:
-    """Rate and quality of a clip, every arm; as the curves all but coincide, quality is drawn against the anchor's."""
+    """Rate and quality of a clip, every arm; and, as the curves all but coincide, their distance to the anchor's."""
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(8.5, 3.4), layout="constrained")
         whole, beside = figure.subplots(1, 2)
         anchor = next(arm for arm in report["arms"] if arm["name"] == report["anchor"])["clips"][clip]["points"]
+        rising = sorted((p["psnr_y"], math.log(p["bytes"])) for p in anchor)
+        line = PchipInterpolator(*zip(*rising, strict=True))
         for arm in report["arms"]:
             points = arm["clips"][clip]["points"]
             colour, mark = _MARKS.get(arm["kind"], ("#374151", "*"))
             shade = 1 - 0.2 * (arm["cpu_used"] % 4)
             style = {"color": colour, "marker": mark, "markersize": 4, "linewidth": 0.9, "alpha": shade}
             whole.plot([p["bytes"] for p in points], [p["psnr_y"] for p in points], **style)
-            extra = [100 * (p["bytes"] / a["bytes"] - 1) for p, a in zip(points, anchor, strict=True)]
-            gain = [p["psnr_y"] - a["psnr_y"] for p, a in zip(points, anchor, strict=True)]
-            beside.plot(extra, gain, label=arm["name"], **style)
+            extra = [100 * (p["bytes"] / math.exp(line(p["psnr_y"])) - 1) for p in points]
+            beside.plot([p["psnr_y"] for p in points], extra, label=arm["name"], **style)
         whole.set(xlabel="bytes", ylabel="PSNR-Y (dB)", xscale="log")
-        beside.set(xlabel="bytes against the anchor's at equal cq (%)", ylabel="PSNR-Y against the anchor's (dB)")
+        whole.xaxis.set_minor_formatter(NullFormatter())
+        beside.set(xlabel="PSNR-Y (dB)", ylabel="more bytes than the anchor at equal PSNR-Y (%)")
         _beside(beside)
         return _svg(figure)
 

@@ -8,8 +8,10 @@ there is no temperature to be fitted either: scaling would move the probabilitie
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 from statistics import fmean
+from typing import NamedTuple
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -31,7 +33,7 @@ OFF = Policy(
     drop_direction_below=0, drop_ab_kind_below=0,
 )  # fmt: skip
 LEAST_LOSS = 0.02
-"""Percent of BD-rate below which a step counts as that: differences so small say nothing on other clips."""
+"""Percent of BD-rate below which a loss counts as that: differences so small say nothing on other clips."""
 _BELOW = {  # what a threshold cuts off from below: the stage, and the class (None: every one but the surest)
     "drop_ab_below": ("2", 2),
     "drop_rect_below": ("2", 1),
@@ -58,6 +60,14 @@ class Trial:
     lost: float
 
 
+class Effect(NamedTuple):
+    """What a threshold at a value does by itself, in percent; value None leaves it off."""
+
+    loss: float
+    saving: float
+    value: float | None
+
+
 @dataclass(frozen=True)
 class Fit:
     """The chosen policy's trial and all trials in the order in which they were made."""
@@ -73,12 +83,12 @@ def fit_policy(
     config: FitConfig,
     progress: Callable[[Trial], None] = lambda trial: None,
 ) -> Fit:
-    """Search the thresholds of `pipeline` on validation clips, one step of one threshold at a time.
+    """Search the thresholds of `pipeline` on validation clips by encoding with them.
 
-    From the policy that removes nothing on, each round tries every threshold one share further and takes the step
-    that saves most time for its loss; a step beyond the target, or one that saves nothing, is not tried again. The
-    choice is the trial within the target that saves most. Encodes are kept in `work` until the search is done, so that
-    one that was stopped goes on. Raises ToolkitError where no threshold within the target saves any time.
+    Every threshold is tried by itself at each share, until it goes beyond the target. Then combinations are tried,
+    each the one that by the sum of these effects should save most within the target. The choice is the trial within
+    the target that saved most. Encodes are kept in `work` until the search is done, so that one that was stopped goes
+    on. Raises ToolkitError where no threshold within the target saves any time.
     """
     files = identify(paths)
     work.mkdir(parents=True, exist_ok=True)
@@ -156,31 +166,47 @@ class _Search:
         self.trials: list[Trial] = []
 
     def run(self, values: dict[str, list[float]]) -> Fit:
-        level = dict.fromkeys(values, 0)
-        now = self.trial(OFF)
-        while level:
-            steps: dict[str, Trial] = {}
-            for name in list(level):
-                trial = self.trial(replace(now.policy, **{name: values[name][level[name]]}))
-                if trial.loss > self.config.target_loss or trial.saving <= now.saving:
-                    del level[name]  # further on it can only cost more
-                else:
-                    steps[name] = trial
-            if not steps:
+        """Each threshold by itself first, then the most promising combinations."""
+        idle = self.trial(OFF)
+        effects: dict[str, list[Effect]] = {}
+        for name, steps in values.items():
+            effects[name] = [Effect(0, 0, None)]
+            for value in steps:
+                trial = self.trial(replace(OFF, **{name: value}))
+                if trial.loss > self.config.target_loss:
+                    break  # further on it can only cost more
+                effects[name].append(Effect(trial.loss - idle.loss, trial.saving - idle.saving, value))
+        budget = self.config.target_loss
+        for _ in range(self.config.checks):
+            combination = self._promising(effects, budget)
+            if combination is None:
                 break
-            start = now
-            best = max(steps, key=lambda name: _worth(start, steps[name]))
-            now = steps[best]
-            level[best] += 1
-            if level[best] == len(values[best]):
-                del level[best]
+            loss = self.trial(combination).loss
+            # Effects hardly ever add up: what the sum was wrong by corrects the next choice.
+            budget *= min(max(self.config.target_loss / max(loss, LEAST_LOSS), 0.5), 2)
+        return Fit(self._best(), self.trials)
+
+    def _promising(self, effects: dict[str, list[Effect]], budget: float) -> Policy | None:
+        """Of the combinations not tried yet the one that should save most within the budget, by the sum of effects."""
+        tried = [trial.policy for trial in self.trials]
+        best: tuple[float, Policy] | None = None
+        for parts in product(*effects.values()):
+            if sum(part.loss for part in parts) > budget:
+                continue
+            values = {n: p.value for n, p in zip(effects, parts, strict=True) if p.value is not None}
+            policy, saving = replace(OFF, **values), sum(part.saving for part in parts)
+            if (best is None or saving > best[0]) and policy not in tried:
+                best = saving, policy
+        return best and best[1]
+
+    def _best(self) -> Trial:
         fitting = [t for t in self.trials if t.loss <= self.config.target_loss and t.policy != OFF and t.saving > 0]
         if not fitting:
             raise ToolkitError(
                 f"No threshold saved time at a BD-rate of at most {self.config.target_loss:g}%. "
                 "Allow more loss, or train a better or a smaller model."
             )
-        return Fit(max(fitting, key=lambda t: t.saving), self.trials)
+        return max(fitting, key=lambda t: t.saving)
 
     def trial(self, policy: Policy) -> Trial:
         """Encode all clips at all cqs under a policy, each beside its unmasked encode."""
@@ -212,7 +238,3 @@ class _Search:
 
     def _arms(self, policy: Policy) -> tuple[Arm, Arm]:
         return Arm(NATIVE, self.config.cpu_used), Arm(PIPELINE, self.config.cpu_used, policy)
-
-
-def _worth(start: Trial, step: Trial) -> float:
-    return (step.saving - start.saving) / max(step.loss - start.loss, LEAST_LOSS)

@@ -22,13 +22,14 @@ from toolkit.errors import ToolkitError
 
 CQ = (20, 40, 60)
 AB, SPLIT = "drop_ab_below", "drop_split_below"
+IDLE = OFF.to_dict()
 
 
 class FakeSession:
     """An encoder of which the price list is known: percent of time and of bytes for each unit of a threshold."""
 
-    def __init__(self, prices: dict[str, tuple[float, float]]) -> None:
-        self.prices = prices
+    def __init__(self, prices: dict[str, tuple[float, float]], synergy: float) -> None:
+        self.prices, self.synergy = prices, synergy
 
     def measure(self, file: Any, cq: int, arm: Arm, repeat: int) -> Measurement:
         saved = extra = 0.0
@@ -36,6 +37,7 @@ class FakeSession:
             values = (arm.policy or OFF).to_dict()
             saved = sum(values[name] * price[0] for name, price in self.prices.items())
             extra = sum(values[name] * price[1] for name, price in self.prices.items())
+            extra += self.synergy * np.prod([values[name] for name in self.prices]) * (len(self.prices) > 1)
         size = (64 - cq) * 10000
         return Measurement(
             "clip", cq, arm.kind, arm.cpu_used, repeat, frames=1, bytes=round(size * (1 + extra / 100)),
@@ -44,9 +46,9 @@ class FakeSession:
         )  # fmt: skip
 
 
-def search(prices: dict[str, tuple[float, float]], target: float) -> Fit:
+def search(prices: dict[str, tuple[float, float]], target: float, synergy: float = 0) -> Fit:
     config = FitConfig(target_loss=target, cq=CQ, shares=(0.5, 1))
-    session: Any = FakeSession(prices)
+    session: Any = FakeSession(prices, synergy)
     found = policy_fit._Search(session, [SimpleNamespace()], config, lambda trial: None)  # type: ignore[list-item]
     return found.run({name: [0.5, 1] for name in prices})
 
@@ -57,8 +59,17 @@ def test_the_cheap_threshold_goes_all_the_way_and_the_dear_one_as_far_as_the_tar
     assert fit.chosen.policy.drop_split_below == 0.5
     assert fit.chosen.saving == pytest.approx(12)
     assert fit.chosen.loss == pytest.approx(0.7, abs=0.01)
-    assert fit.trials[0].policy == OFF
-    assert all(t.saving <= fit.chosen.saving for t in fit.trials if t.loss <= 0.75)
+    # Nothing, each value by itself (SPLIT at 1 breaks the target and is only tried once), and a few combinations.
+    assert [t.policy for t in fit.trials[:3]] == [OFF, Policy(**IDLE | {AB: 0.5}), Policy(**IDLE | {AB: 1})]
+    assert len({str(t.policy) for t in fit.trials}) == len(fit.trials) <= 5 + FitConfig.checks
+
+
+def test_combinations_that_cost_more_than_their_sum_are_corrected() -> None:
+    """Together these go far beyond the target although each is well within it."""
+    fit = search({AB: (10, 0.4), SPLIT: (10, 0.4)}, 0.5, synergy=8)
+    assert any(t.loss > 0.5 for t in fit.trials)
+    assert fit.chosen.loss <= 0.5
+    assert fit.chosen.saving == pytest.approx(10)
 
 
 def test_what_saves_nothing_within_the_target_is_refused() -> None:

@@ -28,6 +28,7 @@ def policy() -> None:
 @click.option("--cpu-used", type=click.IntRange(0, 6), default=_D.cpu_used, show_default=True)
 @click.option("--cq", default=commas(_D.cq), show_default=True, callback=numbers, help="Constant-quality levels.")
 @click.option("--shares", default=commas(_D.shares), show_default=True, callback=shares, help="Of nodes, to try.")
+@click.option("--checks", type=click.IntRange(0), default=_D.checks, show_default=True, help="Combinations to try.")
 @click.option("--repeats", type=click.IntRange(1), default=_D.repeats, show_default=True, help="Of every encode.")
 @click.option("--usage", default=_D.usage, show_default=True, type=click.Choice(["good", "allintra"]))
 @click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each clip.")
