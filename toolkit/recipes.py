@@ -40,4 +40,16 @@ RECIPES = {
         _FIELD | {"init": "stage1", "freeze_epochs": _ALWAYS, "adapter": "series"},
     ),
     "scratch": Recipe("Random weights, nothing frozen.", "the control", {"init": "random"}),
+    "best": Recipe(
+        "Our small network from random weights, qindex in, all eight flips and transpositions.",
+        "docs/experiments.md",
+        {
+            "init": "random",
+            "backbone": "small",
+            "augment": "dihedral",
+            "epochs": 24,
+            "batch_size": 256,
+            "lr": 2e-3,
+        },
+    ),
 }
