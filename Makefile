@@ -9,7 +9,7 @@ demo: install  ## the whole main job on the embedded data set
 	$(BIN)/av1part demo
 
 test: install libaom  ## all tests, with coverage
-	$(BIN)/pytest --cov --cov-report=term:skip-covered
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: install  ## style, types, import direction
 	$(BIN)/ruff check .
