@@ -68,7 +68,7 @@ def prove(path: Path, data_path: Path, config: ParityConfig) -> dict[str, Any]:
     answer = {"passed": passed, "profiles": results, "providers": by_provider(results), "split": config.split}
     answer["blocks"] = len(proof.blocks)
     if any(r["status"] == "failed" for r in results.values()) and not bundle.int8:
-        answer["bisect"] = _bisect(bundle, proof)
+        answer["bisect"] = _bisect(bundle, proof.model, proof.blocks)
     return answer
 
 
@@ -80,15 +80,15 @@ def bisect_bundle(path: Path, data_path: Path, config: ParityConfig) -> dict[str
     bundle, data = open_both(path, data_path, config)
     if bundle.int8:
         raise ToolkitError(f"{path} is int8, of which every layer departs. Bisect the float32 bundle it was made from.")
-    proof = prepare(bundle, data, replace(config, limit=min(config.limit, BLOCKS)))
-    found = _bisect(bundle, proof)
-    return {"passed": not found["departs"], "bisect": found, "split": config.split, "blocks": len(proof.blocks)}
+    blocks = _draw(bundle, data, replace(config, limit=min(config.limit, BLOCKS)))
+    found = _bisect(bundle, bundle.checkpoint().model, blocks)
+    return {"passed": not found["departs"], "bisect": found, "split": config.split, "blocks": len(blocks)}
 
 
-def _bisect(bundle: Bundle, proof: Proof) -> dict[str, Any]:
+def _bisect(bundle: Bundle, model: PartitionNet, blocks: Blocks) -> dict[str, Any]:
     """The answer of `bisect`; a graph that does not even run is an answer too."""
     try:
-        return bisect(proof.model, bundle.model_bytes(), proof.blocks)
+        return bisect(model, bundle.model_bytes(), blocks)
     except ToolkitError as error:
         return {"departs": True, "message": error.message}
 
@@ -104,15 +104,19 @@ def open_both(path: Path, data_path: Path, config: ParityConfig) -> tuple[Bundle
 
 def prepare(bundle: Bundle, data: BlockSet, config: ParityConfig) -> Proof:
     """Draw the blocks and compute what is needed of the PyTorch model alone."""
+    blocks = _draw(bundle, data, config)
     checkpoint = bundle.checkpoint()
     budget, _ = calibrate(checkpoint.model, checkpoint.calibration)
-    index = data.split_index(config.split, bundle.stage)
-    everything = data.blocks[index]
-    target = STAGES[bundle.stage].targets(everything["partition"])
-    chosen = index[stratified_index(target, everything["qindex"], config.limit, config.seed)]
-    blocks = data.take(chosen, bundle.stage)
     reference = reference_logits(checkpoint.model, blocks)
     return Proof(checkpoint.model, checkpoint.calibration, blocks, reference, budget)
+
+
+def _draw(bundle: Bundle, data: BlockSet, config: ParityConfig) -> Blocks:
+    """Blocks of the split, as even over class and qindex as the data allow."""
+    index = data.split_index(config.split, bundle.stage)
+    rows = data.blocks[index]
+    target = STAGES[bundle.stage].targets(rows["partition"])
+    return data.take(index[stratified_index(target, rows["qindex"], config.limit, config.seed)], bundle.stage)
 
 
 def judge(found: dict[int, NDArray[np.float32]], proof: Proof, budget: Budget) -> dict[str, Any]:

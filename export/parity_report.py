@@ -62,10 +62,11 @@ def by_provider(profiles: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]
     A float32 bundle has a cpu-fp32 result, an int8 one cpu-int8; what was not run gives way to what was.
     """
     found: dict[str, dict[str, Any]] = {}
-    for name, result in profiles.items():
-        provider = PROFILES[name].proves
-        if provider and (provider not in found or found[provider]["status"] == "not-run"):
-            found[provider] = result
+    for name, profile in PROFILES.items():
+        if profile.proves and name in profiles:
+            earlier = found.setdefault(profile.proves, profiles[name])
+            if earlier["status"] == "not-run" != profiles[name]["status"]:
+                found[profile.proves] = profiles[name]
     return found
 
 

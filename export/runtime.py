@@ -30,7 +30,7 @@ OPTIONS: dict[str, dict[str, str]] = {
 }
 """Of each provider, where a profile says nothing else. cuDNN's EXHAUSTIVE search is not repeatable."""
 MAX_BATCH = 1000
-"""Blocks in one call, the largest batch that parity compares: more are run in pieces."""
+"""Blocks in one call: more are run in pieces."""
 _FATAL_ONLY = 4
 _NAMES = {"cuda": "CUDA", "tensorrt": "TensorRT"}
 _NEEDS = {
@@ -115,6 +115,8 @@ def _open(model: bytes, provider: str, threads: int | None, provider_options: di
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL_ONLY  # what goes wrong is raised as well
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    # Threads that spin while they wait burn the cores that the encoder runs on (docs/benchmarks.md).
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads
     if provider == "cpu":

@@ -146,6 +146,8 @@ def test_providers_are_those_whose_profile_a_pipeline_may_use() -> None:
     passed, absent = {"status": "passed"}, {"status": "not-run"}
     assert by_provider({"cpu-fp32": absent, "cpu-int8": passed}) == {"cpu": passed}
     assert by_provider({"cpu-int8": passed, "cpu-fp32": absent}) == {"cpu": passed}
+    both = {"cpu-fp32": {**absent, "reason": "a"}, "cpu-int8": {**absent, "reason": "b"}}
+    assert by_provider(both) == by_provider(dict(reversed(both.items())))  # in whatever order a file has them
     # Neither reduced precision nor TensorRT stands for strict CUDA.
     assert by_provider({"cuda-tf32": passed, "cuda-fp16": passed, "tensorrt": passed}) == {}
 
