@@ -8,6 +8,7 @@ import click
 
 from export.config import PROVIDERS, ParityConfig
 from export.profiles import PROFILES
+from toolkit.cli.against import with_against
 
 _DEFAULT = ParityConfig()
 
@@ -36,6 +37,7 @@ _DEFAULT = ParityConfig()
 @click.option("--junit", type=click.Path(path_type=Path), help="Also write the result as JUnit XML to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
+@with_against
 def parity(
     ctx: click.Context, /, bundle: Path, data: Path, selftest: bool, bisect: bool, junit: Path | None, as_json: bool,
     **options: Any,
