@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint libaom soak install clean
+.PHONY: demo test lint libaom soak bench install clean
 
 demo: install  ## the whole main job on the embedded data set
 	-$(BIN)/av1part encoder build
@@ -25,6 +25,9 @@ soak: install  ## the encoder's tests under AddressSanitizer and UBSan (a build 
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" AV1PART_SANITIZE=1 \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	$(BIN)/pytest tests/test_hook.py tests/test_encoder.py --timeout 1200
+
+bench: install  ## ONNX Runtime against PyTorch, both sides in one run; minutes, and best on a machine that is idle
+	$(BIN)/python benchmarks/runtime.py
 
 install: .venv/installed
 

@@ -44,7 +44,8 @@ def fuse(bundles: Mapping[str, Bundle]) -> bytes:
     first = next(iter(bundles.values()))
     nodes, weights, values = [], [], []
     for stage, bundle in bundles.items():
-        own = compose.add_prefix(check_onnx(bundle.model_bytes(), bundle.contract), f"s{stage}/", rename_inputs=False)
+        proto = check_onnx(bundle.model_bytes(), bundle.contract, int8=bundle.int8)
+        own = compose.add_prefix(proto, f"s{stage}/", rename_inputs=False)
         nodes += [*own.graph.node, *_factor(stage)]
         weights += [*own.graph.initializer, *_factor_constants(stage, layout)]
         values += own.graph.value_info

@@ -1,0 +1,34 @@
+"""benchmarks/runtime.py still runs, and compares what it says."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_every_side_is_timed_in_one_run() -> None:
+    spec = importlib.util.spec_from_file_location("runtime", Path(__file__).parents[1] / "benchmarks" / "runtime.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    common = ["--backbone", "small", "--threads", "1", "--batch", "3", "--repeats", "2"]
+    run = CliRunner().invoke(module.main, [*common, "--no-compile"])
+    assert run.exit_code == 0, run.output
+    rows = [line.split(" | ") for line in run.stdout.splitlines()[2:] if "CUDA" not in line]
+    assert [row[2] for row in rows] == ["ONNX Runtime", "PyTorch eager"]
+    assert rows[0][4].startswith("1.00 (1.00–1.00)")
+    assert all(float(row[3].split()[0]) > 0 for row in rows)
+    run = CliRunner().invoke(module.main, [*common, "--options"])
+    assert run.exit_code == 0, run.output
+    assert len(run.stdout.splitlines()) == 2 + 1 + len(module.OPTIONS)
