@@ -183,7 +183,7 @@ class _Search:
                 break
             loss = self.trial(combination).loss
             # Effects hardly ever add up: what the sum was wrong by corrects the next choice.
-            budget *= min(max(self.config.target_loss / max(loss, LEAST_LOSS), 0.5), 2)
+            budget *= min(max(self.config.target_loss / max(loss, LEAST_LOSS), 0.5), 1)
         return Fit(self._best(), self.trials)
 
     def _promising(self, effects: dict[str, list[Effect]], budget: float) -> Policy | None:
