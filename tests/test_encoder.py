@@ -169,3 +169,15 @@ def test_an_encoder_may_run_inside_anothers_mask_source_but_not_itself() -> None
         result = encoder.encode(frame(64, 48))
     assert result.mask_error is not None
     assert "called while encoding" in result.mask_error
+
+
+@pytest.mark.usefixtures("libaom")
+def test_libaoms_own_cnn_can_be_switched_off_where_it_is_used() -> None:
+    def coded(cpu_used: int, size: tuple[int, int], off: bool) -> bytes:
+        with Encoder(EncoderConfig(*size, cq=32, cpu_used=cpu_used)) as encoder:
+            if off:
+                encoder.disable_cnn()
+            return encoder.encode(frame(*size)).data
+
+    assert coded(2, (320, 192), off=True) != coded(2, (320, 192), off=False)
+    assert coded(0, (64, 64), off=True) == coded(0, (64, 64), off=False)
