@@ -1,5 +1,6 @@
 """Recipes: which weights move in which phase, that cached features change nothing, and extension."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -170,3 +171,12 @@ def test_recalibration_changes_statistics_and_no_weight(data: BlockSet, stage1: 
     assert "backbone.bn1.running_mean" in changed
     drift = [(state(run, 1)[k] - state(run, 2)[k]).abs().max() for k in changed if k == "backbone.conv1.weight"]
     assert all(d < 1e-6 for d in drift)
+
+
+def test_recipes_are_listed_with_their_sources() -> None:
+    result = CliRunner().invoke(main, ["recipes"])
+    assert result.exit_code == 0
+    for name, recipe in RECIPES.items():
+        assert name in result.output
+        assert recipe.source in result.output
+    assert set(json.loads(CliRunner().invoke(main, ["recipes", "--json"]).stdout)) == set(RECIPES)

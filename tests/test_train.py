@@ -1,6 +1,8 @@
 """Training: what moves when, that a seed decides everything, and that a killed run ends as if it had not been."""
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,8 +90,6 @@ def test_it_learns_and_every_artefact_is_there(stage2: RunFolder) -> None:
     for name in ("model_best.pt", "model_final.pt"):
         assert load_checkpoint(stage2.artefact(name)).stage == "2"
     assert len(load_torch(stage2.artefact("history.pt"))) == 4
-    import json
-
     metrics = json.loads(stage2.artefact("metrics.json").read_text())
     assert {"epoch", "macro_f1", "split_f1", "rect_f1", "ab_f1", "accuracy"} <= set(metrics["best"])
     assert metrics["best"]["epoch"] == best["epoch"]
@@ -193,8 +193,6 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_what_was(data: BlockSet, tm
 
 
 def test_select_takes_the_earlier_of_two_equal_and_leaves_nan_out(stage2: RunFolder, tmp_path: Path) -> None:
-    import shutil
-
     run = RunFolder(shutil.copytree(stage2.path, tmp_path / "run"))
     chosen = select_epoch(run.path)
     best = max(run.history(), key=lambda e: e["macro_f1"])
@@ -213,8 +211,6 @@ def test_select_takes_the_earlier_of_two_equal_and_leaves_nan_out(stage2: RunFol
 
 
 def test_select_notices_weights_of_another_epoch(stage2: RunFolder, tmp_path: Path) -> None:
-    import shutil
-
     run = RunFolder(shutil.copytree(stage2.path, tmp_path / "run"))
     best, worst = (f(run.history(), key=lambda e: e["macro_f1"])["epoch"] for f in (max, min))
     shutil.copy(run.epoch_path(worst), run.epoch_path(best))
@@ -249,3 +245,21 @@ def test_a_checkpoint_with_other_names_lists_them(stage2: RunFolder, tmp_path: P
     save_torch(tmp_path / "bad.pt", values)
     with pytest.raises(ToolkitError, match=r"Missing: \['head.head.0.bias'\]. Unexpected: \['extra.weight'\]"):
         load_checkpoint(tmp_path / "bad.pt")
+
+
+def test_select_from_the_command_line(stage2: RunFolder) -> None:
+    readable = CliRunner().invoke(main, ["select", str(stage2.path)])
+    assert readable.exit_code == 0, readable.output
+    best = max(stage2.history(), key=lambda e: e["macro_f1"])
+    for words in (f"Best epoch: {best['epoch']} ", "evaluated again from the file", "beats the best constant", "AB "):
+        assert words in readable.output
+    machine = CliRunner().invoke(main, ["select", str(stage2.path), "--json"])
+    values = json.loads(machine.stdout)
+    assert values["epoch"] == best["epoch"]
+    assert {"macro_f1", "split_f1", "rect_f1", "ab_f1", "accuracy", "baseline_macro_f1"} <= set(values)
+
+
+def test_select_refuses_a_metric_that_there_is_not(stage2: RunFolder) -> None:
+    result = CliRunner().invoke(main, ["select", str(stage2.path), "--metric", "f2"])
+    assert result.exit_code == 1
+    assert "expected one of macro_f1, accuracy" in result.output

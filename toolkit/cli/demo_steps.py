@@ -99,7 +99,7 @@ class Demo:
         selected = self.json("select", run)
         # A weak head is part of what a demo may show; it says so, and so does the bundle.
         weak = [] if selected["beats_baseline"] else ["--allow-weak"]
-        self.command("export", run, "-o", bundle, *weak)
+        self.command("export", run, "--epoch", selected["epoch"], "-o", bundle, *weak)
         held_out = ["--split", "test", "--provider", "cpu", "--limit", c.parity_blocks]
         parity = self.json("parity", bundle, self.data, *held_out)
         for picture in ("curves", "confusion"):
