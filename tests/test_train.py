@@ -160,6 +160,13 @@ def test_resume_refuses_other_options(data: BlockSet, stage2: RunFolder) -> None
     assert "epochs: 9 now, 4 then" in result.output
 
 
+def test_resume_refuses_another_start(data: BlockSet, stage2: RunFolder, tmp_path: Path) -> None:
+    words = ["train", str(data.path), "-o", str(stage2.path), "--resume", "--from", str(tmp_path / "other.pt")]
+    result = CliRunner().invoke(main, words)
+    assert result.exit_code == 1
+    assert "was started with another start" in result.output
+
+
 def test_resume_refuses_other_data(stage2: RunFolder, make_blockset: MakeBlockset, tmp_path: Path) -> None:
     other = make_blockset(tmp_path / "other", seed=5)
     result = CliRunner().invoke(main, ["train", str(other), "-o", str(stage2.path), "--resume"])

@@ -63,9 +63,9 @@ def train(
     torch.manual_seed(config.seed)
     model = PartitionNet(replace(model_config, adapter="none"))
     description = _describe(data, run, model_config, config, train_blocks, val_blocks)
-    description |= {"start": str(start) if start else None, "weights": str(weights) if weights else None}
+    description |= {k: str(p.resolve()) if p else None for k, p in (("start", start), ("weights", weights))}
     if resume:
-        description = _description_to_resume(run, data)
+        description = _description_to_resume(run, description)
         start, weights = (Path(p) if (p := description[k]) else None for k in ("start", "weights"))
     history: list[Epoch] = run.history() if resume else []
     if not history:
@@ -199,14 +199,20 @@ def _describe(
     }
 
 
-def _description_to_resume(run: RunFolder, data: BlockSet) -> dict[str, Any]:
-    description = RunFolder.open(run.path).read()
-    if description["data"]["sha256"] != data.sha256:
+def _description_to_resume(run: RunFolder, now: dict[str, Any]) -> dict[str, Any]:
+    """What the run was started with; ToolkitError where what is asked for `now` is another run."""
+    then = RunFolder.open(run.path).read()
+    if then["data"]["sha256"] != now["data"]["sha256"]:
         raise ToolkitError(
-            f"{data.path}: not the data set that {run.path} was started on (sha256 {data.sha256[:8]}..., expected "
-            f"{description['data']['sha256'][:8]}...). Resume with {description['data']['path']}."
+            f"{now['data']['path']}: not the data set that {run.path} was started on (sha256 "
+            f"{now['data']['sha256'][:8]}..., expected {then['data']['sha256'][:8]}...). "
+            f"Resume with {then['data']['path']}."
         )
-    return description
+    for key in ("model", "train", "start", "weights"):
+        # The first weights may be left away now; another file in their place would be ignored in silence.
+        if now[key] is not None and now[key] != then[key]:
+            raise ToolkitError(f"{run.path} was started with another {key}: {then[key]!r}, now {now[key]!r}.")
+    return then
 
 
 def _on_device(fabric: Fabric, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor]:
