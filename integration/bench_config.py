@@ -22,35 +22,41 @@ def check_cq(cq: tuple[int, ...]) -> None:
 class InputConfig:
     """How clips are read and coded: `size` (`WxH`) and `frames` None take all, `raw` is `WxH[:bitdepth]`.
 
-    `any_settings` lets a pipeline mask encodes of a usage or libaom that it was not made for.
+    Every clip is coded at every `cq`, `repeats` times. `any_settings` lets a pipeline mask encodes of a usage or
+    libaom that it was not made for. Raises ToolkitError where the cqs give no BD-rate.
     """
 
+    cq: tuple[int, ...] = (20, 32, 43, 55)
+    repeats: int = 2
     usage: str = "good"
     size: str | None = None
     frames: int | None = None
     raw: str | None = None
     any_settings: bool = False
 
+    def __post_init__(self) -> None:
+        check_cq(self.cq)
+        if self.repeats < 1:
+            raise ToolkitError(f"--repeats {self.repeats}: expected at least 1.")
+
 
 @dataclass(frozen=True)
 class BenchConfig(InputConfig):
-    """What is encoded: every clip at every cq, by native `presets` and by `masked` ones.
+    """By what clips are coded: by native `presets` and by `masked` ones.
 
     The first preset is the anchor of every BD-rate and time saving. `against` are arms to set beside the pipeline's:
     `cnn-off` (libaom without its own CNN), `random` and `variance` (the pipeline's masks dealt out to other nodes),
-    `oracle` (the labels of a first encode fed back, for each of `oracle_stages`). `repeats` is of every encode.
+    `oracle` (the labels of a first encode fed back, for each of `oracle_stages`).
     Raises ToolkitError on values that make no benchmark.
     """
 
-    cq: tuple[int, ...] = (20, 32, 43, 55)
     presets: tuple[int, ...] = (0, 1, 2, 3)
     masked: tuple[int, ...] = (1, 2)
     against: tuple[str, ...] = ()
     oracle_stages: tuple[str, ...] = ("2", "1+2+3")
-    repeats: int = 2
 
     def __post_init__(self) -> None:
-        check_cq(self.cq)
+        super().__post_init__()
         for name, values in (("--presets", self.presets), ("--masked", self.masked)):
             if not values or len(set(values)) != len(values) or not all(0 <= v <= 6 for v in values):
                 raise ToolkitError(f"{name} {','.join(map(str, values))}: expected different presets from 0 to 6.")
@@ -58,8 +64,6 @@ class BenchConfig(InputConfig):
             raise ToolkitError(f"--masked {min(absent)}: not among --presets, so nothing native to set it beside.")
         if unknown := set(self.against) - set(AGAINST):
             raise ToolkitError(f"--against {min(unknown)}: expected some of {', '.join(AGAINST)}.")
-        if self.repeats < 1:
-            raise ToolkitError(f"--repeats {self.repeats}: expected at least 1.")
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,12 @@ class FitConfig(InputConfig):
 
     target_loss: float = 0.5
     cpu_used: int = 1
-    cq: tuple[int, ...] = (20, 32, 43, 55)
     shares: tuple[float, ...] = (0.25, 0.5, 0.75)
     checks: int = 4
     repeats: int = 1
 
     def __post_init__(self) -> None:
-        check_cq(self.cq)
+        super().__post_init__()
         if not self.target_loss > 0:
             raise ToolkitError(f"--target-loss {self.target_loss}: expected percent of BD-rate above 0, as in 0.5.")
         if (

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from integration.bench_config import AGAINST, BenchConfig
-from toolkit.cli.options import commas, numbers, words
+from toolkit.cli.options import commas, encode_options, numbers, words
 
 _D = BenchConfig()
 _PATH = click.Path(path_type=Path)
@@ -22,17 +22,11 @@ def bench() -> None:
 @click.argument("clips", metavar="CLIP...", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="Report folder; what it holds is not encoded again.")
 @click.option("--pipeline", type=_PATH, help="Whose masks are judged.")
-@click.option("--cq", default=commas(_D.cq), show_default=True, callback=numbers, help="Constant-quality levels.")
 @click.option("--presets", default=commas(_D.presets), show_default=True, callback=numbers, help="The first: anchor.")
 @click.option("--masked", default=commas(_D.masked), show_default=True, callback=numbers, help="Presets with masks.")
 @click.option("--against", default=commas(_D.against), callback=words, help=f"Any of {commas(AGAINST)}.")
 @click.option("--oracle-stages", default=commas(_D.oracle_stages), show_default=True, callback=words)
-@click.option("--repeats", type=click.IntRange(1), default=_D.repeats, show_default=True, help="Of every encode.")
-@click.option("--usage", default=_D.usage, show_default=True, type=click.Choice(["good", "allintra"]))
-@click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each clip.")
-@click.option("--size", help="Shrink to fit WxH.")
-@click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth].")
-@click.option("--any-settings", is_flag=True, help="Take a pipeline made for another usage or libaom.")
+@encode_options(_D)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def encoder(clips: tuple[Path, ...], output: Path, pipeline: Path | None, as_json: bool, **options: Any) -> None:
     """Encode CLIPs with and without masks; BD-rate (PSNR-Y) against CPU time, inference charged.

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from integration.bench_config import FitConfig
-from toolkit.cli.options import commas, numbers, shares
+from toolkit.cli.options import commas, encode_options, shares
 
 _D = FitConfig()
 _PATH = click.Path(path_type=Path)
@@ -26,15 +26,9 @@ def policy() -> None:
 @click.option("-o", "--output", type=_PATH, required=True, help="Pipeline folder to make.")
 @click.option("--target-loss", type=float, default=_D.target_loss, show_default=True, help="BD-rate, percent.")
 @click.option("--cpu-used", type=click.IntRange(0, 6), default=_D.cpu_used, show_default=True)
-@click.option("--cq", default=commas(_D.cq), show_default=True, callback=numbers, help="Constant-quality levels.")
 @click.option("--shares", default=commas(_D.shares), show_default=True, callback=shares, help="Of nodes, to try.")
 @click.option("--checks", type=click.IntRange(0), default=_D.checks, show_default=True, help="Combinations to try.")
-@click.option("--repeats", type=click.IntRange(1), default=_D.repeats, show_default=True, help="Of every encode.")
-@click.option("--usage", default=_D.usage, show_default=True, type=click.Choice(["good", "allintra"]))
-@click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each clip.")
-@click.option("--size", help="Shrink to fit WxH.")
-@click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth].")
-@click.option("--any-settings", is_flag=True, help="Take a pipeline made for another usage or libaom.")
+@encode_options(_D)
 @click.option("--overwrite", is_flag=True, help="Replace a pipeline that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the trials as JSON.")
 def fit(
