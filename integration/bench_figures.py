@@ -1,30 +1,17 @@
 """The benchmark's pictures as SVG text (matplotlib, no display)."""
 
-import io
 import math
 from typing import Any
 
 import matplotlib
-
-matplotlib.use("Agg")
-
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from scipy.interpolate import PchipInterpolator
 
 from integration.bench_run import CNN_OFF, NATIVE, PIPELINE
+from toolkit.figure_style import STYLE, to_svg
 
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "av1part",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e5e7eb",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
 _MARKS = {
     NATIVE: ("#111827", "s"),
     PIPELINE: ("#dc2626", "o"),
@@ -38,7 +25,7 @@ _MARKS = {
 
 def draw_pareto(report: dict[str, Any]) -> str:
     """Every arm in the plane of time saving and BD-rate; the native presets joined, spreads as bars."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.5, 5), layout="constrained")
         axes = figure.subplots()
         natives = sorted((a["saving"], a["loss"]["akima"]) for a in report["arms"] if a["kind"] == NATIVE)
@@ -57,12 +44,12 @@ def draw_pareto(report: dict[str, Any]) -> str:
             title="Down and right is better; the line joins libaom's own presets (numbers: cpu-used)",
         )
         axes.legend()
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def draw_curves(report: dict[str, Any], clip: str) -> str:
     """Rate and quality of a clip, every arm; and, as the curves all but coincide, their distance to the anchor's."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.5, 3.4), layout="constrained")
         whole, beside = figure.subplots(1, 2)
         anchor = next(arm for arm in report["arms"] if arm["name"] == report["anchor"])["clips"][clip]["points"]
@@ -80,14 +67,8 @@ def draw_curves(report: dict[str, Any], clip: str) -> str:
         whole.xaxis.set_minor_formatter(NullFormatter())
         beside.set(xlabel="PSNR-Y (dB)", ylabel="more bytes than the anchor at equal PSNR-Y (%)")
         _beside(beside)
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def _beside(axes: Axes) -> None:
     axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
-
-
-def _svg(figure: Figure) -> str:
-    target = io.StringIO()
-    figure.savefig(target, format="svg", metadata={"Date": None})
-    return target.getvalue()

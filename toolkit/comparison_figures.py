@@ -1,9 +1,8 @@
 """The pictures of a comparison, as SVG text that needs nothing but itself (matplotlib, no display)."""
 
-import io
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import matplotlib
 import numpy as np
@@ -13,21 +12,11 @@ from matplotlib.ticker import MaxNLocator
 
 from toolkit.comparison import Comparison, Group
 from toolkit.comparison_tables import Calibrations, colour, trivial_scores
+from toolkit.figure_style import STYLE, to_svg
 from toolkit.run_folder import Epoch
 
 RARE = 0.005
 """Share of the blocks below which a bin of the reliability diagram is left out: its accuracy is chance."""
-_STYLE: dict[Any, Any] = {
-    "svg.hashsalt": "av1part",
-    "font.size": 10,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#e5e7eb",
-    "axes.edgecolor": "#9ca3af",
-    "axes.axisbelow": True,
-    "legend.frameon": False,
-}
 Value = Callable[[Epoch], float]
 
 
@@ -56,7 +45,7 @@ def draw_comparison(comparison: Comparison, calibration: Calibrations) -> dict[s
 def draw_ranking(comparison: Comparison) -> str:
     """Every run's best macro-F1 as a dot, the groups' means and deviations, the trivial scores as lines."""
     groups = comparison.groups
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.5, 0.9 + 0.42 * len(groups)), layout="constrained")
         axes = figure.subplots()
         for place, group in enumerate(groups):
@@ -73,7 +62,7 @@ def draw_ranking(comparison: Comparison) -> str:
         axes.set_yticks(range(len(groups)), [group.label for group in groups])
         axes.set(ylim=(len(groups) - 0.5, -0.5), xlabel="best macro-F1 on the validation split")
         axes.grid(visible=False, axis="y")
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def draw_curves(comparison: Comparison) -> dict[str, str]:
@@ -90,7 +79,7 @@ def _f1_of(name: str) -> Value:
 
 
 def _curves(comparison: Comparison, title: str, value: Value) -> str:
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         columns = 2 if max(len(group.label) for group in comparison.groups) > 24 else 4
         wide = (9.5, 4 + 0.22 * math.ceil((len(comparison.groups) + 2) / columns))
         figure = Figure(figsize=wide if title == "macro-F1" else (6.2, 3.6), layout="constrained")
@@ -103,7 +92,7 @@ def _curves(comparison: Comparison, title: str, value: Value) -> str:
             for (name, trivial), style in zip(trivial_scores(comparison.runs[0]).items(), (":", "-."), strict=True):
                 axes.axhline(trivial, color="#6b7280", linestyle=style, lw=1, label=name)
             figure.legend(loc="outside lower left", ncols=columns)
-        return _svg(figure)
+        return to_svg(figure)
 
 
 def _group_curves(axes: Axes, group: Group, value: Value, tone: str) -> None:
@@ -124,7 +113,7 @@ def _group_curves(axes: Axes, group: Group, value: Value, tone: str) -> None:
 
 def draw_reliability(comparison: Comparison, calibration: Calibrations) -> str:
     """Accuracy against confidence, before scaling, the runs of a group taken together."""
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.2, 4.6), layout="constrained")
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color="#9ca3af", lw=1, linestyle="--")
@@ -140,10 +129,4 @@ def draw_reliability(comparison: Comparison, calibration: Calibrations) -> str:
         lowest = 1 / len(comparison.runs[0].classes)
         axes.set(xlim=(lowest, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy (validation)")
         axes.legend(fontsize=9)
-        return _svg(figure)
-
-
-def _svg(figure: Figure) -> str:
-    text = io.StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()
+        return to_svg(figure)
