@@ -15,8 +15,9 @@ from export.signing import SIGNATURE, is_signed
 from toolkit.blocks import BlockSet
 from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
-from toolkit.files import is_sealed, read_json, sha256_file
+from toolkit.files import sha256_file
 from toolkit.provenance import is_known, trained_on
+from toolkit.sealed import Entries, read_sealed
 
 if TYPE_CHECKING:
     from toolkit.checkpoint import Checkpoint
@@ -29,7 +30,8 @@ SIZE_LIMITS = {"model.onnx": 1 << 29, "checkpoint.pt": 1 << 29, "MODEL_CARD.md":
 BESIDE = (*REPORT_FILES, SIGNATURE)
 """The files that may lie beside: made after the manifest, each naming it or signing it."""
 _MANIFEST_LIMIT, _BESIDE_LIMIT = 1 << 22, 1 << 26
-_ENTRIES: dict[str, type | tuple[type, ...]] = {
+_MEND = "Make the bundle again with `av1part export`."
+_ENTRIES: Entries = {
     "contract": dict,
     "backbone": str,
     "encoder": dict,
@@ -72,8 +74,7 @@ class Bundle:
         """
         path = Path(path)
         _check_names(path)
-        manifest = read_json(path / MANIFEST)
-        _check_manifest(path, manifest)
+        manifest = _read_manifest(path)
         for name, entry in manifest["files"].items():
             _check_file(path / name, entry)
         contract = Contract.from_dict(manifest["contract"], f"{path}/{MANIFEST}")
@@ -187,26 +188,12 @@ def _check_names(path: Path) -> None:
             found.add(entry.name)
     if required - found:
         raise ToolkitError(f"{path}: {', '.join(sorted(required - found))} missing. Copy the whole bundle.")
-    if (path / MANIFEST).stat().st_size > _MANIFEST_LIMIT:
-        raise ToolkitError(f"{path}/{MANIFEST}: larger than {_MANIFEST_LIMIT} bytes, so not one of ours.")
 
 
-def _check_manifest(path: Path, manifest: Any) -> None:
-    """Raise ToolkitError unless the manifest is a sealed one of this format with entries of the right types."""
-    file = f"{path}/{MANIFEST}"
-    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
-        raise ToolkitError(f"{file}: not a bundle's. Make a bundle with `av1part export`.")
-    if manifest.get("format_version") != FORMAT_VERSION:
-        found = manifest.get("format_version")
-        raise ToolkitError(f"{file}: format version {found!r}, this av1part reads {FORMAT_VERSION}. Export it again.")
-    if not is_sealed(manifest):
-        raise ToolkitError(f"{file} was edited: its sha256 does not match. Export the bundle again.")
-    for place, kind in _ENTRIES.items():
-        value: Any = manifest
-        for key in place.split("."):
-            value = value.get(key)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            raise ToolkitError(f"{file}: {place} is {value!r:.80}. Export the bundle again.")
+def _read_manifest(path: Path) -> dict[str, Any]:
+    """The manifest; ToolkitError unless it is a sealed one of this format with entries of the right types."""
+    file = path / MANIFEST
+    manifest = read_sealed(file, KIND, FORMAT_VERSION, "a bundle's", _MEND, _ENTRIES, limit=_MANIFEST_LIMIT)
     if set(manifest["files"]) != set(SIZE_LIMITS):
         raise ToolkitError(f"{file}: lists {sorted(manifest['files'])}, expected {sorted(SIZE_LIMITS)}.")
     if not all(isinstance(source, str) for source in manifest["provenance"]["train_sources"]):
@@ -217,6 +204,7 @@ def _check_manifest(path: Path, manifest: Any) -> None:
             raise ToolkitError(f"{file}: {name} has {size!r} bytes, expected 0 to {SIZE_LIMITS[name]}.")
         if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
             raise ToolkitError(f"{file}: {name} has no sha256. Export the bundle again.")
+    return manifest
 
 
 def _check_file(file: Path, entry: dict[str, Any]) -> None:

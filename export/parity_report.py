@@ -7,7 +7,8 @@ from typing import Any
 from export.parity_render import render_html, render_markdown
 from export.profiles import PROFILES
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_bytes, atomic_write_json, is_sealed, read_json, seal
+from toolkit.files import atomic_write_bytes, atomic_write_json, seal
+from toolkit.sealed import read_sealed
 
 KIND = "av1part-parity"
 FORMAT_VERSION = 2
@@ -29,18 +30,10 @@ def load_report(bundle: Path, manifest_sha256: str) -> dict[str, Any] | None:
                 raise ToolkitError(f"{bundle}: {name} without parity.json. Run `av1part parity` again.")
         return None
     again = "Run `av1part parity` again."
-    if file.stat().st_size > _LIMIT:
-        raise ToolkitError(f"{file}: larger than {_LIMIT} bytes, so not one of ours. {again}")
-    report = read_json(file)
-    if not isinstance(report, dict) or report.get("kind") != KIND or report.get("format_version") != FORMAT_VERSION:
-        raise ToolkitError(f"{file}: not a parity report of version {FORMAT_VERSION}. {again}")
-    if not is_sealed(report):
-        raise ToolkitError(f"{file} was edited: its sha256 does not match. {again}")
+    report = read_sealed(file, KIND, FORMAT_VERSION, "a parity report", again, {"profiles": dict}, limit=_LIMIT)
     if report.get("manifest_sha256") != manifest_sha256:
         raise ToolkitError(f"{file}: written for another bundle ({report.get('manifest_sha256')!r:.14}...). {again}")
-    profiles = report.get("profiles")
-    if not isinstance(profiles, dict):
-        raise ToolkitError(f"{file}: no profiles. {again}")
+    profiles = report["profiles"]
     for name, result in profiles.items():
         sound = isinstance(result, dict) and name in PROFILES and result.get("status") in STATUSES
         if not sound or type(result.get("comparisons")) is not int:

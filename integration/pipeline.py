@@ -16,12 +16,21 @@ from integration.policy import Policy
 from toolkit.blocks import Luma, check_luma
 from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
-from toolkit.files import canonical_json, is_sealed, read_json
+from toolkit.files import canonical_json
 from toolkit.partition import NODE
+from toolkit.sealed import Entries, read_sealed
 
 KIND = "av1part-pipeline"
 FORMAT_VERSION = 1
-_KEYS = {"bundles": dict, "bit_depth": int, "encoder": dict, "policy": dict, "provider": str, "unproven": list}
+_MEND = "Build the pipeline again with `av1part pipeline build`."
+_ENTRIES: Entries = {
+    "bundles": dict,
+    "bit_depth": int,
+    "encoder": dict,
+    "policy": dict,
+    "provider": str,
+    "unproven": list,
+}
 _log = logging.getLogger("av1part")
 
 
@@ -127,17 +136,7 @@ def read_manifest(path: Path) -> dict[str, Any]:
     """A pipeline's manifest; ToolkitError unless it is a sealed one of this format."""
     if not path.is_dir():
         raise ToolkitError(f"{path}: no such folder. Make a pipeline with `av1part pipeline build`.")
-    manifest = read_json(path / "manifest.json")
-    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
-        raise ToolkitError(f"{path}/manifest.json: not a pipeline's. Make one with `av1part pipeline build`.")
-    if manifest.get("format_version") != FORMAT_VERSION:
-        found = manifest.get("format_version")
-        raise ToolkitError(f"{path}: format version {found!r}, this av1part reads {FORMAT_VERSION}. Build it again.")
-    if not is_sealed(manifest):
-        raise ToolkitError(f"{path}/manifest.json was edited: its sha256 does not match. Build the pipeline again.")
-    for key, kind in _KEYS.items():
-        if not isinstance(manifest.get(key), kind):
-            raise ToolkitError(f"{path}/manifest.json: {key} is {manifest.get(key)!r:.80}. Build the pipeline again.")
+    manifest = read_sealed(path / "manifest.json", KIND, FORMAT_VERSION, "a pipeline's", _MEND, _ENTRIES)
     check_stages(manifest["bundles"])  # before a path is made of them
     return manifest
 

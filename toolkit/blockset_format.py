@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ToolkitError
-from toolkit.files import is_sealed, sha256_file
+from toolkit.files import sha256_file
 from toolkit.partition import INSIDE_LARGER, NODE
+from toolkit.sealed import Entries, check_entries, check_sealed
 
 KIND = "av1part-blockset"
 FORMAT_VERSION = 1
@@ -18,8 +19,8 @@ BLOCK_DTYPE = np.dtype(
 )
 Luma = NDArray[np.uint8] | NDArray[np.uint16]
 
-_MANIFEST_KEYS = {
-    "format_version": int,
+_MEND = "Label or import the data again (`av1part label`, `av1part data import`)."
+_ENTRIES: Entries = {
     "bit_depth": int,
     "block_size": int,
     "encoder": dict,
@@ -28,7 +29,7 @@ _MANIFEST_KEYS = {
     "excluded": dict,
     "files": dict,
 }
-_SOURCE_KEYS = {
+_SOURCE_ENTRIES: Entries = {
     "name": str,
     "split": str,
     "sha256": str,
@@ -69,17 +70,6 @@ def check_input(luma: NDArray[Any], qindex: NDArray[Any], bit_depth: int) -> Non
         raise ToolkitError(f"Model input: qindex is {qindex.dtype}{qindex.shape}, expected uint8({len(luma)},).")
 
 
-def _check_keys(document: Any, keys: dict[str, type], what: str) -> None:
-    """Raise ToolkitError unless `document` is an object with every key, of its type."""
-    if not isinstance(document, dict):
-        raise ToolkitError(f"{what} is {type(document).__name__}, expected an object. Make the data set again.")
-    for key, kind in keys.items():
-        value = document.get(key)
-        if not isinstance(value, kind) or isinstance(value, bool):
-            found = f"is {value!r}" if key in document else "is missing"
-            raise ToolkitError(f"{what}: {key!r} {found}, expected {kind.__name__}. Make the data set again.")
-
-
 def check_source_name(name: str) -> None:
     """Raise ToolkitError unless the name can name a file on every system."""
     if not name or name.startswith(".") or len(name) > 200 or any(c in '/\\:*?"<>|' or ord(c) < 32 for c in name):
@@ -90,23 +80,14 @@ def check_source_name(name: str) -> None:
 
 def check_manifest(path: Path, manifest: Any) -> None:
     """Raise ToolkitError unless the manifest is a sealed one of this format with sound sources."""
-    file = f"{path}/manifest.json"
-    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
-        raise ToolkitError(f"{file}: not a BlockSet's. Older data: `av1part data import`.")
-    if manifest.get("format_version") != FORMAT_VERSION:
-        found = manifest.get("format_version")
-        raise ToolkitError(
-            f"{path}: format version {found!r}, this av1part reads {FORMAT_VERSION}. Label or import it again."
-        )
-    if not is_sealed(manifest):
-        raise ToolkitError(f"{file} was edited: its sha256 does not match. Make the data set again.")
-    _check_keys(manifest, _MANIFEST_KEYS, file)
+    file = path / "manifest.json"
+    check_sealed(manifest, file, KIND, FORMAT_VERSION, "a data set's", _MEND, _ENTRIES)
     if manifest["block_size"] != NODE:
         raise ToolkitError(f"{path}: block size {manifest['block_size']}, expected {NODE}.")
     luma_dtype(manifest["bit_depth"])
     names = set()
     for index, source in enumerate(manifest["sources"]):
-        _check_keys(source, _SOURCE_KEYS, f"{file}, source {index}")
+        check_entries(source, _SOURCE_ENTRIES, f"{file}, source {index}", _MEND)
         check_source_name(source["name"])
         if source["luma"] != f"luma/{source['name']}.npy":
             raise ToolkitError(f"{file}: luma of {source['name']} is {source['luma']}, not luma/{source['name']}.npy.")

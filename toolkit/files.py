@@ -2,8 +2,10 @@
 
 import hashlib
 import json
+import math
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -43,16 +45,40 @@ def is_sealed(document: dict[str, Any]) -> bool:
         return False
 
 
-def read_json(path: Path) -> Any:
-    """Read a JSON file; raises ToolkitError where it is missing, too large or not JSON."""
+def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> Any:
+    """Read a JSON file of at most `limit` bytes.
+
+    Raises ToolkitError where it is missing, no ordinary file, too large, not JSON, holds a number that is not finite,
+    or names a key twice in one object, of which readers would take one or the other.
+    """
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise ToolkitError(f"{path}: larger than {MAX_JSON_BYTES} bytes, so not a file of ours.")
-        return json.loads(path.read_text(encoding="utf-8"))
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # a pipe or a device would be read for ever
+            raise ToolkitError(f"{path}: a folder, pipe or device, expected an ordinary file. Make it again.")
+        if status.st_size > limit:
+            raise ToolkitError(f"{path}: larger than {limit} bytes, so not one of ours. Make it again.")
+        text = path.read_text(encoding="utf-8")
+        return json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
     except FileNotFoundError:
         raise ToolkitError(f"{path}: no such file.") from None
     except (OSError, ValueError, RecursionError) as error:
         raise ToolkitError(f"{path}: not readable as JSON ({error}). Make it again.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        names = [name for name, _ in pairs]
+        doubled = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {doubled!r:.60} twice in one object")
+    return document
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is not finite")
+    return value
 
 
 def _beside(path: Path) -> Path:

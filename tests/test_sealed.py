@@ -1,0 +1,97 @@
+"""One reader for every sealed document: the same refusals, whatever lies in the folder."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from export.bundle import Bundle
+from export.parity_report import load_report
+from integration.pipeline import read_manifest
+from toolkit.blocks import BlockSet
+from toolkit.errors import ToolkitError
+from toolkit.files import read_json, seal
+from toolkit.sealed import read_sealed
+
+ENTRIES = {"a": dict, "a.n": (int, float), "flag": bool, "names": list}
+GOOD: dict[str, Any] = {"kind": "k", "format_version": 1, "a": {"n": 1}, "flag": True, "names": []}
+
+
+def read(file: Path) -> dict[str, Any]:
+    return read_sealed(file, "k", 1, "a thing's", "Make it again.", ENTRIES)
+
+
+def write(folder: Path, document: Any) -> Path:
+    file = folder / "x.json"
+    file.write_text(json.dumps(document))
+    return file
+
+
+def test_what_was_sealed_is_read(tmp_path: Path) -> None:
+    assert read(write(tmp_path, seal(GOOD)))["a"] == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ([], "not a thing's .kind 'list', expected 'k'"),
+        (seal({**GOOD, "kind": "other"}), "not a thing's .kind 'other'"),
+        (seal({**GOOD, "format_version": 2}), "format version 2, this av1part reads 1"),
+        (seal({**GOOD, "format_version": True}), "format version True"),
+        (seal({**GOOD, "format_version": 1.0}), "format version 1.0"),
+        ({**seal(GOOD), "names": ["x"]}, "was edited"),
+        (seal({**GOOD, "a": []}), r"a is \[\], expected dict"),
+        (seal({**GOOD, "a": {}}), "a.n is None, expected int or float"),
+        (seal({**GOOD, "a": {"n": True}}), "a.n is True"),
+        (seal({**GOOD, "flag": 1}), "flag is 1, expected bool"),
+    ],
+)
+def test_anything_else_is_refused_with_a_remedy(tmp_path: Path, document: Any, message: str) -> None:
+    with pytest.raises(ToolkitError, match=f"{message}.*Make it again"):
+        read(write(tmp_path, document))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1, "a": 1}', "the key 'a' twice"),
+        ('{"b": [{"a": {"c": 1, "c": 2}}]}', "the key 'c' twice"),
+        ('{"a": NaN}', "the number NaN is not finite"),
+        ('{"a": -Infinity}', "not finite"),
+        ('{"a": 1e999}', "the number 1e999 is not finite"),
+        ("1" * 5000, "not readable as JSON"),
+    ],
+)
+def test_json_that_readers_would_read_differently_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "x.json").write_text(text)
+    with pytest.raises(ToolkitError, match=message):
+        read_json(tmp_path / "x.json")
+
+
+def test_a_pipe_a_device_and_a_folder_are_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/zero")
+    for file in (tmp_path / "pipe", tmp_path / "endless", tmp_path):
+        with pytest.raises(ToolkitError, match="expected an ordinary file"):
+            read_json(file)
+    with pytest.raises(ToolkitError, match="larger than 10 bytes"):
+        read_json(write(tmp_path, GOOD), 10)
+
+
+def test_every_manifest_is_refused_in_the_same_words(tmp_path: Path) -> None:
+    for name in ("model.onnx", "checkpoint.pt", "MODEL_CARD.md"):
+        (tmp_path / name).touch()
+    for wording, version in (("kind 'x', expected", 1), ("format version 99, this av1part reads", 99)):
+        for kind, file, reader in (
+            ("av1part-bundle", "manifest.json", Bundle.load),
+            ("av1part-pipeline", "manifest.json", read_manifest),
+            ("av1part-blockset", "manifest.json", BlockSet.load),
+            ("av1part-parity", "parity.json", lambda path: load_report(path, "0")),
+        ):
+            document = seal({"kind": "x" if version == 1 else kind, "format_version": version})
+            (tmp_path / file).write_text(json.dumps(document))
+            with pytest.raises(ToolkitError, match=wording):
+                reader(tmp_path)
+            (tmp_path / file).unlink()

@@ -1,0 +1,52 @@
+"""The one reader of sealed JSON documents: the same checks, in the same words, whatever lies in the folder."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ToolkitError
+from toolkit.files import MAX_JSON_BYTES, is_sealed, read_json
+
+Entries = Mapping[str, type | tuple[type, ...]]
+"""Types by place; dots lead into objects, and a parent comes before its entries."""
+
+
+def read_sealed(
+    file: Path, kind: str, version: int, what: str, mend: str, entries: Entries, *, limit: int = MAX_JSON_BYTES
+) -> dict[str, Any]:
+    """Read a document of at most `limit` bytes and check it; raises ToolkitError as `read_json`, `check_sealed` do."""
+    return check_sealed(read_json(file, limit), file, kind, version, what, mend, entries)
+
+
+def check_sealed(
+    document: Any, file: Path, kind: str, version: int, what: str, mend: str, entries: Entries
+) -> dict[str, Any]:
+    """Return the document where it is one that `toolkit.files.seal` sealed and that holds these entries.
+
+    `what`: whose it is, as in "a bundle's"; `mend`: a sentence that says how it is made again. Raises ToolkitError on
+    another kind or format version, a document that was edited since, and an entry that is missing or of another type.
+    """
+    if not isinstance(document, dict) or document.get("kind") != kind:
+        found = document.get("kind") if isinstance(document, dict) else type(document).__name__
+        raise ToolkitError(f"{file}: not {what} (kind {found!r:.60}, expected {kind!r}). {mend}")
+    found = document.get("format_version")
+    if type(found) is not int or found != version:
+        raise ToolkitError(f"{file}: format version {found!r:.60}, this av1part reads {version}. {mend}")
+    if not is_sealed(document):
+        raise ToolkitError(f"{file} was edited: its sha256 does not match. {mend}")
+    check_entries(document, entries, str(file), mend)
+    return document
+
+
+def check_entries(document: Any, entries: Entries, what: str, mend: str) -> None:
+    """Raise ToolkitError unless `document` is an object with every entry, of its type; a bool is no number."""
+    if not isinstance(document, dict):
+        raise ToolkitError(f"{what} is {type(document).__name__}, expected an object. {mend}")
+    for place, kind in entries.items():
+        value: Any = document
+        for key in place.split("."):
+            value = value.get(key)
+        kinds = kind if isinstance(kind, tuple) else (kind,)
+        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+            expected = " or ".join(k.__name__ for k in kinds)
+            raise ToolkitError(f"{what}: {place} is {value!r:.80}, expected {expected}. {mend}")
