@@ -2,7 +2,7 @@
 
 import ctypes
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
@@ -25,7 +25,11 @@ MaskSource = Callable[[Luma, int], Mask | None]
 
 @dataclass(frozen=True)
 class EncoderConfig:
-    """Settings of one encode; the rest is fixed (one pass, constant quality, no lookahead, no 4-way partitions)."""
+    """Settings of one encode; the rest is fixed (one pass, constant quality, no 4-way partitions).
+
+    `keyint`: frames from key frame to key frame at most, 1 for key frames alone. `lag`: frames that libaom looks
+    ahead, 0 to 48, and by which packets come later; 0 where every frame is a key frame.
+    """
 
     width: int
     height: int
@@ -34,7 +38,8 @@ class EncoderConfig:
     cpu_used: int = 1
     usage: str = "good"
     threads: int = 1
-    all_key: bool = True
+    keyint: int = 1
+    lag: int = 0
 
     @property
     def nodes(self) -> tuple[int, int]:
@@ -59,21 +64,26 @@ def encoder_settings(usage: str, cpu_used: int, version: str, threads: int = 1) 
 
 @dataclass(frozen=True)
 class EncodedFrame:
-    """One coded frame.
+    """One shown frame.
 
-    `data` is the packet; `labels` uint8 (rows, columns), AV1 partition ids, 255 inside a larger block or cut
-    by the edge; `reconstruction` three planes like the input. `masked_blocks` counts nodes at which the mask
-    took something away, `kept_blocks` those where it would have left nothing and was ignored; `mask_error`
-    says why a mask source gave none.
+    `data` is the packet (one temporal unit); `number` counts frames from 0 in the order in which they were given;
+    `reconstruction` three planes like the input. `labels` uint8 (rows, columns), AV1 partition ids, 255 inside a
+    larger block or cut by the edge. `masked_blocks` counts nodes at which the mask took something away,
+    `kept_blocks` those where it would have left nothing and was ignored; `masked` says whether there was a mask,
+    `mask_error` why a mask source gave none. With lag, a packet may hold hidden frames: `labels`, `qindex` and `intra`
+    are those of the last frame coded in it, all 255 and -1 where it only shows a frame coded before.
     """
 
     data: bytes
+    number: int
     qindex: int
+    key: bool
     intra: bool
     labels: NDArray[np.uint8]
     reconstruction: tuple[Luma, Luma, Luma]
     masked_blocks: int
     kept_blocks: int
+    masked: bool
     mask_error: str | None
 
 
@@ -82,17 +92,22 @@ class Encoder:
 
     `mask_source` is asked at the start of every intra frame, with the luma that libaom codes and the frame's
     true qindex. Should it raise or return anything but a mask of the right shape, the frame is encoded
-    unmasked and `mask_error` says so. `mask_seconds` adds up the process's CPU time spent in it.
+    unmasked and `mask_error` says so. `mask_seconds` adds up what `clock` counts in it, the process's CPU time.
     `library` is the hook's by default. Raises ToolkitError for settings that libaom or the interface refuses.
     """
 
     def __init__(
-        self, config: EncoderConfig, mask_source: MaskSource | None = None, library: Path | None = None
+        self,
+        config: EncoderConfig,
+        mask_source: MaskSource | None = None,
+        library: Path | None = None,
+        clock: Callable[[], float] = time.process_time,
     ) -> None:
         if config.usage not in USAGES:
             raise ToolkitError(f"Usage {config.usage!r}: expected one of {', '.join(USAGES)}.")
         self.config = config
         self.mask_source = mask_source
+        self.clock = clock
         self.mask_seconds = 0.0
         self.failed_masks = 0
         self._has_labels = library is None or "hook" in library.name
@@ -100,11 +115,10 @@ class Encoder:
         self._handle = ctypes.c_void_p()
         self._mask_error: str | None = None
         self._interrupt: BaseException | None = None
-        values = {k: v for k, v in asdict(config).items() if k not in ("usage", "all_key")}
+        values = {k: v for k, v in asdict(config).items() if k != "usage"}
         settings = native.Config(
             struct_size=ctypes.sizeof(native.Config),
             all_intra=USAGES.index(config.usage),
-            all_key=int(config.all_key),
             **values,
         )
         detail = ctypes.create_string_buffer(256)
@@ -141,10 +155,16 @@ class Encoder:
     def encode(self, planes: Sequence[Luma], mask: Mask | None = None) -> EncodedFrame:
         """Encode (y, u, v), uint8 or uint16 as the bit depth wants; `mask` takes the place of the mask source.
 
-        Raises ToolkitError on a wrong shape, dtype or range of planes or mask, or an error of libaom's.
+        Raises ToolkitError on a wrong shape, dtype or range of planes or mask, with lag, or an error of libaom's.
         """
-        if not self._handle:
-            raise ToolkitError("Encoder: closed already.")
+        if self.config.lag:
+            raise ToolkitError("Encoder: with lag, frames come later than they are given; use feed and flush.")
+        frame = self.feed(planes, mask)
+        assert frame is not None
+        return frame
+
+    def feed(self, planes: Sequence[Luma], mask: Mask | None = None) -> EncodedFrame | None:
+        """Give a frame as to `encode`; returns the next frame that is ready, with lag None at first."""
         arrays = [self._plane(index, plane) for index, plane in enumerate(planes)]
         if len(arrays) != 3:
             raise ToolkitError(f"Encoder: {len(arrays)} planes, expected 3 (y, u, v in 4:2:0).")
@@ -154,26 +174,47 @@ class Encoder:
             mask = np.ascontiguousarray(mask)
         pointers = (ctypes.c_void_p * 3)(*(a.ctypes.data for a in arrays))
         strides = (ctypes.c_size_t * 3)(*(a.shape[1] * a.itemsize for a in arrays))
-        result = native.Result()
-        self._mask_error = self._interrupt = None
         mask_pointer = None if mask is None else mask.ctypes.data
-        status = self._library.av1part_encode(
-            self._handle, pointers, strides, mask_pointer, rows, columns, ctypes.byref(result)
-        )
+        result = native.Result()
+        self._run(self._library.av1part_encode, pointers, strides, mask_pointer, rows, columns, ctypes.byref(result))
+        return self._frame(result, mask is not None)
+
+    def flush(self) -> Iterator[EncodedFrame]:
+        """The frames that libaom still holds, with lag; none may be given afterwards."""
+        while True:
+            result = native.Result()
+            self._run(self._library.av1part_flush, ctypes.byref(result))
+            frame = self._frame(result, False)
+            if frame is None:
+                return
+            yield frame
+
+    def _run(self, function: Callable[..., int], *arguments: Any) -> None:
+        if not self._handle:
+            raise ToolkitError("Encoder: closed already.")
+        self._mask_error = self._interrupt = None
+        status = function(self._handle, *arguments)
         if self._interrupt is not None:
             raise self._interrupt
         self._check(status)
-        if result.mask_failed:
-            self.failed_masks += 1
+
+    def _frame(self, result: native.Result, given: bool) -> EncodedFrame | None:
+        if not result.data:
+            return None
+        failed, intra = bool(result.mask_failed), bool(result.intra_frame)
+        self.failed_masks += failed
         return EncodedFrame(
             data=ctypes.string_at(result.data, result.size),
+            number=result.frame_number,
             qindex=result.qindex,
-            intra=bool(result.intra_frame),
-            labels=self._labels(),
+            key=bool(result.key_frame),
+            intra=intra,
+            labels=self._labels(result.qindex >= 0),
             reconstruction=(self._reconstruction(0), self._reconstruction(1), self._reconstruction(2)),
             masked_blocks=result.masked_blocks,
             kept_blocks=result.kept_blocks,
-            mask_error=self._mask_error if result.mask_failed else None,
+            masked=intra and not failed and (given or self.mask_source is not None),
+            mask_error=self._mask_error if failed else None,
         )
 
     def _plane(self, index: int, plane: Luma) -> Luma:
@@ -183,9 +224,9 @@ class Encoder:
             raise ToolkitError(f"Encoder: plane {index} has shape {plane.shape}, expected {expected}.")
         return plane if plane.flags.c_contiguous else plane.copy()
 
-    def _labels(self) -> NDArray[np.uint8]:
+    def _labels(self, coded: bool = True) -> NDArray[np.uint8]:
         labels = np.full(self.config.nodes, 255, np.uint8)
-        if self._has_labels:
+        if self._has_labels and coded:
             self._check(self._library.av1part_labels(self._handle, labels.ctypes.data, *labels.shape))
         return labels
 
@@ -202,7 +243,7 @@ class Encoder:
 
     def _answer(self, user: Any, source: Any, target: Any, rows: int, columns: int) -> int:
         """The C callback: no exception may leave it."""
-        before = time.process_time()
+        before = self.clock()
         try:
             assert self.mask_source is not None
             frame = source.contents
@@ -222,7 +263,7 @@ class Encoder:
             self._interrupt = error
             return 1
         finally:
-            self.mask_seconds += time.process_time() - before
+            self.mask_seconds += self.clock() - before
         return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from toolkit.errors import ToolkitError
 
-API_VERSION = 1
+API_VERSION = 2
 
 
 class Config(ctypes.Structure):
@@ -19,8 +19,9 @@ class Config(ctypes.Structure):
         ("cq", c_int32),
         ("cpu_used", c_int32),
         ("all_intra", c_int32),
-        ("all_key", c_int32),
+        ("keyint", c_int32),
         ("threads", c_int32),
+        ("lag", c_int32),
     )
 
 
@@ -47,6 +48,7 @@ class Result(ctypes.Structure):
         ("mask_failed", c_int32),
         ("masked_blocks", c_int32),
         ("kept_blocks", c_int32),
+        ("key_frame", c_int32),
     )
 
 
@@ -66,6 +68,7 @@ _ENCODER = (
         c_int,
         (c_void_p, c_void_p * 3, c_size_t * 3, c_void_p, c_int, c_int, POINTER(Result)),
     ),
+    ("av1part_flush", c_int, (c_void_p, POINTER(Result))),
     ("av1part_reconstruction", c_int, (c_void_p, c_int, c_void_p, c_size_t)),
     ("av1part_labels", c_int, (c_void_p, c_void_p, c_int, c_int)),
 )

@@ -22,7 +22,10 @@ NODES = (3, 4)
         ({"cpu_used": 7}, "cpu_used"),
         ({"threads": 0}, "threads"),
         ({"usage": "realtime"}, "realtime"),
-        ({"usage": "allintra", "all_key": False}, "key frames only"),
+        ({"keyint": 0}, "keyint"),
+        ({"keyint": 8, "lag": 49}, "lag"),
+        ({"lag": 4}, "keyint above 1"),
+        ({"usage": "allintra", "keyint": 9}, "key frames only"),
     ],
 )
 @pytest.mark.usefixtures("libaom")

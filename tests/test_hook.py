@@ -16,6 +16,7 @@ from integration.encoder import EncodedFrame, Encoder, EncoderConfig
 from integration.inspector import inspect_packets
 from integration.ivf import IvfWriter
 from integration.libaom_build import Libraries
+from integration.video import Planes
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B
 
@@ -182,26 +183,74 @@ def test_encoders_run_at_once_in_threads(libaom: Libraries) -> None:
     assert [at_once[i] for i in range(len(configs))] == alone
 
 
-def test_inter_frames_are_left_alone(libaom: Libraries) -> None:
-    config = EncoderConfig(96, 80, cq=30, all_key=False)
-    asked = []
+def code_group(config: EncoderConfig, count: int, source: object = None, **options: object) -> list[EncodedFrame]:
+    """A panning shot through `feed` and `flush`."""
+    with Encoder(config, source, **options) as encoder:
+        fed = [encoder.feed(moving(config, number)) for number in range(count)]
+        return [f for f in fed if f] + list(encoder.flush())
+
+
+def moving(config: EncoderConfig, number: int) -> Planes:
+    return frame(config.width, config.height, config.bit_depth, left=60 + 4 * number)
+
+
+GROUPS = [(0, 4, 8), (0, 30, 10), (5, 6, 8), (19, 30, 8)]
+
+
+@pytest.mark.parametrize(("lag", "keyint", "bit_depth"), GROUPS)
+def test_inter_frames_are_left_alone(libaom: Libraries, lag: int, keyint: int, bit_depth: int) -> None:
+    config = EncoderConfig(96, 80, bit_depth, cq=30, cpu_used=4, keyint=keyint, lag=lag)
+    asked: list[int] = []
 
     def source(luma: np.ndarray, qindex: int) -> np.ndarray:
         asked.append(qindex)
         return random_mask(config, 1)
 
-    moving = [frame(96, 80, left=100 + 2 * i) for i in range(3)]
-    with Encoder(config, source) as encoder:
-        results = [encoder.encode(planes) for planes in moving]
-    assert [r.intra for r in results] == [True, False, False]
-    assert [r.masked_blocks > 0 for r in results] == [True, False, False]
-    assert asked == [results[0].qindex]
-    inspected = list(inspect_packets([r.data for r in results], 96, 80))
-    decoded = decode([r.data for r in results], config)
-    for result, (labels, qindex), planes in zip(results, inspected, decoded, strict=True):
+    results = code_group(config, 9, source)
+    keys = list(range(0, 9, keyint))
+    assert [r.number for r in results] == list(range(9))
+    assert [r.number for r in results if r.key] == keys
+    assert [r.number for r in results if r.intra] == keys
+    assert [r.number for r in results if r.masked_blocks] == keys
+    assert [r.number for r in results if r.masked] == keys
+    assert asked == [results[k].qindex for k in keys]
+    hidden = [r.number for r in results if r.qindex < 0]
+    assert bool(hidden) == (lag > 15), "libaom codes hidden frames where it looks far ahead, and shows them later"
+    for result, planes in zip(results, decode([r.data for r in results], config), strict=True):
+        for ours, theirs in zip(result.reconstruction, planes, strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+    packets, waiting = [], b""  # the inspector wants a coded frame in every packet
+    for result in results:
+        waiting += result.data
+        if result.number not in hidden:
+            packets.append(waiting)
+            waiting = b""
+    coded = [r for r in results if r.number not in hidden]
+    for result, (labels, qindex) in zip(coded, inspect_packets(packets, 96, 80), strict=True):
         np.testing.assert_array_equal(result.labels, labels)
         assert result.qindex == qindex
-        np.testing.assert_array_equal(result.reconstruction[0], planes[0])
+    assert all((results[number].labels == INSIDE_LARGER).all() for number in hidden)
+
+
+@pytest.mark.parametrize(("lag", "keyint", "bit_depth"), GROUPS)
+def test_without_a_mask_inter_clips_are_stock_libaoms(libaom: Libraries, lag: int, keyint: int, bit_depth: int) -> None:
+    config = EncoderConfig(96, 80, bit_depth, cq=30, cpu_used=4, keyint=keyint, lag=lag)
+    ours, stock = code_group(config, 9), code_group(config, 9, library=libaom.stock)
+    assert [r.data for r in ours] == [r.data for r in stock]
+
+
+def test_with_lag_frames_come_later_and_masks_from_the_source_alone(libaom: Libraries) -> None:
+    config = EncoderConfig(96, 80, cq=30, cpu_used=4, keyint=30, lag=3)
+    with Encoder(config) as encoder:
+        with pytest.raises(ToolkitError, match="feed and flush"):
+            encoder.encode(moving(config, 0))
+        with pytest.raises(ToolkitError, match="only the callback gives masks"):
+            encoder.feed(moving(config, 0), random_mask(config, 1))
+        assert encoder.feed(moving(config, 0)) is None
+        assert [f.number for f in encoder.flush()] == [0]
+        assert list(encoder.flush()) == []
+        with pytest.raises(ToolkitError, match="after av1part_flush"):
+            encoder.feed(moving(config, 1))
 
 
 def test_a_caller_built_against_another_header_is_refused(libaom: Libraries) -> None:
@@ -217,6 +266,7 @@ def test_null_pointers_are_refused(libaom: Libraries) -> None:
     library = native.load(libaom.hook)
     assert library.av1part_open(None, None, None, 0) == -1
     assert library.av1part_encode(None, (ctypes.c_void_p * 3)(), (ctypes.c_size_t * 3)(), None, 0, 0, None) == -1
+    assert library.av1part_flush(None, None) == -1
     assert library.av1part_labels(None, None, 1, 1) == -1
     assert library.av1part_reconstruction(None, 0, None, 0) == -1
     assert library.av1part_inspector_open(64, 64, None) == -1

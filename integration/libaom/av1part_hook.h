@@ -15,7 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define AV1PART_API_VERSION 1
+/* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
+ * an encoder; av1part_open refuses a config of another size besides. */
+#define AV1PART_API_VERSION 2
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_API __attribute__((visibility("default")))
@@ -43,8 +45,9 @@ typedef struct av1part_config {
   int32_t cq;           /* 0 to 63 */
   int32_t cpu_used;     /* 0 to 6: faster presets do not search partitions */
   int32_t all_intra;    /* usage: 0 good quality, 1 all intra */
-  int32_t all_key;      /* 1: every frame a key frame; 0: an ordinary group of pictures (good quality only) */
+  int32_t keyint;       /* 1 to 9999 frames from key frame to key frame at most; 1: every frame, as all intra wants */
   int32_t threads;      /* 1 to 64 */
+  int32_t lag;          /* 0 to 48 frames that libaom looks ahead, only with keyint above 1 */
 } av1part_config;
 
 /* What a mask callback is shown. `luma` is the source that the encoder codes: uint8_t for 8 bit, uint16_t
@@ -58,7 +61,7 @@ typedef struct av1part_source {
   int32_t qindex; /* the frame's base_qindex, 0 to 255 */
   int32_t key_frame;
   int64_t frame_number; /* from 0, in the order of av1part_encode */
-} av1part_source;
+} av1part_source; /* with lag, libaom may have filtered a key frame's noise: this is the filtered luma */
 
 /* Fill `mask` (rows x columns, all 0 on entry): bit k = partition id k allowed, 0 = unrestricted.
  * Called on the encoding thread once a frame and qindex, for intra frames only.
@@ -66,22 +69,26 @@ typedef struct av1part_source {
 typedef int (*av1part_mask_callback)(void *user, const av1part_source *source, uint16_t *mask, int rows,
                                      int columns);
 
+/* A packet is one temporal unit: one shown frame and, with lag, the hidden frames that were coded before it.
+ * Packets come in the order of display. What is told of the frame, like av1part_labels, is that of the last
+ * one coded in the packet; hidden frames are never intra frames here, hence never masked. */
 typedef struct av1part_result {
-  const uint8_t *data; /* the packet; valid until the encoder's next call */
+  const uint8_t *data; /* the packet, valid until the encoder's next call; NULL: with lag, none is ready yet */
   size_t size;
-  int64_t frame_number;
-  int32_t qindex;
+  int64_t frame_number; /* of the frame shown, in the order of av1part_encode */
+  int32_t qindex;       /* -1: the packet shows a hidden frame and codes none */
   int32_t intra_frame;
   int32_t mask_failed;   /* the callback gave no mask */
   int32_t masked_blocks; /* nodes at which the mask took something away from the search */
   int32_t kept_blocks;   /* nodes where nothing would have been left, so that libaom's own choice stayed */
+  int32_t key_frame;     /* decoding can start at this packet */
 } av1part_result;
 
 AV1PART_API int av1part_api_version(void);
 AV1PART_API const char *av1part_libaom_version(void);
 AV1PART_API const char *av1part_status_text(int status);
 
-/* Open an encoder: one pass, constant quality, no lookahead, deltaq-mode 0, 4-way partitions off.
+/* Open an encoder: one pass, constant quality, deltaq-mode 0, 4-way partitions off.
  * On failure *encoder is NULL and `detail` (may be NULL) holds the reason. */
 AV1PART_API int av1part_open(const av1part_config *config, av1part_encoder **encoder, char *detail,
                              size_t detail_size);
@@ -96,14 +103,17 @@ AV1PART_API int av1part_set_mask_callback(av1part_encoder *encoder, av1part_mask
 AV1PART_API int av1part_disable_cnn(av1part_encoder *encoder, int disable);
 
 /* Encode one frame of three planes, `strides` in bytes. `mask` may be NULL; else it has rows x columns
- * entries as for the callback, and takes its place for this frame. */
+ * entries as for the callback, and takes its place for this frame; with lag it has to be NULL. */
 AV1PART_API int av1part_encode(av1part_encoder *encoder, const void *const planes[3], const size_t strides[3],
                                const uint16_t *mask, int rows, int columns, av1part_result *result);
 
-/* Copy plane 0 to 2 of the last frame's reconstruction; `stride` of `target` in bytes. */
+/* With lag: after the last frame, call it until result->data is NULL. No frame may follow. */
+AV1PART_API int av1part_flush(av1part_encoder *encoder, av1part_result *result);
+
+/* Copy plane 0 to 2 of the frame that the last packet shows; `stride` of `target` in bytes. */
 AV1PART_API int av1part_reconstruction(av1part_encoder *encoder, int plane, void *target, size_t stride);
 
-/* Copy the last frame's partition ids, rows x columns. */
+/* Copy the partition ids, rows x columns; AV1PART_ERR_STATE after a packet that codes no frame. */
 AV1PART_API int av1part_labels(const av1part_encoder *encoder, uint8_t *target, int rows, int columns);
 
 /* Read partition ids out of a bitstream instead, with libaom's decoder and its inspection interface:

@@ -48,8 +48,10 @@ static const char *bad_setting(const av1part_config *c) {
   if (!within(c->cq, 0, 63)) return "cq: expected 0 to 63";
   if (!within(c->cpu_used, 0, 6)) return "cpu_used: expected 0 to 6";
   if (!within(c->all_intra, 0, 1)) return "all_intra: expected 0 or 1";
-  if (!within(c->all_key, 0, 1)) return "all_key: expected 0 or 1";
-  if (c->all_intra && !c->all_key) return "all_key: all-intra usage has key frames only";
+  if (!within(c->keyint, 1, 9999)) return "keyint: expected 1 to 9999";
+  if (c->all_intra && c->keyint != 1) return "keyint: all-intra usage has key frames only, expected 1";
+  if (!within(c->lag, 0, 48)) return "lag: expected 0 to 48";
+  if (c->lag && c->keyint == 1) return "lag: key frames alone need none, expected 0 or a keyint above 1";
   if (!within(c->threads, 1, 64)) return "threads: expected 1 to 64";
   return NULL;
 }
@@ -70,9 +72,9 @@ static int start_codec(av1part_encoder *e) {
   cfg.g_timebase.num = 1;
   cfg.g_timebase.den = 30;
   cfg.g_pass = AOM_RC_ONE_PASS;
-  cfg.g_lag_in_frames = 0;
+  cfg.g_lag_in_frames = (unsigned)c->lag;
   cfg.rc_end_usage = AOM_Q;
-  if (c->all_key) cfg.kf_max_dist = 0;
+  cfg.kf_max_dist = c->keyint == 1 ? 0 : (unsigned)c->keyint;
   const aom_codec_flags_t flags = c->bit_depth == 8 ? 0 : AOM_CODEC_USE_HIGHBITDEPTH;
   if (aom_codec_enc_init(&e->codec, iface, &cfg, flags) != AOM_CODEC_OK) {
     return fail(e, AV1PART_ERR_LIBAOM, "opening the encoder");
@@ -184,6 +186,20 @@ static int check_frame(av1part_encoder *e, const void *const planes[3], const si
   return AV1PART_OK;
 }
 
+/* `image` NULL asks for what libaom still holds. */
+static int run_codec(av1part_encoder *e, const aom_image_t *image) {
+  memset(e->effect, EFFECT_NONE, (size_t)e->rows * (size_t)e->columns);
+  e->mask_active = e->mask_failed = e->labels_ready = e->intra_frame = false;
+  e->mask_qindex = e->qindex = -1;
+  e->detail[0] = 0;
+  e->busy = true;
+  av1part_encoder *const previous = av1part_hook_enter(e);
+  const aom_codec_err_t error = aom_codec_encode(&e->codec, image, (aom_codec_pts_t)e->fed, 1, 0);
+  av1part_hook_leave(previous);
+  e->busy = e->mask_active = false;
+  return error == AOM_CODEC_OK ? AV1PART_OK : fail(e, AV1PART_ERR_LIBAOM, "encoding a frame");
+}
+
 static int encode_image(av1part_encoder *e, const void *const planes[3], const size_t strides[3]) {
   const bool deep = e->config.bit_depth > 8;
   aom_image_t image;
@@ -197,10 +213,9 @@ static int encode_image(av1part_encoder *e, const void *const planes[3], const s
     image.planes[plane] = (unsigned char *)(uintptr_t)planes[plane];
     image.stride[plane] = (int)strides[plane];
   }
-  av1part_encoder *const previous = av1part_hook_enter(e);
-  const aom_codec_err_t error = aom_codec_encode(&e->codec, &image, (aom_codec_pts_t)e->frames, 1, 0);
-  av1part_hook_leave(previous);
-  return error == AOM_CODEC_OK ? AV1PART_OK : fail(e, AV1PART_ERR_LIBAOM, "encoding a frame");
+  const int status = run_codec(e, &image);
+  if (status == AV1PART_OK) ++e->fed;
+  return status;
 }
 
 static int collect(av1part_encoder *e, av1part_result *result) {
@@ -209,11 +224,16 @@ static int collect(av1part_encoder *e, av1part_result *result) {
   while ((packet = aom_codec_get_cx_data(&e->codec, &iter)) != NULL) {
     if (packet->kind != AOM_CODEC_CX_FRAME_PKT) continue;
     if (result->data) return fail(e, AV1PART_ERR_LIBAOM, "more than one packet for one frame");
+    if (packet->data.frame.pts != e->packets) return fail(e, AV1PART_ERR_LIBAOM, "packets out of order");
     result->data = packet->data.frame.buf;
     result->size = packet->data.frame.sz;
+    result->key_frame = (packet->data.frame.flags & AOM_FRAME_IS_KEY) != 0;
   }
-  if (!result->data) return fail(e, AV1PART_ERR_LIBAOM, "no packet for a frame");
-  result->frame_number = e->frames;
+  if (!result->data) {
+    const bool expected = e->flushing ? e->packets == e->fed : e->config.lag > 0;
+    return expected ? AV1PART_OK : fail(e, AV1PART_ERR_LIBAOM, "no packet for a frame");
+  }
+  result->frame_number = e->packets++;
   result->qindex = e->qindex;
   result->intra_frame = e->intra_frame;
   result->mask_failed = e->mask_failed;
@@ -228,6 +248,7 @@ int av1part_encode(av1part_encoder *e, const void *const planes[3], const size_t
                    const uint16_t *mask, int rows, int columns, av1part_result *result) {
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return fail(e, AV1PART_ERR_STATE, "av1part_encode was called from the encoder's own callback");
+  if (e->flushing) return fail(e, AV1PART_ERR_STATE, "a frame after av1part_flush");
   if (!planes || !strides || !result) return fail(e, AV1PART_ERR_ARGUMENT, "planes, strides or result: NULL");
   memset(result, 0, sizeof(*result));
   int status = check_frame(e, planes, strides);
@@ -235,20 +256,23 @@ int av1part_encode(av1part_encoder *e, const void *const planes[3], const size_t
   if (mask && (rows != e->rows || columns != e->columns)) {
     return fail(e, AV1PART_ERR_MASK, "the mask's rows and columns are not the frame's");
   }
-  const size_t nodes = (size_t)e->rows * (size_t)e->columns;
+  if (mask && e->config.lag) return fail(e, AV1PART_ERR_ARGUMENT, "mask: with lag, only the callback gives masks");
   e->mask_given = mask != NULL;
-  if (mask) memcpy(e->mask, mask, nodes * sizeof(*mask));
-  memset(e->effect, EFFECT_NONE, nodes);
-  e->mask_active = e->mask_failed = e->labels_ready = false;
-  e->mask_qindex = -1;
-  e->detail[0] = 0;
-  e->busy = true;
+  if (mask) memcpy(e->mask, mask, (size_t)e->rows * (size_t)e->columns * sizeof(*mask));
   status = encode_image(e, planes, strides);
-  e->busy = false;
-  e->mask_active = false;
-  if (status == AV1PART_OK) status = collect(e, result);
-  if (status == AV1PART_OK) ++e->frames;
-  return status;
+  return status == AV1PART_OK ? collect(e, result) : status;
+}
+
+int av1part_flush(av1part_encoder *e, av1part_result *result) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return fail(e, AV1PART_ERR_STATE, "av1part_flush was called from the encoder's own callback");
+  if (!result) return fail(e, AV1PART_ERR_ARGUMENT, "result: NULL");
+  memset(result, 0, sizeof(*result));
+  e->flushing = true;
+  e->mask_given = false;
+  if (e->packets == e->fed) return AV1PART_OK;
+  const int status = run_codec(e, NULL);
+  return status == AV1PART_OK ? collect(e, result) : status;
 }
 
 int av1part_reconstruction(av1part_encoder *e, int plane, void *target, size_t stride) {
@@ -256,7 +280,7 @@ int av1part_reconstruction(av1part_encoder *e, int plane, void *target, size_t s
   if (!target || plane < 0 || plane > 2 || stride < row_bytes(e, plane)) {
     return fail(e, AV1PART_ERR_ARGUMENT, "target, plane or stride");
   }
-  if (e->busy || !e->frames) return fail(e, AV1PART_ERR_STATE, "no frame has been encoded yet");
+  if (e->busy || !e->packets) return fail(e, AV1PART_ERR_STATE, "no frame has been encoded yet");
   const aom_image_t *const image = aom_codec_get_preview_frame(&e->codec);
   if (!image) return fail(e, AV1PART_ERR_LIBAOM, "no reconstruction");
   if (((image->fmt & AOM_IMG_FMT_HIGHBITDEPTH) != 0) != (e->config.bit_depth > 8)) {

@@ -14,9 +14,11 @@ struct av1part_encoder {
   av1part_config config;
   aom_codec_ctx_t codec;
   char detail[256];
-  bool busy; /* inside av1part_encode */
+  bool busy; /* inside av1part_encode or av1part_flush */
   int slot;  /* hook.c's table entry */
-  int64_t frames;
+  int64_t fed;     /* frames given to libaom */
+  int64_t packets; /* got back: each shows one frame, in order, so this is also the next one's number */
+  bool flushing;   /* no more frames are taken */
 
   av1part_mask_callback callback;
   void *user;
@@ -27,10 +29,11 @@ struct av1part_encoder {
   bool mask_active;  /* `mask` holds for the search that runs now */
   bool mask_failed;  /* the callback gave none for this frame */
   int mask_qindex;   /* the qindex for which the callback was asked, -1 before it was */
+  const void *mask_frame; /* and the source frame */
   uint16_t *mask;    /* rows x columns */
   uint8_t *effect;   /* rows x columns; each byte is written by the one thread that searches the node */
   uint8_t *labels;   /* rows x columns */
-  bool labels_ready; /* a frame has been packed since the last av1part_encode began */
+  bool labels_ready; /* a frame has been packed since the last av1part_encode or av1part_flush began */
   int qindex;
   bool intra_frame;
 };

@@ -77,7 +77,7 @@ static int ask_callback(av1part_encoder *e, const AV1_COMP *cpi) {
     .bit_depth = e->config.bit_depth,
     .qindex = cpi->common.quant_params.base_qindex,
     .key_frame = cpi->common.current_frame.frame_type == KEY_FRAME,
-    .frame_number = e->frames,
+    .frame_number = e->packets, /* an intra frame is shown in the packet that it is coded in */
   };
   if (source.width != e->config.width || source.height != e->config.height) return 1;
   memset(e->mask, 0, (size_t)e->rows * (size_t)e->columns * sizeof(*e->mask));
@@ -94,9 +94,11 @@ static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
     e->mask_active = true;
   } else if (e->callback) {
     const int qindex = cpi->common.quant_params.base_qindex;
-    if (e->mask_qindex != qindex) { /* a frame coded again at the same qindex keeps its mask */
+    /* A frame coded again at the same qindex keeps its mask. */
+    if (e->mask_qindex != qindex || e->mask_frame != cpi->source) {
       e->mask_failed = ask_callback(e, cpi) != 0;
       e->mask_qindex = qindex;
+      e->mask_frame = cpi->source;
     }
     e->mask_active = !e->mask_failed;
   }
