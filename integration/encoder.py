@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from integration import native
 from integration.libaom_build import libraries
-from toolkit.blocks import Luma, check_luma, luma_dtype
+from toolkit.blocks import COST_DTYPE, Luma, check_luma, luma_dtype
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
 
@@ -72,6 +72,8 @@ class EncodedFrame:
     `kept_blocks` those where it would have left nothing and was ignored; `masked` says whether there was a mask,
     `mask_error` why a mask source gave none. With lag, a packet may hold hidden frames: `labels`, `qindex` and `intra`
     are those of the last frame coded in it, all 255 and -1 where it only shows a frame coded before.
+    `costs`, where the encoder logs them and a frame was coded, COST_DTYPE (rows, columns): all NaN at nodes that were
+    not searched.
     """
 
     data: bytes
@@ -85,6 +87,7 @@ class EncodedFrame:
     kept_blocks: int
     masked: bool
     mask_error: str | None
+    costs: NDArray[Any] | None = None
 
 
 class Encoder:
@@ -110,6 +113,7 @@ class Encoder:
         self.clock = clock
         self.mask_seconds = 0.0
         self.failed_masks = 0
+        self._logs_costs = False
         self._has_labels = library is None or "hook" in library.name
         self._library = native.load(library or libraries().hook)
         self._handle = ctypes.c_void_p()
@@ -151,6 +155,13 @@ class Encoder:
     def disable_cnn(self) -> None:
         """Switch libaom's own CNN off, which prunes partitions of intra frames from cpu-used 1 on."""
         self._check(self._library.av1part_disable_cnn(self._handle, 1))
+
+    def log_costs(self) -> None:
+        """Have frames come with the RD cost and the CPU time of every partition that libaom tried at a node."""
+        if not self._has_labels:
+            raise ToolkitError("Encoder: libaom without the hook logs no costs. Leave `library` at its default.")
+        self._check(self._library.av1part_log_costs(self._handle, 1))
+        self._logs_costs = True
 
     def encode(self, planes: Sequence[Luma], mask: Mask | None = None) -> EncodedFrame:
         """Encode (y, u, v), uint8 or uint16 as the bit depth wants; `mask` takes the place of the mask source.
@@ -215,6 +226,7 @@ class Encoder:
             kept_blocks=result.kept_blocks,
             masked=intra and not failed and (given or self.mask_source is not None),
             mask_error=self._mask_error if failed else None,
+            costs=self._costs() if self._logs_costs and result.qindex >= 0 else None,
         )
 
     def _plane(self, index: int, plane: Luma) -> Luma:
@@ -229,6 +241,14 @@ class Encoder:
         if self._has_labels and coded:
             self._check(self._library.av1part_labels(self._handle, labels.ctypes.data, *labels.shape))
         return labels
+
+    def _costs(self) -> NDArray[Any]:
+        found = np.empty(self.config.nodes, native.NODE_COSTS)
+        self._check(self._library.av1part_costs(self._handle, found.ctypes.data, *found.shape))
+        costs = np.empty(found.shape, COST_DTYPE)
+        for name in native.NODE_COSTS.names or ():
+            costs[name] = found[name]
+        return costs
 
     def _reconstruction(self, plane: int) -> Luma:
         target: Luma = np.empty(self.config.plane_shape(plane), luma_dtype(self.config.bit_depth))

@@ -8,6 +8,7 @@ class LabelConfig:
     """What decides the labels, and how the work is done (`jobs` 0: one process a core).
 
     `size` None keeps the sources' own; `frames` None takes all; `raw` is `WxH[:bitdepth]` of headerless files;
+    `with_costs` also records what every partition that was tried costs (`toolkit.blocks.COST_DTYPE`).
     `split` is `auto`, `train`, `val`, `test`, or the path of a file with lines of source, tab, split.
     """
 
@@ -19,3 +20,4 @@ class LabelConfig:
     split: str = "auto"
     raw: str | None = None
     jobs: int = 0
+    with_costs: bool = False

@@ -96,6 +96,7 @@ def label(
 def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build: str) -> Piece:
     """A piece whose name is the hash of all that its content depends on, the encoder's `build` included."""
     decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
+    decides += ["costs"] if config.with_costs else []
     key = hashlib.sha256(canonical_json([*decides, build])).hexdigest()[:16]
     return Piece(file, cq, cq == config.cq[0], config, f"{work}/{file.name}-{key}-cq{cq}")
 
@@ -155,17 +156,21 @@ def is_done(piece: Piece) -> bool:
 
 
 def code(piece: Piece) -> None:
-    """Encode a source at one cq and keep labels (frames, rows, columns) and qindex (frames,); once also the luma."""
+    """Encode a source at one cq and keep labels, costs (frames, rows, columns), qindex (frames,); once the luma."""
     clip = piece.open()
-    labels, qindexes = [], []
+    labels, qindexes, costs = [], [], []
     with ExitStack() as stack:
         encoder = stack.enter_context(open_encoder(clip, piece))
+        if piece.config.with_costs:
+            encoder.log_costs()
         luma = None
         if piece.keeps_luma:
             luma = stack.enter_context(stack.enter_context(atomic_file(piece.luma_path)).open("wb"))
         for planes in clip.frames():
             frame = encoder.encode(planes)
             labels.append(frame.labels)
+            if frame.costs is not None:
+                costs.append(frame.costs)
             qindexes.append(frame.qindex)
             if luma:
                 luma.write(planes[0].tobytes())
@@ -173,7 +178,8 @@ def code(piece: Piece) -> None:
         raise ToolkitError(f"{piece.file.path}: holds no frame.")
     with atomic_file(piece.labels_path) as temporary:
         size = np.array([clip.height, clip.width])
-        np.savez(temporary, labels=np.stack(labels), qindex=np.array(qindexes, np.uint8), size=size)
+        more: dict[str, Any] = {"costs": np.stack(costs)} if costs else {}
+        np.savez(temporary, labels=np.stack(labels), qindex=np.array(qindexes, np.uint8), size=size, **more)
 
 
 def write(
@@ -187,12 +193,15 @@ def write(
     """Put the pieces together as a BlockSet."""
     sources: list[Source] = []
     records: list[NDArray[Any]] = []
+    costs: list[NDArray[Any]] = []
     cut = 0
     for index, file in enumerate(files):
         luma: Luma | None = None
         for piece in (p for p in pieces if p.file is file):
             with np.load(piece.labels_path) as stored:
                 labels, qindex, (height, width) = stored["labels"], stored["qindex"], stored["size"].tolist()
+                if config.with_costs:
+                    costs.append(stored["costs"][:, : height // NODE, : width // NODE].ravel())
             if piece.keeps_luma:
                 luma = np.memmap(piece.luma_path, luma_dtype(bit_depth), "r", shape=(len(labels), height, width))
             whole = labels[:, : height // NODE, : width // NODE]
@@ -208,5 +217,12 @@ def write(
     settings |= {"input": {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}}
     excluded = {"cut by the frame edge": cut}
     write_blockset(
-        output, sources, np.concatenate(records), bit_depth, settings, excluded=excluded, overwrite=overwrite
+        output,
+        sources,
+        np.concatenate(records),
+        bit_depth,
+        settings,
+        costs=np.concatenate(costs) if costs else None,
+        excluded=excluded,
+        overwrite=overwrite,
     )

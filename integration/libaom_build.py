@@ -37,8 +37,11 @@ C_FLAGS = (
     *("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"),
     *("-DNDEBUG", "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE_SOURCE"),
 )
-UNITS = {"hook": ("encoder", "hook", "inspect"), "stock": ("encoder", "stock")}
-WRAPPED = ("av1_encode_frame", "av1_pack_bitstream", "av1_prune_ab_partitions", "av1_prune_partitions_before_search")
+UNITS = {"hook": ("encoder", "hook", "costs", "inspect"), "stock": ("encoder", "stock")}
+WRAPPED = (
+    *("av1_encode_frame", "av1_pack_bitstream", "av1_prune_ab_partitions", "av1_prune_partitions_before_search"),
+    *("av1_rd_pick_intra_mode_sb", "av1_free_pc_tree_recursive"),
+)
 TOOLS = {"cc": "gcc", "c++": "g++", "cmake": "cmake", "ninja": "ninja-build", "perl": "perl"}
 Progress = Callable[[int, int], None]
 

@@ -5,9 +5,11 @@ from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint8
 from functools import cache
 from pathlib import Path
 
+import numpy as np
+
 from toolkit.errors import ToolkitError
 
-API_VERSION = 2
+API_VERSION = 3
 
 
 class Config(ctypes.Structure):
@@ -52,6 +54,9 @@ class Result(ctypes.Structure):
     )
 
 
+NODE_COSTS = np.dtype([("rd", np.float32, 10), ("seconds", np.float32, 10), ("bound", np.uint16)], align=True)
+"""av1part_node_costs."""
+
 MaskCallback = ctypes.CFUNCTYPE(c_int, c_void_p, POINTER(Source), POINTER(c_uint16), c_int, c_int)
 
 _ENCODER = (
@@ -63,6 +68,7 @@ _ENCODER = (
     ("av1part_error_detail", c_char_p, (c_void_p,)),
     ("av1part_set_mask_callback", c_int, (c_void_p, MaskCallback, c_void_p)),
     ("av1part_disable_cnn", c_int, (c_void_p, c_int)),
+    ("av1part_log_costs", c_int, (c_void_p, c_int)),
     (
         "av1part_encode",
         c_int,
@@ -71,6 +77,7 @@ _ENCODER = (
     ("av1part_flush", c_int, (c_void_p, POINTER(Result))),
     ("av1part_reconstruction", c_int, (c_void_p, c_int, c_void_p, c_size_t)),
     ("av1part_labels", c_int, (c_void_p, c_void_p, c_int, c_int)),
+    ("av1part_costs", c_int, (c_void_p, c_void_p, c_int, c_int)),
 )
 _INSPECTOR = (
     ("av1part_inspector_open", c_int, (c_int, c_int, POINTER(c_void_p))),

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.blocks import BLOCK_DTYPE, Blocks, BlockSet, luma_dtype
+from toolkit.blocks import BLOCK_DTYPE, COST_DTYPE, Blocks, BlockSet, luma_dtype
 from toolkit.blockset_write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
@@ -331,3 +331,55 @@ def test_blocks_in_memory_keep_the_contract(blockset_8: Path) -> None:
         with pytest.raises(ToolkitError):
             replace(blocks, **{field: value})
     assert isinstance(blocks[:3], Blocks)
+
+
+def some_costs(count: int) -> np.ndarray:
+    costs = np.zeros(count, COST_DTYPE)
+    costs["rd"] = np.nan
+    costs["rd"][:, :4] = np.random.default_rng(0).uniform(1e6, 1e7, (count, 4))
+    costs["bound"] = 1 << 3
+    return costs
+
+
+def test_costs_round_trip_and_are_sealed(blockset_8: Path, tmp_path: Path) -> None:
+    data = BlockSet.load(blockset_8)
+    assert data.costs is None
+    assert data.split_blocks("val").costs is None
+    sources = [Source(s["name"], s["split"], s["sha256"], data.luma(i)) for i, s in enumerate(data.sources)]
+    costs = some_costs(len(data.blocks))
+    write_blockset(tmp_path / "with", sources, data.blocks, 8, {"name": "x"}, costs=costs)
+    found = BlockSet.load(tmp_path / "with")
+    assert found.costs is not None
+    assert found.costs.tobytes() == costs.tobytes()
+    assert found.sha256 != data.sha256
+    np.save(tmp_path / "with" / "costs.npy", costs[::-1])
+    with pytest.raises(ToolkitError, match=r"costs\.npy: changed or truncated"):
+        BlockSet.load(tmp_path / "with")
+    (tmp_path / "with" / "costs.npy").unlink()
+    with pytest.raises(ToolkitError, match=r"costs\.npy: missing"):
+        BlockSet.load(tmp_path / "with")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("rd", 0, "above 0"),
+        ("rd", np.inf, "above 0"),
+        ("seconds", -1, "at least 0"),
+        ("seconds", np.nan, "at least 0"),
+        ("bound", 1 << 5, "not tried is called a lower bound"),
+        ("bound", 1 << 10, "not tried is called a lower bound"),
+        (None, None, "costs are"),
+    ],
+)
+def test_impossible_costs_are_refused(
+    blockset_8: Path, tmp_path: Path, field: str | None, value: float, message: str
+) -> None:
+    data = BlockSet.load(blockset_8)
+    sources = [Source(s["name"], s["split"], s["sha256"], data.luma(i)) for i, s in enumerate(data.sources)]
+    costs = some_costs(len(data.blocks) - (field is None))
+    if field:
+        costs[field][5] = value
+    with pytest.raises(ToolkitError, match=message):
+        write_blockset(tmp_path / "set", sources, data.blocks, 8, {"name": "x"}, costs=costs)
+    assert not (tmp_path / "set").exists()

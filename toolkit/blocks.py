@@ -13,11 +13,14 @@ from numpy.typing import NDArray
 
 from toolkit.blockset_format import (
     BLOCK_DTYPE,
+    COST_DTYPE,
+    COSTS,
     FORMAT_VERSION,
     KIND,
     SPLITS,
     Luma,
     check_blocks,
+    check_costs,
     check_files,
     check_input,
     check_luma,
@@ -30,6 +33,7 @@ from toolkit.partition import INSIDE_LARGER, NODE, STAGES
 
 __all__ = [
     "BLOCK_DTYPE",
+    "COST_DTYPE",
     "FORMAT_VERSION",
     "KIND",
     "SPLITS",
@@ -46,7 +50,8 @@ __all__ = [
 class Blocks:
     """N blocks in memory: luma (N, 1, 16, 16) uint8 or uint16 raw code values; the rest (N,).
 
-    `target` is the stage's class index (int64), or the AV1 id itself where no stage was named.
+    `target` is the stage's class index (int64), or the AV1 id itself where no stage was named. `costs` are records of
+    COST_DTYPE, None where the data set has none.
     Raises ToolkitError on a wrong dtype or shape, or a value out of range.
     """
 
@@ -59,6 +64,7 @@ class Blocks:
     row: NDArray[np.uint16]
     column: NDArray[np.uint16]
     bit_depth: int
+    costs: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         check_luma(self.luma, self.bit_depth, "Blocks")
@@ -70,22 +76,31 @@ class Blocks:
             array = getattr(self, name)
             if array.dtype != dtype or array.shape != (n,):
                 raise ToolkitError(f"Blocks: {name} is {array.dtype}{array.shape}, expected {dtype}({n},).")
+        if self.costs is not None:
+            check_costs(self.costs, n, "Blocks")
 
     def __len__(self) -> int:
         return len(self.luma)
 
     def __getitem__(self, index: NDArray[np.integer[Any]] | NDArray[np.bool_] | slice) -> "Blocks":
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return Blocks(**{k: v if k == "bit_depth" else v[index] for k, v in values.items()})
+        values: dict[str, Any] = {}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            values[field.name] = value[index] if isinstance(value, np.ndarray) else value
+        return Blocks(**values)
 
 
 @dataclass(frozen=True)
 class BlockSet:
-    """A folder of `manifest.json`, `blocks.npy` and `luma/<source>.npy`; open it with `BlockSet.load`."""
+    """A folder of `manifest.json`, `blocks.npy` and `luma/<source>.npy`; open it with `BlockSet.load`.
+
+    `costs`: records of COST_DTYPE parallel to `blocks`, from `costs.npy` where it is there.
+    """
 
     path: Path
     manifest: dict[str, Any]
     blocks: NDArray[Any]
+    costs: NDArray[Any] | None = None
 
     @property
     def bit_depth(self) -> int:
@@ -124,7 +139,8 @@ class BlockSet:
         manifest = read_json(path / "manifest.json")
         check_manifest(path, manifest)
         check_files(path, manifest)
-        result = cls(path, manifest, _load_array(path / "blocks.npy"))
+        costs = _load_array(path / COSTS) if COSTS in manifest["files"] else None
+        result = cls(path, manifest, _load_array(path / "blocks.npy"), costs)
         for index, source in enumerate(result.sources):
             plane = result.luma(index)
             expected = (source["frames"], source["height"], source["width"])
@@ -132,6 +148,8 @@ class BlockSet:
                 raise ToolkitError(f"{path}: luma of {source['name']} is {plane.shape}, expected {expected}.")
             check_luma(plane, result.bit_depth, f"{path}, source {source['name']}")
         check_blocks(result.blocks, result.sources, str(path))
+        if costs is not None:
+            check_costs(costs, len(result.blocks), str(path))
         return result
 
     def take(self, index: NDArray[np.integer[Any]], stage: str | None = None) -> Blocks:
@@ -147,7 +165,8 @@ class BlockSet:
         partition = rows["partition"].copy()
         target = partition.astype(np.int64) if stage is None else STAGES[stage].targets(partition)
         columns = {k: rows[k].copy() for k in ("qindex", "source", "frame", "row", "column")}
-        return Blocks(luma=luma, partition=partition, target=target, bit_depth=self.bit_depth, **columns)
+        costs = None if self.costs is None else self.costs[index]
+        return Blocks(luma=luma, partition=partition, target=target, bit_depth=self.bit_depth, costs=costs, **columns)
 
     def split_index(self, split: str, stage: str | None = None) -> NDArray[np.int64]:
         """Positions of a split's decided nodes (no 255), and with a stage only those that it classifies.

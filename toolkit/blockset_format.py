@@ -17,6 +17,13 @@ SPLITS = ("train", "val", "test")
 BLOCK_DTYPE = np.dtype(
     [("source", "<u2"), ("frame", "<u4"), ("row", "<u2"), ("column", "<u2"), ("qindex", "u1"), ("partition", "u1")]
 )
+COST_DTYPE = np.dtype([("rd", "<f4", 10), ("bound", "<u2"), ("seconds", "<f4", 10)])
+"""What it would cost to code a node by each AV1 partition id, as far as the encoder found out.
+
+`rd`: RD cost in libaom's units, the partition's signalling included; NaN: not tried. `bound`, bit k: the search of
+partition k was cut short, and rd[k] is a lower bound. `seconds`: CPU time spent on trying it.
+"""
+COSTS = "costs.npy"
 Luma = NDArray[np.uint8] | NDArray[np.uint16]
 
 _MEND = "Label or import the data again (`av1part label`, `av1part data import`)."
@@ -117,7 +124,7 @@ def _check_splits(path: Path, manifest: dict[str, Any]) -> None:
 
 def check_files(path: Path, manifest: dict[str, Any]) -> None:
     """Raise ToolkitError unless every file is there, inside the folder, with the manifest's hash."""
-    needed = {"blocks.npy", *(s["luma"] for s in manifest["sources"])}
+    needed = {"blocks.npy", *(s["luma"] for s in manifest["sources"]), *({COSTS} & set(manifest["files"]))}
     if set(manifest["files"]) != needed:
         raise ToolkitError(f"{path}: the manifest lists {sorted(manifest['files'])}, expected {sorted(needed)}.")
     for name, digest in manifest["files"].items():
@@ -156,3 +163,23 @@ def check_blocks(blocks: NDArray[Any], sources: list[dict[str, Any]], what: str)
     repeated = len(blocks) - len(np.unique(node * 256 + blocks["qindex"]))
     if repeated:
         raise ToolkitError(f"{what}: {repeated} blocks have two labels at one qindex. Label each (source, cq) once.")
+
+
+def check_costs(costs: NDArray[Any], count: int, what: str) -> None:
+    """Raise ToolkitError unless there are `count` records of COST_DTYPE with possible values."""
+    if costs.dtype != COST_DTYPE or costs.shape != (count,):
+        raise ToolkitError(f"{what}: costs are {costs.dtype}{costs.shape}, expected {COST_DTYPE}({count},).")
+    rd, seconds = costs["rd"], costs["seconds"]
+    tried = ~np.isnan(rd)
+    if not (np.isfinite(rd[tried]).all() and (rd[tried] > 0).all()):
+        raise ToolkitError(f"{what}: RD costs run from {np.nanmin(rd)} to {np.nanmax(rd)}, expected numbers above 0.")
+    if not (np.isfinite(seconds).all() and (seconds >= 0).all()):
+        raise ToolkitError(f"{what}: seconds run from {seconds.min()} to {seconds.max()}, expected at least 0.")
+    if (bounded(costs) & ~tried).any() or (costs["bound"] >> rd.shape[1]).any():
+        raise ToolkitError(f"{what}: a partition that was not tried is called a lower bound. Label the sources again.")
+
+
+def bounded(costs: NDArray[Any]) -> NDArray[np.bool_]:
+    """Whether `rd` is a lower bound only, (..., 10), from records of COST_DTYPE."""
+    result: NDArray[np.bool_] = (costs["bound"][..., None] >> np.arange(10, dtype=np.uint16) & 1).astype(bool)
+    return result

@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from toolkit.blockset_format import (
     BLOCK_DTYPE,
+    COSTS,
     FORMAT_VERSION,
     KIND,
     Luma,
     check_blocks,
+    check_costs,
     check_files,
     check_luma,
     check_manifest,
@@ -78,14 +80,16 @@ def write_blockset(
     bit_depth: int,
     encoder: dict[str, Any],
     *,
+    costs: NDArray[Any] | None = None,
     excluded: dict[str, int] | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write and seal a BlockSet folder.
 
     `blocks` are records of BLOCK_DTYPE whose `source` indexes `sources`; `encoder` holds every encoder
-    setting (or how the data was imported); `excluded` counts what was left out, by reason (for one,
-    nodes cut by the frame edge). Raises ToolkitError on anything that `BlockSet.load` would refuse.
+    setting (or how the data was imported); `costs` are records of COST_DTYPE, one a block; `excluded` counts
+    what was left out, by reason (for one, nodes cut by the frame edge). Raises ToolkitError on anything that
+    `BlockSet.load` would refuse.
     """
     entries: list[dict[str, Any]] = []
     for source in sources:
@@ -97,12 +101,17 @@ def write_blockset(
         entry = {k: getattr(source, k) for k in ("name", "split", "sha256", "licence", "origin")}
         entries.append(entry | {"frames": frames, "height": height, "width": width, "luma": f"luma/{source.name}.npy"})
     check_blocks(blocks, entries, str(path))
+    if costs is not None:
+        check_costs(costs, len(blocks), str(path))
     with atomic_folder(path, overwrite=overwrite) as folder:
         (folder / "luma").mkdir()
         for entry, source in zip(entries, sources, strict=True):
             np.save(folder / entry["luma"], np.ascontiguousarray(source.luma), allow_pickle=False)
         np.save(folder / "blocks.npy", np.ascontiguousarray(blocks), allow_pickle=False)
         names = ["blocks.npy", *(e["luma"] for e in entries)]
+        if costs is not None:
+            np.save(folder / COSTS, np.ascontiguousarray(costs), allow_pickle=False)
+            names.append(COSTS)
         manifest = {
             "kind": KIND,
             "format_version": FORMAT_VERSION,

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from toolkit.blocks import SPLITS, BlockSet
+from toolkit.blockset_format import bounded
 from toolkit.metrics import baselines
 from toolkit.partition import INSIDE_LARGER, NAMES, STAGES
 
@@ -17,7 +18,8 @@ def dataset_info(data: BlockSet) -> dict[str, Any]:
 
     `sources`: a list with each one's blocks counted; `splits` {split: sources, blocks}; `licences` {licence:
     sources}; `histogram` {"partition" or a stage: {split: {qindex: {class: blocks}}}}; `left_out` {stage: {label:
-    blocks}}; `excluded` {reason: nodes never stored}; `baselines` {stage: {split: as `metrics.baselines`}}, fitted on
+    blocks}}; `excluded` {reason: nodes never stored}; `costs`: None, or {partition: shares of the decided nodes where
+    it was `tried` and where its RD cost is `exact`}; `baselines` {stage: {split: as `metrics.baselines`}}, fitted on
     the train split where it has blocks of that stage.
     """
     blocks, sources = data.blocks, data.sources
@@ -43,6 +45,7 @@ def dataset_info(data: BlockSet) -> dict[str, Any]:
             key: {LABELS[i]: n for i, n in stage.left_out(blocks["partition"]).items()} for key, stage in STAGES.items()
         },
         "excluded": data.manifest["excluded"],
+        "costs": _costs(data),
         "baselines": _baselines(data, split_of),
     }
 
@@ -63,6 +66,16 @@ def _histograms(data: BlockSet) -> dict[str, dict[str, dict[str, dict[str, int]]
             if split in counts
         }
     return result
+
+
+def _costs(data: BlockSet) -> dict[str, dict[str, float]] | None:
+    decided = data.blocks["partition"] != INSIDE_LARGER
+    if data.costs is None or not decided.any():
+        return None
+    costs = data.costs[decided]
+    tried = ~np.isnan(costs["rd"])
+    shares = zip(NAMES, tried.mean(0).tolist(), (tried & ~bounded(costs)).mean(0).tolist(), strict=True)
+    return {name: {"tried": t, "exact": e} for name, t, e in shares}
 
 
 def _baselines(data: BlockSet, split_of: np.ndarray[Any, np.dtype[Any]]) -> dict[str, dict[str, Any]]:

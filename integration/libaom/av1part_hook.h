@@ -17,9 +17,10 @@
 
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
-#define AV1PART_API_VERSION 2
+#define AV1PART_API_VERSION 3
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
+#define AV1PART_PARTITIONS 10
 #define AV1PART_API __attribute__((visibility("default")))
 
 typedef enum av1part_status {
@@ -84,6 +85,13 @@ typedef struct av1part_result {
   int32_t key_frame;     /* decoding can start at this packet */
 } av1part_result;
 
+/* What the search of a node spent and found, by partition id. */
+typedef struct av1part_node_costs {
+  float rd[AV1PART_PARTITIONS];      /* RD cost in libaom's units, partition signalling included; NaN: not tried */
+  float seconds[AV1PART_PARTITIONS]; /* the thread's CPU time from its first block's search to its last one's end */
+  uint16_t bound;                    /* bit k: the search of k was cut short, rd[k] is a lower bound */
+} av1part_node_costs;
+
 AV1PART_API int av1part_api_version(void);
 AV1PART_API const char *av1part_libaom_version(void);
 AV1PART_API const char *av1part_status_text(int status);
@@ -102,6 +110,10 @@ AV1PART_API int av1part_set_mask_callback(av1part_encoder *encoder, av1part_mask
 /* Switch libaom's own CNN, which prunes partitions of intra frames from cpu_used 1 on, off (1) or on again (0). */
 AV1PART_API int av1part_disable_cnn(av1part_encoder *encoder, int disable);
 
+/* Record RD costs and times of every whole 16x16 node of intra frames (1), or no longer (0, at first). The bitstream
+ * is the same either way. */
+AV1PART_API int av1part_log_costs(av1part_encoder *encoder, int enable);
+
 /* Encode one frame of three planes, `strides` in bytes. `mask` may be NULL; else it has rows x columns
  * entries as for the callback, and takes its place for this frame; with lag it has to be NULL. */
 AV1PART_API int av1part_encode(av1part_encoder *encoder, const void *const planes[3], const size_t strides[3],
@@ -115,6 +127,11 @@ AV1PART_API int av1part_reconstruction(av1part_encoder *encoder, int plane, void
 
 /* Copy the partition ids, rows x columns; AV1PART_ERR_STATE after a packet that codes no frame. */
 AV1PART_API int av1part_labels(const av1part_encoder *encoder, uint8_t *target, int rows, int columns);
+
+/* Copy the costs that belong to the labels, rows x columns. All NaN at nodes that were not searched: those of inter
+ * frames, those cut by the frame's edge, those under a larger block whose split was not tried. A node inside a larger
+ * block may well have been searched, and so may a NONE that is a square of a larger block's AB. */
+AV1PART_API int av1part_costs(const av1part_encoder *encoder, av1part_node_costs *target, int rows, int columns);
 
 /* Read partition ids out of a bitstream instead, with libaom's decoder and its inspection interface:
  * shares no code with the encoder's labels. Feed the packets of one stream in order. */

@@ -127,6 +127,7 @@ void av1part_close(av1part_encoder *e) {
   free(e->mask);
   free(e->effect);
   free(e->labels);
+  free(e->costs);
   free(e);
 }
 
@@ -144,6 +145,19 @@ int av1part_disable_cnn(av1part_encoder *e, int disable) {
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return fail(e, AV1PART_ERR_STATE, "the CNN was switched during an encode");
   e->cnn_disabled = disable != 0;
+  return AV1PART_OK;
+}
+
+int av1part_log_costs(av1part_encoder *e, int enable) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return fail(e, AV1PART_ERR_STATE, "the costs were switched during an encode");
+  if (enable && !e->costs) {
+    e->costs = calloc((size_t)e->rows * (size_t)e->columns, sizeof(*e->costs));
+    if (!e->costs) return fail(e, AV1PART_ERR_MEMORY, "costs of the nodes");
+  }
+  /* They may be read for frames that were searched with the switch on alone. */
+  if (!e->costs_on) e->labels_ready = false;
+  e->costs_on = enable != 0;
   return AV1PART_OK;
 }
 
@@ -298,5 +312,13 @@ int av1part_labels(const av1part_encoder *e, uint8_t *target, int rows, int colu
   if (rows != e->rows || columns != e->columns) return AV1PART_ERR_MASK;
   if (e->busy || !e->labels_ready) return AV1PART_ERR_STATE;
   memcpy(target, e->labels, (size_t)rows * (size_t)columns);
+  return AV1PART_OK;
+}
+
+int av1part_costs(const av1part_encoder *e, av1part_node_costs *target, int rows, int columns) {
+  if (!e || !target) return AV1PART_ERR_ARGUMENT;
+  if (rows != e->rows || columns != e->columns) return AV1PART_ERR_MASK;
+  if (e->busy || !e->labels_ready || !e->costs_on) return AV1PART_ERR_STATE;
+  memcpy(target, e->costs, (size_t)rows * (size_t)columns * sizeof(*target));
   return AV1PART_OK;
 }

@@ -36,6 +36,9 @@ struct av1part_encoder {
   bool labels_ready; /* a frame has been packed since the last av1part_encode or av1part_flush began */
   int qindex;
   bool intra_frame;
+
+  bool costs_on;
+  av1part_node_costs *costs; /* rows x columns, allocated once they are asked for; written like `effect` */
 };
 
 /* hook.c. Each encoder holds one slot of a table that maps libaom's encoder instance to it. */

@@ -1,5 +1,5 @@
 /* The hook inside libaom's encoder. The linker (-Wl,--wrap=SYMBOL) sends libaom's own calls of four of its
- * functions here; each is called in its turn, so that without a mask nothing changes.
+ * functions here, of two more to costs.c; each is called in its turn, so that without a mask nothing changes.
  *
  * libaom hands its own encoder instance (AV1_COMP) to these functions, from several threads; a table maps it
  * to ours. Compiled with libaom's own flags: -DNDEBUG and the sizes of its configuration decide struct layouts. */
@@ -11,6 +11,7 @@
 #include "av1/encoder/encodeframe.h"
 #include "av1/encoder/encoder.h"
 #include "av1/encoder/partition_strategy.h"
+#include "costs.h"
 #include "encoder.h"
 
 /* Declared through the originals' types: should a signature change, this file stops compiling. */
@@ -86,6 +87,7 @@ static int ask_callback(av1part_encoder *e, const AV1_COMP *cpi) {
 
 static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
   e->mask_active = false;
+  if (e->costs_on) av1part_costs_clear(e); /* a frame coded again is searched again: the last search counts */
   /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
   if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
   memset(e->effect, EFFECT_NONE, (size_t)e->rows * (size_t)e->columns);
@@ -157,15 +159,29 @@ static int apply_mask(const AV1_COMP *cpi, uint16_t mask, PartitionSearchState *
   return removed ? EFFECT_MASKED : EFFECT_NONE;
 }
 
+static void begin_costs(const AV1_COMP *cpi, const MACROBLOCK *x, const PartitionSearchState *state) {
+  av1part_node_costs *target = NULL;
+  if (state->part_blk_params.bsize == BLOCK_16X16) {
+    const av1part_encoder *const e = find(cpi);
+    if (e && e->costs_on && frame_is_intra_only(&cpi->common)) {
+      const int node = whole_node(e, state->part_blk_params.mi_row, state->part_blk_params.mi_col);
+      if (node >= 0) target = &e->costs[node];
+    }
+  }
+  av1part_costs_begin(x, state, target);
+}
+
 void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *const x,
                                                SIMPLE_MOTION_DATA_TREE *const sms_tree,
                                                PartitionSearchState *state) {
   __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
   int node;
   av1part_encoder *const e = restricted(cpi, state, &node);
-  if (!e) return;
-  /* Second attempt at a superblock for which nothing was found: libaom lifts every restriction, ours too. */
-  e->effect[node] = x->must_find_valid_partition ? EFFECT_KEPT : (uint8_t)apply_mask(cpi, e->mask[node], state);
+  if (e) {
+    /* Second attempt at a superblock for which nothing was found: libaom lifts every restriction, ours too. */
+    e->effect[node] = x->must_find_valid_partition ? EFFECT_KEPT : (uint8_t)apply_mask(cpi, e->mask[node], state);
+  }
+  begin_costs(cpi, x, state);
 }
 
 void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC_TREE *pc_tree,
@@ -176,13 +192,13 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
                                  ext_partition_allowed, state, ab_partitions_allowed);
   int node;
   av1part_encoder *const e = restricted(cpi, state, &node);
-  if (!e || e->effect[node] == EFFECT_KEPT) return;
-  for (int ab = 0; ab < NUM_AB_PARTS; ++ab) {
+  for (int ab = 0; e && e->effect[node] != EFFECT_KEPT && ab < NUM_AB_PARTS; ++ab) {
     if (ab_partitions_allowed[ab] && !(e->mask[node] & 1u << (PARTITION_HORZ_A + ab))) {
       ab_partitions_allowed[ab] = 0;
       e->effect[node] = EFFECT_MASKED;
     }
   }
+  av1part_costs_ab(state, ab_partitions_allowed);
 }
 
 /* ---- the final partitions ---- */

@@ -30,6 +30,8 @@ def print_info(info: dict[str, Any]) -> None:
         console.print(f"... and {len(info['sources']) - SOURCES_SHOWN} more sources (--json lists all)")
     for key, by_split in info["histogram"].items():
         console.print(_partitions(by_split) if key == "partition" else _histogram(key, by_split))
+    if info["costs"]:
+        console.print(_costs(info["costs"]))
     console.print(_left_out(info))
     console.print(_baselines(info))
 
@@ -46,6 +48,13 @@ def _sources(info: dict[str, Any]) -> Table:
     for s in info["sources"][:SOURCES_SHOWN]:
         size = f"{s['width']}x{s['height']}"
         table.add_row(escape(s["name"]), s["split"], f"{s['frames']:,}", size, f"{s['blocks']:,}", escape(s["licence"]))
+    return table
+
+
+def _costs(costs: dict[str, dict[str, float]]) -> Table:
+    table = text_table("RD costs, share of the decided nodes", "partition", "tried", "searched to the end")
+    for name, shares in costs.items():
+        table.add_row(name, f"{shares['tried']:.1%}", f"{shares['exact']:.1%}")
     return table
 
 

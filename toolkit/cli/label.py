@@ -33,6 +33,7 @@ def parse_cq(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source.")
 @click.option("--split", default=DEFAULT.split, show_default=True, help="auto, train, val, test, or a TSV file.")
 @click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth].")
+@click.option("--with-costs", is_flag=True, help="Also record the RD cost of every partition that libaom tried.")
 @click.option("--jobs", default=DEFAULT.jobs, show_default=True, type=click.IntRange(0), help="0: one a core.")
 @click.option("--sources-tsv", type=click.Path(exists=True, path_type=Path), help="Licences: sha256, licence, source.")
 @click.option("--overwrite", is_flag=True, help="Replace the data set should it exist.")

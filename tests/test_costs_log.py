@@ -1,0 +1,192 @@
+"""RD costs from the hook to the data set: silent, complete, and consistent with what libaom chose."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from pictures import CHELSEA, frame
+
+from integration import labelling, native
+from integration.encoder import EncodedFrame, Encoder, EncoderConfig
+from integration.label_config import LabelConfig
+from integration.libaom_build import Libraries
+from toolkit.blocks import COST_DTYPE, BlockSet
+from toolkit.blockset_format import bounded
+from toolkit.cli.main import main
+from toolkit.errors import ToolkitError
+from toolkit.partition import HORZ, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_B
+
+MASKED = 1 << NONE | 1 << SPLIT
+
+
+def encode(config: EncoderConfig, costs: bool, mask: np.ndarray | None = None) -> EncodedFrame:
+    with Encoder(config) as encoder:
+        if costs:
+            encoder.log_costs()
+        return encoder.encode(frame(config.width, config.height, config.bit_depth, 60, 60), mask)
+
+
+def chosen_here(labels: np.ndarray) -> np.ndarray:
+    """Whole nodes where libaom chose the partition: a NONE beside a node inside a larger block is a square of that
+    block's HORZ_A ... VERT_B, for which it took the larger block's decision."""
+    rows, columns = labels.shape[0] // 2 * 2, labels.shape[1] // 2 * 2
+    quads = (labels[:rows, :columns] == INSIDE_LARGER).reshape(rows // 2, 2, columns // 2, 2).any((1, 3))
+    beside = np.zeros(labels.shape, bool)
+    beside[:rows, :columns] = quads.repeat(2, 0).repeat(2, 1)
+    return (labels != INSIDE_LARGER) & ~((labels == NONE) & beside)
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize(
+    "config",
+    [
+        EncoderConfig(130, 70, 8, cq=25, threads=2),
+        EncoderConfig(130, 70, 10, cq=25, cpu_used=0),
+        EncoderConfig(130, 70, 8, cq=25, usage="allintra"),
+        EncoderConfig(130, 70, 8, cq=40, cpu_used=4),
+    ],
+)
+def test_logging_costs_leaves_the_stream_as_it_is(libaom: Libraries, config: EncoderConfig) -> None:
+    with Encoder(config, library=libaom.stock) as stock:
+        expected = stock.encode(frame(config.width, config.height, config.bit_depth, 60, 60)).data
+    assert encode(config, costs=False).data == expected
+    assert encode(config, costs=True).data == expected
+    mask = np.full(config.nodes, MASKED, np.uint16)
+    assert encode(config, True, mask).data == encode(config, False, mask).data
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize(
+    "config",
+    [
+        EncoderConfig(256, 192, cq=20, cpu_used=1),
+        EncoderConfig(256, 192, cq=32, cpu_used=0),
+        EncoderConfig(256, 192, 10, cq=30, cpu_used=2),
+        EncoderConfig(256, 192, cq=30, cpu_used=1, usage="allintra"),
+        EncoderConfig(250, 180, cq=20, cpu_used=3, threads=2),
+    ],
+)
+def test_the_choice_has_the_least_cost_of_those_searched_to_the_end(config: EncoderConfig) -> None:
+    result = encode(config, costs=True)
+    labels, costs = result.labels, result.costs
+    assert costs is not None
+    assert costs.dtype == COST_DTYPE
+    assert costs.shape == labels.shape == config.nodes
+    rd, cut = costs["rd"], bounded(costs)
+    tried = ~np.isnan(rd)
+    exact = np.where(tried & ~cut, rd, np.inf)
+    chosen = chosen_here(labels)
+    assert chosen.sum() >= 60, "too few decisions to mean anything"
+    assert (exact.argmin(-1) == labels)[chosen].mean() >= 0.99
+    best = exact.min(-1)
+    # Who was given up cannot have been better, and a bound says by how little at least.
+    assert (rd >= best[..., None] * (1 - 1e-6))[tried & chosen[..., None]].all()
+    assert cut.any(), "nothing was cut short"
+    assert not (cut & ~tried).any()
+    seconds = costs["seconds"]
+    assert (seconds[..., : VERT + 1][tried[..., : VERT + 1]] > 0).all()
+    assert not seconds[~tried].any()
+
+
+@pytest.mark.usefixtures("libaom")
+def test_nodes_cut_by_the_edge_and_partitions_that_a_mask_forbids_have_no_cost() -> None:
+    config = EncoderConfig(104, 72, cq=20)
+    result = encode(config, True, np.full(config.nodes, MASKED, np.uint16))
+    assert result.kept_blocks == 0
+    assert result.costs is not None
+    tried = ~np.isnan(result.costs["rd"])
+    assert not tried[72 // 16 :].any()
+    assert not tried[:, 104 // 16 :].any()
+    assert not tried[..., [HORZ, VERT]].any()
+    assert not tried[..., VERT + 2 : VERT_B + 1].any()
+    assert tried[..., SPLIT].any()
+
+
+@pytest.mark.usefixtures("libaom")
+def test_costs_are_those_of_the_last_frame_and_the_same_in_every_run() -> None:
+    config = EncoderConfig(128, 96, cq=25)
+    alone = encode(config, True).costs
+    assert alone is not None
+    with Encoder(config) as encoder:
+        assert encoder.encode(frame(128, 96)).costs is None
+        encoder.log_costs()
+        again = encoder.encode(frame(128, 96, 8, 60, 60)).costs
+    assert again is not None
+    for name in ("rd", "bound"):
+        np.testing.assert_array_equal(again[name], alone[name])
+
+
+@pytest.mark.usefixtures("libaom")
+def test_inter_frames_have_no_costs() -> None:
+    with Encoder(EncoderConfig(64, 48, cq=30, keyint=2)) as encoder:
+        encoder.log_costs()
+        key, inter = (encoder.encode(frame(64, 48, left=60 + i)) for i in range(2))
+    assert not inter.intra
+    assert key.costs is not None
+    assert inter.costs is not None
+    assert not np.isnan(key.costs["rd"]).all()
+    assert np.isnan(inter.costs["rd"]).all()
+    assert not inter.costs["seconds"].any()
+
+
+def test_costs_that_nobody_logged_are_refused(libaom: Libraries) -> None:
+    config = EncoderConfig(64, 48)
+    with (
+        Encoder(config, library=libaom.stock) as stock,
+        pytest.raises(ToolkitError, match="without the hook logs no costs"),
+    ):
+        stock.log_costs()
+    with Encoder(config) as encoder:
+        encoder.encode(frame(64, 48))
+        target = np.empty(config.nodes, native.NODE_COSTS)
+        library, handle = encoder._library, encoder._handle
+        assert library.av1part_costs(handle, target.ctypes.data, 3, 4) == -4, "never switched on"
+        encoder.log_costs()
+        assert library.av1part_costs(handle, target.ctypes.data, 3, 4) == -4, "no frame since"
+        encoder.encode(frame(64, 48))
+        assert library.av1part_costs(handle, target.ctypes.data, 4, 3) == -6
+        assert library.av1part_costs(handle, target.ctypes.data, 3, 4) == 0
+        assert library.av1part_costs(None, target.ctypes.data, 3, 4) == library.av1part_log_costs(None, 1) == -1
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_labelled_set_keeps_costs_beside_its_blocks(tmp_path: Path) -> None:
+    config = LabelConfig(cq=(30, 50), cpu_used=2, size=(100, 80), split="train", jobs=1, with_costs=True)
+    labelling.label([CHELSEA], tmp_path / "set", config)
+    found = BlockSet.load(tmp_path / "set")
+    assert found.costs is not None
+    clip = labelling.make_piece(tmp_path, labelling.identify([CHELSEA])[0], 50, config, "").open()
+    with Encoder(EncoderConfig(clip.width, clip.height, cq=50, cpu_used=2)) as encoder:
+        encoder.log_costs()
+        coded = encoder.encode(next(clip.frames()))
+    assert coded.costs is not None
+    index = np.flatnonzero(found.blocks["qindex"] == coded.qindex)
+    blocks = found.blocks[index]
+    direct = coded.costs[blocks["row"] // 16, blocks["column"] // 16]
+    np.testing.assert_array_equal(found.costs[index]["rd"], direct["rd"])
+    np.testing.assert_array_equal(found.costs[index]["bound"], direct["bound"])
+    assert found.costs["seconds"].any()
+
+    one = found.split_blocks("train", "1", limit=7, seed=3)
+    two = found.take(found.split_index("train", "1")[::-1])
+    assert one.costs is not None
+    assert two.costs is not None
+    where = {(b["row"], b["column"], b["qindex"]): c["rd"] for b, c in zip(found.blocks, found.costs, strict=True)}
+    for some in (one, two, two[np.arange(3)], two[two.partition == NONE]):
+        for r, c, q, cost in zip(some.row, some.column, some.qindex, some.costs, strict=True):
+            np.testing.assert_array_equal(where[r, c, q], cost["rd"])
+
+    info = json.loads(CliRunner().invoke(main, ["data", "info", str(found.path), "--json"]).stdout)["costs"]
+    assert 0 < info["SPLIT"]["exact"] <= info["SPLIT"]["tried"] <= 1
+    assert info["HORZ_4"] == {"tried": 0, "exact": 0}
+    assert "searched to the end" in CliRunner().invoke(main, ["data", "info", str(found.path)]).stdout
+
+
+def test_pieces_with_costs_are_not_those_without(tmp_path: Path) -> None:
+    (file,) = labelling.identify([CHELSEA])
+    without = LabelConfig()
+    stems = {labelling.make_piece(tmp_path, file, 30, c, "").stem for c in (without, replace(without, with_costs=True))}
+    assert len(stems) == 2
