@@ -1,6 +1,7 @@
 """The benchmark: native presets and masked ones on the same clips, interleaved, in one run."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from filelock import FileLock, Timeout
 from integration.bench_config import NEEDS_PIPELINE, BenchConfig
 from integration.bench_run import CNN_OFF, NATIVE, PIPELINE, Arm, Measurement, Session
 from integration.bench_summary import summarise
+from integration.bench_views import draw_views
 from integration.pipeline import Pipeline
 from integration.sources import identify
 from toolkit.errors import ToolkitError
@@ -27,7 +29,7 @@ def arms_of(config: BenchConfig, pipeline: Pipeline | None) -> list[Arm]:
         arms += [Arm(kind, preset) for kind in (CNN_OFF, *NEEDS_PIPELINE) if kind in config.against]
         if "oracle" in config.against:
             arms += [Arm(f"oracle {stages}", preset) for stages in config.oracle_stages]
-    return arms
+    return [replace(arm, threads=threads) for threads in config.threads for arm in arms]
 
 
 def run_bench(
@@ -37,7 +39,7 @@ def run_bench(
     pipeline: Pipeline | None = None,
     progress: Progress = lambda done, total, what: None,
 ) -> dict[str, Any]:
-    """Encode all that is not known yet in `output` and return the summary (`bench_summary.summarise`).
+    """Encode all that is not known yet in `output`, draw masks there, and return the summary.
 
     `progress(done, total, what)` counts encodes. One that was stopped goes on. Raises ToolkitError for clips or a
     pipeline that do not suit, or another run at work in the same folder.
@@ -55,9 +57,11 @@ def run_bench(
                 for file in files:
                     for cq in config.cq:
                         for arm in arms:
-                            progress(len(measured), total, f"{file.name}, cq {cq}, {arm.name}")
+                            threads = f", {arm.threads} threads" if len(config.threads) > 1 else ""
+                            progress(len(measured), total, f"{file.name}, cq {cq}, {arm.name}{threads}")
                             measured.append(session.measure(file, cq, arm, repeat))
             progress(total, total, "done")
+            views = draw_views(session, files, config) if pipeline else {}
     except Timeout:
         raise ToolkitError(f"{output}: another benchmark is writing there. Wait for it, or choose another.") from None
-    return summarise(measured, config, pipeline)
+    return summarise(measured, config, pipeline) | {"views": views}

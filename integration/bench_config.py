@@ -46,20 +46,23 @@ class BenchConfig(InputConfig):
 
     The first preset is the anchor of every BD-rate and time saving. `against` are arms to set beside the pipeline's:
     `cnn-off` (libaom without its own CNN), `random` and `variance` (the pipeline's masks dealt out to other nodes),
-    `oracle` (the labels of a first encode fed back, for each of `oracle_stages`).
-    Raises ToolkitError on values that make no benchmark.
+    `oracle` (the labels of a first encode fed back, for each of `oracle_stages`). Everything is coded with each number
+    of `threads`; BD-rates and CPU times are those of the first. Raises ToolkitError on values that make no benchmark.
     """
 
     presets: tuple[int, ...] = (0, 1, 2, 3)
     masked: tuple[int, ...] = (1, 2)
     against: tuple[str, ...] = ()
     oracle_stages: tuple[str, ...] = ("2", "1+2+3")
+    threads: tuple[int, ...] = (1,)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name, values in (("--presets", self.presets), ("--masked", self.masked)):
-            if not values or len(set(values)) != len(values) or not all(0 <= v <= 6 for v in values):
-                raise ToolkitError(f"{name} {','.join(map(str, values))}: expected different presets from 0 to 6.")
+        whole = (("--presets", self.presets, 0, 6), ("--masked", self.masked, 0, 6), ("--threads", self.threads, 1, 64))
+        for name, values, low, high in whole:
+            if not values or len(set(values)) != len(values) or not all(low <= v <= high for v in values):
+                given = ",".join(map(str, values))
+                raise ToolkitError(f"{name} {given}: expected different numbers from {low} to {high}.")
         if absent := set(self.masked) - set(self.presets):
             raise ToolkitError(f"--masked {min(absent)}: not among --presets, so nothing native to set it beside.")
         if unknown := set(self.against) - set(AGAINST):

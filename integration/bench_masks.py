@@ -60,7 +60,8 @@ def by_variance(mask: Mask, luma: Luma) -> Mask:
     return result
 
 
-def forbidden(mask: Mask, labels: NDArray[np.uint8]) -> int:
-    """Nodes at which the mask forbids the partition that the encoder chose without it."""
+def forbids(mask: Mask, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Where (rows, columns) the mask forbids the partition that the encoder chose without it."""
     known = (labels <= VERT_B) & (mask != 0)
-    return int((known & (mask >> np.minimum(labels, VERT_B) & 1 == 0)).sum())
+    forbidden: NDArray[np.bool_] = known & (mask >> np.minimum(labels, VERT_B) & 1 == 0)
+    return forbidden

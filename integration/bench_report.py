@@ -1,4 +1,4 @@
-"""A benchmark's report: JSON for scripts, two kinds of pictures, and one page that needs nothing but itself."""
+"""A benchmark's report: JSON for scripts, its pictures, and one page that needs nothing but itself."""
 
 import base64
 from pathlib import Path
@@ -9,10 +9,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from integration.bench_figures import draw_curves, draw_pareto
 from toolkit.files import atomic_write_bytes, atomic_write_json
 
-COLUMNS = (
+_COLUMNS = (
     "arm",
     "BD-rate",
     "PCHIP",
+    "SSIM",
     "time saving",
     "spread",
     "under the frontier",
@@ -23,17 +24,24 @@ COLUMNS = (
     "wrongly",
     "worst clip",
 )
-FRONTIER_COLUMN = COLUMNS.index("under the frontier")
+FRONTIER_COLUMN = _COLUMNS.index("under the frontier")
+
+
+def columns(report: dict[str, Any]) -> list[str]:
+    """Heads of the table of arms."""
+    threads = report["settings"]["threads"]
+    return [*_COLUMNS, *(f"wall, {count} thread{'s' if count > 1 else ''}" for count in threads)]
 
 
 def arm_cells(arm: dict[str, Any]) -> list[str]:
-    """One arm's row of the table under COLUMNS, as text; empty where a measure does not apply."""
+    """One arm's row of the table under `columns`, as text; empty where a measure does not apply."""
     native, spread = arm["kind"] == "native", arm["saving_spread"]
     own = arm["own_preset"]
     return [
         arm["name"],
         f"{arm['loss']['akima']:+.2f}%",
         f"{arm['loss']['pchip']:+.2f}%",
+        "" if arm["loss_ssim"] is None else f"{arm['loss_ssim']:+.2f}%",
         f"{arm['saving']:.1f}%",
         f"{spread[0]:.1f} to {spread[1]:.1f}" if spread else "",
         "" if arm["under_frontier"] is None else f"{arm['under_frontier']:+.2f}",
@@ -43,11 +51,12 @@ def arm_cells(arm: dict[str, Any]) -> list[str]:
         f"{arm['masked_nodes']:.1%}" if arm["masked_nodes"] else "",
         f"{arm['lost_nodes']:.2%}" if arm["masked_nodes"] else "",
         f"{arm['worst']['clip']} {arm['worst']['loss']:+.2f}%",
+        *(f"{wall['wall_saving']:.1f}%" for wall in arm["threads"].values()),
     ]
 
 
 def write_report(report: dict[str, Any], folder: Path) -> Path:
-    """Write report.json, pareto.svg and index.html; returns the page's path."""
+    """Write report.json, pareto.svg and index.html beside the frames drawn in `folder`; returns the page's path."""
     pareto = draw_pareto(report)
     pictures = {clip: draw_curves(report, clip) for clip in report["clips"]}
     template = Environment(
@@ -55,11 +64,12 @@ def write_report(report: dict[str, Any], folder: Path) -> Path:
     ).get_template("bench.html.jinja")
     page = template.render(
         report=report,
-        columns=COLUMNS,
+        columns=columns(report),
         frontier_column=FRONTIER_COLUMN,
         rows=[arm_cells(arm) for arm in report["arms"]],
-        pareto=_embedded(pareto),
-        pictures={clip: _embedded(svg) for clip, svg in pictures.items()},
+        pareto=_embedded(pareto.encode(), "svg+xml"),
+        pictures={clip: _embedded(svg.encode(), "svg+xml") for clip, svg in pictures.items()},
+        views={clip: _embedded((folder / view["file"]).read_bytes(), "png") for clip, view in report["views"].items()},
     )
     atomic_write_json(folder / "report.json", report)
     atomic_write_bytes(folder / "pareto.svg", pareto.encode())
@@ -67,5 +77,5 @@ def write_report(report: dict[str, Any], folder: Path) -> Path:
     return folder / "index.html"
 
 
-def _embedded(svg: str) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(svg.encode()).decode()
+def _embedded(picture: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64," + base64.b64encode(picture).decode()

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,13 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.bench_config import InputConfig
-from integration.bench_masks import by_variance, forbidden, oracle, shuffled
+from integration.bench_masks import by_variance, forbids, oracle, shuffled
 from integration.encode import check_masker, code_clip
-from integration.encoder import Encoder, EncoderConfig, Mask, MaskSource
+from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
 from integration.libaom_build import libraries
 from integration.pipeline import Pipeline, frame_mask
 from integration.policy import Policy
 from integration.sources import SourceFile
+from integration.ssim import SsimMeter
 from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, parse_size
 from toolkit.blocks import Luma
 from toolkit.errors import ToolkitError
@@ -34,12 +34,13 @@ class Arm:
     """One way to encode: a preset and what restricts its search.
 
     `kind` is native, cnn-off, pipeline, random, variance, or oracle and its stages (`oracle 2`). `policy` takes the
-    place of the pipeline's own.
+    place of the pipeline's own. `threads` are the encoder's, whose stream may depend on them.
     """
 
     kind: str
     cpu_used: int
     policy: Policy | None = None
+    threads: int = 1
 
     @property
     def name(self) -> str:
@@ -50,18 +51,21 @@ class Arm:
 class Measurement:
     """One encode. Seconds are CPU time of the whole process but `wall_seconds`; inference is apart from encoding.
 
-    `nodes` are those whose partition the unmasked encode shows, `lost_nodes` those of them where the mask forbids it;
-    `masked_nodes` those at which the mask took something away from the search.
+    `ssim_y` is the frames' mean (`integration.ssim`). `nodes` are those whose partition the unmasked encode shows,
+    `lost_nodes` those of them where the mask forbids it; `masked_nodes` those at which the mask took something away
+    from the search.
     """
 
     clip: str
     cq: int
     kind: str
     cpu_used: int
+    threads: int
     repeat: int
     frames: int
     bytes: int
     psnr_y: float
+    ssim_y: float
     encode_seconds: float
     inference_seconds: float
     wall_seconds: float
@@ -99,10 +103,10 @@ class Session:
         for line in self._lines.read_text().splitlines() if self._lines.is_file() else ():
             try:
                 entry = json.loads(line)
-            except ValueError:  # a line cut short by a kill: encoded again
+                key = entry.pop("key")
+                self._done[key] = Measurement(**entry)
+            except (ValueError, TypeError):  # cut short by a kill, or of an older version: encoded again
                 continue
-            key = entry.pop("key")
-            self._done[key] = Measurement(**entry)
 
     def open(self, file: SourceFile) -> Clip:
         """The clip's frames as every arm codes them."""
@@ -120,7 +124,7 @@ class Session:
                 if file.sha256 in trained_on(bundle.manifest["provenance"]):
                     raise ToolkitError(f"{file.path}: Stage {stage} was trained on it. Use clips that it has not seen.")
             # The preset is what a benchmark varies: the pipeline's own is as good as any.
-            own = self._encoder_config(clip, 32, int(self.pipeline.encoder.get("cpu_used", 0)))
+            own = self._encoder_config(clip, 32, Arm(NATIVE, int(self.pipeline.encoder.get("cpu_used", 0))))
             with Encoder(own) as encoder:
                 check_masker(self.pipeline, own, encoder.version, self.config.any_settings)
 
@@ -134,8 +138,8 @@ class Session:
             self._done[key] = made
         return self._done[key]
 
-    def _encoder_config(self, clip: Clip, cq: int, cpu_used: int) -> EncoderConfig:
-        return EncoderConfig(clip.width, clip.height, clip.bit_depth, cq, cpu_used, self.config.usage)
+    def _encoder_config(self, clip: Clip, cq: int, arm: Arm) -> EncoderConfig:
+        return EncoderConfig(clip.width, clip.height, clip.bit_depth, cq, arm.cpu_used, self.config.usage, arm.threads)
 
     def _key(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> str:
         own: list[Any] = []
@@ -145,7 +149,7 @@ class Session:
             own = [pipeline.manifest["bundles"], pipeline.manifest["provider"], policy.to_dict()]
         config = self.config
         source = [file.sha256, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
-        parts = [*source, config.usage, self._build, cq, arm.kind, arm.cpu_used, repeat, own]
+        parts = [*source, config.usage, self._build, cq, arm.kind, arm.cpu_used, arm.threads, repeat, own]
         return hashlib.sha256(canonical_json(parts)).hexdigest()[:24]
 
     def _needed(self, arm: Arm) -> Pipeline:
@@ -153,20 +157,29 @@ class Session:
             raise ToolkitError(f"{arm.name}: needs a pipeline. Pass --pipeline.")
         return self.pipeline
 
-    def reference(self, file: SourceFile, cq: int, cpu_used: int) -> Reference:
+    def reference(self, file: SourceFile, cq: int, cpu_used: int, threads: int = 1) -> Reference:
         """What the unmasked encode chose; encoded for it where that is not known."""
-        path = self._reference_path(file, cq, cpu_used)
-        if not path.is_file():
-            self._encode(file, cq, Arm(NATIVE, cpu_used), 0)
-        with np.load(path) as stored:
-            return Reference(stored["labels"], stored["qindex"])
+        kept = self._kept(file, cq, Arm(NATIVE, cpu_used, threads=threads))
+        return Reference(kept["labels"], kept["qindex"])
 
-    def _reference_path(self, file: SourceFile, cq: int, cpu_used: int) -> Path:
-        return self.folder / "references" / f"{self._key(file, cq, Arm(NATIVE, cpu_used), 0)}.npz"
+    def made_masks(self, file: SourceFile, cq: int, arm: Arm) -> Mask:
+        """The masks (frames, rows, columns) of a pipeline's arm; encoded for them where they are not known."""
+        masks: Mask = self._kept(file, cq, arm)["masks"]
+        return masks
+
+    def _kept(self, file: SourceFile, cq: int, arm: Arm) -> dict[str, NDArray[Any]]:
+        path = self._kept_path(file, cq, arm)
+        if not path.is_file():
+            self._encode(file, cq, arm, 0)
+        with np.load(path) as stored:
+            return dict(stored)
+
+    def _kept_path(self, file: SourceFile, cq: int, arm: Arm) -> Path:
+        return self.folder / "references" / f"{self._key(file, cq, arm, 0)}.npz"
 
     def given_masks(self, file: SourceFile, cq: int, arm: Arm) -> list[Mask]:
         """Masks that cost nothing to make, one a frame, of an arm that is no pipeline."""
-        reference = self.reference(file, cq, arm.cpu_used)
+        reference = self.reference(file, cq, arm.cpu_used, arm.threads)
         if arm.kind.startswith("oracle "):
             return [oracle(labels, arm.kind.removeprefix("oracle ")) for labels in reference.labels]
         pipeline = self._needed(arm)
@@ -183,30 +196,40 @@ class Session:
         given = masks or None
         source = self._source(arm, masks) if arm.kind == PIPELINE else None
         chosen: list[NDArray[np.uint8]] = []
-        with Encoder(self._encoder_config(clip, cq, arm.cpu_used), source) as encoder:
+        meter, originals = SsimMeter(clip.width, clip.height, clip.bit_depth), clip.frames()
+
+        def each(count: int, frame: EncodedFrame) -> None:
+            chosen.append(frame.labels)
+            meter.add(next(originals)[0], frame.reconstruction[0])
+
+        with Encoder(self._encoder_config(clip, cq, arm), source) as encoder:
             if arm.kind == CNN_OFF:
                 encoder.disable_cnn()
-            before = time.perf_counter()
-            report = code_clip(clip, encoder, lambda count, frame: chosen.append(frame.labels), given)
-            wall = time.perf_counter() - before
+            report = code_clip(clip, encoder, each, given)
         if report.failed_masks:
             raise ToolkitError(f"{file.path}: {report.failed_masks} frames without a mask: {report.mask_errors}")
         if report.psnr_y is None:
             raise ToolkitError(f"{file.path}: coded without any error at cq {cq}; use higher cq levels.")
         labels = np.stack(chosen)
         if arm.kind == NATIVE:
-            with atomic_file(self._reference_path(file, cq, arm.cpu_used)) as temporary:
-                np.savez_compressed(temporary, labels=labels, qindex=np.array(report.qindex, np.uint8))
+            self._keep(file, cq, arm, labels=labels, qindex=np.array(report.qindex, np.uint8))
         elif not free:
-            labels = self.reference(file, cq, arm.cpu_used).labels
-        lost = 0 if free else sum(forbidden(mask, frame) for mask, frame in zip(masks, labels, strict=True))
+            labels = self.reference(file, cq, arm.cpu_used, arm.threads).labels
+        if arm.kind == PIPELINE:
+            self._keep(file, cq, arm, masks=np.stack(masks))
+        lost = 0 if free else sum(int(forbids(mask, frame).sum()) for mask, frame in zip(masks, labels, strict=True))
         return Measurement(
-            clip=file.name, cq=cq, kind=arm.kind, cpu_used=arm.cpu_used, repeat=repeat,
-            frames=report.frames, bytes=report.bytes, psnr_y=report.psnr_y,
-            encode_seconds=report.encode_seconds, inference_seconds=report.inference_seconds, wall_seconds=wall,
+            clip=file.name, cq=cq, kind=arm.kind, cpu_used=arm.cpu_used, threads=arm.threads, repeat=repeat,
+            frames=report.frames, bytes=report.bytes, psnr_y=report.psnr_y, ssim_y=meter.mean,
+            encode_seconds=report.encode_seconds, inference_seconds=report.inference_seconds,
+            wall_seconds=report.wall_seconds,
             masked_nodes=report.masked_blocks, kept_nodes=report.kept_blocks,
             nodes=int((labels != INSIDE_LARGER).sum()), lost_nodes=lost,
         )  # fmt: skip
+
+    def _keep(self, file: SourceFile, cq: int, arm: Arm, **arrays: NDArray[Any]) -> None:
+        with atomic_file(self._kept_path(file, cq, arm)) as temporary:
+            np.savez_compressed(temporary, allow_pickle=False, **arrays)
 
     def _source(self, arm: Arm, made: list[Mask]) -> MaskSource:
         """The pipeline under the arm's policy, called by the hook; its masks are kept in `made`."""

@@ -1,5 +1,6 @@
 """`av1part bench encoder`: measures that follow their definitions, encodes made once, a page that stands alone."""
 
+import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -7,19 +8,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from chromium import CHROMIUM, in_chromium
 from click.testing import CliRunner
 from pictures import frame
+from PIL import Image
 
 from integration.bd import Curve, Place, bd_rate, frontier_loss, time_saving
 from integration.bench import run_bench
 from integration.bench_config import BenchConfig
-from integration.bench_masks import by_variance, forbidden, oracle, shuffled
+from integration.bench_masks import by_variance, forbids, oracle, shuffled
 from integration.bench_report import write_report
 from integration.bench_run import Session
+from integration.bench_views import LEFT, WRONG, draw_view
 from integration.cascade import Cascade
 from integration.encoder import encoder_settings
 from integration.pipeline import Pipeline
 from integration.policy import ALL, Policy, bits
+from integration.ssim import SsimMeter, ssim_decibels
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
@@ -38,10 +43,15 @@ class Texture:
         return np.stack([split, np.zeros_like(split), -split / 2], axis=1)
 
 
-def pipeline(**policy: float) -> Pipeline:
+def pipeline(bit_depth: int = 8, usage: str = "good", **policy: float) -> Pipeline:
     """A pipeline around `Texture`, as `Pipeline.load` would give it."""
-    manifest: dict[str, Any] = {"bundles": {"2": "0" * 64}, "provider": "cpu", "bit_depth": 8, "sha256": "1" * 64}
-    manifest["encoder"] = encoder_settings("good", 1, "3.12.1")
+    manifest: dict[str, Any] = {
+        "bundles": {"2": "0" * 64},
+        "provider": "cpu",
+        "sha256": "1" * 64,
+        "bit_depth": bit_depth,
+    }
+    manifest["encoder"] = encoder_settings(usage, 1, "3.12.1")
     return Pipeline(Path("pipe"), manifest, {}, Cascade({"2": Texture()}), Policy(**policy))
 
 
@@ -84,7 +94,7 @@ def test_the_frontier_is_the_line_between_presets() -> None:
 def test_an_oracle_never_forbids_what_was_chosen(stages: str) -> None:
     labels = np.array([[*range(10), 255]], np.uint8)
     mask = oracle(labels, stages)
-    assert forbidden(mask, labels) == 0
+    assert not forbids(mask, labels).any()
     assert (mask[0, 8:] == 0).all()
     assert mask[0, SPLIT] == (bits(SPLIT) if stages == "1+2+3" else bits(NONE, SPLIT))
     assert (mask[0, 0] == bits(NONE)) == (stages == "1+2+3")
@@ -92,7 +102,8 @@ def test_an_oracle_never_forbids_what_was_chosen(stages: str) -> None:
 
 def test_what_a_mask_forbids_is_counted() -> None:
     labels = np.array([[SPLIT, NONE, 255, SPLIT]], np.uint8)
-    assert forbidden(np.array([[bits(NONE), bits(NONE), bits(NONE), 0]], np.uint16), labels) == 1
+    found = forbids(np.array([[bits(NONE), bits(NONE), bits(NONE), 0]], np.uint16), labels)
+    assert found.tolist() == [[True, False, False, False]]
 
 
 def test_controls_remove_as_much_elsewhere() -> None:
@@ -132,6 +143,12 @@ def test_a_run_is_complete_and_never_encodes_twice(tmp_path: Path, clip: Path, m
     assert model["inference_seconds"] > 0 == arms["oracle 2 at 4"]["inference_seconds"]
     assert model["saving_spread"][0] <= model["saving"] <= model["saving_spread"][1]
     assert arms["oracle 2 at 4"]["lost_nodes"] == 0 < arms["oracle 2 at 4"]["masked_nodes"]
+    assert anchor["loss_ssim"] == 0 != model["loss_ssim"]
+    assert anchor["threads"]["1"]["wall_saving"] == 0 < anchor["threads"]["1"]["wall_seconds"]
+    assert model["threads"]["1"]["loss"] == model["loss"]["akima"]
+    view = report["views"]["cat"]
+    assert (view["arm"], view["cq"]) == ("pipeline at 4", 40)
+    assert view["restricted_nodes"] > 0
 
     with (output / "measurements.jsonl").open("a") as lines:
         lines.write('{"key": "cut sho')
@@ -147,6 +164,79 @@ def test_a_run_is_complete_and_never_encodes_twice(tmp_path: Path, clip: Path, m
     assert "oracle 1+2+3 at 4" in text
     assert not [word for word in ("http://", "https://", "<script") if word in text]
     assert json.loads((output / "report.json").read_text()) == json.loads(json.dumps(report))
+    if CHROMIUM:
+        document, image, asked = in_chromium(page, tmp_path)
+        assert asked == []
+        assert "cross" not in document
+        assert (np.asarray(image) == WRONG).all(axis=2).sum() > 10, "no picture of the masks"
+
+
+@pytest.mark.usefixtures("libaom")
+def test_10_bit_all_intra_and_two_numbers_of_threads(tmp_path: Path) -> None:
+    path = tmp_path / "deep.yuv"
+    path.write_bytes(b"".join(plane.tobytes() for plane in frame(96, 64, 10)))
+    config = BenchConfig(
+        cq=(20, 40, 60), presets=(4,), masked=(4,), repeats=1, raw=f"{SIZE}:10", usage="allintra", threads=(1, 2)
+    )
+    report = run_bench([path], tmp_path / "report", config, pipeline(10, "allintra"))
+    native, model = report["arms"]
+    assert model["masked_nodes"] > 0
+    assert [p["bytes"] for p in model["clips"]["deep"]["points"]] != [
+        p["bytes"] for p in native["clips"]["deep"]["points"]
+    ]
+    for arm in (native, model):
+        assert list(arm["threads"]) == ["1", "2"]
+        assert all(wall["wall_seconds"] > 0 for wall in arm["threads"].values())
+    assert native["threads"]["2"]["loss"] == 0
+    page = write_report(report, tmp_path / "report").read_text()
+    assert "wall, 2 threads" in page
+    lines = (tmp_path / "report" / "measurements.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["threads"] for line in lines) == [1] * 6 + [2] * 6
+
+    with pytest.raises(ToolkitError, match="usage is 'good' there and 'allintra' here"):
+        run_bench([path], tmp_path / "other", config, pipeline(10, "good"))
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_ssim_is_that_of_8x8_windows(bit_depth: int) -> None:
+    top = (1 << bit_depth) - 1
+    reference = frame(97, 65, bit_depth)[0]
+    test = np.clip(reference + np.random.default_rng(0).integers(-top // 20, top // 20, reference.shape), 0, top)
+    meter = SsimMeter(97, 65, bit_depth)
+    meter.add(reference, test.astype(reference.dtype))
+    small, least = (0.01 * top) ** 2, (0.03 * top) ** 2
+    windows = []
+    for y, x in np.ndindex(65 // 4 - 1, 97 // 4 - 1):
+        a, b = (plane[4 * y : 4 * y + 8, 4 * x : 4 * x + 8].astype(float) for plane in (reference, test))
+        spread = np.cov(a.ravel(), b.ravel())
+        likeness = (2 * a.mean() * b.mean() + small) / (a.mean() ** 2 + b.mean() ** 2 + small)
+        windows.append(likeness * (2 * spread[0, 1] + least) / (spread.trace() + least))
+    assert meter.mean == pytest.approx(np.mean(windows), abs=1e-6)
+    meter.add(reference, reference)
+    assert meter.mean == pytest.approx((np.mean(windows) + 1) / 2, abs=1e-6)
+    assert ssim_decibels(0.99) == pytest.approx(20)
+
+
+def test_a_view_tints_what_is_left_and_crosses_out_what_is_wrong() -> None:
+    luma = np.full((40, 64), 128, np.uint8)
+    mask = np.full((3, 4), ALL, np.uint16)
+    mask[0] = [ALL, bits(NONE, SPLIT), bits(NONE), 0]
+    labels = np.full((3, 4), 255, np.uint8)
+    labels[0] = [NONE, SPLIT, SPLIT, NONE]
+    with Image.open(io.BytesIO(draw_view(luma, 8, mask, labels))) as image:
+        pixels = np.asarray(image.convert("RGB")).astype(int)
+    top, middle = 22 + 4 + 3, 8 + 16  # title and margin; the middle of the first node, at twice its size
+    nodes = pixels[top, middle : middle + 128 : 32]
+    grey = [96, 96, 96]
+    assert nodes[0].tolist() == nodes[3].tolist() == grey
+    for node, kind in ((1, 2), (2, 3)):
+        expected = np.array(grey) * 0.55 + np.array(LEFT[kind][1]) * 0.45
+        assert np.abs(nodes[node] - expected).max() <= 1
+    wrong = (pixels == WRONG).all(axis=2)
+    left, right = wrong[26 : 26 + 32, 8:376], wrong[26 : 26 + 32, 376:]
+    assert left[:, 64:96].any()
+    assert right[:, 8 + 64 : 8 + 96].any()
+    assert left.sum() == left[:, 64:96].sum()
 
 
 @pytest.mark.usefixtures("libaom")

@@ -3,15 +3,14 @@
 import json
 import re
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from chromium import CHROMIUM, in_chromium
 from click.testing import CliRunner
 from conftest import MakeBlockset
-from PIL import Image
 from scipy.stats import ttest_ind
 
 from toolkit.blocks import BlockSet
@@ -27,7 +26,6 @@ from toolkit.train import train
 from toolkit.train_config import TrainConfig
 
 FAST: dict[str, Any] = {"init": "random", "epochs": 2, "batch_size": 64, "device": "cpu", "lr": 2e-3}
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def run_once(data: BlockSet, path: Path, stage: str = "2", start: Path | None = None, **changes: Any) -> Path:
@@ -210,24 +208,6 @@ def test_the_report_is_one_file_and_says_the_same_in_markdown(report: Path) -> N
         assert f"## {heading}" in markdown
     rows = [line for line in markdown.splitlines() if line.startswith("|")]
     assert len({row.replace("\\|", "").count("|") for row in rows if row.startswith("| scratch-")}) == 1
-
-
-def in_chromium(page: Path, folder: Path) -> tuple[str, Image.Image, list[str]]:
-    """A page's document as text, its picture, and the addresses that it asked for (none is reachable)."""
-    assert CHROMIUM is not None
-    log, picture = folder / "log.json", folder / "picture.png"
-    common = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--no-first-run"]
-    common += ["--disable-background-networking", "--host-resolver-rules=MAP * ~NOTFOUND"]
-    common += [f"--user-data-dir={folder}/profile", "--window-size=1200,5000"]
-    shot = [*common, f"--log-net-log={log}", f"--screenshot={picture}", page.as_uri()]
-    subprocess.run(shot, check=True, capture_output=True, timeout=120)
-    dump = [*common, "--dump-dom", page.as_uri()]
-    document = subprocess.run(dump, check=True, capture_output=True, text=True, timeout=120).stdout
-    events = [event.get("params", {}) for event in json.loads(log.read_text())["events"]]
-    # The browser's own errands (updates, time) have "not an origin".
-    asked = [e["url"] for e in events if "url" in e and e.get("initiator", "not an origin") != "not an origin"]
-    with Image.open(picture) as image:
-        return document, image.convert("RGB"), asked
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the report was not looked at")

@@ -1,5 +1,6 @@
 """A picture of a data set: frames with their partition grid, a row a source and a column a qindex."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,14 @@ SCALE = 2
 ROWS, COLUMNS = 3, 4
 MARGIN, TITLE = 8, 22
 
-_GROUPS = (
+GROUPS = (
     ("NONE", (150, 160, 170), (0,)),
     ("HORZ, VERT", (255, 214, 10), (1, 2)),
     ("SPLIT", (255, 69, 58), (3,)),
     ("HORZ_A/B, VERT_A/B", (48, 213, 255), (4, 5, 6, 7)),
     ("HORZ_4, VERT_4", (233, 90, 255), (8, 9)),
 )
-_COLOURS = {i: colour for _, colour, ids in _GROUPS for i in ids}
+_COLOURS = {i: colour for _, colour, ids in GROUPS for i in ids}
 _View = tuple[NDArray[np.uint8], list[tuple[int, int, int]]]
 """A luma window (height, width) and its nodes as (row, column, partition id)."""
 
@@ -46,10 +47,10 @@ def write_preview(data: BlockSet, path: Path) -> None:
         for column, (title, view) in enumerate(row):
             left = MARGIN + column * width
             draw.text((left, top), title, fill=(235, 235, 240), font=font)
-            sheet.paste(_draw(view), (left, top + TITLE))
+            sheet.paste(draw_partitions(*view), (left, top + TITLE))
         top += height
     left = float(MARGIN)
-    for name, colour, _ in _GROUPS:
+    for name, colour, _ in GROUPS:
         draw.rectangle((left, top + 3, left + 14, top + 17), outline=colour, width=3)
         draw.text((left + 20, top), name, fill=(235, 235, 240), font=font)
         left += 44 + draw.textlength(name, font=font)
@@ -87,7 +88,7 @@ def _view(data: BlockSet, source: int, qindex: int) -> _View:
     frame, r, c, height, width = _window(rows, planes.shape)
     shown = rows[at_qindex & (rows["frame"] == frame)]
     nodes = zip(shown["row"].tolist(), shown["column"].tolist(), shown["partition"].tolist(), strict=True)
-    luma = _to_8_bit(planes[frame, r : r + height, c : c + width], data.bit_depth)
+    luma = to_8_bit(planes[frame, r : r + height, c : c + width], data.bit_depth)
     return luma, [(y - r, x - c, p) for y, x, p in nodes]
 
 
@@ -112,17 +113,18 @@ def _sheet_of_blocks(data: BlockSet, planes: NDArray[Any], rows: NDArray[Any]) -
     nodes = []
     for i, row in enumerate(rows[: down * across]):
         y, x = i // across * NODE, i % across * NODE
-        luma[y : y + NODE, x : x + NODE] = _to_8_bit(planes[row["frame"]], data.bit_depth)
+        luma[y : y + NODE, x : x + NODE] = to_8_bit(planes[row["frame"]], data.bit_depth)
         nodes.append((y, x, int(row["partition"])))
     return luma, nodes
 
 
-def _to_8_bit(luma: NDArray[Any], bit_depth: int) -> NDArray[np.uint8]:
+def to_8_bit(luma: NDArray[Any], bit_depth: int) -> NDArray[np.uint8]:
+    """The upper 8 bits."""
     return (luma >> (bit_depth - 8)).astype(np.uint8)
 
 
-def _draw(view: _View) -> Image.Image:
-    luma, nodes = view
+def draw_partitions(luma: NDArray[np.uint8], nodes: Sequence[tuple[int, int, int]]) -> Image.Image:
+    """Luma (H, W) at SCALE with the outlines of nodes, each (row, column, partition id), in their groups' colours."""
     # Darkened, so that the lines stand out.
     image = Image.fromarray((luma * 0.75).astype(np.uint8)).resize((luma.shape[1] * SCALE, luma.shape[0] * SCALE))
     image = image.convert("RGB")

@@ -26,12 +26,14 @@ def bench() -> None:
 @click.option("--masked", default=commas(_D.masked), show_default=True, callback=numbers, help="Presets with masks.")
 @click.option("--against", default=commas(_D.against), callback=words, help=f"Any of {commas(AGAINST)}.")
 @click.option("--oracle-stages", default=commas(_D.oracle_stages), show_default=True, callback=words)
+@click.option("--threads", default=commas(_D.threads), show_default=True, callback=numbers, help="The first: CPU time.")
 @encode_options(_D)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def encoder(clips: tuple[Path, ...], output: Path, pipeline: Path | None, as_json: bool, **options: Any) -> None:
     """Encode CLIPs with and without masks; BD-rate (PSNR-Y) against CPU time, inference charged.
 
-    One thread, every frame a key frame. Writes report.json, pareto.svg and index.html into the report folder.
+    Every frame is a key frame. Writes report.json, pareto.svg and index.html into the report folder. With --threads
+    1,2 the report has wall times with 1 and 2 threads beside the CPU times.
     """
     from integration.bench import run_bench
     from integration.bench_report import write_report

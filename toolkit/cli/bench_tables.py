@@ -5,16 +5,18 @@ from typing import Any
 
 from rich.console import Console
 
-from integration.bench_report import COLUMNS, arm_cells
+from integration.bench_report import arm_cells, columns
 from toolkit.cli.tables import text_table
 
 
 def print_bench(report: dict[str, Any], page: Path) -> None:
     """Print a benchmark's arms to stdout."""
     # As wide as it needs to be: a folded table of numbers cannot be read.
-    console = Console(width=max(Console().width, 200), highlight=False, markup=False)
-    table = text_table(f"{len(report['clips'])} clips, against {report['anchor']}", *COLUMNS)
+    console = Console(width=max(Console().width, 220), highlight=False, markup=False)
+    table = text_table(f"{len(report['clips'])} clips, against {report['anchor']}", *columns(report))
     for arm in report["arms"]:
         table.add_row(*arm_cells(arm))
     console.print(table)
-    console.print(f"BD-rate on PSNR-Y, worst clip by it. Page: {page}")
+    console.print(
+        f"BD-rate on PSNR-Y, worst clip by it; SSIM: BD-rate on that; wall: time saving on the clock. Page: {page}"
+    )

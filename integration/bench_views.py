@@ -1,0 +1,150 @@
+"""One frame of every clip as the benchmark shows it: what the masks left, beside what libaom chose without them."""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from integration.bench_config import BenchConfig
+from integration.bench_masks import forbids
+from integration.bench_run import PIPELINE, Arm, Session
+from integration.encoder import Mask
+from integration.policy import ALL, bits
+from integration.sources import SourceFile
+from toolkit.blocks import Luma
+from toolkit.files import atomic_write_bytes
+from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NODE, SPLIT, VERT, VERT_A, VERT_B
+from toolkit.preview import GROUPS, MARGIN, SCALE, TITLE, draw_partitions, to_8_bit
+
+WINDOW = (288, 384)
+"""Height and width in pixels of the part of a frame that is shown: its middle, in whole nodes."""
+INK, GROUND, WRONG = (235, 235, 240), (18, 18, 20), (255, 0, 200)
+_SPLIT, _RECT, _AB = bits(SPLIT), bits(HORZ, VERT), bits(HORZ_A, HORZ_B, VERT_A, VERT_B)
+LEFT = (
+    ("no AB", (64, 132, 255)),
+    ("no SPLIT", (255, 214, 10)),
+    ("NONE and SPLIT only", (255, 69, 58)),
+    ("NONE only", (190, 200, 210)),
+    ("else restricted", (233, 90, 255)),
+)
+
+
+def draw_views(session: Session, files: Sequence[SourceFile], config: BenchConfig) -> dict[str, dict[str, Any]]:
+    """Draw the first frame of every clip under the pipeline's masks at its first preset and the middle cq.
+
+    Returns, by clip, what is shown; `file` is a PNG in the session's folder.
+    """
+    arm = Arm(PIPELINE, config.masked[0], threads=config.threads[0])
+    cq = sorted(config.cq)[len(config.cq) // 2]
+    views = {}
+    for file in files:
+        reference = session.reference(file, cq, arm.cpu_used, arm.threads)
+        labels, mask = reference.labels[0], session.made_masks(file, cq, arm)[0]
+        clip = session.open(file)
+        luma = next(iter(clip.frames()))[0]
+        name = f"frames/{file.name}.png"
+        (session.folder / "frames").mkdir(exist_ok=True)
+        atomic_write_bytes(session.folder / name, draw_view(luma, clip.bit_depth, mask, labels))
+        wrong = forbids(mask, labels)
+        views[file.name] = {
+            "file": name,
+            "arm": arm.name,
+            "cq": cq,
+            "qindex": int(reference.qindex[0]),
+            "restricted_nodes": int(((mask != 0) & (mask != ALL)).sum()),
+            "wrong_nodes": int(wrong.sum()),
+            "searched_nodes": int((labels != INSIDE_LARGER).sum()),
+        }
+    return views
+
+
+def draw_view(luma: Luma, bit_depth: int, mask: Mask, labels: NDArray[np.uint8]) -> bytes:
+    """A PNG: on the left nodes tinted by what the mask left of them, on the right the chosen partitions, outlined.
+
+    Nodes where the mask forbids the choice are crossed out on both sides.
+    """
+    rows, columns = (min(side // NODE, most // NODE) for side, most in zip(luma.shape, WINDOW, strict=True))
+    top, left = (luma.shape[0] // NODE - rows) // 2, (luma.shape[1] // NODE - columns) // 2
+    part = slice(top, top + rows), slice(left, left + columns)
+    shown = to_8_bit(luma[top * NODE : (top + rows) * NODE, left * NODE : (left + columns) * NODE], bit_depth)
+    mask, labels = mask[part], labels[part]
+    places = [(row, column) for row in range(rows) for column in range(columns)]
+    chosen = [(r * NODE, c * NODE, int(labels[r, c])) for r, c in places if labels[r, c] != INSIDE_LARGER]
+    sides = [_tinted(shown, mask, places), draw_partitions(shown, chosen)]
+    wrong = [place for place in places if forbids(mask, labels)[place]]
+    for side in sides:
+        _cross_out(side, wrong)
+    return _sheet(sides, ("left by the mask", "chosen without a mask"))
+
+
+def _left(entry: int) -> int | None:
+    """What a mask's entry left of a node, as an index of LEFT; None where it is unrestricted."""
+    if entry in (0, ALL):
+        return None
+    kinds = bool(entry & _SPLIT), bool(entry & _RECT), bool(entry & _AB)
+    known = {(True, True, False): 0, (False, True, True): 1, (False, True, False): 1, (True, False, False): 2}
+    return known.get(kinds, 3 if not any(kinds) else 4)
+
+
+def _tinted(luma: NDArray[np.uint8], mask: Mask, places: Sequence[tuple[int, int]]) -> Image.Image:
+    image = draw_partitions(luma, [])
+    tint = image.copy()
+    draw = ImageDraw.Draw(tint)
+    side = NODE * SCALE
+    for row, column in places:
+        kind = _left(int(mask[row, column]))
+        if kind is not None:
+            draw.rectangle((column * side, row * side, (column + 1) * side - 1, (row + 1) * side - 1), LEFT[kind][1])
+    return Image.blend(image, tint, 0.45)
+
+
+def _cross_out(image: Image.Image, places: Sequence[tuple[int, int]]) -> None:
+    draw, side = ImageDraw.Draw(image), NODE * SCALE
+    for row, column in places:
+        x, y, far = column * side + 6, row * side + 6, side - 13
+        draw.line((x, y, x + far, y + far), WRONG, 3)
+        draw.line((x, y + far, x + far, y), WRONG, 3)
+
+
+def _sheet(sides: Sequence[Image.Image], titles: Sequence[str]) -> bytes:
+    """Both sides under their titles, a legend below each."""
+    font, small = ImageFont.load_default(17), ImageFont.load_default(14)
+    width, height = max(sides[0].width, 360), sides[0].height
+    legends = [[*LEFT, ("choice forbidden", WRONG)], [(name, colour) for name, colour, _ in GROUPS]]
+    lines = [_legend_lines(legend, width, small) for legend in legends]
+    foot = 22 * max(len(line) for line in lines)
+    sheet = Image.new("RGB", (2 * width + 3 * MARGIN, height + TITLE + foot + 2 * MARGIN), GROUND)
+    draw = ImageDraw.Draw(sheet)
+    for number, (side, title) in enumerate(zip(sides, titles, strict=True)):
+        x = MARGIN + number * (width + MARGIN)
+        draw.text((x, MARGIN // 2), title, INK, font)
+        sheet.paste(side, (x, TITLE + MARGIN // 2))
+        for row, entries in enumerate(lines[number]):
+            for at, name, colour in entries:
+                y = TITLE + height + MARGIN + 22 * row
+                draw.rectangle((x + at, y + 2, x + at + 13, y + 15), colour)
+                draw.text((x + at + 19, y), name, INK, small)
+    target = io.BytesIO()
+    sheet.save(target, format="PNG")
+    return target.getvalue()
+
+
+_Colour = tuple[int, int, int]
+
+
+def _legend_lines(
+    legend: Sequence[tuple[str, _Colour]], width: int, font: Any
+) -> list[list[tuple[float, str, _Colour]]]:
+    lines: list[list[tuple[float, str, _Colour]]] = [[]]
+    at = 0.0
+    for name, colour in legend:
+        wide = 34 + font.getlength(name)
+        if lines[-1] and at + wide > width:
+            lines.append([])
+            at = 0.0
+        lines[-1].append((at, name, colour))
+        at += wide
+    return lines
