@@ -15,7 +15,7 @@ from export.onnx import export_program
 from export.runtime import open_session
 from toolkit.blocks import Blocks
 from toolkit.errors import ToolkitError
-from toolkit.model import PartitionNet, to_input
+from toolkit.model import Classifier, to_input
 
 BLOCKS = 16
 Values = dict[str, NDArray[Any]]
@@ -54,7 +54,7 @@ class _Recorder(torch.fx.Interpreter):
         return value
 
 
-def bisect(model: PartitionNet, graph: bytes, blocks: Blocks) -> dict[str, Any]:
+def bisect(model: Classifier, graph: bytes, blocks: Blocks) -> dict[str, Any]:
     """Run the graph on the CPU with every value as an output, beside PyTorch's own program in float64.
 
     Returns {departs, message} and, where it departs, `node`: {name, operator, output, module, error, allowed} of the
@@ -122,7 +122,7 @@ def _answer(node: NodeProto, reference: _Reference, found: Values) -> dict[str, 
     return {"departs": True, "node": place, "message": message}
 
 
-def _reference(model: PartitionNet, blocks: Blocks) -> _Reference:
+def _reference(model: Classifier, blocks: Blocks) -> _Reference:
     program = export_program(model).exported_program
     if program is None:
         raise ToolkitError("Bisect: torch.onnx.export kept no program of the PyTorch model.")

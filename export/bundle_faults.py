@@ -17,13 +17,13 @@ from export.parity_report import REPORT_FILES, write_report
 from export.profiles import PROFILES, Profile
 from toolkit.blocks import Blocks
 from toolkit.files import seal
-from toolkit.model import PartitionNet, to_input
+from toolkit.model import Classifier, to_input
 from toolkit.partition import STAGES
 
 _BATCH = 64
 
 
-def other_epsilon(model: PartitionNet, calibration: Blocks) -> None:
+def other_epsilon(model: Classifier, calibration: Blocks) -> None:
     """Batch-norm's epsilon is the other common one: 1e-3 for 1e-5, or 1e-5 for 1e-3."""
     layers = [m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm)]
     if not layers:
@@ -32,7 +32,7 @@ def other_epsilon(model: PartitionNet, calibration: Blocks) -> None:
         layer.eps = 1e-3 if layer.eps < 1e-4 else 1e-5
 
 
-def another_epoch(model: PartitionNet, calibration: Blocks) -> None:
+def another_epoch(model: Classifier, calibration: Blocks) -> None:
     """The weights are those after one more pass of AdamW, over the calibration blocks."""
     model.train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4)
@@ -50,14 +50,14 @@ def another_epoch(model: PartitionNet, calibration: Blocks) -> None:
     model.eval()
 
 
-MODEL_FAULTS: dict[str, Callable[[PartitionNet, Blocks], None]] = {
+MODEL_FAULTS: dict[str, Callable[[Classifier, Blocks], None]] = {
     "another batch-norm epsilon": other_epsilon,
     "weights of another epoch": another_epoch,
 }
 """Planted in a copy of the PyTorch model, which is then exported as it is."""
 
 
-def planted(model: PartitionNet, calibration: Blocks, fault: Callable[[PartitionNet, Blocks], None]) -> PartitionNet:
+def planted(model: Classifier, calibration: Blocks, fault: Callable[[Classifier, Blocks], None]) -> Classifier:
     """A copy of the model with the fault in it; raises NotApplicable where it has no place for it."""
     result = copy.deepcopy(model)
     fault(result, calibration)

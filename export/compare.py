@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.blocks import Blocks
 from toolkit.errors import ToolkitError
-from toolkit.model import PartitionNet, predict
+from toolkit.model import Classifier, predict
 
 RMS_FACTOR, MAX_FACTOR = 4.0, 8.0
 """Healthy float32 runtimes measure 0.6 to 1.1 times PyTorch's own error; the mildest real damage over 100 times."""
@@ -36,13 +36,13 @@ class Budget:
         return rms * RMS_FACTOR / self.rms
 
 
-def reference_logits(model: PartitionNet, blocks: Blocks) -> NDArray[np.float64]:
+def reference_logits(model: Classifier, blocks: Blocks) -> NDArray[np.float64]:
     """Logits (N, classes) of the model computed in float64: the truth that every float32 result is measured by."""
     result: NDArray[np.float64] = predict(copy.deepcopy(model).double(), blocks.luma, blocks.qindex, 256).numpy()
     return result
 
 
-def calibrate(model: PartitionNet, calibration: Blocks) -> tuple[Budget, NDArray[np.float64]]:
+def calibrate(model: Classifier, calibration: Blocks) -> tuple[Budget, NDArray[np.float64]]:
     """Measure PyTorch float32 against float64 on the calibration blocks: the budget, and the float64 logits.
 
     Raises ToolkitError without calibration blocks or with a model whose logits are not finite.

@@ -9,10 +9,10 @@ import torch
 from export.compare import Budget, budget_of, reference_logits
 from export.runtime import ProviderUnavailable
 from toolkit.blocks import Blocks
-from toolkit.model import PartitionNet, predict
+from toolkit.model import Classifier, predict
 
 
-def calibrate_on_gpu(model: PartitionNet, calibration: Blocks, precision: str) -> Budget:
+def calibrate_on_gpu(model: Classifier, calibration: Blocks, precision: str) -> Budget:
     """Measure PyTorch at `precision` (tf32 or float16) on the GPU against float64 on the calibration blocks.
 
     Raises ProviderUnavailable where PyTorch has no GPU that computes in it.

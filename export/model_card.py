@@ -27,7 +27,7 @@ bit depths or already scaled pixels were not measured.
 |---|---|---|
 {classes}
 
-Backbone {manifest["backbone"]}, epoch {provenance["epoch"]} ({provenance["chosen"]}).
+{_origin(manifest)}
 
 ## Measured limits
 
@@ -40,6 +40,17 @@ Backbone {manifest["backbone"]}, epoch {provenance["epoch"]} ({provenance["chose
 
 {encoder}
 """
+
+
+def _origin(manifest: dict[str, Any]) -> str:
+    """What the weights are: one epoch of a network, or the members of an ensemble."""
+    provenance = manifest["provenance"]
+    chosen = f"Backbone {manifest['backbone']}, epoch {provenance['epoch']} ({provenance['chosen']})."
+    members = "\n".join(
+        f"- {m['name']} (sha256 {m['sha256'][:16]}): {m['backbone']}, epoch {m['epoch']}, macro-F1 {m['macro_f1']:.4f}"
+        for m in provenance.get("members", ())
+    )
+    return f"The mean probability of an {manifest['backbone']}:\n\n{members}" if members else chosen
 
 
 def _f1(metrics: dict[str, Any], name: str) -> str:

@@ -10,13 +10,13 @@ from onnx import ModelProto
 
 from export.contract import Contract
 from toolkit.errors import ToolkitError
-from toolkit.model import PartitionNet
+from toolkit.model import Classifier
 
 OPSET = 20
 """ONNX Runtime's CUDA provider has no MaxPool kernel from opset 22 on; torch writes 18 where less is asked."""
 
 
-def export_onnx(model: PartitionNet) -> bytes:
+def export_onnx(model: Classifier) -> bytes:
     """The model as one ONNX file, checked against its contract. Writes nothing to disk or stdout.
 
     Raises ToolkitError for a model in training mode (dropout, batch statistics) or on the GPU, and where the graph
@@ -37,7 +37,7 @@ def export_onnx(model: PartitionNet) -> bytes:
     return data
 
 
-def export_program(model: PartitionNet) -> torch.onnx.ONNXProgram:
+def export_program(model: Classifier) -> torch.onnx.ONNXProgram:
     """torch's own result: the graph, and the PyTorch program that it was made from, of the same value names."""
     contract = Contract.of(model.config)
     batch = torch.export.Dim("batch", min=1)

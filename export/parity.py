@@ -27,7 +27,7 @@ from export.worst import worst_blocks
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
-from toolkit.model import PartitionNet
+from toolkit.model import Classifier
 from toolkit.partition import STAGES
 from toolkit.stratify import stratified_index
 
@@ -36,7 +36,7 @@ from toolkit.stratify import stratified_index
 class Proof:
     """What outputs are compared with: blocks, their float64 logits, and the budget from the calibration blocks."""
 
-    model: PartitionNet
+    model: Classifier
     calibration: Blocks
     blocks: Blocks
     reference: NDArray[np.float64]
@@ -85,7 +85,7 @@ def bisect_bundle(path: Path, data_path: Path, config: ParityConfig) -> dict[str
     return {"passed": not found["departs"], "bisect": found, "split": config.split, "blocks": len(blocks)}
 
 
-def _bisect(bundle: Bundle, model: PartitionNet, blocks: Blocks) -> dict[str, Any]:
+def _bisect(bundle: Bundle, model: Classifier, blocks: Blocks) -> dict[str, Any]:
     """The answer of `bisect`; a graph that does not even run is an answer too."""
     try:
         return bisect(model, bundle.model_bytes(), blocks)

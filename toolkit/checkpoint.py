@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from toolkit.blocks import Blocks
+from toolkit.ensemble import make_model
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file
-from toolkit.model import PartitionNet
+from toolkit.model import Classifier
 from toolkit.model_config import ModelConfig
 
 FORMAT = "av1part-checkpoint"
@@ -30,7 +31,7 @@ class Checkpoint:
     decisions it learnt; `calibration` some validation blocks, so that the file alone can be exported and proven.
     """
 
-    model: PartitionNet
+    model: Classifier
     epoch: int
     metrics: dict[str, Any]
     baselines: dict[str, Any]
@@ -104,7 +105,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
             "Use the av1part that wrote it, or train again."
         )
     try:
-        model = PartitionNet(ModelConfig.from_dict(values["config"]))
+        model = make_model(values["config"])
         load_weights(model, values["model_state_dict"], str(path))
         blocks: dict[str, Any] = {
             k: v.numpy() if isinstance(v, Tensor) else v for k, v in values["calibration"].items()

@@ -30,7 +30,7 @@ def initialise(
     elif start is not None:
         checkpoint = load_run_or_checkpoint(start)
         _check_stage1(checkpoint, model, data, start)
-        load_weights(model.backbone, checkpoint.model.backbone.state_dict(), str(start))
+        load_weights(model.backbone, checkpoint.model.get_submodule("backbone").state_dict(), str(start))
         record |= {"epoch": checkpoint.epoch, "data_sha256": checkpoint.data_sha256}
         record |= {"macro_f1": checkpoint.metrics["macro_f1"], "trained_on": sorted(trained_on(checkpoint.provenance))}
     return record | {"backbone_sha256": fingerprint(model.backbone.state_dict())}

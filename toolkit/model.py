@@ -57,7 +57,13 @@ class Head(nn.Module):
         return y
 
 
-class PartitionNet(nn.Module):
+class Classifier(nn.Module):
+    """What every stage's model is, one network or several: forward(luma, qindex) as PartitionNet has it."""
+
+    config: ModelConfig
+
+
+class PartitionNet(Classifier):
     """Backbone and head of one stage.
 
     forward(luma (N, 1, 16, 16) raw code values as float, qindex (N, 1) float 0..255) gives logits (N, classes).
@@ -127,7 +133,7 @@ def to_input(
 
 
 @torch.inference_mode()
-def predict(model: PartitionNet, luma: Luma, qindex: NDArray[np.uint8], batch: int = 1024) -> Tensor:
+def predict(model: Classifier, luma: Luma, qindex: NDArray[np.uint8], batch: int = 1024) -> Tensor:
     """Logits (N, classes) of integer blocks, in evaluation mode, on the model's own device and dtype, as CPU tensor.
 
     Raises ToolkitError as `to_input` does, and for a model in training mode.

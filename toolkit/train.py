@@ -20,7 +20,7 @@ from toolkit.feature_cache import FeatureCache, worth_caching
 from toolkit.initial import initialise
 from toolkit.losses import make_loss
 from toolkit.metrics import baselines, classification_metrics, flat_f1
-from toolkit.model import PartitionNet, predict
+from toolkit.model import Classifier, PartitionNet, predict
 from toolkit.model_config import ModelConfig
 from toolkit.partition import STAGES
 from toolkit.report import draw_run
@@ -156,7 +156,7 @@ def train(
     return history
 
 
-def evaluate(model: PartitionNet, blocks: Blocks, loss_function: torch.nn.Module | None = None) -> tuple[Epoch, Epoch]:
+def evaluate(model: Classifier, blocks: Blocks, loss_function: torch.nn.Module | None = None) -> tuple[Epoch, Epoch]:
     """Score a model on blocks: (history line with the confusion and the loss, metrics for a checkpoint)."""
     model.eval()
     logits = predict(model, blocks.luma, blocks.qindex)

@@ -20,6 +20,7 @@ COMMANDS = {
     "doctor": "Say what stands between this machine's GPU and a CUDA profile.",
     "encode": "Encode a clip with libaom, with or without the pipeline's masks.",
     "encoder": "Build libaom with the hook, or say what is there.",
+    "ensemble": "Make one checkpoint that averages several.",
     "evaluate": "Score a model on any data set, per source and per qindex.",
     "export": "Export a checkpoint to an ONNX bundle, compared before it is written.",
     "import-checkpoint": "Make an older .pt checkpoint exportable.",

@@ -1,0 +1,67 @@
+"""An ensemble: the mean of several networks' probabilities, over views of the block if asked for, as one network."""
+
+import math
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from toolkit.augment import turn, turned_labels, views
+from toolkit.ensemble_config import EnsembleConfig
+from toolkit.model import Classifier, PartitionNet
+from toolkit.model_config import ModelConfig
+from toolkit.partition import STAGES
+
+
+class Ensemble(Classifier):
+    """Log of the mean of the members' softmax, as logits; of Stage 1 as [0, z], as every stage-1 model gives it.
+
+    The views of a block are blocks of one batch to a member, so that the graph holds each member once.
+    """
+
+    order: Tensor
+
+    def __init__(self, config: EnsembleConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.members = nn.ModuleList(PartitionNet(member) for member in config.members)
+        self.views, self.single = views(config.views), config.stage == "1"
+        orders = torch.tensor(class_orders(config.stage, config.views))
+        offsets = orders.shape[1] * torch.arange(self.views)[:, None]
+        self.register_buffer("order", (orders + offsets).flatten(), persistent=False)
+
+    def forward(self, luma: Tensor, qindex: Tensor) -> Tensor:
+        classes = len(self.config.classes)
+        if self.views > 1:
+            luma = torch.cat([turn(luma, view) for view in range(self.views)], 1).view(-1, 1, *luma.shape[2:])
+            qindex = torch.cat([qindex] * self.views, 1).view(-1, 1)
+        seen = []
+        for member in self.members:
+            log_p = F.log_softmax(member(luma, qindex), 1)
+            if self.views > 1:  # each view's classes back to the block's own: a turned HORZ is a VERT
+                log_p = log_p.view(-1, self.views * classes).index_select(1, self.order)
+            seen.append(log_p.view(-1, self.views, classes))
+        together = torch.cat(seen, 1)
+        mean = torch.logsumexp(together, 1) - math.log(together.shape[1])
+        return F.pad(mean[:, 1:] - mean[:, :1], (1, 0)) if self.single else mean
+
+
+def class_orders(stage: str, kind: str) -> list[list[int]]:
+    """Of each view: the class of the turned block for each class of the block as it is."""
+    orders = []
+    for view in range(views(kind)):
+        order = []
+        for group in STAGES[stage].groups:
+            turned = turned_labels(torch.tensor(group), torch.full((len(group),), view))
+            (target,) = set(STAGES[stage].targets(turned.numpy().astype("uint8")).tolist())
+            order.append(int(target))
+        orders.append(order)
+    return orders
+
+
+def make_model(values: dict[str, Any]) -> Classifier:
+    """A network or an ensemble of random weights by its config's `to_dict`; ToolkitError as the configs raise it."""
+    if "members" in values:
+        return Ensemble(EnsembleConfig.from_dict(values))
+    return PartitionNet(ModelConfig.from_dict(values))

@@ -1,0 +1,126 @@
+"""One checkpoint of several: their probabilities averaged, measured afresh, and refused where that proves nothing."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from toolkit.blocks import Blocks, BlockSet
+from toolkit.checkpoint import Checkpoint, environment, save_checkpoint
+from toolkit.encoder_settings import settings_differ
+from toolkit.ensemble import Ensemble
+from toolkit.ensemble_config import EnsembleConfig
+from toolkit.errors import ToolkitError
+from toolkit.evaluation import open_checkpoint, seen_sources
+from toolkit.files import sha256_file
+from toolkit.metrics import baselines
+from toolkit.partition import STAGES
+from toolkit.pretrained import fingerprint
+from toolkit.provenance import is_known, trained_on
+from toolkit.run_folder import RunFolder
+from toolkit.selection import TOLERANCE
+from toolkit.stratify import stratified_index
+from toolkit.train import CALIBRATION_BLOCKS, evaluate, validation_blocks
+
+
+def data_of(members: Sequence[Path]) -> Path:
+    """Where the data set of the first run folder lies; ToolkitError where none of them is a run folder."""
+    for path in members:
+        if path.is_dir():
+            return Path(RunFolder.open(path).read()["data"]["path"])
+    raise ToolkitError("Checkpoint files do not say where their data set lies. Name it with --data.")
+
+
+def make_ensemble(members: Sequence[Path], output: Path, data: BlockSet, views: str = "none") -> Checkpoint:
+    """Write the checkpoint of the ensemble of these run folders (their best epochs) or checkpoint files.
+
+    It and each member are scored on the whole validation split of `data`; `provenance["members"]` records their files'
+    sha256, their own provenance and these scores. Raises ToolkitError where `output` exists; where members differ in
+    what they take or give, are the same weights twice, have learnt other encoder settings, have been trained on a
+    source that `data` holds back, or no longer give their recorded score on the data set they were trained with.
+    """
+    if output.exists():
+        raise ToolkitError(f"{output} exists already. Choose another name, or remove it.")
+    names = [str(path) for path in members]
+    opened = [open_checkpoint(path) for path in members]
+    config = EnsembleConfig.of([member.config for member in opened], views, names)
+    _check_distinct(names, opened)
+    for name, member in zip(names, opened, strict=True):
+        _check_data(name, member, data)
+    model = Ensemble(config)
+    for own, member in zip(model.members, opened, strict=True):
+        own.load_state_dict(member.model.state_dict())
+    model.eval()
+    val = validation_blocks(data, config.stage, None)
+    records = [_record(path, member, data, val) for path, member in zip(members, opened, strict=True)]
+    fitted = STAGES[config.stage].targets(data.blocks[data.split_index("train", config.stage)]["partition"])
+    checkpoint = Checkpoint(
+        model=model,
+        epoch=0,
+        metrics=evaluate(model, val)[1],
+        baselines=baselines(fitted, val.target, config.classes),
+        data_sha256=data.sha256,
+        encoder=data.manifest["encoder"],
+        calibration=val[stratified_index(val.target, val.qindex, CALIBRATION_BLOCKS, 0)],
+        provenance={
+            "run": output.name,
+            "init": {"kind": "ensemble"},
+            "views": views,
+            "members": records,
+            "train_sources": sorted({source for member in opened for source in trained_on(member.provenance)}),
+            "train_sources_known": all(is_known(member.provenance) for member in opened),
+            "environment": environment(),
+        },
+    )
+    save_checkpoint(output, checkpoint)
+    return checkpoint
+
+
+def _check_distinct(names: Sequence[str], members: Sequence[Checkpoint]) -> None:
+    seen: dict[str, str] = {}
+    for name, member in zip(names, members, strict=True):
+        first = seen.setdefault(fingerprint(member.model.state_dict()), name)
+        if first is not name:
+            raise ToolkitError(f"{name} has the very weights of {first}: it would count twice. Name each model once.")
+
+
+def _check_data(name: str, member: Checkpoint, data: BlockSet) -> None:
+    """The data set must be one on which the member's score means something."""
+    if data.bit_depth != member.config.bit_depth:
+        raise ToolkitError(
+            f"{data.path} has {data.bit_depth}-bit luma, {name} takes {member.config.bit_depth} bit. "
+            "Use the data set that the members were trained on."
+        )
+    if differences := settings_differ(member.encoder, data.manifest["encoder"]):
+        raise ToolkitError(
+            f"{name} was trained for other encoder settings than those of {data.path} ({differences}). "
+            "Average models of one encoder."
+        )
+    leaked = [source for split in ("val", "test") for source in seen_sources(member, data, split)]
+    if leaked:
+        raise ToolkitError(
+            f"{name} was trained on {', '.join(leaked[:5])} ({len(leaked)} sources in all), which {data.path} holds "
+            "back. Train all members on one split."
+        )
+
+
+def _record(path: Path, member: Checkpoint, data: BlockSet, val: Blocks) -> dict[str, Any]:
+    """What is kept of a member, with its score measured here."""
+    file = RunFolder.open(path).artefact("model_best.pt") if path.is_dir() else path
+    macro_f1 = evaluate(member.model, val)[1]["macro_f1"]
+    recorded, limit = member.metrics["macro_f1"], member.provenance.get("train", {}).get("limit_val")
+    same_blocks = data.sha256 == member.data_sha256 and limit is None
+    if same_blocks and not math.isclose(macro_f1, recorded, abs_tol=TOLERANCE):
+        raise ToolkitError(
+            f"{file}: macro-F1 is {macro_f1:.4f} from the file, {recorded:.4f} as recorded. "
+            "The checkpoint is not the one that was measured. Train it again."
+        )
+    return {
+        "name": path.name,
+        "sha256": sha256_file(file),
+        "backbone": member.config.backbone,
+        "epoch": member.epoch,
+        "macro_f1": macro_f1,
+        "data_sha256": member.data_sha256,
+        "provenance": member.provenance,
+    }
