@@ -12,7 +12,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from export.compare import RMS_FACTOR, reference_logits
 from export.onnx import export_program
-from export.runtime import open_session
+from export.runtime import open_session, running
 from toolkit.blocks import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.model import Classifier, to_input
@@ -166,7 +166,8 @@ def _run_with_every_value(proto: ModelProto, blocks: Blocks) -> Values:
     session, _ = open_session(copy.SerializeToString(), "cpu", None)
     feed = {"luma": blocks.luma.astype(np.float32), "qindex": blocks.qindex[:, None].astype(np.float32)}
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(names, feed), strict=True))
+    with running():
+        return dict(zip(names, session.run(names, feed), strict=True))
 
 
 def _rms(values: NDArray[Any]) -> float:

@@ -40,6 +40,7 @@ _ENTRIES: Entries = {
     "export_check.comparisons": int,
     "export_check.rms": (int, float),
     "export_check.ratio": (int, float),
+    "export_check.max_budget": (int, float),
     "provenance": dict,
     "provenance.train_sources": list,
     "provenance.epoch": int,
@@ -125,6 +126,7 @@ class Bundle:
         """The PyTorch model that was exported; ToolkitError where it is not of this bundle's contract."""
         from toolkit.checkpoint import load_checkpoint  # imports torch, which running a bundle does not need
 
+        _check_file(self.path / "checkpoint.pt", self.manifest["files"]["checkpoint.pt"])  # again: it may have changed
         checkpoint = load_checkpoint(self.path / "checkpoint.pt")
         if Contract.of(checkpoint.config) != self.contract:
             raise ToolkitError(f"{self.path}: the checkpoint is {checkpoint.config}, not of {self.contract}.")
@@ -196,14 +198,18 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     manifest = read_sealed(file, KIND, FORMAT_VERSION, "a bundle's", _MEND, _ENTRIES, limit=_MANIFEST_LIMIT)
     if set(manifest["files"]) != set(SIZE_LIMITS):
         raise ToolkitError(f"{file}: lists {sorted(manifest['files'])}, expected {sorted(SIZE_LIMITS)}.")
-    if not all(isinstance(source, str) for source in manifest["provenance"]["train_sources"]):
-        raise ToolkitError(f"{file}: provenance.train_sources are not hashes. Export the bundle again.")
+    provenance = manifest["provenance"]
+    init = provenance.get("init", {})
+    before = init.get("trained_on", []) if isinstance(init, dict) else None
+    for name, sources in (("train_sources", provenance["train_sources"]), ("init.trained_on", before)):
+        if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
+            raise ToolkitError(f"{file}: provenance.{name} are not hashes. {_MEND}")
     for name, entry in manifest["files"].items():
         size, digest = (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
         if type(size) is not int or not 0 <= size <= SIZE_LIMITS[name]:
             raise ToolkitError(f"{file}: {name} has {size!r} bytes, expected 0 to {SIZE_LIMITS[name]}.")
         if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
-            raise ToolkitError(f"{file}: {name} has no sha256. Export the bundle again.")
+            raise ToolkitError(f"{file}: {name} has no sha256. {_MEND}")
     return manifest
 
 

@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from toolkit.partition import NAMES
+from toolkit.provenance import is_known, trained_on
+
 
 def model_card(manifest: dict[str, Any]) -> str:
     """Markdown made from a manifest's entries alone; it claims nothing that was not measured."""
@@ -33,7 +36,10 @@ bit depths or already scaled pixels were not measured.
 
 {weak}- Validation macro-F1 {metrics["macro_f1"]:.4f}, accuracy {metrics["accuracy"]:.4f}. The best constant predictor \
 (always {constant["class"]}) has macro-F1 {constant["macro_f1"]:.4f}, accuracy {constant["accuracy"]:.4f}.
-- Nodes cut by the frame's edge and nodes inside larger blocks were left out of training and of these numbers.
+- They are of the validation split's nodes whose partition is one of the ids above, from the data set with sha256
+  `{provenance["data_sha256"]}`. Nodes cut by the frame's edge, inside larger blocks or of any other partition
+  ({_others(contract)}) were left out; the model answers for those too, and nothing was measured of it.
+- {_training(provenance)}
 - Scores of single decisions do not rank encoders: measure bitrate, quality and time with real encodes.
 
 ## Encoder settings of the training labels
@@ -55,3 +61,16 @@ def _origin(manifest: dict[str, Any]) -> str:
 
 def _f1(metrics: dict[str, Any], name: str) -> str:
     return f"{metrics['per_class'][name]['f1']:.4f}"
+def _others(contract: dict[str, Any]) -> str:
+    """The partitions that no class holds, by name."""
+    held = {id for c in contract["classes"] for id in c["av1_ids"]}
+    return ", ".join(name for id, name in enumerate(NAMES) if id not in held)
+
+
+def _training(provenance: dict[str, Any]) -> str:
+    """How much is known of what the weights have seen."""
+    if not is_known(provenance):
+        return "An imported model: what it was trained on is not known; it may have seen the blocks of its proofs."
+    return f"Trained on {len(trained_on(provenance))} sources, which manifest.json names by sha256; proofs refuse them."
+
+

@@ -1,6 +1,7 @@
 """PyTorch to ONNX: one file, dynamic batch, scaling inside the graph, and every property asserted afterwards."""
 
 import logging
+import math
 import warnings
 from typing import Any
 
@@ -15,6 +16,8 @@ from toolkit.model import Classifier
 OPSET = 20
 """ONNX Runtime's CUDA provider has no MaxPool kernel from opset 22 on; torch writes 18 where less is asked."""
 
+LARGEST = 1 << 24
+"""Elements of one value, weights included (ViT-B/16's largest: 2.4 million): no graph may eat memory when opened."""
 
 def export_onnx(model: Classifier) -> bytes:
     """The model as one ONNX file, checked against its contract. Writes nothing to disk or stdout.
@@ -112,10 +115,18 @@ def check_onnx(data: bytes, contract: Contract, *, int8: bool = False) -> ModelP
     _expect("nodes in training mode", in_training, [])
     _expect("quantised", any(node.op_type == "DequantizeLinear" for node in proto.graph.node), int8)
     return proto
+    _expect("values of a size that no block needs", _oversized(proto), [])
 
 
 def _tensors(proto: ModelProto) -> list[Any]:
     """Every tensor that may name an external file: initializers, and those in attributes, nested graphs refused."""
+def _oversized(proto: ModelProto) -> list[str]:
+    """Values whose fixed dimensions alone, as far as they can be told, take more than LARGEST elements."""
+    inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph.value_info
+    sizes = {v.name: math.prod(d.dim_value or 1 for d in v.type.tensor_type.shape.dim) for v in inferred}
+    return sorted(name for name, size in sizes.items() if size > LARGEST)
+
+
     tensors = list(proto.graph.initializer)
     for node in proto.graph.node:
         for attribute in node.attribute:

@@ -74,7 +74,10 @@ def quantize_bundle(
         (folder / "model.onnx").write_bytes(graph)
         (folder / "checkpoint.pt").write_bytes((path / "checkpoint.pt").read_bytes())
         card = (path / "MODEL_CARD.md").read_text(encoding="utf-8")
-        note = f"int8 copy of bundle `{bundle.sha256}` (sha256), calibrated on {len(blocks)} training blocks."
+        note = (
+            f"int8 copy of bundle `{bundle.sha256}` (sha256), calibrated on {len(blocks)} training blocks. The figures "
+            "above are those of the float32 model; what int8 costs, the parity report says."
+        )
         (folder / "MODEL_CARD.md").write_text(f"{card}\n## Precision\n\n{note}\n", encoding="utf-8")
         quantization = {
             "from": bundle.sha256,

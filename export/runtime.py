@@ -90,7 +90,8 @@ class RuntimeModel:
 
     def _run(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
         feed = {"luma": luma.astype(np.float32), "qindex": qindex[:, None].astype(np.float32)}
-        logits: NDArray[np.float32] = self._session.run(["logits"], feed)[0]
+        with running():
+            logits: NDArray[np.float32] = self._session.run(["logits"], feed)[0]
         return logits
 
 
@@ -99,6 +100,17 @@ def open_session(
 ) -> tuple[Any, dict[str, int]]:
     """A session on exactly this provider, and its node placement; errors as RuntimeModel raises them."""
     if provider not in PROVIDERS:
+@contextlib.contextmanager
+def running() -> Iterator[None]:
+    """Turn what ONNX Runtime raises while a graph runs into a ToolkitError."""
+    try:
+        yield
+    except Exception as error:  # its errors have no base of their own
+        raise ToolkitError(
+            f"ONNX Runtime cannot run the model: {_first_line(error)}. Run fewer blocks at once, or export it again."
+        ) from None
+
+
         raise ToolkitError(f"Provider {provider!r}: expected one of {', '.join(PROVIDERS)}.")
     if threads is not None and threads < 1:
         raise ToolkitError(f"{threads} threads: expected at least 1.")

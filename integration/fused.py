@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.bundle import Bundle
 from export.contract import Contract
-from export.runtime import MAX_BATCH, check_signature, open_session
+from export.runtime import MAX_BATCH, check_signature, open_session, running
 from integration.cascade import Cascade
 from integration.fuse import fuse, metadata, outputs
 from integration.joint import IDS, conditional, join
@@ -40,7 +40,8 @@ class FusedModel:
         for start in range(0, len(luma), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
             feed = {"luma": luma[part].astype(np.float32), "qindex": qindex[part, None].astype(np.float32)}
-            (result[part],) = self._session.run(None, feed)
+            with running():
+                (result[part],) = self._session.run(None, feed)
         return result
 
 

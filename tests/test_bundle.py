@@ -51,6 +51,9 @@ def test_a_bundle_says_what_it_is(exported: Path, trained: Path, blockset_8: Pat
     card = (exported / "MODEL_CARD.md").read_text()
     assert "always" in card
     assert "| RECT | 1, 2 |" in card
+    assert "(NONE, HORZ_4, VERT_4) were left out" in card
+    assert provenance["data_sha256"] in card
+    assert "Trained on 3 sources" in card
 
 
 def test_no_path_and_no_optimiser_state_ships(exported: Path, trained: Path) -> None:

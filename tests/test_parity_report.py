@@ -170,6 +170,20 @@ def test_junit_says_what_json_says(bundle: Path, blockset_8: Path, tmp_path: Pat
     assert found["cpu-int8", "profile"] == "skipped"
 
 
+def test_a_run_that_cannot_even_start_leaves_no_earlier_junit(bundle: Path, blockset_8: Path, tmp_path: Path) -> None:
+    file = tmp_path / "parity.xml"
+    file.write_text("<testsuites><testsuite><testcase name='of yesterday'/></testsuite></testsuites>")
+    (bundle / "model.onnx").write_bytes(b"")
+    run = CliRunner().invoke(main, ["parity", str(bundle), str(blockset_8), "--junit", str(file)])
+    assert run.exit_code == 1
+    assert cases(file) == {("parity", "run"): "error"}
+    assert "model.onnx" in file.read_text()
+    suite = ET.parse(file).getroot()[0]
+    assert {k: suite.get(k) for k in ("tests", "failures", "errors", "skipped")} == {
+        "tests": "1", "failures": "0", "errors": "1", "skipped": "0"
+    }  # fmt: skip
+
+
 def test_junit_tells_failures_and_faults_apart(tmp_path: Path) -> None:
     file = tmp_path / "x.xml"
     bad: dict[str, Any] = {"status": "failed", "reason": "a\x00b <&", "batches": {"1": {"reasons": ["RMS"]}}}

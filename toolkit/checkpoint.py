@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import zipfile
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -50,15 +51,16 @@ class Checkpoint:
 
 
 def save_torch(path: Path, value: Any) -> None:
-    """torch.save, atomically."""
-    with atomic_file(path) as temporary:
-        torch.save(value, temporary)
+    """torch.save, atomically; the same value gives the same bytes."""
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
+        torch.save(value, file)  # given a path, it would write the temporary file's name into the archive
 
 
 def load_torch(path: Path) -> Any:
     """Load tensors and plain values, never code; ToolkitError where the file is missing, damaged or wants more."""
     if not path.is_file():
         raise ToolkitError(f"{path}: no such file.")
+    _check_archive(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds: zip, pickle, runtime, key
@@ -67,6 +69,22 @@ def load_torch(path: Path) -> Any:
             f"{path}: not loadable as a file of tensors and plain values ({reason}). It is damaged, or a pickle that "
             "would run code; it was not run."
         ) from None
+
+
+def _check_archive(path: Path) -> None:
+    """Raise ToolkitError where a small file would unpack to a large one; torch.save stores its entries as they are."""
+    if not zipfile.is_zipfile(path):
+        return  # damaged, or torch's older format, which packs nothing
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError) as error:
+        raise ToolkitError(f"{path}: a damaged archive ({error}). Copy or make it again.") from None
+    total, size = sum(entry.file_size for entry in entries), path.stat().st_size
+    if total > size or any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise ToolkitError(
+            f"{path}: {size} bytes that would unpack to {total}; torch.save compresses nothing. It was not opened."
+        )
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
@@ -107,16 +125,29 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     try:
         model = make_model(values["config"])
         load_weights(model, values["model_state_dict"], str(path))
-        blocks: dict[str, Any] = {
-            k: v.numpy() if isinstance(v, Tensor) else v for k, v in values["calibration"].items()
-        }
+        blocks: dict[str, Any] = {k: _array(v) for k, v in values["calibration"].items()}
+        calibration = Blocks(**blocks)
+        if calibration.context != model.config.context:
+            raise ToolkitError(
+                f"{path}: its calibration blocks have a context of {calibration.context} pixels, its model takes "
+                f"{model.config.context}. Train again."
+            )
         return Checkpoint(
             model=model.eval(),
-            calibration=Blocks(**blocks),
+            calibration=calibration,
             **{k: values[k] for k in ("epoch", "metrics", "baselines", "data_sha256", "encoder", "provenance")},
         )
     except (KeyError, TypeError, AttributeError) as error:
         raise ToolkitError(f"{path}: a checkpoint with a part missing or malformed ({error}). Train again.") from None
+
+
+def _array(value: Any) -> Any:
+    """A tensor as an array, what is none as it is."""
+    if not isinstance(value, Tensor):
+        return value
+    if not value.is_contiguous():  # it could be one number, said to be a billion blocks
+        raise TypeError("a tensor is larger than what is stored of it")
+    return value.numpy()
 
 
 def load_weights(module: torch.nn.Module, state: dict[str, Tensor], what: str) -> None:

@@ -9,6 +9,7 @@ from toolkit.files import MAX_JSON_BYTES, is_sealed, read_json
 
 Entries = Mapping[str, type | tuple[type, ...]]
 """Types by place; dots lead into objects, and a parent comes before its entries."""
+_WHOLE = 1 << 63
 
 
 def read_sealed(
@@ -47,6 +48,8 @@ def check_entries(document: Any, entries: Entries, what: str, mend: str) -> None
         for key in place.split("."):
             value = value.get(key)
         kinds = kind if isinstance(kind, tuple) else (kind,)
-        if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
+        strange = isinstance(value, bool) and bool not in kinds
+        strange |= isinstance(value, int) and abs(value) > _WHOLE  # no float, count or size of ours
+        if strange or not isinstance(value, kinds):
             expected = " or ".join(k.__name__ for k in kinds)
             raise ToolkitError(f"{what}: {place} is {value!r:.80}, expected {expected}. {mend}")

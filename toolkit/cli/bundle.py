@@ -39,8 +39,8 @@ def verify(path: Path, public_key: Path | None, as_json: bool) -> None:
         click.echo(json.dumps({"verified": True, "sha256": opened.sha256, "proven": proven, "signed": signed}))
         return
     click.echo(
-        f"{path}: every file, seal, the graph and the checkpoint agree. Proven on: {', '.join(proven) or 'none'}. "
-        f"Signed: {signed}."
+        f"{path}: every file and seal is right, graph and checkpoint keep the contract. Proven to compute the same on: "
+        f"{', '.join(proven) or 'nothing yet (av1part parity)'}. Signed: {signed}."
     )
 
 
@@ -83,8 +83,8 @@ def describe(opened: "Bundle") -> str:
         f"  classes (AV1 ids): {ids}",
         f"  epoch {provenance['epoch']} ({provenance['chosen']}): macro-F1 {provenance['metrics']['macro_f1']:.4f}; "
         f"always {constant['class']}: {constant['macro_f1']:.4f}",
-        f"  at export: {check['comparisons']} logits compared, RMS error {check['rms']:.3g}, "
-        f"{check['ratio']:.2f} times PyTorch float32's (allowed: 4)",
+        f"  at export{' (the float32 graph)' * opened.int8}: {check['comparisons']} logits compared, RMS error "
+        f"{check['rms']:.3g}, {check['ratio']:.2f} times PyTorch float32's (allowed: 4)",
         f"  parity: {proofs or 'not proven yet'}",
     ]
     return "\n".join([*lines, *(f"  {w}" for w in weak)])

@@ -47,14 +47,15 @@ def parity(
     Writes parity.json, parity.md and parity.html into BUNDLE. Exit 1 where a profile fails, or was asked for and is
     not there; a failure names the first layer that departs.
     """
-    from export.junit import write_junit
+    from export.junit import errors_to, write_junit
     from export.parity import bisect_bundle, prove
     from export.selftest import selftest as plant_faults
 
     if selftest + bisect + bool(junit and bisect) > 1:
         raise click.UsageError("--bisect goes neither with --selftest nor with --junit.")
     work = plant_faults if selftest else bisect_bundle if bisect else prove
-    result = work(bundle, data, ParityConfig(**options))
+    with errors_to(junit):
+        result = work(bundle, data, ParityConfig(**options))
     if junit:
         write_junit(junit, result)
     click.echo(json.dumps(result) if as_json else _lines(result))
