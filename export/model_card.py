@@ -59,8 +59,6 @@ def _origin(manifest: dict[str, Any]) -> str:
     return f"The mean probability of an {manifest['backbone']}:\n\n{members}" if members else chosen
 
 
-def _f1(metrics: dict[str, Any], name: str) -> str:
-    return f"{metrics['per_class'][name]['f1']:.4f}"
 def _others(contract: dict[str, Any]) -> str:
     """The partitions that no class holds, by name."""
     held = {id for c in contract["classes"] for id in c["av1_ids"]}
@@ -74,3 +72,5 @@ def _training(provenance: dict[str, Any]) -> str:
     return f"Trained on {len(trained_on(provenance))} sources, which manifest.json names by sha256; proofs refuse them."
 
 
+def _f1(metrics: dict[str, Any], name: str) -> str:
+    return f"{metrics['per_class'][name]['f1']:.4f}"

@@ -15,9 +15,9 @@ from toolkit.model import Classifier
 
 OPSET = 20
 """ONNX Runtime's CUDA provider has no MaxPool kernel from opset 22 on; torch writes 18 where less is asked."""
-
 LARGEST = 1 << 24
 """Elements of one value, weights included (ViT-B/16's largest: 2.4 million): no graph may eat memory when opened."""
+
 
 def export_onnx(model: Classifier) -> bytes:
     """The model as one ONNX file, checked against its contract. Writes nothing to disk or stdout.
@@ -113,13 +113,11 @@ def check_onnx(data: bytes, contract: Contract, *, int8: bool = False) -> ModelP
         and any(a.name == "training_mode" and a.i for a in node.attribute)
     ]
     _expect("nodes in training mode", in_training, [])
+    _expect("values of a size that no block needs", _oversized(proto), [])
     _expect("quantised", any(node.op_type == "DequantizeLinear" for node in proto.graph.node), int8)
     return proto
-    _expect("values of a size that no block needs", _oversized(proto), [])
 
 
-def _tensors(proto: ModelProto) -> list[Any]:
-    """Every tensor that may name an external file: initializers, and those in attributes, nested graphs refused."""
 def _oversized(proto: ModelProto) -> list[str]:
     """Values whose fixed dimensions alone, as far as they can be told, take more than LARGEST elements."""
     inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph.value_info
@@ -127,6 +125,8 @@ def _oversized(proto: ModelProto) -> list[str]:
     return sorted(name for name, size in sizes.items() if size > LARGEST)
 
 
+def _tensors(proto: ModelProto) -> list[Any]:
+    """Every tensor that may name an external file: initializers, and those in attributes, nested graphs refused."""
     tensors = list(proto.graph.initializer)
     for node in proto.graph.node:
         for attribute in node.attribute:

@@ -95,11 +95,6 @@ class RuntimeModel:
         return logits
 
 
-def open_session(
-    model: bytes, provider: str, threads: int | None, options: Mapping[str, str] = MappingProxyType({})
-) -> tuple[Any, dict[str, int]]:
-    """A session on exactly this provider, and its node placement; errors as RuntimeModel raises them."""
-    if provider not in PROVIDERS:
 @contextlib.contextmanager
 def running() -> Iterator[None]:
     """Turn what ONNX Runtime raises while a graph runs into a ToolkitError."""
@@ -111,6 +106,11 @@ def running() -> Iterator[None]:
         ) from None
 
 
+def open_session(
+    model: bytes, provider: str, threads: int | None, options: Mapping[str, str] = MappingProxyType({})
+) -> tuple[Any, dict[str, int]]:
+    """A session on exactly this provider, and its node placement; errors as RuntimeModel raises them."""
+    if provider not in PROVIDERS:
         raise ToolkitError(f"Provider {provider!r}: expected one of {', '.join(PROVIDERS)}.")
     if threads is not None and threads < 1:
         raise ToolkitError(f"{threads} threads: expected at least 1.")
