@@ -125,16 +125,12 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     try:
         model = make_model(values["config"])
         load_weights(model, values["model_state_dict"], str(path))
-        blocks: dict[str, Any] = {k: _array(v) for k, v in values["calibration"].items()}
-        calibration = Blocks(**blocks)
-        if calibration.context != model.config.context:
-            raise ToolkitError(
-                f"{path}: its calibration blocks have a context of {calibration.context} pixels, its model takes "
-                f"{model.config.context}. Train again."
-            )
+        blocks: dict[str, Any] = {
+            k: v.numpy() if isinstance(v, Tensor) else v for k, v in values["calibration"].items()
+        }
         return Checkpoint(
             model=model.eval(),
-            calibration=calibration,
+            calibration=Blocks(**blocks),
             **{k: values[k] for k in ("epoch", "metrics", "baselines", "data_sha256", "encoder", "provenance")},
         )
     except (KeyError, TypeError, AttributeError) as error:
