@@ -125,9 +125,7 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
     try:
         model = make_model(values["config"])
         load_weights(model, values["model_state_dict"], str(path))
-        blocks: dict[str, Any] = {
-            k: v.numpy() if isinstance(v, Tensor) else v for k, v in values["calibration"].items()
-        }
+        blocks: dict[str, Any] = {k: _array(v) for k, v in values["calibration"].items()}
         return Checkpoint(
             model=model.eval(),
             calibration=Blocks(**blocks),
