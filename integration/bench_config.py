@@ -1,4 +1,4 @@
-"""Options of the benchmark in the encoder and of fitting a policy, with their defaults; no heavy imports."""
+"""Options of the benchmark in the encoder, with their defaults; no heavy imports."""
 
 from dataclasses import dataclass
 
@@ -67,29 +67,3 @@ class BenchConfig(InputConfig):
             raise ToolkitError(f"--masked {min(absent)}: not among --presets, so nothing native to set it beside.")
         if unknown := set(self.against) - set(AGAINST):
             raise ToolkitError(f"--against {min(unknown)}: expected some of {', '.join(AGAINST)}.")
-
-
-@dataclass(frozen=True)
-class FitConfig(InputConfig):
-    """How thresholds are sought: `target_loss` in percent of BD-rate (PSNR-Y) against the unmasked preset `cpu_used`.
-
-    `shares`: of the nodes that a threshold may touch, the shares at which it is tried, in rising order. `checks`: how
-    many combinations of thresholds are tried at most. Raises ToolkitError on values that make no search.
-    """
-
-    target_loss: float = 0.5
-    cpu_used: int = 1
-    shares: tuple[float, ...] = (0.25, 0.5, 0.75)
-    checks: int = 4
-    repeats: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not self.target_loss > 0:
-            raise ToolkitError(f"--target-loss {self.target_loss}: expected percent of BD-rate above 0, as in 0.5.")
-        if (
-            not self.shares
-            or sorted({*self.shares}) != [*self.shares]
-            or not 0 < self.shares[0] <= self.shares[-1] <= 1
-        ):
-            raise ToolkitError(f"--shares {self.shares}: expected rising shares from above 0 to 1.")

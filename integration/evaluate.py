@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from integration.cascade import Cascade
 from integration.pipeline_config import EvalConfig
-from integration.policy import ALL, Policy
+from integration.policy import ALL, Policy, answers
 from toolkit.blocks import BlockSet
 from toolkit.dataset_info import LABELS
 from toolkit.errors import ToolkitError
@@ -54,7 +54,7 @@ def evaluate(cascade: Cascade, policy: Policy, data: BlockSet, config: EvalConfi
         "left_out": _left_out(data, config.split, ids),
         "stages": _by_stage(targets, decisions),
         "errors_by_stage": _errors_by_stage(targets, decisions),
-        "policy": _policy_effect(policy, probabilities, true_ids),
+        "policy": _policy_effect(policy, probabilities, data.blocks["qindex"][index], true_ids),
     }
 
 
@@ -108,12 +108,12 @@ def _errors_by_stage(targets: dict[str, NDArray[np.int64]], decisions: dict[str,
 
 
 def _policy_effect(
-    policy: Policy, probabilities: dict[str, NDArray[np.float64]], true_ids: NDArray[np.uint8]
+    policy: Policy,
+    probabilities: dict[str, NDArray[np.float64]],
+    qindex: NDArray[np.uint8],
+    true_ids: NDArray[np.uint8],
 ) -> dict[str, float]:
-    def ask(stage: str, index: NDArray[np.int64]) -> NDArray[np.float64] | None:
-        return probabilities[stage][index] if stage in probabilities else None
-
-    masks = policy.masks(len(true_ids), ask)
+    masks = policy.masks(qindex, answers(probabilities))
     kept = np.unpackbits((masks & 0xFF).astype(np.uint8))  # of the eight partitions that the stages know
     return {
         "restricted": float((masks != ALL).mean()),

@@ -15,7 +15,7 @@ from export.runtime import MAX_BATCH, check_signature, open_session, running
 from integration.cascade import Cascade
 from integration.fuse import fuse, metadata, outputs
 from integration.joint import IDS, conditional, join
-from integration.policy import Ask, Policy
+from integration.policy import Ask, Policy, answers
 from toolkit.blocks import Luma, check_input
 from toolkit.errors import ToolkitError
 
@@ -75,8 +75,7 @@ class FusedCascade(Cascade):
         return {stage: conditional(joint, stage) for stage in self.stages}
 
     def asker(self, luma: Luma, qindex: NDArray[np.uint8]) -> Ask:
-        found = self.every(luma, qindex)
-        return lambda stage, index: found[stage][index] if stage in found else None
+        return answers(self.every(luma, qindex))
 
 
 def write_fused(folder: Path, bundles: Mapping[str, Bundle], policy: Policy, provider: str) -> dict[str, Any]:
@@ -94,7 +93,7 @@ def write_fused(folder: Path, bundles: Mapping[str, Bundle], policy: Policy, pro
     error = float(np.abs(fused.fused.probabilities(luma, qindex) - join(apart.every(luma, qindex))).max(initial=0.0))
     # Both may lie a stage's budget off; a softmax passes on at most half of that, twice over. Then float32's rounding.
     budget = sum(float(b.manifest["export_check"]["max_budget"]) for b in bundles.values()) + 1e-6
-    masks = [policy.masks(len(luma), c.asker(luma, qindex)) for c in (fused, apart)]
+    masks = [policy.masks(qindex, c.asker(luma, qindex)) for c in (fused, apart)]
     differ = int((masks[0] != masks[1]).sum())
     if not len(luma) or error > budget or differ:
         raise ToolkitError(

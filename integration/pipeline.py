@@ -120,7 +120,7 @@ def frame_mask(cascade: Cascade, policy: Policy, luma: Luma, qindex: int, bit_de
     height, width = luma.shape
     result = np.zeros((-(-height // NODE), -(-width // NODE)), np.uint16)
     if len(blocks):
-        masks = policy.masks(len(blocks), cascade.asker(blocks, qindexes))
+        masks = policy.masks(qindexes, cascade.asker(blocks, qindexes))
         result[: height // NODE, : width // NODE] = masks.reshape(height // NODE, -1)
     return result
 

@@ -4,8 +4,10 @@ A policy only ever removes, and removes only what it is sure of on one side: pru
 encoder would have chosen costs bytes, keeping one that it would not have chosen costs a little time.
 """
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, fields
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,11 @@ ALL = 0x3FF
 
 Ask = Callable[[str, NDArray[np.int64]], NDArray[np.float64] | None]
 """From a stage and block numbers (M,) to that stage's probabilities (M, classes); None where there is no such stage."""
+
+
+def answers(probabilities: Mapping[str, NDArray[np.float64]]) -> Ask:
+    """Of stages that have been asked about all blocks already: their probabilities (N, classes), by stage."""
+    return lambda stage, index: probabilities[stage][index] if stage in probabilities else None
 
 
 def bits(*partitions: int) -> int:
@@ -44,7 +51,7 @@ _GROUPS = dict(zip(STAGES["2"].classes, STAGES["2"].groups, strict=True))
 
 
 @dataclass(frozen=True)
-class Policy:
+class Thresholds:
     """Thresholds on probabilities, 0 to 1. Stage 2 and 3 probabilities are conditional on the stage above.
 
     `none_only_above`: NONE alone where Stage 1's p(NONE) is above it. `drop_none_below`: NONE goes where p(NONE) is
@@ -71,35 +78,17 @@ class Policy:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
                 raise ToolkitError(f"Policy: {name} is {value!r}, expected a number from 0 to 1.")
 
-    def to_dict(self) -> dict[str, float]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Any) -> "Policy":
-        """Read back `to_dict`, or a part of it; ToolkitError on unknown names."""
-        known = {f.name for f in fields(cls)}
-        if not isinstance(values, dict) or not set(values) <= known:
-            found = sorted(values) if isinstance(values, dict) else values
-            raise ToolkitError(f"Policy: found {found!r}, expected thresholds of {', '.join(sorted(known))}.")
-        return cls(**values)
-
-    @classmethod
-    def from_text(cls, settings: Iterable[str]) -> "Policy":
-        """The default policy changed by `name=value` texts; ToolkitError on a wrong one."""
-        values: dict[str, float] = {}
-        for setting in settings:
-            name, _, value = setting.partition("=")
-            try:
-                values[name.strip()] = float(value)
-            except ValueError:
-                raise ToolkitError(f"--policy {setting}: expected NAME=VALUE, as in drop_ab_below=0.2.") from None
-        return cls.from_dict(values)
+    @property
+    def active(self) -> dict[str, float]:
+        """Those that may remove anything."""
+        return {name: v for name, v in asdict(self).items() if v != (1 if name.endswith("above") else 0)}
 
     def masks(self, count: int, ask: Ask) -> NDArray[np.uint16]:
         """Allowed partitions of each of `count` blocks, (count,): bit k stands for AV1 partition id k.
 
         Later stages are asked only for the blocks where their answer can remove something. Whatever the thresholds,
-        each stage's most probable class stays, so that no mask is empty; and an AB keeps its inputs.
+        each stage's most probable class stays, so that no mask is empty; an AB keeps its inputs; and NONE stays
+        unless Stage 1 is sure of PARTITION.
         """
         allowed = np.full(count, ALL, np.uint16)
         rest = np.arange(count)
@@ -136,3 +125,106 @@ def _surest(p: NDArray[np.float64], k: int) -> NDArray[np.bool_]:
     """Where class k is the most probable (the first of equals)."""
     result: NDArray[np.bool_] = p.argmax(axis=1) == k
     return result
+
+
+TOP = 255
+"""The greatest qindex."""
+_SETTING = re.compile(r"\s*(\w+)\s*(?:@\s*(\d+)\s*-\s*(\d+)\s*)?=(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Policy:
+    """Thresholds by the frame's base qindex: `ranges` holds (last qindex of the range, thresholds), rising to 255.
+
+    Nothing but whole nodes is asked about: those cut by the frame's edge are searched as libaom likes. Whether a node
+    ends up inside a larger block is not known yet when its mask is made, so it gets one like any other; a mask there
+    can cost nothing but the search that it saves. Raises ToolkitError on ranges that do not rise to 255.
+    """
+
+    ranges: tuple[tuple[int, Thresholds], ...] = ((TOP, Thresholds()),)
+
+    def __post_init__(self) -> None:
+        lasts = [last for last, _ in self.ranges]
+        rising = all(type(last) is int for last in lasts) and all(a < b for a, b in pairwise([-1, *lasts]))
+        if not lasts or not rising or lasts[-1] != TOP:
+            raise ToolkitError(f"Policy: ranges end at qindex {lasts}, expected rising whole numbers, the last {TOP}.")
+
+    @classmethod
+    def of(cls, **thresholds: float) -> "Policy":
+        """The same thresholds at every qindex; ToolkitError on unknown names and values outside 0 to 1."""
+        known = {f.name for f in fields(Thresholds)}
+        if not set(thresholds) <= known:
+            found = ", ".join(map(str, sorted(thresholds)))
+            raise ToolkitError(f"Policy: found {found}, expected thresholds of {', '.join(sorted(known))}.")
+        return cls(((TOP, Thresholds(**thresholds)),))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"ranges": [{"to_qindex": last, **asdict(thresholds)} for last, thresholds in self.ranges]}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> "Policy":
+        """Read back `to_dict`, or thresholds without ranges, or a part of them; ToolkitError on anything else."""
+        if not isinstance(values, dict):
+            raise ToolkitError(f"Policy: found {values!r:.80}, expected an object of thresholds.")
+        if "ranges" not in values:
+            return cls.of(**values)
+        entries = values["ranges"]
+        if set(values) != {"ranges"} or not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
+            raise ToolkitError(f"Policy: found {values!r:.200}, expected {{ranges: [{{to_qindex, thresholds}}, ...]}}.")
+        ranges = []
+        for entry in entries:
+            thresholds = {name: value for name, value in entry.items() if name != "to_qindex"}
+            ranges.append((entry.get("to_qindex"), cls.of(**thresholds).ranges[0][1]))
+        return cls(tuple(ranges))
+
+    @classmethod
+    def from_text(cls, settings: Iterable[str]) -> "Policy":
+        """The default policy changed, in this order, by `NAME=VALUE` or `NAME@LOW-HIGH=VALUE` texts.
+
+        The latter holds for qindex LOW to HIGH alone. ToolkitError on a wrong one.
+        """
+        policy = cls()
+        for setting in settings:
+            found = _SETTING.fullmatch(setting)
+            try:
+                name, low, high, value = found.groups() if found else ("", None, None, "")
+                number = float(value)
+            except ValueError:
+                found = None
+            if not found:
+                raise ToolkitError(
+                    f"--policy {setting}: expected NAME=VALUE or NAME@LOW-HIGH=VALUE, as in drop_ab_below=0.2 or "
+                    "drop_ab_below@128-255=0.3."
+                )
+            policy = policy._changed(name, number, int(low or 0), int(high or TOP))
+        return policy
+
+    def _changed(self, name: str, value: float, low: int, high: int) -> "Policy":
+        if not low <= high <= TOP:
+            raise ToolkitError(f"--policy {name}@{low}-{high}: expected a range of qindex within 0 to {TOP}.")
+        Policy.of(**{name: value})  # says what is wrong with them
+        lasts = sorted({last for last, _ in self.ranges} | {high} | ({low - 1} if low else set()))
+        ranges = []
+        for last in lasts:
+            own = self.at(last)
+            ranges.append((last, replace(own, **{name: value}) if low <= last <= high else own))
+        return Policy(tuple(ranges))
+
+    def at(self, qindex: int) -> Thresholds:
+        """The thresholds for a frame of that qindex, 0 to 255."""
+        return next(thresholds for last, thresholds in self.ranges if qindex <= last)
+
+    def masks(self, qindex: NDArray[np.uint8], ask: Ask) -> NDArray[np.uint16]:
+        """`Thresholds.masks` of blocks (N,) by each one's qindex (N,)."""
+        result = np.empty(len(qindex), np.uint16)
+        number = np.searchsorted([last for last, _ in self.ranges], qindex)
+        for k, (_, thresholds) in enumerate(self.ranges):
+            index = np.flatnonzero(number == k)
+            if len(index):
+                result[index] = thresholds.masks(len(index), _ask_of(ask, index))
+        return result
+
+
+def _ask_of(ask: Ask, index: NDArray[np.int64]) -> Ask:
+    """The same about some of the blocks, numbered anew."""
+    return lambda stage, own: ask(stage, index[own])

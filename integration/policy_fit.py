@@ -1,240 +1,230 @@
-"""Thresholds chosen by what they cost in the encoder, not by how well the model classifies.
+"""A pipeline's thresholds chosen by what they cost in the encoder, not by how well the model classifies.
 
-A threshold is tried at shares of the nodes that it may touch, not at fixed probabilities: a model trained with a
-class-balanced focal loss is far from calibrated, and its probabilities mean other things than another model's. So
-there is no temperature to be fitted either: scaling would move the probabilities and the thresholds together.
+Recorded RD costs say it at once and without noise, for any number of policies (`policy_search`); but they know nothing
+of what one decision does to the next, of the bitstream or of the rest of the encoder. So the choice is tried on clips.
 """
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
-from itertools import product
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import NamedTuple
+from types import TracebackType
+from typing import Any, Self
 
 import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from integration.bd import bd_rate, time_saving
-from integration.bench_config import FitConfig
 from integration.bench_run import NATIVE, PIPELINE, Arm, Measurement, Session
 from integration.bench_summary import curve
-from integration.pipeline import Pipeline, cut_nodes
+from integration.pipeline import Pipeline
 from integration.pipeline_build import build_pipeline
 from integration.pipeline_config import BuildConfig
-from integration.policy import Policy
+from integration.policy_config import FitConfig
+from integration.policy_search import Point, Search
+from integration.regret import Regret
 from integration.sources import SourceFile, identify
+from toolkit.blocks import BlockSet
 from toolkit.errors import ToolkitError
+from toolkit.files import check_free
 
-OFF = Policy(
-    none_only_above=1, drop_none_below=0, split_only_above=1, drop_split_below=0, drop_rect_below=0, drop_ab_below=0,
-    drop_direction_below=0, drop_ab_kind_below=0,
-)  # fmt: skip
 LEAST_LOSS = 0.02
 """Percent of BD-rate below which a loss counts as that: differences so small say nothing on other clips."""
-_BELOW = {  # what a threshold cuts off from below: the stage, and the class (None: every one but the surest)
-    "drop_ab_below": ("2", 2),
-    "drop_rect_below": ("2", 1),
-    "drop_split_below": ("2", 0),
-    "drop_none_below": ("1", 0),
-    "drop_direction_below": ("3-rect", None),
-    "drop_ab_kind_below": ("3-ab", None),
-}
-_ABOVE = {"split_only_above": ("2", 0), "none_only_above": ("1", 0)}
-Probabilities = dict[str, NDArray[np.float64]]
+CHUNK = 16384
+"""Blocks in memory at a time."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A policy and what it cost on all clips against the unmasked preset: BD-rate and time saving in percent.
+    """A policy by the recorded costs (`point`), and encoded: percent against the unmasked preset over all clips.
 
-    `lost` is the share of the nodes at which it forbids what the encoder would have chosen.
+    `loss` is BD-rate, `saving` CPU time with inference charged, `inference_share` and `lost` (nodes at which the
+    encoder's own choice was forbidden) shares.
     """
 
-    policy: Policy
+    point: Point
     loss: float
     saving: float
     inference_share: float
     lost: float
 
 
-class Effect(NamedTuple):
-    """What a threshold at a value does by itself, in percent; value None leaves it off."""
-
-    loss: float
-    saving: float
-    value: float | None
-
-
 @dataclass(frozen=True)
 class Fit:
-    """The chosen policy's trial and all trials in the order in which they were made."""
+    """The chosen point, all that the search looked at, and the encodes in the order in which they were made."""
 
-    chosen: Trial
+    chosen: Point
+    points: list[Point]
     trials: list[Trial]
 
 
+def search_of(pipeline: Pipeline, data: BlockSet, config: FitConfig) -> Search:
+    """A search on a split of data with RD costs. Raises ToolkitError where there are none, or the data do not suit."""
+    for bundle in pipeline.bundles.values():
+        bundle.check_data(data, any_settings=config.any_settings)
+        bundle.check_held_out(data, config.split)
+    in_split = np.array([s["split"] == config.split for s in data.sources], bool)
+    index = np.flatnonzero(in_split[data.blocks["source"]])  # with the nodes inside larger blocks: they take time
+    if not len(index):
+        raise ToolkitError(f"{data.path}: the {config.split} split is empty. Choose another --split.")
+    costs: list[NDArray[Any]] = []
+    found: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in pipeline.cascade.stages}
+    for start in range(0, len(index), CHUNK):
+        blocks = data.take(index[start : start + CHUNK], context=pipeline.cascade.context)
+        if blocks.costs is None:
+            raise ToolkitError(f"{data.path}: holds no RD costs. Label the clips again with --with-costs.")
+        costs.append(blocks.costs)
+        for stage, p in pipeline.probabilities(blocks.luma, blocks.qindex).items():
+            found[stage].append(p)
+    probabilities = {stage: np.concatenate(parts) for stage, parts in found.items()}
+    records = data.blocks[index]
+    regret = Regret.of(records, np.concatenate(costs), config.share)
+    return Search(probabilities, records["qindex"], regret, config.ranges)
+
+
 def fit_policy(
-    pipeline: Pipeline,
-    paths: Sequence[Path],
-    work: Path,
+    search: Search,
     config: FitConfig,
+    encode: Callable[[Point], Trial] | None = None,
     progress: Callable[[Trial], None] = lambda trial: None,
 ) -> Fit:
-    """Search the thresholds of `pipeline` on validation clips by encoding with them.
+    """The policy that by recorded costs saves most for the target's loss; with `encode`, for that BD-rate on clips.
 
-    Every threshold is tried by itself at each share, until it goes beyond the target. Then combinations are tried,
-    each the one that by the sum of these effects should save most within the target. The choice is the trial within
-    the target that saved most. Encodes are kept in `work` until the search is done, so that one that was stopped goes
-    on. Raises ToolkitError where no threshold within the target saves any time.
+    RD cost lost is not BD-rate: after each trial the search aims as much lower or higher as the trial was off, and
+    the choice is the one that saved most of those within the target. BD-rates repeat exactly, times do not: so the
+    time that counts is that of the recorded costs. Raises ToolkitError where nothing within the target saves time.
     """
-    files = identify(paths)
-    work.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(work / "lock", timeout=0):
-            session = Session(work, config, pipeline)
-            session.check(files)
-            search = _Search(session, files, config, progress)
-            fit = search.run(candidates(_probabilities(session, pipeline, files, config), config.shares))
-    except Timeout:
-        raise ToolkitError(f"{work}: another fit is at work there. Wait for it, or choose another output.") from None
-    shutil.rmtree(work)
+    aim = config.target_loss
+    trials: list[Trial] = []
+    for _ in range(config.checks if encode else 0):
+        point = search.within(aim)
+        if encode is None or point.outcome.saving <= 0 or any(point == trial.point for trial in trials):
+            break
+        trials.append(encode(point))
+        progress(trials[-1])
+        aim *= min(max(config.target_loss / max(trials[-1].loss, LEAST_LOSS), 0.25), 4)
+    fitting = [t.point for t in trials if t.loss <= config.target_loss] if encode else [search.within(aim)]
+    if not any(point.outcome.saving > 0 for point in fitting):
+        what = "On the clips no policy that was tried" if trials else "No policy"
+        raise ToolkitError(
+            f"{what} saved time for a loss of at most {config.target_loss:g}%. Allow more loss"
+            f"{', or more --checks' if trials else ''}, or train a better model."
+        )
+    chosen = max(fitting, key=lambda point: point.outcome.saving)
+    return Fit(chosen, sorted(search.points, key=lambda p: p.outcome.saving), trials)
+
+
+class Encodes:
+    """Trials on clips, at the preset `cpu_used`; a context. What was encoded lies beside the output until all is done,
+    so that a fit that was stopped goes on."""
+
+    def __init__(
+        self, pipeline: Pipeline, paths: Sequence[Path], output: Path, cpu_used: int, config: FitConfig
+    ) -> None:
+        self._work = output.parent / f".{output.name}.work"
+        self._work.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self._work / "lock")
+        self.cpu_used, self._config = cpu_used, config
+        self._files = identify(paths)
+        self._session = Session(self._work, config, pipeline)
+        self._count = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            raise ToolkitError(f"{self._work}: another fit is at work there. Wait, or choose another output.") from None
+        try:
+            self._session.check(self._files)
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.release()
+        if error is None:
+            shutil.rmtree(self._work)
+
+    @property
+    def clips(self) -> list[dict[str, str]]:
+        return [{"name": file.name, "sha256": file.sha256} for file in self._files]
+
+    def trial(self, point: Point) -> Trial:
+        """Encode all clips at all cqs under a policy, each beside its unmasked encode."""
+        pairs = [self._pair(file, point) for file in self._files]
+        self._count += 1
+        native, masked = ([one for pair in pairs for one in pair[side]] for side in (0, 1))
+        seconds = [m.seconds for m in masked]
+        return Trial(
+            point=point,
+            loss=fmean(bd_rate(curve(pair[0]), curve(pair[1])) for pair in pairs),
+            saving=time_saving([m.seconds for m in native], seconds),
+            inference_share=sum(m.inference_seconds for m in masked) / sum(seconds),
+            lost=sum(m.lost_nodes for m in masked) / sum(m.nodes for m in masked),
+        )
+
+    def _pair(self, file: SourceFile, point: Point) -> tuple[list[Measurement], list[Measurement]]:
+        sides: tuple[list[Measurement], list[Measurement]] = ([], [])
+        arms = (Arm(NATIVE, self.cpu_used), Arm(PIPELINE, self.cpu_used, point.policy))
+        for cq in self._config.cq:
+            for repeat in range(self._config.repeats):
+                # The unmasked side is measured anew: the machine may be in another mood than a minute ago.
+                number = self._count * self._config.repeats + repeat
+                for side, arm in zip(sides, arms, strict=True):
+                    side.append(self._session.measure(file, cq, arm, number))
+        return sides
+
+
+def fit_on(
+    pipeline: Pipeline,
+    data: BlockSet,
+    clips: Sequence[Path],
+    output: Path,
+    config: FitConfig,
+    progress: Callable[[Trial], None],
+    *,
+    overwrite: bool = False,
+) -> Fit:
+    """`fit_policy` on a data set with RD costs and, where given, clips; writes a copy of the pipeline to `output`."""
+    check_free(output, overwrite)
+    search = search_of(pipeline, data, config)
+    about: dict[str, Any] = {"data_sha256": data.sha256}
+    if clips:
+        with Encodes(pipeline, clips, output, int(data.manifest["encoder"]["cpu_used"]), config) as encodes:
+            fit = fit_policy(search, config, encodes.trial, progress)
+            about |= {"clips": encodes.clips, "cpu_used": encodes.cpu_used}
+    else:
+        fit = fit_policy(search, config)
+    write_fitted(pipeline, fit, output, config, about, overwrite=overwrite)
     return fit
 
 
 def write_fitted(
-    pipeline: Pipeline, fit: Fit, paths: Sequence[Path], output: Path, config: FitConfig, *, overwrite: bool = False
+    pipeline: Pipeline,
+    fit: Fit,
+    output: Path,
+    config: FitConfig,
+    about: dict[str, Any],
+    *,
+    overwrite: bool = False,
 ) -> None:
-    """A copy of the pipeline with the chosen policy; its manifest says on which clips, and at what cost."""
-    chosen = asdict(fit.chosen)
-    del chosen["policy"]
-    found = {"clips": [{"name": f.name, "sha256": f.sha256} for f in identify(paths)], "result": chosen}
+    """A copy of the pipeline with the chosen policy; its manifest says how it was found, on which data and clips."""
+    result: dict[str, Any] = {"recorded": fit.chosen.outcome._asdict()}
+    for trial in fit.trials:
+        if trial.point == fit.chosen:
+            encoded = asdict(trial)
+            del encoded["point"]
+            result["encoded"] = encoded
     build_pipeline(
         [pipeline.path / "bundles" / stage for stage in pipeline.bundles],
         output,
         fit.chosen.policy,
         BuildConfig(pipeline.manifest["provider"], bool(pipeline.manifest["unproven"]), "fused" in pipeline.manifest),
         overwrite=overwrite,
-        policy_fit={"settings": asdict(config), "trials": len(fit.trials), **found},
+        policy_fit={"settings": asdict(config), **about, "result": result},
     )
-
-
-def candidates(probabilities: Probabilities, shares: Sequence[float]) -> dict[str, list[float]]:
-    """Values of each threshold whose stage is there, milder ones first: those that touch these shares of the nodes."""
-    result = {}
-    for name, (stage, k) in _BELOW.items():
-        if stage in probabilities and (values := _others(probabilities[stage], k)).size:
-            result[name] = [float(v) for v in np.quantile(values, shares)]
-    for name, (stage, k) in _ABOVE.items():
-        if stage in probabilities:
-            p = probabilities[stage]
-            values = p[p.argmax(axis=1) == k, k]
-            if values.size:
-                result[name] = [float(v) for v in np.quantile(values, 1 - np.asarray(shares))]
-    return result
-
-
-def _others(p: NDArray[np.float64], k: int | None) -> NDArray[np.float64]:
-    """Probabilities of class k (None: of every class) where another is surer."""
-    surest = np.arange(p.shape[1]) == p.argmax(axis=1, keepdims=True)
-    result: NDArray[np.float64] = p[~surest] if k is None else p[~surest[:, k], k]
-    return result
-
-
-def _probabilities(
-    session: Session, pipeline: Pipeline, files: Sequence[SourceFile], config: FitConfig
-) -> Probabilities:
-    """Each stage's probabilities of every whole node of the clips, at the qindex of every cq."""
-    found: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in pipeline.cascade.stages}
-    for file in files:
-        for cq in config.cq:
-            qindexes = session.reference(file, cq, config.cpu_used).qindex
-            for planes, qindex in zip(session.open(file).frames(), qindexes, strict=True):
-                blocks = cut_nodes(planes[0])
-                for stage, p in pipeline.probabilities(blocks, np.full(len(blocks), qindex, np.uint8)).items():
-                    found[stage].append(p)
-    return {stage: np.concatenate(parts) for stage, parts in found.items()}
-
-
-class _Search:
-    def __init__(
-        self, session: Session, files: Sequence[SourceFile], config: FitConfig, progress: Callable[[Trial], None]
-    ) -> None:
-        self.session, self.files, self.config, self.progress = session, files, config, progress
-        self.trials: list[Trial] = []
-
-    def run(self, values: dict[str, list[float]]) -> Fit:
-        """Each threshold by itself first, then the most promising combinations."""
-        idle = self.trial(OFF)
-        effects: dict[str, list[Effect]] = {}
-        for name, steps in values.items():
-            effects[name] = [Effect(0, 0, None)]
-            for value in steps:
-                trial = self.trial(replace(OFF, **{name: value}))
-                if trial.loss > self.config.target_loss:
-                    break  # further on it can only cost more
-                effects[name].append(Effect(trial.loss - idle.loss, trial.saving - idle.saving, value))
-        budget = self.config.target_loss
-        for _ in range(self.config.checks):
-            combination = self._promising(effects, budget)
-            if combination is None:
-                break
-            loss = self.trial(combination).loss
-            # Effects hardly ever add up: what the sum was wrong by corrects the next choice.
-            budget *= min(max(self.config.target_loss / max(loss, LEAST_LOSS), 0.5), 1)
-        return Fit(self._best(), self.trials)
-
-    def _promising(self, effects: dict[str, list[Effect]], budget: float) -> Policy | None:
-        """Of the combinations not tried yet the one that should save most within the budget, by the sum of effects."""
-        tried = [trial.policy for trial in self.trials]
-        best: tuple[float, Policy] | None = None
-        for parts in product(*effects.values()):
-            if sum(part.loss for part in parts) > budget:
-                continue
-            values = {n: p.value for n, p in zip(effects, parts, strict=True) if p.value is not None}
-            policy, saving = replace(OFF, **values), sum(part.saving for part in parts)
-            if (best is None or saving > best[0]) and policy not in tried:
-                best = saving, policy
-        return best and best[1]
-
-    def _best(self) -> Trial:
-        fitting = [t for t in self.trials if t.loss <= self.config.target_loss and t.policy != OFF and t.saving > 0]
-        if not fitting:
-            raise ToolkitError(
-                f"No threshold saved time at a BD-rate of at most {self.config.target_loss:g}%. "
-                "Allow more loss, or train a better or a smaller model."
-            )
-        return max(fitting, key=lambda t: t.saving)
-
-    def trial(self, policy: Policy) -> Trial:
-        """Encode all clips at all cqs under a policy, each beside its unmasked encode."""
-        losses = []
-        masked: list[Measurement] = []
-        native: list[Measurement] = []
-        for file in self.files:
-            sides: tuple[list[Measurement], list[Measurement]] = ([], [])
-            for cq in self.config.cq:
-                for repeat in range(self.config.repeats):
-                    # The unmasked side is measured anew: the machine may be in another mood than a minute ago.
-                    number = len(self.trials) * self.config.repeats + repeat
-                    for side, arm in zip(sides, self._arms(policy), strict=True):
-                        side.append(self.session.measure(file, cq, arm, number))
-            losses.append(bd_rate(curve(sides[0]), curve(sides[1])))
-            native += sides[0]
-            masked += sides[1]
-        seconds = [m.seconds for m in masked]
-        trial = Trial(
-            policy=policy,
-            loss=fmean(losses),
-            saving=time_saving([m.seconds for m in native], seconds),
-            inference_share=sum(m.inference_seconds for m in masked) / sum(seconds),
-            lost=sum(m.lost_nodes for m in masked) / sum(m.nodes for m in masked),
-        )
-        self.trials.append(trial)
-        self.progress(trial)
-        return trial
-
-    def _arms(self, policy: Policy) -> tuple[Arm, Arm]:
-        return Arm(NATIVE, self.config.cpu_used), Arm(PIPELINE, self.config.cpu_used, policy)

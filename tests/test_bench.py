@@ -52,7 +52,7 @@ def pipeline(bit_depth: int = 8, usage: str = "good", **policy: float) -> Pipeli
         "bit_depth": bit_depth,
     }
     manifest["encoder"] = encoder_settings(usage, 1, "3.12.1")
-    return Pipeline(Path("pipe"), manifest, {}, Cascade({"2": Texture()}), Policy(**policy))
+    return Pipeline(Path("pipe"), manifest, {}, Cascade({"2": Texture()}), Policy.of(**policy))
 
 
 @pytest.fixture

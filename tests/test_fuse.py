@@ -20,7 +20,7 @@ from integration.fuse import fuse
 from integration.fused import FUSED, FusedCascade, FusedModel, write_fused
 from integration.joint import Layout, conditional, join
 from integration.pipeline import Pipeline
-from integration.policy import Policy
+from integration.policy import Policy, Thresholds
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.cli.main import main
@@ -95,8 +95,9 @@ def test_one_graph_gives_what_the_stages_give_apart(
     for stage, p in fused.every(held_out.luma, held_out.qindex).items():
         np.testing.assert_allclose(p, by_stage[stage], rtol=1e-3, atol=1e-6)
         np.testing.assert_allclose(fused.probabilities(stage, held_out.luma, held_out.qindex), p, atol=1e-6)
-    for policy in (Policy(), Policy(0.6, 0.4, 0.6, 0.2, 0.3, 0.3, 0.4, 0.3)):
-        masks = [policy.masks(200, c.asker(held_out.luma, held_out.qindex)) for c in (fused, apart)]
+    harsh = Thresholds(0.6, 0.4, 0.6, 0.2, 0.3, 0.3, 0.4, 0.3)
+    for policy in (Policy(), Policy(((255, harsh),)), Policy(((100, harsh), (255, Thresholds())))):
+        masks = [policy.masks(held_out.qindex, c.asker(held_out.luma, held_out.qindex)) for c in (fused, apart)]
         assert masks[0].tolist() == masks[1].tolist()
     assert len(np.unique(masks[0])) > 1
 

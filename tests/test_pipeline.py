@@ -23,7 +23,7 @@ from integration.cascade import Cascade, StageModel
 from integration.evaluate import evaluate
 from integration.pipeline import Pipeline, check_together, cut_nodes, frame_mask
 from integration.pipeline_config import EvalConfig
-from integration.policy import ALL, Policy, bits
+from integration.policy import ALL, Policy, Thresholds, bits
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
@@ -35,7 +35,7 @@ from toolkit.train import train
 from toolkit.train_config import TrainConfig
 
 WHOLE = ("1", "2", "3-rect", "3-ab")
-IDLE = Policy(1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+IDLE = Policy(((255, Thresholds(1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)),))
 
 
 def cli(*words: object) -> Result:
@@ -284,7 +284,7 @@ def test_stage_2_alone_beats_every_constant_on_data_it_never_saw(
     found = json.loads(cli("pipeline", "eval", tmp_path / "p", data.path, "--json").stdout)
     assert found["classes"] == ["SPLIT", "RECT", "AB"]
     assert found["macro_f1"] > found["baselines"]["best_constant"]["macro_f1"]
-    assert Pipeline.load(tmp_path / "p").policy.drop_ab_below == 0
+    assert Pipeline.load(tmp_path / "p").policy.at(9).drop_ab_below == 0
 
 
 def test_run_writes_what_the_pipeline_says_of_each_frame(pipe: Path, data: BlockSet, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The policy: remove-only, legal whatever the thresholds, one-sided by default."""
 
+import json
 from dataclasses import fields
 
 import numpy as np
@@ -7,22 +8,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integration.policy import ALL, Policy, bits
+from integration.policy import ALL, Policy, Thresholds, answers, bits
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
 
-NAMES = [f.name for f in fields(Policy)]
+NAMES = [f.name for f in fields(Thresholds)]
 AB = bits(HORZ_A, HORZ_B, VERT_A, VERT_B)
 
 
-def masks(policy: Policy, probabilities: dict[str, list[list[float]]]) -> list[int]:
+def masks(thresholds: Thresholds, probabilities: dict[str, list[list[float]]]) -> list[int]:
     arrays = {stage: np.array(rows, dtype=np.float64) for stage, rows in probabilities.items()}
-    count = len(next(iter(arrays.values())))
-    return policy.masks(count, lambda stage, index: arrays[stage][index] if stage in arrays else None).tolist()
+    return thresholds.masks(len(next(iter(arrays.values()))), answers(arrays)).tolist()
 
 
 @st.composite
-def answers(draw: st.DrawFn) -> dict[str, np.ndarray]:
+def drawn(draw: st.DrawFn) -> dict[str, np.ndarray]:
     """Any probabilities of any cascade, equal and extreme ones included."""
     count = draw(st.integers(1, 20))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
@@ -31,12 +31,12 @@ def answers(draw: st.DrawFn) -> dict[str, np.ndarray]:
     return {s: rng.dirichlet([sharp] * len(STAGES[s].classes), count) for s in stages}
 
 
-POLICIES = st.builds(Policy, **{name: st.floats(0, 1) for name in NAMES})
+THRESHOLDS = st.builds(Thresholds, **{name: st.floats(0, 1) for name in NAMES})
 
 
-@given(policy=POLICIES, p=answers())
-def test_no_thresholds_make_an_illegal_mask(policy: Policy, p: dict[str, np.ndarray]) -> None:
-    found = policy.masks(len(p["2"]), lambda stage, index: p[stage][index] if stage in p else None)
+@given(thresholds=THRESHOLDS, p=drawn())
+def test_no_thresholds_make_an_illegal_mask(thresholds: Thresholds, p: dict[str, np.ndarray]) -> None:
+    found = thresholds.masks(len(p["2"]), answers(p))
     assert found.dtype == np.uint16
     assert (found & ALL != 0).all()
     assert (found & ~np.uint16(ALL) == 0).all()
@@ -49,18 +49,18 @@ def test_no_thresholds_make_an_illegal_mask(policy: Policy, p: dict[str, np.ndar
         assert (found & bits(NONE) != 0).all()
 
 
-@given(p=answers(), data=st.data())
+@given(p=drawn(), data=st.data())
 def test_looser_thresholds_never_remove_more(p: dict[str, np.ndarray], data: st.DataObject) -> None:
-    def of(policy: Policy) -> np.ndarray:
-        return policy.masks(len(p["2"]), lambda stage, index: p[stage][index] if stage in p else None)
+    def of(thresholds: Thresholds) -> np.ndarray:
+        return thresholds.masks(len(p["2"]), answers(p))
 
-    strict = data.draw(POLICIES)
+    strict = data.draw(THRESHOLDS)
     looser = {n: getattr(strict, n) * 0.5 if "below" in n else (1 + getattr(strict, n)) / 2 for n in NAMES}
-    assert (of(strict) & ~of(Policy(**looser)) == 0).all()
+    assert (of(strict) & ~of(Thresholds(**looser)) == 0).all()
 
 
 def test_a_policy_that_removes_nothing() -> None:
-    idle = Policy(**{n: 0.0 if "below" in n else 1.0 for n in NAMES})
+    idle = Thresholds(**{n: 0.0 if "below" in n else 1.0 for n in NAMES})
     assert masks(idle, {"1": [[1, 0]], "2": [[1, 0, 0]], "3-rect": [[1, 0]], "3-ab": [[1, 0, 0, 0]]}) == [ALL]
 
 
@@ -76,23 +76,23 @@ def test_a_policy_that_removes_nothing() -> None:
     ],
 )
 def test_stage_2_alone_by_the_default_thresholds(split_rect_ab: list[float], expected: int) -> None:
-    assert masks(Policy(), {"2": [split_rect_ab]}) == [expected]
+    assert masks(Thresholds(), {"2": [split_rect_ab]}) == [expected]
 
 
 def test_stage_1_leaves_none_alone_only_where_it_is_sure_and_keeps_it_otherwise() -> None:
-    found = masks(Policy(), {"1": [[0.96, 0.04], [0.94, 0.06], [0.0, 1.0]], "2": [[0.3, 0.4, 0.3]] * 3})
+    found = masks(Thresholds(), {"1": [[0.96, 0.04], [0.94, 0.06], [0.0, 1.0]], "2": [[0.3, 0.4, 0.3]] * 3})
     assert found == [bits(NONE), ALL, ALL]
-    assert masks(Policy(drop_none_below=0.02), {"1": [[0.01, 0.99]], "2": [[0.3, 0.4, 0.3]]}) == [ALL - bits(NONE)]
+    assert masks(Thresholds(drop_none_below=0.02), {"1": [[0.01, 0.99]], "2": [[0.3, 0.4, 0.3]]}) == [ALL - bits(NONE)]
 
 
 def test_stages_3_drop_members_but_no_direction_while_an_ab_stays() -> None:
     few = [[0.01, 0.99]]
-    assert masks(Policy(), {"2": [[0.4, 0.5, 0.1]], "3-rect": few}) == [ALL - AB - bits(HORZ)]
-    assert masks(Policy(), {"2": [[0.3, 0.4, 0.3]], "3-rect": few}) == [ALL]
+    assert masks(Thresholds(), {"2": [[0.4, 0.5, 0.1]], "3-rect": few}) == [ALL - AB - bits(HORZ)]
+    assert masks(Thresholds(), {"2": [[0.3, 0.4, 0.3]], "3-rect": few}) == [ALL]
     kinds = [[0.01, 0.01, 0.5, 0.48]]
-    assert masks(Policy(), {"2": [[0.3, 0.4, 0.3]], "3-ab": kinds}) == [ALL - bits(HORZ_A, HORZ_B)]
+    assert masks(Thresholds(), {"2": [[0.3, 0.4, 0.3]], "3-ab": kinds}) == [ALL - bits(HORZ_A, HORZ_B)]
     both = {"2": [[0.3, 0.4, 0.3]], "3-rect": few, "3-ab": kinds}
-    assert masks(Policy(), both) == [ALL - bits(HORZ_A, HORZ_B)]
+    assert masks(Thresholds(), both) == [ALL - bits(HORZ_A, HORZ_B)]
 
 
 def test_later_stages_are_asked_only_where_they_can_matter() -> None:
@@ -108,24 +108,58 @@ def test_later_stages_are_asked_only_where_they_can_matter() -> None:
         asked[stage] = index.tolist()
         return np.array(p[stage], dtype=np.float64)[index]
 
-    Policy().masks(4, ask)
+    Thresholds().masks(4, ask)
     assert asked == {"1": [0, 1, 2, 3], "2": [1, 2, 3], "3-ab": [3], "3-rect": [2]}
 
 
+def test_every_block_is_judged_by_the_thresholds_of_its_qindex() -> None:
+    p = {"2": np.tile([0.3, 0.4, 0.3], (5, 1))}
+    qindex = np.array([0, 99, 100, 255, 50], np.uint8)
+    policy = Policy(((99, Thresholds()), (255, Thresholds(drop_ab_below=0.35))))
+    assert policy.masks(qindex, answers(p)).tolist() == [ALL, ALL, ALL - AB, ALL - AB, ALL]
+
+
+def test_ranges_of_qindex_are_cut_as_the_settings_ask() -> None:
+    policy = Policy.from_text(["drop_ab_below=0.2", "drop_ab_below@128-255=0.3", "drop_ab_below @ 100 - 140 = 0.4"])
+    found = {q: policy.at(q).drop_ab_below for q in (0, 99, 100, 127, 128, 140, 141, 255)}
+    assert found == {0: 0.2, 99: 0.2, 100: 0.4, 127: 0.4, 128: 0.4, 140: 0.4, 141: 0.3, 255: 0.3}
+    assert {t.drop_split_below for _, t in policy.ranges} == {0.03}
+
+
 def test_policies_are_read_back_and_wrong_ones_refused() -> None:
-    policy = Policy.from_text(["drop_ab_below=0.2", "split_only_above = 1"])
-    assert (policy.drop_ab_below, policy.split_only_above, policy.drop_split_below) == (0.2, 1.0, 0.03)
-    assert Policy.from_dict(policy.to_dict()) == policy
+    policy = Policy.from_text(["drop_ab_below@0-99=0.2", "split_only_above = 1"])
+    assert Policy.from_dict(json.loads(json.dumps(policy.to_dict()))) == policy
+    assert policy.at(100) == Thresholds(split_only_above=1)
     for wrong in (
         {"drop_everything": 0.1},
         {"drop_ab_below": 1.5},
         {"drop_ab_below": "0.1"},
         {"drop_ab_below": True},
         [],
+        {"ranges": []},
+        {"ranges": [{}]},
+        {"ranges": [{"to_qindex": 254}]},
+        {"ranges": [{"to_qindex": "255"}]},
+        {"ranges": [{"to_qindex": 255, "drop_all": 0.1}]},
+        {"ranges": [{"to_qindex": 255}, {"to_qindex": 255}]},
+        {"ranges": [{"to_qindex": 255}], "drop_ab_below": 0.1},
+        {"ranges": {"to_qindex": 255}},
     ):
         with pytest.raises(ToolkitError, match="Policy"):
             Policy.from_dict(wrong)
-    with pytest.raises(ToolkitError, match="NAME=VALUE"):
-        Policy.from_text(["drop_ab_below"])
-    with pytest.raises(ToolkitError, match="nan"):
-        Policy.from_text(["drop_ab_below=nan"])
+    for text, said in (
+        ("drop_ab_below", "NAME=VALUE"),
+        ("drop_ab_below@7=0.1", "NAME@LOW-HIGH=VALUE"),
+        ("drop_ab_below@9-8=0.1", "range of qindex"),
+        ("drop_ab_below@0-256=0.1", "range of qindex"),
+        ("drop_ab_below=nan", "nan"),
+        ("drop_all@0-9=0.1", "drop_all"),
+    ):
+        with pytest.raises(ToolkitError, match=said):
+            Policy.from_text([text])
+
+
+def test_a_policy_written_before_there_were_ranges_is_still_read() -> None:
+    old = dict.fromkeys(NAMES, 0.5)
+    assert Policy.from_dict(old) == Policy(((255, Thresholds(**old)),))
+    assert Policy.from_dict({"drop_ab_below": 0.3}).at(7) == Thresholds(drop_ab_below=0.3)

@@ -23,7 +23,7 @@ def pipeline() -> None:
 @click.argument("bundles", metavar="BUNDLE...", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="Pipeline folder to make.")
 @click.option("--provider", type=click.Choice(PROVIDERS), default=_BUILD.provider, show_default=True)
-@click.option("--policy", "thresholds", multiple=True, metavar="NAME=VALUE", help="Change a threshold; repeatable.")
+@click.option("--policy", "thresholds", multiple=True, metavar="NAME[@LOW-HIGH]=VALUE", help="Threshold, at qindex.")
 @click.option("--fuse", is_flag=True, help="Add all stages as one ONNX graph, compared with running them apart.")
 @_unproven
 @click.option("--overwrite", is_flag=True, help="Replace a pipeline that is there.")

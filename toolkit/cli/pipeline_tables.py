@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from toolkit.cli.policy_tables import policy_lines
+
 if TYPE_CHECKING:
     from export.bundle import Bundle
     from integration.policy import Policy
@@ -26,7 +28,8 @@ def print_pipeline(path: Path, bundles: dict[str, "Bundle"], policy: "Policy") -
         )
         for reason in bundle.manifest["weak"]:
             console.print(f"     WEAK: {reason}")
-    console.print("  policy: " + ", ".join(f"{k} {v:g}" for k, v in policy.to_dict().items()))
+    for line in policy_lines(policy):
+        console.print(f"  policy, {line}")
 
 
 def print_scores(scores: dict[str, Any]) -> None:

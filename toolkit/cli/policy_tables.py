@@ -1,45 +1,89 @@
-"""What `policy fit` prints."""
+"""What `policy fit` prints, and policies in words."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
 from toolkit.cli.tables import text_table
 
 if TYPE_CHECKING:
-    from integration.bench_config import FitConfig
+    from integration.policy import Policy
+    from integration.policy_config import FitConfig
     from integration.policy_fit import Fit, Trial
+    from integration.policy_search import Point
+
+CURVE = 12
+"""Points of the curve that are printed."""
 
 
-@contextmanager
-def trial_log() -> "Iterator[Callable[[Trial], None]]":
-    """One line on stderr for each policy as soon as it has been tried."""
+def policy_lines(policy: "Policy") -> list[str]:
+    """One line for each range of qindex with the thresholds that may remove anything there."""
+    lines, first = [], 0
+    for last, thresholds in policy.ranges:
+        active = ", ".join(f"{name} {value:.4g}" for name, value in thresholds.active.items())
+        lines.append(f"qindex {first} to {last}: {active or 'nothing removed'}")
+        first = last + 1
+    return lines
+
+
+def trial_log() -> "Callable[[Trial], None]":
+    """A line on stderr for each policy that was tried on clips, as soon as that is done."""
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
     def line(trial: "Trial") -> None:
-        console.print(f"BD-rate {trial.loss:+.2f}%  saves {trial.saving:+.1f}%  {changed(trial)}")
+        by_costs = trial.point.outcome
+        console.print(
+            f"encoded: BD-rate {trial.loss:+.2f}% for {trial.saving:+.1f}% of the time; "
+            f"by recorded costs {by_costs.loss:+.2f}% for {by_costs.saving:+.1f}%"
+        )
 
-    yield line
-
-
-def changed(trial: "Trial") -> str:
-    """A policy's thresholds that remove anything."""
-    found = trial.policy.to_dict().items()
-    active = [f"{name} {value:.3g}" for name, value in found if value != (1 if name.endswith("above") else 0)]
-    return ", ".join(active) or "nothing removed"
+    return line
 
 
 def print_fit(fit: "Fit", config: "FitConfig", output: Path) -> None:
-    """Print the curve that was tried, by time saving, and the choice."""
-    console = Console(width=max(Console().width, 160), highlight=False, markup=False)
-    title = f"Against cpu-used {config.cpu_used} without masks; target: at most {config.target_loss:g}%"
-    table = text_table(title, "policy", "BD-rate", "time saving", "inference", "wrongly removed")
-    for trial in sorted(fit.trials, key=lambda t: t.saving):
-        mark = " <- chosen" if trial is fit.chosen else ""
-        shares = f"{trial.inference_share:.1%}", f"{trial.lost:.2%}"
-        table.add_row(changed(trial) + mark, f"{trial.loss:+.2f}%", f"{trial.saving:+.1f}%", *shares)
+    """Print the curve that was found, what encodes made of it, and the choice."""
+    console = Console(width=max(Console().width, 120), highlight=False, markup=False)
+    title = f"By the recorded costs of the {config.split} split"
+    table = text_table(title, "", "RD cost lost", "time saving", "best one forbidden")
+    for point in _curve(fit):
+        mark = "chosen" if point == fit.chosen else ""
+        table.add_row(mark, *(f"{value:.3g}%" for value in point.outcome))
     console.print(table)
-    console.print(f"{output}: {changed(fit.chosen)}")
+    if fit.trials:
+        columns = ("BD-rate", "RD cost lost", "time saving", "by costs", "inference", "choice forbidden")
+        table = text_table("Encoded, against the same preset without masks", "", *columns)
+        for trial in fit.trials:
+            by_costs = trial.point.outcome
+            losses = f"{trial.loss:+.2f}%", f"{by_costs.loss:+.2f}%"
+            savings = f"{trial.saving:+.1f}%", f"{by_costs.saving:+.1f}%"
+            shares = f"{trial.inference_share:.1%}", f"{trial.lost:.2%}"
+            table.add_row("chosen" if trial.point == fit.chosen else "", *losses, *savings, *shares)
+        console.print(table)
+    console.print(f"{output}:")
+    for line in policy_lines(fit.chosen.policy):
+        console.print(f"  {line}")
+
+
+def _curve(fit: "Fit") -> "list[Point]":
+    """The choice and its neighbours on the curve, evenly thinned."""
+    every = max(1, len(fit.points) // CURVE)
+    return [p for k, p in enumerate(fit.points) if k % every == 0 or p == fit.chosen]
+
+
+def fit_json(fit: "Fit") -> dict[str, Any]:
+    """A fit as plain JSON values."""
+
+    def plain(point: "Point") -> dict[str, Any]:
+        return {"policy": point.policy.to_dict(), **point.outcome._asdict()}
+
+    def encoded(trial: "Trial") -> dict[str, Any]:
+        shares = {"inference_share": trial.inference_share, "lost": trial.lost}
+        return {"by_costs": plain(trial.point), "loss": trial.loss, "saving": trial.saving, **shares}
+
+    return {
+        "chosen": plain(fit.chosen),
+        "points": [plain(point) for point in fit.points],
+        "trials": [encoded(trial) for trial in fit.trials],
+    }

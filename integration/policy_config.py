@@ -1,0 +1,38 @@
+"""Options of fitting a policy, with their defaults; no heavy imports."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from integration.bench_config import InputConfig
+from integration.pipeline_config import HELD_OUT
+from toolkit.errors import ToolkitError
+
+
+@dataclass(frozen=True)
+class FitConfig(InputConfig):
+    """How thresholds are sought: on a held-out `split` of data with RD costs, for a loss of `target_loss` percent.
+
+    `ranges`: the last qindex of every range that gets thresholds of its own. `share`: of an encode's CPU time, what
+    goes into the search of 16x16 nodes, the only part that a mask can save. Where clips are given, at most `checks`
+    policies are tried on them by encoding; the base's options are about those encodes.
+    Raises ToolkitError on values that make no search.
+    """
+
+    target_loss: float = 0.3
+    split: str = "val"
+    ranges: tuple[int, ...] = (103, 149, 195, 255)
+    share: float = 0.7
+    checks: int = 3
+    repeats: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.target_loss > 0:
+            raise ToolkitError(f"--target-loss {self.target_loss}: expected percent above 0, as in 0.3.")
+        if self.split not in HELD_OUT:
+            raise ToolkitError(f"--split {self.split}: expected a held-out one, {' or '.join(HELD_OUT)}.")
+        if not self.ranges or self.ranges[-1] != 255 or not all(a < b for a, b in pairwise((-1, *self.ranges))):
+            given = ",".join(map(str, self.ranges))
+            raise ToolkitError(f"--ranges {given}: expected the last qindex of each range, rising to 255.")
+        if not 0 < self.share <= 1:
+            raise ToolkitError(f"--share {self.share}: expected a share of the encode's time, above 0 to 1.")

@@ -1,0 +1,153 @@
+"""Thresholds found by what they cost and save, from recorded RD costs: a joint search without an encode."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from integration.policy import TOP, Policy, Thresholds, answers
+from integration.regret import Outcome, Regret
+
+OFF = Thresholds(
+    none_only_above=1, drop_none_below=0, split_only_above=1, drop_split_below=0, drop_rect_below=0, drop_ab_below=0,
+    drop_direction_below=0, drop_ab_kind_below=0,
+)  # fmt: skip
+SHARES = (0.02, 0.05, *np.round(np.arange(0.1, 1, 0.1), 1).tolist(), 0.95, 0.98)
+"""Of the nodes that a threshold may touch, those at which it is tried: a model's probabilities mean what they like."""
+PRICES = (0.1, 1e5)
+"""Points of time that a percent of RD cost has to buy: the cheapest and the dearest market that are looked into."""
+STEPS = 24
+_BELOW = {  # what a threshold cuts off from below: the stage, and the class (None: every one but the surest)
+    "drop_ab_below": ("2", 2),
+    "drop_rect_below": ("2", 1),
+    "drop_split_below": ("2", 0),
+    "drop_none_below": ("1", 0),
+    "drop_direction_below": ("3-rect", None),
+    "drop_ab_kind_below": ("3-ab", None),
+}
+_ABOVE = {"split_only_above": ("2", 0), "none_only_above": ("1", 0)}
+Probabilities = Mapping[str, NDArray[np.float64]]
+Place = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A policy and what it does by the recorded costs (`regret.Outcome`)."""
+
+    policy: Policy
+    outcome: Outcome
+
+
+class _Range:
+    """The nodes of one range of qindex: what every set of thresholds does there, worked out once."""
+
+    def __init__(self, probabilities: Probabilities, regret: Regret) -> None:
+        self.ask, self.regret = answers(probabilities), regret
+        self.values = candidates(probabilities)
+        self._known: dict[Place, Outcome] = {}
+
+    def thresholds(self, place: Place) -> Thresholds:
+        chosen = zip(self.values.items(), place, strict=True)
+        return replace(OFF, **{name: steps[k] for (name, steps), k in chosen})
+
+    def outcome(self, place: Place) -> Outcome:
+        if place not in self._known:
+            masks = self.thresholds(place).masks(len(self.regret), self.ask)
+            self._known[place] = self.regret.of_masks(masks)
+        return self._known[place]
+
+    def ascend(self, price: float, place: Place) -> Place:
+        """The best place for time saved - price * loss that no change of one threshold makes better (of equals the
+        first)."""
+
+        def worth(place: Place) -> float:
+            outcome = self.outcome(place)
+            return outcome.saving - price * outcome.loss
+
+        before = None
+        while place != before:
+            before = place
+            for k, steps in enumerate(self.values.values()):
+                around = [(*place[:k], step, *place[k + 1 :]) for step in range(len(steps))]
+                place = max((place, *around), key=worth)
+        return place
+
+
+class Search:
+    """Policies along the frontier of RD cost lost and time saved, by the Lagrangian: one price for all ranges.
+
+    Coordinate ascent on all thresholds of a range together, from nothing removed and from the last price's result.
+    Deterministic. A range of qindex without nodes gets the thresholds of the next one that has some.
+    """
+
+    def __init__(
+        self, probabilities: Probabilities, qindex: NDArray[np.uint8], regret: Regret, lasts: tuple[int, ...]
+    ) -> None:
+        number = np.searchsorted(lasts, qindex)
+        with_nodes = np.unique(number)
+        self._lasts = [*(lasts[k] for k in with_nodes[:-1]), TOP]
+        self._ranges = []
+        for k in with_nodes:
+            index = np.flatnonzero(number == k)
+            self._ranges.append(_Range({s: p[index] for s, p in probabilities.items()}, regret.part(index)))
+        self._places: list[Place] = [self._nothing(r) for r in self._ranges]
+        self._nodes = len(qindex)
+        self.points: list[Point] = []
+
+    @staticmethod
+    def _nothing(part: _Range) -> Place:
+        return (0,) * len(part.values)
+
+    def at(self, price: float) -> Point:
+        """The policy that saves most when a percent of RD cost is worth `price` points of time."""
+        outcomes = []
+        for k, part in enumerate(self._ranges):
+            starts = (self._nothing(part), self._places[k])
+            ends = [part.ascend(price, start) for start in starts]
+            self._places[k] = max(ends, key=lambda p: part.outcome(p).saving - price * part.outcome(p).loss)
+            outcomes.append(part.outcome(self._places[k]))
+        parts = zip(self._ranges, self._places, strict=True)
+        policy = Policy(tuple(zip(self._lasts, (r.thresholds(place) for r, place in parts), strict=True)))
+        lost = sum(o.lost * len(r.regret) for o, r in zip(outcomes, self._ranges, strict=True)) / self._nodes
+        point = Point(policy, Outcome(sum(o.loss for o in outcomes), sum(o.saving for o in outcomes), lost))
+        if point not in self.points:
+            self.points.append(point)
+        return point
+
+    def within(self, target: float) -> Point:
+        """Of all policies looked at, the one that saves most for at most `target` percent of RD cost."""
+        low, high = np.log(PRICES)
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            if self.at(float(np.exp(middle))).outcome.loss > target:
+                low = middle
+            else:
+                high = middle
+        fitting = [p for p in self.points if p.outcome.loss <= target]
+        return max(fitting or [self.at(PRICES[1])], key=lambda p: p.outcome.saving)
+
+
+def candidates(probabilities: Probabilities) -> dict[str, list[float]]:
+    """Values of each threshold whose stage is there, from off to those that touch ever more of the nodes."""
+    result = {}
+    for name, (stage, k) in _BELOW.items():
+        if stage in probabilities:
+            result[name] = _steps(0.0, _others(probabilities[stage], k), SHARES)
+    for name, (stage, k) in _ABOVE.items():
+        if stage in probabilities:
+            p = probabilities[stage]
+            result[name] = _steps(1.0, p[p.argmax(axis=1) == k, k], [1 - share for share in SHARES])
+    return result
+
+
+def _steps(off: float, values: NDArray[np.float64], shares: tuple[float, ...] | list[float]) -> list[float]:
+    found = [float(f"{v:.4g}") for v in np.quantile(values, shares)] if values.size else []
+    return list(dict.fromkeys([off, *found]))
+
+
+def _others(p: NDArray[np.float64], k: int | None) -> NDArray[np.float64]:
+    """Probabilities of class k (None: of every class) where another is surer."""
+    surest = np.arange(p.shape[1]) == p.argmax(axis=1, keepdims=True)
+    result: NDArray[np.float64] = p[~surest] if k is None else p[~surest[:, k], k]
+    return result

@@ -1,0 +1,114 @@
+"""What a mask costs and saves, read off RD costs that an encoder recorded: no encode, thousands of masks a second.
+
+The regret of a mask at a node is the RD cost of the best partition that it leaves, less that of the best one of all.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from integration.policy import ALL, bits
+from toolkit.errors import ToolkitError
+from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, VERT, VERT_A, VERT_B
+
+_KEEPS_HORZ, _KEEPS_VERT = bits(HORZ, HORZ_A, HORZ_B), bits(VERT, VERT_A, VERT_B)
+
+
+class Outcome(NamedTuple):
+    """Percent: RD cost lost (mean over pictures), CPU time saved (over all), nodes with their best one forbidden."""
+
+    loss: float
+    saving: float
+    lost: float
+
+
+@dataclass(frozen=True)
+class Regret:
+    """Costs of N nodes: `rd` and `seconds` (N, 10) by AV1 id, inf and 0 where a partition has no exact cost.
+
+    `bound` (N, 10): the lower bound of a search that was cut short, inf elsewhere; `last` (N,): what is assumed where
+    nothing but such bounds is left. `loss_weight` and `time_weight` turn RD cost and seconds into percent.
+    """
+
+    rd: NDArray[np.float32]
+    bound: NDArray[np.float32]
+    seconds: NDArray[np.float32]
+    inside: NDArray[np.bool_]
+    loss_weight: NDArray[np.float64]
+    time_weight: float
+    _known: dict[int, tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, blocks: NDArray[Any], costs: NDArray[Any], share: float) -> "Regret":
+        """From records of a BlockSet and their costs, (N,) each; `share` of the encode's CPU time went into these.
+
+        Every picture (source, frame, qindex) counts alike, as every clip and cq does in a BD-rate. Its RD cost is
+        the sum over its nodes of their best; nodes inside larger blocks count there, and nowhere as a loss: the larger
+        block won against the best that the node has. Raises ToolkitError where no node has a cost.
+        """
+        tried = np.isfinite(costs["rd"])
+        cut = (costs["bound"][:, None] >> np.arange(10) & 1).astype(bool) & tried
+        rd = np.where(tried & ~cut, costs["rd"], np.inf).astype(np.float32)
+        best = rd.min(axis=1)
+        best = np.where(np.isfinite(best), best, 0).astype(np.float64)
+        seconds = np.where(np.isfinite(costs["seconds"]), costs["seconds"], 0).astype(np.float32)
+        total = float(seconds.sum(dtype=np.float64))
+        if not best.any() or not total:
+            raise ToolkitError("No node has an RD cost. Label the clips with --with-costs.")
+        key = (blocks["source"].astype(np.int64) << 40) + (blocks["frame"].astype(np.int64) << 8) + blocks["qindex"]
+        _, picture = np.unique(key, return_inverse=True)
+        per_picture = np.bincount(picture, weights=best)
+        used = int((per_picture > 0).sum())
+        weight = 100 / used / np.where(per_picture > 0, per_picture, np.inf)[picture]
+        bound = np.where(cut, costs["rd"], np.inf).astype(np.float32)
+        inside = blocks["partition"] == INSIDE_LARGER
+        return cls(rd, bound, seconds, inside, weight, 100 * share / total)
+
+    def __len__(self) -> int:
+        return len(self.rd)
+
+    def part(self, index: NDArray[np.int64]) -> "Regret":
+        """Some of the nodes; their percents are still of the whole, so that parts add up."""
+        own = (self.rd[index], self.bound[index], self.seconds[index], self.inside[index], self.loss_weight[index])
+        return Regret(*own, self.time_weight)
+
+    def of_masks(self, masks: NDArray[np.uint16]) -> Outcome:
+        """What masks (N,) lose and save together."""
+        loss = saving = 0.0
+        lost = 0
+        for mask in np.flatnonzero(np.bincount(masks, minlength=ALL + 1)):
+            where = masks == mask
+            losses, savings, forbidden = self.at(int(mask))
+            loss += float(losses[where].sum())
+            saving += float(savings[where].sum())
+            lost += int(forbidden[where].sum())
+        return Outcome(loss, saving, 100 * lost / max(len(self), 1))
+
+    def at(self, mask: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """Loss and saving in percent, and whether the best partition is forbidden, of one mask at every node, (N,).
+
+        As in the hook, a node that the mask would leave nothing keeps all. A search that was cut short is worth
+        nothing here while an exact cost is left: it ran to the end only to find that it is no better, or would have.
+        Where nothing else is left, the worst exact cost of the node stands for it, or its bound if that is higher.
+        """
+        if mask not in self._known:
+            self._known[mask] = self._at(mask)
+        return self._known[mask]
+
+    def _at(self, mask: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        allowed = np.array([mask >> k & 1 for k in range(10)], bool)
+        allowed[HORZ], allowed[VERT] = bool(mask & _KEEPS_HORZ), bool(mask & _KEEPS_VERT)
+        left = self.rd[:, allowed].min(axis=1, initial=np.inf)
+        best = self.rd.min(axis=1)
+        at_least = self.bound[:, allowed].min(axis=1, initial=np.inf)
+        kept = ~np.isfinite(left) & ~np.isfinite(at_least)
+        only_bounds = ~np.isfinite(left) & np.isfinite(at_least)
+        worst = np.where(np.isfinite(self.rd), self.rd, -np.inf).max(axis=1)
+        left = np.where(only_bounds, np.maximum(at_least, worst), left)
+        counts = ~kept & ~self.inside & np.isfinite(best)
+        regret = np.zeros(len(self))
+        np.subtract(left, best, out=regret, where=counts)
+        saved = np.where(kept, 0, self.seconds[:, ~allowed].sum(axis=1, dtype=np.float64))
+        return regret * self.loss_weight, saved * self.time_weight, regret > 0
