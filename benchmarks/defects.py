@@ -65,10 +65,12 @@ def permuted_ids(data: BlockSet) -> Iterator[None]:
 def split_by_block(data: BlockSet) -> AbstractContextManager[Any]:
     """Training and validation blocks drawn from the same photographs (those of the training split)."""
 
-    def draw(self: BlockSet, split: str, stage: str, limit: int | None = None, seed: int = 0) -> Blocks:
+    def draw(
+        self: BlockSet, split: str, stage: str, limit: int | None = None, seed: int = 0, context: int = 0
+    ) -> Blocks:
         index = np.random.default_rng(0).permutation(self.split_index("train", stage))
         part = index[: len(index) * 4 // 5] if split == "train" else index[len(index) * 4 // 5 :]
-        return self.take(np.sort(part[:limit]), stage)
+        return self.take(np.sort(part[:limit]), stage, context)
 
     return patch.object(BlockSet, "split_blocks", draw)
 
@@ -87,7 +89,7 @@ def turned_with_old_labels(data: BlockSet) -> AbstractContextManager[Any]:
 def shuffled_patches(data: BlockSet) -> AbstractContextManager[Any]:
     """The four quarters of every training block in random order."""
 
-    def shuffle(luma: Tensor, view: Tensor) -> Tensor:
+    def shuffle(luma: Tensor, view: Tensor, kind: str) -> Tensor:
         blocks = turn_each(luma, view)
         n, half = len(blocks), blocks.shape[-1] // 2
         quarters = blocks.reshape(n, 2, half, 2, half).transpose(2, 3).reshape(n, 4, half, half)

@@ -124,14 +124,14 @@ def test_an_unfinished_run_is_not_extended(data: BlockSet, tmp_path: Path) -> No
     with pytest.raises(Stop):
         train(data, run, ModelConfig("2", "small"), config, on_epoch=stop)
     with pytest.raises(ToolkitError, match="1 of 3 epochs are finished"):
-        run.extend(5, 1e-4)
+        run.extend(Extension(5, 1e-4))
 
 
 def test_cached_features_are_the_features(data: BlockSet) -> None:
     torch.manual_seed(0)
     model = PartitionNet(ModelConfig("2", "small")).eval()
     luma = torch.from_numpy(data.split_blocks("train", "2", 40).luma)
-    cache = FeatureCache(model, luma, "dihedral", batch=16)
+    cache = FeatureCache(model, luma, "dihedral", 1.0, batch=16)
     index, view = torch.arange(40).flip(0), torch.arange(40) % 8
     from toolkit.augment import turn_each
 

@@ -36,12 +36,11 @@ def turn(luma: Tensor, view: int) -> Tensor:
     return luma
 
 
-def turn_each(luma: Tensor, view: Tensor) -> Tensor:
-    """Each block of (N, 1, H, W) in its own view, (N,) int64."""
-    for bit, (change, _) in enumerate(_OPERATIONS):
+def turn_each(luma: Tensor, view: Tensor, kind: str = "dihedral") -> Tensor:
+    """Each block of (N, 1, H, W) in its own view, (N,) int64, of those of an augmentation."""
+    for bit, (change, _) in enumerate(_OPERATIONS[: _USED[kind]]):
         chosen = (view >> bit & 1).bool()
-        if bool(chosen.any()):
-            luma = torch.where(chosen[:, None, None, None], change(luma), luma)
+        luma = torch.where(chosen[:, None, None, None], change(luma), luma)
     return luma
 
 

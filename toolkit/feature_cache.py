@@ -3,36 +3,46 @@
 import torch
 from torch import Tensor
 
-from toolkit.augment import turn, views
+from toolkit.augment import turn, turn_each, views
 from toolkit.model import PartitionNet
+
+_GIB = 1 << 30
 
 
 class FeatureCache:
-    """Features (N, F) of all training blocks in each view that the augmentation can show, each computed at first use.
+    """Features (N, F) of all training blocks in each view that the augmentation can show, computed at the first use.
 
     While the backbone is frozen and in evaluation mode they cannot change, so that a frozen epoch costs the head
-    alone. Memory: views x N x F float32.
+    alone. Memory: views x N x F float32, at most `gib`; blocks in views beyond it are computed at each use.
     """
 
-    def __init__(self, model: PartitionNet, luma: Tensor, kind: str, batch: int = 512) -> None:
-        self.model, self.luma, self.batch = model, luma, batch
-        self.cached: dict[int, Tensor] = {}
-        self.views = views(kind)
-
-    def __call__(self, index: Tensor, view: Tensor) -> Tensor:
-        """Features of the blocks at `index`, each in its `view`, both (n,)."""
-        result = torch.empty(len(index), self.model.features_out, device=self.luma.device)
-        for v in torch.unique(view).tolist():
-            where = view == v
-            result[where] = self._all(v)[index[where]]
-        return result
+    def __init__(self, model: PartitionNet, luma: Tensor, kind: str, gib: float, batch: int = 512) -> None:
+        self.model, self.luma, self.kind, self.batch = model, luma, kind, batch
+        fits = int(gib * _GIB) // (len(luma) * model.features_out * 4)
+        self.views = min(views(kind), fits)
+        self._table: Tensor | None = None
 
     @torch.no_grad()
-    def _all(self, view: int) -> Tensor:
-        if view not in self.cached:
-            parts = [self.model.features(turn(part.float(), view)) for part in torch.split(self.luma, self.batch)]
-            self.cached[view] = torch.cat(parts)
-        return self.cached[view]
+    def __call__(self, index: Tensor, view: Tensor) -> Tensor:
+        """Features of the blocks at `index`, each in its `view`, both (n,)."""
+        if self._table is None:
+            self._table = self._computed()
+        if self.views == views(self.kind):
+            return self._table[view, index]
+        kept = view < self.views
+        result = torch.empty(len(index), self.model.features_out, device=self.luma.device)
+        result[kept] = self._table[view[kept], index[kept]]
+        luma = self.luma[index[~kept]].float()
+        result[~kept] = self.model.features(turn_each(luma, view[~kept], self.kind))
+        return result
+
+    def _computed(self) -> Tensor:
+        table = torch.empty(self.views, len(self.luma), self.model.features_out, device=self.luma.device)
+        for view in range(self.views):
+            for start in range(0, len(self.luma), self.batch):
+                part = slice(start, start + self.batch)
+                table[view, part] = self.model.features(turn(self.luma[part].float(), view))
+        return table
 
 
 def worth_caching(kind: str, frozen_epochs: int) -> bool:

@@ -1,13 +1,14 @@
 """The files of a training run, and what is written to each at the end of every epoch."""
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from toolkit.checkpoint import Checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, atomic_write_json, read_json
+from toolkit.train_config import Extension
 
 KIND = "av1part-run"
 FORMAT_VERSION = 1
@@ -73,17 +74,15 @@ class RunFolder:
         save_torch(self.artefact("history.pt"), history)
         atomic_write_json(self.artefact("metrics.json"), {"best": _summary(best), "final": _summary(history[-1])})
 
-    def extend(self, epochs: int | None, lr: float | None) -> None:
+    def extend(self, extension: Extension) -> None:
         """Plan more epochs after a finished run, and say so in run.json; ToolkitError where it is not finished."""
-        if not epochs or epochs < 1 or not lr or lr <= 0:
-            raise ToolkitError("--extend EPOCHS and --extend-lr VALUE (both above 0) go together, and with --resume.")
         description = self.read()
         extensions = description.setdefault("extensions", [])
         planned = description["train"]["epochs"] + sum(e["epochs"] for e in extensions)
         done = len(self.history())
         if done < planned:
             raise ToolkitError(f"{self.path}: {done} of {planned} epochs are finished. First --resume it to its end.")
-        extensions.append({"epochs": epochs, "lr": lr})
+        extensions.append(asdict(extension))
         atomic_write_json(self.path / "run.json", description)
 
     def finish(self, epoch: int) -> None:

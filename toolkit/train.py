@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,19 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from toolkit.augment import draw_views, turn_each, turned_labels
+from toolkit.augment import turn_each
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, environment, load_checkpoint
+from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
+from toolkit.execution import Execution
 from toolkit.feature_cache import FeatureCache, worth_caching
 from toolkit.initial import initialise
 from toolkit.losses import make_loss
 from toolkit.metrics import baselines, classification_metrics, flat_f1
 from toolkit.model import Classifier, PartitionNet, predict
 from toolkit.model_config import ModelConfig
-from toolkit.partition import STAGES
+from toolkit.processes import by_the_first
 from toolkit.report import draw_run
 from toolkit.run_folder import Epoch, RunFolder
 from toolkit.schedule import enter, layer_groups, phase_of, recalibrate
@@ -43,6 +46,7 @@ def train(
     start: Path | None = None,
     weights: Path | None = None,
     resume: bool = False,
+    extension: Extension | None = None,
     on_step: Report = lambda what, done, total: None,
     on_epoch: Callable[[Epoch], None] = lambda epoch: None,
 ) -> list[Epoch]:
@@ -50,11 +54,14 @@ def train(
 
     `start`: the Stage-1 run or checkpoint for init stage1; `weights`: an ImageNet weights file. With `resume` the
     run goes on after its last finished epoch and ends as if it had not stopped (on the same machine and thread
-    count, bit for bit on a CPU). Returns the history (empty in all but the first of several processes). Raises
-    ToolkitError on unusable data or init, or a loss that is not a number (the epochs before it stay).
+    count, bit for bit on a CPU); with an `extension` beyond its end. Returns the history (empty in all but the first
+    of several processes). Raises ToolkitError on unusable data or init, a full disk, or a loss that is not a number
+    (the epochs before it stay).
     """
     fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
     fabric.launch()
+    if extension is not None:
+        by_the_first(fabric, partial(run.extend, extension))
     train_blocks = data.split_blocks("train", model_config.stage, config.limit_train, config.seed)
     val_blocks = validation_blocks(data, model_config.stage, config.limit_val)
     counts = torch.from_numpy(np.bincount(train_blocks.target, minlength=len(model_config.classes)))
@@ -70,14 +77,14 @@ def train(
     history: list[Epoch] = run.history() if resume else []
     if not history:
         description["init"] = initialise(model, config.init, data, start, weights)
-        if not resume and fabric.is_global_zero:
-            run.create(description)
+        if not resume:
+            by_the_first(fabric, partial(run.create, description))
     model.add_adapters(model_config)
     adapters = {id(p) for p in model.adapter_parameters()}
     backbone = [p for p in model.backbone.parameters() if id(p) not in adapters]
     rest = [p for n, p in model.named_parameters() if not n.startswith("backbone.") or id(p) in adapters]
     groups = [{"params": backbone, "lr": 0.0}, {"params": rest, "lr": config.lr}]
-    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay)
+    optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=config.fused or None)
     if history:
         latest = run.latest()
         model.load_state_dict(load_checkpoint(run.epoch_path(latest["epoch"])).model.state_dict())
@@ -90,7 +97,10 @@ def train(
     last = config.epochs + sum(e.epochs for e in extensions)
     # With adapters the features change while the backbone is frozen.
     cacheable = not adapters and worth_caching(config.augment, config.frozen_epochs)
-    cache = FeatureCache(model, luma, config.augment) if cacheable else None
+    cache = FeatureCache(model, luma, config.augment, config.cache_gib) if cacheable else None
+    execution = Execution(fabric, model, config)
+    # Reading a loss makes the steps wait for a GPU, or for each other; a few at a time serve as well.
+    together = 1 if luma.device.type == "cpu" and fabric.world_size == 1 else 50
 
     for epoch in range(len(history) + 1, last + 1):
         begun = time.monotonic()
@@ -99,41 +109,44 @@ def train(
             recalibrate(model, luma)
         enter(model, optimizer, config, phase)
         cache = cache if phase.frozen else None
-        # Wrapped anew each epoch: a distributed wrapper must know which parameters take part in this phase.
-        module: Any = fabric.setup_module(model)
+        module = execution.begin(phase.groups, cached=cache is not None)
         # Everything random in an epoch follows from (seed, epoch): a resumed run needs no other state.
         generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
         torch.manual_seed(config.seed * 1_000_003 + epoch)
-        order = _order(config.sampler, train_blocks, generator)
-        batches = _batches(order, config.batch_size, 2 * fabric.world_size)
+        plan = plan_epoch(config, model_config.stage, partition, generator, fabric.world_size)
+        steps = len(plan.batches)
+        losses: list[Tensor] = []
         total = 0.0
-        for step, batch in enumerate(batches):
-            on_step(f"epoch {epoch}/{last}", step, len(batches))
-            view = draw_views(config.augment, len(batch), generator)
+        for step, (begin, end) in enumerate(plan.batches):
+            on_step(f"epoch {epoch}/{last}", step, steps)
             # Every process draws alike and takes its own part.
-            mine = slice(fabric.global_rank, None, fabric.world_size)
-            index, view = batch[mine].to(luma.device), view[mine].to(luma.device)
-            targets = _targets(model_config.stage, turned_labels(partition[index], view))
+            mine = slice(begin + fabric.global_rank, end, fabric.world_size)
+            index, view = plan.index[mine], plan.view[mine]
             if cache is not None:
                 logits = module(None, qindex[index], cache(index, view))
             else:
-                logits = module(turn_each(luma[index].float(), view), qindex[index])
-            loss = loss_function(logits, targets)
-            if not math.isfinite(loss.item()):
-                raise ToolkitError(
-                    f"The loss is {loss.item()} in epoch {epoch}, batch {step + 1} of {len(batches)}. "
-                    f"{len(history)} finished epochs are kept in {run.path}. Lower --lr or use --precision 32-true."
-                )
-            fabric_optimizer.zero_grad()
+                logits = module(turn_each(luma[index].float(), view, config.augment), qindex[index])
             # The wrapper averages over processes; with unequal shares that must be the mean over blocks.
-            fabric.backward(loss * (len(index) * fabric.world_size / len(batch)))
+            loss = loss_function(logits, plan.target[mine]) * (len(index) * fabric.world_size / (end - begin))
+            losses.append(loss.detach())
+            if len(losses) == together or step + 1 == steps:
+                for at, value in enumerate(_means(fabric, losses), step + 1 - len(losses)):
+                    if not math.isfinite(value):
+                        failure = ToolkitError(
+                            f"The loss is {value} in epoch {epoch}, batch {at + 1} of {steps}. {len(history)} "
+                            f"finished epochs are kept in {run.path}. Lower --lr or use --precision 32-true."
+                        )
+                        raise failure if fabric.is_global_zero else SystemExit(0)  # the first process speaks
+                    total += value * (plan.batches[at][1] - plan.batches[at][0])
+                losses.clear()
+            fabric_optimizer.zero_grad()
+            fabric.backward(loss)
             fabric_optimizer.step()
-            total += loss.item() * len(index)
-        on_step(f"epoch {epoch}/{last}", len(batches), len(batches))
+        on_step(f"epoch {epoch}/{last}", steps, steps)
+        execution.end()
 
         entry, metrics = evaluate(model, val_blocks, loss_function)
-        mean = float(fabric.all_reduce(torch.tensor(total), reduce_op="sum")) / len(luma)  # type: ignore[arg-type]
-        head = {"epoch": epoch, "phase": "frozen" if phase.frozen else "unfrozen", "loss": mean}
+        head = {"epoch": epoch, "phase": "frozen" if phase.frozen else "unfrozen", "loss": total / len(luma)}
         rates = {"lr": phase.lr, "lr_backbone": phase.lr_backbone, "groups": phase.groups}
         history.append(head | rates | entry | {"seconds": time.monotonic() - begun})
         checkpoint = Checkpoint(
@@ -146,8 +159,8 @@ def train(
             calibration=val_blocks[stratified],
             provenance={k: description[k] for k in ("run", "train", "init", "train_sources", "environment")},
         )
+        by_the_first(fabric, partial(run.write_epoch, checkpoint, optimizer.state_dict(), history))
         if fabric.is_global_zero:
-            run.write_epoch(checkpoint, optimizer.state_dict(), history)
             on_epoch(history[-1])
     if not fabric.is_global_zero:
         return []
@@ -222,23 +235,7 @@ def _on_device(fabric: Fabric, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor]:
     return luma, qindex, fabric.to_device(torch.from_numpy(blocks.partition)).long()
 
 
-def _targets(stage: str, partition: Tensor) -> Tensor:
-    table = torch.from_numpy(STAGES[stage].targets(np.arange(256, dtype=np.uint8)))
-    return table.to(partition.device)[partition]
-
-
-def _batches(order: Tensor, size: int, least: int) -> list[Tensor]:
-    """The order cut into batches; a last one too small for batch-norm on every process joins the one before it."""
-    batches = list(torch.split(order, size))
-    if len(batches) > 1 and len(batches[-1]) < least:
-        batches[-2:] = [torch.cat(batches[-2:])]
-    return batches
-
-
-def _order(sampler: str, blocks: Blocks, generator: torch.Generator) -> Tensor:
-    """The epoch's order of blocks: a permutation, or as many drawn with every class equally likely."""
-    if sampler == "none":
-        return torch.randperm(len(blocks), generator=generator)
-    target = torch.from_numpy(blocks.target)
-    weight = 1.0 / torch.bincount(target).clamp(min=1)[target]
-    return torch.multinomial(weight, len(blocks), replacement=True, generator=generator)
+def _means(fabric: Fabric, losses: list[Tensor]) -> list[float]:
+    """The losses of some batches, each the mean over the processes: all of them see what is not a number on one."""
+    values: list[float] = fabric.all_reduce(torch.stack(losses), reduce_op="mean").tolist()  # type: ignore[union-attr]
+    return values

@@ -12,6 +12,7 @@ LOSSES = ("cb-focal", "focal", "cross-entropy")
 AUGMENTATIONS = ("none", "flips", "dihedral")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+COMPILE = ("none", "default", "reduce-overhead")
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,9 @@ class TrainConfig:
     A random init has nothing to keep: it is never frozen, and its backbone learns at `lr`.
     `limit_train` / `limit_val`: at most so many blocks; the training ones drawn by seed, the validation ones alike for
     every seed. `recipe`: the name it was asked for by.
+    How it is run, not what: `precision`, `channels_last` (memory layout), `compile` (torch.compile's mode;
+    reduce-overhead uses CUDA graphs), `fused` (the optimiser's step as one kernel), `cache_gib` (memory for features
+    of the frozen backbone; views of the blocks that do not fit are computed at each use).
     """
 
     init: str = "stage1"
@@ -57,6 +61,10 @@ class TrainConfig:
     device: str = "auto"
     devices: int = 1
     precision: str = "32-true"
+    channels_last: bool = False
+    compile: str = "none"
+    fused: bool = False
+    cache_gib: float = 1.25
 
     def __post_init__(self) -> None:
         if self.init not in INITS:

@@ -10,7 +10,18 @@ from toolkit.errors import ToolkitError
 from toolkit.model_config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
 from toolkit.partition import STAGES
 from toolkit.recipes import RECIPES
-from toolkit.train_config import AUGMENTATIONS, BATCH_NORMS, DEVICES, INITS, LOSSES, PRECISIONS, SAMPLERS, TrainConfig
+from toolkit.train_config import (
+    AUGMENTATIONS,
+    BATCH_NORMS,
+    COMPILE,
+    DEVICES,
+    INITS,
+    LOSSES,
+    PRECISIONS,
+    SAMPLERS,
+    Extension,
+    TrainConfig,
+)
 
 F = TypeVar("F", bound=Callable[..., Any])
 _M, _T = ModelConfig(), TrainConfig()
@@ -20,6 +31,11 @@ _MODEL_OPTIONS = ("stage", "backbone", "qindex", "adapter", "adapter_size", "ada
 def _option(name: str, kind: Any, text: str) -> Callable[[F], F]:
     default = getattr(_T, name)
     return click.option(f"--{name.replace('_', '-')}", name, type=kind, default=default, show_default=True, help=text)
+
+
+def _flag(name: str, text: str) -> Callable[[F], F]:
+    words = name.replace("_", "-")
+    return click.option(f"--{words}/--no-{words}", name, default=getattr(_T, name), show_default=True, help=text)
 
 
 @click.command()
@@ -57,6 +73,10 @@ def _option(name: str, kind: Any, text: str) -> Callable[[F], F]:
 @_option("device", click.Choice(DEVICES), "Fabric's accelerator.")
 @_option("devices", int, "How many devices (or CPU processes).")
 @_option("precision", click.Choice(PRECISIONS), "Of training; evaluation is in float32.")
+@_flag("channels_last", "Memory layout: channels beside each other.")
+@_option("compile", click.Choice(COMPILE), "torch.compile's mode; reduce-overhead: CUDA graphs.")
+@_flag("fused", "AdamW's step in one kernel.")
+@_option("cache_gib", float, "Memory for the features of a frozen backbone; more than fits is computed at each use.")
 @click.option("--resume", is_flag=True, help="Go on after the last finished epoch, with the run's own options.")
 @click.option("--extend", type=int, help="With --resume: so many epochs more than planned, after a finished run.")
 @click.option("--extend-lr", type=float, help="The head's rate at the start of these; the backbone's in proportion.")
@@ -84,8 +104,7 @@ def train(
 
     blocks = BlockSet.load(data)
     given = _given(ctx, options)
-    if extend is not None or extend_lr is not None:
-        RunFolder.open(run).extend(extend, extend_lr if resume else None)
+    extension = _extension(resume, extend, extend_lr)
     if resume:
         options = _options_of_run(RunFolder.open(run).read(), given)
     elif options["recipe"] is not None:
@@ -96,7 +115,7 @@ def train(
         click.echo(f"Warning: {doubt}", err=True)
     with EpochLog(model.classes) as log:
         history = run_training(
-            blocks, folder, model, config, start=start, weights=weights, resume=resume,
+            blocks, folder, model, config, start=start, weights=weights, resume=resume, extension=extension,
             on_step=log.step, on_epoch=log.epoch,
         )  # fmt: skip
     if history:  # several processes: the first one speaks
@@ -108,9 +127,18 @@ def _given(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in options.items() if ctx.get_parameter_source(k) == click.core.ParameterSource.COMMANDLINE}
 
 
+def _extension(resume: bool, epochs: int | None, lr: float | None) -> Extension | None:
+    if epochs is None and lr is None:
+        return None
+    if not (resume and epochs and lr and epochs > 0 and lr > 0):
+        raise ToolkitError("--extend EPOCHS and --extend-lr VALUE (both above 0) go together, and with --resume.")
+    return Extension(epochs, lr)
+
+
 def _options_of_run(description: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """The options that the run was started with; ToolkitError where one given now contradicts them."""
-    own = {**description["train"], **{k: description["model"][k] for k in _MODEL_OPTIONS}}
+    model = ModelConfig.from_dict(description["model"]).to_dict()
+    own = {**description["train"], **{k: model[k] for k in _MODEL_OPTIONS}}
     clash = [f"{k}: {v} now, {own[k]} then" for k, v in given.items() if own[k] != v]
     if clash:
         raise ToolkitError(f"--resume goes on with the run's own options, but {'; '.join(clash)}. Leave these away.")

@@ -1,0 +1,52 @@
+"""An epoch's blocks: their order, how each is turned, and where the batches end."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toolkit.augment import draw_views, turned_labels
+from toolkit.partition import STAGES
+from toolkit.train_config import TrainConfig
+
+
+@dataclass(frozen=True)
+class EpochPlan:
+    """`index` (n,) into the training blocks, in order; each one's `view` and, seen so, its `target`.
+
+    `batches`: begin and end of each. All tensors are on the device of the blocks.
+    """
+
+    index: Tensor
+    view: Tensor
+    target: Tensor
+    batches: list[tuple[int, int]]
+
+
+def plan_epoch(
+    config: TrainConfig, stage: str, partition: Tensor, generator: torch.Generator, processes: int
+) -> EpochPlan:
+    """Draw an epoch over blocks of these AV1 ids (N,) int64, every process alike, from a CPU generator."""
+    table = torch.from_numpy(STAGES[stage].targets(np.arange(256, dtype=np.uint8)))
+    order = _order(config.sampler, table[partition.cpu()], generator)
+    view = draw_views(config.augment, len(order), generator)
+    target = table[turned_labels(partition.cpu()[order], view)]
+    index, view, target = (t.to(partition.device) for t in (order, view, target))
+    return EpochPlan(index, view, target, cut(len(order), config.batch_size, 2 * processes))
+
+
+def cut(count: int, size: int, least: int) -> list[tuple[int, int]]:
+    """Begin and end of each batch; a last one too small for batch-norm on every process joins the one before it."""
+    batches = [(begin, min(begin + size, count)) for begin in range(0, count, size)]
+    if len(batches) > 1 and batches[-1][1] - batches[-1][0] < least:
+        batches[-2:] = [(batches[-2][0], count)]
+    return batches
+
+
+def _order(sampler: str, target: Tensor, generator: torch.Generator) -> Tensor:
+    """The epoch's order of blocks: a permutation, or as many drawn with every class equally likely."""
+    if sampler == "none":
+        return torch.randperm(len(target), generator=generator)
+    weight = 1.0 / torch.bincount(target).clamp(min=1)[target]
+    return torch.multinomial(weight, len(target), replacement=True, generator=generator)
