@@ -43,7 +43,7 @@ def another_epoch(model: Classifier, calibration: Blocks) -> None:
             if len(part) < 2:  # batch-norm has no statistics of one
                 continue
             optimiser.zero_grad()
-            inputs = to_input(part.luma, part.qindex, model.config.bit_depth)
+            inputs = to_input(part.luma, part.qindex, model.config.bit_depth, context=model.config.context)
             loss = F.cross_entropy(model(*inputs), torch.from_numpy(part.target))
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -81,6 +81,11 @@ def other_depth(bundle: Path) -> None:
     _swap_contract(bundle, lambda own: replace(own, bit_depth=10 if own.bit_depth == 8 else 8))
 
 
+def other_window(bundle: Path) -> None:
+    """The manifest has the contract of a bundle of another context, and is sealed again."""
+    _swap_contract(bundle, lambda own: replace(own, context=0 if own.context else 8))
+
+
 def foreign_report(bundle: Path) -> None:
     """The parity report of another bundle lies in this one and says what it will."""
     result: dict[str, Any] = {"status": "not-run", "reason": "planted", "comparisons": 1}
@@ -91,6 +96,7 @@ BUNDLE_FAULTS: dict[str, Callable[[Path], None]] = {
     "one bit of the graph changed": changed_byte,
     "manifest of another stage's bundle, sealed again": other_stage,
     "manifest of another bit depth's bundle, sealed again": other_depth,
+    "manifest of another window's bundle, sealed again": other_window,
     "parity report of another bundle": foreign_report,
 }
 """Planted in a copy of the bundle's folder."""

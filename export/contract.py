@@ -7,7 +7,8 @@ from toolkit.blocks import luma_dtype
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model_config import ModelConfig
-from toolkit.partition import NODE, STAGES
+from toolkit.partition import STAGES
+from toolkit.windows import window_size
 
 METADATA_KEY = "av1part"
 FORMAT_VERSION = 1
@@ -15,27 +16,30 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Contract:
-    """Inputs `luma` float32 (N, 1, 16, 16) of raw code values 0 .. 2**bit_depth - 1 and `qindex` float32 (N, 1) of
+    """Inputs `luma` float32 (N, 1, S, S) of raw code values 0 .. 2**bit_depth - 1 and `qindex` float32 (N, 1) of
     0 .. 255; output `logits` float32 (N, classes) in the order of the stage's classes.
 
-    `qindex`: whether the network looks at the qindex; the input is there in any case.
-    Raises ToolkitError on a stage or bit depth that does not exist.
+    `qindex`: whether the network looks at the qindex; the input is there in any case. `context`: source pixels around
+    the 16x16 block, S = 16 + 2 x context.
+    Raises ToolkitError on a stage, bit depth or context that does not exist.
     """
 
     stage: str
     bit_depth: int
     qindex: bool
+    context: int = 0
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
             raise ToolkitError(f"Stage {self.stage!r:.80}: expected one of {', '.join(STAGES)}.")
         luma_dtype(self.bit_depth)
+        window_size(self.context)
         if not isinstance(self.qindex, bool):
             raise ToolkitError(f"qindex_used {self.qindex!r:.80}: expected true or false.")
 
     @classmethod
     def of(cls, config: ModelConfig) -> "Contract":
-        return cls(config.stage, config.bit_depth, config.qindex)
+        return cls(config.stage, config.bit_depth, config.qindex, config.context)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -44,7 +48,8 @@ class Contract:
 
     def inputs(self) -> dict[str, list[int | str]]:
         """Name and shape of each input; "batch" stands for any size."""
-        return {"luma": ["batch", 1, NODE, NODE], "qindex": ["batch", 1]}
+        size = window_size(self.context)
+        return {"luma": ["batch", 1, size, size], "qindex": ["batch", 1]}
 
     def outputs(self) -> dict[str, list[int | str]]:
         """Name and shape of each output."""
@@ -52,7 +57,7 @@ class Contract:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it in JSON types: what the graph's metadata and a bundle's manifest both say."""
-        groups = STAGES[self.stage].groups
+        groups, size = STAGES[self.stage].groups, window_size(self.context)
         return {
             "format_version": FORMAT_VERSION,
             "stage": self.stage,
@@ -61,7 +66,7 @@ class Contract:
             "input_range": [0, (1 << self.bit_depth) - 1],
             "qindex_range": [0, 255],
             "qindex_used": self.qindex,
-            "window": {"height": NODE, "width": NODE, "row": 0, "column": 0},
+            "window": {"height": size, "width": size, "row": self.context, "column": self.context},
             "inputs": self.inputs(),
             "outputs": self.outputs(),
         }
@@ -70,10 +75,13 @@ class Contract:
     def from_dict(cls, values: Any, what: str) -> "Contract":
         """Read back `to_dict`; ToolkitError names the first entry that is missing, of another type or value."""
         try:
-            contract = cls(values["stage"], values["bit_depth"], values["qindex_used"])
+            context = values["window"]["row"]  # of the block in the window
+            contract = cls(values["stage"], values["bit_depth"], values["qindex_used"], context)
             expected = contract.to_dict()
         except (KeyError, TypeError, IndexError):
-            raise ToolkitError(f"{what}: no contract with stage, bit_depth and qindex_used. Export it again.") from None
+            raise ToolkitError(
+                f"{what}: no contract with stage, bit_depth, qindex_used and window. Export it again."
+            ) from None
         for key in sorted({*expected, *values}):
             # As JSON, so that true is not 1 and 1.0 is not 1.
             found, wanted = canonical_json(values.get(key)), canonical_json(expected.get(key))

@@ -14,7 +14,7 @@ from export.contract import Contract
 from toolkit.blocks import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.partition import NODE
+from toolkit.windows import window_size
 
 DTYPES = {
     "tensor(float)": np.float32,
@@ -55,15 +55,16 @@ class ForeignModel:
         self._session = _open(path)
         self.inputs = [_input(value, str(path)) for value in self._session.get_inputs()]
         listed = f"{path}: inputs {'; '.join(map(str, self.inputs))}"
-        self.luma = self._choose(config.luma, [i for i in self.inputs if _layouts(i)], "--luma-input", listed)
+        size = window_size(contract.context)
+        self.luma = self._choose(config.luma, [i for i in self.inputs if _layouts(i, size)], "--luma-input", listed)
         others = [i for i in self.inputs if i != self.luma]
         self.qindex = self._choose(config.qindex, others, "--qindex-input", listed) if others or config.qindex else None
         if len(others) > 1:
             raise ToolkitError(f"{listed}. Expected luma and at most a qindex.")
         if contract.qindex and self.qindex is None:
             raise ToolkitError(f"{listed}: none takes the qindex, which the checkpoint's network uses.")
-        layouts = [config.layout] if config.layout else _layouts(self.luma)
-        if len(layouts) != 1 or layouts[0] not in _layouts(self.luma):
+        layouts = [config.layout] if config.layout else _layouts(self.luma, size)
+        if len(layouts) != 1 or layouts[0] not in _layouts(self.luma, size):
             raise ToolkitError(f"{listed}: {self.luma.name} is no {config.layout or 'one'} layout. Pass --layout.")
         self.layout = layouts[0]
         self.batch = self.luma.shape[0]
@@ -94,11 +95,11 @@ class ForeignModel:
         return str(fits[0].name)
 
     def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Logits (N, classes) of integer blocks (N, 1, 16, 16) at qindex (N,) in one call, or in calls of `batch`.
+        """Logits (N, classes) of integer windows (N, 1, S, S) at qindex (N,) in one call, or in calls of `batch`.
 
         Raises ToolkitError where the graph cannot run, or gives another shape.
         """
-        check_input(luma, qindex, self.contract.bit_depth)
+        check_input(luma, qindex, self.contract.bit_depth, self.contract.context)
         count = len(luma)
         size = self.batch or count
         parts = []
@@ -130,19 +131,19 @@ class ForeignModel:
         return values[:, 0] if self.layout == "nhw" else values.reshape(len(values), -1)
 
 
-def _layouts(value: Input) -> list[str]:
-    """The layouts of 16x16 luma, one channel or grey on three, that this shape may be."""
+def _layouts(value: Input, size: int) -> list[str]:
+    """The layouts of luma of size x size, one channel or grey on three, that this shape may be."""
     shapes: dict[str, tuple[tuple[int, ...], ...]] = {
-        "nchw": ((1, 3), (NODE,), (NODE,)),
-        "nhwc": ((NODE,), (NODE,), (1, 3)),
-        "nhw": ((NODE,), (NODE,)),
-        "flat": ((NODE * NODE,),),
+        "nchw": ((1, 3), (size,), (size,)),
+        "nhwc": ((size,), (size,), (1, 3)),
+        "nhw": ((size,), (size,)),
+        "flat": ((size * size,),),
     }
     own = value.shape[1:]
     return [
         name
         for name, sizes in shapes.items()
-        if len(own) == len(sizes) and all(d is None or d in size for d, size in zip(own, sizes, strict=True))
+        if len(own) == len(sizes) and all(d is None or d in fit for d, fit in zip(own, sizes, strict=True))
     ]
 
 

@@ -113,7 +113,8 @@ def calibration_blocks(bundle: Bundle, data: BlockSet, config: QuantizeConfig) -
         )
     rows = data.blocks[index]
     target = STAGES[bundle.stage].targets(rows["partition"])
-    return data.take(index[stratified_index(target, rows["qindex"], config.limit, config.seed)], bundle.stage)
+    chosen = index[stratified_index(target, rows["qindex"], config.limit, config.seed)]
+    return data.take(chosen, bundle.stage, bundle.contract.context)
 
 
 def quantize_graph(model: bytes, blocks: Blocks, metadata: dict[str, str]) -> bytes:

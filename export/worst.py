@@ -16,7 +16,7 @@ WORST = 10
 def worst_blocks(
     found: NDArray[np.float32], reference: NDArray[np.float64], blocks: Blocks, data: BlockSet, classes: tuple[str, ...]
 ) -> list[dict[str, Any]]:
-    """The ten worst blocks, changed decisions first, then by largest error; `png` is the block's luma in base64.
+    """The ten worst blocks, changed decisions first, then by largest error; `png` is the window's luma in base64.
 
     Empty where `found` has another shape than the reference (N, classes).
     """

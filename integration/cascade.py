@@ -11,6 +11,7 @@ from integration.policy import Ask
 from toolkit.blocks import Luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES
+from toolkit.windows import centre, context_of, window_size
 
 CHILDREN = {("1", "PARTITION"): "2", ("2", "RECT"): "3-rect", ("2", "AB"): "3-ab"}
 """Which stage takes a class of another stage apart."""
@@ -27,13 +28,19 @@ def check_stages(stages: Collection[str]) -> None:
 class StageModel(Protocol):
     """What a stage is asked: `export.runtime.RuntimeModel`, or a stand-in that answers from labels."""
 
+    @property
+    def context(self) -> int:
+        """Source pixels around the block that it takes."""
+
     def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (N, classes) of raw luma code values (N, 1, 16, 16) at qindex (N,)."""
+        """Logits (N, classes) of raw luma code values (N, 1, S, S), S = 16 + 2 x context, at qindex (N,)."""
 
 
 @dataclass(frozen=True)
 class Cascade:
     """Stage models by stage key. Stage 2 has to be there; Stage 1 above and Stages 3 below it may be.
+
+    It takes windows of its stages' largest context; a stage of less context sees the middle of them.
 
     Raises ToolkitError on an unknown stage or where Stage 2 is missing.
     """
@@ -47,6 +54,11 @@ class Cascade:
     def stages(self) -> tuple[str, ...]:
         """The stages present, in the order in which a block meets them."""
         return tuple(key for key in STAGES if key in self.models)
+
+    @property
+    def context(self) -> int:
+        """Source pixels around each block in the windows that the cascade takes."""
+        return max(model.context for model in self.models.values())
 
     @property
     def leaves(self) -> dict[str, tuple[int, ...]]:
@@ -66,8 +78,15 @@ class Cascade:
         return dict(sorted(found.items(), key=lambda leaf: leaf[1]))
 
     def probabilities(self, stage: str, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Softmax of a stage's logits, (N, classes). Raises ToolkitError where the model gives no finite numbers."""
-        logits = self.models[stage].logits(luma, qindex).astype(np.float64)
+        """Softmax of a stage's logits, (N, classes).
+
+        Raises ToolkitError on windows of another context, and where the model gives no finite numbers.
+        """
+        if context_of(luma) != self.context:
+            size = window_size(self.context)
+            raise ToolkitError(f"Cascade: luma has shape {luma.shape}, expected windows (N, 1, {size}, {size}).")
+        model = self.models[stage]
+        logits = model.logits(centre(luma, model.context), qindex).astype(np.float64)
         if not np.isfinite(logits).all():
             raise ToolkitError(f"Stage {stage} gave logits that are no finite numbers. Export and prove it again.")
         powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))

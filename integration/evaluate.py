@@ -61,7 +61,7 @@ def evaluate(cascade: Cascade, policy: Policy, data: BlockSet, config: EvalConfi
 def _probabilities(cascade: Cascade, data: BlockSet, index: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     parts: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in cascade.stages}
     for start in range(0, len(index), CHUNK):
-        blocks = data.take(index[start : start + CHUNK])
+        blocks = data.take(index[start : start + CHUNK], context=cascade.context)
         for stage, p in cascade.every(blocks.luma, blocks.qindex).items():
             parts[stage].append(p)
     return {stage: np.concatenate(found) for stage, found in parts.items()}

@@ -35,17 +35,21 @@ def metadata(bundles: Mapping[str, Bundle]) -> dict[str, str]:
 
 
 def fuse(bundles: Mapping[str, Bundle]) -> bytes:
-    """One ONNX file of a cascade: inputs `luma` and `qindex` as every stage, output `probabilities` float32 (N, 10).
+    """One ONNX file of a cascade: inputs `luma` and `qindex`, output `probabilities` float32 (N, 10).
 
+    The window is that of the largest context; a stage of less context is given the middle of it.
     Column k is AV1 partition id k; `integration.joint.Layout` says what the columns of a partial cascade mean. Raises
     ToolkitError where a bundle's graph, or the one that comes out, is not sound.
     """
     layout = Layout.of(bundles)
-    first = next(iter(bundles.values()))
+    widest = max((bundle.contract for bundle in bundles.values()), key=lambda contract: contract.context)
     nodes, weights, values = [], [], []
     for stage, bundle in bundles.items():
         proto = check_onnx(bundle.model_bytes(), bundle.contract, int8=bundle.int8)
         own = compose.add_prefix(proto, f"s{stage}/", rename_inputs=False)
+        if margin := widest.context - bundle.contract.context:
+            nodes.append(_crop(own, stage))
+            weights += _crop_constants(stage, margin)
         nodes += [*own.graph.node, *_factor(stage)]
         weights += [*own.graph.initializer, *_factor_constants(stage, layout)]
         values += own.graph.value_info
@@ -59,7 +63,7 @@ def fuse(bundles: Mapping[str, Bundle]) -> bytes:
     graph = helper.make_graph(
         nodes,
         "av1part cascade",
-        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in first.contract.inputs().items()],
+        [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in widest.inputs().items()],
         [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in outputs().items()],
         weights,
         value_info=values,
@@ -74,6 +78,20 @@ def fuse(bundles: Mapping[str, Bundle]) -> bytes:
         raise ToolkitError(f"The fused graph is not valid ({str(error).splitlines()[0][:300]}).") from None
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def _crop(stage_graph: ModelProto, stage: str) -> onnx.NodeProto:
+    """The node that cuts a stage's window out of the largest one; the stage's own nodes then read its output."""
+    names = {"luma": f"s{stage}/luma"}
+    for node in stage_graph.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+    inputs = ["luma", *(f"s{stage}/crop_{what}" for what in ("starts", "ends", "axes"))]
+    return helper.make_node("Slice", inputs, [names["luma"]], name=f"s{stage}/crop")
+
+
+def _crop_constants(stage: str, margin: int) -> list[TensorProto]:
+    values = {"starts": [margin, margin], "ends": [-margin, -margin], "axes": [2, 3]}
+    return [numpy_helper.from_array(np.array(v, np.int64), f"s{stage}/crop_{what}") for what, v in values.items()]
 
 
 def _factor(stage: str) -> list[onnx.NodeProto]:

@@ -29,13 +29,13 @@ class FusedModel:
 
     def __init__(self, model: bytes, bundles: Mapping[str, Bundle], provider: str, threads: int | None = None) -> None:
         """Raises ToolkitError for a graph that is not these bundles' cascade, and as RuntimeModel does."""
-        self.contract: Contract = next(iter(bundles.values())).contract
+        self.contract: Contract = max((b.contract for b in bundles.values()), key=lambda contract: contract.context)
         self._session, self.placement = open_session(model, provider, threads)
         check_signature(self._session, self.contract.inputs(), outputs(), metadata(bundles))
 
     def probabilities(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """AV1 partition ids' probabilities (N, 10) of blocks (N, 1, 16, 16) at qindex (N,); errors as `logits`."""
-        check_input(luma, qindex, self.contract.bit_depth)
+        """AV1 partition ids' probabilities (N, 10) of windows (N, 1, S, S) at qindex (N,); errors as `logits`."""
+        check_input(luma, qindex, self.contract.bit_depth, self.contract.context)
         result = np.empty((len(luma), IDS), np.float32)
         for start in range(0, len(luma), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
@@ -51,6 +51,10 @@ class _Part:
 
     fused: FusedModel
     stage: str
+
+    @property
+    def context(self) -> int:
+        return self.fused.contract.context
 
     def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
         p = conditional(self.fused.probabilities(luma, qindex), self.stage)
@@ -88,7 +92,10 @@ def write_fused(folder: Path, bundles: Mapping[str, Bundle], policy: Policy, pro
     fused = FusedCascade.of(FusedModel(data, bundles, provider), bundles)
     apart = Cascade({stage: bundle.session(provider) for stage, bundle in bundles.items()})
     carried = [bundle.checkpoint().calibration for bundle in bundles.values()]
-    luma = np.concatenate([blocks.luma for blocks in carried])
+    # What a stage of less context carries is widened by repeating its outermost pixels, as at a frame's edge.
+    margins = [(fused.context - blocks.context) for blocks in carried]
+    widened = [np.pad(b.luma, ((0, 0), (0, 0), (m, m), (m, m)), "edge") for b, m in zip(carried, margins, strict=True)]
+    luma = np.concatenate(widened)
     qindex = np.concatenate([blocks.qindex for blocks in carried])
     error = float(np.abs(fused.fused.probabilities(luma, qindex) - join(apart.every(luma, qindex))).max(initial=0.0))
     # Both may lie a stage's budget off; a softmax passes on at most half of that, twice over. Then float32's rounding.

@@ -19,6 +19,7 @@ from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.partition import NODE
 from toolkit.sealed import Entries, read_sealed
+from toolkit.windows import cut_windows
 
 KIND = "av1part-pipeline"
 FORMAT_VERSION = 1
@@ -104,7 +105,7 @@ class Pipeline:
         return frame_mask(self.cascade, self.policy, luma, qindex, self.bit_depth)
 
     def probabilities(self, luma: Luma, qindex: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
-        """Each stage's probabilities (N, classes) of blocks (N, 1, 16, 16) at qindex (N,)."""
+        """Each stage's probabilities (N, classes) of windows (N, 1, S, S) of the cascade's context at qindex (N,)."""
         return self.cascade.every(luma, qindex)
 
 
@@ -115,7 +116,7 @@ def frame_mask(cascade: Cascade, policy: Policy, luma: Luma, qindex: int, bit_de
         raise ToolkitError(f"Frame: luma has shape {luma.shape}, expected (height, width).")
     if not 0 <= qindex <= 255:
         raise ToolkitError(f"Frame: qindex {qindex}, expected 0 to 255.")
-    blocks = cut_nodes(luma)
+    blocks = cut_nodes(luma, cascade.context)
     qindexes = np.full(len(blocks), qindex, np.uint8)
     height, width = luma.shape
     result = np.zeros((-(-height // NODE), -(-width // NODE)), np.uint16)
@@ -125,11 +126,13 @@ def frame_mask(cascade: Cascade, policy: Policy, luma: Luma, qindex: int, bit_de
     return result
 
 
-def cut_nodes(luma: Luma) -> Luma:
-    """The whole 16x16 nodes of a frame (H, W), row by row: (N, 1, 16, 16), code values untouched."""
-    rows, columns = luma.shape[0] // NODE, luma.shape[1] // NODE
-    whole = luma[: rows * NODE, : columns * NODE]
-    return whole.reshape(rows, NODE, columns, NODE).swapaxes(1, 2).reshape(-1, 1, NODE, NODE)
+def cut_nodes(luma: Luma, context: int = 0) -> Luma:
+    """The windows around a frame's (H, W) whole 16x16 nodes, row by row: (N, 1, S, S), code values untouched.
+
+    They are those of a data set's blocks, frame borders included: the same function cuts them.
+    """
+    row, column = np.indices((luma.shape[0] // NODE, luma.shape[1] // NODE)).reshape(2, -1) * NODE
+    return cut_windows(luma[None], np.zeros_like(row), row, column, context)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:

@@ -38,6 +38,8 @@ PSNR = [30.0, 34.0, 38.0, 42.0]
 class Texture:
     """A Stage-2 model that takes textured blocks for SPLIT."""
 
+    context = 0
+
     def logits(self, luma: np.ndarray, qindex: np.ndarray) -> np.ndarray:
         split = luma.astype(np.float32).std(axis=(1, 2, 3)) / 4 - 3
         return np.stack([split, np.zeros_like(split), -split / 2], axis=1)

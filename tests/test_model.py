@@ -92,7 +92,7 @@ def test_lite0_s_weights_classify_a_photograph(data_folder: Path) -> None:
     network = EfficientNetLite0()
     network.load_imagenet(weights)
     network.eval()
-    network.size = 224
+    network.factor = 1.0
     with Image.open(data_folder / "chelsea.png") as picture:
         grey = np.array(picture.convert("L").crop((75, 0, 375, 300)).resize((224, 224)), dtype=np.float32)
     x = (torch.from_numpy(grey)[None, None] / 255 - network.mean) / network.std

@@ -54,6 +54,8 @@ def message(run: Result) -> str:
 class Oracle:
     """Answers a block by looking it up among labelled ones; `wrong` blocks get the next class instead."""
 
+    context = 0
+
     def __init__(self, stage: str, blocks: Blocks, wrong: frozenset[int] = frozenset()) -> None:
         self.classes = len(STAGES[stage].classes)
         targets = STAGES[stage].targets(blocks.partition)
@@ -173,6 +175,8 @@ def test_cascades_that_make_no_sense(stages: tuple[str, ...], held_out: Blocks) 
 
 
 class Broken:
+    context = 0
+
     def logits(self, luma: np.ndarray, qindex: np.ndarray) -> np.ndarray:
         return np.full((len(luma), 3), np.nan, np.float32)
 
@@ -202,6 +206,8 @@ def test_the_frame_s_nodes_are_the_data_set_s_blocks(data: BlockSet) -> None:
 def test_masks_cover_any_frame_and_leave_cut_nodes_alone(height: int, width: int, qindex: int, bit_depth: int) -> None:
     class Bright:
         """SPLIT for sure where the first code value is odd; remembers what it was asked."""
+
+        context = 0
 
         def logits(self, luma: np.ndarray, qindexes: np.ndarray) -> np.ndarray:
             assert luma.dtype == (np.uint8 if bit_depth == 8 else np.uint16)

@@ -32,14 +32,14 @@ from toolkit.train_config import TrainConfig
 
 @dataclass
 class Seen:
-    """Blocks that models were given since the last `take`: luma (N, 16, 16) and qindex (N,), as they came."""
+    """Windows that models were given since the last `take`: luma (N, S, S) and qindex (N,), as they came."""
 
     luma: list[np.ndarray]
     qindex: list[np.ndarray]
 
     def add(self, luma: np.ndarray, qindex: np.ndarray) -> None:
         assert luma.dtype.kind == qindex.dtype.kind == "f"
-        self.luma.append(luma.reshape(-1, 16, 16).copy())
+        self.luma.append(luma[:, 0].copy())
         self.qindex.append(qindex.reshape(-1).copy())
 
     def take(self) -> set[bytes]:
@@ -82,7 +82,13 @@ def onnx_inputs(monkeypatch: pytest.MonkeyPatch) -> Seen:
     return seen
 
 
-def from_file(path: Path, split: str) -> set[bytes]:
+def around(frame: np.ndarray, row: int, column: int, context: int) -> np.ndarray:
+    """A node and its surroundings, by NumPy's own edge padding."""
+    size = 16 + 2 * context
+    return np.pad(frame, context, mode="edge")[row : row + size, column : column + size]
+
+
+def from_file(path: Path, split: str, context: int) -> set[bytes]:
     """A split's Stage-2 blocks (AV1 ids 1 to 7), read with NumPy alone, without any of our code."""
     manifest = BlockSet.load(path).manifest
     found = set()
@@ -91,20 +97,22 @@ def from_file(path: Path, split: str) -> set[bytes]:
         if source["split"] == split and 1 <= record["partition"] <= 7:
             frame = np.load(path / source["luma"], mmap_mode="r")[record["frame"]]
             r, c = int(record["row"]), int(record["column"])
-            found.add(key(frame[r : r + 16, c : c + 16], record["qindex"]))
+            found.add(key(around(frame, r, c, context), record["qindex"]))
     return found
 
 
+@pytest.mark.parametrize("context", [0, 8])
 def test_every_consumer_gives_its_model_the_numbers_in_the_file(
-    blockset_10: Path, tmp_path: Path, torch_inputs: Seen, onnx_inputs: Seen
+    blockset_10: Path, tmp_path: Path, torch_inputs: Seen, onnx_inputs: Seen, context: int
 ) -> None:
     data = BlockSet.load(blockset_10)
-    train_blocks, val_blocks, test_blocks = (from_file(blockset_10, split) for split in ("train", "val", "test"))
+    splits = ("train", "val", "test")
+    train_blocks, val_blocks, test_blocks = (from_file(blockset_10, split, context) for split in splits)
     assert max(np.frombuffer(b[:-1], np.uint16).max() for b in val_blocks) > 255  # ten bits, really
 
     run = RunFolder(tmp_path / "run")
     options = TrainConfig(init="random", epochs=1, batch_size=64, lr=3e-3, augment="none", device="cpu")
-    train(data, run, ModelConfig("2", "small", bit_depth=10), options)
+    train(data, run, ModelConfig("2", "small", bit_depth=10, context=context), options)
     assert torch_inputs.take() == train_blocks | val_blocks
 
     _reevaluate(run.path, run.epoch_path(1), None)  # what `select` runs in a process of its own
@@ -133,7 +141,7 @@ def test_every_consumer_gives_its_model_the_numbers_in_the_file(
     nodes = onnx_inputs.take()
     assert test_blocks <= nodes
     everything = {
-        key(frame[r : r + 16, c : c + 16], q)
+        key(around(frame, r, c, context), q)
         for source, entry in enumerate(data.sources)
         if entry["split"] == "test"
         for frame in data.luma(source)

@@ -30,6 +30,7 @@ from toolkit.blockset_format import (
 from toolkit.errors import ToolkitError
 from toolkit.files import read_json
 from toolkit.partition import INSIDE_LARGER, NODE, STAGES
+from toolkit.windows import CONTEXTS, context_of, cut_windows, window_size
 
 __all__ = [
     "BLOCK_DTYPE",
@@ -48,7 +49,9 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Blocks:
-    """N blocks in memory: luma (N, 1, 16, 16) uint8 or uint16 raw code values; the rest (N,).
+    """N blocks in memory: luma (N, 1, S, S) uint8 or uint16 raw code values; the rest (N,).
+
+    S = 16 + 2 x context: the node in the middle of its surroundings, `toolkit.windows` says how they are cut.
 
     `target` is the stage's class index (int64), or the AV1 id itself where no stage was named. `costs` are records of
     COST_DTYPE, None where the data set has none.
@@ -69,8 +72,12 @@ class Blocks:
     def __post_init__(self) -> None:
         check_luma(self.luma, self.bit_depth, "Blocks")
         n = self.luma.shape[0] if self.luma.ndim else 0
-        if self.luma.shape != (n, 1, NODE, NODE):
-            raise ToolkitError(f"Blocks: luma has shape {self.luma.shape}, expected (N, 1, {NODE}, {NODE}).")
+        if context_of(self.luma) is None:
+            sizes = ", ".join(str(window_size(c)) for c in CONTEXTS)
+            raise ToolkitError(
+                f"Blocks: luma has shape {self.luma.shape}, expected (N, 1, {NODE}, {NODE}) or windows (N, 1, S, S) "
+                f"with S one of {sizes}."
+            )
         dtypes = {k: BLOCK_DTYPE[k] for k in ("qindex", "partition", "source", "frame", "row", "column")}
         for name, dtype in {**dtypes, "target": np.dtype(np.int64)}.items():
             array = getattr(self, name)
@@ -78,6 +85,11 @@ class Blocks:
                 raise ToolkitError(f"Blocks: {name} is {array.dtype}{array.shape}, expected {dtype}({n},).")
         if self.costs is not None:
             check_costs(self.costs, n, "Blocks")
+
+    @property
+    def context(self) -> int:
+        """Pixels around the node on each side, 0 where there is the node alone."""
+        return (int(self.luma.shape[3]) - NODE) // 2
 
     def __len__(self) -> int:
         return len(self.luma)
@@ -152,16 +164,25 @@ class BlockSet:
             check_costs(costs, len(result.blocks), str(path))
         return result
 
-    def take(self, index: NDArray[np.integer[Any]], stage: str | None = None) -> Blocks:
-        """The blocks at these positions of `blocks`, in this order, with the targets of that stage."""
+    def take(self, index: NDArray[np.integer[Any]], stage: str | None = None, context: int = 0) -> Blocks:
+        """The blocks at these positions of `blocks`, in this order, with the targets of that stage.
+
+        `context`: source pixels around each block. Raises ToolkitError where a source is of loose blocks, which have
+        none.
+        """
         rows = self.blocks[index]
-        luma = np.empty((len(rows), 1, NODE, NODE), luma_dtype(self.bit_depth))
-        offset = np.arange(NODE)
+        size = window_size(context)
+        luma = np.empty((len(rows), 1, size, size), luma_dtype(self.bit_depth))
         for source in np.unique(rows["source"]):
+            plane = self.luma(int(source))
+            if context and plane.shape[1:] == (NODE, NODE):
+                raise ToolkitError(
+                    f"{self.path}: {self.sources[int(source)]['name']} holds loose {NODE}x{NODE} blocks without "
+                    f"their frames, so no context of {context} pixels. Use --context 0, or label the clips."
+                )
             where = np.flatnonzero(rows["source"] == source)
-            r = rows["row"][where].astype(np.int64)[:, None, None] + offset[:, None]
-            c = rows["column"][where].astype(np.int64)[:, None, None] + offset
-            luma[where, 0] = self.luma(int(source))[rows["frame"][where].astype(np.int64)[:, None, None], r, c]
+            at = rows[where]
+            luma[where] = cut_windows(plane, at["frame"], at["row"], at["column"], context)
         partition = rows["partition"].copy()
         target = partition.astype(np.int64) if stage is None else STAGES[stage].targets(partition)
         columns = {k: rows[k].copy() for k in ("qindex", "source", "frame", "row", "column")}
@@ -187,12 +208,14 @@ class BlockSet:
             )
         return index
 
-    def split_blocks(self, split: str, stage: str | None = None, limit: int | None = None, seed: int = 0) -> Blocks:
+    def split_blocks(
+        self, split: str, stage: str | None = None, limit: int | None = None, seed: int = 0, context: int = 0
+    ) -> Blocks:
         """Load a split's blocks, at most `limit`, drawn without replacement by `seed`, kept in file order."""
         index = self.split_index(split, stage)
         if limit is not None and limit < len(index):
             index = np.sort(np.random.default_rng(seed).choice(index, limit, replace=False))
-        return self.take(index, stage)
+        return self.take(index, stage, context)
 
 
 def _load_array(path: Path, *, mmap: bool = False) -> NDArray[Any]:

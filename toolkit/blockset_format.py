@@ -10,6 +10,7 @@ from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.partition import INSIDE_LARGER, NODE
 from toolkit.sealed import Entries, check_entries, check_sealed
+from toolkit.windows import window_size
 
 KIND = "av1part-blockset"
 FORMAT_VERSION = 1
@@ -68,11 +69,18 @@ def check_luma(luma: NDArray[Any], bit_depth: int, what: str) -> None:
         )
 
 
-def check_input(luma: NDArray[Any], qindex: NDArray[Any], bit_depth: int) -> None:
-    """Refuse what no model may be fed: expects luma (N, 1, 16, 16) raw code values and qindex (N,) uint8."""
+def check_input(luma: NDArray[Any], qindex: NDArray[Any], bit_depth: int, context: int = 0) -> None:
+    """Refuse what a model of that context may not be fed.
+
+    Expects luma (N, 1, S, S) raw code values, S = 16 + 2 x context, and qindex (N,) uint8.
+    """
     check_luma(luma, bit_depth, "Model input")
-    if luma.ndim != 4 or luma.shape[1:] != (1, NODE, NODE):
-        raise ToolkitError(f"Model input: luma has shape {luma.shape}, expected (N, 1, {NODE}, {NODE}).")
+    size = window_size(context)
+    if luma.ndim != 4 or luma.shape[1:] != (1, size, size):
+        raise ToolkitError(
+            f"Model input: luma has shape {luma.shape}, expected (N, 1, {size}, {size}) for a "
+            f"context of {context} pixels."
+        )
     if qindex.dtype != np.uint8 or qindex.shape != (len(luma),):
         raise ToolkitError(f"Model input: qindex is {qindex.dtype}{qindex.shape}, expected uint8({len(luma)},).")
 

@@ -53,7 +53,12 @@ class Checkpoint:
 def save_torch(path: Path, value: Any) -> None:
     """torch.save, atomically; the same value gives the same bytes."""
     with atomic_file(path) as temporary, temporary.open("wb") as file:
-        torch.save(value, file)  # given a path, it would write the temporary file's name into the archive
+        try:
+            torch.save(value, file)  # given a path, it would write the temporary file's name into the archive
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # the writer's own complaint hides what the system said
+                raise error.__context__ from None
+            raise
 
 
 def load_torch(path: Path) -> Any:
@@ -126,9 +131,15 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         model = make_model(values["config"])
         load_weights(model, values["model_state_dict"], str(path))
         blocks: dict[str, Any] = {k: _array(v) for k, v in values["calibration"].items()}
+        calibration = Blocks(**blocks)
+        if calibration.context != model.config.context:
+            raise ToolkitError(
+                f"{path}: its calibration blocks have a context of {calibration.context} pixels, its model takes "
+                f"{model.config.context}. Train again."
+            )
         return Checkpoint(
             model=model.eval(),
-            calibration=Blocks(**blocks),
+            calibration=calibration,
             **{k: values[k] for k in ("epoch", "metrics", "baselines", "data_sha256", "encoder", "provenance")},
         )
     except (KeyError, TypeError, AttributeError) as error:

@@ -17,8 +17,8 @@ def initialise(
 ) -> dict[str, Any]:
     """Set the backbone's weights; returns a record of them. The head stays random (the seed's).
 
-    Raises ToolkitError where the source is missing, is of another backbone or bit depth, or has been trained on a
-    source that `data` keeps for validation or test.
+    Raises ToolkitError where the source is missing, is of another backbone, window or bit depth, or has been trained
+    on a source that `data` keeps for validation or test.
     """
     if (start is None) == (init == "stage1"):
         raise ToolkitError(f"--init {init}: --from RUN_OR_CKPT is {'needed' if start is None else 'only for stage1'}.")
@@ -44,7 +44,7 @@ def load_run_or_checkpoint(path: Path) -> Checkpoint:
 def _check_stage1(checkpoint: Checkpoint, model: PartitionNet, data: BlockSet, start: Path) -> None:
     if checkpoint.stage != "1":
         raise ToolkitError(f"{start}: a checkpoint of stage {checkpoint.stage}, --init stage1 needs one of Stage 1.")
-    for name in ("backbone", "bit_depth"):
+    for name in ("backbone", "bit_depth", "context", "spatial_attention"):
         found, wanted = getattr(checkpoint.config, name), getattr(model.config, name)
         if found != wanted:
             raise ToolkitError(f"{start}: {name} is {found}, this model's is {wanted}. Train Stage 1 with {wanted}.")

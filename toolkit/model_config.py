@@ -5,6 +5,7 @@ from typing import Any
 
 from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES
+from toolkit.windows import window_size
 
 BACKBONES = {
     "resnet18-se": "ResNet-18 on luma with squeeze-and-excitation and a spatial attention: the field's",
@@ -19,6 +20,7 @@ BACKBONES = {
 
 ADAPTERS = ("none", "series", "parallel", "bottleneck")
 PLACEMENTS = ("all", "late")
+_VIT_INPUT = 224
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,12 @@ class ModelConfig:
 
     `adapter`: residual adapters between the backbone's layers, all of them or the later half; `adapter_size`: the
     bottleneck form's channels. `dropout`: of the head, None for the stage's own. `input_scale`: of an imported
-    model, the factor on raw code values in place of this toolkit's own scaling.
+    model, the factor on raw code values in place of this toolkit's own scaling. `context`: source pixels
+    around the 16x16 block that the network sees, on each side. `spatial_attention`: a position gate after the last
+    layer of the small network.
 
-    Raises ToolkitError on an unknown stage or backbone, or a bit depth outside 8 to 16.
+    Raises ToolkitError on an unknown stage or backbone, a bit depth outside 8 to 16, and a context or an attention that
+    the backbone cannot have.
     """
 
     stage: str = "2"
@@ -41,6 +46,8 @@ class ModelConfig:
     adapter_placement: str = "all"
     dropout: float | None = None
     input_scale: float | None = None
+    context: int = 0
+    spatial_attention: bool = False
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
@@ -54,6 +61,15 @@ class ModelConfig:
             )
         if not 8 <= self.bit_depth <= 16:
             raise ToolkitError(f"Bit depth {self.bit_depth}: expected 8 to 16.")
+        size = window_size(self.context)
+        if self.backbone == "vit_b_16" and _VIT_INPUT % size:
+            raise ToolkitError(
+                f"Context {self.context}: vit_b_16 takes {_VIT_INPUT}x{_VIT_INPUT}, which a window of {size}x{size} "
+                "does not divide. Expected 0 or 8."
+            )
+        if self.spatial_attention and self.backbone != "small":
+            has = "has one already" if self.backbone == "resnet18-se" else "has no place for one"
+            raise ToolkitError(f"Spatial attention is an option of the small backbone; {self.backbone} {has}.")
 
     @property
     def classes(self) -> tuple[str, ...]:

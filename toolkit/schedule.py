@@ -71,6 +71,6 @@ def enter(model: PartitionNet, optimizer: torch.optim.Optimizer, config: TrainCo
 
 
 def recalibrate(model: PartitionNet, luma: torch.Tensor, batch: int = 256) -> None:
-    """Measure the backbone's batch-norm statistics afresh on integer luma (N, 1, 16, 16), weights untouched."""
+    """Measure the backbone's batch-norm statistics afresh on integer luma (N, 1, S, S), weights untouched."""
     batches = [model.standardise(part.float()) for part in torch.split(luma, batch) if len(part) > 1]
     torch.optim.swa_utils.update_bn(batches, model.backbone)

@@ -12,7 +12,7 @@ from toolkit.train_config import INITS, TrainConfig
 
 OWNED = ("run", "stage", "recipe", "init", "seed", "start", "resume", "extend", "extend_lr")
 """Options of `train` that the sweep sets itself."""
-_SHAPES_BACKBONE = ("backbone", "context")
+_SHAPES_BACKBONE = ("backbone", "context", "spatial_attention")
 _NOT_FOR_STAGE1 = ("adapter", "adapter_size", "adapter_placement", "dropout", "gradual")
 
 
@@ -122,9 +122,10 @@ def _check_distinct(config: SweepConfig, arms: list[tuple[Variant, str | None]])
 
 def _stage1(config: SweepConfig, effective: dict[str, Any], seed: int) -> Job:
     """The Stage 1 whose backbone a run of these options takes over."""
-    shape = {k: effective[k] for k in _SHAPES_BACKBONE if k in effective}
+    shape = {k: effective[k] for k in _SHAPES_BACKBONE}
     recipe = config.stage1_recipe or ("scratch" if shape["backbone"] == "small" else "imagenet")
     options = {k: v for k, v in config.options.items() if k not in _NOT_FOR_STAGE1}
-    suffix = f"-context{shape['context']}" if shape.get("context") else ""
+    suffix = f"-context{shape['context']}" if shape["context"] else ""
+    suffix += "-attention" if shape["spatial_attention"] else ""
     options |= {**shape, "stage": "1", "recipe": recipe, "seed": seed}
     return Job(f"stage1-{shape['backbone']}{suffix}-seed{seed}", options)

@@ -1,9 +1,9 @@
 """Networks that turn a standardised luma block into a feature vector, by the names of model_config.BACKBONES.
 
-A backbone takes (N, 1, 16, 16) and gives (N, features). It states `features`, and the `mean` and `std` by which
-luma in [0, 1] is to be standardised for it. `layer_groups()` names its parts for gradual unfreezing, first to last;
-`adapter_sites()`, where it has residual layers, the places for adapters; `load_imagenet(weights)`, where such
-weights exist, takes them.
+A backbone takes (N, 1, S, S), S = 16 + 2 x context, and gives (N, features). It states `features`, and the
+`mean` and `std` by which luma in [0, 1] is to be standardised for it. `layer_groups()` names its parts for gradual
+unfreezing, first to last; `adapter_sites()`, where it has residual layers, the places for adapters;
+`load_imagenet(weights)`, where such weights exist, takes them.
 """
 
 from torch import nn
@@ -12,10 +12,15 @@ from toolkit.backbones.efficientnet_lite import EfficientNetLite0
 from toolkit.backbones.resnet import ResNet18SE
 from toolkit.backbones.small import SmallNet
 from toolkit.backbones.torchvision_registry import TorchvisionBackbone
+from toolkit.model_config import ModelConfig
 
-_CLASSES = {"resnet18-se": ResNet18SE, "efficientnet-lite0": EfficientNetLite0, "small": SmallNet}
 
-
-def make_backbone(name: str) -> nn.Module:
-    """Build a backbone with random weights."""
-    return _CLASSES[name]() if name in _CLASSES else TorchvisionBackbone(name)
+def make_backbone(config: ModelConfig) -> nn.Module:
+    """Build a model's backbone with random weights."""
+    if config.backbone == "small":
+        return SmallNet(config.context, config.spatial_attention)
+    if config.backbone == "resnet18-se":
+        return ResNet18SE()
+    if config.backbone == "efficientnet-lite0":
+        return EfficientNetLite0()
+    return TorchvisionBackbone(config.backbone, config.context)

@@ -59,11 +59,11 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """(N, 1, 16, 16) to (N, 1280). Upsamples to 32x32: five halvings of 16 pixels leave nothing."""
+    """(N, 1, H, W) to (N, 1280). Upsamples by 2: five halvings of 16 pixels leave nothing."""
 
     features = 1280
     mean, std = 127 / 255, 128 / 255  # the weights were trained on (value - 127) / 128
-    size = 32
+    factor = 2.0
 
     def __init__(self) -> None:
         super().__init__()
@@ -80,7 +80,7 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # By factor: a target size would be exported with a Shape node, which ONNX Runtime puts on the CPU.
-        x = F.interpolate(x, scale_factor=self.size / x.shape[2], mode="bilinear", align_corners=False)
+        x = F.interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
         x = F.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)

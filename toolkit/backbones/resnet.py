@@ -4,10 +4,10 @@ Module names are those of the older checkpoints (backbone.conv1 ... se4.excitati
 these can be imported.
 """
 
-import torch
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
+from toolkit.backbones.attention import SpatialAttention
 from toolkit.backbones.torchvision_registry import resnet_sites
 
 
@@ -26,18 +26,6 @@ class SqueezeExcitation(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         gate: Tensor = self.excitation(x.mean((2, 3)))
         return x * gate[:, :, None, None]
-
-
-class SpatialAttention(nn.Module):
-    """Position gates from the mean and maximum over channels (Woo et al. 2018)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv = nn.Conv2d(2, 1, 7, padding=3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        pooled = torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], 1)
-        return x * torch.sigmoid(self.conv(pooled))
 
 
 class ResNet18SE(nn.Module):

@@ -4,18 +4,23 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-# By how much a block is upsampled inside the graph: what the network's halvings or patches need.
-FACTOR = {"resnet18": 1, "resnet50": 1, "efficientnet_b0": 2, "vit_b_16": 14}
+from toolkit.windows import window_size
+
+# By how much a block is upsampled inside the graph: what the network's halvings need.
+FACTOR = {"resnet18": 1, "resnet50": 1, "efficientnet_b0": 2}
+VIT_INPUT = 224
 
 
 class TorchvisionBackbone(nn.Module):
-    """(N, 1, 16, 16) to (N, features): a registry network without its classifier."""
+    """(N, 1, S, S), S = 16 + 2 x context, to (N, features): a registry network without its classifier."""
 
     mean, std = 0.449, 0.226  # of ImageNet's grey values
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, context: int = 0) -> None:
         super().__init__()
-        self.name, self.factor = name, float(FACTOR[name])
+        self.name = name
+        # A ViT has one size of input; the model's config refuses windows that do not divide it.
+        self.factor = float(VIT_INPUT // window_size(context) if name == "vit_b_16" else FACTOR[name])
         self.network = torchvision.models.get_model(name, weights=None)
         parent, attribute, classifier = _ends(self.network, name)
         stem = getattr(parent, attribute)

@@ -22,10 +22,12 @@ from toolkit.train_config import (
     Extension,
     TrainConfig,
 )
+from toolkit.windows import CONTEXTS
 
 F = TypeVar("F", bound=Callable[..., Any])
 _M, _T = ModelConfig(), TrainConfig()
-_MODEL_OPTIONS = ("stage", "backbone", "qindex", "adapter", "adapter_size", "adapter_placement", "dropout")
+_ADAPTER = ("adapter", "adapter_size", "adapter_placement")
+_MODEL_OPTIONS = ("stage", "backbone", "qindex", "context", "spatial_attention", *_ADAPTER, "dropout")
 
 
 def _option(name: str, kind: Any, text: str) -> Callable[[F], F]:
@@ -44,6 +46,14 @@ def _flag(name: str, text: str) -> Callable[[F], F]:
 @click.option("--stage", type=click.Choice(list(STAGES)), default=_M.stage, show_default=True)
 @click.option("--backbone", type=click.Choice(list(BACKBONES)), default=_M.backbone, show_default=True)
 @click.option("--qindex/--no-qindex", default=_M.qindex, show_default=True, help="Give the head the qindex.")
+@click.option(
+    "--context", type=click.Choice([str(c) for c in CONTEXTS]), default=str(_M.context), show_default=True,
+    callback=lambda ctx, param, value: int(value), help="Source pixels around the block, on each side.",
+)  # fmt: skip
+@click.option(
+    "--spatial-attention/--no-spatial-attention",
+    default=_M.spatial_attention, show_default=True, help="A position gate in the small network.",
+)  # fmt: skip
 @click.option(
     "--adapter", type=click.Choice(ADAPTERS), default=_M.adapter, show_default=True, help="Residual adapters."
 )
@@ -138,7 +148,7 @@ def _extension(resume: bool, epochs: int | None, lr: float | None) -> Extension 
 def _options_of_run(description: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """The options that the run was started with; ToolkitError where one given now contradicts them."""
     model = ModelConfig.from_dict(description["model"]).to_dict()
-    own = {**description["train"], **{k: model[k] for k in _MODEL_OPTIONS}}
+    own = {**TrainConfig.from_dict(description["train"]).to_dict(), **{k: model[k] for k in _MODEL_OPTIONS}}
     clash = [f"{k}: {v} now, {own[k]} then" for k, v in given.items() if own[k] != v]
     if clash:
         raise ToolkitError(f"--resume goes on with the run's own options, but {'; '.join(clash)}. Leave these away.")
