@@ -49,7 +49,10 @@ class RawFormat:
 
 @dataclass(frozen=True)
 class Clip:
-    """An opened source: size and bit depth of the frames that `frames()` yields anew at each call."""
+    """An opened source: size and bit depth of the frames that `frames()` yields anew at each call.
+
+    `count` is how many there should be, None where the source does not tell; for progress, not to be relied on.
+    """
 
     path: Path
     width: int
@@ -57,6 +60,7 @@ class Clip:
     bit_depth: int
     rate: Fraction
     frames: Callable[[], Iterator[Planes]]
+    count: int | None = None
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -103,7 +107,8 @@ def open_clip(
         for planes in islice(clip.frames(), limit):
             yield planes if planes[0].shape == (height, width) else _shrink(planes, width, height, clip.bit_depth)
 
-    return Clip(path, width, height, clip.bit_depth, clip.rate, frames)
+    count = clip.count if limit is None or clip.count is None else min(limit, clip.count)
+    return Clip(path, width, height, clip.bit_depth, clip.rate, frames, count or limit)
 
 
 def _shrink(planes: Planes, width: int, height: int, bit_depth: int) -> Planes:
@@ -134,7 +139,7 @@ def _open_photograph(path: Path, size: tuple[int, int] | None) -> Clip:
         raise ToolkitError(f"{path}: {upright.width}x{upright.height}, at least 2x2 is needed.")
     planes = rgb_to_planes(rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2])
     height, width = planes[0].shape
-    return Clip(path, width, height, 8, Fraction(30), lambda: iter([planes]))
+    return Clip(path, width, height, 8, Fraction(30), lambda: iter([planes]), 1)
 
 
 def rgb_to_planes(rgb: NDArray[np.uint8]) -> Planes:
@@ -165,20 +170,21 @@ def _open_raw(path: Path, raw: RawFormat) -> Clip:
     size = path.stat().st_size
     if size == 0 or size % frame_bytes:
         raise ToolkitError(
-            f"{path}: {size} bytes are no whole number of {frame_bytes}-byte frames "
-            f"({raw.width}x{raw.height}, {raw.bit_depth} bit). The file is cut short or --raw is wrong."
+            f"{path}: {size} bytes are no whole number of {frame_bytes}-byte frames ({raw.width}x{raw.height}, "
+            f"{raw.bit_depth} bit). Frame {size // frame_bytes} is cut short or --raw is wrong."
         )
 
     def frames() -> Iterator[Planes]:
         with path.open("rb") as file:
-            while data := file.read(frame_bytes):
+            for number in range(size // frame_bytes):
+                data = file.read(frame_bytes)
                 if len(data) != frame_bytes:
-                    raise ToolkitError(f"{path}: shrank while it was read.")
+                    raise ToolkitError(f"{path}: frame {number} is cut short; the file shrank while it was read.")
                 flat = np.frombuffer(data, dtype).astype(luma_dtype(raw.bit_depth), copy=False)
                 y, u, v = (p.reshape(s) for p, s in zip(np.split(flat, np.cumsum(counts)[:2]), shapes, strict=True))
                 yield y, u, v
 
-    return Clip(path, raw.width, raw.height, raw.bit_depth, Fraction(30), frames)
+    return Clip(path, raw.width, raw.height, raw.bit_depth, Fraction(30), frames, size // frame_bytes)
 
 
 def _open_container(path: Path) -> Clip:
@@ -190,7 +196,8 @@ def _open_container(path: Path) -> Clip:
             format_name = stream.codec_context.pix_fmt or "unknown"
             width, height = stream.codec_context.width, stream.codec_context.height
             rate = stream.average_rate or Fraction(30)
-            declared = stream.frames
+            declared, seconds = stream.frames, _seconds(container)
+            count = declared or (round(seconds * rate) if seconds else None)
     except (av.error.FFmpegError, ValueError) as error:
         raise ToolkitError(f"{path}: not readable as video ({error}).") from None
     if format_name not in PIXEL_FORMATS:
@@ -199,37 +206,55 @@ def _open_container(path: Path) -> Clip:
             f"Convert it first: ffmpeg -i {path.name} -pix_fmt yuv420p {path.stem}-420.y4m"
         )
     if path.suffix.lower() == ".y4m":
-        _check_y4m(path, width, height, PIXEL_FORMATS[format_name])
+        count = _check_y4m(path, width, height, PIXEL_FORMATS[format_name])
 
     def frames() -> Iterator[Planes]:
-        count = 0
+        number, last = 0, None
         try:
             with av.open(str(path)) as container:
+                # Threads would hold frames back, and name a damaged one too early.
+                container.streams.video[0].thread_count = 1
                 for frame in container.decode(container.streams.video[0]):
                     if frame.is_corrupt:
-                        raise ToolkitError(f"{path}: frame {count} is damaged or cut short.")
+                        raise ToolkitError(f"{path}: frame {number} is damaged or cut short.")
                     if (frame.format.name, frame.width, frame.height) != (format_name, width, height):
-                        raise ToolkitError(f"{path}: frame {count} changes to {frame.width}x{frame.height}.")
+                        raise ToolkitError(f"{path}: frame {number} changes to {frame.width}x{frame.height}.")
                     yield _planes(frame)
-                    count += 1
+                    number, last = number + 1, frame.time
         except av.error.FFmpegError as error:
-            raise ToolkitError(f"{path}: damaged after {count} frames ({error}).") from None
+            raise ToolkitError(f"{path}: frame {number} is damaged or cut short ({error}).") from None
         # Some writers count a frame too many; more than a hundredth missing means a file cut short.
-        if declared - count > max(2, declared // 100) or count == 0:
-            raise ToolkitError(f"{path}: {count} frames of {declared} could be read; it is cut short or damaged.")
+        if declared - number > max(2, declared // 100) or number == 0:
+            raise ToolkitError(f"{path}: {number} frames of {declared} could be read; it is cut short or damaged.")
+        if seconds and last is not None and seconds - last > max(3 / float(rate), seconds / 100):
+            raise ToolkitError(
+                f"{path}: cut short after frame {number - 1}, at {last:.2f} of {seconds:.2f} seconds, or damaged."
+            )
 
-    return Clip(path, width, height, PIXEL_FORMATS[format_name], rate, frames)
+    return Clip(path, width, height, PIXEL_FORMATS[format_name], rate, frames, count)
 
 
-def _check_y4m(path: Path, width: int, height: int, bit_depth: int) -> None:
-    """FFmpeg leaves out a last frame that is cut short without a word; the file's size tells."""
+def _seconds(container: av.container.InputContainer) -> float | None:
+    """How long the video says that it is, where its frames are not counted (Matroska)."""
+    hours, _, rest = container.streams.video[0].metadata.get("DURATION", "").partition(":")
+    minutes, _, seconds = rest.partition(":")
+    if seconds:
+        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
+    alone = len(container.streams) == 1 and container.duration  # else it may be the sound's
+    return container.duration / av.time_base if alone and container.duration else None
+
+
+def _check_y4m(path: Path, width: int, height: int, bit_depth: int) -> int | None:
+    """Count the frames; FFmpeg leaves out a last one that is cut short without a word, but the file's size tells."""
     with path.open("rb") as file:
         header = len(file.readline(4096))
         plain = file.read(6) == b"FRAME\n"
     samples = width * height + 2 * ((width + 1) // 2) * ((height + 1) // 2)
     frame_bytes = 6 + samples * (1 if bit_depth == 8 else 2)
-    if plain and (path.stat().st_size - header) % frame_bytes:
-        raise ToolkitError(f"{path}: its last frame is cut short (frames take {frame_bytes} bytes each).")
+    count, rest = divmod(path.stat().st_size - header, frame_bytes)
+    if plain and rest:
+        raise ToolkitError(f"{path}: frame {count}, its last, is cut short (frames take {frame_bytes} bytes each).")
+    return count if plain else None
 
 
 def _planes(frame: av.VideoFrame) -> Planes:

@@ -1,4 +1,4 @@
-"""`av1part encode`: a playable file, an honest bill, and no pipeline that was made for another encoder."""
+"""`av1part encode`: a playable file of every kind, an honest bill, and failures that are counted or leave nothing."""
 
 import json
 import time
@@ -9,11 +9,15 @@ import av
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 from pictures import frame
 
+from integration.cascade import Cascade
 from integration.encode import encode_file
 from integration.encode_config import EncodeConfig
-from integration.encoder import Encoder, EncoderConfig, encoder_settings
+from integration.encoder import EncodedFrame, Encoder, EncoderConfig, encoder_settings
+from integration.pipeline import Pipeline, frame_mask
+from integration.policy import Policy
 from integration.video import open_clip
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
@@ -32,19 +36,43 @@ class FakePipeline:
     def mask(self, luma: np.ndarray, qindex: int) -> np.ndarray:
         if self.fail:
             raise RuntimeError("session lost")
-        end = time.process_time() + 0.05
-        while time.process_time() < end:
+        end = time.thread_time() + 0.05
+        while time.thread_time() < end:
             pass
         return np.full((-(-luma.shape[0] // 16), -(-luma.shape[1] // 16)), 1 << 3, np.uint16)
 
 
+class LosesItsSession(FakePipeline):
+    """Stage 2 alone, whose ONNX Runtime session fails at the calls named, counted from 0."""
+
+    def __init__(self, failing: set[int]) -> None:
+        super().__init__()
+        self.calls, self.failing = 0, failing
+        self.cascade = Cascade({"2": self})
+
+    def logits(self, luma: np.ndarray, qindex: np.ndarray) -> np.ndarray:
+        self.calls += 1
+        if self.calls - 1 in self.failing:
+            raise Fail("[ONNXRuntimeError] : 1 : FAIL : out of memory")
+        return np.tile(np.array([4, 0, 0], np.float32), (len(luma), 1))
+
+    def mask(self, luma: np.ndarray, qindex: int) -> np.ndarray:
+        return frame_mask(self.cascade, Policy(), luma, qindex, 8)
+
+
+def y4m(path: Path, frames: int, bit_depth: int = 8) -> Path:
+    """Frames of 72x56, 25 a second, that pan."""
+    planes = [frame(72, 56, bit_depth, left=100 + 20 * i) for i in range(frames)]
+    coded = [b"FRAME\n" + b"".join(p.tobytes() for p in f) for f in planes]
+    colour = "420jpeg" if bit_depth == 8 else "420p10 XYSCSS=420P10"
+    path.write_bytes(f"YUV4MPEG2 W72 H56 F25:1 Ip A1:1 C{colour}\n".encode() + b"".join(coded))
+    return path
+
+
 @pytest.fixture
 def clip(tmp_path: Path) -> Path:
-    """Two frames of 72x56, 8 bit."""
-    path = tmp_path / "clip.y4m"
-    frames = [b"FRAME\n" + b"".join(p.tobytes() for p in frame(72, 56, left=100 + 20 * i)) for i in range(2)]
-    path.write_bytes(b"YUV4MPEG2 W72 H56 F25:1 Ip A1:1 C420jpeg\n" + b"".join(frames))
-    return path
+    """Two frames, 8 bit."""
+    return y4m(tmp_path / "clip.y4m", 2)
 
 
 @pytest.mark.usefixtures("libaom")
@@ -120,6 +148,136 @@ def test_a_failing_pipeline_is_counted_and_explained(tmp_path: Path, clip: Path)
     assert report.bytes == plain.bytes
 
 
+@pytest.mark.parametrize("ahead", [0, 2])
+@pytest.mark.usefixtures("libaom")
+def test_a_session_lost_in_the_middle_costs_that_frames_mask_alone(tmp_path: Path, ahead: int) -> None:
+    clip = y4m(tmp_path / "clip.y4m", 4)
+    settings = EncodeConfig(cq=30, cpu_used=3, ahead=ahead)
+    whole = encode_file(clip, tmp_path / "whole.obu", settings, LosesItsSession(set()))
+    plain = encode_file(clip, tmp_path / "plain.obu", settings)
+    report = encode_file(clip, tmp_path / "out.obu", settings, LosesItsSession({2}))
+    assert (report.failed_masks, report.unmasked_frames, report.masked_frames) == (1, [2], 3)
+    assert report.mask_errors == ["Fail: [ONNXRuntimeError] : 1 : FAIL : out of memory"]
+    packets = [split(tmp_path / f"{name}.obu") for name in ("out", "whole", "plain")]
+    for number, (out, masked, unmasked) in enumerate(zip(*packets, strict=True)):
+        assert masked != unmasked
+        assert out == (unmasked if number == 2 else masked)
+    assert (whole.masks_ahead, plain.masks_ahead) == (3 if ahead else 0, 0)
+
+
+def split(path: Path) -> list[bytes]:
+    """The temporal units of a .obu file, as FFmpeg finds them."""
+    with av.open(str(path)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+@pytest.mark.usefixtures("libaom")
+def test_the_command_warns_of_unmasked_frames_and_fails_where_told_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pipeline, "load", lambda path, threads: LosesItsSession({1}))
+    clip, output = y4m(tmp_path / "clip.y4m", 3), tmp_path / "out.ivf"
+    words = ["encode", str(clip), "-o", str(output), "--pipeline", "p", "--cq", "30", "--cpu-used", "3"]
+    done = CliRunner().invoke(main, [*words, "--json"])
+    assert done.exit_code == 0
+    assert "Warning: 1 of 3 frames went unmasked: Fail" in done.stderr
+    report = json.loads(done.stdout)
+    assert (report["failed_masks"], report["unmasked_frames"], report["frames"]) == (1, [1], 3)
+    written = output.read_bytes()
+    output.unlink()
+    done = CliRunner().invoke(main, [*words, "--strict"])
+    assert done.exit_code == 1
+    assert "1 of 3 frames went unmasked" in done.stderr
+    assert "frames unmasked by failure: 1 [1]" in done.stdout
+    assert output.read_bytes() == written, "the file is there all the same"
+
+
+@pytest.mark.parametrize("ending", [".ivf", ".obu", ".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize(("bit_depth", "keyint", "lag"), [(8, 1, 0), (10, 3, 0), (8, 30, 19)])
+@pytest.mark.usefixtures("libaom")
+def test_every_kind_of_file_decodes_to_the_encoders_reconstruction(
+    tmp_path: Path, ending: str, bit_depth: int, keyint: int, lag: int
+) -> None:
+    clip, output = y4m(tmp_path / "clip.y4m", 6, bit_depth), tmp_path / f"out{ending}"
+    settings = EncodeConfig(cq=40, cpu_used=6, keyint=keyint, lag=lag)
+    counted: list[tuple[int, int | None]] = []
+    report = encode_file(clip, output, settings, progress=lambda done, of: counted.append((done, of)))
+    assert counted == [(number + 1, 6) for number in range(6)]
+    coded: list[EncodedFrame | None] = []
+    config = EncoderConfig(72, 56, bit_depth, cq=40, cpu_used=6, keyint=keyint, lag=lag)
+    with Encoder(config) as encoder:
+        coded += [encoder.feed(planes) for planes in open_clip(clip).frames()]
+        coded += encoder.flush()
+    frames = [f for f in coded if f]
+    keys = list(range(0, 6, keyint))
+    assert report.key_frames == len(keys)
+    assert report.qindex == [f.qindex for f in frames]
+    assert report.bytes == sum(len(f.data) for f in frames)
+    kind = np.dtype(np.uint8 if bit_depth == 8 else "<u2")
+    with av.open(str(output)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.codec.name == "libdav1d"
+        assert stream.average_rate in (25, None)
+        decoded = list(container.decode(stream))
+        for number, (picture, ours) in enumerate(zip(decoded, frames, strict=True)):
+            assert picture.time is None or picture.time == pytest.approx(number / 25, abs=0.001)
+            for index, plane in enumerate(picture.planes):
+                height, width = config.plane_shape(index)
+                rows = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
+                np.testing.assert_array_equal(rows[:height, :width], ours.reconstruction[index])
+        extradata = stream.codec_context.extradata
+    if ending == ".obu":
+        assert output.read_bytes() == b"".join(f.data for f in frames)
+        assert all(f.data.startswith(b"\x12\x00") for f in frames), "a temporal delimiter before every unit"
+    if ending in (".mp4", ".mkv", ".webm"):
+        assert extradata is not None
+        # av1C: marker and version 1; profile 0; 4:2:0 and the bit depth; then the sequence header itself.
+        assert (extradata[0], extradata[1] >> 5, extradata[2] & 0b01101100) == (0x81, 0, 0x4C if bit_depth > 8 else 0xC)
+        header = extradata[4:]
+        assert header[0] >> 3 & 15 == 1
+        assert header in frames[0].data
+        with av.open(str(output)) as container:
+            packets = [p for p in container.demux(video=0) if p.size]
+            assert [p.is_keyframe for p in packets] == [number in keys for number in range(6)]
+            assert ending != ".mp4" or container.streams.video[0].codec_context.codec_tag == "av01"
+
+
+@pytest.mark.parametrize("lag", [0, 4])
+@pytest.mark.usefixtures("libaom")
+def test_key_frames_alone_are_masked(tmp_path: Path, lag: int) -> None:
+    clip = y4m(tmp_path / "clip.y4m", 7)
+    settings = EncodeConfig(cq=30, cpu_used=3, keyint=3, lag=lag)
+    report = encode_file(clip, tmp_path / "out.ivf", settings, FakePipeline())
+    assert (report.frames, report.key_frames, report.masked_frames, report.masks_ahead) == (7, 3, 3, 0)
+    assert report.masked_blocks > 0
+
+
+@pytest.mark.usefixtures("libaom")
+def test_another_ending_is_refused_before_anything_is_coded(tmp_path: Path, clip: Path) -> None:
+    for name in ("out.avi", "out", "out.yuv"):
+        with pytest.raises(ToolkitError, match=r"expected a name that ends in \.ivf, \.obu, \.mp4"):
+            encode_file(clip, tmp_path / name, SETTINGS)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.y4m"]
+
+
+@pytest.mark.parametrize("ahead", [0, 2])
+@pytest.mark.parametrize(("ending", "message"), [(".ivf", "frame 3 is damaged"), (".mkv", "cut short after frame 2,")])
+@pytest.mark.usefixtures("libaom")
+def test_a_clip_that_breaks_off_in_the_middle_is_an_error_that_names_the_frame(
+    tmp_path: Path, ending: str, message: str, ahead: int
+) -> None:
+    source = tmp_path / f"source{ending}"
+    encode_file(y4m(tmp_path / "clip.y4m", 8), source, EncodeConfig(cq=20, cpu_used=6))
+    with av.open(str(source)) as container:
+        fourth = list(container.demux(video=0))[3]
+        where = source.read_bytes().index(bytes(fourth)[-40:])  # its end: a container leaves the delimiter out
+    source.write_bytes(source.read_bytes()[:where])
+    before = sorted(p.name for p in tmp_path.iterdir())
+    with pytest.raises(ToolkitError, match=message):
+        encode_file(source, tmp_path / "out.mp4", EncodeConfig(cpu_used=6, ahead=ahead))
+    assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
 @pytest.mark.usefixtures("libaom")
 def test_lossless_has_no_psnr(tmp_path: Path, clip: Path) -> None:
     report = encode_file(clip, tmp_path / "out.ivf", EncodeConfig(cq=0, cpu_used=4, frames=1))
@@ -130,7 +288,7 @@ def test_lossless_has_no_psnr(tmp_path: Path, clip: Path) -> None:
 @pytest.mark.usefixtures("libaom")
 def test_a_damaged_clip_leaves_no_file(tmp_path: Path, clip: Path) -> None:
     clip.write_bytes(clip.read_bytes()[:-10])
-    with pytest.raises(ToolkitError, match="cut short"):
+    with pytest.raises(ToolkitError, match="frame 1, its last, is cut short"):
         encode_file(clip, tmp_path / "out.ivf", SETTINGS)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.y4m"]
 

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 
 class EpochLog:
@@ -49,3 +49,23 @@ def counted(what: str) -> Iterator[Callable[[int, int, str], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total, now: progress.update(task, completed=done, total=total, description=now)
+
+
+@contextmanager
+def coding() -> Iterator[Callable[[int, int | None], None]]:
+    """A bar of frames with their rate and the time left, on stderr where that is a terminal: call with done and all."""
+    console = Console(stderr=True)
+    columns = (TextColumn("encoding"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    times = (TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
+    # Frames may take a minute each: a rate over rich's own half minute would be none at all.
+    with Progress(
+        *columns, *times, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=600
+    ) as progress:
+        task = progress.add_task("", total=None)
+
+        def update(done: int, total: int | None) -> None:
+            elapsed = progress.tasks[task].elapsed or 0.0
+            rate = f"{done / elapsed:.2f} fps" if elapsed else ""
+            progress.update(task, completed=done, total=total, description=rate)
+
+        yield update

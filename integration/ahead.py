@@ -1,0 +1,138 @@
+"""Work done ahead of the encoder, on a thread of its own: frames decoded, and masked where their qindex is foreseen."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from queue import SimpleQueue
+from threading import Event, Lock, Semaphore, Thread
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from integration.encoder import Mask, MaskSource
+from integration.video import Clip, Planes
+from toolkit.blocks import Luma
+from toolkit.errors import ToolkitError
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """`mask` holds for `qindex`; the exception in its place is what making it raised."""
+
+    planes: Planes
+    qindex: int | None = None
+    mask: Mask | Exception | None = None
+
+
+class Ahead:
+    """A clip whose frames are made ready while the encoder works; a context, used by one thread.
+
+    `frames()` gives the clip's frames once, at most `depth` of them held ready. `mask` is a mask source for the
+    encoder of these frames. With `masks`, every frame's mask is made ahead too, for the qindex of the frame before: at
+    constant quality all key frames but the first share one. A mask is used only where the encoder then shows that very
+    luma and qindex; else it is made anew, so that the result never depends on what was foreseen.
+
+    `reading_seconds` and `mask_seconds` are CPU time of the thread, which runs nothing of libaom's; `used` counts masks
+    that were ready.
+    """
+
+    def __init__(self, clip: Clip, depth: int, source: MaskSource | None = None, *, masks: bool = True) -> None:
+        self.mask_seconds = 0.0
+        self.used = 0
+        self._clip, self._source, self._foresee = clip, source, masks and source is not None
+        self._ready: SimpleQueue[_Frame | Exception | None] = SimpleQueue()
+        self._room = Semaphore(depth)
+        self._known, self._leave, self._lock = Event(), Event(), Lock()
+        self._qindex: int | None = None
+        self._current: _Frame | None = None
+        self._stopped = False
+        self._spent: float | None = None
+        self._thread = Thread(target=self._work, name="av1part-ahead", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stopped = True
+        for waited_for in (self._known, self._leave):
+            waited_for.set()
+        self._room.release()
+        self._thread.join()
+
+    @property
+    def reading_seconds(self) -> float:
+        """What the thread spent on anything but masks."""
+        return self._cpu() - self.mask_seconds
+
+    def clock(self) -> float:
+        """CPU time of the process without this thread's: what the encoder is billed by."""
+        return time.process_time() - self._cpu()
+
+    def frames(self) -> Iterator[Planes]:
+        """The clip's frames in order. What reading one raises is raised in its place."""
+        while True:
+            item = self._ready.get()
+            self._room.release()
+            if isinstance(item, Exception):
+                raise item
+            self._current = item
+            if item is None:
+                return
+            yield item.planes
+            self._known.set()  # it is coded: nothing more will be known of its qindex
+
+    def mask(self, luma: Luma, qindex: int) -> Mask | None:
+        """The mask of the frame being coded, luma (H, W) as the encoder shows it."""
+        frame = self._current
+        if frame and frame.qindex == qindex and frame.mask is not None and np.array_equal(luma, frame.planes[0]):
+            self.used += 1
+            if isinstance(frame.mask, Exception):
+                raise frame.mask
+            return frame.mask
+        if self._source is None:
+            raise ToolkitError("No pipeline to ask for a mask.")
+        with self._lock:
+            mask = self._source(luma, qindex)
+        self._qindex = qindex
+        self._known.set()
+        return mask
+
+    def _cpu(self) -> float:
+        if self._spent is not None or self._thread.ident is None:
+            return self._spent or 0.0
+        return time.clock_gettime(time.pthread_getcpuclockid(self._thread.ident))
+
+    def _work(self) -> None:
+        try:
+            frames = self._clip.frames()
+            for number in count():
+                self._room.acquire()
+                if number and self._foresee:
+                    self._known.wait()
+                planes = None if self._stopped else next(frames, None)
+                self._ready.put(planes and self._prepared(planes))
+                if planes is None:
+                    break
+        except Exception as error:
+            self._ready.put(error)
+        self._leave.wait()  # the clock of a thread that has ended must not be read
+        self._spent = time.thread_time()
+
+    def _prepared(self, planes: Planes) -> _Frame:
+        qindex = self._qindex
+        if not self._foresee or qindex is None or self._stopped or self._source is None:
+            return _Frame(planes)
+        before = time.thread_time()
+        mask: Mask | Exception | None
+        try:
+            with self._lock:
+                mask = self._source(planes[0], qindex)
+        except Exception as error:  # raised again where the encoder asks, which counts it
+            mask = error
+        self.mask_seconds += time.thread_time() - before
+        return _Frame(planes, qindex, mask)
