@@ -54,6 +54,12 @@ class Libraries:
     stock: Path
     info: dict[str, Any]
 
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What a C compiler is told to build a program against av1part_hook.h and the library where they lie."""
+        folder = self.hook.parent
+        return (f"-I{SOURCES}", f"-L{folder}", f"-l:{self.hook.name}", f"-Wl,-rpath,{folder}")
+
 
 def cache_folder() -> Path:
     """Where builds are kept."""

@@ -195,7 +195,7 @@ def _open_container(path: Path) -> Clip:
             stream = container.streams.video[0]
             format_name = stream.codec_context.pix_fmt or "unknown"
             width, height = stream.codec_context.width, stream.codec_context.height
-            rate = stream.average_rate or Fraction(30)
+            rate = stream.guessed_rate or Fraction(30)
             declared, seconds = stream.frames, _seconds(container)
             count = declared or (round(seconds * rate) if seconds else None)
     except (av.error.FFmpegError, ValueError) as error:

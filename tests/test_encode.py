@@ -81,6 +81,7 @@ def test_the_file_plays_and_the_report_is_its_own(tmp_path: Path, clip: Path) ->
     report = encode_file(clip, output, SETTINGS)
     assert (report.frames, report.masked_blocks, report.failed_masks, report.inference_seconds) == (2, 0, 0, 0.0)
     assert report.encode_seconds > 0
+    assert open_clip(output).rate == open_clip(clip).rate == 25
     assert report.bytes == output.stat().st_size - 32 - 2 * 12
     sources, errors = list(open_clip(clip).frames()), []
     with av.open(str(output)) as container:

@@ -1,5 +1,7 @@
 /* av1part's C interface to libaom: encode frames, restrict the partitions that are searched, read the result.
  *
+ * examples/encode.c is a whole program; `av1part encoder info --flags` prints what a compiler needs for one.
+ *
  * Every function returns AV1PART_OK or a negative av1part_status; the text behind a failure is in the
  * encoder's (or inspector's) error detail. One encoder belongs to one thread at a time; several encoders
  * may run at once in one process.
@@ -22,6 +24,10 @@
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
 #define AV1PART_API __attribute__((visibility("default")))
+
+#ifdef __cplusplus
+extern "C" {
+#endif
 
 typedef enum av1part_status {
   AV1PART_OK = 0,
@@ -140,5 +146,9 @@ AV1PART_API void av1part_inspector_close(av1part_inspector *inspector);
 AV1PART_API const char *av1part_inspector_detail(const av1part_inspector *inspector);
 AV1PART_API int av1part_inspect(av1part_inspector *inspector, const uint8_t *data, size_t size, uint8_t *labels,
                                 int rows, int columns, int *qindex);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -35,14 +35,18 @@ def build(source: Path | None, sanitize: bool) -> None:
 @encoder.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--sanitize", is_flag=True, help="Of the sanitized build.")
-def info(as_json: bool, sanitize: bool) -> None:
+@click.option("--flags", is_flag=True, help="Only what a C compiler needs to build a host: cc host.c $(...).")
+def info(as_json: bool, sanitize: bool, flags: bool) -> None:
     """Versions, build flags and path; exits 1, naming what mends it, where something is missing."""
     import json
+    import shlex
 
     from integration import libaom_build, native
 
     found = libaom_build.libraries(sanitize=sanitize)
-    facts = {"path": str(found.hook), "stock": str(found.stock), **found.info}
+    if flags:
+        return click.echo(shlex.join(found.flags))
+    facts = {"path": str(found.hook), "stock": str(found.stock), "flags": shlex.join(found.flags), **found.info}
     # The sanitized library loads only where the sanitizer's runtime is preloaded.
     facts["libaom"] = "sanitized" if sanitize else native.libaom_version(native.load(found.hook))
     click.echo(json.dumps(facts) if as_json else "\n".join(f"{key}: {value}" for key, value in facts.items()))

@@ -1,0 +1,96 @@
+"""A host in C: the example program, built as its heading says, encodes without Python."""
+
+import subprocess
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from pictures import frame
+
+from integration.encode import encode_file
+from integration.encode_config import EncodeConfig
+from integration.libaom_build import SOURCES, Libraries
+from integration.video import open_clip
+from toolkit.cli.main import main
+
+EXAMPLE = SOURCES / "examples" / "encode.c"
+
+
+def y4m(path: Path, frames: int, bit_depth: int = 8) -> Path:
+    """Frames of 73x55: two flat nodes in the first row, a pan over the cat elsewhere."""
+    colour = "420jpeg" if bit_depth == 8 else "420p10 XYSCSS=420P10"
+    with path.open("wb") as file:
+        file.write(f"YUV4MPEG2 W73 H55 F25:1 Ip A1:1 C{colour}\n".encode())
+        for number in range(frames):
+            y, u, v = frame(73, 55, bit_depth, left=100 + 8 * number)
+            y = y.copy()
+            y[:16, :32] = 80
+            file.write(b"FRAME\n" + b"".join(p.tobytes() for p in (y, u, v)))
+    return path
+
+
+@pytest.fixture(scope="module")
+def program(libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The example, with every warning an error."""
+    found = CliRunner().invoke(main, ["encoder", "info", "--flags"])
+    assert found.exit_code == 0, found.output
+    path = tmp_path_factory.mktemp("host") / "encode"
+    flags = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic"]
+    subprocess.run(["cc", *flags, str(EXAMPLE), *found.stdout.split(), "-o", str(path)], check=True)
+    return path
+
+
+def run(program: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    # Nothing of Python's environment: the program finds its library by itself.
+    return subprocess.run([program, *map(str, words)], capture_output=True, text=True, env={}, check=False)
+
+
+@pytest.mark.parametrize(("bit_depth", "keyint", "keys"), [(8, 1, 4), (10, 3, 2), (8, 30, 1)])
+def test_it_encodes_with_masks(program: Path, tmp_path: Path, bit_depth: int, keyint: int, keys: int) -> None:
+    clip, output = y4m(tmp_path / "clip.y4m", 4, bit_depth), tmp_path / "out.ivf"
+    done = run(program, clip, output, 30, keyint)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"4 frames, {keys} masked, ")
+    assert int(done.stdout.split()[4]) >= 2 * keys, "at least the flat nodes lose partitions"
+    with av.open(str(output)) as container:
+        assert container.streams.video[0].frames == 4
+        decoded = list(container.decode(video=0))
+    kind = np.dtype(np.uint8 if bit_depth == 8 else "<u2")
+    for number, (picture, source) in enumerate(zip(decoded, open_clip(clip).frames(), strict=True)):
+        assert picture.time == pytest.approx(number / 25)
+        luma = np.frombuffer(memoryview(picture.planes[0]), kind).reshape(
+            -1, picture.planes[0].line_size // kind.itemsize
+        )
+        error = luma[:55, :73].astype(int) - source[0]
+        assert np.abs(error).mean() < 3 << (bit_depth - 8)
+
+
+def test_where_nothing_is_masked_it_writes_what_the_command_writes(program: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.y4m"
+    frames = [b"FRAME\n" + b"".join(p.tobytes() for p in frame(64, 48, left=100 + 8 * i)) for i in range(2)]
+    clip.write_bytes(b"YUV4MPEG2 W64 H48 F25:1 Ip A1:1 C420jpeg\n" + b"".join(frames))
+    done = run(program, clip, tmp_path / "c.ivf", 2)
+    assert done.stdout == "2 frames, 2 masked, 0 blocks restricted\n", done.stderr
+    encode_file(clip, tmp_path / "python.ivf", EncodeConfig(cq=2, cpu_used=2))
+    assert (tmp_path / "c.ivf").read_bytes() == (tmp_path / "python.ivf").read_bytes()
+
+
+def test_its_errors_leave_no_file(program: Path, tmp_path: Path) -> None:
+    clip, output = y4m(tmp_path / "clip.y4m", 2), tmp_path / "out.ivf"
+    assert "usage" in run(program).stderr
+    assert "cannot be opened" in run(program, tmp_path / "none.y4m", output).stderr
+    assert "cq: expected 0 to 63" in run(program, clip, output, 64).stderr
+    clip.write_bytes(clip.read_bytes()[:-5])
+    done = run(program, clip, output)
+    assert (done.returncode, done.stderr) == (1, "frame: cut short or damaged\n")
+    assert not output.exists()
+
+
+def test_the_header_is_c_plus_plus_too(tmp_path: Path) -> None:
+    source = tmp_path / "host.cc"
+    source.write_text(
+        '#include "av1part_hook.h"\nint main() { return av1part_api_version() != AV1PART_API_VERSION; }\n'
+    )
+    subprocess.run(["c++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{SOURCES}", str(source)], check=True)
