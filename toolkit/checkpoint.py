@@ -53,7 +53,12 @@ class Checkpoint:
 def save_torch(path: Path, value: Any) -> None:
     """torch.save, atomically; the same value gives the same bytes."""
     with atomic_file(path) as temporary, temporary.open("wb") as file:
-        torch.save(value, file)  # given a path, it would write the temporary file's name into the archive
+        try:
+            torch.save(value, file)  # given a path, it would write the temporary file's name into the archive
+        except RuntimeError as error:
+            if isinstance(error.__context__, OSError):  # the writer's own complaint hides what the system said
+                raise error.__context__ from None
+            raise
 
 
 def load_torch(path: Path) -> Any:

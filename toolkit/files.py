@@ -1,5 +1,6 @@
 """Files that are either whole or absent, and the hashes that seal them."""
 
+import errno
 import hashlib
 import json
 import math
@@ -87,6 +88,10 @@ def _beside(path: Path) -> Path:
 
 
 def _unwritable(path: Path, error: OSError) -> ToolkitError:
+    # NumPy reports a write that was cut short without the system's number for it.
+    short = error.errno is None and "requested and" in str(error)
+    if short or error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return ToolkitError(f"{path}: the disk is full. Nothing was changed there. Free some space and go on.")
     return ToolkitError(f"{path}: could not be written ({error}). Nothing was changed there.")
 
 

@@ -1,7 +1,11 @@
 """Losses over class indices, with the class weights that the field uses."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from toolkit.errors import ToolkitError
@@ -18,6 +22,18 @@ def class_balanced_weights(counts: Tensor, beta: float) -> Tensor:
         )
     weights = (1 - beta) / -torch.expm1(counts.double() * torch.log(torch.tensor(beta, dtype=torch.float64)))
     return (weights * len(counts) / weights.sum()).float()
+
+
+def class_counts(target: NDArray[np.int64], classes: Sequence[str], what: str) -> Tensor:
+    """Blocks of each class (classes,) int64; ToolkitError names the classes that have none."""
+    counts = np.bincount(target, minlength=len(classes))
+    absent = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if absent:
+        raise ToolkitError(
+            f"{what}: no block of {' or '.join(absent)} among the {len(target)} training blocks, so that it cannot be "
+            f"learnt. See `av1part data info {what}`; label more sources, change the split, or raise --limit-train."
+        )
+    return torch.from_numpy(counts)
 
 
 class FocalLoss(nn.Module):

@@ -30,6 +30,11 @@ class RunFolder:
         if description.get("kind") != KIND or description.get("format_version") != FORMAT_VERSION:
             found = f"{description.get('kind')} version {description.get('format_version')}"
             raise ToolkitError(f"{path}: {found}, this av1part reads {KIND} version {FORMAT_VERSION}. Train again.")
+        missing = sorted({"run", "model", "train", "data", "blocks", "baselines"} - set(description))
+        if missing:
+            raise ToolkitError(
+                f"{path}/run.json: without {', '.join(missing)}. Copy the run folder again, or train again."
+            )
         return run
 
     def read(self) -> dict[str, Any]:
@@ -55,19 +60,25 @@ class RunFolder:
 
     def history(self) -> list[Epoch]:
         """The finished epochs, oldest first; empty where none is."""
-        latest = self.path / "checkpoints" / "latest.pt"
-        return list(load_torch(latest)["history"]) if latest.is_file() else []
+        return list(self.latest()["history"]) if (self.path / "checkpoints" / "latest.pt").is_file() else []
 
     def latest(self) -> dict[str, Any]:
         """Optimiser state and history of the last finished epoch."""
-        value: dict[str, Any] = load_torch(self.path / "checkpoints" / "latest.pt")
+        path = self.path / "checkpoints" / "latest.pt"
+        value: dict[str, Any] = load_torch(path)
+        if not isinstance(value, dict) or not {"epoch", "optimizer", "history"} <= set(value):
+            raise ToolkitError(f"{path}: not the state of a run. Copy the run folder again, or train again.")
         return value
 
     def write_epoch(self, checkpoint: Checkpoint, optimizer: dict[str, Any], history: list[Epoch]) -> None:
-        """Write the epoch's weights, then the latest state: a kill between the two repeats the epoch, no more."""
+        """Write the epoch's weights, then the latest state: a stop between the two repeats the epoch, no more."""
         save_checkpoint(self.epoch_path(checkpoint.epoch), checkpoint)
         state = {"epoch": checkpoint.epoch, "optimizer": optimizer, "history": history}
         save_torch(self.path / "checkpoints" / "latest.pt", state)
+        self._publish(history)
+
+    def _publish(self, history: list[Epoch]) -> None:
+        """Write what is named after the stage, all of which follows from the history and the epochs' files."""
         best = best_epoch(history)
         if best is not None:
             copy(self.epoch_path(best["epoch"]), self.artefact("model_best.pt"))
@@ -85,9 +96,10 @@ class RunFolder:
         extensions.append(asdict(extension))
         atomic_write_json(self.path / "run.json", description)
 
-    def finish(self, epoch: int) -> None:
-        """Name the last epoch's weights as final."""
-        copy(self.epoch_path(epoch), self.artefact("model_final.pt"))
+    def finish(self, history: list[Epoch]) -> None:
+        """Name the last epoch's weights as final; the rest again, for a full disk may have stopped the last epoch."""
+        self._publish(history)
+        copy(self.epoch_path(history[-1]["epoch"]), self.artefact("model_final.pt"))
 
 
 def best_epoch(history: list[Epoch], metric: str = "macro_f1") -> Epoch | None:

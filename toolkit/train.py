@@ -8,20 +8,19 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
 from toolkit.augment import turn_each
 from toolkit.blocks import Blocks, BlockSet
-from toolkit.checkpoint import Checkpoint, environment, load_checkpoint
+from toolkit.checkpoint import Checkpoint, environment, load_checkpoint, load_weights
 from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
 from toolkit.execution import Execution
 from toolkit.feature_cache import FeatureCache, worth_caching
 from toolkit.initial import initialise
-from toolkit.losses import make_loss
+from toolkit.losses import class_counts, make_loss
 from toolkit.metrics import baselines, classification_metrics, flat_f1
 from toolkit.model import Classifier, PartitionNet, predict
 from toolkit.model_config import ModelConfig
@@ -65,7 +64,7 @@ def train(
     context = model_config.context
     train_blocks = data.split_blocks("train", model_config.stage, config.limit_train, config.seed, context)
     val_blocks = validation_blocks(data, model_config.stage, config.limit_val, context)
-    counts = torch.from_numpy(np.bincount(train_blocks.target, minlength=len(model_config.classes)))
+    counts = class_counts(train_blocks.target, model_config.classes, str(data.path))
     loss_function = fabric.to_device(make_loss(config.loss, counts, config.beta, config.gamma))
 
     torch.manual_seed(config.seed)
@@ -88,7 +87,8 @@ def train(
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=config.fused or None)
     if history:
         latest = run.latest()
-        model.load_state_dict(load_checkpoint(run.epoch_path(latest["epoch"])).model.state_dict())
+        epoch_path = run.epoch_path(latest["epoch"])
+        load_weights(model, load_checkpoint(epoch_path).model.state_dict(), str(epoch_path))
         optimizer.load_state_dict(latest["optimizer"])
     fabric.to_device(model)
     fabric_optimizer: Any = fabric.setup_optimizers(optimizer)
@@ -134,8 +134,9 @@ def train(
                 for at, value in enumerate(_means(fabric, losses), step + 1 - len(losses)):
                     if not math.isfinite(value):
                         failure = ToolkitError(
-                            f"The loss is {value} in epoch {epoch}, batch {at + 1} of {steps}. {len(history)} "
-                            f"finished epochs are kept in {run.path}. Lower --lr or use --precision 32-true."
+                            f"The loss is {value} in epoch {epoch}, batch {at + 1} of {steps}. {len(history)} finished "
+                            f"epochs are kept in {run.path}, as they were. Train again, to another folder, with a "
+                            "lower --lr or --lr-backbone, or with --precision 32-true."
                         )
                         raise failure if fabric.is_global_zero else SystemExit(0)  # the first process speaks
                     total += value * (plan.batches[at][1] - plan.batches[at][0])
@@ -165,7 +166,7 @@ def train(
             on_epoch(history[-1])
     if not fabric.is_global_zero:
         return []
-    run.finish(last)
+    run.finish(history)
     draw_run(run)
     return history
 
@@ -217,6 +218,7 @@ def _description_to_resume(run: RunFolder, now: dict[str, Any]) -> dict[str, Any
     """What the run was started with; ToolkitError where what is asked for `now` is another run."""
     then = RunFolder.open(run.path).read()
     then["model"] = ModelConfig.from_dict(then["model"]).to_dict()  # an older run says nothing of newer options
+    then["train"] = TrainConfig.from_dict(then["train"]).to_dict()
     if then["data"]["sha256"] != now["data"]["sha256"]:
         raise ToolkitError(
             f"{now['data']['path']}: not the data set that {run.path} was started on (sha256 "

@@ -100,3 +100,11 @@ class TrainConfig:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
+        """Rebuild from `to_dict`; options newer than the file take their defaults; ToolkitError names unknown ones."""
+        unknown = sorted(set(values) - set(cls.__dataclass_fields__))
+        if unknown:
+            raise ToolkitError(f"Training options {unknown} are unknown to this av1part; it may be older than the run.")
+        return cls(**values)

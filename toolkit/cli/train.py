@@ -148,7 +148,7 @@ def _extension(resume: bool, epochs: int | None, lr: float | None) -> Extension 
 def _options_of_run(description: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """The options that the run was started with; ToolkitError where one given now contradicts them."""
     model = ModelConfig.from_dict(description["model"]).to_dict()
-    own = {**description["train"], **{k: model[k] for k in _MODEL_OPTIONS}}
+    own = {**TrainConfig.from_dict(description["train"]).to_dict(), **{k: model[k] for k in _MODEL_OPTIONS}}
     clash = [f"{k}: {v} now, {own[k]} then" for k, v in given.items() if own[k] != v]
     if clash:
         raise ToolkitError(f"--resume goes on with the run's own options, but {'; '.join(clash)}. Leave these away.")
