@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from integration import native
 from integration.encoder import Encoder, EncoderConfig, encoder_settings
@@ -26,7 +25,7 @@ from integration.label_config import LabelConfig
 from integration.libaom_build import libraries
 from integration.sources import SourceFile, identify, with_licences, with_splits
 from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
-from toolkit.blocks import Luma, luma_dtype
+from toolkit.blocks import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.blockset_write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, canonical_json
@@ -125,7 +124,8 @@ def open_encoder(clip: Clip, piece: Piece) -> Encoder:
 
 def run_pieces(pieces: Sequence[Piece], jobs: int, progress: Progress | None) -> None:
     """Code what is not there yet, in `jobs` processes."""
-    todo = [piece for piece in pieces if not is_done(piece)]
+    # A lower cq takes longer: the last ones are short, so that all processes end at about the same time.
+    todo = sorted((piece for piece in pieces if not is_done(piece)), key=lambda piece: piece.cq)
     done = len(pieces) - len(todo)
     if progress:
         progress(done, len(pieces))
@@ -190,27 +190,27 @@ def write(
     config: LabelConfig,
     overwrite: bool,
 ) -> None:
-    """Put the pieces together as a BlockSet."""
+    """Put the pieces together as a BlockSet. Blocks go through files beside the pieces: long clips have very many."""
     sources: list[Source] = []
-    records: list[NDArray[Any]] = []
-    costs: list[NDArray[Any]] = []
+    work = pieces[0].labels_path.parent
     cut = 0
-    for index, file in enumerate(files):
-        luma: Luma | None = None
-        for piece in (p for p in pieces if p.file is file):
-            with np.load(piece.labels_path) as stored:
-                labels, qindex, (height, width) = stored["labels"], stored["qindex"], stored["size"].tolist()
-                if config.with_costs:
-                    costs.append(stored["costs"][:, : height // NODE, : width // NODE].ravel())
-            if piece.keeps_luma:
-                luma = np.memmap(piece.luma_path, luma_dtype(bit_depth), "r", shape=(len(labels), height, width))
-            whole = labels[:, : height // NODE, : width // NODE]
-            cut += labels.size - whole.size
-            frame, row, column = np.ogrid[tuple(slice(n) for n in whole.shape)]
-            q = qindex[:, None, None]
-            records.append(make_records(index, frame, row * NODE, column * NODE, q, whole).ravel())
-        assert luma is not None
-        sources.append(Source(file.name, file.split, file.sha256, luma, file.licence, file.origin))
+    with (work / "blocks").open("wb") as records, (work / "costs").open("wb") as costs:
+        for index, file in enumerate(files):
+            luma: Luma | None = None
+            for piece in (p for p in pieces if p.file is file):
+                with np.load(piece.labels_path) as stored:
+                    labels, qindex, (height, width) = stored["labels"], stored["qindex"], stored["size"].tolist()
+                    if config.with_costs:
+                        costs.write(stored["costs"][:, : height // NODE, : width // NODE].tobytes())
+                if piece.keeps_luma:
+                    luma = np.memmap(piece.luma_path, luma_dtype(bit_depth), "r", shape=(len(labels), height, width))
+                whole = labels[:, : height // NODE, : width // NODE]
+                cut += labels.size - whole.size
+                frame, row, column = np.ogrid[tuple(slice(n) for n in whole.shape)]
+                q = qindex[:, None, None]
+                records.write(make_records(index, frame, row * NODE, column * NODE, q, whole).tobytes())
+            assert luma is not None
+            sources.append(Source(file.name, file.split, file.sha256, luma, file.licence, file.origin))
     version = native.libaom_version(native.load(libraries().hook))
     settings = encoder_settings(config.usage, config.cpu_used, version) | {"cq": list(config.cq)}
     size = "source" if config.size is None else f"{config.size[0]}x{config.size[1]}"
@@ -219,10 +219,10 @@ def write(
     write_blockset(
         output,
         sources,
-        np.concatenate(records),
+        np.memmap(work / "blocks", BLOCK_DTYPE, "r"),
         bit_depth,
         settings,
-        costs=np.concatenate(costs) if costs else None,
+        costs=np.memmap(work / "costs", COST_DTYPE, "r") if config.with_costs else None,
         excluded=excluded,
         overwrite=overwrite,
     )

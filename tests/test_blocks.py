@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolkit.blocks import BLOCK_DTYPE, COST_DTYPE, Blocks, BlockSet, luma_dtype
-from toolkit.blockset_write import Source, make_records, write_blockset
+from toolkit.blockset_format import check_blocks
+from toolkit.blockset_write import Source, histogram, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
 from toolkit.partition import INSIDE_LARGER, STAGES
@@ -140,6 +141,20 @@ def test_the_writer_refuses_a_source_in_two_splits(tmp_path: Path, other: Source
     with pytest.raises(ToolkitError, match=message):
         write(tmp_path, GOOD, other)
     write(tmp_path, GOOD, OTHER)  # and takes what differs
+
+
+def test_checks_hold_across_the_parts_in_which_a_large_set_is_read() -> None:
+    count = 300_000  # more than one part
+    entry = {"frames": count, "height": 16, "width": 16, "split": "train"}
+    blocks = make_records(0, np.arange(count), 0, 0, 9, np.arange(count) % 10)
+    check_blocks(blocks, [entry], "large")
+    assert histogram(blocks, [entry]) == {"train": {"9": {str(k): count // 10 for k in range(10)}}}
+    blocks["frame"][-3:] = [0, 1, 0]
+    with pytest.raises(ToolkitError, match="3 blocks have two labels"):
+        check_blocks(blocks, [entry], "large")
+    blocks["row"][[0, -1]] = 16
+    with pytest.raises(ToolkitError, match="2 blocks lie off"):
+        check_blocks(blocks, [entry], "large")
 
 
 @pytest.mark.parametrize(

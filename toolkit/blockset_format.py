@@ -1,5 +1,6 @@
 """The BlockSet on disk: its constants and every check that a reader and the writer share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -156,35 +157,47 @@ def check_blocks(blocks: NDArray[Any], sources: list[dict[str, Any]], what: str)
     unknown = np.setdiff1d(blocks["partition"], [*range(10), INSIDE_LARGER])
     if unknown.size:
         raise ToolkitError(f"{what}: unknown partition ids {unknown.tolist()}; AV1 has 0 to 9, and 255 inside larger.")
-    source, frame, row, column = (blocks[k].astype(np.int64) for k in ("source", "frame", "row", "column"))
-    if int(source.max()) >= len(sources):
-        raise ToolkitError(f"{what}: a block names source {int(source.max())}, there are {len(sources)}.")
+    last = int(blocks["source"].max())
+    if last >= len(sources):
+        raise ToolkitError(f"{what}: a block names source {last}, there are {len(sources)}.")
     shapes = np.array([(s["frames"], s["height"], s["width"]) for s in sources], np.int64)
-    frames, height, width = shapes[source].T
-    bad = (frame >= frames) | (row + NODE > height) | (column + NODE > width) | (row % NODE != 0) | (column % NODE != 0)
-    if bad.any():
-        raise ToolkitError(f"{what}: {int(bad.sum())} blocks lie off the {NODE}x{NODE} grid or outside their frame.")
-    # One number a (node, qindex): nodes counted through all frames of all sources.
     nodes = shapes[:, 0] * (shapes[:, 1] // NODE) * (shapes[:, 2] // NODE)
     first = np.concatenate([[0], np.cumsum(nodes)[:-1]])
-    node = first[source] + (frame * (height // NODE) + row // NODE) * (width // NODE) + column // NODE
-    repeated = len(blocks) - len(np.unique(node * 256 + blocks["qindex"]))
+    keys = np.empty(len(blocks), np.int64)  # one number a (node, qindex): nodes counted through all frames and sources
+    off_grid = 0
+    for part in parts(len(blocks)):
+        source, frame, row, column = (blocks[k][part].astype(np.int64) for k in ("source", "frame", "row", "column"))
+        frames, height, width = shapes[source].T
+        outside = (frame >= frames) | (row + NODE > height) | (column + NODE > width)
+        off_grid += int((outside | (row % NODE != 0) | (column % NODE != 0)).sum())
+        node = first[source] + (frame * (height // NODE) + row // NODE) * (width // NODE) + column // NODE
+        keys[part] = node * 256 + blocks["qindex"][part]
+    if off_grid:
+        raise ToolkitError(f"{what}: {off_grid} blocks lie off the {NODE}x{NODE} grid or outside their frame.")
+    keys.sort()
+    repeated = int((keys[1:] == keys[:-1]).sum())
     if repeated:
         raise ToolkitError(f"{what}: {repeated} blocks have two labels at one qindex. Label each (source, cq) once.")
+
+
+def parts(count: int, size: int = 1 << 18) -> Iterator[slice]:
+    """Slices of so many records: what is derived from them would take many times their own memory at once."""
+    return (slice(start, start + size) for start in range(0, count, size))
 
 
 def check_costs(costs: NDArray[Any], count: int, what: str) -> None:
     """Raise ToolkitError unless there are `count` records of COST_DTYPE with possible values."""
     if costs.dtype != COST_DTYPE or costs.shape != (count,):
         raise ToolkitError(f"{what}: costs are {costs.dtype}{costs.shape}, expected {COST_DTYPE}({count},).")
-    rd, seconds = costs["rd"], costs["seconds"]
-    tried = ~np.isnan(rd)
-    if not (np.isfinite(rd[tried]).all() and (rd[tried] > 0).all()):
-        raise ToolkitError(f"{what}: RD costs run from {np.nanmin(rd)} to {np.nanmax(rd)}, expected numbers above 0.")
-    if not (np.isfinite(seconds).all() and (seconds >= 0).all()):
-        raise ToolkitError(f"{what}: seconds run from {seconds.min()} to {seconds.max()}, expected at least 0.")
-    if (bounded(costs) & ~tried).any() or (costs["bound"] >> rd.shape[1]).any():
-        raise ToolkitError(f"{what}: a partition that was not tried is called a lower bound. Label the sources again.")
+    for part in parts(count):
+        rd, seconds = costs["rd"][part], costs["seconds"][part]
+        tried = ~np.isnan(rd)
+        if not (np.isfinite(rd[tried]).all() and (rd[tried] > 0).all()):
+            raise ToolkitError(f"{what}: RD costs from {np.nanmin(rd)} to {np.nanmax(rd)}, expected numbers above 0.")
+        if not (np.isfinite(seconds).all() and (seconds >= 0).all()):
+            raise ToolkitError(f"{what}: seconds run from {seconds.min()} to {seconds.max()}, expected at least 0.")
+        if (bounded(costs[part]) & ~tried).any() or (costs["bound"][part] >> rd.shape[1]).any():
+            raise ToolkitError(f"{what}: a partition not tried is called a lower bound. Label the sources again.")
 
 
 def bounded(costs: NDArray[Any]) -> NDArray[np.bool_]:

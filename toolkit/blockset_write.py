@@ -1,5 +1,6 @@
 """Writing a BlockSet: checked, hashed, sealed, and put in place whole or not at all."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from toolkit.blockset_format import (
     check_luma,
     check_manifest,
     check_source_name,
+    parts,
 )
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
@@ -66,8 +68,12 @@ def histogram(blocks: NDArray[Any], sources: Sequence[dict[str, Any]]) -> dict[s
     """Counts by split, then qindex, then partition id (JSON keys are strings)."""
     split = [s["split"] for s in sources]
     result: dict[str, dict[str, dict[str, int]]] = {}
-    keys = (blocks["source"].astype(np.int64) * 256 + blocks["qindex"]) * 256 + blocks["partition"]
-    for key, count in zip(*(a.tolist() for a in np.unique(keys, return_counts=True)), strict=True):
+    counts: Counter[int] = Counter()
+    for part in parts(len(blocks)):
+        some = blocks[part]
+        keys = (some["source"].astype(np.int64) * 256 + some["qindex"]) * 256 + some["partition"]
+        counts.update(dict(zip(*(a.tolist() for a in np.unique(keys, return_counts=True)), strict=True)))
+    for key, count in sorted(counts.items()):
         at = result.setdefault(split[key >> 16], {}).setdefault(str(key >> 8 & 255), {})
         at[str(key & 255)] = at.get(str(key & 255), 0) + count
     return result
