@@ -26,8 +26,12 @@ soak: install  ## the encoder's tests under AddressSanitizer and UBSan (a build 
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
 	$(BIN)/pytest tests/test_hook.py tests/test_encoder.py --timeout 1200
 
-bench: install  ## ONNX Runtime against PyTorch, both sides in one run; minutes, and best on a machine that is idle
-	$(BIN)/python benchmarks/runtime.py
+bench: install  ## inference, training and memory, both sides of a ratio in one run; best on a machine that is idle
+	$(BIN)/python benchmarks/runtime.py --repeats 3
+	$(BIN)/python benchmarks/training.py --rounds 3
+	$(BIN)/python benchmarks/execution.py --backbone small
+	$(BIN)/python benchmarks/execution.py --backbone resnet18-se --rounds 3 --no-compile
+	$(BIN)/python benchmarks/memory.py
 
 install: .venv/installed
 

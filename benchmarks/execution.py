@@ -1,0 +1,106 @@
+"""Training steps of the network with each option of how it is run, alone and together: in one run and in turn.
+
+    python benchmarks/execution.py [--backbone NAME]... [--rounds N] [--threads N] [--no-compile]
+
+A batch of 128 through forward, backward and AdamW, run as `av1part train` runs it. Medians with quartiles; a ratio is
+plain's time over the row's. Times are CPU seconds of the process (wall seconds on CUDA, where it waits for the device).
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import Any
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is imported
+
+import click
+import numpy as np
+import torch
+from lightning_fabric import Fabric
+from timing import quartiles, row, seconds
+
+from toolkit.execution import Execution
+from toolkit.losses import make_loss
+from toolkit.model import PartitionNet
+from toolkit.model_config import ModelConfig
+from toolkit.train_config import TrainConfig
+
+BATCH = 128
+CALLS = {"small": 15, "resnet18-se": 2}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "fused": {"fused": True},
+    "channels-last": {"channels_last": True},
+    "bf16": {"precision": "bf16-mixed"},
+    "compile": {"compile": "default"},
+    "channels-last + fused": {"channels_last": True, "fused": True},
+    "channels-last + bf16": {"channels_last": True, "precision": "bf16-mixed"},
+    "channels-last + bf16 + fused": {"channels_last": True, "precision": "bf16-mixed", "fused": True},
+    "channels-last + bf16 + fused + compile": {
+        "channels_last": True, "precision": "bf16-mixed", "fused": True, "compile": "default",
+    },
+}  # fmt: skip
+
+
+def stepper(backbone: str, options: dict[str, Any], device: str) -> Callable[[], Any]:
+    """A training step of the network on one batch, run as `train` runs it with these options."""
+    config = TrainConfig(init="random", device=device, **options)
+    fabric = Fabric(accelerator=device, devices=1, precision=config.precision)  # type: ignore[arg-type]
+    model = PartitionNet(ModelConfig("2", backbone)).to(device).train()
+    model.backbone.eval()
+    optimizer: Any = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), 1e-4, fused=config.fused or None))
+    module = Execution(fabric, model, config).begin(1, cached=False)
+    luma = torch.randint(0, 256, (BATCH, 1, 16, 16)).float().to(device)
+    qindex, target = torch.full((BATCH, 1), 128.0, device=device), torch.randint(0, 3, (BATCH,)).to(device)
+    loss_function = make_loss("cb-focal", torch.tensor([1, 1, 1]), 0.9999, 2.0).to(device)
+
+    def step() -> None:
+        loss = loss_function(module(luma, qindex), target)
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        optimizer.step()
+        loss.item()
+
+    return step
+
+
+def options_table(backbones: tuple[str, ...], rounds: int, compiling: bool, device: str) -> None:
+    """Print how much each option alone and some together give, over steps of one batch."""
+    clock = 1 if device == "cpu" else 0
+    unit = "blocks/s of CPU time" if clock else "blocks/s"
+    print(f"\noptions, {device}: {unit} in training steps, and times faster than plain\n", flush=True)
+    row("backbone", "options", unit, "ratio")
+    row(*["---"] * 4)
+    for backbone in backbones:
+        chosen = {name: o for name, o in OPTIONS.items() if compiling or "compile" not in o}
+        sides = {name: stepper(backbone, o, device) for name, o in chosen.items()}
+        for name, side in sides.items():
+            print(f"{backbone}: {name}, first step {seconds(side)[clock]:.1f} s", file=sys.stderr, flush=True)
+        calls = CALLS[backbone]
+        table = np.array([[seconds(side, calls)[clock] for side in sides.values()] for _ in range(rounds)])
+        for name, times in zip(sides, table.T, strict=True):
+            row(backbone, name, quartiles(calls * BATCH / times), quartiles(table[:, 0] / times))
+
+
+@click.command()
+@click.option("--backbone", "backbones", multiple=True, type=click.Choice(list(CALLS)), default=tuple(CALLS))
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--threads", default=1, show_default=True, help="Of PyTorch; one is steadier where cores are shared.")
+@click.option("--no-compile", is_flag=True, help="Leave torch.compile out: it takes a minute or more a network.")
+def main(backbones: tuple[str, ...], rounds: int, threads: int, no_compile: bool) -> None:
+    """Print one Markdown table a device; progress goes to stderr."""
+    torch.set_num_threads(threads)
+    print(f"torch {torch.__version__}, {os.cpu_count()} cores, {threads} threads", flush=True)
+    compiler = any(map(shutil.which, ("c++", "g++", "clang++")))
+    if not compiler:
+        print("compile: not run, no C++ compiler", flush=True)
+    options_table(backbones, rounds, compiler and not no_compile, "cpu")
+    if torch.cuda.is_available():
+        options_table(backbones, rounds, compiler and not no_compile, "cuda")
+    else:
+        print("CUDA: not run: no CUDA", flush=True)
+
+
+if __name__ == "__main__":
+    main()
