@@ -5,7 +5,9 @@
 Times raw integer blocks in, logits out, as each side would be used. PyTorch eager runs a batch in one call, and cut
 into calls of 256, whichever is faster counts. torch.compile is left out, and says why, where there is no compiler.
 Prints medians with the quartiles, and the ratio of each round's times. `--options`: session options against the
-product's, on the largest batch. Where CUDA is, the same on the GPU, ONNX Runtime with inputs and output bound there.
+product's, on the largest batch. On CUDA the same, or "not run" where there is none. IO binding: inputs and output in
+buffers on the device, luma copied there as raw integers and cast there (`export.bound`). benchmarks/gpu.py holds the
+goal for a frame on a GPU, with real bundles and every CUDA profile.
 """
 
 import os
@@ -23,9 +25,10 @@ import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
 
+from export.bound import BoundModel
 from export.contract import Contract
 from export.onnx import export_onnx
-from export.runtime import MAX_BATCH, RuntimeModel
+from export.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel
 from toolkit.model import PartitionNet, predict
 from toolkit.model_config import ModelConfig
 
@@ -92,23 +95,16 @@ def with_options(data: bytes, threads: int, change: Callable[[ort.SessionOptions
     return run
 
 
-def bound(data: bytes) -> Run:
-    """ONNX Runtime on CUDA, inputs copied there once a call, the output bound there and copied back."""
-    options = ort.SessionOptions()
-    options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-    cuda = ("CUDAExecutionProvider", {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"})
-    session = ort.InferenceSession(data, options, providers=[cuda])
+def bound(data: bytes, contract: Contract, batch: int, provider: str, threads: int | None = None) -> Run:
+    """Inputs and output bound to buffers on the device, where the raw integers are cast."""
+    return BoundModel(data, contract, batch, provider, threads).logits
 
-    def run(luma: NDArray[np.uint8], qindex: NDArray[np.uint8]) -> Any:
-        binding = session.io_binding()
-        for name, value in (("luma", luma), ("qindex", qindex[:, None])):
-            there = ort.OrtValue.ortvalue_from_numpy(value.astype(np.float32), "cuda", 0)
-            binding.bind_ortvalue_input(name, there)
-        binding.bind_output("logits", "cuda", 0)
-        session.run_with_iobinding(binding)
-        return binding.copy_outputs_to_cpu()[0]
 
-    return run
+def on_cuda(data: bytes, contract: Contract, model: PartitionNet, batch: int) -> dict[str, Run]:
+    """The sides on CUDA, in strict float32; ProviderUnavailable where there is none."""
+    sides = {"ONNX Runtime, IO binding": bound(data, contract, batch, "cuda")}
+    sides["ONNX Runtime"] = RuntimeModel(data, contract, "cuda").one_call
+    return sides | ({"PyTorch eager": eager(model, "cuda")} if torch.cuda.is_available() else {})
 
 
 def seconds(run: Run, luma: NDArray[np.uint8], qindex: NDArray[np.uint8]) -> float:
@@ -174,11 +170,16 @@ def main(
             if compiler and not no_compile:
                 sides["torch.compile"] = compiled(model)
             for batch in batches:
+                sides["ONNX Runtime, IO binding"] = bound(data, contract, batch, "cpu", threads)
                 measure(sides, batch, repeats, title)
-        if torch.cuda.is_available() and "CUDAExecutionProvider" in ort.get_available_providers() and not options:
-            sides = {"ONNX Runtime, IO binding": bound(data), "PyTorch eager": eager(model, "cuda")}
-            for batch in batches:
-                measure(sides, batch, repeats, f"{backbone}, CUDA")
+        if options:
+            continue
+        for batch in batches:
+            try:
+                measure(on_cuda(data, contract, model, batch), batch, repeats, f"{backbone}, CUDA")
+            except ProviderUnavailable as error:
+                reason = error.message.split(": ", 1)[-1].split(". ")[0]
+                print(f"| {backbone}, CUDA | {batch:,} | ONNX Runtime, IO binding | not run: no CUDA ({reason}) | |")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,10 @@ from toolkit.errors import ToolkitError
 from toolkit.model import Classifier, predict
 
 RMS_FACTOR, MAX_FACTOR = 4.0, 8.0
-"""Healthy float32 runtimes measure 0.6 to 1.1 times PyTorch's own error; the mildest real damage over 100 times."""
+"""Healthy float32 runtimes measure 0.6 to 1.1 times PyTorch's own error; the mildest real damage over 100 times.
+
+Found on CPUs, in float32. For every GPU profile they are an assumption, which `Profile.budget_assumed` says.
+"""
 
 NEAR_TIE_LIMIT = 0.05
 """Where more blocks than this are near-ties, decisions could not show a fault, so the comparison fails."""

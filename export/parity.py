@@ -22,7 +22,7 @@ from export.onnx import check_onnx
 from export.parity_report import by_provider, write_report
 from export.profiles import PROFILES, Profile, profile_of, unfit
 from export.runtime import ProviderUnavailable
-from export.sweep import FULL_BATCH, Outputs, batch_rows, run_all
+from export.sweep import FULL_BATCH, Outputs, batch_rows, between_batches, run_all
 from export.worst import worst_blocks
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.errors import ToolkitError
@@ -137,7 +137,8 @@ def judge(found: dict[int, NDArray[np.float32]], proof: Proof, budget: Budget) -
 
 def _run(bundle: Bundle, data: BlockSet, proof: Proof, profile: Profile, config: ParityConfig) -> dict[str, Any]:
     """Run one profile: in this process, or in its own where it needs process-wide switches."""
-    about = {"profile": profile.name, "provider": profile.provider, "precision": profile.precision}
+    about: dict[str, Any] = {"profile": profile.name, "provider": profile.provider, "precision": profile.precision}
+    about["budget_assumed"] = profile.budget_assumed
     try:
         if reason := unfit(profile, int8=bundle.int8):
             raise ProviderUnavailable(reason)
@@ -150,12 +151,13 @@ def _run(bundle: Bundle, data: BlockSet, proof: Proof, profile: Profile, config:
     except ProviderUnavailable as error:
         return {**about, "status": "not-run", "reason": error.message, "comparisons": 0}
     except ToolkitError as error:
-        empty = {**summarise({}), "placement": {}, "repeatability": {}, "worst": []}
+        empty = {**summarise({}), "placement": {}, "repeatability": {}, "batch_variance": {}, "worst": [], "gpu": {}}
         return {**about, **empty, "status": "failed", "reason": error.message}
     size = FULL_BATCH if FULL_BATCH in found.logits else config.batches[0]
     rows = batch_rows(len(proof.blocks), size)
     worst = worst_blocks(found.logits[size], proof.reference[rows], proof.blocks[rows], data, bundle.classes)
     gpu = gpu_versions() if profile.provider != "cpu" else {}
+    verdict["batch_variance"] = between_batches(found.logits, len(proof.blocks))
     return {**about, **verdict, "placement": found.placement, "worst": worst, "gpu": gpu}
 
 

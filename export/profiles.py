@@ -31,6 +31,11 @@ class Profile:
         """Whether TF32 would break the promise."""
         return self.provider != "cpu" and self.precision == "float32"
 
+    @property
+    def budget_assumed(self) -> bool:
+        """Whether the factors of its budget (4 and 8) are an assumption: they were found on CPUs, never on a GPU."""
+        return self.provider != "cpu"
+
 
 PROFILES = {
     profile.name: profile

@@ -1,6 +1,6 @@
 """Batch sizes 1 to a whole frame, each with a ragged tail, on one session; and whether it repeats itself."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,22 @@ def run_all(
     fresh = open_session().one_call(luma[part], qindex[part])
     repeats = {"same session": _difference(first, again), "fresh session": _difference(first, fresh)}
     return Outputs(found, session.placement, repeats)
+
+
+def between_batches(logits: Mapping[int, NDArray[np.float32]], blocks: int) -> dict[str, float | None]:
+    """By batch size: the largest difference of a block's logits from those in the first size's calls; None: not finite.
+
+    Kernels are chosen by size, so that it need not be 0.
+    """
+    first = min(logits, key=lambda size: (size != FULL_BATCH, size))
+    usual = dict(zip(batch_rows(blocks, first).tolist(), logits[first], strict=False))
+    result: dict[str, float | None] = {}
+    for size, found in logits.items():
+        expected = [usual[row] for row in batch_rows(blocks, size).tolist() if row in usual]
+        if size != first:
+            same = np.shape(expected) == found.shape  # a graph that drops or adds rows fails elsewhere
+            result[str(size)] = _difference(found, np.array(expected))["largest"] if same else None
+    return result
 
 
 def _difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> dict[str, Any]:

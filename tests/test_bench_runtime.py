@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from test_runtime import NO_CUDA
 
 
 @pytest.fixture(autouse=True)
@@ -25,8 +26,11 @@ def test_every_side_is_timed_in_one_run() -> None:
     common = ["--backbone", "small", "--threads", "1", "--batch", "3", "--repeats", "2"]
     run = CliRunner().invoke(module.main, [*common, "--no-compile"])
     assert run.exit_code == 0, run.output
-    rows = [line.split(" | ") for line in run.stdout.splitlines()[2:] if "CUDA" not in line]
-    assert [row[2] for row in rows] == ["ONNX Runtime", "PyTorch eager"]
+    table = [line.strip("| ").split(" | ") for line in run.stdout.splitlines()[2:]]
+    rows, on_cuda = [r for r in table if "CUDA" not in r[0]], [r for r in table if "CUDA" in r[0]]
+    assert [row[2] for row in rows] == ["ONNX Runtime", "PyTorch eager", "ONNX Runtime, IO binding"]
+    assert on_cuda[0][2] == "ONNX Runtime, IO binding"
+    assert on_cuda[0][3].startswith("not run: no CUDA") == NO_CUDA
     assert rows[0][4].startswith("1.00 (1.00–1.00)")
     assert all(float(row[3].split()[0]) > 0 for row in rows)
     run = CliRunner().invoke(module.main, [*common, "--options"])

@@ -1,0 +1,93 @@
+"""benchmarks/gpu.py: runs to its end with or without a GPU, and what was not run says so."""
+
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from click.testing import CliRunner
+from test_runtime import NO_CUDA
+
+from export.parity_render import render_html, render_markdown
+from export.profiles import PROFILES
+from toolkit.files import read_json
+
+
+@pytest.fixture(scope="module")
+def module() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("gpu", Path(__file__).parents[1] / "benchmarks" / "gpu.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not NO_CUDA, reason="this machine has CUDA")
+def test_without_a_gpu_every_line_reads_not_run(
+    module: ModuleType, exported: Path, blockset_8: Path, tmp_path: Path
+) -> None:
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    section = tmp_path / "gpu.md"
+    words = [str(blockset_8), str(bundle), "--limit", "20", "--repeats", "1", "-o", str(section)]
+    run = CliRunner().invoke(module.main, words)
+    assert run.exit_code == 0, run.output
+    text = section.read_text()
+    assert text.strip() in run.stdout
+    assert "| bundle | cpu-fp32 | passed |" in text  # the graph itself is always proven
+    for name in module.PROFILES:
+        rows = [row for row in text.splitlines() if row.startswith(f"| bundle | {name} |")]
+        assert [row.count("not run: ") for row in rows] == [1, 1]
+    assert f"| bundle | not run: {module.NO_GPU} |" in text
+    for line in text.splitlines():
+        if line.startswith("| bundle | cpu-fp32"):
+            assert "not run" not in line
+
+
+def test_rows_say_what_was_measured(module: ModuleType) -> None:
+    result = {
+        "status": "passed", "reason": "", "rms": 1e-4, "ratio": 1.1, "max": 1e-3, "flips": 0, "near_tie_share": 0.01,
+        "batch_variance": {"1": 1e-5, "8160": 2e-5}, "budget_assumed": True, "placement": {"CUDAExecutionProvider": 9},
+        "repeatability": {"same session": {"equal": True}, "fresh session": {"equal": False, "largest": 1e-6}},
+    }  # fmt: skip
+    (row,) = module.proof_rows("b", {"cuda-tf32": result})
+    assert row[2:] == [
+        "passed, budget assumed", "0.0001 (1.10)", "0.001", "0 (1.00%)", "2e-05",
+        "same session: to the bit, fresh session: 1e-06", "CUDA 9",
+    ]  # fmt: skip
+    timed = {"cuda-tf32": {"64": {"bound": 0.5, "unbound": 1.0}, "8160": {"bound": 1.5, "unbound": 4.0}}}
+    rows = module.time_rows("b", timed, {"eager": {"8160": 3.0}})
+    assert rows[0][2:] == ["64", "0.5", "1", "not run", ""]
+    assert rows[1][2:] == ["8160", "1.5", "4", "3 (2.00x)", "met"]
+    timed["cuda-tf32"]["8160"]["bound"] = 2.5
+    assert module.time_rows("b", timed, {})[1][-1] == "missed"
+
+
+def test_a_profile_is_timed_as_it_is_run(module: ModuleType, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU, as far as one process can show it: every batch, with and without binding."""
+    monkeypatch.setattr(module, "BATCHES", (3, 5))
+    found = module.time_profile(exported, "cpu-fp32", 2)
+    assert {batch: set(times) for batch, times in found.items()} == {n: {"bound", "unbound"} for n in ("3", "5")}
+    assert all(ms > 0 for times in found.values() for ms in times.values())
+    run = CliRunner().invoke(module.main, ["x", "x", "--only", "cuda-strict"])
+    assert run.exit_code == 1  # no such bundle: a child's error is its parent's "not run"
+
+
+def test_reports_flag_a_budget_that_is_an_assumption(exported: Path, blockset_8: Path, tmp_path: Path) -> None:
+    from export.config import ParityConfig
+    from export.parity import prove
+
+    assert {name for name, p in PROFILES.items() if p.budget_assumed} == {
+        "cuda-strict", "cuda-tf32", "cuda-fp16", "tensorrt"
+    }  # fmt: skip
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    prove(bundle, blockset_8, ParityConfig(limit=9, batches=(64,), providers=("cpu",)))
+    report = read_json(bundle / "parity.json")
+    assert "assumption" not in render_markdown(report) + render_html(report)
+    report = json.loads(json.dumps(report))
+    report["profiles"]["cpu-fp32"]["budget_assumed"] = True
+    assert "an assumption" in render_markdown(report)
+    assert "an assumption" in render_html(report)
