@@ -56,6 +56,14 @@ def test_it_computes_what_the_old_network_computed(stage: str, blockset_10: Path
     assert torch.allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [1 / 1023, 1 / 1023**2, 1 / 65535])
+def test_a_scale_of_another_bit_depth_is_refused(blockset_8: Path, tmp_path: Path, scale: float) -> None:
+    path = old_file("2", tmp_path / "old.pt")
+    with pytest.raises(ToolkitError, match=r"is that of 1[06] bit .* the data have 8"):
+        import_checkpoint(path, tmp_path / "new.pt", BlockSet.load(blockset_8), "2", scale)
+    assert not (tmp_path / "new.pt").exists()
+
+
 def test_a_wrong_stage_lists_the_weights(blockset_10: Path, tmp_path: Path) -> None:
     path = old_file("2", tmp_path / "old.pt")
     with pytest.raises(ToolkitError, match="Wrong shape"):
@@ -73,9 +81,23 @@ def test_a_pickle_that_wants_more_is_refused_and_not_run(blockset_10: Path, tmp_
     with pytest.raises(ToolkitError, match="it was not run"):
         import_checkpoint(path, tmp_path / "new.pt", BlockSet.load(blockset_10), "2", SCALE)
     torch.save({"model_state_dict": {}, "extra": Evil()}, path)
+    with pytest.raises(ToolkitError, match=r"\(Unsupported global: GLOBAL posix.system\).* it was not run") as caught:
+        import_checkpoint(path, tmp_path / "new.pt", BlockSet.load(blockset_10), "2", SCALE)
+    assert "weights_only" not in caught.value.message  # torch's own advice is to switch the safety off
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(("extra", "accepted"), [(np.array(["SPLIT", "AB"]), True), (np.array([{}, object]), False)])
+def test_arrays_of_text_are_read_and_arrays_of_objects_are_not(
+    blockset_10: Path, tmp_path: Path, extra: Any, accepted: bool
+) -> None:
+    path = old_file("2", tmp_path / "old.pt", val_metrics={"names": extra}, epoch=np.int64(7))
+    if accepted:
+        imported = import_checkpoint(path, tmp_path / "new.pt", BlockSet.load(blockset_10), "2", SCALE)
+        assert imported.epoch == 7  # as a NumPy number too
+        return
     with pytest.raises(ToolkitError, match="it was not run"):
         import_checkpoint(path, tmp_path / "new.pt", BlockSet.load(blockset_10), "2", SCALE)
-    assert not (tmp_path / "ran").exists()
 
 
 def test_from_the_command_line(blockset_10: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Checkpoints: one file from which a model is rebuilt, evaluated, exported and proven, and nothing unpickled."""
 
+import re
 import shutil
 import subprocess
 import zipfile
@@ -69,7 +70,10 @@ def load_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds: zip, pickle, runtime, key
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # torch's first line advises to switch the safety off; what it stumbled over comes later.
+        wanted = re.search(r"(?<=WeightsUnpickler error: )(Unsupported \w+: (GLOBAL )?\S+|[^\n]+)", str(error))
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = wanted[0][:200] if wanted else first[:200]
         raise ToolkitError(
             f"{path}: not loadable as a file of tensors and plain values ({reason}). It is damaged, or a pickle that "
             "would run code; it was not run."

@@ -30,6 +30,7 @@ def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, in
     """
     if not 0 < input_scale <= 1:
         raise ToolkitError(f"--input-scale {input_scale}: expected a factor above 0 and at most 1, as in 1/1023.")
+    _check_scale(input_scale, data.bit_depth)
     values = _load(source)
     if not isinstance(values, dict) or not isinstance(values.get("model_state_dict"), dict):
         found = sorted(values)[:8] if isinstance(values, dict) else type(values).__name__
@@ -51,7 +52,7 @@ def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, in
     }
     checkpoint = Checkpoint(
         model=model,
-        epoch=int(epoch) if isinstance(epoch, int) else 0,
+        epoch=int(epoch) if isinstance(epoch, int | np.integer) else 0,
         metrics=evaluate(model, val)[1],
         baselines=baselines(val.target, val.target, config.classes),
         data_sha256=data.sha256,
@@ -61,6 +62,17 @@ def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, in
     )
     save_checkpoint(output, checkpoint)
     return checkpoint
+
+
+def _check_scale(scale: float, bit_depth: int) -> None:
+    """Raise ToolkitError where the scale is plainly another bit depth's: luma would come out 4 times too dark, say."""
+    peaks = {bits: (1 << bits) - 1 for bits in range(8, 17)}
+    fits = [bits for bits, peak in peaks.items() if any(np.isclose(scale, peak**-n, rtol=1e-6) for n in (1, 2))]
+    if fits and bit_depth not in fits:
+        raise ToolkitError(
+            f"--input-scale {scale:.6g} is that of {fits[0]} bit (1/{peaks[fits[0]]}, once or twice), the data have "
+            f"{bit_depth}. Give data of the depth that the checkpoint was trained on."
+        )
 
 
 def _load(source: Path) -> Any:
@@ -78,7 +90,8 @@ def _numpy_reconstruction() -> Iterator[Any]:
         yield (function, f"numpy._core.multiarray.{function.__name__}")
     yield np.ndarray
     yield np.dtype
-    yield from {type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "u8", "u4", "u1", "?")}
+    kinds = ("f8", "f4", "f2", "i8", "i4", "i2", "i1", "u8", "u4", "u2", "u1", "?", "U", "S")  # never "O": any object
+    yield from {type(np.dtype(kind)) for kind in kinds}
 
 
 def _renamed(state: dict[str, Any], model: PartitionNet) -> dict[str, Tensor]:
