@@ -1,8 +1,9 @@
 # Thin: every target calls the tool that does the work. Everything is installed into .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+SOAK_S ?= 180
 
-.PHONY: demo test lint libaom soak bench install clean
+.PHONY: demo test lint libaom soak sanitize bench install clean
 
 demo: install  ## the whole main job on the embedded data set
 	-$(BIN)/av1part encoder build
@@ -20,7 +21,10 @@ lint: install  ## style, types, import direction
 libaom: install  ## libaom with the hook, into the per-user cache
 	$(BIN)/av1part encoder build
 
-soak: install  ## the encoder's tests under AddressSanitizer and UBSan (a build of its own, about 8 minutes)
+soak: install  ## random encodes under AddressSanitizer and UBSan for SOAK_S seconds (its build, once: about 8 minutes)
+	$(BIN)/python benchmarks/soak.py --seconds $(SOAK_S)
+
+sanitize: install  ## the encoder's tests in the same build
 	$(BIN)/av1part encoder build --sanitize
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" AV1PART_SANITIZE=1 \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \

@@ -28,7 +28,7 @@ LEFT = (
     ("no SPLIT", (255, 214, 10)),
     ("NONE and SPLIT only", (255, 69, 58)),
     ("NONE only", (190, 200, 210)),
-    ("else restricted", (233, 90, 255)),
+    ("else restricted", (46, 204, 113)),
 )
 
 

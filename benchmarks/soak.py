@@ -1,0 +1,279 @@
+"""The encoder under AddressSanitizer and UBSan: random frames, settings and masks, each stream decoded by another.
+
+    python benchmarks/soak.py [--seconds 180] [--seed N] [--cases N]
+
+A case follows from its seed alone, which is printed before it runs, so `--seed N --cases 1` runs it again. It holds
+1 to 6 frames of 16x16 to 1920x1080 (log-uniform, odd sizes too), 8 or 10 bit, any cq, preset and usage, key frames or
+an inter-coded group with or without look-ahead, 1 or 2 threads; masks at random, of one partition, of bits that stand
+for nothing, given with the frame or by a callback that may fail; RD costs logged or not. Slow presets get small frames,
+so that no case takes much longer than half a minute.
+
+Wrong is: a crash or a sanitizer's complaint; a stream that dav1d does not decode to the encoder's reconstruction;
+labels other than libaom's decoder shows; a mask that forbids nothing and yet changes stock libaom's stream; at the end,
+memory that libaom or the hook has lost.
+
+The process starts itself again in the sanitized build (made by `av1part encoder build --sanitize` where there is none);
+--plain stays in the ordinary one, where neither memory errors nor leaks are seen.
+"""
+
+import ctypes
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import cycle
+from pathlib import Path
+
+import click
+import numpy as np
+from PIL import Image
+
+import integration.encoder
+from integration import native
+from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask
+from integration.inspector import inspect_packets
+from integration.ivf import IvfWriter
+from integration.libaom_build import SOURCES, build, libraries
+from integration.video import Planes, open_clip
+from toolkit.blocks import Luma, luma_dtype
+
+SECONDS_PER_MEGAPIXEL = (150, 60, 50, 25, 15, 7, 5)
+"""Noise under the sanitizers at cpu-used 0 to 6, roughly; only says which sizes a preset may get."""
+CASE_SECONDS = 6
+STOCK_PIXELS = 100_000
+"""Frames up to this size are coded by stock libaom too, where the masks forbid nothing."""
+FREE = ("none", "zeros", "everything", "nothing that exists", "failing")
+RESTRICTING = ("random", "random", "random bits", "single", "only AB")
+OWN = ("libav1part", str(SOURCES))
+"""What a stack shows of us and of libaom, which is linked into our library."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What a seed stands for."""
+
+    seed: int
+    config: EncoderConfig
+    content: str
+    masks: tuple[str, ...]
+    by_callback: bool
+    logs_costs: bool
+    cnn_off: bool
+
+    @classmethod
+    def draw(cls, seed: int) -> "Case":
+        rng = np.random.default_rng(seed)
+        width, height = (int(np.exp(rng.uniform(np.log(16), np.log(top + 1)))) for top in (1920, 1080))
+        usage = str(rng.choice(["good", "good", "allintra"]))
+        keyint = int(rng.choice([1, 1, 3, 30])) if usage == "good" else 1
+        lag = int(rng.choice([0, 2, 20])) if keyint > 1 else 0
+        frames = int(rng.integers(1, 4 if keyint == 1 else 7)) if width * height < STOCK_PIXELS else 1
+        work = width * height * frames / 1e6
+        fitting = [p for p, cost in enumerate(SECONDS_PER_MEGAPIXEL) if work * cost < CASE_SECONDS] or [6]
+        config = EncoderConfig(
+            width,
+            height,
+            bit_depth=int(rng.choice([8, 10])),
+            cq=int(rng.integers(0, 64)),
+            cpu_used=int(rng.choice(fitting)),
+            usage=usage,
+            threads=int(rng.integers(1, 3)),
+            keyint=keyint,
+            lag=lag,
+        )
+        kinds = FREE if rng.random() < 0.3 else RESTRICTING
+        masks = tuple(str(kind) for kind in rng.choice(kinds, frames))
+        content = str(rng.choice(["noise", "clouds", "shapes", "flat", "extremes"]))
+        by_callback, logs_costs, cnn_off = (bool(rng.random() < share) for share in (0.4, 0.3, 0.1))
+        # With look-ahead only a callback gives masks.
+        return cls(seed, config, content, masks, by_callback or lag > 0, logs_costs, cnn_off)
+
+    def __str__(self) -> str:
+        c = self.config
+        return (
+            f"seed {self.seed}: {c.width}x{c.height}, {c.bit_depth} bit, cq {c.cq}, cpu-used {c.cpu_used}, {c.usage}, "
+            f"{c.threads} threads, keyint {c.keyint}, lag {c.lag}, {self.content}, "
+            f"masks {' + '.join(self.masks)}{' by callback' if self.by_callback else ''}"
+            f"{', costs' if self.logs_costs else ''}{', CNN off' if self.cnn_off else ''}"
+        )
+
+    def planes(self, number: int) -> Planes:
+        """Frame `number`: the first one's content, moved a little."""
+        rng = np.random.default_rng([self.seed, 1])
+        drawn = [self._plane(rng, *self.config.plane_shape(plane)) for plane in range(3)]
+        y, u, v = (np.roll(p, (number * 2, number * 3), (0, 1)) for p in drawn)
+        return y, u, v
+
+    def _plane(self, rng: np.random.Generator, height: int, width: int) -> Luma:
+        top = (1 << self.config.bit_depth) - 1
+        shape = (height, width)
+        if self.content == "noise":
+            values = rng.integers(0, top + 1, shape)
+        elif self.content == "flat":
+            values = np.full(shape, rng.integers(0, top + 1))
+        elif self.content == "extremes":
+            values = rng.integers(0, 2, shape) * top
+        elif self.content == "clouds":
+            total = np.zeros(shape)
+            for cell in (128, 32, 8, 2):
+                coarse = rng.normal(size=(height // cell + 2, width // cell + 2)).astype(np.float32)
+                total += np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)) * cell
+            values = np.clip((total / 200 + 0.5) * top, 0, top)
+        else:
+            values = np.full(shape, rng.integers(0, top + 1))
+            for _ in range(20):
+                y, x = rng.integers(0, height), rng.integers(0, width)
+                values[y : y + rng.integers(1, 65), x : x + rng.integers(1, 65)] = rng.integers(0, top + 1)
+        return values.astype(luma_dtype(self.config.bit_depth))
+
+    def mask(self, number: int) -> Mask | None:
+        """The mask of frame `number`; None where there is none, or its source fails."""
+        rng = np.random.default_rng([self.seed, 2, number])
+        nodes = self.config.nodes
+        drawn: dict[str, Mask] = {
+            "zeros": np.zeros(nodes),
+            "everything": np.full(nodes, 0x3FF),
+            "nothing that exists": rng.integers(1, 64, nodes) << 10,
+            "random": rng.integers(0, 1 << 10, nodes),
+            "random bits": rng.integers(0, 1 << 16, nodes),
+            "single": 1 << rng.integers(0, 10, nodes),
+            "only AB": rng.integers(0, 16, nodes) << 4,
+        }
+        kind = self.masks[number]
+        return drawn[kind].astype(np.uint16) if kind in drawn else None
+
+    def encode(self, library: Path | None = None) -> list[EncodedFrame]:
+        """Code the frames; with stock libaom there are no masks."""
+        numbers = range(len(self.masks))
+        answers = cycle(self.mask(number) for number in numbers)
+        source = (lambda luma, qindex: next(answers)) if self.by_callback and not library else None
+        with Encoder(self.config, source, library) as encoder:
+            if self.cnn_off and not library:
+                encoder.disable_cnn()
+            if self.logs_costs and not library:
+                encoder.log_costs()
+            given = None if library or self.by_callback else self.mask
+            fed = [encoder.feed(self.planes(number), given and given(number)) for number in numbers]
+            return [frame for frame in [*fed, *(encoder.flush() if self.config.lag else ())] if frame]
+
+    def check(self, folder: Path) -> int:
+        """Run the case; returns the masked nodes. Raises AssertionError that says what is wrong."""
+        coded = self.encode()
+        config = self.config
+        stream = folder / "case.ivf"
+        with stream.open("wb") as file:
+            ivf = IvfWriter(file, config.width, config.height, Fraction(30))
+            for frame in coded:
+                ivf.write(frame.data)
+            ivf.finish()
+        decoded = list(open_clip(stream).frames())
+        assert len(decoded) == len(coded) == len(self.masks), f"{len(decoded)} of {len(self.masks)} frames decoded"
+        for frame, planes in zip(coded, decoded, strict=True):
+            for name, ours, theirs in zip("yuv", frame.reconstruction, planes, strict=True):
+                assert np.array_equal(ours, theirs), f"frame {frame.number}: plane {name} is not what was decoded"
+        self.check_labels(coded)
+        small = config.width * config.height <= STOCK_PIXELS
+        if small and not self.cnn_off and set(self.masks) <= set(FREE):
+            stock = self.encode(libraries().stock)
+            assert [f.data for f in stock] == [f.data for f in coded], "nothing was forbidden, yet not stock's stream"
+        return sum(frame.masked_blocks for frame in coded)
+
+    def check_labels(self, coded: Sequence[EncodedFrame]) -> None:
+        # libaom's inspection wants a coded frame in every packet; some, with look-ahead, only show an earlier one.
+        packets, waiting = [], b""
+        for frame in coded:
+            waiting += frame.data
+            if frame.qindex >= 0:
+                packets.append(waiting)
+                waiting = b""
+        seen = inspect_packets(packets, self.config.width, self.config.height)
+        for frame, (labels, qindex) in zip([f for f in coded if f.qindex >= 0], seen, strict=True):
+            assert np.array_equal(frame.labels, labels), f"frame {frame.number}: labels are not what was decoded"
+            assert frame.qindex == qindex, f"frame {frame.number}: qindex {frame.qindex}, decoded {qindex}"
+
+
+def lost_memory() -> list[str] | None:
+    """LeakSanitizer's records whose stack shows our library; None where it is not there to ask."""
+    process = ctypes.CDLL(None)
+    if not hasattr(process, "__lsan_do_recoverable_leak_check"):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        process.__sanitizer_set_report_path(f"{folder}/leaks".encode())
+        process.__lsan_do_recoverable_leak_check()
+        process.__sanitizer_set_report_path(b"stderr")
+        text = "".join(path.read_text(errors="replace") for path in Path(folder).iterdir())
+    # Python itself leaves memory behind, too.
+    return [record for record in text.split("\n\n") if any(word in record for word in OWN)]
+
+
+def run_cases(first: int, seconds: float, cases: int | None, plant_leak: bool) -> None:
+    """Run cases of rising seeds until the time or their number is up; exits with 1 at the first that is wrong."""
+    # The typed encoder refuses bits that stand for nothing; here they are to reach the C code.
+    integration.encoder.check_mask = lambda mask, nodes: None  # type: ignore[assignment]
+    start, done, frames, pixels, masked = time.monotonic(), 0, 0, 0, 0
+    with tempfile.TemporaryDirectory() as folder:
+        while (done < cases) if cases else (time.monotonic() - start < seconds):
+            case = Case.draw(first + done)
+            print(case, flush=True)
+            try:
+                masked += case.check(Path(folder))
+            except Exception as error:  # any error is a finding, and its seed is what matters
+                sys.exit(f"Wrong: {type(error).__name__}: {error}")
+            done += 1
+            frames += len(case.masks)
+            pixels += len(case.masks) * case.config.width * case.config.height
+    if plant_leak:
+        library, handle = native.load(libraries().hook), ctypes.c_void_p()
+        library.av1part_inspector_open(64, 64, ctypes.byref(handle))
+        handle.value = None
+    leaks = lost_memory()
+    if leaks:
+        sys.exit(f"Wrong: {len(leaks)} leaks, the first:\n{leaks[0]}")
+    print(
+        f"{done} cases (seeds {first} to {first + done - 1}), {frames} frames, {pixels / 1e6:.1f} megapixels, "
+        f"{masked} nodes masked, {time.monotonic() - start:.0f} s: nothing wrong; "
+        f"{'leaks were not looked for' if leaks is None else 'no leak'}"
+    )
+
+
+def sanitized() -> dict[str, str]:
+    """The environment in which a Python process can load the sanitized build."""
+    build(sanitize=True)
+    preload = [
+        subprocess.run(["cc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
+        for name in ("libasan.so", "libubsan.so")
+    ]
+    return os.environ | {
+        "LD_PRELOAD": " ".join(preload),
+        "AV1PART_SANITIZE": "1",
+        # Leaks are asked for at the end, when ours can be told from Python's.
+        "ASAN_OPTIONS": "detect_leaks=1:leak_check_at_exit=0",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+    }
+
+
+def restart(arguments: Sequence[str]) -> None:
+    """Run this script again in the sanitized build and exit as it does."""
+    sys.exit(subprocess.run([sys.executable, __file__, *arguments], env=sanitized(), check=False).returncode != 0)
+
+
+@click.command()
+@click.option("--seconds", type=float, default=180, show_default=True, help="No case begins after that.")
+@click.option("--seed", type=int, help="The first case's; the next ones count up. Default: drawn, and printed.")
+@click.option("--cases", type=click.IntRange(1), help="So many, however long they take.")
+@click.option("--plain", is_flag=True, help="No sanitizers.")
+@click.option("--plant-leak", is_flag=True, help="Lose memory on purpose: has to fail.")
+def main(seconds: float, seed: int | None, cases: int | None, plain: bool, plant_leak: bool) -> None:
+    """Random encodes; exits with 1 at the first that goes wrong, whose seed is the last one printed."""
+    if not plain and not os.environ.get("AV1PART_SANITIZE"):
+        restart(sys.argv[1:])
+    first = int(np.random.default_rng().integers(1 << 31)) if seed is None else seed
+    run_cases(first, seconds, cases, plant_leak)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""benchmarks/soak.py still runs, and notices what is wrong."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+import integration.encoder
+from integration.encoder import Encoder
+
+
+@pytest.fixture
+def soak(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("soak", Path(__file__).parents[1] / "benchmarks" / "soak.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "soak", module)
+    spec.loader.exec_module(module)
+    monkeypatch.setattr(integration.encoder, "check_mask", integration.encoder.check_mask)  # a run takes it away
+    return module
+
+
+SMALL = ["--plain", "--seed", "2", "--cases", "2"]  # 55x56 and 24x43
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_seed_is_a_case_and_the_count_is_printed(soak: ModuleType) -> None:
+    done = CliRunner().invoke(soak.main, SMALL)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.splitlines()[0] == str(soak.Case.draw(2))
+    assert "2 cases (seeds 2 to 3), 5 frames" in done.stdout
+    assert "leaks were not looked for" in done.stdout
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_stream_that_decodes_to_something_else_is_wrong(soak: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Encoder._reconstruction
+
+    def other(self: Encoder, plane: int) -> np.ndarray:
+        pixels = real(self, plane)
+        pixels[-1, -1] ^= 1
+        return pixels
+
+    monkeypatch.setattr(Encoder, "_reconstruction", other)
+    done = CliRunner().invoke(soak.main, SMALL)
+    assert done.exit_code == 1
+    assert "Wrong: AssertionError: frame 0: plane y is not what was decoded" in done.output
+    assert done.output.startswith("seed 2: ")
+
+
+def test_drawn_cases_cover_what_they_should_and_stay_bounded(soak: ModuleType) -> None:
+    cases = [soak.Case.draw(seed) for seed in range(2000)]
+    configs = [case.config for case in cases]
+    assert min(c.width for c in configs) == 16
+    assert max(c.width for c in configs) > 1800
+    assert max(c.height for c in configs) > 1000
+    for name, values in {
+        "bit_depth": {8, 10}, "cpu_used": set(range(7)), "threads": {1, 2}, "usage": {"good", "allintra"},
+        "lag": {0, 2, 20}, "cq": set(range(64)),
+    }.items():  # fmt: skip
+        assert {getattr(c, name) for c in configs} == values
+    assert {kind for case in cases for kind in case.masks} == {*soak.FREE, *soak.RESTRICTING}
+    work = [
+        len(case.masks) * c.width * c.height / 1e6 * soak.SECONDS_PER_MEGAPIXEL[c.cpu_used]
+        for case, c in zip(cases, configs, strict=True)
+    ]
+    assert max(work) < 12
