@@ -65,7 +65,7 @@ def draw_curves(report: dict[str, Any], clip: str) -> str:
             beside.plot([p["psnr_y"] for p in points], extra, label=arm["name"], **style)
         whole.set(xlabel="bytes", ylabel="PSNR-Y (dB)", xscale="log")
         whole.xaxis.set_minor_formatter(NullFormatter())
-        beside.set(xlabel="PSNR-Y (dB)", ylabel="more bytes than the anchor at equal PSNR-Y (%)")
+        beside.set(xlabel="PSNR-Y (dB)", ylabel="extra bytes at equal PSNR-Y (%)")
         _beside(beside)
         return to_svg(figure)
 
