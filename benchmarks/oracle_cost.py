@@ -44,6 +44,11 @@ def only_label(keep: tuple[int, ...] = ()) -> Rule:
 
 
 FULL = only_label()
+STAGE_2 = (
+    {SPLIT: bits(NONE, SPLIT)}
+    | dict.fromkeys(RECT, bits(NONE, *RECT))
+    | dict.fromkeys(AB, bits(NONE, SPLIT, *RECT, *AB))
+)
 ARMS: dict[str, Rule] = {
     "no AB at NONE": without(AB, NONE),
     "no AB at RECT": without(AB, *RECT),
@@ -70,6 +75,13 @@ ARMS: dict[str, Rule] = {
     "only the label, AB nodes free": {label: kept for label, kept in FULL.items() if label not in AB},
     "only the label, AB keeps NONE and SPLIT": FULL | {k: FULL[k] | bits(NONE, SPLIT) for k in AB},
     "only the label, AB keeps NONE, SPLIT, RECT": FULL | {k: FULL[k] | bits(NONE, SPLIT, *RECT) for k in AB},
+    "Stage 1: NONE alone": {NONE: bits(NONE)},
+    "Stage 1: NONE alone, or gone": {NONE: bits(NONE)} | without((NONE,), SPLIT, *RECT, *AB),
+    "Stage 2, AB keeps its inputs": STAGE_2,
+    "Stage 2 with SPLIT everywhere": {label: kept | bits(SPLIT) for label, kept in STAGE_2.items()},
+    "Stages 1 and 2": STAGE_2 | {NONE: bits(NONE)},
+    "Stages 1 and 2 with SPLIT everywhere": {NONE: bits(NONE, SPLIT)}
+    | {label: kept | bits(SPLIT) for label, kept in STAGE_2.items()},
 }
 
 

@@ -98,11 +98,12 @@ class Thresholds:
             allowed[rest[none > max(self.none_only_above, 0.5)]] = bits(NONE)
             rest = rest[none <= max(self.none_only_above, 0.5)]
         if (p := ask("2", rest)) is not None:
-            only = _surest(p, 0) & (p[:, 0] > self.split_only_above)
+            surest = p.argmax(axis=1)  # the first of equals
+            only = (surest == 0) & (p[:, 0] > self.split_only_above)
             allowed[rest[only]] &= bits(NONE, SPLIT)
             thresholds = (self.drop_split_below, self.drop_rect_below, self.drop_ab_below)
             for k, (group, threshold) in enumerate(zip(_GROUPS.values(), thresholds, strict=True)):
-                allowed[rest[~_surest(p, k) & (p[:, k] < threshold)]] &= ALL - bits(*group)
+                allowed[rest[(surest != k) & (p[:, k] < threshold)]] &= ALL - bits(*group)
             rest = rest[~only]
         self._drop_members(allowed, "3-ab", rest, self.drop_ab_kind_below, ask)
         rest = rest[(allowed[rest] & _AB) == 0]  # an AB keeps both directions
@@ -117,14 +118,9 @@ class Thresholds:
         ids = [group[0] for group in STAGES[stage].groups]
         index = rest[(allowed[rest] & bits(*ids)) != 0]
         if (p := ask(stage, index)) is not None:
+            surest = p.argmax(axis=1)
             for k, partition in enumerate(ids):
-                allowed[index[~_surest(p, k) & (p[:, k] < threshold)]] &= ALL - bits(partition)
-
-
-def _surest(p: NDArray[np.float64], k: int) -> NDArray[np.bool_]:
-    """Where class k is the most probable (the first of equals)."""
-    result: NDArray[np.bool_] = p.argmax(axis=1) == k
-    return result
+                allowed[index[(surest != k) & (p[:, k] < threshold)]] &= ALL - bits(partition)
 
 
 TOP = 255

@@ -21,7 +21,7 @@ class FitConfig(InputConfig):
     target_loss: float = 0.3
     split: str = "val"
     ranges: tuple[int, ...] = (103, 149, 195, 255)
-    share: float = 0.7
+    share: float = 0.8
     checks: int = 3
     repeats: int = 1
 
