@@ -45,6 +45,8 @@ class FakePipeline:
 class LosesItsSession(FakePipeline):
     """Stage 2 alone, whose ONNX Runtime session fails at the calls named, counted from 0."""
 
+    context = 0
+
     def __init__(self, failing: set[int]) -> None:
         super().__init__()
         self.calls, self.failing = 0, failing
