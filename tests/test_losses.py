@@ -22,15 +22,17 @@ def test_focal_with_gamma_0_is_cross_entropy_and_gamma_2_by_hand() -> None:
     torch.manual_seed(0)
     logits, targets, counts = torch.randn(9, 3), torch.tensor([0, 1, 2] * 3), torch.tensor([5, 6, 7])
     assert torch.allclose(
-        make_loss("cross-entropy", counts, 0.9999, 2.0)(logits, targets), F.cross_entropy(logits, targets)
+        make_loss("cross-entropy", counts, 0.9999, 2.0, 0.05)(logits, targets), F.cross_entropy(logits, targets)
     )
     p = logits.softmax(1)[torch.arange(9), targets]
-    assert torch.allclose(make_loss("focal", counts, 0.9999, 2.0)(logits, targets), ((1 - p) ** 2 * -p.log()).mean())
+    assert torch.allclose(
+        make_loss("focal", counts, 0.9999, 2.0, 0.05)(logits, targets), ((1 - p) ** 2 * -p.log()).mean()
+    )
 
 
 def test_a_class_without_blocks_is_refused() -> None:
     with pytest.raises(ToolkitError, match="has no block in the training split"):
-        make_loss("cross-entropy", torch.tensor([5, 0]), 0.9999, 2.0)
+        make_loss("cross-entropy", torch.tensor([5, 0]), 0.9999, 2.0, 0.05)
 
 
 def painted(partition: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, TRANSPOSE
+from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, TRANSPOSE, Stage
 
 # Each operation: the change of pixels, and the table of what it does to the AV1 id. Bit k of a view is operation k.
 _OPERATIONS: tuple[tuple[Callable[[Tensor], Tensor], NDArray[np.uint8]], ...] = (
@@ -42,6 +42,15 @@ def turn_each(luma: Tensor, view: Tensor, kind: str = "dihedral") -> Tensor:
         chosen = (view >> bit & 1).bool()
         luma = torch.where(chosen[:, None, None, None], change(luma), luma)
     return luma
+
+
+def turned_classes(stage: Stage, kind: str) -> Tensor:
+    """(views, classes) int64: which class of the block as stored each class of the turned block is."""
+    table = torch.from_numpy(stage.targets(np.arange(256, dtype=np.uint8)))
+    ids = torch.tensor([group[0] for group in stage.groups])  # a stage's groups turn as wholes
+    all_views = torch.arange(views(kind))
+    turned = table[turned_labels(ids.repeat(len(all_views)), all_views.repeat_interleave(len(ids)))]
+    return torch.argsort(turned.reshape(len(all_views), len(ids)), dim=1)
 
 
 def turned_labels(partition: Tensor, view: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.calibration import calibration_metrics, fit_temperature
 from toolkit.checkpoint import Checkpoint, load_checkpoint
+from toolkit.costs import regret_metrics
 from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.metrics import baselines, classification_metrics
@@ -37,7 +38,8 @@ def open_checkpoint(path: Path, epoch: int | None = None) -> Checkpoint:
 def evaluate_on(
     checkpoint: Checkpoint, data: BlockSet, split: str, *, limit: int | None = None, allow_seen: bool = False
 ) -> dict[str, Any]:
-    """Score a checkpoint on a split: overall, per source, per qindex, calibration; JSON-ready.
+    """Score a checkpoint on a split: overall (with RD costs also their regret), per source, per qindex, calibration;
+    JSON-ready.
 
     Raises ToolkitError on another bit depth, and where a source of the split was trained on (unless `allow_seen`,
     which the result's `seen` then names).
@@ -57,6 +59,8 @@ def evaluate_on(
     logits = _logits(checkpoint, blocks)
     temperature, fitted_on = _temperature(checkpoint, data, split, logits, blocks)
     overall = _scores(checkpoint, logits, blocks.target)
+    if blocks.costs is not None:
+        overall |= regret_metrics(blocks, checkpoint.stage, logits.argmax(1))
     shares = np.bincount(blocks.target) / len(blocks)
     return {
         "stage": checkpoint.stage,

@@ -54,9 +54,52 @@ class FocalLoss(nn.Module):
         return (self.weight[targets] * (1 - log_p.exp()) ** self.gamma * -log_p).mean()
 
 
-def make_loss(name: str, counts: Tensor, beta: float, gamma: float) -> FocalLoss:
-    """The loss by its name in train_config.LOSSES; `counts` (classes,) are the training split's."""
+class ExpectedRegret(nn.Module):
+    """Mean of sum_k p[k] * regret[k], in percent: what a decision drawn from the softmax would cost.
+
+    forward(logits (N, C) float, targets (N,) int64, regret (N, C) share of RD cost) gives a scalar.
+    """
+
+    def forward(self, logits: Tensor, targets: Tensor, regret: Tensor) -> Tensor:
+        return 100 * (F.softmax(logits.float(), 1) * regret).sum(1).mean()
+
+
+class CostCrossEntropy(nn.Module):
+    """Cross-entropy, a block counting as much as its runner-up costs, up to `cap`: near-equal choices are free.
+
+    Mean of min(regret of the best class but y, cap) / cap * -log p[y]. forward as ExpectedRegret's.
+    """
+
+    def __init__(self, cap: float) -> None:
+        super().__init__()
+        self.cap = cap
+
+    def forward(self, logits: Tensor, targets: Tensor, regret: Tensor) -> Tensor:
+        others = regret.scatter(1, targets[:, None], torch.inf).amin(1)
+        weight = others.clamp(max=self.cap) / self.cap
+        return (weight * F.cross_entropy(logits.float(), targets, reduction="none")).mean()
+
+
+def loss_of(function: nn.Module, logits: Tensor, targets: Tensor, regret: Tensor | None) -> Tensor:
+    """The loss of a batch, with the regrets (N, C) given to those functions that take them."""
+    if isinstance(function, ExpectedRegret | CostCrossEntropy):
+        assert regret is not None
+        value: Tensor = function(logits, targets, regret)
+    else:
+        value = function(logits, targets)
+    return value
+
+
+def make_loss(name: str, counts: Tensor, beta: float, gamma: float, regret_cap: float) -> nn.Module:
+    """The loss by its name in train_config.LOSSES; `counts` (classes,) are the training split's.
+
+    Those in COST_LOSSES are called with the regrets besides.
+    """
     weight = class_balanced_weights(counts, beta)  # also refuses an empty class for the unweighted losses
+    if name == "regret":
+        return ExpectedRegret()
+    if name == "cost-ce":
+        return CostCrossEntropy(regret_cap)
     if name != "cb-focal":
         weight = torch.ones_like(weight)
     return FocalLoss(weight, 0.0 if name == "cross-entropy" else gamma)

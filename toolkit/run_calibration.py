@@ -53,7 +53,7 @@ def calibrate_runs(
         logits = predict(checkpoint.model, val.luma, val.qindex).numpy()
         macro_f1 = classification_metrics(val.target, logits.argmax(1), run.classes)["macro_f1"]
         recorded = run.best["macro_f1"] if run.best else math.nan
-        if not math.isclose(macro_f1, recorded, abs_tol=TOLERANCE):
+        if not math.isclose(macro_f1, recorded, abs_tol=TOLERANCE["macro_f1"]):
             raise ToolkitError(
                 f"{path}: macro-F1 is {macro_f1:.4f} from the file, {recorded:.4f} in the history. "
                 "The checkpoint is not the one that was measured. Train again."

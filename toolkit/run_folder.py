@@ -1,5 +1,6 @@
 """The files of a training run, and what is written to each at the end of every epoch."""
 
+import math
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -103,9 +104,11 @@ class RunFolder:
 
 
 def best_epoch(history: list[Epoch], metric: str = "macro_f1") -> Epoch | None:
-    """The epoch of the highest value; the earlier of two equal ones; None where no value is a number."""
-    finite = [e for e in history if e[metric] == e[metric]]
-    return max(finite, key=lambda e: (e[metric], -e["epoch"])) if finite else None
+    """The epoch of the highest value (of `regret`, the lowest); the earlier of two equal ones; None where no value is
+    a number."""
+    sign = -1 if metric == "regret" else 1
+    finite = [e for e in history if not math.isnan(e.get(metric, math.nan))]
+    return max(finite, key=lambda e: (sign * e[metric], -e["epoch"])) if finite else None
 
 
 def copy(source: Path, target: Path) -> None:
@@ -117,5 +120,5 @@ def copy(source: Path, target: Path) -> None:
 def _summary(epoch: Epoch | None) -> dict[str, Any] | None:
     if epoch is None:
         return None
-    flat = {k: v for k, v in epoch.items() if k in ("epoch", "macro_f1", "accuracy") or k.endswith("_f1")}
+    flat = {k: v for k, v in epoch.items() if k in ("epoch", "macro_f1", "accuracy", "regret") or k.endswith("_f1")}
     return {k: v if v == v else None for k, v in flat.items()}

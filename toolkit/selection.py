@@ -10,9 +10,10 @@ from typing import Any
 from toolkit.errors import ToolkitError
 from toolkit.run_folder import Epoch, RunFolder, best_epoch
 
-METRICS = ("macro_f1", "accuracy")
-TOLERANCE = 0.002
-"""How far a re-evaluated metric may lie from the recorded one: other hardware may flip a near-tie, no more."""
+METRICS = ("macro_f1", "accuracy", "regret")
+TOLERANCE = {"macro_f1": 0.002, "accuracy": 0.002, "regret": 0.02}
+"""How far a re-evaluated metric may lie from the recorded one: other hardware may flip a near-tie, no more.
+Regret is in percent of RD cost."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Selection:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for --json."""
-        flat = {k: v for k, v in self.metrics.items() if k in ("macro_f1", "accuracy") or k.endswith("_f1")}
+        flat = {k: v for k, v in self.metrics.items() if k in ("macro_f1", "accuracy", "regret") or k.endswith("_f1")}
         return {
             "epoch": self.epoch,
             **flat,
@@ -59,7 +60,7 @@ def collapsed(entry: Epoch) -> bool:
 
 
 def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = None) -> Selection:
-    """Choose the epoch of the highest validation metric (the earlier of equal ones), NaN epochs left out.
+    """Choose the epoch of the highest validation metric (lowest regret; the earlier of equal ones), NaN left out.
 
     The epoch's file is then evaluated again, in a fresh process, on the run's validation split (`data`: where the
     data set lies now, if it has moved). Raises ToolkitError where no epoch is usable, the data set is another than
@@ -71,12 +72,13 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
     history = folder.history()
     best = best_epoch(history, metric)
     if best is None:
-        raise ToolkitError(f"{run}: {len(history)} epochs are finished and none has a {metric}. Train it (again).")
+        mend = "Train on a data set with RD costs (label --with-costs)" if metric == "regret" else "Train it (again)"
+        raise ToolkitError(f"{run}: {len(history)} epochs are finished and none has a {metric}. {mend}.")
     path = folder.epoch_path(best["epoch"])
     # A spawned interpreter shares no memory with a trainer that may run in this process: only the file counts.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         metrics = pool.submit(_reevaluate, folder.path, path, data).result()
-    if not math.isclose(metrics[metric], best[metric], abs_tol=TOLERANCE):
+    if not math.isclose(metrics[metric], best[metric], abs_tol=TOLERANCE[metric]):
         raise ToolkitError(
             f"{path}: {metric} is {metrics[metric]:.4f} from the file, {best[metric]:.4f} in the history. "
             "The checkpoint is not the one that was measured, or the data changed. Train again."
@@ -88,8 +90,8 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
         recorded=best[metric],
         metrics=metrics,
         baseline=folder.read()["baselines"]["best_constant"],
-        ties=[e["epoch"] for e in history if e[metric] == best[metric] and e is not best],
-        nan=[e["epoch"] for e in history if e[metric] != e[metric]],
+        ties=[e["epoch"] for e in history if e.get(metric) == best[metric] and e is not best],
+        nan=[e["epoch"] for e in history if math.isnan(e.get(metric, math.nan))],
         collapsed=[e["epoch"] for e in history if collapsed(e)],
     )
 

@@ -12,24 +12,26 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 
-from toolkit.augment import turn_each
+from toolkit.augment import turn_each, turned_classes
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, environment, load_checkpoint, load_weights
+from toolkit.costs import class_regret, regret_metrics
 from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
 from toolkit.execution import Execution
 from toolkit.feature_cache import FeatureCache, worth_caching
 from toolkit.initial import initialise
-from toolkit.losses import class_counts, make_loss
+from toolkit.losses import class_counts, loss_of, make_loss
 from toolkit.metrics import baselines, classification_metrics, flat_f1
 from toolkit.model import Classifier, PartitionNet, predict
 from toolkit.model_config import ModelConfig
+from toolkit.partition import STAGES
 from toolkit.processes import by_the_first
 from toolkit.report import draw_run
 from toolkit.run_folder import Epoch, RunFolder
 from toolkit.schedule import enter, layer_groups, phase_of, recalibrate
 from toolkit.stratify import stratified_index
-from toolkit.train_config import Extension, TrainConfig
+from toolkit.train_config import COST_LOSSES, Extension, TrainConfig
 
 CALIBRATION_BLOCKS = 512
 Report = Callable[[str, int, int], None]
@@ -65,7 +67,11 @@ def train(
     train_blocks = data.split_blocks("train", model_config.stage, config.limit_train, config.seed, context)
     val_blocks = validation_blocks(data, model_config.stage, config.limit_val, context)
     counts = class_counts(train_blocks.target, model_config.classes, str(data.path))
-    loss_function = fabric.to_device(make_loss(config.loss, counts, config.beta, config.gamma))
+    loss_function = fabric.to_device(make_loss(config.loss, counts, config.beta, config.gamma, config.regret_cap))
+    regret = None
+    if config.loss in COST_LOSSES:
+        regret = fabric.to_device(torch.from_numpy(class_regret(train_blocks, model_config.stage)))
+    turned = fabric.to_device(turned_classes(STAGES[model_config.stage], config.augment))
 
     torch.manual_seed(config.seed)
     model = PartitionNet(replace(model_config, adapter="none"))
@@ -127,8 +133,10 @@ def train(
                 logits = module(None, qindex[index], cache(index, view))
             else:
                 logits = module(turn_each(luma[index].float(), view, config.augment), qindex[index])
+            costs = None if regret is None else regret[index].gather(1, turned[view])
+            loss = loss_of(loss_function, logits, plan.target[mine], costs)
             # The wrapper averages over processes; with unequal shares that must be the mean over blocks.
-            loss = loss_function(logits, plan.target[mine]) * (len(index) * fabric.world_size / (end - begin))
+            loss = loss * (len(index) * fabric.world_size / (end - begin))
             losses.append(loss.detach())
             if len(losses) == together or step + 1 == steps:
                 for at, value in enumerate(_means(fabric, losses), step + 1 - len(losses)):
@@ -172,18 +180,29 @@ def train(
 
 
 def evaluate(model: Classifier, blocks: Blocks, loss_function: torch.nn.Module | None = None) -> tuple[Epoch, Epoch]:
-    """Score a model on blocks: (history line with the confusion and the loss, metrics for a checkpoint)."""
+    """Score a model on blocks: (history line with the confusion and the loss, metrics for a checkpoint).
+
+    Of blocks with RD costs also as `costs.regret_metrics`.
+    """
     model.eval()
     logits = predict(model, blocks.luma, blocks.qindex)
-    scores = classification_metrics(blocks.target, logits.argmax(1).numpy(), model.config.classes)
+    predictions = logits.argmax(1).numpy()
+    scores = classification_metrics(blocks.target, predictions, model.config.classes)
     metrics = {k: v for k, v in scores.items() if k != "confusion"} | flat_f1(scores)
+    if blocks.costs is not None:
+        metrics |= regret_metrics(blocks, model.config.stage, predictions)
     if not bool(torch.isfinite(logits).all()):
-        metrics["macro_f1"] = math.nan  # an argmax over NaN is a class like any other, and would be scored as one
+        # An argmax over NaN is a class like any other, and would be scored as one.
+        metrics |= {k: math.nan for k in ("macro_f1", "regret") if k in metrics}
     entry = metrics | {"confusion": scores["confusion"]}
     if loss_function is not None:
+        device = next(model.parameters()).device
+        regret = None
+        if blocks.costs is not None:
+            regret = torch.from_numpy(class_regret(blocks, model.config.stage)).to(device)
         with torch.no_grad():
-            device = next(model.parameters()).device
-            entry["val_loss"] = float(loss_function(logits.to(device), torch.from_numpy(blocks.target).to(device)))
+            targets = torch.from_numpy(blocks.target).to(device)
+            entry["val_loss"] = float(loss_of(loss_function, logits.to(device), targets, regret))
     return entry, metrics
 
 

@@ -8,7 +8,9 @@ from toolkit.errors import ToolkitError
 INITS = ("imagenet", "stage1", "random")
 BATCH_NORMS = ("auto", "eval", "train", "recalibrate")
 SAMPLERS = ("none", "balanced")
-LOSSES = ("cb-focal", "focal", "cross-entropy")
+COST_LOSSES = ("regret", "cost-ce")
+"""These need a data set with RD costs (`av1part label --with-costs`)."""
+LOSSES = ("cb-focal", "focal", "cross-entropy", *COST_LOSSES)
 AUGMENTATIONS = ("none", "flips", "dihedral")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -33,6 +35,7 @@ class TrainConfig:
     `batch_norm`: the backbone's after unfreezing; auto keeps the statistics of a pretrained backbone (eval) and
     learns those of a random one (train); recalibrate measures them afresh on the training blocks, once.
     A random init has nothing to keep: it is never frozen, and its backbone learns at `lr`.
+    `regret_cap`: share of RD cost beyond which a wrong choice counts no more to the cost-ce loss.
     `limit_train` / `limit_val`: at most so many blocks; the training ones drawn by seed, the validation ones alike for
     every seed. `recipe`: the name it was asked for by.
     How it is run, not what: `precision`, `channels_last` (memory layout), `compile` (torch.compile's mode;
@@ -50,6 +53,7 @@ class TrainConfig:
     loss: str = "cb-focal"
     beta: float = 0.9999
     gamma: float = 2.0
+    regret_cap: float = 0.05
     augment: str = "flips"
     batch_norm: str = "auto"
     gradual: int = 0
@@ -69,6 +73,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.init not in INITS:
             raise ToolkitError(f"Init {self.init!r}: expected one of {', '.join(INITS)}.")
+        if not 0 < self.regret_cap <= 1:
+            raise ToolkitError(f"regret-cap {self.regret_cap}: expected a share of RD cost above 0, at most 1.")
         if min(self.epochs, self.batch_size) < 1 or self.freeze_epochs < 0:
             raise ToolkitError(
                 f"epochs {self.epochs}, freeze-epochs {self.freeze_epochs}, batch-size {self.batch_size}: expected "

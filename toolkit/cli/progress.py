@@ -35,9 +35,10 @@ class EpochLog:
     def epoch(self, entry: dict[str, Any]) -> None:
         """Print the line of a finished epoch."""
         per_class = "  ".join(f"{name} {entry['per_class'][name]['f1']:.3f}" for name in self.classes)
+        regret = f"  regret {entry['regret']:.3f}%" if "regret" in entry else ""
         self.console.print(
             f"epoch {entry['epoch']:3d} {entry['phase']:8s} loss {entry['loss']:.4f}  val {entry['val_loss']:.4f}  "
-            f"macro-F1 {entry['macro_f1']:.4f}  accuracy {entry['accuracy']:.4f}  F1: {per_class}"
+            f"macro-F1 {entry['macro_f1']:.4f}  accuracy {entry['accuracy']:.4f}{regret}  F1: {per_class}"
         )
 
 

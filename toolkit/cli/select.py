@@ -8,11 +8,16 @@ import click
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--metric", default="macro_f1", show_default=True, help="macro_f1 or accuracy, on the validation split.")
+@click.option(
+    "--metric",
+    default="macro_f1",
+    show_default=True,
+    help="macro_f1, accuracy or regret (lowest), on the validation split.",
+)
 @click.option("--data", type=click.Path(path_type=Path), help="The run's data set, if it has moved.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def select(run: Path, metric: str, data: Path | None, as_json: bool) -> None:
-    """Choose RUN's best epoch: the highest metric, the earlier of two equal; evaluated again from its file."""
+    """Choose RUN's best epoch: the best metric, the earlier of two equal; evaluated again from its file."""
     from toolkit.selection import select_epoch
 
     chosen = select_epoch(run, metric, data)
