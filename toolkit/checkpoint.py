@@ -71,7 +71,7 @@ def load_torch(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds: zip, pickle, runtime, key
         # torch's first line advises to switch the safety off; what it stumbled over comes later.
-        wanted = re.search(r"(?<=WeightsUnpickler error: )(Unsupported \w+: (GLOBAL )?\S+|[^\n]+)", str(error))
+        wanted = re.search(r"[Uu]nsupported (\w+: )?(GLOBAL )?\S+|(?<=WeightsUnpickler error: ).+", str(error))
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         reason = wanted[0][:200] if wanted else first[:200]
         raise ToolkitError(
