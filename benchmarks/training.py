@@ -108,7 +108,9 @@ def race(
     return np.array(rows)
 
 
-def loops(part: str, folder: Path, data: BlockSet, backbones: Sequence[str], rounds: int, device: str) -> None:
+def loops(
+    part: str, folder: Path, data: BlockSet, backbones: Sequence[str], rounds: int, blocks: int | None, device: str
+) -> None:
     """Print the table of one part: ours against the plain loop."""
     frozen = part == "frozen"
     print(f"\n{part}, {device}: blocks/s of our loop, and how many times slower the plain one is\n", flush=True)
@@ -120,11 +122,11 @@ def loops(part: str, folder: Path, data: BlockSet, backbones: Sequence[str], rou
             train(data, RunFolder(folder / f"stage1-{backbone}"), ModelConfig("1", backbone), config)
         for kind in ("none", "flips", "dihedral") if frozen else ("flips",):
             if frozen:
-                count, epochs = BLOCKS[backbone] // 2, FROZEN_EPOCHS
+                count, epochs = blocks or BLOCKS[backbone] // 2, FROZEN_EPOCHS
                 races = [race(folder, data, backbone, kind, count, True, epochs, device) for _ in range(rounds)]
                 table = np.array([r.sum(0) for r in races])
             else:  # without the first epoch, in which everything is met for the first time
-                count, epochs = BLOCKS[backbone], 1
+                count, epochs = blocks or BLOCKS[backbone], 1
                 table = race(folder, data, backbone, kind, count, False, rounds + 1, device)[1:]
             wall, cpu = table[..., 0], table[..., 1]  # the CPU time of workers is not this process's
             ratios = (wall[:, 1] / wall[:, 0], cpu[:, 1] / cpu[:, 0], wall[:, 2] / wall[:, 0])
@@ -158,7 +160,7 @@ def field_run(folder: Path, blocks: int, device: str) -> None:
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--threads", default=1, show_default=True, help="Of PyTorch; one is steadier where cores are shared.")
 @click.option("--field-run", "field", is_flag=True, help="The field's run instead.")
-@click.option("--blocks", type=int, help="Training blocks of the field's run, to try it on any device.")
+@click.option("--blocks", type=int, help="Training blocks, for a shorter run; also of the field's run, on any device.")
 def main(
     parts: tuple[str, ...], backbones: tuple[str, ...], rounds: int, threads: int, field: bool, blocks: int | None
 ) -> None:
@@ -174,10 +176,10 @@ def main(
             print("CUDA: not run: no CUDA", flush=True)
         if field:
             return None
-        data = BlockSet.load(write_noise(folder / "data", max(BLOCKS.values()), 256, none=True))
+        data = BlockSet.load(write_noise(folder / "data", blocks or max(BLOCKS.values()), 256, none=True))
         for device in ("cpu", "cuda") if cuda else ("cpu",):
             for part in parts or ("tuned", "frozen"):
-                loops(part, folder / device, data, backbones, rounds, device)
+                loops(part, folder / device, data, backbones, rounds, blocks, device)
     return None
 
 
