@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from export.against_config import AgainstConfig
 from export.bundle_write import versions
 from export.compare import Budget, calibrate, compare, reference_logits, summarise
-from export.config import ParityConfig
+from export.config import LIMIT, ParityConfig
 from export.contract import Contract
 from export.foreign import ForeignModel
+from export.parity import within_means
 from export.sweep import batch_rows
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, load_checkpoint
@@ -42,8 +43,9 @@ def prove_against(
     data = BlockSet.load(data_path)
     check_data(checkpoint, data, config, checkpoint_path)
     foreign = ForeignModel(model, Contract.of(checkpoint.config), graph)
+    config, calibration = within_means(checkpoint, config)
     blocks = draw(checkpoint, data, config)
-    budget, _ = calibrate(checkpoint.model, checkpoint.calibration)
+    budget, _ = calibrate(checkpoint.model, calibration)
     reference = reference_logits(checkpoint.model, blocks)
     batches = (foreign.batch,) if foreign.batch else config.batches
     result = summarise({size: _compare_in(foreign, blocks, reference, budget, size) for size in batches})
@@ -106,7 +108,7 @@ def draw(checkpoint: Checkpoint, data: BlockSet, config: ParityConfig) -> Blocks
     index = data.split_index(config.split, checkpoint.stage)
     everything = data.blocks[index]
     target = STAGES[checkpoint.stage].targets(everything["partition"])
-    chosen = index[stratified_index(target, everything["qindex"], config.limit, config.seed)]
+    chosen = index[stratified_index(target, everything["qindex"], config.limit or LIMIT, config.seed)]
     return data.take(chosen, checkpoint.stage, checkpoint.config.context)
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from export.compare import RMS_FACTOR, reference_logits
+from export.effort import affordable, thinned
 from export.onnx import export_program
 from export.runtime import open_session, running
 from toolkit.blocks import Blocks
@@ -61,7 +62,8 @@ def bisect(model: Classifier, graph: bytes, blocks: Blocks) -> dict[str, Any]:
     first node in the graph's order: an operator that PyTorch does not have, or else one whose output is wrong.
     The graph must be one of ours, whose values bear the names of PyTorch's program. Raises ToolkitError otherwise.
     """
-    part = blocks[np.unique(np.linspace(0, len(blocks) - 1, BLOCKS).astype(np.int64))]
+    # Every value of a large model, of many blocks, would fill the memory.
+    part = thinned(blocks, min(BLOCKS, max(2, affordable(model, blocks) // BLOCKS)))
     reference = _reference(model, part)
     proto = onnx.load_model_from_string(graph)
     found = _run_with_every_value(proto, part)

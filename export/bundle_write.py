@@ -12,6 +12,7 @@ import numpy as np
 from export.bundle import FORMAT_VERSION, KIND, MANIFEST, SIZE_LIMITS, Bundle
 from export.compare import calibrate, compare, summarise
 from export.contract import Contract
+from export.effort import affordable, thinned
 from export.model_card import model_card
 from export.onnx import OPSET, export_onnx
 from export.runtime import RuntimeModel
@@ -131,9 +132,12 @@ def versions() -> dict[str, str]:
 def _compare(model: bytes, checkpoint: Checkpoint) -> dict[str, Any]:
     """ONNX Runtime on the CPU against float64 on the calibration blocks."""
     calibration = checkpoint.calibration
+    if len(calibration):
+        calibration = thinned(calibration, affordable(checkpoint.model, calibration))
     budget, reference = calibrate(checkpoint.model, calibration)
     runtime = RuntimeModel(model, Contract.of(checkpoint.config))
-    found = sweep(runtime, calibration.luma, calibration.qindex, EXPORT_BATCHES)
+    batches = {min(size, len(calibration)) for size in EXPORT_BATCHES}
+    found = sweep(runtime, calibration.luma, calibration.qindex, sorted(batches))
     comparisons = {b: compare(y, reference[batch_rows(len(calibration), b)], budget) for b, y in found.items()}
     result = summarise(comparisons)
     return {**result, "rms_budget": budget.rms, "max_budget": budget.max, "ratio": budget.ratio(result["rms"])}

@@ -8,20 +8,23 @@ from toolkit.errors import ToolkitError
 HELD_OUT = ("val", "test")
 PROVIDERS = ("cpu", "cuda")
 """What --provider takes: each stands for its strict profile, and a pipeline may ask for it."""
+LIMIT = 2000
+"""Blocks of a proof, unless one costs much (export/effort.py)."""
 FRAME = (1920 // 16) * (1088 // 16)
 """Blocks of one 1080p frame: 8,160."""
 
 
 @dataclass(frozen=True)
 class ParityConfig:
-    """`limit`: blocks compared, drawn by `seed` evenly over class and qindex. `batches`: sizes that each run them all.
+    """`limit`: blocks compared, drawn by `seed` evenly over class and qindex; None: LIMIT, or as many fewer as a large
+    model affords. `batches`: sizes in which they run, but for those that such a model does not afford in one call.
 
     `providers` and `profiles`: those that must pass; without any the CPU must, and CUDA is tried. Raises ToolkitError
     on a split that is not held out, an unknown profile, or no block or batch size.
     """
 
     split: str = "test"
-    limit: int = 2000
+    limit: int | None = None
     seed: int = 0
     batches: tuple[int, ...] = (1, 2, 3, 7, 64, 1000, FRAME)
     providers: tuple[str, ...] = ()
@@ -33,7 +36,7 @@ class ParityConfig:
             raise ToolkitError(
                 f"Split {self.split!r} proves nothing: the model was trained on it. Expected {' or '.join(HELD_OUT)}."
             )
-        if self.limit < 1 or not self.batches or min(self.batches) < 1:
+        if (self.limit is not None and self.limit < 1) or not self.batches or min(self.batches) < 1:
             raise ToolkitError(f"Limit {self.limit}, batches {self.batches}: expected at least one block and one size.")
         for name, values, known in (
             ("Provider", self.providers, PROVIDERS),

@@ -14,8 +14,9 @@ from export.bisect import BLOCKS, bisect
 from export.bundle import Bundle
 from export.bundle_write import versions
 from export.compare import Budget, calibrate, compare, reference_logits, summarise
-from export.config import ParityConfig
+from export.config import LIMIT, ParityConfig
 from export.doctor import gpu_versions
+from export.effort import affordable, affordable_batches, thinned
 from export.gpu_budget import calibrate_on_gpu
 from export.noninferiority import judge_int8
 from export.onnx import check_onnx
@@ -25,6 +26,7 @@ from export.runtime import ProviderUnavailable
 from export.sweep import FULL_BATCH, Outputs, batch_rows, between_batches, run_all
 from export.worst import worst_blocks
 from toolkit.blocks import Blocks, BlockSet
+from toolkit.checkpoint import Checkpoint
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model import Classifier
@@ -34,13 +36,17 @@ from toolkit.stratify import stratified_index
 
 @dataclass(frozen=True)
 class Proof:
-    """What outputs are compared with: blocks, their float64 logits, and the budget from the calibration blocks."""
+    """What outputs are compared with: blocks, their float64 logits, and the budget from the calibration blocks.
+
+    `config`: what was asked for, cut to what the model affords.
+    """
 
     model: Classifier
     calibration: Blocks
     blocks: Blocks
     reference: NDArray[np.float64]
     budget: Budget
+    config: ParityConfig
 
 
 def prove(path: Path, data_path: Path, config: ParityConfig) -> dict[str, Any]:
@@ -54,6 +60,7 @@ def prove(path: Path, data_path: Path, config: ParityConfig) -> dict[str, Any]:
     bundle, data = open_both(path, data_path, config)
     check_onnx(bundle.model_bytes(), bundle.contract, int8=bundle.int8)
     proof = prepare(bundle, data, config)
+    config = proof.config
     about = _about(bundle, data, proof, config)
     strict = profile_of("cpu", int8=bundle.int8)
     asked = [*(profile_of(p, int8=bundle.int8) for p in config.providers), *config.profiles]
@@ -80,7 +87,7 @@ def bisect_bundle(path: Path, data_path: Path, config: ParityConfig) -> dict[str
     bundle, data = open_both(path, data_path, config)
     if bundle.int8:
         raise ToolkitError(f"{path} is int8, of which every layer departs. Bisect the float32 bundle it was made from.")
-    blocks = _draw(bundle, data, replace(config, limit=min(config.limit, BLOCKS)))
+    blocks = _draw(bundle, data, replace(config, limit=min(config.limit or BLOCKS, BLOCKS)))
     found = _bisect(bundle, bundle.checkpoint().model, blocks)
     return {"passed": not found["departs"], "bisect": found, "split": config.split, "blocks": len(blocks)}
 
@@ -104,11 +111,23 @@ def open_both(path: Path, data_path: Path, config: ParityConfig) -> tuple[Bundle
 
 def prepare(bundle: Bundle, data: BlockSet, config: ParityConfig) -> Proof:
     """Draw the blocks and compute what is needed of the PyTorch model alone."""
-    blocks = _draw(bundle, data, config)
     checkpoint = bundle.checkpoint()
-    budget, _ = calibrate(checkpoint.model, checkpoint.calibration)
+    config, calibration = within_means(checkpoint, config)
+    blocks = _draw(bundle, data, config)
+    budget, _ = calibrate(checkpoint.model, calibration)
     reference = reference_logits(checkpoint.model, blocks)
-    return Proof(checkpoint.model, checkpoint.calibration, blocks, reference, budget)
+    return Proof(checkpoint.model, calibration, blocks, reference, budget, config)
+
+
+def within_means(checkpoint: Checkpoint, config: ParityConfig) -> tuple[ParityConfig, Blocks]:
+    """The config and the calibration blocks cut to what the model affords; a limit that was asked for stays."""
+    model, calibration = checkpoint.model, checkpoint.calibration
+    if not len(calibration):
+        raise ToolkitError("The checkpoint carries no calibration blocks, so no budget can be set. Train it again.")
+    most = affordable(model, calibration)
+    batches = affordable_batches(model, calibration, config.batches)
+    limit = most if config.limit is None else config.limit
+    return replace(config, limit=limit, batches=batches), thinned(calibration, most)
 
 
 def _draw(bundle: Bundle, data: BlockSet, config: ParityConfig) -> Blocks:
@@ -116,7 +135,7 @@ def _draw(bundle: Bundle, data: BlockSet, config: ParityConfig) -> Blocks:
     index = data.split_index(config.split, bundle.stage)
     rows = data.blocks[index]
     target = STAGES[bundle.stage].targets(rows["partition"])
-    chosen = index[stratified_index(target, rows["qindex"], config.limit, config.seed)]
+    chosen = index[stratified_index(target, rows["qindex"], config.limit or LIMIT, config.seed)]
     return data.take(chosen, bundle.stage, bundle.contract.context)
 
 

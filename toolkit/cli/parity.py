@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from export.config import PROVIDERS, ParityConfig
+from export.config import LIMIT, PROVIDERS, ParityConfig
 from export.profiles import PROFILES
 from toolkit.cli.against import with_against
 
@@ -26,7 +26,7 @@ _DEFAULT = ParityConfig()
     help="Must pass, with its own precision and budget; repeatable.",
 )  # fmt: skip
 @click.option(
-    "--limit", type=int, default=_DEFAULT.limit, show_default=True, help="Blocks, even over class and qindex."
+    "--limit", type=int, help=f"Blocks, even over class and qindex.  [default: {LIMIT}, fewer of a large model]"
 )
 @click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True, help="Of the draw.")
 @click.option("--any-settings", is_flag=True, help="Take data made with other encoder settings.")
