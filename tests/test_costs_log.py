@@ -179,7 +179,9 @@ def test_a_labelled_set_keeps_costs_beside_its_blocks(tmp_path: Path) -> None:
         for r, c, q, cost in zip(some.row, some.column, some.qindex, some.costs, strict=True):
             np.testing.assert_array_equal(where[r, c, q], cost["rd"])
 
-    info = json.loads(CliRunner().invoke(main, ["data", "info", str(found.path), "--json"]).stdout)["costs"]
+    info = json.loads(CliRunner().invoke(main, ["data", "info", str(found.path), "--json"]).stdout)
+    assert info["cheapest_chosen"] >= 0.9
+    info = info["costs"]
     assert 0 < info["SPLIT"]["exact"] <= info["SPLIT"]["tried"] <= 1
     assert info["HORZ_4"] == {"tried": 0, "exact": 0}
     assert "searched to the end" in CliRunner().invoke(main, ["data", "info", str(found.path)]).stdout

@@ -19,7 +19,8 @@ def dataset_info(data: BlockSet) -> dict[str, Any]:
     `sources`: a list with each one's blocks counted; `splits` {split: sources, blocks}; `licences` {licence:
     sources}; `histogram` {"partition" or a stage: {split: {qindex: {class: blocks}}}}; `left_out` {stage: {label:
     blocks}}; `excluded` {reason: nodes never stored}; `costs`: None, or {partition: shares of the decided nodes where
-    it was `tried` and where its RD cost is `exact`}; `baselines` {stage: {split: as `metrics.baselines`}}, fitted on
+    it was `tried` and where its RD cost is `exact`}; `cheapest_chosen`: None, or their share whose label has the least
+    exact cost; `baselines` {stage: {split: as `metrics.baselines`}}, fitted on
     the train split where it has blocks of that stage.
     """
     blocks, sources = data.blocks, data.sources
@@ -46,6 +47,7 @@ def dataset_info(data: BlockSet) -> dict[str, Any]:
         },
         "excluded": data.manifest["excluded"],
         "costs": _costs(data),
+        "cheapest_chosen": _cheapest_chosen(data),
         "baselines": _baselines(data, split_of),
     }
 
@@ -76,6 +78,15 @@ def _costs(data: BlockSet) -> dict[str, dict[str, float]] | None:
     tried = ~np.isnan(costs["rd"])
     shares = zip(NAMES, tried.mean(0).tolist(), (tried & ~bounded(costs)).mean(0).tolist(), strict=True)
     return {name: {"tried": t, "exact": e} for name, t, e in shares}
+
+
+def _cheapest_chosen(data: BlockSet) -> float | None:
+    decided = data.blocks["partition"] != INSIDE_LARGER
+    if data.costs is None or not decided.any():
+        return None
+    costs = data.costs[decided]
+    exact = np.where(np.isnan(costs["rd"]) | bounded(costs), np.inf, costs["rd"])
+    return float((exact.argmin(1) == data.blocks["partition"][decided]).mean())
 
 
 def _baselines(data: BlockSet, split_of: np.ndarray[Any, np.dtype[Any]]) -> dict[str, dict[str, Any]]:

@@ -32,6 +32,7 @@ def print_info(info: dict[str, Any]) -> None:
         console.print(_partitions(by_split) if key == "partition" else _histogram(key, by_split))
     if info["costs"]:
         console.print(_costs(info["costs"]))
+        console.print(f"the label is the cheapest of those searched to the end: {info['cheapest_chosen']:.2%}")
     console.print(_left_out(info))
     console.print(_baselines(info))
 
