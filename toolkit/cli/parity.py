@@ -85,5 +85,5 @@ def _numbers(r: dict[str, Any]) -> str:
     return (
         f"{r['comparisons']} logits, RMS error {r['rms']:.3g} (budget {r['rms_budget']:.3g}), {r['ratio']:.2f} times "
         f"PyTorch {r['precision']}'s, largest {r['max']:.3g} (budget {r['max_budget']:.3g}), {r['flips']} flips, "
-        f"near-ties {r['near_tie_share']:.2%}" + "; its budget's factors are assumed" * r["budget_assumed"]
+        f"near-ties {r['near_tie_share']:.2%}" + "; its budget's factors are assumed" * bool(r["budget_assumed"])
     )
