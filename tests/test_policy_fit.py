@@ -1,8 +1,11 @@
 """`av1part policy fit`: thresholds by what they cost, never beyond the target, in a pipeline that says so."""
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from integration.pipeline import Pipeline
 from integration.pipeline_build import build_pipeline
@@ -12,7 +15,11 @@ from integration.policy_config import FitConfig
 from integration.policy_fit import Fit, Trial, fit_policy, write_fitted
 from integration.policy_search import Point
 from integration.regret import Outcome
+from toolkit.blocks import COST_DTYPE, BlockSet
+from toolkit.blockset_write import Source, write_blockset
+from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
+from toolkit.partition import INSIDE_LARGER, NONE
 
 
 class FakeSearch:
@@ -66,3 +73,39 @@ def test_a_fitted_pipeline_is_sealed_and_says_where_its_policy_came_from(tmp_pat
     assert fitted.manifest["policy_fit"]["result"]["encoded"]["loss"] == 0.2
     assert fitted.manifest["policy_fit"]["clips"][0]["name"] == "cat"
     assert fitted.manifest["unproven"] == ["2"]
+
+
+def with_costs(path: Path, output: Path) -> Path:
+    """The same data set with costs: everything tried in equal time, all but the label 5% dearer."""
+    data = BlockSet.load(path)
+    sources = [
+        Source(s["name"], s["split"], s["sha256"], np.array(data.luma(k)), licence="CC0-1.0", origin="synthetic")
+        for k, s in enumerate(data.sources)
+    ]
+    costs = np.zeros(len(data.blocks), COST_DTYPE)
+    costs["rd"], costs["seconds"] = 105, 1e-3
+    label = np.where(data.blocks["partition"] == INSIDE_LARGER, NONE, data.blocks["partition"])
+    costs["rd"][np.arange(len(costs)), label] = 100
+    write_blockset(output, sources, data.blocks, data.bit_depth, data.manifest["encoder"], costs=costs)
+    return output
+
+
+def test_the_command_fits_by_the_costs_of_a_data_set(tmp_path: Path, exported: Path, blockset_8: Path) -> None:
+    build_pipeline([exported], tmp_path / "pipe", Policy(), BuildConfig(allow_unproven=True))
+    words = ["policy", "fit", str(tmp_path / "pipe"), "-o", str(tmp_path / "fitted"), "--target-loss", "0.2"]
+    refused = CliRunner().invoke(main, [*words, "--data", str(blockset_8)])
+    assert refused.exit_code == 1
+    assert "--with-costs" in refused.output
+    data = with_costs(blockset_8, tmp_path / "costs")
+    words += ["--data", str(data), "--ranges", "99,255"]
+    result = CliRunner().invoke(main, [*words, "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["chosen"]
+    assert 0 < found["loss"] <= 0.2
+    assert found["saving"] > 5
+    fitted = Pipeline.load(tmp_path / "fitted")
+    assert fitted.policy.to_dict() == found["policy"]
+    assert fitted.manifest["policy_fit"]["data_sha256"] == BlockSet.load(data).sha256
+    printed = CliRunner().invoke(main, [*words, "--overwrite"])
+    assert "qindex 100 to 255" in printed.output
+    assert "chosen" in printed.output
