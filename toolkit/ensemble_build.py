@@ -110,7 +110,7 @@ def _record(path: Path, member: Checkpoint, data: BlockSet, val: Blocks) -> dict
     macro_f1 = evaluate(member.model, val)[1]["macro_f1"]
     recorded, limit = member.metrics["macro_f1"], member.provenance.get("train", {}).get("limit_val")
     same_blocks = data.sha256 == member.data_sha256 and limit is None
-    if same_blocks and not math.isclose(macro_f1, recorded, abs_tol=TOLERANCE):
+    if same_blocks and not math.isclose(macro_f1, recorded, abs_tol=TOLERANCE["macro_f1"]):
         raise ToolkitError(
             f"{file}: macro-F1 is {macro_f1:.4f} from the file, {recorded:.4f} as recorded. "
             "The checkpoint is not the one that was measured. Train it again."
