@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.cascade import Cascade
+from integration.flatness import deviation
 from integration.pipeline_config import EvalConfig
 from integration.policy import ALL, Policy, answers
 from toolkit.blocks import BlockSet
@@ -39,7 +40,7 @@ def evaluate(cascade: Cascade, policy: Policy, data: BlockSet, config: EvalConfi
         index = np.sort(np.random.default_rng(config.seed).choice(index, config.limit, replace=False))
     true_ids = partition[index]
     targets = {stage: STAGES[stage].targets(true_ids) for stage in cascade.stages}
-    probabilities = _probabilities(cascade, data, index)
+    probabilities, flatness = _ask(cascade, data, index)
     decisions = {stage: p.argmax(axis=1) for stage, p in probabilities.items()}
     classes = tuple(cascade.leaves)
     truth = cascade.join(targets)
@@ -54,17 +55,22 @@ def evaluate(cascade: Cascade, policy: Policy, data: BlockSet, config: EvalConfi
         "left_out": _left_out(data, config.split, ids),
         "stages": _by_stage(targets, decisions),
         "errors_by_stage": _errors_by_stage(targets, decisions),
-        "policy": _policy_effect(policy, probabilities, data.blocks["qindex"][index], true_ids),
+        "policy": _policy_effect(policy, probabilities, flatness, data.blocks["qindex"][index], true_ids),
     }
 
 
-def _probabilities(cascade: Cascade, data: BlockSet, index: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+def _ask(
+    cascade: Cascade, data: BlockSet, index: NDArray[np.int64]
+) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
+    """Each stage's probabilities (N, classes) and the nodes' `flatness.deviation` (N,)."""
+    flatness = []
     parts: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in cascade.stages}
     for start in range(0, len(index), CHUNK):
         blocks = data.take(index[start : start + CHUNK], context=cascade.context)
         for stage, p in cascade.every(blocks.luma, blocks.qindex).items():
             parts[stage].append(p)
-    return {stage: np.concatenate(found) for stage, found in parts.items()}
+        flatness.append(deviation(blocks.luma, blocks.bit_depth))
+    return {stage: np.concatenate(found) for stage, found in parts.items()}, np.concatenate(flatness)
 
 
 def _train_leaves(cascade: Cascade, data: BlockSet, ids: list[int], otherwise: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -110,10 +116,11 @@ def _errors_by_stage(targets: dict[str, NDArray[np.int64]], decisions: dict[str,
 def _policy_effect(
     policy: Policy,
     probabilities: dict[str, NDArray[np.float64]],
+    flatness: NDArray[np.float64],
     qindex: NDArray[np.uint8],
     true_ids: NDArray[np.uint8],
 ) -> dict[str, float]:
-    masks = policy.masks(qindex, answers(probabilities))
+    masks = policy.masks(qindex, flatness, answers(probabilities))
     kept = np.unpackbits((masks & 0xFF).astype(np.uint8))  # of the eight partitions that the stages know
     return {
         "restricted": float((masks != ALL).mean()),

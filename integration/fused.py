@@ -13,9 +13,10 @@ from export.bundle import Bundle
 from export.contract import Contract
 from export.runtime import MAX_BATCH, check_signature, open_session, running
 from integration.cascade import Cascade
+from integration.flatness import deviation
 from integration.fuse import fuse, metadata, outputs
 from integration.joint import IDS, conditional, join
-from integration.policy import Ask, Policy, answers
+from integration.policy import Ask, Policy
 from toolkit.blocks import Luma, check_input
 from toolkit.errors import ToolkitError
 
@@ -73,13 +74,28 @@ class FusedCascade(Cascade):
         return cls({stage: _Part(fused, stage) for stage in stages}, fused)
 
     def every(self, luma: Luma, qindex: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+        joint = self._joint(luma, qindex)
+        return {stage: conditional(joint, stage) for stage in self.stages}
+
+    def _joint(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
         joint = self.fused.probabilities(luma, qindex)
         if not np.isfinite(joint).all():
             raise ToolkitError("The fused graph gave probabilities that are no finite numbers. Build it again.")
-        return {stage: conditional(joint, stage) for stage in self.stages}
+        return joint
 
     def asker(self, luma: Luma, qindex: NDArray[np.uint8]) -> Ask:
-        return answers(self.every(luma, qindex))
+        """As a cascade's; the graph runs once on a block, when a first stage asks about it, and answers for all."""
+        joint, known = np.empty((len(luma), IDS), np.float32), np.zeros(len(luma), bool)
+
+        def ask(stage: str, index: NDArray[np.int64]) -> NDArray[np.float64] | None:
+            if stage not in self.models:
+                return None
+            new = index[~known[index]]
+            if len(new):
+                joint[new], known[new] = self._joint(luma[new], qindex[new]), True
+            return conditional(joint[index], stage)
+
+        return ask
 
 
 def write_fused(folder: Path, bundles: Mapping[str, Bundle], policy: Policy, provider: str) -> dict[str, Any]:
@@ -100,7 +116,8 @@ def write_fused(folder: Path, bundles: Mapping[str, Bundle], policy: Policy, pro
     error = float(np.abs(fused.fused.probabilities(luma, qindex) - join(apart.every(luma, qindex))).max(initial=0.0))
     # Both may lie a stage's budget off; a softmax passes on at most half of that, twice over. Then float32's rounding.
     budget = sum(float(b.manifest["export_check"]["max_budget"]) for b in bundles.values()) + 1e-6
-    masks = [policy.masks(qindex, c.asker(luma, qindex)) for c in (fused, apart)]
+    flatness = deviation(luma, fused.fused.contract.bit_depth)
+    masks = [policy.masks(qindex, flatness, c.asker(luma, qindex)) for c in (fused, apart)]
     differ = int((masks[0] != masks[1]).sum())
     if not len(luma) or error > budget or differ:
         raise ToolkitError(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from export.bundle import Bundle
 from integration.cascade import Cascade, check_stages
+from integration.flatness import deviation
 from integration.fused import FusedCascade, FusedModel, read_fused
 from integration.policy import Policy
 from toolkit.blocks import Luma, check_luma
@@ -121,7 +122,7 @@ def frame_mask(cascade: Cascade, policy: Policy, luma: Luma, qindex: int, bit_de
     height, width = luma.shape
     result = np.zeros((-(-height // NODE), -(-width // NODE)), np.uint16)
     if len(blocks):
-        masks = policy.masks(qindexes, cascade.asker(blocks, qindexes))
+        masks = policy.masks(qindexes, deviation(blocks, bit_depth), cascade.asker(blocks, qindexes))
         result[: height // NODE, : width // NODE] = masks.reshape(height // NODE, -1)
     return result
 

@@ -58,7 +58,9 @@ class Thresholds:
     below it; 0 by default, for the search of NONE is cheap and the other searches start from its result.
     `split_only_above`: NONE and SPLIT alone where p(SPLIT) is above it. `drop_split_below`, `drop_rect_below`,
     `drop_ab_below`: that class of Stage 2 goes. `drop_direction_below`: HORZ or VERT goes by Stage 3-RECT,
-    `drop_ab_kind_below`: HORZ_A, HORZ_B, VERT_A or VERT_B goes by Stage 3-AB.
+    `drop_ab_kind_below`: HORZ_A, HORZ_B, VERT_A or VERT_B goes by Stage 3-AB. `flat_below`: a node whose luma's
+    standard deviation, as a share of full scale (`flatness.deviation`), is below it stays free and is not asked about:
+    libaom is done with it sooner than a network is.
 
     The Stage 2 defaults are one-sided on purpose: equal thresholds for all classes were ruinous in libaom, since a
     SPLIT pruned wrongly costs far more than an AB. Raises ToolkitError on a threshold outside 0 to 1.
@@ -72,6 +74,7 @@ class Thresholds:
     drop_ab_below: float = 0.15
     drop_direction_below: float = 0.05
     drop_ab_kind_below: float = 0.05
+    flat_below: float = 0.0
 
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
@@ -83,25 +86,26 @@ class Thresholds:
         """Those that may remove anything."""
         return {name: v for name, v in asdict(self).items() if v != (1 if name.endswith("above") else 0)}
 
-    def masks(self, count: int, ask: Ask) -> NDArray[np.uint16]:
-        """Allowed partitions of each of `count` blocks, (count,): bit k stands for AV1 partition id k.
+    def masks(self, deviation: NDArray[np.float64], ask: Ask) -> NDArray[np.uint16]:
+        """Allowed partitions of each of N nodes, (N,): bit k stands for AV1 partition id k.
 
-        Later stages are asked only for the blocks where their answer can remove something. Whatever the thresholds,
-        each stage's most probable class stays, so that no mask is empty; an AB keeps its inputs; and NONE stays
-        unless Stage 1 is sure of PARTITION.
+        `deviation` (N,) is the nodes' `flatness.deviation`. A stage is asked only for the nodes where its answer can
+        remove something. Whatever the thresholds, each stage's most probable class stays, so that no mask is empty;
+        an AB keeps its inputs; and NONE stays unless Stage 1 is sure of PARTITION.
         """
-        allowed = np.full(count, ALL, np.uint16)
-        rest = np.arange(count)
-        if (p := ask("1", rest)) is not None:
+        allowed = np.full(len(deviation), ALL, np.uint16)
+        rest = np.flatnonzero(deviation >= self.flat_below)
+        above = self.none_only_above < 1 or self.drop_none_below > 0
+        if above and (p := ask("1", rest)) is not None:
             none = p[:, 0]
             allowed[rest[none < min(self.drop_none_below, 0.5)]] &= ALL - bits(NONE)
             allowed[rest[none > max(self.none_only_above, 0.5)]] = bits(NONE)
             rest = rest[none <= max(self.none_only_above, 0.5)]
-        if (p := ask("2", rest)) is not None:
+        thresholds = (self.drop_split_below, self.drop_rect_below, self.drop_ab_below)
+        if (any(thresholds) or self.split_only_above < 1) and (p := ask("2", rest)) is not None:
             surest = p.argmax(axis=1)  # the first of equals
             only = (surest == 0) & (p[:, 0] > self.split_only_above)
             allowed[rest[only]] &= bits(NONE, SPLIT)
-            thresholds = (self.drop_split_below, self.drop_rect_below, self.drop_ab_below)
             for k, (group, threshold) in enumerate(zip(_GROUPS.values(), thresholds, strict=True)):
                 allowed[rest[(surest != k) & (p[:, k] < threshold)]] &= ALL - bits(*group)
             rest = rest[~only]
@@ -117,7 +121,7 @@ class Thresholds:
         """Drop the improbable partitions of a Stage 3 where any of them is still allowed."""
         ids = [group[0] for group in STAGES[stage].groups]
         index = rest[(allowed[rest] & bits(*ids)) != 0]
-        if (p := ask(stage, index)) is not None:
+        if threshold > 0 and (p := ask(stage, index)) is not None:
             surest = p.argmax(axis=1)
             for k, partition in enumerate(ids):
                 allowed[index[(surest != k) & (p[:, k] < threshold)]] &= ALL - bits(partition)
@@ -210,14 +214,14 @@ class Policy:
         """The thresholds for a frame of that qindex, 0 to 255."""
         return next(thresholds for last, thresholds in self.ranges if qindex <= last)
 
-    def masks(self, qindex: NDArray[np.uint8], ask: Ask) -> NDArray[np.uint16]:
-        """`Thresholds.masks` of blocks (N,) by each one's qindex (N,)."""
+    def masks(self, qindex: NDArray[np.uint8], deviation: NDArray[np.float64], ask: Ask) -> NDArray[np.uint16]:
+        """`Thresholds.masks` of nodes (N,) by each one's qindex (N,)."""
         result = np.empty(len(qindex), np.uint16)
         number = np.searchsorted([last for last, _ in self.ranges], qindex)
         for k, (_, thresholds) in enumerate(self.ranges):
             index = np.flatnonzero(number == k)
             if len(index):
-                result[index] = thresholds.masks(len(index), _ask_of(ask, index))
+                result[index] = thresholds.masks(deviation[index], _ask_of(ask, index))
         return result
 
 

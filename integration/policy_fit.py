@@ -5,6 +5,7 @@ of what one decision does to the next, of the bitstream or of the rest of the en
 """
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,11 +20,12 @@ from numpy.typing import NDArray
 from integration.bd import bd_rate, time_saving
 from integration.bench_run import NATIVE, PIPELINE, Arm, Measurement, Session
 from integration.bench_summary import curve
+from integration.flatness import deviation
 from integration.pipeline import Pipeline
 from integration.pipeline_build import build_pipeline
 from integration.pipeline_config import BuildConfig
 from integration.policy_config import FitConfig
-from integration.policy_search import Point, Search
+from integration.policy_search import Nodes, Point, Search
 from integration.regret import Regret
 from integration.sources import SourceFile, identify
 from toolkit.blocks import BlockSet
@@ -61,7 +63,10 @@ class Fit:
 
 
 def search_of(pipeline: Pipeline, data: BlockSet, config: FitConfig) -> Search:
-    """A search on a split of data with RD costs. Raises ToolkitError where there are none, or the data do not suit."""
+    """A search on a split of data with RD costs; what inference costs is measured on the way.
+
+    Raises ToolkitError where there are no costs, or the data do not suit.
+    """
     for bundle in pipeline.bundles.values():
         bundle.check_data(data, any_settings=config.any_settings)
         bundle.check_held_out(data, config.split)
@@ -70,18 +75,25 @@ def search_of(pipeline: Pipeline, data: BlockSet, config: FitConfig) -> Search:
     if not len(index):
         raise ToolkitError(f"{data.path}: the {config.split} split is empty. Choose another --split.")
     costs: list[NDArray[Any]] = []
+    flatness: list[NDArray[np.float64]] = []
+    seconds = 0.0
     found: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in pipeline.cascade.stages}
     for start in range(0, len(index), CHUNK):
         blocks = data.take(index[start : start + CHUNK], context=pipeline.cascade.context)
         if blocks.costs is None:
             raise ToolkitError(f"{data.path}: holds no RD costs. Label the clips again with --with-costs.")
         costs.append(blocks.costs)
-        for stage, p in pipeline.probabilities(blocks.luma, blocks.qindex).items():
+        flatness.append(deviation(blocks.luma, pipeline.bit_depth))
+        before = time.process_time()
+        answers = pipeline.probabilities(blocks.luma, blocks.qindex)
+        seconds += time.process_time() - before
+        for stage, p in answers.items():
             found[stage].append(p)
     probabilities = {stage: np.concatenate(parts) for stage, parts in found.items()}
     records = data.blocks[index]
     regret = Regret.of(records, np.concatenate(costs), config.share)
-    return Search(probabilities, records["qindex"], regret, config.ranges)
+    nodes = Nodes(probabilities, records["qindex"], np.concatenate(flatness), regret, seconds / len(index))
+    return Search(nodes, config.ranges)
 
 
 def fit_policy(

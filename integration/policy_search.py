@@ -39,13 +39,41 @@ class Point:
     outcome: Outcome
 
 
+@dataclass(frozen=True)
+class Nodes:
+    """N nodes to search on: each stage's probabilities (N, classes), qindex, `flatness.deviation` and recorded costs.
+
+    `charge`: CPU seconds of inference for a node that is asked about.
+    """
+
+    probabilities: Probabilities
+    qindex: NDArray[np.uint8]
+    deviation: NDArray[np.float64]
+    regret: Regret
+    charge: float = 0.0
+
+    def part(self, index: NDArray[np.int64]) -> "Nodes":
+        """Some of the nodes."""
+        probabilities = {stage: p[index] for stage, p in self.probabilities.items()}
+        return Nodes(probabilities, self.qindex[index], self.deviation[index], self.regret.part(index), self.charge)
+
+
 class _Range:
     """The nodes of one range of qindex: what every set of thresholds does there, worked out once."""
 
-    def __init__(self, probabilities: Probabilities, regret: Regret) -> None:
-        self.ask, self.regret = answers(probabilities), regret
-        self.values = candidates(probabilities)
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes, self._answers = nodes, answers(nodes.probabilities)
+        self.values = candidates(nodes)
         self._known: dict[Place, Outcome] = {}
+
+    def __len__(self) -> int:
+        return len(self._nodes.qindex)
+
+    def starts(self) -> list[Place]:
+        """Nothing removed, every node asked about; and the same with the flatter half left alone, where one can."""
+        nothing = (0,) * len(self.values)
+        flat = len(self.values.get("flat_below", ())) // 2
+        return [nothing, *([(flat, *nothing[1:])] if flat else [])]
 
     def thresholds(self, place: Place) -> Thresholds:
         chosen = zip(self.values.items(), place, strict=True)
@@ -53,8 +81,16 @@ class _Range:
 
     def outcome(self, place: Place) -> Outcome:
         if place not in self._known:
-            masks = self.thresholds(place).masks(len(self.regret), self.ask)
-            self._known[place] = self.regret.of_masks(masks)
+            asked = np.zeros(len(self), bool)
+
+            def ask(stage: str, index: NDArray[np.int64]) -> NDArray[np.float64] | None:
+                asked[index] = True
+                return self._answers(stage, index)
+
+            regret = self._nodes.regret
+            outcome = regret.of_masks(self.thresholds(place).masks(self._nodes.deviation, ask))
+            charge = self._nodes.charge * float(regret.time_weight[asked].sum())
+            self._known[place] = outcome._replace(saving=outcome.saving - charge)
         return self._known[place]
 
     def ascend(self, price: float, place: Place) -> Place:
@@ -77,39 +113,31 @@ class _Range:
 class Search:
     """Policies along the frontier of RD cost lost and time saved, by the Lagrangian: one price for all ranges.
 
-    Coordinate ascent on all thresholds of a range together, from nothing removed and from the last price's result.
-    Deterministic. A range of qindex without nodes gets the thresholds of the next one that has some.
+    Coordinate ascent on all thresholds of a range together: from nothing removed, with flat nodes asked about and
+    without, and from the last price's result. Deterministic. A range of qindex without nodes gets the thresholds of the
+    next one that has some.
     """
 
-    def __init__(
-        self, probabilities: Probabilities, qindex: NDArray[np.uint8], regret: Regret, lasts: tuple[int, ...]
-    ) -> None:
-        number = np.searchsorted(lasts, qindex)
+    def __init__(self, nodes: Nodes, lasts: tuple[int, ...]) -> None:
+        number = np.searchsorted(lasts, nodes.qindex)
         with_nodes = np.unique(number)
         self._lasts = [*(lasts[k] for k in with_nodes[:-1]), TOP]
-        self._ranges = []
-        for k in with_nodes:
-            index = np.flatnonzero(number == k)
-            self._ranges.append(_Range({s: p[index] for s, p in probabilities.items()}, regret.part(index)))
-        self._places: list[Place] = [self._nothing(r) for r in self._ranges]
-        self._nodes = len(qindex)
+        self._ranges = [_Range(nodes.part(np.flatnonzero(number == k))) for k in with_nodes]
+        self._places: list[Place] = [r.starts()[0] for r in self._ranges]
+        self._nodes = len(nodes.qindex)
         self.points: list[Point] = []
-
-    @staticmethod
-    def _nothing(part: _Range) -> Place:
-        return (0,) * len(part.values)
 
     def at(self, price: float) -> Point:
         """The policy that saves most when a percent of RD cost is worth `price` points of time."""
         outcomes = []
         for k, part in enumerate(self._ranges):
-            starts = (self._nothing(part), self._places[k])
+            starts = (*part.starts(), self._places[k])
             ends = [part.ascend(price, start) for start in starts]
             self._places[k] = max(ends, key=lambda p: part.outcome(p).saving - price * part.outcome(p).loss)
             outcomes.append(part.outcome(self._places[k]))
         parts = zip(self._ranges, self._places, strict=True)
         policy = Policy(tuple(zip(self._lasts, (r.thresholds(place) for r, place in parts), strict=True)))
-        lost = sum(o.lost * len(r.regret) for o, r in zip(outcomes, self._ranges, strict=True)) / self._nodes
+        lost = sum(o.lost * len(r) for o, r in zip(outcomes, self._ranges, strict=True)) / self._nodes
         point = Point(policy, Outcome(sum(o.loss for o in outcomes), sum(o.saving for o in outcomes), lost))
         if point not in self.points:
             self.points.append(point)
@@ -128,9 +156,14 @@ class Search:
         return max(fitting or [self.at(PRICES[1])], key=lambda p: p.outcome.saving)
 
 
-def candidates(probabilities: Probabilities) -> dict[str, list[float]]:
-    """Values of each threshold whose stage is there, from off to those that touch ever more of the nodes."""
-    result = {}
+def candidates(nodes: Nodes) -> dict[str, list[float]]:
+    """Values of each threshold whose stage is there, from off to those that touch ever more of the nodes.
+
+    `flat_below` is there only where asking costs something: nothing else speaks against asking about every node.
+    """
+    probabilities, result = nodes.probabilities, {}
+    if nodes.charge:
+        result["flat_below"] = _steps(0.0, nodes.deviation, SHARES)
     for name, (stage, k) in _BELOW.items():
         if stage in probabilities:
             result[name] = _steps(0.0, _others(probabilities[stage], k), SHARES)

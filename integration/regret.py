@@ -17,7 +17,7 @@ _KEEPS_HORZ, _KEEPS_VERT = bits(HORZ, HORZ_A, HORZ_B), bits(VERT, VERT_A, VERT_B
 
 
 class Outcome(NamedTuple):
-    """Percent: RD cost lost (mean over pictures), CPU time saved (over all), nodes with their best one forbidden."""
+    """Percent: RD cost lost (mean over pictures), time saved (mean over sources), nodes with their best one forbidden."""
 
     loss: float
     saving: float
@@ -29,7 +29,7 @@ class Regret:
     """Costs of N nodes: `rd` and `seconds` (N, 10) by AV1 id, inf and 0 where a partition has no exact cost.
 
     `bound` (N, 10): the lower bound of a search that was cut short, inf elsewhere; `last` (N,): what is assumed where
-    nothing but such bounds is left. `loss_weight` and `time_weight` turn RD cost and seconds into percent.
+    nothing but such bounds is left. `loss_weight` and `time_weight` (N,) turn RD cost and seconds into percent.
     """
 
     rd: NDArray[np.float32]
@@ -37,15 +37,16 @@ class Regret:
     seconds: NDArray[np.float32]
     inside: NDArray[np.bool_]
     loss_weight: NDArray[np.float64]
-    time_weight: float
+    time_weight: NDArray[np.float64]
     _known: dict[int, tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, blocks: NDArray[Any], costs: NDArray[Any], share: float) -> "Regret":
         """From records of a BlockSet and their costs, (N,) each; `share` of the encode's CPU time went into these.
 
-        Every picture (source, frame, qindex) counts alike, as every clip and cq does in a BD-rate. Its RD cost is
-        the sum over its nodes of their best; nodes inside larger blocks count there, and nowhere as a loss: the larger
+        Every picture (source, frame, qindex) counts alike in the loss, as every clip and cq does in a BD-rate, and
+        every source in the time, as every clip does in a time saving. A picture's RD cost is the sum over its nodes of
+        their best; nodes inside larger blocks count there, and nowhere as a loss: the larger
         block won against the best that the node has. Raises ToolkitError where no node has a cost.
         """
         tried = np.isfinite(costs["rd"])
@@ -54,8 +55,7 @@ class Regret:
         best = rd.min(axis=1)
         best = np.where(np.isfinite(best), best, 0).astype(np.float64)
         seconds = np.where(np.isfinite(costs["seconds"]), costs["seconds"], 0).astype(np.float32)
-        total = float(seconds.sum(dtype=np.float64))
-        if not best.any() or not total:
+        if not best.any() or not seconds.any():
             raise ToolkitError("No node has an RD cost. Label the clips with --with-costs.")
         key = (blocks["source"].astype(np.int64) << 40) + (blocks["frame"].astype(np.int64) << 8) + blocks["qindex"]
         _, picture = np.unique(key, return_inverse=True)
@@ -64,15 +64,19 @@ class Regret:
         weight = 100 / used / np.where(per_picture > 0, per_picture, np.inf)[picture]
         bound = np.where(cut, costs["rd"], np.inf).astype(np.float32)
         inside = blocks["partition"] == INSIDE_LARGER
-        return cls(rd, bound, seconds, inside, weight, 100 * share / total)
+        _, source = np.unique(blocks["source"], return_inverse=True)
+        per_source = np.bincount(source, weights=seconds.sum(axis=1, dtype=np.float64))
+        timed = int((per_source > 0).sum())
+        time_weight = 100 * share / timed / np.where(per_source > 0, per_source, np.inf)[source]
+        return cls(rd, bound, seconds, inside, weight, time_weight)
 
     def __len__(self) -> int:
         return len(self.rd)
 
     def part(self, index: NDArray[np.int64]) -> "Regret":
         """Some of the nodes; their percents are still of the whole, so that parts add up."""
-        own = (self.rd[index], self.bound[index], self.seconds[index], self.inside[index], self.loss_weight[index])
-        return Regret(*own, self.time_weight)
+        weights = self.loss_weight[index], self.time_weight[index]
+        return Regret(self.rd[index], self.bound[index], self.seconds[index], self.inside[index], *weights)
 
     def of_masks(self, masks: NDArray[np.uint16]) -> Outcome:
         """What masks (N,) lose and save together."""

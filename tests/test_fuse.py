@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from export.bundle import Bundle
 from export.bundle_write import Chosen, write_bundle
 from integration.cascade import Cascade
+from integration.flatness import deviation
 from integration.fuse import fuse
 from integration.fused import FUSED, FusedCascade, FusedModel, write_fused
 from integration.joint import Layout, conditional, join
@@ -96,8 +97,15 @@ def test_one_graph_gives_what_the_stages_give_apart(
         np.testing.assert_allclose(p, by_stage[stage], rtol=1e-3, atol=1e-6)
         np.testing.assert_allclose(fused.probabilities(stage, held_out.luma, held_out.qindex), p, atol=1e-6)
     harsh = Thresholds(0.6, 0.4, 0.6, 0.2, 0.3, 0.3, 0.4, 0.3)
-    for policy in (Policy(), Policy(((255, harsh),)), Policy(((100, harsh), (255, Thresholds())))):
-        masks = [policy.masks(held_out.qindex, c.asker(held_out.luma, held_out.qindex)) for c in (fused, apart)]
+    flat = deviation(held_out.luma, held_out.bit_depth)
+    gated = replace(harsh, flat_below=float(np.median(flat)))
+    for policy in (
+        Policy(),
+        Policy(((255, harsh),)),
+        Policy(((100, harsh), (255, Thresholds()))),
+        Policy(((255, gated),)),
+    ):
+        masks = [policy.masks(held_out.qindex, flat, c.asker(held_out.luma, held_out.qindex)) for c in (fused, apart)]
         assert masks[0].tolist() == masks[1].tolist()
     assert len(np.unique(masks[0])) > 1
 

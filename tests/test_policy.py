@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from integration.flatness import deviation
 from integration.policy import ALL, Policy, Thresholds, answers, bits
+from integration.policy_search import OFF
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
 
@@ -18,7 +20,7 @@ AB = bits(HORZ_A, HORZ_B, VERT_A, VERT_B)
 
 def masks(thresholds: Thresholds, probabilities: dict[str, list[list[float]]]) -> list[int]:
     arrays = {stage: np.array(rows, dtype=np.float64) for stage, rows in probabilities.items()}
-    return thresholds.masks(len(next(iter(arrays.values()))), answers(arrays)).tolist()
+    return thresholds.masks(np.zeros(len(next(iter(arrays.values())))), answers(arrays)).tolist()
 
 
 @st.composite
@@ -36,7 +38,7 @@ THRESHOLDS = st.builds(Thresholds, **{name: st.floats(0, 1) for name in NAMES})
 
 @given(thresholds=THRESHOLDS, p=drawn())
 def test_no_thresholds_make_an_illegal_mask(thresholds: Thresholds, p: dict[str, np.ndarray]) -> None:
-    found = thresholds.masks(len(p["2"]), answers(p))
+    found = thresholds.masks(np.zeros(len(p["2"])), answers(p))
     assert found.dtype == np.uint16
     assert (found & ALL != 0).all()
     assert (found & ~np.uint16(ALL) == 0).all()
@@ -52,7 +54,7 @@ def test_no_thresholds_make_an_illegal_mask(thresholds: Thresholds, p: dict[str,
 @given(p=drawn(), data=st.data())
 def test_looser_thresholds_never_remove_more(p: dict[str, np.ndarray], data: st.DataObject) -> None:
     def of(thresholds: Thresholds) -> np.ndarray:
-        return thresholds.masks(len(p["2"]), answers(p))
+        return thresholds.masks(np.zeros(len(p["2"])), answers(p))
 
     strict = data.draw(THRESHOLDS)
     looser = {n: getattr(strict, n) * 0.5 if "below" in n else (1 + getattr(strict, n)) / 2 for n in NAMES}
@@ -108,15 +110,31 @@ def test_later_stages_are_asked_only_where_they_can_matter() -> None:
         asked[stage] = index.tolist()
         return np.array(p[stage], dtype=np.float64)[index]
 
-    Thresholds().masks(4, ask)
+    Thresholds().masks(np.zeros(4), ask)
     assert asked == {"1": [0, 1, 2, 3], "2": [1, 2, 3], "3-ab": [3], "3-rect": [2]}
+    asked.clear()
+    Thresholds(flat_below=0.1).masks(np.array([0.2, 0.09, 0.1, 0.0]), ask)
+    assert asked == {"1": [0, 2], "2": [2], "3-ab": [], "3-rect": [2]}  # flat nodes are nobody's question
+    asked.clear()
+    assert OFF.masks(np.zeros(4), ask).tolist() == [ALL] * 4
+    assert asked == {}  # what removes nothing needs no answer
+
+
+@pytest.mark.parametrize(("bit_depth", "dtype"), [(8, np.uint8), (10, np.uint16), (16, np.uint16)])
+def test_flatness_is_the_deviation_of_the_node_alone(bit_depth: int, dtype: type) -> None:
+    top = (1 << bit_depth) - 1
+    luma = np.random.default_rng(0).integers(0, top + 1, (5, 1, 32, 32)).astype(dtype)
+    luma[0], luma[1, :, 8:24, 8:16], luma[1, :, 8:24, 16:24] = 7, 0, top
+    expected = luma[:, 0, 8:24, 8:24].reshape(5, -1).astype(np.float64).std(axis=1) / top
+    np.testing.assert_allclose(deviation(luma, bit_depth), expected, atol=1e-12)
+    assert deviation(luma, bit_depth)[:2].tolist() == [0, 0.5]
 
 
 def test_every_block_is_judged_by_the_thresholds_of_its_qindex() -> None:
     p = {"2": np.tile([0.3, 0.4, 0.3], (5, 1))}
     qindex = np.array([0, 99, 100, 255, 50], np.uint8)
     policy = Policy(((99, Thresholds()), (255, Thresholds(drop_ab_below=0.35))))
-    assert policy.masks(qindex, answers(p)).tolist() == [ALL, ALL, ALL - AB, ALL - AB, ALL]
+    assert policy.masks(qindex, np.zeros(len(qindex)), answers(p)).tolist() == [ALL, ALL, ALL - AB, ALL - AB, ALL]
 
 
 def test_ranges_of_qindex_are_cut_as_the_settings_ask() -> None:

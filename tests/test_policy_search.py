@@ -1,12 +1,13 @@
 """The search of thresholds on recorded costs: within the target, better than any single threshold, by qindex."""
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
 import pytest
 
 from integration.policy import Policy, Thresholds, answers
-from integration.policy_search import OFF, Search, candidates
+from integration.policy_search import OFF, Nodes, Search, candidates
 from integration.regret import Regret
 from toolkit.blocks import BLOCK_DTYPE, COST_DTYPE
 from toolkit.partition import HORZ, HORZ_A, NONE, SPLIT, VERT
@@ -14,10 +15,10 @@ from toolkit.partition import HORZ, HORZ_A, NONE, SPLIT, VERT
 RANGES = (99, 255)
 
 
-def nodes(count: int, seed: int = 0, *, wrong: bool = False) -> tuple[dict[str, np.ndarray], np.ndarray, Regret]:
+def nodes(count: int, seed: int = 0, *, wrong: bool = False, charge: float = 0) -> Nodes:
     """Nodes at qindex 60 and 200 and what a fair Stage 2 says of them, or one that is always `wrong`.
 
-    At 200 a wrong decision costs ten times more.
+    At 200 a wrong decision costs ten times more. In the flatter half of them a search takes a hundredth of the time.
     """
     rng = np.random.default_rng(seed)
     p = rng.dirichlet([0.7, 0.7, 0.7], count)
@@ -32,47 +33,71 @@ def nodes(count: int, seed: int = 0, *, wrong: bool = False) -> tuple[dict[str, 
         costs["rd"][:, partition] = 100 * (1 + dearer[:, k])
     costs["rd"][np.arange(count), best] = 100
     costs["seconds"][:, [NONE, HORZ, VERT, SPLIT, HORZ_A]] = [1, 2, 2, 8, 4]
-    return {"2": p}, blocks["qindex"], Regret.of(blocks, costs, 0.5)
+    flatness = rng.uniform(0, 0.2, count)
+    costs["seconds"] *= np.where(flatness < 0.1, 0.01, 1)[:, None]
+    return Nodes({"2": p}, blocks["qindex"], flatness, Regret.of(blocks, costs, 0.5), charge)
+
+
+def of(probabilities: dict[str, np.ndarray]) -> Nodes:
+    count = len(probabilities["2"])
+    return replace(nodes(count), probabilities=probabilities) if count else nodes(1).part(np.arange(0))
+
+
+def masks(nodes: Nodes, policy: Policy) -> np.ndarray:
+    return policy.masks(nodes.qindex, nodes.deviation, answers(nodes.probabilities))
 
 
 def test_a_policy_does_what_its_point_says_and_keeps_within_the_target() -> None:
-    p, qindex, regret = nodes(3000)
-    search = Search(p, qindex, regret, RANGES)
+    some = nodes(3000)
+    search = Search(some, RANGES)
     saved = []
     for target in (0.02, 0.1, 0.4):
         point = search.within(target)
-        found = regret.of_masks(point.policy.masks(qindex, answers(p)))
+        found = some.regret.of_masks(masks(some, point.policy))
         assert point.outcome == pytest.approx(found)
         assert 0 < found.loss <= target
         saved.append(found.saving)
     assert saved == sorted(saved)
     assert search.within(0.02).outcome.saving == pytest.approx(saved[0])
-    assert Search(p, qindex, regret, RANGES).within(0.1).policy == search.within(0.1).policy
+    assert Search(some, RANGES).within(0.1).policy == search.within(0.1).policy
 
 
 def test_thresholds_are_sought_together_and_by_qindex() -> None:
-    p, qindex, regret = nodes(3000)
-    point = Search(p, qindex, regret, RANGES).within(0.1)
+    some = nodes(3000)
+    point = Search(some, RANGES).within(0.1)
     low, high = (thresholds for _, thresholds in point.policy.ranges)
     assert low.drop_ab_below > high.drop_ab_below  # where a mistake is dear, less is risked
     alone = []
     for name, value in product(("drop_ab_below", "drop_split_below", "drop_rect_below"), np.linspace(0, 1, 101)):
-        outcome = regret.of_masks(Policy.of(**{name: value}).masks(qindex, answers(p)))
+        outcome = some.regret.of_masks(masks(some, Policy.of(**{name: value})))
         alone.append(outcome.saving if outcome.loss <= 0.1 else 0)
     assert point.outcome.saving > max(alone)
 
 
 def test_nothing_is_removed_where_everything_costs_too_much() -> None:
-    p, qindex, regret = nodes(500, wrong=True)
-    point = Search(p, qindex, regret, (255,)).within(1e-9)
+    some = nodes(500, wrong=True)
+    point = Search(some, (255,)).within(1e-9)
     assert point.policy == Policy(((255, OFF),))
     assert point.outcome == (0, 0, 0)
 
 
 def test_a_range_without_nodes_joins_the_next() -> None:
-    p, qindex, regret = nodes(500)
-    policy = Search(p, qindex, regret, (30, 99, 150, 230, 255)).within(0.2).policy
+    some = nodes(500)
+    policy = Search(some, (30, 99, 150, 230, 255)).within(0.2).policy
     assert [last for last, _ in policy.ranges] == [99, 255]
+
+
+def test_flat_nodes_are_left_alone_where_asking_costs_more_than_it_saves() -> None:
+    free, dear = nodes(3000), nodes(3000)
+    whole = float(free.regret.seconds.sum()) / 0.5  # of which time is a percentage
+    dear = replace(dear, charge=0.01 * whole / 3000)  # asking about every node: one percent
+    without, with_charge = (Search(some, RANGES).within(0.3) for some in (free, dear))
+    assert all(thresholds.flat_below == 0 for _, thresholds in without.policy.ranges)
+    for _, thresholds in with_charge.policy.ranges:
+        assert 0.06 <= thresholds.flat_below <= 0.14
+    gross = dear.regret.of_masks(masks(dear, with_charge.policy)).saving
+    asked = np.mean([free.deviation >= t.flat_below for _, t in with_charge.policy.ranges])
+    assert with_charge.outcome.saving == pytest.approx(gross - asked, abs=0.05)
 
 
 def test_candidates_touch_ever_more_nodes_whatever_the_calibration() -> None:
@@ -81,7 +106,7 @@ def test_candidates_touch_ever_more_nodes_whatever_the_calibration() -> None:
     for temperature in (0.3, 3):  # over- and under-confident
         powers = np.exp(logits / temperature)
         p = powers / powers.sum(axis=1, keepdims=True)
-        values = candidates({"2": p})
+        values = candidates(of({"2": p}))
         assert set(values) == {"drop_ab_below", "drop_rect_below", "drop_split_below", "split_only_above"}
         others, surest = p[p.argmax(axis=1) != 2, 2], p[p.argmax(axis=1) == 0, 0]
         assert (others < values["drop_ab_below"][5]).mean() == pytest.approx(0.3, abs=0.01)
@@ -90,5 +115,5 @@ def test_candidates_touch_ever_more_nodes_whatever_the_calibration() -> None:
             assert steps[0] == getattr(OFF, name)
             assert steps == sorted(steps, reverse=name.endswith("above"))
             assert Thresholds(**{name: steps[-1]})
-    assert "none_only_above" in candidates({"1": p[:, :2], "2": p})
-    assert candidates({"2": p[:0]})["drop_ab_below"] == [0]
+    assert "none_only_above" in candidates(of({"1": p[:, :2], "2": p}))
+    assert candidates(of({"2": p[:0]}))["drop_ab_below"] == [0]
