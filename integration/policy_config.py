@@ -7,6 +7,18 @@ from integration.bench_config import InputConfig
 from integration.pipeline_config import HELD_OUT
 from toolkit.errors import ToolkitError
 
+RULES = (
+    "none_only_above",
+    "drop_none_below",
+    "split_only_above",
+    "drop_split_below",
+    "drop_rect_below",
+    "drop_ab_below",
+    "drop_direction_below",
+    "drop_ab_kind_below",
+)
+"""What thresholds of a policy may remove; `flat_below` removes nothing and is always sought."""
+
 
 @dataclass(frozen=True)
 class FitConfig(InputConfig):
@@ -14,12 +26,15 @@ class FitConfig(InputConfig):
 
     `ranges`: the last qindex of every range that gets thresholds of its own. `share`: of an encode's CPU time, what
     goes into the search of 16x16 nodes, the only part that a mask can save. Where clips are given, at most `checks`
-    policies are tried on them by encoding; the base's options are about those encodes.
+    policies are tried on them by encoding; the base's options are about those encodes. `rules`: the thresholds that
+    are sought; the others stay off. Off by default are those that cost several times as much in an encode as by the
+    recorded costs (docs/benchmarks.md).
     Raises ToolkitError on values that make no search.
     """
 
     target_loss: float = 0.3
     split: str = "val"
+    rules: tuple[str, ...] = ("none_only_above", "drop_ab_below")
     ranges: tuple[int, ...] = (103, 149, 195, 255)
     share: float = 0.8
     checks: int = 3
@@ -31,6 +46,9 @@ class FitConfig(InputConfig):
             raise ToolkitError(f"--target-loss {self.target_loss}: expected percent above 0, as in 0.3.")
         if self.split not in HELD_OUT:
             raise ToolkitError(f"--split {self.split}: expected a held-out one, {' or '.join(HELD_OUT)}.")
+        unknown = set(self.rules) - set(RULES)
+        if unknown or not self.rules:
+            raise ToolkitError(f"--rules {','.join(self.rules)}: expected one or more of {', '.join(RULES)}.")
         if not self.ranges or self.ranges[-1] != 255 or not all(a < b for a, b in pairwise((-1, *self.ranges))):
             given = ",".join(map(str, self.ranges))
             raise ToolkitError(f"--ranges {given}: expected the last qindex of each range, rising to 255.")

@@ -93,7 +93,7 @@ def search_of(pipeline: Pipeline, data: BlockSet, config: FitConfig) -> Search:
     records = data.blocks[index]
     regret = Regret.of(records, np.concatenate(costs), config.share)
     nodes = Nodes(probabilities, records["qindex"], np.concatenate(flatness), regret, seconds / len(index))
-    return Search(nodes, config.ranges)
+    return Search(nodes, config.ranges, config.rules)
 
 
 def fit_policy(

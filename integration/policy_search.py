@@ -1,12 +1,13 @@
 """Thresholds found by what they cost and save, from recorded RD costs: a joint search without an encode."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from integration.policy import TOP, Policy, Thresholds, answers
+from integration.policy_config import RULES
 from integration.regret import Outcome, Regret
 
 OFF = Thresholds(
@@ -61,9 +62,9 @@ class Nodes:
 class _Range:
     """The nodes of one range of qindex: what every set of thresholds does there, worked out once."""
 
-    def __init__(self, nodes: Nodes) -> None:
+    def __init__(self, nodes: Nodes, rules: Collection[str]) -> None:
         self._nodes, self._answers = nodes, answers(nodes.probabilities)
-        self.values = candidates(nodes)
+        self.values = {k: v for k, v in candidates(nodes).items() if k in rules or k == "flat_below"}
         self._known: dict[Place, Outcome] = {}
 
     def __len__(self) -> int:
@@ -113,16 +114,16 @@ class _Range:
 class Search:
     """Policies along the frontier of RD cost lost and time saved, by the Lagrangian: one price for all ranges.
 
-    Coordinate ascent on all thresholds of a range together: from nothing removed, with flat nodes asked about and
-    without, and from the last price's result. Deterministic. A range of qindex without nodes gets the thresholds of the
-    next one that has some.
+    Coordinate ascent on the thresholds named in `rules`, all of a range together: from nothing removed, with flat nodes
+    asked about and without, and from the last price's result. Deterministic. A range of qindex without nodes gets the
+    thresholds of the next one that has some.
     """
 
-    def __init__(self, nodes: Nodes, lasts: tuple[int, ...]) -> None:
+    def __init__(self, nodes: Nodes, lasts: tuple[int, ...], rules: Collection[str] = RULES) -> None:
         number = np.searchsorted(lasts, nodes.qindex)
         with_nodes = np.unique(number)
         self._lasts = [*(lasts[k] for k in with_nodes[:-1]), TOP]
-        self._ranges = [_Range(nodes.part(np.flatnonzero(number == k))) for k in with_nodes]
+        self._ranges = [_Range(nodes.part(np.flatnonzero(number == k)), rules) for k in with_nodes]
         self._places: list[Place] = [r.starts()[0] for r in self._ranges]
         self._nodes = len(nodes.qindex)
         self.points: list[Point] = []

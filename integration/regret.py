@@ -17,7 +17,7 @@ _KEEPS_HORZ, _KEEPS_VERT = bits(HORZ, HORZ_A, HORZ_B), bits(VERT, VERT_A, VERT_B
 
 
 class Outcome(NamedTuple):
-    """Percent: RD cost lost (mean over pictures), time saved (mean over sources), nodes with their best one forbidden."""
+    """Percent: RD cost lost (mean over pictures), time saved (mean over sources), nodes whose best one is forbidden."""
 
     loss: float
     saving: float

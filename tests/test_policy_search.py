@@ -1,15 +1,17 @@
 """The search of thresholds on recorded costs: within the target, better than any single threshold, by qindex."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import product
 
 import numpy as np
 import pytest
 
 from integration.policy import Policy, Thresholds, answers
+from integration.policy_config import RULES, FitConfig
 from integration.policy_search import OFF, Nodes, Search, candidates
 from integration.regret import Regret
 from toolkit.blocks import BLOCK_DTYPE, COST_DTYPE
+from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, NONE, SPLIT, VERT
 
 RANGES = (99, 255)
@@ -72,6 +74,14 @@ def test_thresholds_are_sought_together_and_by_qindex() -> None:
         outcome = some.regret.of_masks(masks(some, Policy.of(**{name: value})))
         alone.append(outcome.saving if outcome.loss <= 0.1 else 0)
     assert point.outcome.saving > max(alone)
+
+
+def test_only_the_rules_asked_for_are_sought() -> None:
+    assert {*RULES, "flat_below"} == {f.name for f in fields(Thresholds)}
+    found = Search(nodes(500), (255,), ("drop_ab_below",)).within(0.3).policy.at(0)
+    assert set(found.active) == {"drop_ab_below"}
+    with pytest.raises(ToolkitError, match="drop_rect_below"):
+        FitConfig(rules=("drop_all",))
 
 
 def test_nothing_is_removed_where_everything_costs_too_much() -> None:

@@ -8,7 +8,7 @@ import click
 
 from integration.pipeline_config import HELD_OUT
 from integration.policy_config import FitConfig
-from toolkit.cli.options import commas, encode_options, numbers
+from toolkit.cli.options import commas, encode_options, numbers, words
 
 _D = FitConfig()
 _PATH = click.Path(path_type=Path)
@@ -25,6 +25,7 @@ def policy() -> None:
 @click.option("-o", "--output", type=_PATH, required=True, help="Pipeline folder to make.")
 @click.option("--split", type=click.Choice(HELD_OUT), default=_D.split, show_default=True, help="Of the data set.")
 @click.option("--target-loss", type=float, default=_D.target_loss, show_default=True, help="Percent; see above.")
+@click.option("--rules", default=commas(_D.rules), show_default=True, callback=words, help="Thresholds to seek.")
 @click.option("--ranges", default=commas(_D.ranges), show_default=True, callback=numbers, help="Last qindex of each.")
 @click.option("--share", type=float, default=_D.share, show_default=True, help="Of encode time, that of 16x16 nodes.")
 @click.option("--clips", "clips", metavar="CLIP", type=_PATH, multiple=True, help="Try it by encoding; repeatable.")
@@ -39,9 +40,9 @@ def fit(
 ) -> None:
     """Choose PIPE's thresholds by the RD costs that an encoder recorded: most time saved for at most a loss.
 
-    All thresholds are sought together, for each range of qindex. The loss is of RD cost; with --clips it is of
-    BD-rate: the policy is tried by encoding them, beside the same preset without masks, and sought again until it
-    fits. Writes a copy of PIPE with the chosen policy.
+    The thresholds of --rules are sought together, for each range of qindex; the others stay off. The loss is of RD
+    cost; with --clips it is of BD-rate: the policy is tried by encoding them, beside the same preset without masks, and
+    sought again until it fits. Writes a copy of PIPE with the chosen policy.
     """
     from integration.pipeline import Pipeline
     from integration.policy_fit import fit_on
