@@ -53,7 +53,7 @@ def stepper(backbone: str, options: dict[str, Any], device: str) -> Callable[[],
     module = Execution(fabric, model, config).begin(1, cached=False)
     luma = torch.randint(0, 256, (BATCH, 1, 16, 16)).float().to(device)
     qindex, target = torch.full((BATCH, 1), 128.0, device=device), torch.randint(0, 3, (BATCH,)).to(device)
-    loss_function = make_loss("cb-focal", torch.tensor([1, 1, 1]), 0.9999, 2.0).to(device)
+    loss_function = make_loss("cb-focal", torch.tensor([1, 1, 1]), 0.9999, 2.0, 0.0).to(device)
 
     def step() -> None:
         loss = loss_function(module(luma, qindex), target)

@@ -64,7 +64,7 @@ def plain_epoch(blocks: Blocks, backbone: str, kind: str, workers: int, frozen: 
     model = PartitionNet(ModelConfig("2", backbone)).to(device).train()
     model.backbone.eval().requires_grad_(not frozen)
     optimizer = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], 1e-4)
-    loss_function = make_loss("cb-focal", torch.bincount(torch.from_numpy(blocks.target)), 0.9999, 2.0).to(device)
+    loss_function = make_loss("cb-focal", torch.bincount(torch.from_numpy(blocks.target)), 0.9999, 2.0, 0.0).to(device)
     loader = DataLoader(PlainDataset(blocks, kind), BATCH, True, num_workers=workers, persistent_workers=workers > 0)
 
     def epoch() -> None:
