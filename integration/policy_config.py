@@ -27,8 +27,7 @@ class FitConfig(InputConfig):
     `ranges`: the last qindex of every range that gets thresholds of its own. `share`: of an encode's CPU time, what
     goes into the search of 16x16 nodes, the only part that a mask can save. Where clips are given, at most `checks`
     policies are tried on them by encoding; the base's options are about those encodes. `rules`: the thresholds that
-    are sought; the others stay off. Off by default are those that cost several times as much in an encode as by the
-    recorded costs (docs/benchmarks.md).
+    are sought; the others stay off. By default those that gave the most in encodes (docs/benchmarks.md).
     Raises ToolkitError on values that make no search.
     """
 
