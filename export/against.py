@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from export.against_config import AgainstConfig
 from export.bundle_write import versions
 from export.compare import Budget, calibrate, compare, reference_logits, summarise
-from export.config import LIMIT, ParityConfig
+from export.config import ParityConfig
 from export.contract import Contract
 from export.foreign import ForeignModel
+from export.held_out import held_out_blocks
 from export.parity import within_means
 from export.sweep import batch_rows
 from toolkit.blocks import Blocks, BlockSet
@@ -21,9 +22,7 @@ from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.evaluation import seen_sources
 from toolkit.files import atomic_write_json, seal, sha256_file
-from toolkit.partition import STAGES
 from toolkit.provenance import is_known
-from toolkit.stratify import stratified_index
 
 KIND = "av1part-parity-against"
 FORMAT_VERSION = 1
@@ -44,7 +43,7 @@ def prove_against(
     check_data(checkpoint, data, config, checkpoint_path)
     foreign = ForeignModel(model, Contract.of(checkpoint.config), graph)
     config, calibration = within_means(checkpoint, config)
-    blocks = draw(checkpoint, data, config)
+    blocks = held_out_blocks(data, checkpoint.stage, checkpoint.config.context, config)
     budget, _ = calibrate(checkpoint.model, calibration)
     reference = reference_logits(checkpoint.model, blocks)
     batches = (foreign.batch,) if foreign.batch else config.batches
@@ -101,15 +100,6 @@ def check_data(checkpoint: Checkpoint, data: BlockSet, config: ParityConfig, pat
         )
     if seen := seen_sources(checkpoint, data, config.split):
         raise ToolkitError(f"{data.path}: the model was trained on {', '.join(seen[:5])} of the {config.split} split.")
-
-
-def draw(checkpoint: Checkpoint, data: BlockSet, config: ParityConfig) -> Blocks:
-    """Held-out blocks, as even over class and qindex as the data allow."""
-    index = data.split_index(config.split, checkpoint.stage)
-    everything = data.blocks[index]
-    target = STAGES[checkpoint.stage].targets(everything["partition"])
-    chosen = index[stratified_index(target, everything["qindex"], config.limit or LIMIT, config.seed)]
-    return data.take(chosen, checkpoint.stage, checkpoint.config.context)
 
 
 def _compare_in(

@@ -14,10 +14,11 @@ from export.bisect import BLOCKS, bisect
 from export.bundle import Bundle
 from export.bundle_write import versions
 from export.compare import Budget, calibrate, compare, reference_logits, summarise
-from export.config import LIMIT, ParityConfig
+from export.config import ParityConfig
 from export.doctor import gpu_versions
 from export.effort import affordable, affordable_batches, thinned
 from export.gpu_budget import calibrate_on_gpu
+from export.held_out import held_out_blocks
 from export.noninferiority import judge_int8
 from export.onnx import check_onnx
 from export.parity_report import by_provider, write_report
@@ -30,8 +31,6 @@ from toolkit.checkpoint import Checkpoint
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model import Classifier
-from toolkit.partition import STAGES
-from toolkit.stratify import stratified_index
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,8 @@ def bisect_bundle(path: Path, data_path: Path, config: ParityConfig) -> dict[str
     bundle, data = open_both(path, data_path, config)
     if bundle.int8:
         raise ToolkitError(f"{path} is int8, of which every layer departs. Bisect the float32 bundle it was made from.")
-    blocks = _draw(bundle, data, replace(config, limit=min(config.limit or BLOCKS, BLOCKS)))
+    few = replace(config, limit=min(config.limit or BLOCKS, BLOCKS))
+    blocks = held_out_blocks(data, bundle.stage, bundle.contract.context, few)
     found = _bisect(bundle, bundle.checkpoint().model, blocks)
     return {"passed": not found["departs"], "bisect": found, "split": config.split, "blocks": len(blocks)}
 
@@ -113,7 +113,7 @@ def prepare(bundle: Bundle, data: BlockSet, config: ParityConfig) -> Proof:
     """Draw the blocks and compute what is needed of the PyTorch model alone."""
     checkpoint = bundle.checkpoint()
     config, calibration = within_means(checkpoint, config)
-    blocks = _draw(bundle, data, config)
+    blocks = held_out_blocks(data, bundle.stage, bundle.contract.context, config)
     budget, _ = calibrate(checkpoint.model, calibration)
     reference = reference_logits(checkpoint.model, blocks)
     return Proof(checkpoint.model, calibration, blocks, reference, budget, config)
@@ -128,15 +128,6 @@ def within_means(checkpoint: Checkpoint, config: ParityConfig) -> tuple[ParityCo
     batches = affordable_batches(model, calibration, config.batches)
     limit = most if config.limit is None else config.limit
     return replace(config, limit=limit, batches=batches), thinned(calibration, most)
-
-
-def _draw(bundle: Bundle, data: BlockSet, config: ParityConfig) -> Blocks:
-    """Blocks of the split, as even over class and qindex as the data allow."""
-    index = data.split_index(config.split, bundle.stage)
-    rows = data.blocks[index]
-    target = STAGES[bundle.stage].targets(rows["partition"])
-    chosen = index[stratified_index(target, rows["qindex"], config.limit or LIMIT, config.seed)]
-    return data.take(chosen, bundle.stage, bundle.contract.context)
 
 
 def judge(found: dict[int, NDArray[np.float32]], proof: Proof, budget: Budget) -> dict[str, Any]:
