@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.cascade import Cascade
-from integration.flatness import deviation
+from integration.inference import infer
 from integration.pipeline_config import EvalConfig
 from integration.policy import ALL, Policy, answers
 from toolkit.blocks import BlockSet
@@ -14,9 +14,6 @@ from toolkit.dataset_info import LABELS
 from toolkit.errors import ToolkitError
 from toolkit.metrics import baselines, classification_metrics, flat_f1
 from toolkit.partition import STAGES
-
-CHUNK = 16384
-"""Blocks in memory at a time."""
 
 
 def evaluate(cascade: Cascade, policy: Policy, data: BlockSet, config: EvalConfig) -> dict[str, Any]:
@@ -40,7 +37,7 @@ def evaluate(cascade: Cascade, policy: Policy, data: BlockSet, config: EvalConfi
         index = np.sort(np.random.default_rng(config.seed).choice(index, config.limit, replace=False))
     true_ids = partition[index]
     targets = {stage: STAGES[stage].targets(true_ids) for stage in cascade.stages}
-    probabilities, flatness = _ask(cascade, data, index)
+    probabilities, flatness, _ = infer(cascade, data, index)
     decisions = {stage: p.argmax(axis=1) for stage, p in probabilities.items()}
     classes = tuple(cascade.leaves)
     truth = cascade.join(targets)
@@ -57,20 +54,6 @@ def evaluate(cascade: Cascade, policy: Policy, data: BlockSet, config: EvalConfi
         "errors_by_stage": _errors_by_stage(targets, decisions),
         "policy": _policy_effect(policy, probabilities, flatness, data.blocks["qindex"][index], true_ids),
     }
-
-
-def _ask(
-    cascade: Cascade, data: BlockSet, index: NDArray[np.int64]
-) -> tuple[dict[str, NDArray[np.float64]], NDArray[np.float64]]:
-    """Each stage's probabilities (N, classes) and the nodes' `flatness.deviation` (N,)."""
-    flatness = []
-    parts: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in cascade.stages}
-    for start in range(0, len(index), CHUNK):
-        blocks = data.take(index[start : start + CHUNK], context=cascade.context)
-        for stage, p in cascade.every(blocks.luma, blocks.qindex).items():
-            parts[stage].append(p)
-        flatness.append(deviation(blocks.luma, blocks.bit_depth))
-    return {stage: np.concatenate(found) for stage, found in parts.items()}, np.concatenate(flatness)
 
 
 def _train_leaves(cascade: Cascade, data: BlockSet, ids: list[int], otherwise: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -5,7 +5,6 @@ of what one decision does to the next, of the bitstream or of the rest of the en
 """
 
 import shutil
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,12 +14,11 @@ from typing import Any, Self
 
 import numpy as np
 from filelock import FileLock, Timeout
-from numpy.typing import NDArray
 
 from integration.bd import bd_rate, time_saving
 from integration.bench_run import NATIVE, PIPELINE, Arm, Measurement, Session
 from integration.bench_summary import curve
-from integration.flatness import deviation
+from integration.inference import infer
 from integration.pipeline import Pipeline
 from integration.pipeline_build import build_pipeline
 from integration.pipeline_config import BuildConfig
@@ -34,8 +32,6 @@ from toolkit.files import check_free
 
 LEAST_LOSS = 0.02
 """Percent of BD-rate below which a loss counts as that: differences so small say nothing on other clips."""
-CHUNK = 16384
-"""Blocks in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -74,25 +70,12 @@ def search_of(pipeline: Pipeline, data: BlockSet, config: FitConfig) -> Search:
     index = np.flatnonzero(in_split[data.blocks["source"]])  # with the nodes inside larger blocks: they take time
     if not len(index):
         raise ToolkitError(f"{data.path}: the {config.split} split is empty. Choose another --split.")
-    costs: list[NDArray[Any]] = []
-    flatness: list[NDArray[np.float64]] = []
-    seconds = 0.0
-    found: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in pipeline.cascade.stages}
-    for start in range(0, len(index), CHUNK):
-        blocks = data.take(index[start : start + CHUNK], context=pipeline.cascade.context)
-        if blocks.costs is None:
-            raise ToolkitError(f"{data.path}: holds no RD costs. Label the clips again with --with-costs.")
-        costs.append(blocks.costs)
-        flatness.append(deviation(blocks.luma, pipeline.bit_depth))
-        before = time.process_time()
-        answers = pipeline.probabilities(blocks.luma, blocks.qindex)
-        seconds += time.process_time() - before
-        for stage, p in answers.items():
-            found[stage].append(p)
-    probabilities = {stage: np.concatenate(parts) for stage, parts in found.items()}
+    if data.costs is None:
+        raise ToolkitError(f"{data.path}: holds no RD costs. Label the clips again with --with-costs.")
+    probabilities, flatness, seconds = infer(pipeline.cascade, data, index)
     records = data.blocks[index]
-    regret = Regret.of(records, np.concatenate(costs), config.share)
-    nodes = Nodes(probabilities, records["qindex"], np.concatenate(flatness), regret, seconds / len(index))
+    regret = Regret.of(records, data.costs[index], config.share)
+    nodes = Nodes(probabilities, records["qindex"], flatness, regret, seconds / len(index))
     return Search(nodes, config.ranges, config.rules)
 
 

@@ -319,7 +319,7 @@ def test_run_writes_what_the_pipeline_says_of_each_frame(pipe: Path, data: Block
 
 def test_probabilities_are_softmax_of_every_stage(pipe: Path, held_out: Blocks) -> None:
     opened = Pipeline.load(pipe, threads=1)
-    found = opened.probabilities(held_out.luma[:9], held_out.qindex[:9])
+    found = opened.cascade.every(held_out.luma[:9], held_out.qindex[:9])
     assert tuple(found) == WHOLE
     for stage, p in found.items():
         assert p.shape == (9, len(STAGES[stage].classes))

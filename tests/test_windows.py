@@ -160,9 +160,9 @@ def test_train_to_mask_with_context_and_attention(wide: Path, blockset_8: Path) 
     source, luma = 6, data.luma(6)[0]
     at = np.flatnonzero((data.blocks["source"] == source) & (data.blocks["frame"] == 0) & (data.blocks["qindex"] == 60))
     blocks = data.take(at, context=8)
-    whole = pipeline.probabilities(cut_nodes(luma, 8), np.full(7 * 8, 60, np.uint8))["2"]
+    whole = pipeline.cascade.every(cut_nodes(luma, 8), np.full(7 * 8, 60, np.uint8))["2"]
     node = blocks.row.astype(int) // 16 * 8 + blocks.column // 16
-    np.testing.assert_allclose(pipeline.probabilities(blocks.luma, blocks.qindex)["2"], whole[node], atol=1e-6)
+    np.testing.assert_allclose(pipeline.cascade.every(blocks.luma, blocks.qindex)["2"], whole[node], atol=1e-6)
     assert pipeline.mask(luma, 60).shape == (7, 9)
     assert cli("pipeline", "eval", wide / "pipe", blockset_8).exit_code == 0
     assert cli("evaluate", wide / "run", blockset_8).exit_code == 0
@@ -176,7 +176,7 @@ def test_a_wrong_window_is_loud_everywhere(wide: Path, blockset_8: Path, exporte
     with pytest.raises(ToolkitError, match=r"shape \(4, 1, 32, 32\), expected \(N, 1, 16, 16\)"):
         Bundle.load(exported).session().logits(broad.luma, broad.qindex)
     with pytest.raises(ToolkitError, match=r"expected windows \(N, 1, 32, 32\)"):
-        Pipeline.load(wide / "pipe").probabilities(narrow.luma, narrow.qindex)
+        Pipeline.load(wide / "pipe").cascade.every(narrow.luma, narrow.qindex)
     with pytest.raises(ToolkitError, match="inputs are"):
         RuntimeModel(bundle.model_bytes(), Contract("2", 8, True))
 
