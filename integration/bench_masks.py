@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.encoder import Mask
+from integration.flatness import deviation
 from integration.pipeline import cut_nodes
 from integration.policy import ALL, bits, with_inputs_of_ab
 from toolkit.blocks import Luma
@@ -41,7 +42,7 @@ def shuffled(mask: Mask, luma: Luma, seed: int) -> Mask:
     return result
 
 
-def by_variance(mask: Mask, luma: Luma) -> Mask:
+def by_variance(mask: Mask, luma: Luma, bit_depth: int) -> Mask:
     """The mask's entries dealt out by the nodes' luma variance: as much is removed, by the oldest rule there is.
 
     Flat nodes get the entries without SPLIT, the most textured ones those with only NONE and SPLIT, the rest lie
@@ -52,9 +53,9 @@ def by_variance(mask: Mask, luma: Luma) -> Mask:
     only_split = (entries != 0) & (entries & (ALL - bits(NONE, SPLIT)) == 0) & (entries & bits(SPLIT) != 0)
     no_split = (entries != 0) & (entries & bits(SPLIT) == 0)
     rank = only_split.astype(int) - no_split
-    variance = cut_nodes(luma).astype(np.float64).var(axis=(1, 2, 3))
+    texture = deviation(cut_nodes(luma), bit_depth)
     dealt = np.empty_like(entries)
-    dealt[np.argsort(variance, kind="stable")] = entries[np.argsort(rank, kind="stable")]
+    dealt[np.argsort(texture, kind="stable")] = entries[np.argsort(rank, kind="stable")]
     result = mask.copy()
     result[:rows, :columns] = dealt.reshape(rows, columns)
     return result

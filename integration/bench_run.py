@@ -186,7 +186,10 @@ class Session:
         masks = []
         for number, (planes, qindex) in enumerate(zip(self.open(file).frames(), reference.qindex, strict=True)):
             mask, luma = pipeline.mask(planes[0], int(qindex)), planes[0]
-            masks.append(by_variance(mask, luma) if arm.kind == "variance" else shuffled(mask, luma, number))
+            if arm.kind == "variance":
+                masks.append(by_variance(mask, luma, pipeline.bit_depth))
+            else:
+                masks.append(shuffled(mask, luma, number))
         return masks
 
     def _encode(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:

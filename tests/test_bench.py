@@ -112,7 +112,7 @@ def test_controls_remove_as_much_elsewhere() -> None:
     luma = frame(104, 64)[0]
     mask = pipeline().mask(luma, 100)
     assert len(np.unique(mask[:, :6])) > 2
-    for other in (shuffled(mask, luma, 0), by_variance(mask, luma)):
+    for other in (shuffled(mask, luma, 0), by_variance(mask, luma, 8)):
         assert sorted(other.ravel()) == sorted(mask.ravel())
         assert (other[:, 6] == mask[:, 6]).all()
         assert (other != mask).any()
@@ -123,7 +123,7 @@ def test_by_variance_gives_split_to_texture() -> None:
     luma = np.repeat(rng.integers(100, 140, (16, 1)), 48, axis=1).astype(np.uint8)
     luma[:, :16], luma[:, 16:32] = 7, rng.integers(0, 256, (16, 16))
     mask = np.array([[ALL, ALL - bits(SPLIT), bits(NONE, SPLIT)]], np.uint16)
-    assert by_variance(mask, luma).tolist() == [[ALL - bits(SPLIT), bits(NONE, SPLIT), ALL]]
+    assert by_variance(mask, luma, 8).tolist() == [[ALL - bits(SPLIT), bits(NONE, SPLIT), ALL]]
 
 
 @pytest.mark.usefixtures("libaom")
