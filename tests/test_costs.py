@@ -98,7 +98,7 @@ def test_blocks_without_costs_are_refused() -> None:
 def test_the_costs_of_a_turned_block_are_the_turned_costs(stage: str, kind: str) -> None:
     rd = np.random.default_rng(1).uniform(100, 200, (50, 10))
     regret = class_regret(make_blocks(rd.tolist(), [0] * 50), stage)
-    columns = turned_classes(STAGES[stage], kind).numpy()
+    columns = turned_classes(stage, kind).numpy()
     assert columns.shape == (views(kind), len(STAGES[stage].classes))
     for view in range(views(kind)):
         ids = turned_labels(torch.arange(10), torch.full((10,), view)).numpy()

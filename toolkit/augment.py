@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, TRANSPOSE, Stage
+from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, STAGES, TRANSPOSE
 
 # Each operation: the change of pixels, and the table of what it does to the AV1 id. Bit k of a view is operation k.
 _OPERATIONS: tuple[tuple[Callable[[Tensor], Tensor], NDArray[np.uint8]], ...] = (
@@ -44,13 +44,22 @@ def turn_each(luma: Tensor, view: Tensor, kind: str = "dihedral") -> Tensor:
     return luma
 
 
-def turned_classes(stage: Stage, kind: str) -> Tensor:
+def class_orders(stage: str, kind: str) -> Tensor:
+    """(views, classes) int64: which class of the turned block each class of the block as stored is."""
+    table = torch.from_numpy(STAGES[stage].targets(np.arange(256, dtype=np.uint8)))
+    orders = []
+    for view in range(views(kind)):
+        order = []
+        for group in STAGES[stage].groups:  # a stage's groups turn as wholes
+            (target,) = set(table[turned_labels(torch.tensor(group), torch.full((len(group),), view))].tolist())
+            order.append(target)
+        orders.append(order)
+    return torch.tensor(orders)
+
+
+def turned_classes(stage: str, kind: str) -> Tensor:
     """(views, classes) int64: which class of the block as stored each class of the turned block is."""
-    table = torch.from_numpy(stage.targets(np.arange(256, dtype=np.uint8)))
-    ids = torch.tensor([group[0] for group in stage.groups])  # a stage's groups turn as wholes
-    all_views = torch.arange(views(kind))
-    turned = table[turned_labels(ids.repeat(len(all_views)), all_views.repeat_interleave(len(ids)))]
-    return torch.argsort(turned.reshape(len(all_views), len(ids)), dim=1)
+    return torch.argsort(class_orders(stage, kind), dim=1)
 
 
 def turned_labels(partition: Tensor, view: Tensor) -> Tensor:

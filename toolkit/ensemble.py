@@ -7,11 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toolkit.augment import turn, turned_labels, views
+from toolkit.augment import class_orders, turn, views
 from toolkit.ensemble_config import EnsembleConfig
 from toolkit.model import Classifier, PartitionNet
 from toolkit.model_config import ModelConfig
-from toolkit.partition import STAGES
 
 
 class Ensemble(Classifier):
@@ -27,7 +26,7 @@ class Ensemble(Classifier):
         self.config = config
         self.members = nn.ModuleList(PartitionNet(member) for member in config.members)
         self.views, self.single = views(config.views), config.stage == "1"
-        orders = torch.tensor(class_orders(config.stage, config.views))
+        orders = class_orders(config.stage, config.views)
         offsets = orders.shape[1] * torch.arange(self.views)[:, None]
         self.register_buffer("order", (orders + offsets).flatten(), persistent=False)
 
@@ -45,19 +44,6 @@ class Ensemble(Classifier):
         together = torch.cat(seen, 1)
         mean = torch.logsumexp(together, 1) - math.log(together.shape[1])
         return F.pad(mean[:, 1:] - mean[:, :1], (1, 0)) if self.single else mean
-
-
-def class_orders(stage: str, kind: str) -> list[list[int]]:
-    """Of each view: the class of the turned block for each class of the block as it is."""
-    orders = []
-    for view in range(views(kind)):
-        order = []
-        for group in STAGES[stage].groups:
-            turned = turned_labels(torch.tensor(group), torch.full((len(group),), view))
-            (target,) = set(STAGES[stage].targets(turned.numpy().astype("uint8")).tolist())
-            order.append(int(target))
-        orders.append(order)
-    return orders
 
 
 def make_model(values: dict[str, Any]) -> Classifier:

@@ -25,7 +25,6 @@ from toolkit.losses import class_counts, loss_of, make_loss
 from toolkit.metrics import baselines, classification_metrics, flat_f1
 from toolkit.model import Classifier, PartitionNet, predict
 from toolkit.model_config import ModelConfig
-from toolkit.partition import STAGES
 from toolkit.processes import by_the_first
 from toolkit.report import draw_run
 from toolkit.run_folder import Epoch, RunFolder
@@ -71,7 +70,7 @@ def train(
     regret = None
     if config.loss in COST_LOSSES:
         regret = fabric.to_device(torch.from_numpy(class_regret(train_blocks, model_config.stage)))
-    turned = fabric.to_device(turned_classes(STAGES[model_config.stage], config.augment))
+    turned = fabric.to_device(turned_classes(model_config.stage, config.augment))
 
     torch.manual_seed(config.seed)
     model = PartitionNet(replace(model_config, adapter="none"))
