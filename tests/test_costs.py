@@ -54,7 +54,7 @@ def test_exact_costs_give_exact_regrets_at_every_stage() -> None:
     expect = {"1": [0, 0.1], "2": [130 / 110 - 1, 0, 150 / 110 - 1], "3-rect": [120 / 110 - 1, 0]}
     expect["3-ab"] = [180 / 150 - 1, 170 / 150 - 1, 160 / 150 - 1, 0]
     for stage, values in expect.items():
-        regret = class_regret(blocks, stage)
+        regret = class_regret(blocks, stage).share
         assert regret.dtype == np.float32
         np.testing.assert_allclose(regret, [values], rtol=1e-5)
 
@@ -79,8 +79,8 @@ def test_what_was_not_searched_to_the_end_counts_as_typical_within_its_bounds() 
         [0, 0.06, every],
         [split, 0, every],
     ]
-    np.testing.assert_allclose(regret, expect, rtol=1e-5)
-    found = regret_metrics(blocks, "2", np.array([1, 1, 1, 0, 0, 2]))
+    np.testing.assert_allclose(regret.share, expect, rtol=1e-5)
+    found = regret_metrics(regret, np.array([1, 1, 1, 0, 0, 2]))
     assert found["regret"] == pytest.approx(100 * (0.1 + 0 + 0.1 + 0 + 0 + 0.07) / 6, rel=1e-5)
     assert found["regret_exact"] == pytest.approx(4 / 6)
     assert found["regret_best_constant"] == pytest.approx(100 * (0.04 + split) / 6, rel=1e-5)
@@ -97,14 +97,14 @@ def test_blocks_without_costs_are_refused() -> None:
 @pytest.mark.parametrize("kind", ["none", "flips", "dihedral"])
 def test_the_costs_of_a_turned_block_are_the_turned_costs(stage: str, kind: str) -> None:
     rd = np.random.default_rng(1).uniform(100, 200, (50, 10))
-    regret = class_regret(make_blocks(rd.tolist(), [0] * 50), stage)
+    regret = class_regret(make_blocks(rd.tolist(), [0] * 50), stage).share
     columns = turned_classes(stage, kind).numpy()
     assert columns.shape == (views(kind), len(STAGES[stage].classes))
     for view in range(views(kind)):
         ids = turned_labels(torch.arange(10), torch.full((10,), view)).numpy()
         turned = np.empty_like(rd)
         turned[:, ids] = rd
-        expect = class_regret(make_blocks(turned.tolist(), [0] * 50), stage)
+        expect = class_regret(make_blocks(turned.tolist(), [0] * 50), stage).share
         np.testing.assert_array_equal(regret[:, columns[view]], expect)
         if stage in ("1", "2"):
             assert (columns[view] == np.arange(len(columns[view]))).all()

@@ -13,6 +13,7 @@ where it lost and was searched to the end, among the blocks at hand, within its 
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,32 +24,22 @@ from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES
 
 
-def class_regret(blocks: Blocks, stage: str) -> NDArray[np.float32]:
-    """What choosing each class of a stage costs beyond the stage's best one, as a share of that: (N, classes), >= 0.
+class ClassRegret(NamedTuple):
+    """What choosing each class costs beyond the stage's best one, as a share of that: `share` (N, classes), >= 0.
 
-    Never NaN: what the encoder left open is filled in as the module says. A block of which nothing at all was searched
-    to the end has 0 at its label and the typical regret elsewhere. Raises ToolkitError where the blocks have no costs.
+    Never NaN: what the encoder left open is filled in as the module says; `exact` (N, classes) is where nothing was.
     """
-    return _regret(blocks, stage)[0]
+
+    share: NDArray[np.float32]
+    exact: NDArray[np.bool_]
 
 
-def regret_metrics(blocks: Blocks, stage: str, predictions: NDArray[np.int64]) -> dict[str, float]:
-    """What decisions (N,) cost, JSON-ready, in percent of RD cost.
+def class_regret(blocks: Blocks, stage: str) -> ClassRegret:
+    """The regret of each class of a stage at each block.
 
-    `regret`: mean of class_regret at the decision; `regret_best_constant`: of the class that is cheapest to choose
-    always; `regret_exact`: share of the decisions (0 to 1) whose regret was measured, not filled in.
+    A block of which nothing at all was searched to the end has 0 at its label and the typical regret elsewhere. Raises
+    ToolkitError where the blocks have no costs.
     """
-    regret, exact = _regret(blocks, stage)
-    chosen = np.arange(len(blocks)), predictions
-    return {
-        "regret": 100 * float(regret[chosen].mean(dtype=np.float64)),
-        "regret_best_constant": 100 * float(regret.mean(0, dtype=np.float64).min()),
-        "regret_exact": float(exact[chosen].mean()),
-    }
-
-
-def _regret(blocks: Blocks, stage: str) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """The regrets and which of them are exact, both (N, classes)."""
     if blocks.costs is None:
         raise ToolkitError("These blocks have no RD costs. Label the sources again with `av1part label --with-costs`.")
     groups = STAGES[stage].groups
@@ -68,7 +59,21 @@ def _regret(blocks: Blocks, stage: str) -> tuple[NDArray[np.float32], NDArray[np
     rows = np.flatnonzero(~measured[:, 0] & (known >= 0))
     regret[~measured[:, 0]] = typical
     regret[rows, known[rows]] = 0
-    return regret.astype(np.float32), exact
+    return ClassRegret(regret.astype(np.float32), exact)
+
+
+def regret_metrics(regret: ClassRegret, predictions: NDArray[np.int64]) -> dict[str, float]:
+    """What decisions (N,) cost, JSON-ready, in percent of RD cost.
+
+    `regret`: mean of the share at the decision; `regret_best_constant`: of the class that is cheapest to choose
+    always; `regret_exact`: share of the decisions (0 to 1) whose regret was measured, not filled in.
+    """
+    chosen = np.arange(len(predictions)), predictions
+    return {
+        "regret": 100 * float(regret.share[chosen].mean(dtype=np.float64)),
+        "regret_best_constant": 100 * float(regret.share.mean(0, dtype=np.float64).min()),
+        "regret_exact": float(regret.exact[chosen].mean()),
+    }
 
 
 def _cheapest(rd: NDArray[np.float64], groups: Sequence[Sequence[int]]) -> NDArray[np.float64]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.calibration import calibration_metrics, fit_temperature
 from toolkit.checkpoint import Checkpoint, load_checkpoint
-from toolkit.costs import regret_metrics
+from toolkit.costs import class_regret, regret_metrics
 from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.metrics import baselines, classification_metrics
@@ -60,7 +60,7 @@ def evaluate_on(
     temperature, fitted_on = _temperature(checkpoint, data, split, logits, blocks)
     overall = _scores(checkpoint, logits, blocks.target)
     if blocks.costs is not None:
-        overall |= regret_metrics(blocks, checkpoint.stage, logits.argmax(1))
+        overall |= regret_metrics(class_regret(blocks, checkpoint.stage), logits.argmax(1))
     shares = np.bincount(blocks.target) / len(blocks)
     return {
         "stage": checkpoint.stage,

@@ -69,7 +69,7 @@ def train(
     loss_function = fabric.to_device(make_loss(config.loss, counts, config.beta, config.gamma, config.regret_cap))
     regret = None
     if config.loss in COST_LOSSES:
-        regret = fabric.to_device(torch.from_numpy(class_regret(train_blocks, model_config.stage)))
+        regret = fabric.to_device(torch.from_numpy(class_regret(train_blocks, model_config.stage).share))
     turned = fabric.to_device(turned_classes(model_config.stage, config.augment))
 
     torch.manual_seed(config.seed)
@@ -188,20 +188,19 @@ def evaluate(model: Classifier, blocks: Blocks, loss_function: torch.nn.Module |
     predictions = logits.argmax(1).numpy()
     scores = classification_metrics(blocks.target, predictions, model.config.classes)
     metrics = {k: v for k, v in scores.items() if k != "confusion"} | flat_f1(scores)
-    if blocks.costs is not None:
-        metrics |= regret_metrics(blocks, model.config.stage, predictions)
+    regret = None if blocks.costs is None else class_regret(blocks, model.config.stage)
+    if regret is not None:
+        metrics |= regret_metrics(regret, predictions)
     if not bool(torch.isfinite(logits).all()):
         # An argmax over NaN is a class like any other, and would be scored as one.
         metrics |= {k: math.nan for k in ("macro_f1", "regret") if k in metrics}
     entry = metrics | {"confusion": scores["confusion"]}
     if loss_function is not None:
         device = next(model.parameters()).device
-        regret = None
-        if blocks.costs is not None:
-            regret = torch.from_numpy(class_regret(blocks, model.config.stage)).to(device)
+        targets = torch.from_numpy(blocks.target).to(device)
+        shares = None if regret is None else torch.from_numpy(regret.share).to(device)
         with torch.no_grad():
-            targets = torch.from_numpy(blocks.target).to(device)
-            entry["val_loss"] = float(loss_of(loss_function, logits.to(device), targets, regret))
+            entry["val_loss"] = float(loss_of(loss_function, logits.to(device), targets, shares))
     return entry, metrics
 
 
