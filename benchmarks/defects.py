@@ -28,8 +28,9 @@ from toolkit.model import Standardise
 from toolkit.model_config import ModelConfig
 from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, HORZ, SPLIT, STAGES, VERT
 from toolkit.run_folder import RunFolder, best_epoch
-from toolkit.train import evaluate, train
+from toolkit.train import train
 from toolkit.train_config import TrainConfig
+from toolkit.validation import evaluate
 
 Plant = Callable[[BlockSet], AbstractContextManager[Any]]
 

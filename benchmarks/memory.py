@@ -29,12 +29,13 @@ def peak_gib() -> float:
 
 def inside(folder: Path, data: Path, backbone: str, steps: int) -> dict[str, float]:
     """What the fresh process measures."""
-    import toolkit.train as product  # loaded before the clock runs
-    from toolkit.blocks import BlockSet
+    from toolkit.blocks import BlockSet  # loaded before the clock runs
     from toolkit.model import PartitionNet
     from toolkit.model_config import ModelConfig
     from toolkit.run_folder import RunFolder
+    from toolkit.train import train
     from toolkit.train_config import TrainConfig
+    from toolkit.validation import evaluate, validation_blocks
 
     class Enough(Exception):
         pass
@@ -50,14 +51,14 @@ def inside(folder: Path, data: Path, backbone: str, steps: int) -> dict[str, flo
         found.setdefault("s, until the first step", time.perf_counter() - begun)
         if done == min(steps, total):
             found.update({"s, until the last step": time.perf_counter() - begun, "GiB, trained": peak_gib()})
-            val = product.validation_blocks(blocks, "2", None)
-            product.evaluate(PartitionNet(model), val)
+            val = validation_blocks(blocks, "2", None)
+            evaluate(PartitionNet(model), val)
             found.update({"s, until evaluated": time.perf_counter() - begun, "GiB, evaluated": peak_gib()})
             raise Enough
 
     try:
         config = TrainConfig(init="random", epochs=1, device="cpu")
-        product.train(blocks, RunFolder(folder / "run"), model, config, on_step=stop)
+        train(blocks, RunFolder(folder / "run"), model, config, on_step=stop)
     except Enough:
         return found
     raise AssertionError("training never reached its last step")

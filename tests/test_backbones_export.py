@@ -23,7 +23,7 @@ from toolkit.metrics import baselines
 from toolkit.model import PartitionNet, predict
 from toolkit.model_config import ModelConfig
 from toolkit.schedule import recalibrate
-from toolkit.train import evaluate
+from toolkit.validation import evaluate
 
 PROVEN = ("resnet18-se", "efficientnet-lite0", "resnet18", "resnet50", "small")
 """efficientnet_b0 and vit_b_16 were not tried to the end yet."""

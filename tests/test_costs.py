@@ -21,8 +21,9 @@ from toolkit.model_config import ModelConfig
 from toolkit.partition import STAGES
 from toolkit.run_folder import RunFolder
 from toolkit.selection import select_epoch
-from toolkit.train import evaluate, train
+from toolkit.train import train
 from toolkit.train_config import TrainConfig
+from toolkit.validation import evaluate
 
 NAN = np.nan
 COUNTS = torch.tensor([5, 6, 7])

@@ -19,8 +19,7 @@ from toolkit.pretrained import fingerprint
 from toolkit.provenance import is_known, trained_on
 from toolkit.run_folder import RunFolder
 from toolkit.selection import TOLERANCE
-from toolkit.stratify import stratified_index
-from toolkit.train import CALIBRATION_BLOCKS, evaluate, validation_blocks
+from toolkit.validation import calibration_blocks, evaluate, validation_blocks
 
 
 def data_of(members: Sequence[Path]) -> Path:
@@ -61,7 +60,7 @@ def make_ensemble(members: Sequence[Path], output: Path, data: BlockSet, views: 
         baselines=baselines(fitted, val.target, config.classes),
         data_sha256=data.sha256,
         encoder=data.manifest["encoder"],
-        calibration=val[stratified_index(val.target, val.qindex, CALIBRATION_BLOCKS, 0)],
+        calibration=calibration_blocks(val),
         provenance={
             "run": output.name,
             "init": {"kind": "ensemble"},

@@ -15,8 +15,7 @@ from toolkit.files import sha256_file
 from toolkit.metrics import baselines
 from toolkit.model import PartitionNet
 from toolkit.model_config import ModelConfig
-from toolkit.stratify import stratified_index
-from toolkit.train import CALIBRATION_BLOCKS, evaluate
+from toolkit.validation import calibration_blocks, evaluate, validation_blocks
 
 
 def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, input_scale: float) -> Checkpoint:
@@ -39,8 +38,7 @@ def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, in
     model = PartitionNet(config)
     load_weights(model, _renamed(values["model_state_dict"], model), str(source))
     model.eval()
-    val = data.split_blocks("val", stage)
-    index = stratified_index(val.target, val.qindex, CALIBRATION_BLOCKS, 0)
+    val = validation_blocks(data, stage, None)
     epoch = values.get("epoch", 0)
     provenance: dict[str, Any] = {
         "run": source.name,
@@ -57,7 +55,7 @@ def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, in
         baselines=baselines(val.target, val.target, config.classes),
         data_sha256=data.sha256,
         encoder=data.manifest["encoder"],
-        calibration=val[index],
+        calibration=calibration_blocks(val),
         provenance=provenance,
     )
     save_checkpoint(output, checkpoint)

@@ -14,7 +14,7 @@ from toolkit.model import predict
 from toolkit.run_folder import RunFolder
 from toolkit.run_summary import RunSummary
 from toolkit.selection import TOLERANCE
-from toolkit.train import validation_blocks
+from toolkit.validation import validation_blocks
 
 
 @dataclass(frozen=True)

@@ -15,24 +15,23 @@ from torch import Tensor
 from toolkit.augment import turn_each, turned_classes
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, environment, load_checkpoint, load_weights
-from toolkit.costs import class_regret, regret_metrics
+from toolkit.costs import class_regret
 from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
 from toolkit.execution import Execution
 from toolkit.feature_cache import FeatureCache, worth_caching
 from toolkit.initial import initialise
 from toolkit.losses import class_counts, loss_of, make_loss
-from toolkit.metrics import baselines, classification_metrics, flat_f1
-from toolkit.model import Classifier, PartitionNet, predict
+from toolkit.metrics import baselines
+from toolkit.model import PartitionNet
 from toolkit.model_config import ModelConfig
 from toolkit.processes import by_the_first
 from toolkit.report import draw_run
 from toolkit.run_folder import Epoch, RunFolder
 from toolkit.schedule import enter, layer_groups, phase_of, recalibrate
-from toolkit.stratify import stratified_index
 from toolkit.train_config import COST_LOSSES, Extension, TrainConfig
+from toolkit.validation import calibration_blocks, evaluate, validation_blocks
 
-CALIBRATION_BLOCKS = 512
 Report = Callable[[str, int, int], None]
 """Called with what is being done, and how many of how many steps are."""
 
@@ -98,7 +97,7 @@ def train(
     fabric.to_device(model)
     fabric_optimizer: Any = fabric.setup_optimizers(optimizer)
     luma, qindex, partition = _on_device(fabric, train_blocks)
-    stratified = stratified_index(val_blocks.target, val_blocks.qindex, CALIBRATION_BLOCKS, config.seed)
+    calibration = calibration_blocks(val_blocks, config.seed)
     extensions = [Extension(**e) for e in description.get("extensions", [])]
     last = config.epochs + sum(e.epochs for e in extensions)
     # With adapters the features change while the backbone is frozen.
@@ -165,7 +164,7 @@ def train(
             baselines=description["baselines"],
             data_sha256=data.sha256,
             encoder=data.manifest["encoder"],
-            calibration=val_blocks[stratified],
+            calibration=calibration,
             provenance={k: description[k] for k in ("run", "train", "init", "train_sources", "environment")},
         )
         by_the_first(fabric, partial(run.write_epoch, checkpoint, optimizer.state_dict(), history))
@@ -176,37 +175,6 @@ def train(
     run.finish(history)
     draw_run(run)
     return history
-
-
-def evaluate(model: Classifier, blocks: Blocks, loss_function: torch.nn.Module | None = None) -> tuple[Epoch, Epoch]:
-    """Score a model on blocks: (history line with the confusion and the loss, metrics for a checkpoint).
-
-    Of blocks with RD costs also as `costs.regret_metrics`.
-    """
-    model.eval()
-    logits = predict(model, blocks.luma, blocks.qindex)
-    predictions = logits.argmax(1).numpy()
-    scores = classification_metrics(blocks.target, predictions, model.config.classes)
-    metrics = {k: v for k, v in scores.items() if k != "confusion"} | flat_f1(scores)
-    regret = None if blocks.costs is None else class_regret(blocks, model.config.stage)
-    if regret is not None:
-        metrics |= regret_metrics(regret, predictions)
-    if not bool(torch.isfinite(logits).all()):
-        # An argmax over NaN is a class like any other, and would be scored as one.
-        metrics |= {k: math.nan for k in ("macro_f1", "regret") if k in metrics}
-    entry = metrics | {"confusion": scores["confusion"]}
-    if loss_function is not None:
-        device = next(model.parameters()).device
-        targets = torch.from_numpy(blocks.target).to(device)
-        shares = None if regret is None else torch.from_numpy(regret.share).to(device)
-        with torch.no_grad():
-            entry["val_loss"] = float(loss_of(loss_function, logits.to(device), targets, shares))
-    return entry, metrics
-
-
-def validation_blocks(data: BlockSet, stage: str, limit: int | None, context: int = 0) -> Blocks:
-    """The validation blocks, the same for every seed: runs that are compared must be measured alike."""
-    return data.split_blocks("val", stage, limit, context=context)
 
 
 def _describe(

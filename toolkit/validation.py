@@ -1,0 +1,51 @@
+"""Scoring a model while it is trained and chosen: on which blocks, and what is kept of it."""
+
+import math
+
+import torch
+
+from toolkit.blocks import Blocks, BlockSet
+from toolkit.costs import class_regret, regret_metrics
+from toolkit.losses import loss_of
+from toolkit.metrics import classification_metrics, flat_f1
+from toolkit.model import Classifier, predict
+from toolkit.run_folder import Epoch
+from toolkit.stratify import stratified_index
+
+CALIBRATION_BLOCKS = 512
+
+
+def validation_blocks(data: BlockSet, stage: str, limit: int | None, context: int = 0) -> Blocks:
+    """The validation blocks, the same for every seed: runs that are compared must be measured alike."""
+    return data.split_blocks("val", stage, limit, context=context)
+
+
+def calibration_blocks(val: Blocks, seed: int = 0) -> Blocks:
+    """Those of the validation blocks that a checkpoint carries, as even over class and qindex as the data allow."""
+    return val[stratified_index(val.target, val.qindex, CALIBRATION_BLOCKS, seed)]
+
+
+def evaluate(model: Classifier, blocks: Blocks, loss_function: torch.nn.Module | None = None) -> tuple[Epoch, Epoch]:
+    """Score a model on blocks: (history line with the confusion and the loss, metrics for a checkpoint).
+
+    Of blocks with RD costs also as `costs.regret_metrics`.
+    """
+    model.eval()
+    logits = predict(model, blocks.luma, blocks.qindex)
+    predictions = logits.argmax(1).numpy()
+    scores = classification_metrics(blocks.target, predictions, model.config.classes)
+    metrics = {k: v for k, v in scores.items() if k != "confusion"} | flat_f1(scores)
+    regret = None if blocks.costs is None else class_regret(blocks, model.config.stage)
+    if regret is not None:
+        metrics |= regret_metrics(regret, predictions)
+    if not bool(torch.isfinite(logits).all()):
+        # An argmax over NaN is a class like any other, and would be scored as one.
+        metrics |= {k: math.nan for k in ("macro_f1", "regret") if k in metrics}
+    entry = metrics | {"confusion": scores["confusion"]}
+    if loss_function is not None:
+        device = next(model.parameters()).device
+        targets = torch.from_numpy(blocks.target).to(device)
+        shares = None if regret is None else torch.from_numpy(regret.share).to(device)
+        with torch.no_grad():
+            entry["val_loss"] = float(loss_of(loss_function, logits.to(device), targets, shares))
+    return entry, metrics
