@@ -5,12 +5,12 @@
 A case follows from its seed alone, which is printed before it runs, so `--seed N --cases 1` runs it again. It holds
 1 to 6 frames of 16x16 to 1920x1080 (log-uniform, odd sizes too), 8 or 10 bit, any cq, preset and usage, key frames or
 an inter-coded group with or without look-ahead, 1 or 2 threads; masks at random, of one partition, of bits that stand
-for nothing, given with the frame or by a callback that may fail; RD costs logged or not. Slow presets get small frames,
-so that no case takes much longer than half a minute.
+for nothing, of 16x16 nodes, 32x32 nodes or both, given with the frame or by a callback that may fail; RD costs of
+either logged or not. Slow presets get small frames, so that no case takes much longer than half a minute.
 
 Wrong is: a crash or a sanitizer's complaint; a stream that dav1d does not decode to the encoder's reconstruction;
-labels other than libaom's decoder shows; a mask that forbids nothing and yet changes stock libaom's stream; at the end,
-memory that libaom or the hook has lost.
+labels of either node size other than libaom's decoder shows; a mask that forbids nothing and yet changes stock libaom's
+stream; at the end, memory that libaom or the hook has lost.
 
 The process starts itself again in the sanitized build (made by `av1part encoder build --sanitize` where there is none);
 --plain stays in the ordinary one, where neither memory errors nor leaks are seen.
@@ -34,7 +34,8 @@ from PIL import Image
 
 import integration.encoder
 from integration import native
-from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask
+from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
+from integration.encoder_config import NODE_SIZES
 from integration.inspector import inspect_packets
 from integration.ivf import IvfWriter
 from integration.libaom_build import SOURCES, build, libraries
@@ -48,6 +49,7 @@ STOCK_PIXELS = 100_000
 """Frames up to this size are coded by stock libaom too, where the masks forbid nothing."""
 FREE = ("none", "zeros", "everything", "nothing that exists", "failing")
 RESTRICTING = ("random", "random", "random bits", "single", "only AB")
+MASKED_SIZES = (NODE_SIZES, NODE_SIZES[:1], NODE_SIZES[1:])
 OWN = ("libav1part", str(SOURCES))
 """What a stack shows of us and of libaom, which is linked into our library."""
 
@@ -61,7 +63,7 @@ class Case:
     content: str
     masks: tuple[str, ...]
     by_callback: bool
-    logs_costs: bool
+    cost_nodes: int
     cnn_off: bool
 
     @classmethod
@@ -88,9 +90,10 @@ class Case:
         kinds = FREE if rng.random() < 0.3 else RESTRICTING
         masks = tuple(str(kind) for kind in rng.choice(kinds, frames))
         content = str(rng.choice(["noise", "clouds", "shapes", "flat", "extremes"]))
-        by_callback, logs_costs, cnn_off = (bool(rng.random() < share) for share in (0.4, 0.3, 0.1))
+        by_callback, costs, cnn_off = rng.random(3) < (0.4, 0.3, 0.1)
+        cost_nodes = int(rng.choice(NODE_SIZES)) if costs else 0
         # With look-ahead only a callback gives masks.
-        return cls(seed, config, content, masks, by_callback or lag > 0, logs_costs, cnn_off)
+        return cls(seed, config, content, masks, bool(by_callback or lag), cost_nodes, bool(cnn_off))
 
     def __str__(self) -> str:
         c = self.config
@@ -98,7 +101,7 @@ class Case:
             f"seed {self.seed}: {c.width}x{c.height}, {c.bit_depth} bit, cq {c.cq}, cpu-used {c.cpu_used}, {c.usage}, "
             f"{c.threads} threads, keyint {c.keyint}, lag {c.lag}, {self.content}, "
             f"masks {' + '.join(self.masks)}{' by callback' if self.by_callback else ''}"
-            f"{', costs' if self.logs_costs else ''}{', CNN off' if self.cnn_off else ''}"
+            f"{f', costs at {self.cost_nodes}' if self.cost_nodes else ''}{', CNN off' if self.cnn_off else ''}"
         )
 
     def planes(self, number: int) -> Planes:
@@ -130,10 +133,16 @@ class Case:
                 values[y : y + rng.integers(1, 65), x : x + rng.integers(1, 65)] = rng.integers(0, top + 1)
         return values.astype(luma_dtype(self.config.bit_depth))
 
-    def mask(self, number: int) -> Mask | None:
-        """The mask of frame `number`; None where there is none, or its source fails."""
+    def mask(self, number: int) -> Masks | None:
+        """The masks of frame `number`; None where there are none, or their source fails."""
+        kind = self.masks[number]
+        if kind in ("none", "failing"):
+            return None
         rng = np.random.default_rng([self.seed, 2, number])
-        nodes = self.config.nodes
+        return {size: self._mask(rng, kind, size) for size in MASKED_SIZES[rng.integers(len(MASKED_SIZES))]}
+
+    def _mask(self, rng: np.random.Generator, kind: str, node_size: int) -> Mask:
+        nodes = self.config.grid(node_size)
         drawn: dict[str, Mask] = {
             "zeros": np.zeros(nodes),
             "everything": np.full(nodes, 0x3FF),
@@ -143,8 +152,7 @@ class Case:
             "single": 1 << rng.integers(0, 10, nodes),
             "only AB": rng.integers(0, 16, nodes) << 4,
         }
-        kind = self.masks[number]
-        return drawn[kind].astype(np.uint16) if kind in drawn else None
+        return drawn[kind].astype(np.uint16)
 
     def encode(self, library: Path | None = None) -> list[EncodedFrame]:
         """Code the frames; with stock libaom there are no masks."""
@@ -154,8 +162,8 @@ class Case:
         with Encoder(self.config, source, library) as encoder:
             if self.cnn_off and not library:
                 encoder.disable_cnn()
-            if self.logs_costs and not library:
-                encoder.log_costs()
+            if self.cost_nodes and not library:
+                encoder.log_costs(self.cost_nodes)
             given = None if library or self.by_callback else self.mask
             fed = [encoder.feed(self.planes(number), given and given(number)) for number in numbers]
             return [frame for frame in [*fed, *(encoder.flush() if self.config.lag else ())] if frame]
@@ -190,10 +198,12 @@ class Case:
             if frame.qindex >= 0:
                 packets.append(waiting)
                 waiting = b""
-        seen = inspect_packets(packets, self.config.width, self.config.height)
-        for frame, (labels, qindex) in zip([f for f in coded if f.qindex >= 0], seen, strict=True):
-            assert np.array_equal(frame.labels, labels), f"frame {frame.number}: labels are not what was decoded"
-            assert frame.qindex == qindex, f"frame {frame.number}: qindex {frame.qindex}, decoded {qindex}"
+        for size in NODE_SIZES:
+            seen = inspect_packets(packets, self.config.width, self.config.height, size)
+            for frame, (labels, qindex) in zip([f for f in coded if f.qindex >= 0], seen, strict=True):
+                ours = frame.labels if size == NODE_SIZES[0] else frame.labels32
+                assert np.array_equal(ours, labels), f"frame {frame.number}: labels at {size} are not what was decoded"
+                assert frame.qindex == qindex, f"frame {frame.number}: qindex {frame.qindex}, decoded {qindex}"
 
 
 def lost_memory() -> list[str] | None:
@@ -213,7 +223,7 @@ def lost_memory() -> list[str] | None:
 def run_cases(first: int, seconds: float, cases: int | None, plant_leak: bool) -> None:
     """Run cases of rising seeds until the time or their number is up; exits with 1 at the first that is wrong."""
     # The typed encoder refuses bits that stand for nothing; here they are to reach the C code.
-    integration.encoder.check_mask = lambda mask, nodes: None  # type: ignore[assignment]
+    integration.encoder.check_masks = lambda masks, grids: None  # type: ignore[assignment]
     start, done, frames, pixels, masked = time.monotonic(), 0, 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         while (done < cases) if cases else (time.monotonic() - start < seconds):

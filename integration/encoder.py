@@ -12,54 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration import native
+from integration.encoder_config import NODE_SIZES, USAGES, EncoderConfig, encoder_settings
 from integration.libaom_build import libraries
+from integration.mask import Mask, Masks, MaskSource, by_node_size, check_masks
 from toolkit.blocks import COST_DTYPE, Luma, check_luma, luma_dtype
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
 
-USAGES = ("good", "allintra")
-Mask = NDArray[np.uint16]
-MaskSource = Callable[[Luma, int], Mask | None]
-"""From luma (H, W) and qindex 0-255 to a mask (rows, columns), or None for no mask."""
-
-
-@dataclass(frozen=True)
-class EncoderConfig:
-    """Settings of one encode; the rest is fixed (one pass, constant quality, no 4-way partitions).
-
-    `keyint`: frames from key frame to key frame at most, 1 for key frames alone. `lag`: frames that libaom looks
-    ahead, 0 to 48, and by which packets come later; 0 where every frame is a key frame.
-    """
-
-    width: int
-    height: int
-    bit_depth: int = 8
-    cq: int = 32
-    cpu_used: int = 1
-    usage: str = "good"
-    threads: int = 1
-    keyint: int = 1
-    lag: int = 0
-
-    @property
-    def nodes(self) -> tuple[int, int]:
-        """Rows and columns of 16x16 nodes, those cut by the frame's edge included."""
-        return -(-self.height // NODE), -(-self.width // NODE)
-
-    def plane_shape(self, plane: int) -> tuple[int, int]:
-        """Height and width of plane 0 (luma), 1 or 2 (chroma, half size rounded up)."""
-        return (self.height, self.width) if plane == 0 else ((self.height + 1) // 2, (self.width + 1) // 2)
-
-
-def encoder_settings(usage: str, cpu_used: int, version: str, threads: int = 1) -> dict[str, Any]:
-    """What a manifest records: everything that decides the partitions but cq and the frame itself."""
-    fixed = {"passes": 1, "end_usage": "q", "lag_in_frames": 0, "kf_max_dist": 0, "deltaq_mode": 0}
-    fixed |= {"enable_1to4_partitions": 0}
-    return {"name": "libaom", "version": version, "usage": usage, "cpu_used": cpu_used, "threads": threads} | {
-        **fixed,
-        "chroma": "4:2:0",
-        "all_key_frames": True,
-    }
+__all__ = ["EncodedFrame", "Encoder", "EncoderConfig", "Mask", "MaskSource", "Masks", "encoder_settings"]
 
 
 @dataclass(frozen=True)
@@ -67,13 +27,13 @@ class EncodedFrame:
     """One shown frame.
 
     `data` is the packet (one temporal unit); `number` counts frames from 0 in the order in which they were given;
-    `reconstruction` three planes like the input. `labels` uint8 (rows, columns), AV1 partition ids, 255 inside a
-    larger block or cut by the edge. `masked_blocks` counts nodes at which the mask took something away,
-    `kept_blocks` those where it would have left nothing and was ignored; `masked` says whether there was a mask,
-    `mask_error` why a mask source gave none. With lag, a packet may hold hidden frames: `labels`, `qindex` and `intra`
-    are those of the last frame coded in it, all 255 and -1 where it only shows a frame coded before.
-    `costs`, where the encoder logs them and a frame was coded, COST_DTYPE (rows, columns): all NaN at nodes that were
-    not searched.
+    `reconstruction` three planes like the input. `labels` uint8 (rows, columns) of the 16x16 nodes, AV1 partition ids,
+    255 inside a larger block or cut by the edge; `labels32` those of the 32x32 nodes. `masked_blocks` counts nodes, of
+    both sizes together, at which the mask took something away, `kept_blocks` those where it would have left nothing and
+    was ignored; `masked` says whether there was a mask, `mask_error` why a mask source gave none. With lag, a packet
+    may hold hidden frames: labels, `qindex` and `intra` are those of the last frame coded in it, all 255 and -1 where
+    it only shows a frame coded before. `costs`, where the encoder logs them and a frame was coded, COST_DTYPE (rows,
+    columns) of the nodes of the size that it logs: all NaN at nodes that were not searched.
     """
 
     data: bytes
@@ -82,6 +42,7 @@ class EncodedFrame:
     key: bool
     intra: bool
     labels: NDArray[np.uint8]
+    labels32: NDArray[np.uint8]
     reconstruction: tuple[Luma, Luma, Luma]
     masked_blocks: int
     kept_blocks: int
@@ -94,7 +55,7 @@ class Encoder:
     """One libaom encoder, of one thread at a time; use as a context manager.
 
     `mask_source` is asked at the start of every intra frame, with the luma that libaom codes and the frame's
-    true qindex. Should it raise or return anything but a mask of the right shape, the frame is encoded
+    true qindex. Should it raise or return anything but masks of the right shapes, the frame is encoded
     unmasked and `mask_error` says so. `mask_seconds` adds up what `clock` counts in it, the process's CPU time.
     `library` is the hook's by default. Raises ToolkitError for settings that libaom or the interface refuses.
     """
@@ -113,7 +74,7 @@ class Encoder:
         self.clock = clock
         self.mask_seconds = 0.0
         self.failed_masks = 0
-        self._logs_costs = False
+        self._cost_nodes: int | None = None
         self._has_labels = library is None or "hook" in library.name
         self._library = native.load(library or libraries().hook)
         self._handle = ctypes.c_void_p()
@@ -156,15 +117,23 @@ class Encoder:
         """Switch libaom's own CNN off, which prunes partitions of intra frames from cpu-used 1 on."""
         self._check(self._library.av1part_disable_cnn(self._handle, 1))
 
-    def log_costs(self) -> None:
-        """Have frames come with the RD cost and the CPU time of every partition that libaom tried at a node."""
+    def log_costs(self, node_size: int = NODE) -> None:
+        """Have frames come with the RD cost and the CPU time of every partition that libaom tried at a node.
+
+        `node_size`: 16 or 32; at 32x32 nodes, SPLIT is the sum of the four quarters with all below them. Raises
+        ToolkitError for another size, or with a library that has no hook.
+        """
         if not self._has_labels:
             raise ToolkitError("Encoder: libaom without the hook logs no costs. Leave `library` at its default.")
-        self._check(self._library.av1part_log_costs(self._handle, 1))
-        self._logs_costs = True
+        if node_size not in NODE_SIZES:  # 0 would switch them off again
+            raise ToolkitError(f"Encoder: costs of nodes of size {node_size!r}, expected 16 or 32.")
+        self._check(self._library.av1part_log_costs(self._handle, node_size))
+        self._cost_nodes = node_size
 
-    def encode(self, planes: Sequence[Luma], mask: Mask | None = None) -> EncodedFrame:
+    def encode(self, planes: Sequence[Luma], mask: Mask | Masks | None = None) -> EncodedFrame:
         """Encode (y, u, v), uint8 or uint16 as the bit depth wants; `mask` takes the place of the mask source.
+
+        A mask alone is that of the 16x16 nodes, a mapping has masks by node size, 16 and 32.
 
         Raises ToolkitError on a wrong shape, dtype or range of planes or mask, with lag, or an error of libaom's.
         """
@@ -174,20 +143,19 @@ class Encoder:
         assert frame is not None
         return frame
 
-    def feed(self, planes: Sequence[Luma], mask: Mask | None = None) -> EncodedFrame | None:
+    def feed(self, planes: Sequence[Luma], mask: Mask | Masks | None = None) -> EncodedFrame | None:
         """Give a frame as to `encode`; returns the next frame that is ready, with lag None at first."""
         arrays = [self._plane(index, plane) for index, plane in enumerate(planes)]
         if len(arrays) != 3:
             raise ToolkitError(f"Encoder: {len(arrays)} planes, expected 3 (y, u, v in 4:2:0).")
-        rows, columns = self.config.nodes
-        if mask is not None:
-            check_mask(mask, (rows, columns))
-            mask = np.ascontiguousarray(mask)
+        masks = {} if mask is None else by_node_size(mask)
+        check_masks(masks, self.config.grids)
+        masks = {size: np.ascontiguousarray(given) for size, given in masks.items()}
         pointers = (ctypes.c_void_p * 3)(*(a.ctypes.data for a in arrays))
         strides = (ctypes.c_size_t * 3)(*(a.shape[1] * a.itemsize for a in arrays))
-        mask_pointer = None if mask is None else mask.ctypes.data
+        levels = None if mask is None else _levels(masks)
         result = native.Result()
-        self._run(self._library.av1part_encode, pointers, strides, mask_pointer, rows, columns, ctypes.byref(result))
+        self._run(self._library.av1part_encode, pointers, strides, levels, ctypes.byref(result))
         return self._frame(result, mask is not None)
 
     def flush(self) -> Iterator[EncodedFrame]:
@@ -221,12 +189,13 @@ class Encoder:
             key=bool(result.key_frame),
             intra=intra,
             labels=self._labels(result.qindex >= 0),
+            labels32=self._labels(result.qindex >= 0, 32),
             reconstruction=(self._reconstruction(0), self._reconstruction(1), self._reconstruction(2)),
-            masked_blocks=result.masked_blocks,
-            kept_blocks=result.kept_blocks,
+            masked_blocks=sum(result.masked_blocks),
+            kept_blocks=sum(result.kept_blocks),
             masked=intra and not failed and (given or self.mask_source is not None),
             mask_error=self._mask_error if failed else None,
-            costs=self._costs() if self._logs_costs and result.qindex >= 0 else None,
+            costs=self._costs(self._cost_nodes) if self._cost_nodes and result.qindex >= 0 else None,
         )
 
     def _plane(self, index: int, plane: Luma) -> Luma:
@@ -236,15 +205,15 @@ class Encoder:
             raise ToolkitError(f"Encoder: plane {index} has shape {plane.shape}, expected {expected}.")
         return plane if plane.flags.c_contiguous else plane.copy()
 
-    def _labels(self, coded: bool = True) -> NDArray[np.uint8]:
-        labels = np.full(self.config.nodes, 255, np.uint8)
+    def _labels(self, coded: bool = True, node_size: int = NODE) -> NDArray[np.uint8]:
+        labels = np.full(self.config.grid(node_size), 255, np.uint8)
         if self._has_labels and coded:
-            self._check(self._library.av1part_labels(self._handle, labels.ctypes.data, *labels.shape))
+            self._check(self._library.av1part_labels(self._handle, node_size, labels.ctypes.data, *labels.shape))
         return labels
 
-    def _costs(self) -> NDArray[Any]:
-        found = np.empty(self.config.nodes, native.NODE_COSTS)
-        self._check(self._library.av1part_costs(self._handle, found.ctypes.data, *found.shape))
+    def _costs(self, node_size: int) -> NDArray[Any]:
+        found = np.empty(self.config.grid(node_size), native.NODE_COSTS)
+        self._check(self._library.av1part_costs(self._handle, node_size, found.ctypes.data, *found.shape))
         costs = np.empty(found.shape, COST_DTYPE)
         for name in native.NODE_COSTS.names or ():
             costs[name] = found[name]
@@ -261,7 +230,7 @@ class Encoder:
             detail = self._library.av1part_error_detail(self._handle)
             raise ToolkitError(f"Encoder: {native.explain(self._library, status, detail)}.")
 
-    def _answer(self, user: Any, source: Any, target: Any, rows: int, columns: int) -> int:
+    def _answer(self, user: Any, source: Any, targets: Any) -> int:
         """The C callback: no exception may leave it."""
         before = self.clock()
         try:
@@ -274,8 +243,11 @@ class Encoder:
             if mask is None:
                 self._mask_error = "the mask source gave none"
                 return 1
-            check_mask(mask, (rows, columns))
-            np.ctypeslib.as_array(target, (rows, columns))[:] = mask
+            masks = by_node_size(mask)
+            check_masks(masks, self.config.grids)
+            for level, size in enumerate(NODE_SIZES):
+                if size in masks:
+                    np.ctypeslib.as_array(targets[level].allowed, self.config.grid(size))[:] = masks[size]
         except Exception as error:
             self._mask_error = f"{type(error).__name__}: {error}"
             return 1
@@ -287,10 +259,11 @@ class Encoder:
         return 0
 
 
-def check_mask(mask: Any, nodes: tuple[int, int]) -> None:
-    """Raise ToolkitError unless `mask` is uint16 (rows, columns) with bits 0 to 9 only."""
-    if not isinstance(mask, np.ndarray) or mask.dtype != np.uint16 or mask.shape != nodes:
-        found = f"{mask.dtype}{mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
-        raise ToolkitError(f"Mask: {found}, expected uint16{nodes}, one entry a 16x16 node.")
-    if mask.size and int(mask.max()) >= 1 << 10:
-        raise ToolkitError(f"Mask: {int(mask.max()):#x} has bits beyond 9; bit k allows AV1 partition id k.")
+def _levels(masks: Masks) -> Any:
+    """As the interface wants them; NULL where a node size has none. `masks` has to outlive the call."""
+    levels = (native.Mask * len(NODE_SIZES))()
+    for level, size in zip(levels, NODE_SIZES, strict=True):
+        if size in masks:
+            level.allowed = masks[size].ctypes.data_as(ctypes.POINTER(ctypes.c_uint16))
+            level.rows, level.columns = masks[size].shape
+    return levels

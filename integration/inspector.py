@@ -12,10 +12,12 @@ from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
 
 
-def inspect_packets(packets: Iterable[bytes], width: int, height: int) -> Iterator[tuple[NDArray[np.uint8], int]]:
+def inspect_packets(
+    packets: Iterable[bytes], width: int, height: int, node_size: int = NODE
+) -> Iterator[tuple[NDArray[np.uint8], int]]:
     """For each packet of an AV1 stream: labels uint8 (rows, columns) as the encoder's, and the qindex.
 
-    Raises ToolkitError where libaom cannot decode a packet or its frames are not of that size.
+    `node_size`: 16 or 32. Raises ToolkitError where libaom cannot decode a packet or its frames are not of that size.
     """
     library = native.load(libraries().hook)
     handle = ctypes.c_void_p()
@@ -24,10 +26,10 @@ def inspect_packets(packets: Iterable[bytes], width: int, height: int) -> Iterat
         raise ToolkitError(f"Inspector: {native.explain(library, status, None)}.")
     try:
         for number, packet in enumerate(packets):
-            labels = np.empty((-(-height // NODE), -(-width // NODE)), np.uint8)
+            labels = np.empty((-(-height // node_size), -(-width // node_size)), np.uint8)
             qindex = ctypes.c_int()
             status = library.av1part_inspect(
-                handle, packet, len(packet), labels.ctypes.data, *labels.shape, ctypes.byref(qindex)
+                handle, packet, len(packet), node_size, labels.ctypes.data, *labels.shape, ctypes.byref(qindex)
             )
             if status:
                 detail = library.av1part_inspector_detail(handle)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from integration.encoder_config import NODE_SIZES
 from toolkit.errors import ToolkitError
 
-API_VERSION = 3
+API_VERSION = 4
 
 
 class Config(ctypes.Structure):
@@ -40,6 +41,14 @@ class Source(ctypes.Structure):
     )
 
 
+class Mask(ctypes.Structure):
+    _fields_ = (
+        ("allowed", POINTER(c_uint16)),
+        ("rows", c_int32),
+        ("columns", c_int32),
+    )
+
+
 class Result(ctypes.Structure):
     _fields_ = (
         ("data", POINTER(c_uint8)),
@@ -48,8 +57,8 @@ class Result(ctypes.Structure):
         ("qindex", c_int32),
         ("intra_frame", c_int32),
         ("mask_failed", c_int32),
-        ("masked_blocks", c_int32),
-        ("kept_blocks", c_int32),
+        ("masked_blocks", c_int32 * len(NODE_SIZES)),
+        ("kept_blocks", c_int32 * len(NODE_SIZES)),
         ("key_frame", c_int32),
     )
 
@@ -57,7 +66,7 @@ class Result(ctypes.Structure):
 NODE_COSTS = np.dtype([("rd", np.float32, 10), ("seconds", np.float32, 10), ("bound", np.uint16)], align=True)
 """av1part_node_costs."""
 
-MaskCallback = ctypes.CFUNCTYPE(c_int, c_void_p, POINTER(Source), POINTER(c_uint16), c_int, c_int)
+MaskCallback = ctypes.CFUNCTYPE(c_int, c_void_p, POINTER(Source), POINTER(Mask))
 
 _ENCODER = (
     ("av1part_api_version", c_int, ()),
@@ -69,21 +78,17 @@ _ENCODER = (
     ("av1part_set_mask_callback", c_int, (c_void_p, MaskCallback, c_void_p)),
     ("av1part_disable_cnn", c_int, (c_void_p, c_int)),
     ("av1part_log_costs", c_int, (c_void_p, c_int)),
-    (
-        "av1part_encode",
-        c_int,
-        (c_void_p, c_void_p * 3, c_size_t * 3, c_void_p, c_int, c_int, POINTER(Result)),
-    ),
+    ("av1part_encode", c_int, (c_void_p, c_void_p * 3, c_size_t * 3, POINTER(Mask), POINTER(Result))),
     ("av1part_flush", c_int, (c_void_p, POINTER(Result))),
     ("av1part_reconstruction", c_int, (c_void_p, c_int, c_void_p, c_size_t)),
-    ("av1part_labels", c_int, (c_void_p, c_void_p, c_int, c_int)),
-    ("av1part_costs", c_int, (c_void_p, c_void_p, c_int, c_int)),
+    ("av1part_labels", c_int, (c_void_p, c_int, c_void_p, c_int, c_int)),
+    ("av1part_costs", c_int, (c_void_p, c_int, c_void_p, c_int, c_int)),
 )
 _INSPECTOR = (
     ("av1part_inspector_open", c_int, (c_int, c_int, POINTER(c_void_p))),
     ("av1part_inspector_close", None, (c_void_p,)),
     ("av1part_inspector_detail", c_char_p, (c_void_p,)),
-    ("av1part_inspect", c_int, (c_void_p, c_char_p, c_size_t, c_void_p, c_int, c_int, POINTER(c_int))),
+    ("av1part_inspect", c_int, (c_void_p, c_char_p, c_size_t, c_int, c_void_p, c_int, c_int, POINTER(c_int))),
 )
 
 

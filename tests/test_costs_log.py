@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from pictures import CHELSEA, frame
 
 from integration import labelling, native
-from integration.encoder import EncodedFrame, Encoder, EncoderConfig
+from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Masks
 from integration.label_config import LabelConfig
 from integration.libaom_build import Libraries
 from toolkit.blocks import COST_DTYPE, BlockSet
@@ -22,10 +22,11 @@ from toolkit.partition import HORZ, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_B
 MASKED = 1 << NONE | 1 << SPLIT
 
 
-def encode(config: EncoderConfig, costs: bool, mask: np.ndarray | None = None) -> EncodedFrame:
+def encode(config: EncoderConfig, costs: int = 0, mask: np.ndarray | Masks | None = None) -> EncodedFrame:
+    """`costs`: the node size to log, 0 for none."""
     with Encoder(config) as encoder:
         if costs:
-            encoder.log_costs()
+            encoder.log_costs(costs)
         return encoder.encode(frame(config.width, config.height, config.bit_depth, 60, 60), mask)
 
 
@@ -52,34 +53,37 @@ def chosen_here(labels: np.ndarray) -> np.ndarray:
 def test_logging_costs_leaves_the_stream_as_it_is(libaom: Libraries, config: EncoderConfig) -> None:
     with Encoder(config, library=libaom.stock) as stock:
         expected = stock.encode(frame(config.width, config.height, config.bit_depth, 60, 60)).data
-    assert encode(config, costs=False).data == expected
-    assert encode(config, costs=True).data == expected
-    mask = np.full(config.nodes, MASKED, np.uint16)
-    assert encode(config, True, mask).data == encode(config, False, mask).data
+    masks = {size: np.full(config.grid(size), MASKED, np.uint16) for size in (16, 32)}
+    masked = encode(config, 0, masks).data
+    assert encode(config).data == expected != masked
+    for size in (16, 32):
+        assert encode(config, size).data == expected
+        assert encode(config, size, masks).data == masked
 
 
 @pytest.mark.usefixtures("libaom")
 @pytest.mark.parametrize(
     "config",
     [
-        EncoderConfig(256, 192, cq=20, cpu_used=1),
-        EncoderConfig(256, 192, cq=32, cpu_used=0),
-        EncoderConfig(256, 192, 10, cq=30, cpu_used=2),
-        EncoderConfig(256, 192, cq=30, cpu_used=1, usage="allintra"),
-        EncoderConfig(250, 180, cq=20, cpu_used=3, threads=2),
+        EncoderConfig(320, 224, cq=20, cpu_used=1),
+        EncoderConfig(320, 224, cq=32, cpu_used=0),  # superblocks of 128x128, elsewhere of 64x64
+        EncoderConfig(320, 224, 10, cq=30, cpu_used=2),
+        EncoderConfig(320, 224, cq=30, cpu_used=1, usage="allintra"),
+        EncoderConfig(330, 230, cq=20, cpu_used=3, threads=2),
     ],
 )
-def test_the_choice_has_the_least_cost_of_those_searched_to_the_end(config: EncoderConfig) -> None:
-    result = encode(config, costs=True)
-    labels, costs = result.labels, result.costs
+@pytest.mark.parametrize("node_size", [16, 32])
+def test_the_choice_has_the_least_cost_of_those_searched_to_the_end(config: EncoderConfig, node_size: int) -> None:
+    result = encode(config, node_size)
+    labels, costs = result.labels if node_size == 16 else result.labels32, result.costs
     assert costs is not None
     assert costs.dtype == COST_DTYPE
-    assert costs.shape == labels.shape == config.nodes
+    assert costs.shape == labels.shape == config.grid(node_size)
     rd, cut = costs["rd"], bounded(costs)
     tried = ~np.isnan(rd)
     exact = np.where(tried & ~cut, rd, np.inf)
     chosen = chosen_here(labels)
-    assert chosen.sum() >= 60, "too few decisions to mean anything"
+    assert chosen.sum() >= 960 / node_size, "too few decisions to mean anything"
     assert (exact.argmin(-1) == labels)[chosen].mean() >= 0.99
     best = exact.min(-1)
     # Who was given up cannot have been better, and a bound says by how little at least.
@@ -92,37 +96,65 @@ def test_the_choice_has_the_least_cost_of_those_searched_to_the_end(config: Enco
 
 
 @pytest.mark.usefixtures("libaom")
-def test_nodes_cut_by_the_edge_and_partitions_that_a_mask_forbids_have_no_cost() -> None:
-    config = EncoderConfig(104, 72, cq=20)
-    result = encode(config, True, np.full(config.nodes, MASKED, np.uint16))
+@pytest.mark.parametrize("node_size", [16, 32])
+def test_nodes_cut_by_the_edge_and_partitions_that_a_mask_forbids_have_no_cost(node_size: int) -> None:
+    config = EncoderConfig(136, 72, cq=20)
+    result = encode(config, node_size, {node_size: np.full(config.grid(node_size), MASKED, np.uint16)})
     assert result.kept_blocks == 0
     assert result.costs is not None
     tried = ~np.isnan(result.costs["rd"])
-    assert not tried[72 // 16 :].any()
-    assert not tried[:, 104 // 16 :].any()
+    assert not tried[72 // node_size :].any()
+    assert not tried[:, 136 // node_size :].any()
     assert not tried[..., [HORZ, VERT]].any()
     assert not tried[..., VERT + 2 : VERT_B + 1].any()
     assert tried[..., SPLIT].any()
 
 
 @pytest.mark.usefixtures("libaom")
+def test_a_split_costs_what_its_quarters_cost() -> None:
+    config = EncoderConfig(320, 224, cq=20)
+    large, small = encode(config, 32), encode(config, 16).costs
+    assert large.costs is not None
+    assert small is not None
+    cut, best = bounded(small), np.where(np.isnan(small["rd"]) | bounded(small), np.inf, small["rd"]).min(-1)
+    quarters = best.reshape(7, 2, 10, 2).sum((1, 3))
+    split = large.labels32 == SPLIT
+    assert split.sum() >= 20
+    assert cut.any()
+    # The rate of the partition symbol comes on top: a few percent at the most.
+    ratio = large.costs["rd"][..., SPLIT][split] / quarters[split]
+    assert ratio.min() >= 1
+    assert ratio.max() < 1.05
+    # The node's seconds hold those of the quarters, in another run.
+    inside = np.nansum(small["seconds"], -1).reshape(7, 2, 10, 2).sum((1, 3))
+    assert 0.5 < large.costs["seconds"][..., SPLIT][split].sum() / inside[split].sum() < 2
+
+
+@pytest.mark.usefixtures("libaom")
 def test_costs_are_those_of_the_last_frame_and_the_same_in_every_run() -> None:
     config = EncoderConfig(128, 96, cq=25)
-    alone = encode(config, True).costs
+    alone = encode(config, 16).costs
     assert alone is not None
     with Encoder(config) as encoder:
         assert encoder.encode(frame(128, 96)).costs is None
         encoder.log_costs()
         again = encoder.encode(frame(128, 96, 8, 60, 60)).costs
+        encoder.log_costs(32)
+        large = encoder.encode(frame(128, 96, 8, 60, 60)).costs
     assert again is not None
+    assert large is not None
+    expected = encode(config, 32).costs
+    assert expected is not None
+    np.testing.assert_array_equal(large["rd"], expected["rd"])
     for name in ("rd", "bound"):
         np.testing.assert_array_equal(again[name], alone[name])
 
 
 @pytest.mark.usefixtures("libaom")
-def test_inter_frames_have_no_costs() -> None:
+@pytest.mark.parametrize("node_size", [16, 32])
+def test_inter_frames_have_no_costs(node_size: int) -> None:
     with Encoder(EncoderConfig(64, 48, cq=30, keyint=2)) as encoder:
-        encoder.log_costs()
+        encoder.log_costs(node_size)
         key, inter = (encoder.encode(frame(64, 48, left=60 + i)) for i in range(2))
     assert not inter.intra
     assert key.costs is not None
@@ -142,14 +174,18 @@ def test_costs_that_nobody_logged_are_refused(libaom: Libraries) -> None:
     with Encoder(config) as encoder:
         encoder.encode(frame(64, 48))
         target = np.empty(config.nodes, native.NODE_COSTS)
-        library, handle = encoder._library, encoder._handle
-        assert library.av1part_costs(handle, target.ctypes.data, 3, 4) == -4, "never switched on"
+        library, handle, memory = encoder._library, encoder._handle, target.ctypes.data
+        assert library.av1part_costs(handle, 16, memory, 3, 4) == -4, "never switched on"
         encoder.log_costs()
-        assert library.av1part_costs(handle, target.ctypes.data, 3, 4) == -4, "no frame since"
+        assert library.av1part_costs(handle, 16, memory, 3, 4) == -4, "no frame since"
         encoder.encode(frame(64, 48))
-        assert library.av1part_costs(handle, target.ctypes.data, 4, 3) == -6
-        assert library.av1part_costs(handle, target.ctypes.data, 3, 4) == 0
-        assert library.av1part_costs(None, target.ctypes.data, 3, 4) == library.av1part_log_costs(None, 1) == -1
+        assert library.av1part_costs(handle, 16, memory, 4, 3) == -6
+        assert library.av1part_costs(handle, 16, memory, 3, 4) == 0
+        assert library.av1part_costs(handle, 32, memory, 2, 2) == -4, "the other size is recorded"
+        assert library.av1part_costs(handle, 64, memory, 1, 1) == library.av1part_log_costs(handle, 64) == -1
+        assert library.av1part_costs(None, 16, memory, 3, 4) == library.av1part_log_costs(None, 16) == -1
+        with pytest.raises(ToolkitError, match="size 0, expected 16 or 32"):
+            encoder.log_costs(0)
 
 
 @pytest.mark.usefixtures("libaom")

@@ -43,6 +43,10 @@ def test_settings_out_of_range_are_refused(change: dict[str, object], message: s
         (np.zeros((1, *NODES), np.uint16), "expected uint16"),
         (np.full(NODES, 1 << 10, np.uint16), "bits beyond 9"),
         ([[0] * 4] * 3, "list"),
+        ({32: np.zeros(NODES, np.uint16)}, r"uint16\(3, 4\), expected uint16\(2, 2\), one entry a 32x32 node"),
+        ({16: np.zeros(NODES, np.uint16), 32: np.full((2, 2), 1 << 10, np.uint16)}, "bits beyond 9"),
+        ({32: np.zeros((2, 2))}, "float64"),
+        ({64: np.zeros((1, 1), np.uint16)}, "size 64, expected 16 or 32"),
     ],
 )
 @pytest.mark.usefixtures("libaom")
@@ -127,6 +131,7 @@ def raises(luma: np.ndarray, qindex: int) -> np.ndarray:
         (raises, "ValueError: no model"),
         (lambda luma, qindex: np.zeros((3, 5), np.uint16), "expected uint16"),
         (lambda luma, qindex: np.zeros(NODES), "float64"),
+        (lambda luma, qindex: {16: np.full(NODES, 8, np.uint16), 32: np.zeros((3, 2), np.uint16)}, "32x32 node"),
         (lambda luma, qindex: None, "gave none"),
     ],
 )

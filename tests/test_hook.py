@@ -265,9 +265,9 @@ def test_a_caller_built_against_another_header_is_refused(libaom: Libraries) -> 
 def test_null_pointers_are_refused(libaom: Libraries) -> None:
     library = native.load(libaom.hook)
     assert library.av1part_open(None, None, None, 0) == -1
-    assert library.av1part_encode(None, (ctypes.c_void_p * 3)(), (ctypes.c_size_t * 3)(), None, 0, 0, None) == -1
+    assert library.av1part_encode(None, (ctypes.c_void_p * 3)(), (ctypes.c_size_t * 3)(), None, None) == -1
     assert library.av1part_flush(None, None) == -1
-    assert library.av1part_labels(None, None, 1, 1) == -1
+    assert library.av1part_labels(None, 16, None, 1, 1) == -1
     assert library.av1part_reconstruction(None, 0, None, 0) == -1
     assert library.av1part_inspector_open(64, 64, None) == -1
     library.av1part_close(None)

@@ -21,7 +21,7 @@ def soak(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "soak", module)
     spec.loader.exec_module(module)
-    monkeypatch.setattr(integration.encoder, "check_mask", integration.encoder.check_mask)  # a run takes it away
+    monkeypatch.setattr(integration.encoder, "check_masks", integration.encoder.check_masks)  # a run takes it away
     return module
 
 
@@ -53,6 +53,19 @@ def test_a_stream_that_decodes_to_something_else_is_wrong(soak: ModuleType, monk
     assert done.output.startswith("seed 2: ")
 
 
+@pytest.mark.usefixtures("libaom")
+def test_wrong_labels_of_either_node_size_are_found(soak: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = Encoder._labels
+
+    def other(self: Encoder, coded: bool = True, node_size: int = 16) -> np.ndarray:
+        labels = real(self, coded, node_size)
+        return labels ^ 1 if node_size == 32 else labels
+
+    monkeypatch.setattr(Encoder, "_labels", other)
+    done = CliRunner().invoke(soak.main, SMALL)
+    assert "Wrong: AssertionError: frame 0: labels at 32 are not what was decoded" in done.output
+
+
 def test_drawn_cases_cover_what_they_should_and_stay_bounded(soak: ModuleType) -> None:
     cases = [soak.Case.draw(seed) for seed in range(2000)]
     configs = [case.config for case in cases]
@@ -65,6 +78,10 @@ def test_drawn_cases_cover_what_they_should_and_stay_bounded(soak: ModuleType) -
     }.items():  # fmt: skip
         assert {getattr(c, name) for c in configs} == values
     assert {kind for case in cases for kind in case.masks} == {*soak.FREE, *soak.RESTRICTING}
+    assert {case.cost_nodes for case in cases} == {0, 16, 32}
+    masks = [case.mask(0) for case in cases[:100]]
+    assert {tuple(mask) for mask in masks if mask} == {(16, 32), (16,), (32,)}
+    assert {size for mask in masks if mask for size in mask if mask[size].max() >= 1 << 10} == {16, 32}
     work = [
         len(case.masks) * c.width * c.height / 1e6 * soak.SECONDS_PER_MEGAPIXEL[c.cpu_used]
         for case, c in zip(cases, configs, strict=True)

@@ -6,10 +6,10 @@
  * encoder's (or inspector's) error detail. One encoder belongs to one thread at a time; several encoders
  * may run at once in one process.
  *
- * Nodes are 16x16 luma squares in a raster of rows = ceil(height / 16) by columns = ceil(width / 16).
- * Partition ids are AV1's: 0 NONE, 1 HORZ, 2 VERT, 3 SPLIT, 4 HORZ_A, 5 HORZ_B, 6 VERT_A, 7 VERT_B,
- * 8 HORZ_4, 9 VERT_4; AV1PART_INSIDE_LARGER where the node lies inside a larger block or is cut by the
- * frame's edge.
+ * Nodes are luma squares, 16x16 at level 0 and 32x32 at level 1, in a raster of rows = ceil(height / side)
+ * by columns = ceil(width / side). Partition ids are AV1's: 0 NONE, 1 HORZ, 2 VERT, 3 SPLIT (whatever its
+ * quarters are), 4 HORZ_A, 5 HORZ_B, 6 VERT_A, 7 VERT_B, 8 HORZ_4, 9 VERT_4; AV1PART_INSIDE_LARGER where the
+ * node lies inside a larger block or is cut by the frame's edge.
  */
 #ifndef AV1PART_HOOK_H_
 #define AV1PART_HOOK_H_
@@ -19,10 +19,12 @@
 
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
-#define AV1PART_API_VERSION 3
+#define AV1PART_API_VERSION 4
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
+#define AV1PART_LEVELS 2
+#define AV1PART_NODE_SIZE(level) (16 << (level))
 #define AV1PART_API __attribute__((visibility("default")))
 
 #ifdef __cplusplus
@@ -70,11 +72,19 @@ typedef struct av1part_source {
   int64_t frame_number; /* from 0, in the order of av1part_encode */
 } av1part_source; /* with lag, libaom may have filtered a key frame's noise: this is the filtered luma */
 
-/* Fill `mask` (rows x columns, all 0 on entry): bit k = partition id k allowed, 0 = unrestricted.
+/* What may be searched at the nodes of a level: rows x columns, bit k = partition id k allowed, 0 = unrestricted.
+ * NULL, where a caller gives it: the whole level is unrestricted, and rows and columns are not read. */
+typedef struct av1part_mask {
+  uint16_t *allowed;
+  int32_t rows;
+  int32_t columns;
+} av1part_mask;
+
+/* Fill what `masks` point to (all 0 on entry), of every level or of some.
  * Called on the encoding thread once a frame and qindex, for intra frames only.
  * Return non-zero for "no mask": the frame is then encoded unmasked and av1part_result.mask_failed is set. */
-typedef int (*av1part_mask_callback)(void *user, const av1part_source *source, uint16_t *mask, int rows,
-                                     int columns);
+typedef int (*av1part_mask_callback)(void *user, const av1part_source *source,
+                                     const av1part_mask masks[AV1PART_LEVELS]);
 
 /* A packet is one temporal unit: one shown frame and, with lag, the hidden frames that were coded before it.
  * Packets come in the order of display. What is told of the frame, like av1part_labels, is that of the last
@@ -85,10 +95,12 @@ typedef struct av1part_result {
   int64_t frame_number; /* of the frame shown, in the order of av1part_encode */
   int32_t qindex;       /* -1: the packet shows a hidden frame and codes none */
   int32_t intra_frame;
-  int32_t mask_failed;   /* the callback gave no mask */
-  int32_t masked_blocks; /* nodes at which the mask took something away from the search */
-  int32_t kept_blocks;   /* nodes where nothing would have been left, so that libaom's own choice stayed */
-  int32_t key_frame;     /* decoding can start at this packet */
+  int32_t mask_failed; /* the callback gave no mask */
+  /* Per level: nodes at which the mask took something away from the search, */
+  int32_t masked_blocks[AV1PART_LEVELS];
+  /* and nodes where nothing would have been left, so that libaom's own choice stayed. */
+  int32_t kept_blocks[AV1PART_LEVELS];
+  int32_t key_frame; /* decoding can start at this packet */
 } av1part_result;
 
 /* What the search of a node spent and found, by partition id. */
@@ -116,14 +128,14 @@ AV1PART_API int av1part_set_mask_callback(av1part_encoder *encoder, av1part_mask
 /* Switch libaom's own CNN, which prunes partitions of intra frames from cpu_used 1 on, off (1) or on again (0). */
 AV1PART_API int av1part_disable_cnn(av1part_encoder *encoder, int disable);
 
-/* Record RD costs and times of every whole 16x16 node of intra frames (1), or no longer (0, at first). The bitstream
- * is the same either way. */
-AV1PART_API int av1part_log_costs(av1part_encoder *encoder, int enable);
+/* Record RD costs and times of every whole node of that size (16 or 32) of intra frames, or no longer (0, at first).
+ * The bitstream is the same either way. */
+AV1PART_API int av1part_log_costs(av1part_encoder *encoder, int node_size);
 
-/* Encode one frame of three planes, `strides` in bytes. `mask` may be NULL; else it has rows x columns
- * entries as for the callback, and takes its place for this frame; with lag it has to be NULL. */
+/* Encode one frame of three planes, `strides` in bytes. `masks` may be NULL; else it has AV1PART_LEVELS entries,
+ * which are copied and take the callback's place for this frame; with lag it has to be NULL. */
 AV1PART_API int av1part_encode(av1part_encoder *encoder, const void *const planes[3], const size_t strides[3],
-                               const uint16_t *mask, int rows, int columns, av1part_result *result);
+                               const av1part_mask *masks, av1part_result *result);
 
 /* With lag: after the last frame, call it until result->data is NULL. No frame may follow. */
 AV1PART_API int av1part_flush(av1part_encoder *encoder, av1part_result *result);
@@ -131,21 +143,26 @@ AV1PART_API int av1part_flush(av1part_encoder *encoder, av1part_result *result);
 /* Copy plane 0 to 2 of the frame that the last packet shows; `stride` of `target` in bytes. */
 AV1PART_API int av1part_reconstruction(av1part_encoder *encoder, int plane, void *target, size_t stride);
 
-/* Copy the partition ids, rows x columns; AV1PART_ERR_STATE after a packet that codes no frame. */
-AV1PART_API int av1part_labels(const av1part_encoder *encoder, uint8_t *target, int rows, int columns);
+/* Copy the partition ids of the nodes of that size, rows x columns; AV1PART_ERR_STATE after a packet that codes no
+ * frame. */
+AV1PART_API int av1part_labels(const av1part_encoder *encoder, int node_size, uint8_t *target, int rows,
+                               int columns);
 
-/* Copy the costs that belong to the labels, rows x columns. All NaN at nodes that were not searched: those of inter
- * frames, those cut by the frame's edge, those under a larger block whose split was not tried. A node inside a larger
- * block may well have been searched, and so may a NONE that is a square of a larger block's AB. */
-AV1PART_API int av1part_costs(const av1part_encoder *encoder, av1part_node_costs *target, int rows, int columns);
+/* Copy the costs that belong to the labels of the node size that is recorded, rows x columns; AV1PART_ERR_STATE
+ * where that is another. At a 32x32 node, SPLIT is the sum of its four quarters with all below them. All NaN at
+ * nodes that were not searched: those of inter frames, those cut by the frame's edge, those under a larger block
+ * whose split was not tried. A node inside a larger block may well have been searched, and so may a NONE that is a
+ * square of a larger block's AB. */
+AV1PART_API int av1part_costs(const av1part_encoder *encoder, int node_size, av1part_node_costs *target, int rows,
+                              int columns);
 
 /* Read partition ids out of a bitstream instead, with libaom's decoder and its inspection interface:
  * shares no code with the encoder's labels. Feed the packets of one stream in order. */
 AV1PART_API int av1part_inspector_open(int width, int height, av1part_inspector **inspector);
 AV1PART_API void av1part_inspector_close(av1part_inspector *inspector);
 AV1PART_API const char *av1part_inspector_detail(const av1part_inspector *inspector);
-AV1PART_API int av1part_inspect(av1part_inspector *inspector, const uint8_t *data, size_t size, uint8_t *labels,
-                                int rows, int columns, int *qindex);
+AV1PART_API int av1part_inspect(av1part_inspector *inspector, const uint8_t *data, size_t size, int node_size,
+                                uint8_t *labels, int rows, int columns, int *qindex);
 
 #ifdef __cplusplus
 }

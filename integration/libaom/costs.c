@@ -1,4 +1,4 @@
-/* RD cost and CPU time of every partition that libaom tried at a 16x16 node of an intra frame.
+/* RD cost and CPU time of every partition that libaom tried at a node of an intra frame.
  *
  * Costs are read when libaom is done with the node, just before it frees the results of the partitions that
  * lost: each holds rate and distortion of its blocks, from which the sums are made as libaom makes them, with
@@ -21,11 +21,12 @@ __typeof__(av1_free_pc_tree_recursive) __real_av1_free_pc_tree_recursive, __wrap
 
 enum { QUARTERS = 4 };
 
-/* The 16x16 node that this thread searches. libaom's states live on its stack until their square is done. */
+/* The node that this thread searches. libaom's states live on its stack until their square is done. */
 static _Thread_local struct {
+  int side; /* of the nodes that are recorded, 0: none are */
   av1part_node_costs *target; /* NULL: this node is not recorded */
   const PartitionSearchState *node;
-  const PartitionSearchState *quarter; /* of the 8x8 square that is being searched for SPLIT, or NULL */
+  const PartitionSearchState *quarter; /* of the square that is being searched for SPLIT, or NULL */
   int rdmult;
   unsigned timed;      /* bit k: partition k has begun, at begun[k] */
   unsigned ab_allowed; /* likewise: some blocks of an AB are taken over, without a search of their modes */
@@ -35,7 +36,7 @@ static _Thread_local struct {
   double begun[AV1PART_PARTITIONS];
 } search;
 
-/* libaom leaves a square's final cost here for the square around it: valid while a 16x16 node ends. */
+/* Of the square around the node. libaom leaves a square's final cost in it: valid while a node ends. */
 static _Thread_local const PartitionSearchState *parent;
 
 static double cpu_seconds(void) {
@@ -59,7 +60,7 @@ static double symbol_cost(int partition) {
 }
 
 void av1part_costs_clear(av1part_encoder *encoder) {
-  for (int node = 0; node < encoder->rows * encoder->columns; ++node) {
+  for (int node = 0; node < encoder->costs_level->rows * encoder->costs_level->columns; ++node) {
     for (int k = 0; k < AV1PART_PARTITIONS; ++k) {
       encoder->costs[node].rd[k] = NAN;
       encoder->costs[node].seconds[k] = 0;
@@ -68,14 +69,18 @@ void av1part_costs_clear(av1part_encoder *encoder) {
   }
 }
 
-void av1part_costs_begin(const MACROBLOCK *x, const PartitionSearchState *state, av1part_node_costs *target) {
-  const BLOCK_SIZE size = state->part_blk_params.bsize;
-  if (size == BLOCK_32X32) parent = state;
-  if (size == BLOCK_8X8 && search.target) {
+void av1part_costs_begin(const MACROBLOCK *x, const PartitionSearchState *state, int side,
+                         av1part_node_costs *target) {
+  const int width = state->part_blk_params.width;
+  if (side != search.side) search.target = NULL; /* what an error has left unfinished */
+  search.side = side;
+  if (width == 2 * side) parent = state;
+  if (2 * width == side && search.target) {
     start(PARTITION_SPLIT);
     search.quarter = state;
-  } else if (size == BLOCK_16X16) { /* what an error may have left unfinished ends here too */
+  } else if (width == side) { /* what an error may have left unfinished ends here too */
     memset(&search, 0, sizeof(search));
+    search.side = side;
     search.target = target;
     search.node = state;
     search.rdmult = x->rdmult;
@@ -159,9 +164,10 @@ static void end_node(const PC_TREE *tree) {
 void __wrap_av1_free_pc_tree_recursive(PC_TREE *tree, int num_planes, int keep_best, int keep_none,
                                        PARTITION_SEARCH_TYPE partition_search_type) {
   if (search.target && keep_best && keep_none) { /* a square below the superblock has been searched */
-    if (tree->block_size == BLOCK_16X16) {
+    const int width = block_size_wide[tree->block_size];
+    if (width == search.side) {
       end_node(tree);
-    } else if (tree->block_size == BLOCK_8X8) {
+    } else if (2 * width == search.side) {
       if (search.quarter->found_best_partition) {
         search.split.rate += search.node->this_rdc.rate;
         search.split.dist += search.node->this_rdc.dist;

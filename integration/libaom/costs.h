@@ -8,8 +8,9 @@
 /* Forget what was recorded: nothing tried at any node. */
 void av1part_costs_clear(av1part_encoder *encoder);
 
-/* The search of a square begins, whatever its size; `target` where it is a 16x16 node to record, else NULL. */
-void av1part_costs_begin(const MACROBLOCK *x, const PartitionSearchState *state, av1part_node_costs *target);
+/* The search of a square begins, whatever its size. `side` is that of the nodes to record, 0 where none are; `target`
+ * is where to, NULL where this square is not one of them. */
+void av1part_costs_begin(const MACROBLOCK *x, const PartitionSearchState *state, int side, av1part_node_costs *target);
 
 /* Which of HORZ_A, HORZ_B, VERT_A, VERT_B are about to be searched. */
 void av1part_costs_ab(const PartitionSearchState *state, const int *ab_partitions_allowed);

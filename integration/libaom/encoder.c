@@ -88,6 +88,30 @@ static int start_codec(av1part_encoder *e) {
   return AV1PART_OK;
 }
 
+static size_t node_count(const av1part_level *level) { return (size_t)level->rows * (size_t)level->columns; }
+
+static int allocate_levels(av1part_encoder *e) {
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    av1part_level *const level = &e->levels[l];
+    level->side = AV1PART_NODE_SIZE(l);
+    level->rows = (e->config.height + level->side - 1) / level->side;
+    level->columns = (e->config.width + level->side - 1) / level->side;
+    level->mask = calloc(node_count(level), sizeof(*level->mask));
+    level->effect = calloc(node_count(level), 1);
+    level->labels = calloc(node_count(level), 1);
+    if (!level->mask || !level->effect || !level->labels) return AV1PART_ERR_MEMORY;
+  }
+  return AV1PART_OK;
+}
+
+/* The level of nodes of that size, NULL where there is none. */
+static const av1part_level *level_of(const av1part_encoder *e, int node_size) {
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    if (e->levels[l].side == node_size) return &e->levels[l];
+  }
+  return NULL;
+}
+
 int av1part_open(const av1part_config *config, av1part_encoder **encoder, char *detail, size_t detail_size) {
   if (detail && detail_size) detail[0] = 0;
   if (!encoder) return AV1PART_ERR_ARGUMENT;
@@ -101,13 +125,7 @@ int av1part_open(const av1part_config *config, av1part_encoder **encoder, char *
   if (!e) return AV1PART_ERR_MEMORY;
   e->config = *config;
   e->slot = -1;
-  e->rows = (config->height + 15) / 16;
-  e->columns = (config->width + 15) / 16;
-  const size_t nodes = (size_t)e->rows * (size_t)e->columns;
-  e->mask = calloc(nodes, sizeof(*e->mask));
-  e->effect = calloc(nodes, 1);
-  e->labels = calloc(nodes, 1);
-  int status = e->mask && e->effect && e->labels ? AV1PART_OK : AV1PART_ERR_MEMORY;
+  int status = allocate_levels(e);
   if (status == AV1PART_OK) status = av1part_hook_claim(e);
   if (status == AV1PART_OK) status = start_codec(e);
   if (status != AV1PART_OK) {
@@ -124,9 +142,11 @@ void av1part_close(av1part_encoder *e) {
   /* The slot is emptied before the instance dies, so that a later instance at the same address is not ours. */
   av1part_hook_release(e);
   if (e->codec.iface) aom_codec_destroy(&e->codec);
-  free(e->mask);
-  free(e->effect);
-  free(e->labels);
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    free(e->levels[l].mask);
+    free(e->levels[l].effect);
+    free(e->levels[l].labels);
+  }
   free(e->costs);
   free(e);
 }
@@ -148,16 +168,21 @@ int av1part_disable_cnn(av1part_encoder *e, int disable) {
   return AV1PART_OK;
 }
 
-int av1part_log_costs(av1part_encoder *e, int enable) {
+int av1part_log_costs(av1part_encoder *e, int node_size) {
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return fail(e, AV1PART_ERR_STATE, "the costs were switched during an encode");
-  if (enable && !e->costs) {
-    e->costs = calloc((size_t)e->rows * (size_t)e->columns, sizeof(*e->costs));
-    if (!e->costs) return fail(e, AV1PART_ERR_MEMORY, "costs of the nodes");
-  }
+  const av1part_level *const level = level_of(e, node_size);
+  if (node_size && !level) return fail(e, AV1PART_ERR_ARGUMENT, "node_size: expected 0, 16 or 32");
+  if (level == e->costs_level) return AV1PART_OK;
   /* They may be read for frames that were searched with the switch on alone. */
-  if (!e->costs_on) e->labels_ready = false;
-  e->costs_on = enable != 0;
+  if (level) e->labels_ready = false;
+  free(e->costs);
+  e->costs = NULL;
+  e->costs_level = NULL;
+  if (!level) return AV1PART_OK;
+  e->costs = calloc(node_count(level), sizeof(*e->costs));
+  if (!e->costs) return fail(e, AV1PART_ERR_MEMORY, "costs of the nodes");
+  e->costs_level = level;
   return AV1PART_OK;
 }
 
@@ -202,7 +227,9 @@ static int check_frame(av1part_encoder *e, const void *const planes[3], const si
 
 /* `image` NULL asks for what libaom still holds. */
 static int run_codec(av1part_encoder *e, const aom_image_t *image) {
-  memset(e->effect, EFFECT_NONE, (size_t)e->rows * (size_t)e->columns);
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    memset(e->levels[l].effect, EFFECT_NONE, node_count(&e->levels[l]));
+  }
   e->mask_active = e->mask_failed = e->labels_ready = e->intra_frame = false;
   e->mask_qindex = e->qindex = -1;
   e->detail[0] = 0;
@@ -251,15 +278,33 @@ static int collect(av1part_encoder *e, av1part_result *result) {
   result->qindex = e->qindex;
   result->intra_frame = e->intra_frame;
   result->mask_failed = e->mask_failed;
-  for (int i = 0; i < e->rows * e->columns; ++i) {
-    result->masked_blocks += e->effect[i] == EFFECT_MASKED;
-    result->kept_blocks += e->effect[i] == EFFECT_KEPT;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    const uint8_t *const effect = e->levels[l].effect;
+    for (size_t i = 0; i < node_count(&e->levels[l]); ++i) {
+      result->masked_blocks[l] += effect[i] == EFFECT_MASKED;
+      result->kept_blocks[l] += effect[i] == EFFECT_KEPT;
+    }
+  }
+  return AV1PART_OK;
+}
+
+static int take_masks(av1part_encoder *e, const av1part_mask *masks) {
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    av1part_level *const level = &e->levels[l];
+    const size_t bytes = node_count(level) * sizeof(*level->mask);
+    if (!masks[l].allowed) {
+      memset(level->mask, 0, bytes);
+    } else if (masks[l].rows != level->rows || masks[l].columns != level->columns) {
+      return fail(e, AV1PART_ERR_MASK, "the mask's rows and columns are not the frame's");
+    } else {
+      memcpy(level->mask, masks[l].allowed, bytes);
+    }
   }
   return AV1PART_OK;
 }
 
 int av1part_encode(av1part_encoder *e, const void *const planes[3], const size_t strides[3],
-                   const uint16_t *mask, int rows, int columns, av1part_result *result) {
+                   const av1part_mask *masks, av1part_result *result) {
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return fail(e, AV1PART_ERR_STATE, "av1part_encode was called from the encoder's own callback");
   if (e->flushing) return fail(e, AV1PART_ERR_STATE, "a frame after av1part_flush");
@@ -267,12 +312,10 @@ int av1part_encode(av1part_encoder *e, const void *const planes[3], const size_t
   memset(result, 0, sizeof(*result));
   int status = check_frame(e, planes, strides);
   if (status != AV1PART_OK) return status;
-  if (mask && (rows != e->rows || columns != e->columns)) {
-    return fail(e, AV1PART_ERR_MASK, "the mask's rows and columns are not the frame's");
-  }
-  if (mask && e->config.lag) return fail(e, AV1PART_ERR_ARGUMENT, "mask: with lag, only the callback gives masks");
-  e->mask_given = mask != NULL;
-  if (mask) memcpy(e->mask, mask, (size_t)e->rows * (size_t)e->columns * sizeof(*mask));
+  if (masks && e->config.lag) return fail(e, AV1PART_ERR_ARGUMENT, "masks: with lag, only the callback gives masks");
+  if (masks) status = take_masks(e, masks);
+  if (status != AV1PART_OK) return status;
+  e->mask_given = masks != NULL;
   status = encode_image(e, planes, strides);
   return status == AV1PART_OK ? collect(e, result) : status;
 }
@@ -307,18 +350,20 @@ int av1part_reconstruction(av1part_encoder *e, int plane, void *target, size_t s
   return AV1PART_OK;
 }
 
-int av1part_labels(const av1part_encoder *e, uint8_t *target, int rows, int columns) {
-  if (!e || !target) return AV1PART_ERR_ARGUMENT;
-  if (rows != e->rows || columns != e->columns) return AV1PART_ERR_MASK;
+int av1part_labels(const av1part_encoder *e, int node_size, uint8_t *target, int rows, int columns) {
+  const av1part_level *const level = e ? level_of(e, node_size) : NULL;
+  if (!level || !target) return AV1PART_ERR_ARGUMENT;
+  if (rows != level->rows || columns != level->columns) return AV1PART_ERR_MASK;
   if (e->busy || !e->labels_ready) return AV1PART_ERR_STATE;
-  memcpy(target, e->labels, (size_t)rows * (size_t)columns);
+  memcpy(target, level->labels, node_count(level));
   return AV1PART_OK;
 }
 
-int av1part_costs(const av1part_encoder *e, av1part_node_costs *target, int rows, int columns) {
-  if (!e || !target) return AV1PART_ERR_ARGUMENT;
-  if (rows != e->rows || columns != e->columns) return AV1PART_ERR_MASK;
-  if (e->busy || !e->labels_ready || !e->costs_on) return AV1PART_ERR_STATE;
-  memcpy(target, e->costs, (size_t)rows * (size_t)columns * sizeof(*target));
+int av1part_costs(const av1part_encoder *e, int node_size, av1part_node_costs *target, int rows, int columns) {
+  const av1part_level *const level = e ? level_of(e, node_size) : NULL;
+  if (!level || !target) return AV1PART_ERR_ARGUMENT;
+  if (rows != level->rows || columns != level->columns) return AV1PART_ERR_MASK;
+  if (e->busy || !e->labels_ready || e->costs_level != level) return AV1PART_ERR_STATE;
+  memcpy(target, e->costs, node_count(level) * sizeof(*target));
   return AV1PART_OK;
 }

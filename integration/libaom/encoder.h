@@ -10,6 +10,14 @@
 /* What the mask did at a node during the search (av1part_encoder.effect). */
 enum { EFFECT_NONE = 0, EFFECT_MASKED = 1, EFFECT_KEPT = 2 };
 
+/* The nodes of one size. */
+typedef struct av1part_level {
+  int side, rows, columns;
+  uint16_t *mask;  /* rows x columns */
+  uint8_t *effect; /* rows x columns; each byte is written by the one thread that searches the node */
+  uint8_t *labels; /* rows x columns */
+} av1part_level;
+
 struct av1part_encoder {
   av1part_config config;
   aom_codec_ctx_t codec;
@@ -24,21 +32,18 @@ struct av1part_encoder {
   void *user;
   bool cnn_disabled; /* libaom's own pruning by a CNN */
 
-  int rows, columns;
-  bool mask_given;   /* the caller passed this frame's mask to av1part_encode */
-  bool mask_active;  /* `mask` holds for the search that runs now */
+  av1part_level levels[AV1PART_LEVELS];
+  bool mask_given;   /* the caller passed this frame's masks to av1part_encode */
+  bool mask_active;  /* the levels' masks hold for the search that runs now */
   bool mask_failed;  /* the callback gave none for this frame */
   int mask_qindex;   /* the qindex for which the callback was asked, -1 before it was */
   const void *mask_frame; /* and the source frame */
-  uint16_t *mask;    /* rows x columns */
-  uint8_t *effect;   /* rows x columns; each byte is written by the one thread that searches the node */
-  uint8_t *labels;   /* rows x columns */
   bool labels_ready; /* a frame has been packed since the last av1part_encode or av1part_flush began */
   int qindex;
   bool intra_frame;
 
-  bool costs_on;
-  av1part_node_costs *costs; /* rows x columns, allocated once they are asked for; written like `effect` */
+  const av1part_level *costs_level; /* whose nodes' costs are recorded, NULL where none are */
+  av1part_node_costs *costs;        /* its rows x columns, written like `effect` */
 };
 
 /* hook.c. Each encoder holds one slot of a table that maps libaom's encoder instance to it. */

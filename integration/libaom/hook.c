@@ -81,16 +81,23 @@ static int ask_callback(av1part_encoder *e, const AV1_COMP *cpi) {
     .frame_number = e->packets, /* an intra frame is shown in the packet that it is coded in */
   };
   if (source.width != e->config.width || source.height != e->config.height) return 1;
-  memset(e->mask, 0, (size_t)e->rows * (size_t)e->columns * sizeof(*e->mask));
-  return e->callback(e->user, &source, e->mask, e->rows, e->columns);
+  av1part_mask masks[AV1PART_LEVELS];
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    const av1part_level *const level = &e->levels[l];
+    masks[l] = (av1part_mask){ level->mask, level->rows, level->columns };
+    memset(level->mask, 0, (size_t)level->rows * (size_t)level->columns * sizeof(*level->mask));
+  }
+  return e->callback(e->user, &source, masks);
 }
 
 static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
   e->mask_active = false;
-  if (e->costs_on) av1part_costs_clear(e); /* a frame coded again is searched again: the last search counts */
+  if (e->costs_level) av1part_costs_clear(e); /* a frame coded again is searched again: the last search counts */
   /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
   if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
-  memset(e->effect, EFFECT_NONE, (size_t)e->rows * (size_t)e->columns);
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    memset(e->levels[l].effect, EFFECT_NONE, (size_t)e->levels[l].rows * (size_t)e->levels[l].columns);
+  }
   if (!frame_is_intra_only(&cpi->common)) return;
   if (e->mask_given) {
     e->mask_active = true;
@@ -116,20 +123,24 @@ void __wrap_av1_encode_frame(AV1_COMP *cpi) {
 
 /* ---- the search of a node ---- */
 
-/* Raster index of the 16x16 node at this position, -1 where the frame's edge cuts it. */
-static int whole_node(const av1part_encoder *e, int mi_row, int mi_col) {
-  const int row = mi_row >> 2, column = mi_col >> 2;
-  if ((row + 1) * 16 > e->config.height || (column + 1) * 16 > e->config.width) return -1;
-  return row * e->columns + column;
+/* Raster index of the node at this position, -1 where the frame's edge cuts it. */
+static int whole_node(const av1part_encoder *e, const av1part_level *level, int mi_row, int mi_col) {
+  const int row = mi_row * MI_SIZE / level->side, column = mi_col * MI_SIZE / level->side;
+  if ((row + 1) * level->side > e->config.height || (column + 1) * level->side > e->config.width) return -1;
+  return row * level->columns + column;
 }
 
-/* The encoder whose mask restricts this block, with the node's index; NULL where none does. */
-static av1part_encoder *restricted(const AV1_COMP *cpi, const PartitionSearchState *state, int *node) {
-  if (state->part_blk_params.bsize != BLOCK_16X16) return NULL;
-  av1part_encoder *const e = find(cpi);
+/* The level whose mask restricts this square, with the node's index; NULL where none does. */
+static av1part_level *restricted(av1part_encoder *e, const PartitionSearchState *state, int *node) {
   if (!e || !e->mask_active) return NULL;
-  *node = whole_node(e, state->part_blk_params.mi_row, state->part_blk_params.mi_col);
-  return *node >= 0 && e->mask[*node] ? e : NULL;
+  const PartitionBlkParams *const square = &state->part_blk_params;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    av1part_level *const level = &e->levels[l];
+    if (square->width != level->side) continue;
+    *node = whole_node(e, level, square->mi_row, square->mi_col);
+    return *node >= 0 && level->mask[*node] ? level : NULL;
+  }
+  return NULL;
 }
 
 static bool allows(uint16_t mask, int first, int second, int third) {
@@ -159,16 +170,16 @@ static int apply_mask(const AV1_COMP *cpi, uint16_t mask, PartitionSearchState *
   return removed ? EFFECT_MASKED : EFFECT_NONE;
 }
 
-static void begin_costs(const AV1_COMP *cpi, const MACROBLOCK *x, const PartitionSearchState *state) {
+static void begin_costs(const av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x,
+                        const PartitionSearchState *state) {
+  const av1part_level *const level = e && frame_is_intra_only(&cpi->common) ? e->costs_level : NULL;
+  const PartitionBlkParams *const square = &state->part_blk_params;
   av1part_node_costs *target = NULL;
-  if (state->part_blk_params.bsize == BLOCK_16X16) {
-    const av1part_encoder *const e = find(cpi);
-    if (e && e->costs_on && frame_is_intra_only(&cpi->common)) {
-      const int node = whole_node(e, state->part_blk_params.mi_row, state->part_blk_params.mi_col);
-      if (node >= 0) target = &e->costs[node];
-    }
+  if (level && square->width == level->side) {
+    const int node = whole_node(e, level, square->mi_row, square->mi_col);
+    if (node >= 0) target = &e->costs[node];
   }
-  av1part_costs_begin(x, state, target);
+  av1part_costs_begin(x, state, level ? level->side : 0, target);
 }
 
 void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *const x,
@@ -176,12 +187,14 @@ void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *
                                                PartitionSearchState *state) {
   __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
   int node;
-  av1part_encoder *const e = restricted(cpi, state, &node);
-  if (e) {
+  av1part_encoder *const e = find(cpi);
+  av1part_level *const level = restricted(e, state, &node);
+  if (level) {
     /* Second attempt at a superblock for which nothing was found: libaom lifts every restriction, ours too. */
-    e->effect[node] = x->must_find_valid_partition ? EFFECT_KEPT : (uint8_t)apply_mask(cpi, e->mask[node], state);
+    level->effect[node] =
+        x->must_find_valid_partition ? EFFECT_KEPT : (uint8_t)apply_mask(cpi, level->mask[node], state);
   }
-  begin_costs(cpi, x, state);
+  begin_costs(e, cpi, x, state);
 }
 
 void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC_TREE *pc_tree,
@@ -191,11 +204,11 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
   __real_av1_prune_ab_partitions(cpi, x, pc_tree, pb_source_variance, best_rdcost, rect_part_win_info,
                                  ext_partition_allowed, state, ab_partitions_allowed);
   int node;
-  av1part_encoder *const e = restricted(cpi, state, &node);
-  for (int ab = 0; e && e->effect[node] != EFFECT_KEPT && ab < NUM_AB_PARTS; ++ab) {
-    if (ab_partitions_allowed[ab] && !(e->mask[node] & 1u << (PARTITION_HORZ_A + ab))) {
+  av1part_level *const level = restricted(find(cpi), state, &node);
+  for (int ab = 0; level && level->effect[node] != EFFECT_KEPT && ab < NUM_AB_PARTS; ++ab) {
+    if (ab_partitions_allowed[ab] && !(level->mask[node] & 1u << (PARTITION_HORZ_A + ab))) {
       ab_partitions_allowed[ab] = 0;
-      e->effect[node] = EFFECT_MASKED;
+      level->effect[node] = EFFECT_MASKED;
     }
   }
   av1part_costs_ab(state, ab_partitions_allowed);
@@ -203,24 +216,28 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
 
 /* ---- the final partitions ---- */
 
-/* The partition of a whole 16x16 node, from the block that covers its top left corner. */
-static uint8_t node_partition(const MB_MODE_INFO *block) {
-  const BLOCK_SIZE size = block->bsize;
-  if (block_size_wide[size] > 16 || block_size_high[size] > 16) return AV1PART_INSIDE_LARGER;
-  if (size == BLOCK_16X16) return PARTITION_NONE;
-  /* `partition` is that of the block's parent: the node itself for its own halves, thirds and quarters
-   * (an 8x8 parent has no AB and no 4-way partitions), else a square below the node, so the node is split. */
-  const bool half = size == BLOCK_16X8 || size == BLOCK_8X16;
-  return half || block->partition >= PARTITION_HORZ_A ? block->partition : PARTITION_SPLIT;
+/* The partition of a whole node, from the block that covers its top left corner. */
+static uint8_t node_partition(const MB_MODE_INFO *block, int side) {
+  const int width = block_size_wide[block->bsize], height = block_size_high[block->bsize];
+  if (width > side || height > side) return AV1PART_INSIDE_LARGER;
+  if (width == side && height == side) return PARTITION_NONE;
+  /* `partition` is that of the square that the block was cut from. This is the node for blocks of the node's full
+   * width or height, and for a square of an AB, which has half the node's side; else one below the node. */
+  const bool own = width == side || height == side ||
+                   (2 * width == side && 2 * height == side && block->partition >= PARTITION_HORZ_A);
+  return own ? block->partition : PARTITION_SPLIT;
 }
 
 static void read_labels(av1part_encoder *e, const AV1_COMMON *cm) {
   const CommonModeInfoParams *const mi = &cm->mi_params;
-  for (int row = 0; row < e->rows; ++row) {
-    for (int column = 0; column < e->columns; ++column) {
-      const bool whole = whole_node(e, row * 4, column * 4) >= 0;
-      e->labels[row * e->columns + column] =
-          whole ? node_partition(mi->mi_grid_base[row * 4 * mi->mi_stride + column * 4]) : AV1PART_INSIDE_LARGER;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    const av1part_level *const level = &e->levels[l];
+    const int step = level->side / MI_SIZE;
+    for (int node = 0; node < level->rows * level->columns; ++node) {
+      const int mi_row = node / level->columns * step, mi_col = node % level->columns * step;
+      const bool whole = whole_node(e, level, mi_row, mi_col) >= 0;
+      level->labels[node] = whole ? node_partition(mi->mi_grid_base[mi_row * mi->mi_stride + mi_col], level->side)
+                                  : AV1PART_INSIDE_LARGER;
     }
   }
   e->qindex = cm->quant_params.base_qindex;

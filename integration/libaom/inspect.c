@@ -59,31 +59,33 @@ static bool is(int16_t size, int width, int height) {
 }
 
 /* AV1 id of a node from the block sizes at its four quarters; -1 where no partition has these. */
-static int partition_of(int16_t top_left, int16_t top_right, int16_t bottom_left, int16_t bottom_right) {
-  if (block_size_wide[top_left] > 16 || block_size_high[top_left] > 16) return AV1PART_INSIDE_LARGER;
-  const bool top_squares = is(top_left, 8, 8) && is(top_right, 8, 8);
-  const bool bottom_squares = is(bottom_left, 8, 8) && is(bottom_right, 8, 8);
-  const bool left_squares = is(top_left, 8, 8) && is(bottom_left, 8, 8);
-  const bool right_squares = is(top_right, 8, 8) && is(bottom_right, 8, 8);
-  if (is(top_left, 16, 16)) return 0;
-  if (is(top_left, 16, 8)) return is(bottom_left, 16, 8) ? 1 : bottom_squares ? 5 : -1;
-  if (is(top_left, 8, 16)) return is(top_right, 8, 16) ? 2 : right_squares ? 7 : -1;
-  if (is(bottom_left, 16, 8)) return top_squares ? 4 : -1;
-  if (is(top_right, 8, 16)) return left_squares ? 6 : -1;
-  if (is(top_left, 16, 4)) return 8;
-  if (is(top_left, 4, 16)) return 9;
+static int partition_of(int side, int16_t top_left, int16_t top_right, int16_t bottom_left, int16_t bottom_right) {
+  const int half = side / 2;
+  if (block_size_wide[top_left] > side || block_size_high[top_left] > side) return AV1PART_INSIDE_LARGER;
+  const bool top_squares = is(top_left, half, half) && is(top_right, half, half);
+  const bool bottom_squares = is(bottom_left, half, half) && is(bottom_right, half, half);
+  const bool left_squares = is(top_left, half, half) && is(bottom_left, half, half);
+  const bool right_squares = is(top_right, half, half) && is(bottom_right, half, half);
+  if (is(top_left, side, side)) return 0;
+  if (is(top_left, side, half)) return is(bottom_left, side, half) ? 1 : bottom_squares ? 5 : -1;
+  if (is(top_left, half, side)) return is(top_right, half, side) ? 2 : right_squares ? 7 : -1;
+  if (is(bottom_left, side, half)) return top_squares ? 4 : -1;
+  if (is(top_right, half, side)) return left_squares ? 6 : -1;
+  if (is(top_left, side, side / 4)) return 8;
+  if (is(top_left, side / 4, side)) return 9;
   const int16_t quarters[4] = { top_left, top_right, bottom_left, bottom_right };
   for (int q = 0; q < 4; ++q) {
-    if (block_size_wide[quarters[q]] > 8 || block_size_high[quarters[q]] > 8) return -1;
+    if (block_size_wide[quarters[q]] > half || block_size_high[quarters[q]] > half) return -1;
   }
   return 3;
 }
 
-static int read_node(const av1part_inspector *i, int row, int column) {
-  if ((row + 1) * 16 > i->height || (column + 1) * 16 > i->width) return AV1PART_INSIDE_LARGER;
-  const insp_mi_data *const top = &i->frame.mi_grid[row * 4 * i->frame.mi_cols + column * 4];
-  const insp_mi_data *const bottom = top + 2 * i->frame.mi_cols;
-  return partition_of(top[0].bsize, top[2].bsize, bottom[0].bsize, bottom[2].bsize);
+static int read_node(const av1part_inspector *i, int side, int row, int column) {
+  if ((row + 1) * side > i->height || (column + 1) * side > i->width) return AV1PART_INSIDE_LARGER;
+  const int step = side / MI_SIZE, half = step / 2;
+  const insp_mi_data *const top = &i->frame.mi_grid[row * step * i->frame.mi_cols + column * step];
+  const insp_mi_data *const bottom = top + half * i->frame.mi_cols;
+  return partition_of(side, top[0].bsize, top[half].bsize, bottom[0].bsize, bottom[half].bsize);
 }
 
 static int libaom_error(av1part_inspector *i) {
@@ -92,10 +94,14 @@ static int libaom_error(av1part_inspector *i) {
   return AV1PART_ERR_LIBAOM;
 }
 
-int av1part_inspect(av1part_inspector *i, const uint8_t *data, size_t size, uint8_t *labels, int rows,
+int av1part_inspect(av1part_inspector *i, const uint8_t *data, size_t size, int node_size, uint8_t *labels, int rows,
                     int columns, int *qindex) {
   if (!i || !data || !size || !labels || !qindex) return AV1PART_ERR_ARGUMENT;
-  if (rows != (i->height + 15) / 16 || columns != (i->width + 15) / 16) return AV1PART_ERR_MASK;
+  bool known = false;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) known |= node_size == AV1PART_NODE_SIZE(l);
+  if (!known) return AV1PART_ERR_ARGUMENT;
+  const int edge = node_size - 1;
+  if (rows != (i->height + edge) / node_size || columns != (i->width + edge) / node_size) return AV1PART_ERR_MASK;
   i->shown = false;
   const uint8_t *const end = data + size;
   while (data < end) { /* with a position to return, libaom decodes one frame a call */
@@ -114,7 +120,7 @@ int av1part_inspect(av1part_inspector *i, const uint8_t *data, size_t size, uint
   }
   for (int row = 0; row < rows; ++row) {
     for (int column = 0; column < columns; ++column) {
-      const int id = read_node(i, row, column);
+      const int id = read_node(i, node_size, row, column);
       if (id < 0) {
         snprintf(i->detail, sizeof(i->detail), "impossible block sizes at node %d, %d", row, column);
         return AV1PART_ERR_BITSTREAM;

@@ -3,8 +3,8 @@
  *   cc -std=c11 encode.c $(av1part encoder info --flags) -o encode
  *   ./encode in.y4m out.ivf [cq [keyint]]
  *
- * The mask callback stands in for a model: where a block is flat it leaves NONE alone, elsewhere it takes nothing
- * away. Errors are printed and end the program with 1; the file is then removed. */
+ * The mask callback stands in for a model: where a 16x16 or 32x32 block is flat it leaves NONE alone, elsewhere
+ * it takes nothing away. Errors are printed and end the program with 1; the file is then removed. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -67,19 +67,23 @@ static int sample(const av1part_source *s, int row, int column) {
 }
 
 /* NONE alone (bit 0) where the luma of a node spans less than a few code values, 0 (unrestricted) elsewhere. */
-static int flat_blocks(void *user, const av1part_source *source, uint16_t *mask, int rows, int columns) {
-  int *const masked = user;
-  for (int row = 0; row < rows && (row + 1) * 16 <= source->height; ++row) {
-    for (int column = 0; column < columns && (column + 1) * 16 <= source->width; ++column) {
+static void flat_nodes(const av1part_source *source, int side, const av1part_mask *mask) {
+  for (int row = 0; (row + 1) * side <= source->height; ++row) {
+    for (int column = 0; (column + 1) * side <= source->width; ++column) {
       int low = 255, high = 0;
-      for (int i = 0; i < 256; ++i) {
-        const int value = sample(source, row * 16 + i / 16, column * 16 + i % 16);
+      for (int i = 0; i < side * side; ++i) {
+        const int value = sample(source, row * side + i / side, column * side + i % side);
         if (value < low) low = value;
         if (value > high) high = value;
       }
-      if (high - low < 4 + source->qindex / 16) mask[row * columns + column] = 1u << 0;
+      if (high - low < 4 + source->qindex / 16) mask->allowed[row * mask->columns + column] = 1u << 0;
     }
   }
+}
+
+static int flat_blocks(void *user, const av1part_source *source, const av1part_mask masks[AV1PART_LEVELS]) {
+  int *const masked = user;
+  for (int level = 0; level < AV1PART_LEVELS; ++level) flat_nodes(source, AV1PART_NODE_SIZE(level), &masks[level]);
   ++*masked;
   return 0;
 }
@@ -123,13 +127,13 @@ static int encode(clip *c, FILE *out, int cq, int keyint) {
     av1part_result result;
     more = read_frame(c);
     if (more < 0) bad |= stop("frame", "cut short or damaged");
-    const int status = more > 0 ? av1part_encode(encoder, (const void *const *)c->planes, strides, NULL, 0, 0, &result)
+    const int status = more > 0 ? av1part_encode(encoder, (const void *const *)c->planes, strides, NULL, &result)
                                 : av1part_flush(encoder, &result);
     if (status != AV1PART_OK) bad |= stop(av1part_status_text(status), av1part_error_detail(encoder));
     if (bad || !result.data) continue;
     more = 1; /* a flush that gave a packet is called again */
     bad |= write_packet(out, &result);
-    masked_blocks += result.masked_blocks;
+    for (int level = 0; level < AV1PART_LEVELS; ++level) masked_blocks += result.masked_blocks[level];
     ++frames;
   } while (more > 0 && !bad);
   av1part_close(encoder);

@@ -1,0 +1,218 @@
+"""Masks and labels of 32x32 nodes, alone and beside those of 16x16 nodes."""
+
+import ctypes
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from pictures import frame
+
+from integration import native
+from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
+from integration.inspector import inspect_packets
+from integration.libaom_build import Libraries
+from toolkit.errors import ToolkitError
+from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B
+
+FREE = 0x3FF
+
+
+def encode(config: EncoderConfig, mask: Masks | None = None, *, cnn: bool = True, **options: object) -> EncodedFrame:
+    with Encoder(config, **options) as encoder:
+        if not cnn:
+            encoder.disable_cnn()
+        return encoder.encode(frame(config.width, config.height, config.bit_depth, 20, 20), mask)
+
+
+def full(config: EncoderConfig, bits: int, node_size: int = 32) -> Mask:
+    return np.full(config.grid(node_size), bits, np.uint16)
+
+
+def random_masks(config: EncoderConfig, seed: int) -> Masks:
+    rng = np.random.default_rng(seed)
+    return {size: rng.integers(0, 1 << 10, config.grid(size)).astype(np.uint16) for size in (16, 32)}
+
+
+def assert_labels_are_decoded(result: EncodedFrame, config: EncoderConfig) -> None:
+    for size, ours in ((16, result.labels), (32, result.labels32)):
+        assert ours.shape == config.grid(size)
+        ((labels, qindex),) = inspect_packets([result.data], config.width, config.height, size)
+        np.testing.assert_array_equal(ours, labels)
+        assert result.qindex == qindex
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize(
+    "config",
+    [
+        EncoderConfig(416, 256, cq=20),
+        EncoderConfig(416, 256, cq=40, cpu_used=0),
+        EncoderConfig(401, 235, 10, cq=30, cpu_used=2, threads=2),
+        EncoderConfig(330, 270, 10, cq=35, usage="allintra"),
+        EncoderConfig(370, 231, cq=30, cpu_used=4),
+    ],
+)
+def test_labels_of_both_sizes_are_what_an_independent_decode_shows(config: EncoderConfig) -> None:
+    result = encode(config)
+    assert_labels_are_decoded(result, config)
+    found = result.labels32
+    assert len(np.unique(found)) >= 7, "too few kinds of partition to mean anything"
+    whole = np.zeros(found.shape, bool)
+    whole[: config.height // 32, : config.width // 32] = True
+    assert (found[~whole] == INSIDE_LARGER).all()
+    # What the two sizes say of one node agrees.
+    rows, columns = config.height // 32, config.width // 32
+    quarters = result.labels[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2)
+    quarters, found = quarters.swapaxes(1, 2).reshape(rows, columns, 4), found[:rows, :columns]
+    assert (quarters[found == SPLIT] != INSIDE_LARGER).all()
+    assert (quarters[np.isin(found, (NONE, HORZ, VERT, INSIDE_LARGER))] == INSIDE_LARGER).all()
+    squares = {HORZ_A: (0, 1), HORZ_B: (2, 3), VERT_A: (0, 2), VERT_B: (1, 3)}
+    for partition, own in squares.items():
+        expected = np.where(np.isin(np.arange(4), own), NONE, INSIDE_LARGER)
+        assert (quarters[found == partition] == expected).all()
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize(("width", "height"), [(32, 32), (31, 64), (17, 33), (1, 1)])
+def test_small_frames_have_labels_of_both_sizes(width: int, height: int) -> None:
+    config = EncoderConfig(width, height, cq=20)
+    result = encode(config, random_masks(config, 1))
+    assert_labels_are_decoded(result, config)
+    assert (result.labels32 != INSIDE_LARGER).any() == (width == height == 32)
+
+
+CONFIGS = [
+    EncoderConfig(320, 224, cq=20),
+    EncoderConfig(310, 230, 10, cq=30, cpu_used=0),
+    EncoderConfig(320, 224, cq=40, cpu_used=4, threads=2),
+]
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("config", CONFIGS)
+def test_where_split_is_forbidden_nothing_is_split(config: EncoderConfig) -> None:
+    masks = {32: full(config, FREE & ~(1 << SPLIT))}
+    # libaom's CNN leaves some nodes SPLIT alone: those it keeps.
+    result = encode(config, masks)
+    assert (result.labels32 == SPLIT).sum() <= result.kept_blocks
+    assert_labels_are_decoded(result, config)
+    assert (encode(config, cnn=False).labels32 == SPLIT).sum() >= 5
+    result = encode(config, masks, cnn=False)
+    assert (result.labels32 == SPLIT).sum() == result.kept_blocks == 0
+    assert result.masked_blocks >= 30
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("config", CONFIGS)
+def test_where_split_alone_is_allowed_everything_is_split_or_inside_larger(config: EncoderConfig) -> None:
+    free = encode(config)
+    assert np.isin(free.labels32, (NONE, HORZ, VERT)).sum() >= 5
+    result = encode(config, {32: full(config, 1 << SPLIT)})
+    others = (result.labels32 != SPLIT) & (result.labels32 != INSIDE_LARGER)
+    # Where a 64x64 square is an AB, two 32x32 squares are its own.
+    assert np.isin(result.labels32[others], NONE).all()
+    assert others.sum() <= result.kept_blocks + 2
+    assert (result.labels32 == SPLIT).sum() > (free.labels32 == SPLIT).sum()
+    assert result.masked_blocks >= 30
+
+
+ALLOWED_BY = {HORZ: (HORZ, HORZ_A, HORZ_B), VERT: (VERT, VERT_A, VERT_B)}
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("config", CONFIGS)
+def test_masks_of_both_sizes_forbid_what_they_leave_out_and_leave_a_legal_stream(config: EncoderConfig) -> None:
+    masks = random_masks(config, 3)
+    result = encode(config, masks)
+    assert_labels_are_decoded(result, config)
+    for mask, labels, least in ((masks[16], result.labels, 20), (masks[32], result.labels32, 15)):
+        decided = (labels != INSIDE_LARGER) & (labels != NONE) & (mask != 0)
+        broken = [
+            (int(label), int(bits))
+            for label, bits in zip(labels[decided], mask[decided], strict=True)
+            if not any(bits >> k & 1 for k in ALLOWED_BY.get(int(label), (int(label),)))
+        ]
+        assert decided.sum() >= least
+        assert len(broken) <= result.kept_blocks, broken
+    one, other = (encode(config, {size: masks[size]}) for size in (16, 32))
+    assert len({r.data for r in (result, one, other)}) == 3
+    assert min(one.masked_blocks, other.masked_blocks) > 0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_masks_that_restrict_nothing_leave_stock_libaoms_stream(libaom: Libraries, threads: int) -> None:
+    config = EncoderConfig(130, 100, cq=20, threads=threads)
+    stock = encode(config, library=libaom.stock)
+    assert (stock.labels32 == INSIDE_LARGER).all(), "no hook, no labels"
+    for bits in (0, FREE):
+        for sizes in ((16,), (32,), (16, 32), ()):
+            result = encode(config, {size: full(config, bits, size) for size in sizes})
+            assert (result.data, result.masked_blocks, result.kept_blocks) == (stock.data, 0, 0)
+            assert result.masked
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_partition_that_libaom_does_not_search_keeps_its_own_choice_and_is_counted() -> None:
+    config = EncoderConfig(150, 112, cq=20)
+    plain = encode(config)
+    for masks, kept in (({32: full(config, 1 << 8)}, 4 * 3), ({s: full(config, 1 << 9, s) for s in (16, 32)}, 75)):
+        result = encode(config, masks)
+        assert result.data == plain.data
+        assert (result.masked_blocks, result.kept_blocks) == (0, kept)
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_a_mask_source_may_give_either_size(bit_depth: int) -> None:
+    config = EncoderConfig(150, 112, bit_depth, cq=20, threads=2)
+    masks = random_masks(config, 5)
+    for given in (masks, {16: masks[16]}, {32: masks[32]}, {}):
+        result = encode(config, mask_source=source_of(given))
+        assert result.mask_error is None
+        assert result.data == encode(config, given).data
+    assert encode(config, mask_source=source_of(masks[16])).data == encode(config, {16: masks[16]}).data
+
+
+def source_of(masks: Mask | Masks) -> Callable[[np.ndarray, int], Mask | Masks]:
+    return lambda luma, qindex: masks
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_mask_does_not_outlive_its_frame() -> None:
+    config = EncoderConfig(150, 112, cq=20)
+    planes = frame(150, 112)
+    masks = random_masks(config, 6)
+    with Encoder(config) as encoder:
+        free = encoder.encode(planes)
+        assert encoder.encode(planes, masks).masked_blocks
+        assert encoder.encode(planes, {16: masks[16]}).data == encoder.encode(planes, masks[16]).data
+        assert encoder.encode(planes, {32: full(config, 0)}).data == free.data
+        assert encoder.encode(planes).data == free.data
+
+
+def test_the_c_interface_refuses_grids_and_sizes_that_are_not_the_frames(libaom: Libraries) -> None:
+    config = EncoderConfig(64, 48)
+    bits = np.zeros(12, np.uint16)
+    pointer = bits.ctypes.data_as(ctypes.POINTER(ctypes.c_uint16))
+    with Encoder(config) as encoder:
+        library, handle = encoder._library, encoder._handle
+        y, u, v = (np.ascontiguousarray(plane) for plane in frame(64, 48))
+        planes = (ctypes.c_void_p * 3)(*(p.ctypes.data for p in (y, u, v)))
+        strides = (ctypes.c_size_t * 3)(64, 32, 32)
+
+        def status(*levels: tuple[object, int, int]) -> int:
+            masks = (native.Mask * 2)(*levels)
+            return int(library.av1part_encode(handle, planes, strides, masks, ctypes.byref(native.Result())))
+
+        assert status((pointer, 3, 4), (pointer, 3, 4)) == -6
+        assert status((pointer, 2, 2), (pointer, 2, 2)) == -6
+        assert status((None, 7, 7), (pointer, 2, 2)) == 0, "NULL: rows and columns are not read"
+        assert status((pointer, 3, 4), (None, 0, 0)) == 0
+        target = np.zeros(12, np.uint8).ctypes.data
+        assert library.av1part_labels(handle, 16, target, 3, 4) == library.av1part_labels(handle, 32, target, 2, 2) == 0
+        assert library.av1part_labels(handle, 32, target, 3, 4) == -6
+        assert library.av1part_labels(handle, 64, target, 1, 1) == -1
+        packet = encoder.encode((y, u, v)).data
+    for size, message in ((64, "outside its range"), (0x7FFFFFFF, "outside its range")):
+        with pytest.raises(ToolkitError, match=message):
+            list(inspect_packets([packet], 64, 48, size))
