@@ -41,6 +41,7 @@ def run_bench(
 ) -> dict[str, Any]:
     """Encode all that is not known yet in `output`, draw masks there, and return the summary.
 
+    Its `reused` of all `encodes` were known: they were timed by an earlier run, not interleaved with the rest.
     `progress(done, total, what)` counts encodes. One that was stopped goes on. Raises ToolkitError for clips or a
     pipeline that do not suit, or another run at work in the same folder.
     """
@@ -64,4 +65,4 @@ def run_bench(
             views = draw_views(session, files, config) if pipeline else {}
     except Timeout:
         raise ToolkitError(f"{output}: another benchmark is writing there. Wait for it, or choose another.") from None
-    return summarise(measured, config, pipeline) | {"views": views}
+    return summarise(measured, config, pipeline) | {"encodes": total, "reused": session.reused, "views": views}

@@ -55,6 +55,16 @@ def arm_cells(arm: dict[str, Any]) -> list[str]:
     ]
 
 
+def reuse(report: dict[str, Any]) -> str:
+    """Says that some times are of an earlier run, and how to get fresh ones; empty where none is."""
+    if not report["reused"]:
+        return ""
+    return (
+        f"{report['reused']} of {report['encodes']} encodes were made by an earlier run and kept in the report folder: "
+        "their times are that run's, not interleaved with the others. An empty folder gives fresh, interleaved timings."
+    )
+
+
 def write_report(report: dict[str, Any], folder: Path) -> Path:
     """Write report.json, pareto.svg and index.html beside the frames drawn in `folder`; returns the page's path."""
     pareto = draw_pareto(report)
@@ -64,6 +74,7 @@ def write_report(report: dict[str, Any], folder: Path) -> Path:
     ).get_template("bench.html.jinja")
     page = template.render(
         report=report,
+        reuse=reuse(report),
         columns=columns(report),
         frontier_column=FRONTIER_COLUMN,
         rows=[arm_cells(arm) for arm in report["arms"]],

@@ -91,6 +91,7 @@ class Reference:
 class Session:
     """Encodes kept in `folder` (measurements.jsonl, references/), keyed by all that decides them.
 
+    `reused` counts the measurements that an earlier session had made: their seconds are of another time.
     Raises ToolkitError for a pipeline of another bit depth or encoder, and for clips that its models were trained on.
     """
 
@@ -107,6 +108,8 @@ class Session:
                 self._done[key] = Measurement(**entry)
             except (ValueError, TypeError):  # cut short by a kill, or of an older version: encoded again
                 continue
+        self._earlier = frozenset(self._done)
+        self.reused = 0
 
     def open(self, file: SourceFile) -> Clip:
         """The clip's frames as every arm codes them."""
@@ -131,6 +134,7 @@ class Session:
     def measure(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
         """One encode, or what is known of it already."""
         key = self._key(file, cq, arm, repeat)
+        self.reused += key in self._earlier
         if key not in self._done:
             made = self._encode(file, cq, arm, repeat)
             with self._lines.open("a") as out:

@@ -156,7 +156,8 @@ def test_a_run_is_complete_and_never_encodes_twice(tmp_path: Path, clip: Path, m
         lines.write('{"key": "cut sho')
     monkeypatch.setattr(Session, "_encode", None)
     again = run_bench([clip], output, CONFIG, pipeline())
-    assert again == report
+    assert (report["encodes"], report["reused"]) == (36, 0)
+    assert again == report | {"reused": 36}
     with pytest.raises(TypeError):  # another policy has to be encoded
         run_bench([clip], output, CONFIG, pipeline(drop_ab_below=0.9))
 
@@ -171,6 +172,29 @@ def test_a_run_is_complete_and_never_encodes_twice(tmp_path: Path, clip: Path, m
         assert asked == []
         assert "cross" not in document
         assert (np.asarray(image) == WRONG).all(axis=2).sum() > 10, "no picture of the masks"
+
+
+@pytest.mark.usefixtures("libaom")
+def test_times_of_an_earlier_run_are_named(tmp_path: Path, clip: Path) -> None:
+    output = tmp_path / "report"
+    words = ["bench", "encoder", clip, "-o", output, "--raw", SIZE, "--cq", "20,40,60", "--presets", 4, "--masked", 4]
+
+    def run(repeats: int) -> tuple[dict[str, Any], str, str]:
+        result = CliRunner().invoke(main, [str(word) for word in (*words, "--repeats", repeats, "--json")])
+        assert result.exit_code == 0, result.output
+        report: dict[str, Any] = json.loads((output / "report.json").read_text())
+        assert json.loads(result.stdout) == report
+        return report, result.stderr, (output / "index.html").read_text()
+
+    report, said, page = run(1)
+    assert (report["encodes"], report["reused"], said) == (3, 0, "")
+    assert ", arms interleaved." in page
+    report, said, page = run(2)  # the first repeat is known
+    assert (report["encodes"], report["reused"]) == (6, 3)
+    for text in (said, page):
+        assert "3 of 6 encodes were made by an earlier run" in text
+        assert "An empty folder gives fresh" in text
+    assert ", arms interleaved." not in page
 
 
 @pytest.mark.usefixtures("libaom")

@@ -20,7 +20,7 @@ def bench() -> None:
 
 @bench.command()
 @click.argument("clips", metavar="CLIP...", type=_PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=_PATH, required=True, help="Report folder; what it holds is not encoded again.")
+@click.option("-o", "--output", type=_PATH, required=True, help="Report folder; what it holds is not timed again.")
 @click.option("--pipeline", type=_PATH, help="Whose masks are judged.")
 @click.option("--presets", default=commas(_D.presets), show_default=True, callback=numbers, help="The first: anchor.")
 @click.option("--masked", default=commas(_D.masked), show_default=True, callback=numbers, help="Presets with masks.")
@@ -36,7 +36,7 @@ def encoder(clips: tuple[Path, ...], output: Path, pipeline: Path | None, as_jso
     1,2 the report has wall times with 1 and 2 threads beside the CPU times.
     """
     from integration.bench import run_bench
-    from integration.bench_report import write_report
+    from integration.bench_report import reuse, write_report
     from integration.pipeline import Pipeline
     from toolkit.cli.bench_tables import print_bench
     from toolkit.cli.progress import counted
@@ -45,4 +45,6 @@ def encoder(clips: tuple[Path, ...], output: Path, pipeline: Path | None, as_jso
     with counted("encoding") as progress:
         report = run_bench(clips, output, BenchConfig(**options), pipe, progress)
     page = write_report(report, output)
+    if said := reuse(report):
+        click.echo(f"Warning: {said}", err=True)
     click.echo(json.dumps(report)) if as_json else print_bench(report, page)
