@@ -13,9 +13,9 @@ from pathlib import Path
 
 import av
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from integration.colour import rgb_to_planes
 from toolkit.blocks import Luma, luma_dtype
 from toolkit.errors import ToolkitError
 
@@ -140,26 +140,6 @@ def _open_photograph(path: Path, size: tuple[int, int] | None) -> Clip:
     planes = rgb_to_planes(rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2])
     height, width = planes[0].shape
     return Clip(path, width, height, 8, Fraction(30), lambda: iter([planes]), 1)
-
-
-def rgb_to_planes(rgb: NDArray[np.uint8]) -> Planes:
-    """BT.709 in limited range from full-range RGB (H, W, 3), both sides even; integers alone, so exact anywhere."""
-    red, blue = 0.2126, 0.0722
-    green = 1 - red - blue
-    luma = np.array([red, green, blue]) * 219 / 255
-    to_blue = np.array([-red, -green, 1 - blue]) / (2 * (1 - blue)) * 224 / 255
-    to_red = np.array([1 - red, -green, -blue]) / (2 * (1 - red)) * 224 / 255
-    wide = rgb.astype(np.int64)
-    quad = wide[::2, ::2] + wide[1::2, ::2] + wide[::2, 1::2] + wide[1::2, 1::2]
-
-    def mix(values: NDArray[np.int64], weights: NDArray[np.float64], offset: int, scale: int) -> NDArray[np.uint8]:
-        fixed = np.rint(weights * 65536).astype(np.int64)
-        total = values[..., 0] * fixed[0] + values[..., 1] * fixed[1] + values[..., 2] * fixed[2]
-        unit = 65536 * scale
-        result: NDArray[np.uint8] = (offset + (total + unit // 2) // unit).astype(np.uint8)
-        return result
-
-    return mix(wide, luma, 16, 1), mix(quad, to_blue, 128, 4), mix(quad, to_red, 128, 4)
 
 
 def _open_raw(path: Path, raw: RawFormat) -> Clip:
