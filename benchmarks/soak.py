@@ -18,7 +18,6 @@ The process starts itself again in the sanitized build (made by `av1part encoder
 
 import ctypes
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +30,7 @@ from pathlib import Path
 import click
 import numpy as np
 from PIL import Image
+from sanitizer import lost_memory, restart
 
 import integration.encoder
 from integration import native
@@ -38,7 +38,7 @@ from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Mask
 from integration.encoder_config import NODE_SIZES
 from integration.inspector import inspect_packets
 from integration.ivf import IvfWriter
-from integration.libaom_build import SOURCES, build, libraries
+from integration.libaom_build import libraries
 from integration.video import Planes, open_clip
 from toolkit.blocks import Luma, luma_dtype
 
@@ -50,8 +50,6 @@ STOCK_PIXELS = 100_000
 FREE = ("none", "zeros", "everything", "nothing that exists", "failing")
 RESTRICTING = ("random", "random", "random bits", "single", "only AB")
 MASKED_SIZES = (NODE_SIZES, NODE_SIZES[:1], NODE_SIZES[1:])
-OWN = ("libav1part", str(SOURCES))
-"""What a stack shows of us and of libaom, which is linked into our library."""
 
 
 @dataclass(frozen=True)
@@ -206,20 +204,6 @@ class Case:
                 assert frame.qindex == qindex, f"frame {frame.number}: qindex {frame.qindex}, decoded {qindex}"
 
 
-def lost_memory() -> list[str] | None:
-    """LeakSanitizer's records whose stack shows our library; None where it is not there to ask."""
-    process = ctypes.CDLL(None)
-    if not hasattr(process, "__lsan_do_recoverable_leak_check"):
-        return None
-    with tempfile.TemporaryDirectory() as folder:
-        process.__sanitizer_set_report_path(f"{folder}/leaks".encode())
-        process.__lsan_do_recoverable_leak_check()
-        process.__sanitizer_set_report_path(b"stderr")
-        text = "".join(path.read_text(errors="replace") for path in Path(folder).iterdir())
-    # Python itself leaves memory behind, too.
-    return [record for record in text.split("\n\n") if any(word in record for word in OWN)]
-
-
 def run_cases(first: int, seconds: float, cases: int | None, plant_leak: bool) -> None:
     """Run cases of rising seeds until the time or their number is up; exits with 1 at the first that is wrong."""
     # The typed encoder refuses bits that stand for nothing; here they are to reach the C code.
@@ -250,27 +234,6 @@ def run_cases(first: int, seconds: float, cases: int | None, plant_leak: bool) -
     )
 
 
-def sanitized() -> dict[str, str]:
-    """The environment in which a Python process can load the sanitized build."""
-    build(sanitize=True)
-    preload = [
-        subprocess.run(["cc", f"-print-file-name={name}"], capture_output=True, text=True, check=True).stdout.strip()
-        for name in ("libasan.so", "libubsan.so")
-    ]
-    return os.environ | {
-        "LD_PRELOAD": " ".join(preload),
-        "AV1PART_SANITIZE": "1",
-        # Leaks are asked for at the end, when ours can be told from Python's.
-        "ASAN_OPTIONS": "detect_leaks=1:leak_check_at_exit=0",
-        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
-    }
-
-
-def restart(arguments: Sequence[str]) -> None:
-    """Run this script again in the sanitized build and exit as it does."""
-    sys.exit(subprocess.run([sys.executable, __file__, *arguments], env=sanitized(), check=False).returncode != 0)
-
-
 @click.command()
 @click.option("--seconds", type=float, default=180, show_default=True, help="No case begins after that.")
 @click.option("--seed", type=int, help="The first case's; the next ones count up. Default: drawn, and printed.")
@@ -280,7 +243,7 @@ def restart(arguments: Sequence[str]) -> None:
 def main(seconds: float, seed: int | None, cases: int | None, plain: bool, plant_leak: bool) -> None:
     """Random encodes; exits with 1 at the first that goes wrong, whose seed is the last one printed."""
     if not plain and not os.environ.get("AV1PART_SANITIZE"):
-        restart(sys.argv[1:])
+        restart(__file__, sys.argv[1:])
     first = int(np.random.default_rng().integers(1 << 31)) if seed is None else seed
     run_cases(first, seconds, cases, plant_leak)
 

@@ -1,7 +1,6 @@
 """benchmarks/soak.py still runs, and notices what is wrong."""
 
-import importlib.util
-import sys
+import importlib
 from pathlib import Path
 from types import ModuleType
 
@@ -15,12 +14,8 @@ from integration.encoder import Encoder
 
 @pytest.fixture
 def soak(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("soak", Path(__file__).parents[1] / "benchmarks" / "soak.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "soak", module)
-    spec.loader.exec_module(module)
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    module = importlib.import_module("soak")
     monkeypatch.setattr(integration.encoder, "check_masks", integration.encoder.check_masks)  # a run takes it away
     return module
 
