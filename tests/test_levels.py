@@ -190,6 +190,20 @@ def test_a_mask_does_not_outlive_its_frame() -> None:
         assert encoder.encode(planes).data == free.data
 
 
+@pytest.mark.usefixtures("libaom")
+def test_what_a_mask_source_leaves_out_is_free_again() -> None:
+    config = EncoderConfig(150, 112, cq=20)
+    planes = frame(150, 112)
+    masks = random_masks(config, 7)
+    answers = [masks, {16: masks[16]}, {32: masks[32]}, {}]
+    rest = iter(answers)
+    with Encoder(config, lambda luma, qindex: next(rest)) as encoder:
+        coded = [encoder.encode(planes).data for _ in answers]
+    with Encoder(config) as encoder:
+        assert coded == [encoder.encode(planes, masks).data for masks in answers]
+    assert len(set(coded)) == 4
+
+
 def test_the_c_interface_refuses_grids_and_sizes_that_are_not_the_frames(libaom: Libraries) -> None:
     config = EncoderConfig(64, 48)
     bits = np.zeros(12, np.uint16)
