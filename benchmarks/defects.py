@@ -67,11 +67,11 @@ def split_by_block(data: BlockSet) -> AbstractContextManager[Any]:
     """Training and validation blocks drawn from the same photographs (those of the training split)."""
 
     def draw(
-        self: BlockSet, split: str, stage: str, limit: int | None = None, seed: int = 0, context: int = 0
+        self: BlockSet, split: str, stage: str, limit: int | None = None, seed: int = 0, window: Any = None
     ) -> Blocks:
         index = np.random.default_rng(0).permutation(self.split_index("train", stage))
         part = index[: len(index) * 4 // 5] if split == "train" else index[len(index) * 4 // 5 :]
-        return self.take(np.sort(part[:limit]), stage, context)
+        return self.take(np.sort(part[:limit]), stage, window)
 
     return patch.object(BlockSet, "split_blocks", draw)
 

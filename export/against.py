@@ -43,7 +43,7 @@ def prove_against(
     check_data(checkpoint, data, config, checkpoint_path)
     foreign = ForeignModel(model, Contract.of(checkpoint.config), graph)
     config, calibration = within_means(checkpoint, config)
-    blocks = held_out_blocks(data, checkpoint.stage, checkpoint.config.context, config)
+    blocks = held_out_blocks(data, checkpoint.stage, checkpoint.config.window, config)
     budget, _ = calibrate(checkpoint.model, calibration)
     reference = reference_logits(checkpoint.model, blocks)
     batches = (foreign.batch,) if foreign.batch else config.batches

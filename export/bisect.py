@@ -130,7 +130,7 @@ def _reference(model: Classifier, blocks: Blocks) -> _Reference:
         raise ToolkitError("Bisect: torch.onnx.export kept no program of the PyTorch model.")
     config = model.config
     values = {
-        dtype: _evaluate(program, to_input(blocks.luma, blocks.qindex, config.bit_depth, dtype, config.context), dtype)
+        dtype: _evaluate(program, to_input(blocks.luma, blocks.qindex, config.bit_depth, dtype, config.window), dtype)
         for dtype in (torch.float64, torch.float32)
     }
     exact = reference_logits(model, blocks)

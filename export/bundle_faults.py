@@ -19,6 +19,7 @@ from toolkit.blocks import Blocks
 from toolkit.files import seal
 from toolkit.model import Classifier, to_input
 from toolkit.partition import STAGES
+from toolkit.windows import Window
 
 _BATCH = 64
 
@@ -43,7 +44,7 @@ def another_epoch(model: Classifier, calibration: Blocks) -> None:
             if len(part) < 2:  # batch-norm has no statistics of one
                 continue
             optimiser.zero_grad()
-            inputs = to_input(part.luma, part.qindex, model.config.bit_depth, context=model.config.context)
+            inputs = to_input(part.luma, part.qindex, model.config.bit_depth, window=model.config.window)
             loss = F.cross_entropy(model(*inputs), torch.from_numpy(part.target))
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -82,8 +83,12 @@ def other_depth(bundle: Path) -> None:
 
 
 def other_window(bundle: Path) -> None:
-    """The manifest has the contract of a bundle of another context, and is sealed again."""
-    _swap_contract(bundle, lambda own: replace(own, context=0 if own.context else 8))
+    """The manifest has the contract of a bundle of another window, and is sealed again.
+
+    A 16x16 node with 8 pixels around it becomes a 32x32 node alone, whose window is as large, and the other way round.
+    """
+    alike = {Window(16, 8): Window(32, 0), Window(32, 0): Window(16, 8)}
+    _swap_contract(bundle, lambda own: replace(own, window=alike.get(own.window, Window(16, 8))))
 
 
 def foreign_report(bundle: Path) -> None:

@@ -8,7 +8,7 @@ from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model_config import ModelConfig
 from toolkit.partition import STAGES
-from toolkit.windows import window_size
+from toolkit.windows import ALONE, Window
 
 METADATA_KEY = "av1part"
 FORMAT_VERSION = 1
@@ -19,27 +19,26 @@ class Contract:
     """Inputs `luma` float32 (N, 1, S, S) of raw code values 0 .. 2**bit_depth - 1 and `qindex` float32 (N, 1) of
     0 .. 255; output `logits` float32 (N, classes) in the order of the stage's classes.
 
-    `qindex`: whether the network looks at the qindex; the input is there in any case. `context`: source pixels around
-    the 16x16 block, S = 16 + 2 x context.
-    Raises ToolkitError on a stage, bit depth or context that does not exist.
+    `qindex`: whether the network looks at the qindex; the input is there in any case. `window`: the node that it
+    decides about and the source pixels around it; S is its size.
+    Raises ToolkitError on a stage or bit depth that does not exist.
     """
 
     stage: str
     bit_depth: int
     qindex: bool
-    context: int = 0
+    window: Window = ALONE
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
             raise ToolkitError(f"Stage {self.stage!r:.80}: expected one of {', '.join(STAGES)}.")
         luma_dtype(self.bit_depth)
-        window_size(self.context)
         if not isinstance(self.qindex, bool):
             raise ToolkitError(f"qindex_used {self.qindex!r:.80}: expected true or false.")
 
     @classmethod
     def of(cls, config: ModelConfig) -> "Contract":
-        return cls(config.stage, config.bit_depth, config.qindex, config.context)
+        return cls(config.stage, config.bit_depth, config.qindex, config.window)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -48,8 +47,7 @@ class Contract:
 
     def inputs(self) -> dict[str, list[int | str]]:
         """Name and shape of each input; "batch" stands for any size."""
-        size = window_size(self.context)
-        return {"luma": ["batch", 1, size, size], "qindex": ["batch", 1]}
+        return {"luma": ["batch", *self.window.shape], "qindex": ["batch", 1]}
 
     def outputs(self) -> dict[str, list[int | str]]:
         """Name and shape of each output."""
@@ -57,7 +55,7 @@ class Contract:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it in JSON types: what the graph's metadata and a bundle's manifest both say."""
-        groups, size = STAGES[self.stage].groups, window_size(self.context)
+        groups, size, context = STAGES[self.stage].groups, self.window.size, self.window.context
         return {
             "format_version": FORMAT_VERSION,
             "stage": self.stage,
@@ -66,7 +64,7 @@ class Contract:
             "input_range": [0, (1 << self.bit_depth) - 1],
             "qindex_range": [0, 255],
             "qindex_used": self.qindex,
-            "window": {"height": size, "width": size, "row": self.context, "column": self.context},
+            "window": {"height": size, "width": size, "row": context, "column": context},
             "inputs": self.inputs(),
             "outputs": self.outputs(),
         }
@@ -75,8 +73,9 @@ class Contract:
     def from_dict(cls, values: Any, what: str) -> "Contract":
         """Read back `to_dict`; ToolkitError names the first entry that is missing, of another type or value."""
         try:
-            context = values["window"]["row"]  # of the block in the window
-            contract = cls(values["stage"], values["bit_depth"], values["qindex_used"], context)
+            size, context = values["window"]["height"], values["window"]["row"]  # the node's place in the window
+            window = Window(size - 2 * context, context)
+            contract = cls(values["stage"], values["bit_depth"], values["qindex_used"], window)
             expected = contract.to_dict()
         except (KeyError, TypeError, IndexError):
             raise ToolkitError(

@@ -18,7 +18,7 @@ block, resnet18-se 3e7."""
 
 def operations(model: Classifier, blocks: Blocks) -> int:
     """Floating-point operations of the forward pass of one of these blocks (N >= 1)."""
-    luma, qindex = to_input(blocks.luma[:1], blocks.qindex[:1], blocks.bit_depth, context=blocks.context)
+    luma, qindex = to_input(blocks.luma[:1], blocks.qindex[:1], blocks.bit_depth, window=blocks.window)
     # With gradients on, attention runs as single operators, which the counter knows.
     with FlopCounterMode(display=False) as counter, torch.enable_grad():
         model(luma, qindex)

@@ -14,7 +14,6 @@ from export.contract import Contract
 from toolkit.blocks import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.windows import window_size
 
 DTYPES = {
     "tensor(float)": np.float32,
@@ -55,7 +54,7 @@ class ForeignModel:
         self._session = _open(path)
         self.inputs = [_input(value, str(path)) for value in self._session.get_inputs()]
         listed = f"{path}: inputs {'; '.join(map(str, self.inputs))}"
-        size = window_size(contract.context)
+        size = contract.window.size
         self.luma = self._choose(config.luma, [i for i in self.inputs if _layouts(i, size)], "--luma-input", listed)
         others = [i for i in self.inputs if i != self.luma]
         self.qindex = self._choose(config.qindex, others, "--qindex-input", listed) if others or config.qindex else None
@@ -99,7 +98,7 @@ class ForeignModel:
 
         Raises ToolkitError where the graph cannot run, or gives another shape.
         """
-        check_input(luma, qindex, self.contract.bit_depth, self.contract.context)
+        check_input(luma, qindex, self.contract.bit_depth, self.contract.window)
         count = len(luma)
         size = self.batch or count
         parts = []

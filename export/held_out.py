@@ -4,10 +4,11 @@ from export.config import LIMIT, ParityConfig
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.partition import STAGES
 from toolkit.stratify import stratified_index
+from toolkit.windows import Window
 
 
-def held_out_blocks(data: BlockSet, stage: str, context: int, config: ParityConfig) -> Blocks:
-    """Blocks of the config's split with `context` pixels around them, as even over class and qindex as the data allow.
+def held_out_blocks(data: BlockSet, stage: str, window: Window, config: ParityConfig) -> Blocks:
+    """Blocks of the config's split in that window, as even over class and qindex as the data allow.
 
     At most `config.limit`, or LIMIT where it is None, drawn by `config.seed`. Raises ToolkitError where the split has
     no block of the stage.
@@ -17,4 +18,4 @@ def held_out_blocks(data: BlockSet, stage: str, context: int, config: ParityConf
     chosen = stratified_index(
         STAGES[stage].targets(rows["partition"]), rows["qindex"], config.limit or LIMIT, config.seed
     )
-    return data.take(index[chosen], stage, context)
+    return data.take(index[chosen], stage, window)

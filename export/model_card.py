@@ -16,6 +16,7 @@ def model_card(manifest: dict[str, Any]) -> str:
     )
     encoder = "\n".join(f"- {key}: {value}" for key, value in sorted(manifest["encoder"].items()))
     row, around = contract["window"]["row"], ""
+    node = contract["window"]["height"] - 2 * row
     if row:
         around = f"{row} source pixels around it on every side (the frame's outermost repeated beyond its edge), "
     weak = "".join(f"- **Weak model, shipped on demand:** {reason}.\n" for reason in manifest["weak"])
@@ -24,7 +25,7 @@ def model_card(manifest: dict[str, Any]) -> str:
 
 ## Intended use
 
-Predicts which partitions an AV1 encoder need not search for a 16x16 luma node, from the node's raw
+Predicts which partitions an AV1 encoder need not search for a {node}x{node} luma node, from the node's raw
 {contract["bit_depth"]}-bit code values, {around}{qindex}. It is to be used inside an encoder with the settings below,
 through a pipeline that checks this bundle's parity report, and on nothing else: its answers for other settings,
 bit depths or already scaled pixels were not measured.

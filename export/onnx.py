@@ -12,7 +12,6 @@ from onnx import ModelProto
 from export.contract import Contract
 from toolkit.errors import ToolkitError
 from toolkit.model import Classifier
-from toolkit.windows import window_size
 
 OPSET = 20
 """ONNX Runtime's CUDA provider has no MaxPool kernel from opset 22 on; torch writes 18 where less is asked."""
@@ -46,8 +45,7 @@ def export_program(model: Classifier) -> torch.onnx.ONNXProgram:
     contract = Contract.of(model.config)
     batch = torch.export.Dim("batch", min=1)
     # Two rows at least: torch would take a batch of one for a constant.
-    size = window_size(contract.context)
-    luma = torch.full((2, 1, size, size), float(1 << (contract.bit_depth - 1)))
+    luma = torch.full((2, *contract.window.shape), float(1 << (contract.bit_depth - 1)))
     example = (luma, torch.full((2, 1), 128.0))
     logger = logging.getLogger("torch.onnx")
     level = logger.level

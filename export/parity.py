@@ -87,7 +87,7 @@ def bisect_bundle(path: Path, data_path: Path, config: ParityConfig) -> dict[str
     if bundle.int8:
         raise ToolkitError(f"{path} is int8, of which every layer departs. Bisect the float32 bundle it was made from.")
     few = replace(config, limit=min(config.limit or BLOCKS, BLOCKS))
-    blocks = held_out_blocks(data, bundle.stage, bundle.contract.context, few)
+    blocks = held_out_blocks(data, bundle.stage, bundle.contract.window, few)
     found = _bisect(bundle, bundle.checkpoint().model, blocks)
     return {"passed": not found["departs"], "bisect": found, "split": config.split, "blocks": len(blocks)}
 
@@ -113,7 +113,7 @@ def prepare(bundle: Bundle, data: BlockSet, config: ParityConfig) -> Proof:
     """Draw the blocks and compute what is needed of the PyTorch model alone."""
     checkpoint = bundle.checkpoint()
     config, calibration = within_means(checkpoint, config)
-    blocks = held_out_blocks(data, bundle.stage, bundle.contract.context, config)
+    blocks = held_out_blocks(data, bundle.stage, bundle.contract.window, config)
     budget, _ = calibrate(checkpoint.model, calibration)
     reference = reference_logits(checkpoint.model, blocks)
     return Proof(checkpoint.model, calibration, blocks, reference, budget, config)

@@ -114,7 +114,7 @@ def calibration_blocks(bundle: Bundle, data: BlockSet, config: QuantizeConfig) -
     rows = data.blocks[index]
     target = STAGES[bundle.stage].targets(rows["partition"])
     chosen = index[stratified_index(target, rows["qindex"], config.limit, config.seed)]
-    return data.take(chosen, bundle.stage, bundle.contract.context)
+    return data.take(chosen, bundle.stage, bundle.contract.window)
 
 
 def quantize_graph(model: bytes, blocks: Blocks, metadata: dict[str, str]) -> bytes:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from export.contract import Contract
 from toolkit.blocks import Luma, check_input
 from toolkit.errors import ToolkitError
+from toolkit.windows import Window
 
 PROVIDERS = {
     "cpu": "CPUExecutionProvider",
@@ -72,16 +73,16 @@ class RuntimeModel:
         check_signature(self._session, contract.inputs(), contract.outputs(), contract.metadata())
 
     @property
-    def context(self) -> int:
-        """Source pixels around the block that the graph takes."""
-        return self.contract.context
+    def window(self) -> Window:
+        """What the graph takes of each node."""
+        return self.contract.window
 
     def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (N, classes) of raw luma code values (N, 1, S, S), uint8 or uint16, at qindex (N,) uint8.
 
         Raises ToolkitError on floats (scaled data), a wrong shape or values outside the bit depth.
         """
-        check_input(luma, qindex, self.contract.bit_depth, self.contract.context)
+        check_input(luma, qindex, self.contract.bit_depth, self.contract.window)
         result = np.empty((len(luma), len(self.contract.classes)), np.float32)
         for start in range(0, len(luma), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
@@ -90,7 +91,7 @@ class RuntimeModel:
 
     def one_call(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
         """`logits` in a single call of the session, of whatever size."""
-        check_input(luma, qindex, self.contract.bit_depth, self.contract.context)
+        check_input(luma, qindex, self.contract.bit_depth, self.contract.window)
         return self._run(luma, qindex)
 
     def _run(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:

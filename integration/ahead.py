@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from integration.encoder import Mask, MaskSource
+from integration.encoder import Mask, Masks, MaskSource
 from integration.video import Clip, Planes
 from toolkit.blocks import Luma
 from toolkit.errors import ToolkitError
@@ -23,7 +23,7 @@ class _Frame:
 
     planes: Planes
     qindex: int | None = None
-    mask: Mask | Exception | None = None
+    mask: Mask | Masks | Exception | None = None
 
 
 class Ahead:
@@ -86,7 +86,7 @@ class Ahead:
             yield item.planes
             self._known.set()  # it is coded: nothing more will be known of its qindex
 
-    def mask(self, luma: Luma, qindex: int) -> Mask | None:
+    def mask(self, luma: Luma, qindex: int) -> Mask | Masks | None:
         """The mask of the frame being coded, luma (H, W) as the encoder shows it."""
         frame = self._current
         if frame and frame.qindex == qindex and frame.mask is not None and np.array_equal(luma, frame.planes[0]):
@@ -128,7 +128,7 @@ class Ahead:
         if not self._foresee or qindex is None or self._stopped or self._source is None:
             return _Frame(planes)
         before = time.thread_time()
-        mask: Mask | Exception | None
+        mask: Mask | Masks | Exception | None
         try:
             with self._lock:
                 mask = self._source(planes[0], qindex)

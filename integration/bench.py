@@ -11,20 +11,20 @@ from integration.bench_config import NEEDS_PIPELINE, BenchConfig
 from integration.bench_run import CNN_OFF, NATIVE, PIPELINE, Arm, Measurement, Session
 from integration.bench_summary import summarise
 from integration.bench_views import draw_views
-from integration.pipeline import Pipeline
+from integration.levels import Levels
 from integration.sources import identify
 from toolkit.errors import ToolkitError
 
 Progress = Callable[[int, int, str], None]
 
 
-def arms_of(config: BenchConfig, pipeline: Pipeline | None) -> list[Arm]:
+def arms_of(config: BenchConfig, levels: Levels | None) -> list[Arm]:
     """Every way of encoding that a run compares, the native presets first."""
-    if pipeline is None and (lacking := [kind for kind in NEEDS_PIPELINE if kind in config.against]):
+    if levels is None and (lacking := [kind for kind in NEEDS_PIPELINE if kind in config.against]):
         raise ToolkitError(f"--against {lacking[0]}: deals out a pipeline's masks. Pass --pipeline.")
     arms = [Arm(NATIVE, preset) for preset in config.presets]
     for preset in config.masked:
-        if pipeline is not None:
+        if levels is not None:
             arms.append(Arm(PIPELINE, preset))
         arms += [Arm(kind, preset) for kind in (CNN_OFF, *NEEDS_PIPELINE) if kind in config.against]
         if "oracle" in config.against:
@@ -36,21 +36,21 @@ def run_bench(
     paths: Sequence[Path],
     output: Path,
     config: BenchConfig,
-    pipeline: Pipeline | None = None,
+    levels: Levels | None = None,
     progress: Progress = lambda done, total, what: None,
 ) -> dict[str, Any]:
     """Encode all that is not known yet in `output`, draw masks there, and return the summary.
 
     Its `reused` of all `encodes` were known: they were timed by an earlier run, not interleaved with the rest.
     `progress(done, total, what)` counts encodes. One that was stopped goes on. Raises ToolkitError for clips or a
-    pipeline that do not suit, or another run at work in the same folder.
+    pipelines that do not suit, or another run at work in the same folder.
     """
-    files, arms = identify(paths), arms_of(config, pipeline)
+    files, arms = identify(paths), arms_of(config, levels)
     total = config.repeats * len(files) * len(config.cq) * len(arms)
     output.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(output / "lock", timeout=0):
-            session = Session(output, config, pipeline)
+            session = Session(output, config, levels)
             session.check(files)
             measured: list[Measurement] = []
             # Arms change fastest and repeats slowest, so that a slow spell of the machine meets all arms alike.
@@ -62,7 +62,7 @@ def run_bench(
                             progress(len(measured), total, f"{file.name}, cq {cq}, {arm.name}{threads}")
                             measured.append(session.measure(file, cq, arm, repeat))
             progress(total, total, "done")
-            views = draw_views(session, files, config) if pipeline else {}
+            views = draw_views(session, files, config) if levels else {}
     except Timeout:
         raise ToolkitError(f"{output}: another benchmark is writing there. Wait for it, or choose another.") from None
-    return summarise(measured, config, pipeline) | {"encodes": total, "reused": session.reused, "views": views}
+    return summarise(measured, config, levels) | {"encodes": total, "reused": session.reused, "views": views}

@@ -9,6 +9,7 @@ from integration.pipeline import cut_nodes
 from integration.policy import ALL, bits, with_inputs_of_ab
 from toolkit.blocks import Luma
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, NODE, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
+from toolkit.windows import Window
 
 _DIRECTION = {HORZ_A: HORZ, HORZ_B: HORZ, VERT_A: VERT, VERT_B: VERT}
 
@@ -33,27 +34,28 @@ def oracle(labels: NDArray[np.uint8], stages: str) -> Mask:
     return result
 
 
-def shuffled(mask: Mask, luma: Luma, seed: int) -> Mask:
-    """The mask's entries dealt out at random among the whole nodes: as much is removed, blindly."""
-    rows, columns = luma.shape[0] // NODE, luma.shape[1] // NODE
+def shuffled(mask: Mask, luma: Luma, seed: int, node: int = NODE) -> Mask:
+    """The mask's entries dealt out at random among the whole nodes of that side: as much is removed, blindly."""
+    rows, columns = luma.shape[0] // node, luma.shape[1] // node
     result = mask.copy()
     drawn = np.random.default_rng(seed).permutation(mask[:rows, :columns].ravel())
     result[:rows, :columns] = drawn.reshape(rows, columns)
     return result
 
 
-def by_variance(mask: Mask, luma: Luma, bit_depth: int) -> Mask:
+def by_variance(mask: Mask, luma: Luma, bit_depth: int, node: int = NODE) -> Mask:
     """The mask's entries dealt out by the nodes' luma variance: as much is removed, by the oldest rule there is.
 
     Flat nodes get the entries without SPLIT, the most textured ones those with only NONE and SPLIT, the rest lie
     between.
     """
-    rows, columns = luma.shape[0] // NODE, luma.shape[1] // NODE
+    rows, columns = luma.shape[0] // node, luma.shape[1] // node
     entries = mask[:rows, :columns].ravel()
     only_split = (entries != 0) & (entries & (ALL - bits(NONE, SPLIT)) == 0) & (entries & bits(SPLIT) != 0)
     no_split = (entries != 0) & (entries & bits(SPLIT) == 0)
     rank = only_split.astype(int) - no_split
-    texture = deviation(cut_nodes(luma), bit_depth)
+    places = np.indices((rows, columns)).reshape(2, -1)
+    texture = deviation(cut_nodes(luma, Window(node), *places), bit_depth, Window(node))
     dealt = np.empty_like(entries)
     dealt[np.argsort(texture, kind="stable")] = entries[np.argsort(rank, kind="stable")]
     result = mask.copy()

@@ -80,7 +80,11 @@ def write_report(report: dict[str, Any], folder: Path) -> Path:
         rows=[arm_cells(arm) for arm in report["arms"]],
         pareto=_embedded(pareto.encode(), "svg+xml"),
         pictures={clip: _embedded(svg.encode(), "svg+xml") for clip, svg in pictures.items()},
-        views={clip: _embedded((folder / view["file"]).read_bytes(), "png") for clip, view in report["views"].items()},
+        views={
+            v["file"]: _embedded((folder / v["file"]).read_bytes(), "png")
+            for own in report["views"].values()
+            for v in own
+        },
     )
     atomic_write_json(folder / "report.json", report)
     atomic_write_bytes(folder / "pareto.svg", pareto.encode())

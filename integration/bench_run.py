@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from integration.bench_config import InputConfig
 from integration.bench_masks import by_variance, forbids, oracle, shuffled
 from integration.encode import check_masker, code_clip
 from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
+from integration.levels import Levels
 from integration.libaom_build import libraries
-from integration.pipeline import Pipeline, frame_mask
 from integration.policy import Policy
 from integration.sources import SourceFile
 from integration.ssim import SsimMeter
@@ -23,10 +23,10 @@ from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, pa
 from toolkit.blocks import Luma
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, canonical_json
-from toolkit.partition import INSIDE_LARGER
+from toolkit.partition import INSIDE_LARGER, NODE, NODES
 from toolkit.provenance import trained_on
 
-NATIVE, CNN_OFF, PIPELINE = "native", "cnn-off", "pipeline"
+NATIVE, CNN_OFF, PIPELINE, ORACLE = "native", "cnn-off", "pipeline", "oracle "
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Arm:
 class Measurement:
     """One encode. Seconds are CPU time of the whole process but `wall_seconds`; inference is apart from encoding.
 
-    `ssim_y` is the frames' mean (`integration.ssim`). `nodes` are those whose partition the unmasked encode shows,
-    `lost_nodes` those of them where the mask forbids it; `masked_nodes` those at which the mask took something away
-    from the search.
+    `ssim_y` is the frames' mean (`integration.ssim`). `nodes` are those, of the sizes that are masked, whose partition
+    the unmasked encode shows, `lost_nodes` those of them where the mask forbids it; `masked_nodes` those at which the
+    mask took something away from the search.
     """
 
     clip: str
@@ -82,9 +82,9 @@ class Measurement:
 
 @dataclass(frozen=True)
 class Reference:
-    """What an unmasked encode chose: labels (frames, rows, columns) and qindex (frames,)."""
+    """What an unmasked encode chose: by node size labels (frames, rows, columns), and qindex (frames,)."""
 
-    labels: NDArray[np.uint8]
+    labels: dict[int, NDArray[np.uint8]]
     qindex: NDArray[np.uint8]
 
 
@@ -95,8 +95,8 @@ class Session:
     Raises ToolkitError for a pipeline of another bit depth or encoder, and for clips that its models were trained on.
     """
 
-    def __init__(self, folder: Path, config: InputConfig, pipeline: Pipeline | None = None) -> None:
-        self.folder, self.config, self.pipeline = folder, config, pipeline
+    def __init__(self, folder: Path, config: InputConfig, levels: Levels | None = None) -> None:
+        self.folder, self.config, self.levels = folder, config, levels
         self._build = libraries().hook.parent.name
         self._lines = folder / "measurements.jsonl"
         (folder / "references").mkdir(parents=True, exist_ok=True)
@@ -121,15 +121,15 @@ class Session:
         """Refuse clips that do not suit the pipeline, before anything is encoded."""
         for file in files:
             clip = self.open(file)
-            if self.pipeline is None:
+            if self.levels is None:
                 continue
-            for stage, bundle in self.pipeline.bundles.items():
+            for stage, bundle in (item for pipeline in self.levels.pipelines for item in pipeline.bundles.items()):
                 if file.sha256 in trained_on(bundle.manifest["provenance"]):
                     raise ToolkitError(f"{file.path}: Stage {stage} was trained on it. Use clips that it has not seen.")
             # The preset is what a benchmark varies: the pipeline's own is as good as any.
-            own = self._encoder_config(clip, 32, Arm(NATIVE, int(self.pipeline.encoder.get("cpu_used", 0))))
+            own = self._encoder_config(clip, 32, Arm(NATIVE, int(self.levels.encoder.get("cpu_used", 0))))
             with Encoder(own) as encoder:
-                check_masker(self.pipeline, own, encoder.version, self.config.any_settings)
+                check_masker(self.levels, own, encoder.version, self.config.any_settings)
 
     def measure(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
         """One encode, or what is known of it already."""
@@ -148,28 +148,38 @@ class Session:
     def _key(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> str:
         own: list[Any] = []
         if arm.kind in (PIPELINE, "random", "variance"):
-            pipeline = self._needed(arm)
-            policy = arm.policy or pipeline.policy
-            own = [pipeline.manifest["bundles"], pipeline.manifest["provider"], policy.to_dict()]
+            for pipeline in self._needed(arm).pipelines:
+                own += [pipeline.manifest["bundles"], pipeline.manifest["provider"], pipeline.policy.to_dict()]
+        elif arm.kind.startswith(ORACLE):
+            own = list(self.nodes)
         config = self.config
         source = [file.sha256, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
         parts = [*source, config.usage, self._build, cq, arm.kind, arm.cpu_used, arm.threads, repeat, own]
         return hashlib.sha256(canonical_json(parts)).hexdigest()[:24]
 
-    def _needed(self, arm: Arm) -> Pipeline:
-        if self.pipeline is None:
+    @property
+    def nodes(self) -> tuple[int, ...]:
+        """Sizes of the nodes that the arms with masks restrict."""
+        return self.levels.nodes if self.levels else (NODE,)
+
+    def _needed(self, arm: Arm) -> Levels:
+        """The pipelines, the only one under the arm's policy where it has one."""
+        if self.levels is None:
             raise ToolkitError(f"{arm.name}: needs a pipeline. Pass --pipeline.")
-        return self.pipeline
+        if arm.policy is None:
+            return self.levels
+        (pipeline,) = self.levels.pipelines
+        return Levels((replace(pipeline, policy=arm.policy),))
 
     def reference(self, file: SourceFile, cq: int, cpu_used: int, threads: int = 1) -> Reference:
         """What the unmasked encode chose; encoded for it where that is not known."""
         kept = self._kept(file, cq, Arm(NATIVE, cpu_used, threads=threads))
-        return Reference(kept["labels"], kept["qindex"])
+        return Reference({node: kept[f"labels{node}"] for node in NODES}, kept["qindex"])
 
-    def made_masks(self, file: SourceFile, cq: int, arm: Arm) -> Mask:
+    def made_masks(self, file: SourceFile, cq: int, arm: Arm) -> dict[int, Mask]:
         """The masks (frames, rows, columns) of a pipeline's arm; encoded for them where they are not known."""
-        masks: Mask = self._kept(file, cq, arm)["masks"]
-        return masks
+        kept = self._kept(file, cq, arm)
+        return {node: kept[f"masks{node}"] for node in self.nodes}
 
     def _kept(self, file: SourceFile, cq: int, arm: Arm) -> dict[str, NDArray[Any]]:
         path = self._kept_path(file, cq, arm)
@@ -181,32 +191,34 @@ class Session:
     def _kept_path(self, file: SourceFile, cq: int, arm: Arm) -> Path:
         return self.folder / "references" / f"{self._key(file, cq, arm, 0)}.npz"
 
-    def given_masks(self, file: SourceFile, cq: int, arm: Arm) -> list[Mask]:
-        """Masks that cost nothing to make, one a frame, of an arm that is no pipeline."""
+    def given_masks(self, file: SourceFile, cq: int, arm: Arm) -> list[dict[int, Mask]]:
+        """Masks that cost nothing to make, those of a frame by node size, of an arm that is no pipeline."""
         reference = self.reference(file, cq, arm.cpu_used, arm.threads)
-        if arm.kind.startswith("oracle "):
-            return [oracle(labels, arm.kind.removeprefix("oracle ")) for labels in reference.labels]
-        pipeline = self._needed(arm)
+        if arm.kind.startswith(ORACLE):
+            stages, labels = arm.kind.removeprefix(ORACLE), reference.labels
+            return [{n: oracle(labels[n][i], stages) for n in self.nodes} for i in range(len(reference.qindex))]
+        levels = self._needed(arm)
         masks = []
         for number, (planes, qindex) in enumerate(zip(self.open(file).frames(), reference.qindex, strict=True)):
-            mask, luma = pipeline.mask(planes[0], int(qindex)), planes[0]
+            luma, made = planes[0], levels.mask(planes[0], int(qindex))
             if arm.kind == "variance":
-                masks.append(by_variance(mask, luma, pipeline.bit_depth))
+                masks.append({n: by_variance(mask, luma, levels.bit_depth, n) for n, mask in made.items()})
             else:
-                masks.append(shuffled(mask, luma, number))
+                masks.append({n: shuffled(mask, luma, number, n) for n, mask in made.items()})
         return masks
 
     def _encode(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
         clip = self.open(file)
         free = arm.kind in (NATIVE, CNN_OFF)
-        masks: list[Mask] = [] if free or arm.kind == PIPELINE else self.given_masks(file, cq, arm)
+        masks: list[dict[int, Mask]] = [] if free or arm.kind == PIPELINE else self.given_masks(file, cq, arm)
         given = masks or None
         source = self._source(arm, masks) if arm.kind == PIPELINE else None
-        chosen: list[NDArray[np.uint8]] = []
+        chosen: dict[int, list[NDArray[np.uint8]]] = {node: [] for node in NODES}
         meter, originals = SsimMeter(clip.width, clip.height, clip.bit_depth), clip.frames()
 
         def each(count: int, frame: EncodedFrame) -> None:
-            chosen.append(frame.labels)
+            chosen[NODE].append(frame.labels)
+            chosen[32].append(frame.labels32)
             meter.add(next(originals)[0], frame.reconstruction[0])
 
         with Encoder(self._encoder_config(clip, cq, arm), source) as encoder:
@@ -217,34 +229,35 @@ class Session:
             raise ToolkitError(f"{file.path}: {report.failed_masks} frames without a mask: {report.mask_errors}")
         if report.psnr_y is None:
             raise ToolkitError(f"{file.path}: coded without any error at cq {cq}; use higher cq levels.")
-        labels = np.stack(chosen)
+        labels = {node: np.stack(frames) for node, frames in chosen.items()}
         if arm.kind == NATIVE:
-            self._keep(file, cq, arm, labels=labels, qindex=np.array(report.qindex, np.uint8))
+            arrays = {f"labels{node}": frames for node, frames in labels.items()}
+            self._keep(file, cq, arm, qindex=np.array(report.qindex, np.uint8), **arrays)
         elif not free:
             labels = self.reference(file, cq, arm.cpu_used, arm.threads).labels
+        made = {} if free else {node: np.stack([frame[node] for frame in masks]) for node in self.nodes}
         if arm.kind == PIPELINE:
-            self._keep(file, cq, arm, masks=np.stack(masks))
-        lost = 0 if free else sum(int(forbids(mask, frame).sum()) for mask, frame in zip(masks, labels, strict=True))
+            self._keep(file, cq, arm, **{f"masks{node}": frames for node, frames in made.items()})
         return Measurement(
             clip=file.name, cq=cq, kind=arm.kind, cpu_used=arm.cpu_used, threads=arm.threads, repeat=repeat,
             frames=report.frames, bytes=report.bytes, psnr_y=report.psnr_y, ssim_y=meter.mean,
             encode_seconds=report.encode_seconds, inference_seconds=report.inference_seconds,
             wall_seconds=report.wall_seconds,
             masked_nodes=report.masked_blocks, kept_nodes=report.kept_blocks,
-            nodes=int((labels != INSIDE_LARGER).sum()), lost_nodes=lost,
+            nodes=sum(int((labels[node] != INSIDE_LARGER).sum()) for node in self.nodes),
+            lost_nodes=sum(int(forbids(mask, labels[node]).sum()) for node, mask in made.items()),
         )  # fmt: skip
 
     def _keep(self, file: SourceFile, cq: int, arm: Arm, **arrays: NDArray[Any]) -> None:
         with atomic_file(self._kept_path(file, cq, arm)) as temporary:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
 
-    def _source(self, arm: Arm, made: list[Mask]) -> MaskSource:
-        """The pipeline under the arm's policy, called by the hook; its masks are kept in `made`."""
-        pipeline = self._needed(arm)
-        policy = arm.policy or pipeline.policy
+    def _source(self, arm: Arm, made: list[dict[int, Mask]]) -> MaskSource:
+        """The pipelines under the arm's policy, called by the hook; their masks are kept in `made`."""
+        levels = self._needed(arm)
 
-        def source(luma: Luma, qindex: int) -> Mask:
-            made.append(frame_mask(pipeline.cascade, policy, luma, qindex, pipeline.bit_depth))
+        def source(luma: Luma, qindex: int) -> dict[int, Mask]:
+            made.append(levels.mask(luma, qindex))
             return made[-1]
 
         return source

@@ -9,7 +9,7 @@ from typing import Any
 from integration.bd import METHODS, Curve, Place, bd_rate, frontier_loss, time_saving
 from integration.bench_config import BenchConfig
 from integration.bench_run import NATIVE, Measurement
-from integration.pipeline import Pipeline
+from integration.levels import Levels
 from integration.ssim import ssim_decibels
 from toolkit.errors import ToolkitError
 
@@ -34,7 +34,7 @@ Clips = dict[str, list[Measurement]]
 Quality = Callable[[Measurement], float]
 
 
-def summarise(measured: Sequence[Measurement], config: BenchConfig, pipeline: Pipeline | None) -> dict[str, Any]:
+def summarise(measured: Sequence[Measurement], config: BenchConfig, levels: Levels | None) -> dict[str, Any]:
     """The report as plain JSON values. Raises ToolkitError where curves give no BD-rate or streams differ."""
     found = _by_arm(measured, config.threads[0])
     anchor = found[(NATIVE, config.presets[0])]
@@ -51,13 +51,16 @@ def summarise(measured: Sequence[Measurement], config: BenchConfig, pipeline: Pi
         "settings": asdict(config),
         "anchor": f"{NATIVE} at {config.presets[0]}",
         "clips": list(anchor),
-        "pipeline": pipeline
-        and {
-            "sha256": pipeline.sha256,
-            "stages": list(pipeline.bundles),
-            "policy": pipeline.policy.to_dict(),
-            "learnt_from_cpu_used": pipeline.encoder.get("cpu_used"),
-        },
+        "pipelines": [
+            {
+                "node": pipeline.node,
+                "sha256": pipeline.sha256,
+                "stages": list(pipeline.bundles),
+                "policy": pipeline.policy.to_dict(),
+                "learnt_from_cpu_used": pipeline.encoder.get("cpu_used"),
+            }
+            for pipeline in (levels.pipelines if levels else ())
+        ],
         "arms": arms,
     }
 

@@ -32,51 +32,48 @@ LEFT = (
 )
 
 
-def draw_views(session: Session, files: Sequence[SourceFile], config: BenchConfig) -> dict[str, dict[str, Any]]:
-    """Draw the first frame of every clip under the pipeline's masks at its first preset and the middle cq.
+def draw_views(session: Session, files: Sequence[SourceFile], config: BenchConfig) -> dict[str, list[dict[str, Any]]]:
+    """Draw the first frame of every clip under the pipelines' masks at their first preset and the middle cq.
 
-    Returns, by clip, what is shown; `file` is a PNG in the session's folder.
+    Returns, by clip, what is shown, for each node size; `file` is a PNG in the session's folder.
     """
     arm = Arm(PIPELINE, config.masked[0], threads=config.threads[0])
     cq = sorted(config.cq)[len(config.cq) // 2]
-    views = {}
+    views: dict[str, list[dict[str, Any]]] = {}
+    (session.folder / "frames").mkdir(exist_ok=True)
     for file in files:
-        reference = session.reference(file, cq, arm.cpu_used, arm.threads)
-        labels, mask = reference.labels[0], session.made_masks(file, cq, arm)[0]
+        reference, made = session.reference(file, cq, arm.cpu_used, arm.threads), session.made_masks(file, cq, arm)
         clip = session.open(file)
         luma = next(iter(clip.frames()))[0]
-        name = f"frames/{file.name}.png"
-        (session.folder / "frames").mkdir(exist_ok=True)
-        atomic_write_bytes(session.folder / name, draw_view(luma, clip.bit_depth, mask, labels))
-        wrong = forbids(mask, labels)
-        views[file.name] = {
-            "file": name,
-            "arm": arm.name,
-            "cq": cq,
-            "qindex": int(reference.qindex[0]),
-            "restricted_nodes": int(((mask != 0) & (mask != ALL)).sum()),
-            "wrong_nodes": int(wrong.sum()),
-            "searched_nodes": int((labels != INSIDE_LARGER).sum()),
-        }
+        views[file.name] = []
+        for node, masks in made.items():
+            labels, mask = reference.labels[node][0], masks[0]
+            name = f"frames/{file.name}-{node}.png"
+            atomic_write_bytes(session.folder / name, draw_view(luma, clip.bit_depth, mask, labels, node))
+            entry = {"node": node, "file": name, "arm": arm.name, "cq": cq, "qindex": int(reference.qindex[0])}
+            entry["restricted_nodes"] = int(((mask != 0) & (mask != ALL)).sum())
+            entry["wrong_nodes"] = int(forbids(mask, labels).sum())
+            entry["searched_nodes"] = int((labels != INSIDE_LARGER).sum())
+            views[file.name].append(entry)
     return views
 
 
-def draw_view(luma: Luma, bit_depth: int, mask: Mask, labels: NDArray[np.uint8]) -> bytes:
+def draw_view(luma: Luma, bit_depth: int, mask: Mask, labels: NDArray[np.uint8], node: int = NODE) -> bytes:
     """A PNG: on the left nodes tinted by what the mask left of them, on the right the chosen partitions, outlined.
 
     Nodes where the mask forbids the choice are crossed out on both sides.
     """
-    rows, columns = (min(side // NODE, most // NODE) for side, most in zip(luma.shape, WINDOW, strict=True))
-    top, left = (luma.shape[0] // NODE - rows) // 2, (luma.shape[1] // NODE - columns) // 2
+    rows, columns = (min(side // node, most // node) for side, most in zip(luma.shape, WINDOW, strict=True))
+    top, left = (luma.shape[0] // node - rows) // 2, (luma.shape[1] // node - columns) // 2
     part = slice(top, top + rows), slice(left, left + columns)
-    shown = to_8_bit(luma[top * NODE : (top + rows) * NODE, left * NODE : (left + columns) * NODE], bit_depth)
+    shown = to_8_bit(luma[top * node : (top + rows) * node, left * node : (left + columns) * node], bit_depth)
     mask, labels = mask[part], labels[part]
     places = [(row, column) for row in range(rows) for column in range(columns)]
-    chosen = [(r * NODE, c * NODE, int(labels[r, c])) for r, c in places if labels[r, c] != INSIDE_LARGER]
-    sides = [_tinted(shown, mask, places), draw_partitions(shown, chosen)]
+    chosen = [(r * node, c * node, int(labels[r, c])) for r, c in places if labels[r, c] != INSIDE_LARGER]
+    sides = [_tinted(shown, mask, places, node), draw_partitions(shown, chosen, node)]
     wrong = [place for place in places if forbids(mask, labels)[place]]
     for side in sides:
-        _cross_out(side, wrong)
+        _cross_out(side, wrong, node)
     return _sheet(sides, ("left by the mask", "chosen without a mask"))
 
 
@@ -89,11 +86,11 @@ def _left(entry: int) -> int | None:
     return known.get(kinds, 3 if not any(kinds) else 4)
 
 
-def _tinted(luma: NDArray[np.uint8], mask: Mask, places: Sequence[tuple[int, int]]) -> Image.Image:
+def _tinted(luma: NDArray[np.uint8], mask: Mask, places: Sequence[tuple[int, int]], node: int) -> Image.Image:
     image = draw_partitions(luma, [])
     tint = image.copy()
     draw = ImageDraw.Draw(tint)
-    side = NODE * SCALE
+    side = node * SCALE
     for row, column in places:
         kind = _left(int(mask[row, column]))
         if kind is not None:
@@ -101,8 +98,8 @@ def _tinted(luma: NDArray[np.uint8], mask: Mask, places: Sequence[tuple[int, int
     return Image.blend(image, tint, 0.45)
 
 
-def _cross_out(image: Image.Image, places: Sequence[tuple[int, int]]) -> None:
-    draw, side = ImageDraw.Draw(image), NODE * SCALE
+def _cross_out(image: Image.Image, places: Sequence[tuple[int, int]], node: int) -> None:
+    draw, side = ImageDraw.Draw(image), node * SCALE
     for row, column in places:
         x, y, far = column * side + 6, row * side + 6, side - 13
         draw.line((x, y, x + far, y + far), WRONG, 3)

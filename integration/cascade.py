@@ -11,7 +11,7 @@ from integration.policy import Ask
 from toolkit.blocks import Luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES
-from toolkit.windows import centre, context_of, window_size
+from toolkit.windows import Window, centre
 
 CHILDREN = {("1", "PARTITION"): "2", ("2", "RECT"): "3-rect", ("2", "AB"): "3-ab"}
 """Which stage takes a class of another stage apart."""
@@ -29,11 +29,11 @@ class StageModel(Protocol):
     """What a stage is asked: `export.runtime.RuntimeModel`, or a stand-in that answers from labels."""
 
     @property
-    def context(self) -> int:
-        """Source pixels around the block that it takes."""
+    def window(self) -> Window:
+        """The node that it decides about, and what it takes of its surroundings."""
 
     def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (N, classes) of raw luma code values (N, 1, S, S), S = 16 + 2 x context, at qindex (N,)."""
+        """Logits (N, classes) of raw luma code values (N, 1, S, S), S the window's size, at qindex (N,)."""
 
 
 @dataclass(frozen=True)
@@ -42,13 +42,18 @@ class Cascade:
 
     It takes windows of its stages' largest context; a stage of less context sees the middle of them.
 
-    Raises ToolkitError on an unknown stage or where Stage 2 is missing.
+    Raises ToolkitError on an unknown stage, where Stage 2 is missing, and on stages that decide about nodes of
+    different sizes.
     """
 
     models: Mapping[str, StageModel]
 
     def __post_init__(self) -> None:
         check_stages(self.models)
+        nodes = {stage: model.window.node for stage, model in self.models.items()}
+        if len(set(nodes.values())) > 1:
+            listed = ", ".join(f"Stage {stage} {side}x{side}" for stage, side in nodes.items())
+            raise ToolkitError(f"Cascade: {listed} nodes. Expected stages of one size; a pipeline each for others.")
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -56,9 +61,9 @@ class Cascade:
         return tuple(key for key in STAGES if key in self.models)
 
     @property
-    def context(self) -> int:
-        """Source pixels around each block in the windows that the cascade takes."""
-        return max(model.context for model in self.models.values())
+    def window(self) -> Window:
+        """What the cascade takes of each node: the window of the stage that sees most of its surroundings."""
+        return max((model.window for model in self.models.values()), key=lambda window: window.size)
 
     @property
     def leaves(self) -> dict[str, tuple[int, ...]]:
@@ -80,13 +85,10 @@ class Cascade:
     def probabilities(self, stage: str, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Softmax of a stage's logits, (N, classes).
 
-        Raises ToolkitError on windows of another context, and where the model gives no finite numbers.
+        Raises ToolkitError on other windows, and where the model gives no finite numbers.
         """
-        if context_of(luma) != self.context:
-            size = window_size(self.context)
-            raise ToolkitError(f"Cascade: luma has shape {luma.shape}, expected windows (N, 1, {size}, {size}).")
         model = self.models[stage]
-        logits = model.logits(centre(luma, model.context), qindex).astype(np.float64)
+        logits = model.logits(centre(luma, self.window, model.window), qindex).astype(np.float64)
         if not np.isfinite(logits).all():
             raise ToolkitError(f"Stage {stage} gave logits that are no finite numbers. Export and prove it again.")
         powers = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))

@@ -51,9 +51,11 @@ def write_masks(
         "qindex": qindex,
         "pipeline_sha256": pipeline.sha256,
         "policy": pipeline.policy.to_dict(),
+        "node": pipeline.node,
         "restricted": float(((array != 0) & (array != ALL)).mean()),
         "inference_seconds": seconds,
-        "mask": "uint16 (frames, rows, columns) over 16x16 nodes; bit k allows AV1 partition id k; 0 is unrestricted",
+        "mask": f"uint16 (frames, rows, columns) over {pipeline.node}x{pipeline.node} nodes; "
+        "bit k allows AV1 partition id k; 0 is unrestricted",
     }
     with atomic_file(output) as temporary:
         if output.suffix == ".npz":

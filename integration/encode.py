@@ -14,7 +14,7 @@ import numpy as np
 from integration.ahead import Ahead
 from integration.containers import check_ending, output_file
 from integration.encode_config import EncodeConfig
-from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, encoder_settings
+from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks, encoder_settings
 from integration.video import Clip, RawFormat, open_clip, parse_size
 from toolkit.blocks import Luma
 from toolkit.errors import ToolkitError
@@ -33,8 +33,8 @@ class Masker(Protocol):
     def encoder(self) -> dict[str, Any]:
         """Settings of the encoder whose labels it learnt."""
 
-    def mask(self, luma: Luma, qindex: int) -> Mask:
-        """Mask uint16 (rows, columns) of a frame, luma (H, W) in code values."""
+    def mask(self, luma: Luma, qindex: int) -> Mask | Masks:
+        """Masks of a frame, luma (H, W) in code values, as `Encoder` takes them."""
 
 
 @dataclass
@@ -136,7 +136,7 @@ def encode_file(
 
 
 def code_clip(
-    clip: Clip, encoder: Encoder, each: Callable[[int, EncodedFrame], None], masks: Sequence[Mask] | None = None
+    clip: Clip, encoder: Encoder, each: Callable[[int, EncodedFrame], None], masks: Sequence[Mask | Masks] | None = None
 ) -> Report:
     """Encode every frame of a clip; `each(count, frame)` takes what was coded, frames counted from 1.
 

@@ -4,16 +4,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.blocks import Luma
-from toolkit.partition import NODE
+from toolkit.windows import Window
 
 
-def deviation(luma: Luma, bit_depth: int) -> NDArray[np.float64]:
-    """Standard deviation (N,) of the 16x16 nodes in the middle of windows (N, 1, S, S), as a share of full scale.
+def deviation(luma: Luma, bit_depth: int, window: Window) -> NDArray[np.float64]:
+    """Standard deviation (N,) of the nodes in the middle of windows (N, 1, S, S), as a share of full scale.
 
     From 0 (one value) to 0.5. Sums are of integers, so that it is the same wherever it is computed.
     """
-    margin = (luma.shape[-1] - NODE) // 2
-    inside = slice(margin, margin + NODE)
+    inside = slice(window.context, window.context + window.node)
     nodes = luma[:, 0, inside, inside].reshape(len(luma), -1).astype(np.uint32)
     count = nodes.shape[1]
     total = nodes.sum(axis=1, dtype=np.uint64).astype(np.int64)

@@ -42,12 +42,12 @@ def fuse(bundles: Mapping[str, Bundle]) -> bytes:
     ToolkitError where a bundle's graph, or the one that comes out, is not sound.
     """
     layout = Layout.of(bundles)
-    widest = max((bundle.contract for bundle in bundles.values()), key=lambda contract: contract.context)
+    widest = max((bundle.contract for bundle in bundles.values()), key=lambda contract: contract.window.size)
     nodes, weights, values = [], [], []
     for stage, bundle in bundles.items():
         proto = check_onnx(bundle.model_bytes(), bundle.contract, int8=bundle.int8)
         own = compose.add_prefix(proto, f"s{stage}/", rename_inputs=False)
-        if margin := widest.context - bundle.contract.context:
+        if margin := widest.window.context - bundle.contract.window.context:
             nodes.append(_crop(own, stage))
             weights += _crop_constants(stage, margin)
         nodes += [*own.graph.node, *_factor(stage)]

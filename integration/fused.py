@@ -19,6 +19,7 @@ from integration.joint import IDS, conditional, join
 from integration.policy import Ask, Policy
 from toolkit.blocks import Luma, check_input
 from toolkit.errors import ToolkitError
+from toolkit.windows import Window
 
 FUSED = "fused.onnx"
 LIMIT = 1 << 31
@@ -30,13 +31,13 @@ class FusedModel:
 
     def __init__(self, model: bytes, bundles: Mapping[str, Bundle], provider: str, threads: int | None = None) -> None:
         """Raises ToolkitError for a graph that is not these bundles' cascade, and as RuntimeModel does."""
-        self.contract: Contract = max((b.contract for b in bundles.values()), key=lambda contract: contract.context)
+        self.contract: Contract = max((b.contract for b in bundles.values()), key=lambda contract: contract.window.size)
         self._session, self.placement = open_session(model, provider, threads)
         check_signature(self._session, self.contract.inputs(), outputs(), metadata(bundles))
 
     def probabilities(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
         """AV1 partition ids' probabilities (N, 10) of windows (N, 1, S, S) at qindex (N,); errors as `logits`."""
-        check_input(luma, qindex, self.contract.bit_depth, self.contract.context)
+        check_input(luma, qindex, self.contract.bit_depth, self.contract.window)
         result = np.empty((len(luma), IDS), np.float32)
         for start in range(0, len(luma), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
@@ -54,8 +55,8 @@ class _Part:
     stage: str
 
     @property
-    def context(self) -> int:
-        return self.fused.contract.context
+    def window(self) -> Window:
+        return self.fused.contract.window
 
     def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
         p = conditional(self.fused.probabilities(luma, qindex), self.stage)
@@ -109,14 +110,14 @@ def write_fused(folder: Path, bundles: Mapping[str, Bundle], policy: Policy, pro
     apart = Cascade({stage: bundle.session(provider) for stage, bundle in bundles.items()})
     carried = [bundle.checkpoint().calibration for bundle in bundles.values()]
     # What a stage of less context carries is widened by repeating its outermost pixels, as at a frame's edge.
-    margins = [(fused.context - blocks.context) for blocks in carried]
+    margins = [(fused.window.context - blocks.window.context) for blocks in carried]
     widened = [np.pad(b.luma, ((0, 0), (0, 0), (m, m), (m, m)), "edge") for b, m in zip(carried, margins, strict=True)]
     luma = np.concatenate(widened)
     qindex = np.concatenate([blocks.qindex for blocks in carried])
     error = float(np.abs(fused.fused.probabilities(luma, qindex) - join(apart.every(luma, qindex))).max(initial=0.0))
     # Both may lie a stage's budget off; a softmax passes on at most half of that, twice over. Then float32's rounding.
     budget = sum(float(b.manifest["export_check"]["max_budget"]) for b in bundles.values()) + 1e-6
-    flatness = deviation(luma, fused.fused.contract.bit_depth)
+    flatness = deviation(luma, fused.fused.contract.bit_depth, fused.window)
     masks = [policy.masks(qindex, flatness, c.asker(luma, qindex)) for c in (fused, apart)]
     differ = int((masks[0] != masks[1]).sum())
     if not len(luma) or error > budget or differ:

@@ -25,14 +25,15 @@ class Inference(NamedTuple):
 def infer(cascade: Cascade, data: BlockSet, index: NDArray[np.int64]) -> Inference:
     """Ask every stage about the blocks at positions (N,), N >= 1; the seconds are those of the models alone.
 
-    Raises ToolkitError where a source has no surroundings for the cascade's context, or a model gives no numbers.
+    Raises ToolkitError where the data are of other nodes, where a source has no surroundings for the cascade's window,
+    or a model gives no numbers.
     """
     parts: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in cascade.stages}
     flatness = []
     seconds = 0.0
     for start in range(0, len(index), CHUNK):
-        blocks = data.take(index[start : start + CHUNK], context=cascade.context)
-        flatness.append(deviation(blocks.luma, blocks.bit_depth))
+        blocks = data.take(index[start : start + CHUNK], window=cascade.window)
+        flatness.append(deviation(blocks.luma, blocks.bit_depth, blocks.window))
         before = time.process_time()
         answers = cascade.every(blocks.luma, blocks.qindex)
         seconds += time.process_time() - before

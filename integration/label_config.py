@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 
+from toolkit.partition import NODE
+
 
 @dataclass(frozen=True)
 class LabelConfig:
     """What decides the labels, and how the work is done (`jobs` 0: one process a core).
 
     `size` None keeps the sources' own; `frames` None takes all; `raw` is `WxH[:bitdepth]` of headerless files;
-    `with_costs` also records what every partition that was tried costs (`toolkit.blocks.COST_DTYPE`).
+    `node` is the side of the nodes whose partitions are recorded; `with_costs` also records what every partition that
+    was tried costs (`toolkit.blocks.COST_DTYPE`).
     `split` is `auto`, `train`, `val`, `test`, or the path of a file with lines of source, tab, split.
     """
 
@@ -21,3 +24,4 @@ class LabelConfig:
     raw: str | None = None
     jobs: int = 0
     with_costs: bool = False
+    node: int = NODE

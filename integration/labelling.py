@@ -95,7 +95,7 @@ def label(
 def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build: str) -> Piece:
     """A piece whose name is the hash of all that its content depends on, the encoder's `build` included."""
     decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
-    decides += ["costs"] if config.with_costs else []
+    decides += [config.node, "costs"] if config.with_costs else [config.node]
     key = hashlib.sha256(canonical_json([*decides, build])).hexdigest()[:16]
     return Piece(file, cq, cq == config.cq[0], config, f"{work}/{file.name}-{key}-cq{cq}")
 
@@ -107,8 +107,9 @@ def check_sources(pieces: Sequence[Piece]) -> int:
         if piece.keeps_luma:
             clip = piece.open()
             depths[clip.bit_depth] = piece.file.path
-            if min(clip.width, clip.height) < NODE:
-                raise ToolkitError(f"{clip.path}: {clip.width}x{clip.height} has no whole {NODE}x{NODE} node.")
+            node = piece.config.node
+            if min(clip.width, clip.height) < node:
+                raise ToolkitError(f"{clip.path}: {clip.width}x{clip.height} has no whole {node}x{node} node.")
         if piece.file is pieces[0].file:
             open_encoder(clip, piece).close()
     if len(depths) > 1:
@@ -162,13 +163,13 @@ def code(piece: Piece) -> None:
     with ExitStack() as stack:
         encoder = stack.enter_context(open_encoder(clip, piece))
         if piece.config.with_costs:
-            encoder.log_costs()
+            encoder.log_costs(piece.config.node)
         luma = None
         if piece.keeps_luma:
             luma = stack.enter_context(stack.enter_context(atomic_file(piece.luma_path)).open("wb"))
         for planes in clip.frames():
             frame = encoder.encode(planes)
-            labels.append(frame.labels)
+            labels.append(frame.labels if piece.config.node == NODE else frame.labels32)
             if frame.costs is not None:
                 costs.append(frame.costs)
             qindexes.append(frame.qindex)
@@ -191,7 +192,7 @@ def write(
     overwrite: bool,
 ) -> None:
     """Put the pieces together as a BlockSet. Blocks go through files beside the pieces: long clips have very many."""
-    sources: list[Source] = []
+    node, sources = config.node, list[Source]()
     work = pieces[0].labels_path.parent
     cut = 0
     with (work / "blocks").open("wb") as records, (work / "costs").open("wb") as costs:
@@ -201,14 +202,14 @@ def write(
                 with np.load(piece.labels_path) as stored:
                     labels, qindex, (height, width) = stored["labels"], stored["qindex"], stored["size"].tolist()
                     if config.with_costs:
-                        costs.write(stored["costs"][:, : height // NODE, : width // NODE].tobytes())
+                        costs.write(stored["costs"][:, : height // node, : width // node].tobytes())
                 if piece.keeps_luma:
                     luma = np.memmap(piece.luma_path, luma_dtype(bit_depth), "r", shape=(len(labels), height, width))
-                whole = labels[:, : height // NODE, : width // NODE]
+                whole = labels[:, : height // node, : width // node]
                 cut += labels.size - whole.size
                 frame, row, column = np.ogrid[tuple(slice(n) for n in whole.shape)]
                 q = qindex[:, None, None]
-                records.write(make_records(index, frame, row * NODE, column * NODE, q, whole).tobytes())
+                records.write(make_records(index, frame, row * node, column * node, q, whole).tobytes())
             assert luma is not None
             sources.append(Source(file.name, file.split, file.sha256, luma, file.licence, file.origin))
     version = native.libaom_version(native.load(libraries().hook))
@@ -222,6 +223,7 @@ def write(
         np.memmap(work / "blocks", BLOCK_DTYPE, "r"),
         bit_depth,
         settings,
+        block_size=node,
         costs=np.memmap(work / "costs", COST_DTYPE, "r") if config.with_costs else None,
         excluded=excluded,
         overwrite=overwrite,

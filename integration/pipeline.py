@@ -18,9 +18,8 @@ from toolkit.blocks import Luma, check_luma
 from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
-from toolkit.partition import NODE
 from toolkit.sealed import Entries, read_sealed
-from toolkit.windows import cut_windows
+from toolkit.windows import Window, cut_windows
 
 KIND = "av1part-pipeline"
 FORMAT_VERSION = 1
@@ -97,43 +96,55 @@ class Pipeline:
         """Settings of the encoder whose decisions the models learnt."""
         return dict(self.manifest["encoder"])
 
-    def mask(self, luma: Luma, qindex: int) -> NDArray[np.uint16]:
-        """Allowed partitions of every 16x16 node of a frame, (ceil(H/16), ceil(W/16)): bit k allows AV1 id k.
+    @property
+    def node(self) -> int:
+        """Side of the nodes that it decides about, in pixels."""
+        return self.cascade.window.node
+
+    def mask(self, luma: Luma, qindex: int, asked: NDArray[np.bool_] | None = None) -> NDArray[np.uint16]:
+        """Allowed partitions of every node of a frame, (ceil(H / node), ceil(W / node)): bit k allows AV1 id k.
 
         `luma` (H, W) holds raw code values, `qindex` is the frame's, 0 to 255. Nodes cut by the frame's edge are 0:
-        unrestricted. Raises ToolkitError on luma of another dtype or bit depth, and a qindex out of range.
+        unrestricted; so are those that are not `asked` about (the mask's shape). Raises ToolkitError on luma of
+        another dtype or bit depth, and a qindex out of range.
         """
-        return frame_mask(self.cascade, self.policy, luma, qindex, self.bit_depth)
-
-    def probabilities(self, luma: Luma, qindex: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
-        """Each stage's probabilities (N, classes) of windows (N, 1, S, S) of the cascade's context at qindex (N,)."""
-        return self.cascade.every(luma, qindex)
+        return frame_mask(self.cascade, self.policy, luma, qindex, self.bit_depth, asked)
 
 
-def frame_mask(cascade: Cascade, policy: Policy, luma: Luma, qindex: int, bit_depth: int) -> NDArray[np.uint16]:
+def frame_mask(
+    cascade: Cascade,
+    policy: Policy,
+    luma: Luma,
+    qindex: int,
+    bit_depth: int,
+    asked: NDArray[np.bool_] | None = None,
+) -> NDArray[np.uint16]:
     """`Pipeline.mask` for any cascade and policy."""
     check_luma(luma, bit_depth, "Frame")
     if luma.ndim != 2:
         raise ToolkitError(f"Frame: luma has shape {luma.shape}, expected (height, width).")
     if not 0 <= qindex <= 255:
         raise ToolkitError(f"Frame: qindex {qindex}, expected 0 to 255.")
-    blocks = cut_nodes(luma, cascade.context)
-    qindexes = np.full(len(blocks), qindex, np.uint8)
-    height, width = luma.shape
-    result = np.zeros((-(-height // NODE), -(-width // NODE)), np.uint16)
-    if len(blocks):
-        masks = policy.masks(qindexes, deviation(blocks, bit_depth), cascade.asker(blocks, qindexes))
-        result[: height // NODE, : width // NODE] = masks.reshape(height // NODE, -1)
+    node, (height, width) = cascade.window.node, luma.shape
+    result = np.zeros((-(-height // node), -(-width // node)), np.uint16)
+    wanted = np.ones((height // node, width // node), bool)
+    if asked is not None:
+        wanted &= asked[: height // node, : width // node]
+    row, column = np.nonzero(wanted)
+    if len(row):
+        blocks = cut_nodes(luma, cascade.window, row, column)
+        qindexes = np.full(len(blocks), qindex, np.uint8)
+        flatness = deviation(blocks, bit_depth, cascade.window)
+        result[row, column] = policy.masks(qindexes, flatness, cascade.asker(blocks, qindexes))
     return result
 
 
-def cut_nodes(luma: Luma, context: int = 0) -> Luma:
-    """The windows around a frame's (H, W) whole 16x16 nodes, row by row: (N, 1, S, S), code values untouched.
+def cut_nodes(luma: Luma, window: Window, row: NDArray[np.int64], column: NDArray[np.int64]) -> Luma:
+    """The windows (N, 1, S, S) around nodes of a frame (H, W), counted in nodes; code values untouched.
 
     They are those of a data set's blocks, frame borders included: the same function cuts them.
     """
-    row, column = np.indices((luma.shape[0] // NODE, luma.shape[1] // NODE)).reshape(2, -1) * NODE
-    return cut_windows(luma[None], np.zeros_like(row), row, column, context)
+    return cut_windows(luma[None], np.zeros_like(row), row * window.node, column * window.node, window)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
@@ -146,12 +157,19 @@ def read_manifest(path: Path) -> dict[str, Any]:
 
 
 def check_together(bundles: list[Bundle]) -> None:
-    """Raise ToolkitError unless the bundles are of different stages, one bit depth and one set of encoder settings."""
+    """Raise ToolkitError unless the bundles are of different stages, one node size, bit depth and set of encoder
+    settings."""
     first = bundles[0]
     by_stage: dict[str, Bundle] = {}
     for bundle in bundles:
         if (other := by_stage.setdefault(bundle.stage, bundle)) is not bundle:
             raise ToolkitError(f"{other.path} and {bundle.path} are both of stage {bundle.stage}. Give one a stage.")
+        own, other_node = bundle.contract.window.node, first.contract.window.node
+        if own != other_node:
+            raise ToolkitError(
+                f"{bundle.path} decides about {own}x{own} nodes, {first.path} about {other_node}x{other_node}. "
+                "Build a pipeline for each size; `av1part encode` takes both."
+            )
         if bundle.bit_depth != first.bit_depth:
             raise ToolkitError(
                 f"{bundle.path} takes {bundle.bit_depth} bit, {first.path} {first.bit_depth} bit. "

@@ -25,9 +25,10 @@ class FitConfig(InputConfig):
     """How thresholds are sought: on a held-out `split` of data with RD costs, for a loss of `target_loss` percent.
 
     `ranges`: the last qindex of every range that gets thresholds of its own. `share`: of an encode's CPU time, what
-    goes into the search of 16x16 nodes, the only part that a mask can save. Where clips are given, at most `checks`
-    policies are tried on them by encoding; the base's options are about those encodes. `rules`: the thresholds that
-    are sought; the others stay off. By default those that gave the most in encodes (docs/benchmarks.md).
+    goes into the search of these nodes and all below them, the only part that a mask can save. Where clips are given,
+    at most `checks` policies are tried on them by encoding; the base's options are about those encodes. `rules`: the
+    thresholds that are sought; the others stay off. By default those that gave the most in encodes
+    (docs/benchmarks.md).
     Raises ToolkitError on values that make no search.
     """
 

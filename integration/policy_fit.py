@@ -19,6 +19,7 @@ from integration.bd import bd_rate, time_saving
 from integration.bench_run import NATIVE, PIPELINE, Arm, Measurement, Session
 from integration.bench_summary import curve
 from integration.inference import infer
+from integration.levels import Levels
 from integration.pipeline import Pipeline
 from integration.pipeline_build import build_pipeline
 from integration.pipeline_config import BuildConfig
@@ -123,7 +124,7 @@ class Encodes:
         self._lock = FileLock(self._work / "lock")
         self.cpu_used, self._config = cpu_used, config
         self._files = identify(paths)
-        self._session = Session(self._work, config, pipeline)
+        self._session = Session(self._work, config, Levels((pipeline,)))
         self._count = 0
 
     def __enter__(self) -> Self:

@@ -23,12 +23,12 @@ ENCODER = {"name": "synthetic", "usage": "good", "cpu_used": 1}
 MakeBlockset = Callable[..., Path]
 
 
-def _paint(rng: np.random.Generator, partition: int, contrast: int) -> np.ndarray:
-    node = np.empty((NODE, NODE), np.int64)
+def _paint(rng: np.random.Generator, partition: int, contrast: int, side: int) -> np.ndarray:
+    node = np.empty((side, side), np.int64)
     base = rng.integers(50, 140)
-    for i, (r, c, h, w) in enumerate(rectangles(partition)):
+    for i, (r, c, h, w) in enumerate(rectangles(partition, side)):
         # Neighbouring rectangles differ: a checkerboard over 2x2 squares, stripes elsewhere.
-        level = (r // 8 + c // 8) % 2 if partition == 3 else i % 2 + i // 2 * 0.5
+        level = (r * 2 // side + c * 2 // side) % 2 if partition == 3 else i % 2 + i // 2 * 0.5
         node[r : r + h, c : c + w] = base + level * contrast
     return node + rng.integers(-2, 3, node.shape)
 
@@ -41,21 +41,22 @@ def make_synthetic(
     size: tuple[int, int] = (112, 136),
     partitions: tuple[int, ...] = tuple(range(10)),
     seed: int = 0,
+    node: int = NODE,
 ) -> Path:
     """Write a BlockSet with so many sources a split; `size` is (height, width), need not be whole nodes."""
     rng = np.random.default_rng(seed)
     sources: list[Source] = []
     records = []
-    rows, columns = size[0] // NODE, size[1] // NODE
+    rows, columns = size[0] // node, size[1] // node
     for split, count in (splits or {"train": 3, "val": 2, "test": 2}).items():
         for _ in range(count):
             luma = rng.integers(50, 140, (frames, *size))
             for frame, row, column in np.ndindex(frames, rows, columns):
-                r, c = row * NODE, column * NODE
+                r, c = row * node, column * node
                 drawn = int(rng.choice(partitions))
                 inside = rng.random() < 0.05
                 faint = rng.random() < 0.2
-                luma[frame, r : r + NODE, c : c + NODE] = _paint(rng, drawn, 15 if faint else 60)
+                luma[frame, r : r + node, c : c + node] = _paint(rng, drawn, 15 if faint else 60, node)
                 for qindex in QINDEXES:
                     label = INSIDE_LARGER if inside else NONE if faint and qindex > 100 else drawn
                     records.append((len(sources), frame, r, c, qindex, label))
@@ -63,8 +64,10 @@ def make_synthetic(
             name = f"{split}-{len(sources)}"
             sources.append(Source(name, split, f"{len(sources):064x}", plane, licence="CC0-1.0", origin="synthetic"))
     blocks = make_records(*np.array(records).T)
-    cut = {"cut by the frame edge": len(sources) * frames * (-(-size[0] // 16) * -(-size[1] // 16) - rows * columns)}
-    write_blockset(path, sources, blocks, bit_depth, ENCODER, excluded=cut)
+    cut = {
+        "cut by the frame edge": len(sources) * frames * (-(-size[0] // node) * -(-size[1] // node) - rows * columns)
+    }
+    write_blockset(path, sources, blocks, bit_depth, ENCODER, block_size=node, excluded=cut)
     return path
 
 

@@ -22,6 +22,7 @@ from integration.bench_run import Session
 from integration.bench_views import LEFT, WRONG, draw_view
 from integration.cascade import Cascade
 from integration.encoder import encoder_settings
+from integration.levels import Levels
 from integration.pipeline import Pipeline
 from integration.policy import ALL, Policy, bits
 from integration.ssim import SsimMeter, ssim_decibels
@@ -29,6 +30,7 @@ from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.partition import NONE, SPLIT
+from toolkit.windows import Window
 
 SIZE = "96x64"
 CONFIG = BenchConfig(cq=(20, 40, 60), presets=(2, 4), masked=(4,), against=("cnn-off", "oracle"), repeats=2, raw=SIZE)
@@ -38,14 +40,15 @@ PSNR = [30.0, 34.0, 38.0, 42.0]
 class Texture:
     """A Stage-2 model that takes textured blocks for SPLIT."""
 
-    context = 0
+    def __init__(self, node: int = 16) -> None:
+        self.window = Window(node)
 
     def logits(self, luma: np.ndarray, qindex: np.ndarray) -> np.ndarray:
         split = luma.astype(np.float32).std(axis=(1, 2, 3)) / 4 - 3
         return np.stack([split, np.zeros_like(split), -split / 2], axis=1)
 
 
-def pipeline(bit_depth: int = 8, usage: str = "good", **policy: float) -> Pipeline:
+def pipeline(bit_depth: int = 8, usage: str = "good", node: int = 16, **policy: float) -> Pipeline:
     """A pipeline around `Texture`, as `Pipeline.load` would give it."""
     manifest: dict[str, Any] = {
         "bundles": {"2": "0" * 64},
@@ -54,7 +57,11 @@ def pipeline(bit_depth: int = 8, usage: str = "good", **policy: float) -> Pipeli
         "bit_depth": bit_depth,
     }
     manifest["encoder"] = encoder_settings(usage, 1, "3.12.1")
-    return Pipeline(Path("pipe"), manifest, {}, Cascade({"2": Texture()}), Policy.of(**policy))
+    return Pipeline(Path("pipe"), manifest, {}, Cascade({"2": Texture(node)}), Policy.of(**policy))
+
+
+def levels(*args: Any, **options: Any) -> Levels:
+    return Levels([pipeline(*args, **options)])
 
 
 @pytest.fixture
@@ -130,7 +137,7 @@ def test_by_variance_gives_split_to_texture() -> None:
 def test_a_run_is_complete_and_never_encodes_twice(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "report"
     seen: list[tuple[int, int]] = []
-    report = run_bench([clip], output, CONFIG, pipeline(), lambda done, total, what: seen.append((done, total)))
+    report = run_bench([clip], output, CONFIG, levels(), lambda done, total, what: seen.append((done, total)))
     arms = {arm["name"]: arm for arm in report["arms"]}
     assert list(arms) == [
         *("native at 2", "native at 4", "pipeline at 4", "cnn-off at 4", "oracle 2 at 4", "oracle 1+2+3 at 4")
@@ -148,18 +155,18 @@ def test_a_run_is_complete_and_never_encodes_twice(tmp_path: Path, clip: Path, m
     assert anchor["loss_ssim"] == 0 != model["loss_ssim"]
     assert anchor["threads"]["1"]["wall_saving"] == 0 < anchor["threads"]["1"]["wall_seconds"]
     assert model["threads"]["1"]["loss"] == model["loss"]["akima"]
-    view = report["views"]["cat"]
+    (view,) = report["views"]["cat"]
     assert (view["arm"], view["cq"]) == ("pipeline at 4", 40)
     assert view["restricted_nodes"] > 0
 
     with (output / "measurements.jsonl").open("a") as lines:
         lines.write('{"key": "cut sho')
     monkeypatch.setattr(Session, "_encode", None)
-    again = run_bench([clip], output, CONFIG, pipeline())
+    again = run_bench([clip], output, CONFIG, levels())
     assert (report["encodes"], report["reused"]) == (36, 0)
     assert again == report | {"reused": 36}
     with pytest.raises(TypeError):  # another policy has to be encoded
-        run_bench([clip], output, CONFIG, pipeline(drop_ab_below=0.9))
+        run_bench([clip], output, CONFIG, levels(drop_ab_below=0.9))
 
     page = write_report(report, output)
     text = page.read_text()
@@ -204,7 +211,7 @@ def test_10_bit_all_intra_and_two_numbers_of_threads(tmp_path: Path) -> None:
     config = BenchConfig(
         cq=(20, 40, 60), presets=(4,), masked=(4,), repeats=1, raw=f"{SIZE}:10", usage="allintra", threads=(1, 2)
     )
-    report = run_bench([path], tmp_path / "report", config, pipeline(10, "allintra"))
+    report = run_bench([path], tmp_path / "report", config, levels(10, "allintra"))
     native, model = report["arms"]
     assert model["masked_nodes"] > 0
     assert [p["bytes"] for p in model["clips"]["deep"]["points"]] != [
@@ -220,7 +227,7 @@ def test_10_bit_all_intra_and_two_numbers_of_threads(tmp_path: Path) -> None:
     assert sorted(json.loads(line)["threads"] for line in lines) == [1] * 6 + [2] * 6
 
     with pytest.raises(ToolkitError, match="usage is 'good' there and 'allintra' here"):
-        run_bench([path], tmp_path / "other", config, pipeline(10, "good"))
+        run_bench([path], tmp_path / "other", config, levels(10, "good"))
 
 
 @pytest.mark.parametrize("bit_depth", [8, 10])
@@ -270,13 +277,13 @@ def test_clips_that_do_not_suit_are_refused_before_any_encode(tmp_path: Path, cl
     pipe = pipeline()
     pipe.manifest["bit_depth"] = 10
     with pytest.raises(ToolkitError, match="10 bit"):
-        run_bench([clip], tmp_path / "report", CONFIG, pipe)
+        run_bench([clip], tmp_path / "report", CONFIG, Levels([pipe]))
 
     trained = SimpleNamespace(manifest={"provenance": {"train_sources": [sha256_file(clip)]}})
     pipe = pipeline()
     pipe.bundles["2"] = trained  # type: ignore[assignment]
     with pytest.raises(ToolkitError, match="was trained on it"):
-        run_bench([clip], tmp_path / "report", CONFIG, pipe)
+        run_bench([clip], tmp_path / "report", CONFIG, Levels([pipe]))
 
 
 @pytest.mark.parametrize(

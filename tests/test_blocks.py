@@ -147,14 +147,14 @@ def test_checks_hold_across_the_parts_in_which_a_large_set_is_read() -> None:
     count = 300_000  # more than one part
     entry = {"frames": count, "height": 16, "width": 16, "split": "train"}
     blocks = make_records(0, np.arange(count), 0, 0, 9, np.arange(count) % 10)
-    check_blocks(blocks, [entry], "large")
+    check_blocks(blocks, [entry], 16, "large")
     assert histogram(blocks, [entry]) == {"train": {"9": {str(k): count // 10 for k in range(10)}}}
     blocks["frame"][-3:] = [0, 1, 0]
     with pytest.raises(ToolkitError, match="3 blocks have two labels"):
-        check_blocks(blocks, [entry], "large")
+        check_blocks(blocks, [entry], 16, "large")
     blocks["row"][[0, -1]] = 16
     with pytest.raises(ToolkitError, match="2 blocks lie off"):
-        check_blocks(blocks, [entry], "large")
+        check_blocks(blocks, [entry], 16, "large")
 
 
 @pytest.mark.parametrize(

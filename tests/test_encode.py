@@ -21,6 +21,7 @@ from integration.policy import Policy
 from integration.video import open_clip
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
+from toolkit.windows import Window
 
 SETTINGS = EncodeConfig(cq=30, cpu_used=3)
 
@@ -45,7 +46,7 @@ class FakePipeline:
 class LosesItsSession(FakePipeline):
     """Stage 2 alone, whose ONNX Runtime session fails at the calls named, counted from 0."""
 
-    context = 0
+    node, window, path = 16, Window(), Path("loses")
 
     def __init__(self, failing: set[int]) -> None:
         super().__init__()
@@ -58,8 +59,8 @@ class LosesItsSession(FakePipeline):
             raise Fail("[ONNXRuntimeError] : 1 : FAIL : out of memory")
         return np.tile(np.array([4, 0, 0], np.float32), (len(luma), 1))
 
-    def mask(self, luma: np.ndarray, qindex: int) -> np.ndarray:
-        return frame_mask(self.cascade, Policy(), luma, qindex, 8)
+    def mask(self, luma: np.ndarray, qindex: int, asked: np.ndarray | None = None) -> np.ndarray:
+        return frame_mask(self.cascade, Policy(), luma, qindex, 8, asked)
 
 
 def y4m(path: Path, frames: int, bit_depth: int = 8) -> Path:

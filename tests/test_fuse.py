@@ -97,7 +97,7 @@ def test_one_graph_gives_what_the_stages_give_apart(
         np.testing.assert_allclose(p, by_stage[stage], rtol=1e-3, atol=1e-6)
         np.testing.assert_allclose(fused.probabilities(stage, held_out.luma, held_out.qindex), p, atol=1e-6)
     harsh = Thresholds(0.6, 0.4, 0.6, 0.2, 0.3, 0.3, 0.4, 0.3)
-    flat = deviation(held_out.luma, held_out.bit_depth)
+    flat = deviation(held_out.luma, held_out.bit_depth, held_out.window)
     gated = replace(harsh, flat_below=float(np.median(flat)))
     for policy in (
         Policy(),

@@ -33,6 +33,7 @@ from toolkit.partition import NONE, STAGES
 from toolkit.run_folder import RunFolder
 from toolkit.train import train
 from toolkit.train_config import TrainConfig
+from toolkit.windows import Window
 
 WHOLE = ("1", "2", "3-rect", "3-ab")
 IDLE = Policy(((255, Thresholds(1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)),))
@@ -54,7 +55,7 @@ def message(run: Result) -> str:
 class Oracle:
     """Answers a block by looking it up among labelled ones; `wrong` blocks get the next class instead."""
 
-    context = 0
+    window = Window()
 
     def __init__(self, stage: str, blocks: Blocks, wrong: frozenset[int] = frozenset()) -> None:
         self.classes = len(STAGES[stage].classes)
@@ -175,7 +176,7 @@ def test_cascades_that_make_no_sense(stages: tuple[str, ...], held_out: Blocks) 
 
 
 class Broken:
-    context = 0
+    window = Window()
 
     def logits(self, luma: np.ndarray, qindex: np.ndarray) -> np.ndarray:
         return np.full((len(luma), 3), np.nan, np.float32)
@@ -194,7 +195,7 @@ def test_the_frame_s_nodes_are_the_data_set_s_blocks(data: BlockSet) -> None:
     frame = data.luma(source)[1]
     at = np.flatnonzero((data.blocks["source"] == source) & (data.blocks["frame"] == 1) & (data.blocks["qindex"] == 60))
     blocks = data.take(at)
-    nodes = cut_nodes(frame)
+    nodes = cut_nodes(frame, Window(), *np.indices((frame.shape[0] // 16, frame.shape[1] // 16)).reshape(2, -1))
     columns = frame.shape[1] // 16
     assert len(nodes) == len(blocks)
     for i in range(len(blocks)):
@@ -207,7 +208,7 @@ def test_masks_cover_any_frame_and_leave_cut_nodes_alone(height: int, width: int
     class Bright:
         """SPLIT for sure where the first code value is odd; remembers what it was asked."""
 
-        context = 0
+        window = Window()
 
         def logits(self, luma: np.ndarray, qindexes: np.ndarray) -> np.ndarray:
             assert luma.dtype == (np.uint8 if bit_depth == 8 else np.uint16)

@@ -13,6 +13,7 @@ from integration.policy import ALL, Policy, Thresholds, answers, bits
 from integration.policy_search import OFF
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
+from toolkit.windows import Window
 
 NAMES = [f.name for f in fields(Thresholds)]
 AB = bits(HORZ_A, HORZ_B, VERT_A, VERT_B)
@@ -122,12 +123,14 @@ def test_later_stages_are_asked_only_where_they_can_matter() -> None:
 
 @pytest.mark.parametrize(("bit_depth", "dtype"), [(8, np.uint8), (10, np.uint16), (16, np.uint16)])
 def test_flatness_is_the_deviation_of_the_node_alone(bit_depth: int, dtype: type) -> None:
-    top = (1 << bit_depth) - 1
+    top, window = (1 << bit_depth) - 1, Window(context=8)
     luma = np.random.default_rng(0).integers(0, top + 1, (5, 1, 32, 32)).astype(dtype)
     luma[0], luma[1, :, 8:24, 8:16], luma[1, :, 8:24, 16:24] = 7, 0, top
     expected = luma[:, 0, 8:24, 8:24].reshape(5, -1).astype(np.float64).std(axis=1) / top
-    np.testing.assert_allclose(deviation(luma, bit_depth), expected, atol=1e-12)
-    assert deviation(luma, bit_depth)[:2].tolist() == [0, 0.5]
+    np.testing.assert_allclose(deviation(luma, bit_depth, window), expected, atol=1e-12)
+    assert deviation(luma, bit_depth, window)[:2].tolist() == [0, 0.5]
+    whole = luma.reshape(5, -1).astype(np.float64).std(axis=1) / top
+    np.testing.assert_allclose(deviation(luma, bit_depth, Window(32)), whole, atol=1e-12)
 
 
 def test_every_block_is_judged_by_the_thresholds_of_its_qindex() -> None:

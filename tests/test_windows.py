@@ -27,7 +27,7 @@ from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.model import PartitionNet, predict
 from toolkit.model_config import BACKBONES, ModelConfig
-from toolkit.windows import CONTEXTS, centre, cut_windows
+from toolkit.windows import CONTEXTS, Window, centre, cut_windows
 
 ENCODER = {"name": "none"}
 
@@ -59,12 +59,13 @@ def photograph(tmp_path_factory: pytest.TempPathFactory) -> BlockSet:
 def test_a_photograph_s_windows_are_the_same_for_training_and_the_pipeline(photograph: BlockSet, context: int) -> None:
     luma, size = photograph.luma(0)[0], 16 + 2 * context
     padded = np.pad(luma, context, mode="edge")
-    blocks = photograph.split_blocks("train", "2", context=context)
-    assert (blocks.context, blocks.luma.shape) == (context, (35, 1, size, size))
+    rows, columns = np.indices((86 // 16, 118 // 16)).reshape(2, -1)
+    blocks = photograph.split_blocks("train", "2", window=Window(context=context))
+    assert (blocks.window.context, blocks.luma.shape) == (context, (35, 1, size, size))
     wanted = [padded[r : r + size, c : c + size] for r, c in zip(blocks.row, blocks.column, strict=True)]
     assert np.array_equal(blocks.luma[:, 0], wanted)
-    assert np.array_equal(cut_nodes(luma, context), blocks.luma)
-    assert np.array_equal(centre(blocks.luma, 0), photograph.split_blocks("train", "2").luma)
+    assert np.array_equal(cut_nodes(luma, Window(context=context), rows, columns), blocks.luma)
+    assert np.array_equal(centre(blocks.luma, blocks.window, Window()), photograph.split_blocks("train", "2").luma)
     interior = [(r >= context and c >= context) for r, c in zip(blocks.row, blocks.column, strict=True)]
     assert any(interior)
     assert context == 0 or not all(interior)
@@ -73,7 +74,9 @@ def test_a_photograph_s_windows_are_the_same_for_training_and_the_pipeline(photo
 def test_a_frame_smaller_than_the_window() -> None:
     plane = np.arange(17 * 16, dtype=np.uint16).reshape(1, 17, 16)
     zero = np.zeros(1, int)
-    assert np.array_equal(cut_windows(plane, zero, zero, zero, 16)[0, 0], np.pad(plane[0], 16, mode="edge")[:48])
+    assert np.array_equal(
+        cut_windows(plane, zero, zero, zero, Window(context=16))[0, 0], np.pad(plane[0], 16, mode="edge")[:48]
+    )
 
 
 def test_loose_blocks_have_no_context(tmp_path: Path) -> None:
@@ -83,7 +86,7 @@ def test_loose_blocks_have_no_context(tmp_path: Path) -> None:
     data = BlockSet.load(tmp_path / "set")
     assert len(data.split_blocks("train")) == 4
     with pytest.raises(ToolkitError, match="loose holds loose 16x16 blocks"):
-        data.split_blocks("train", context=4)
+        data.split_blocks("train", window=Window(context=4))
     run = cli("train", tmp_path / "set", "-o", tmp_path / "run", "--context", 8, "--device", "cpu", "--init", "random")
     fails(run, "loose 16x16 blocks", "--context 0")
     assert not (tmp_path / "run").exists()
@@ -103,9 +106,9 @@ def test_every_backbone_looks_at_the_window_it_says(backbone: str, context: int)
     other[:, :, 0] = 255 - other[:, :, 0]  # the outermost row, far from the block
     assert not torch.equal(predict(model, other, qindex), logits)
     for wrong in (luma[..., 4:-4, 4:-4], luma[..., :-2], np.pad(luma, ((0, 0), (0, 0), (4, 4), (4, 4)))):
-        with pytest.raises(ToolkitError, match=f"a context of {context} pixels"):
+        with pytest.raises(ToolkitError, match=f"a 16x16 node, context {context}"):
             predict(model, wrong, qindex)
-        with pytest.raises(ToolkitError, match=f"a context of {context} pixels"):
+        with pytest.raises(ToolkitError, match=f"a 16x16 node, context {context}"):
             model(torch.from_numpy(wrong).double(), torch.zeros(3, 1))
     if backbone == "small":
         assert sum(p.numel() for p in model.parameters()) < 250_000
@@ -114,7 +117,7 @@ def test_every_backbone_looks_at_the_window_it_says(backbone: str, context: int)
 def test_settings_that_no_backbone_has() -> None:
     with pytest.raises(ToolkitError, match="Context 6: expected one of 0, 4, 8"):
         ModelConfig("2", "small", context=6)
-    with pytest.raises(ToolkitError, match=r"vit_b_16 takes 224x224, .* Expected 0 or 8"):
+    with pytest.raises(ToolkitError, match=r"vit_b_16 takes 224x224, .* Expected 0, or 8"):
         ModelConfig("2", "vit_b_16", context=4)
     assert ModelConfig("2", "vit_b_16", context=8).context == 8
     with pytest.raises(ToolkitError, match="resnet18-se has one already"):
@@ -152,15 +155,17 @@ def test_train_to_mask_with_context_and_attention(wide: Path, blockset_8: Path) 
     graph = onnx.load_model_from_string(bundle.model_bytes()).graph
     assert [d.dim_value for d in graph.input[0].type.tensor_type.shape.dim][1:] == [1, 32, 32]
     assert any(node.op_type == "Sigmoid" for node in graph.node)  # the gate
-    assert bundle.checkpoint().calibration.context == 8
+    assert bundle.checkpoint().calibration.window == Window(16, 8)
     assert "8 source pixels around it" in (wide / "bundle" / "MODEL_CARD.md").read_text()
 
     # A frame's nodes, corners included, are decided as the data set's blocks are.
     pipeline = Pipeline.load(wide / "pipe")
     source, luma = 6, data.luma(6)[0]
     at = np.flatnonzero((data.blocks["source"] == source) & (data.blocks["frame"] == 0) & (data.blocks["qindex"] == 60))
-    blocks = data.take(at, context=8)
-    whole = pipeline.cascade.every(cut_nodes(luma, 8), np.full(7 * 8, 60, np.uint8))["2"]
+    blocks = data.take(at, window=Window(context=8))
+    whole = pipeline.cascade.every(
+        cut_nodes(luma, Window(context=8), *np.indices((7, 8)).reshape(2, -1)), np.full(7 * 8, 60, np.uint8)
+    )["2"]
     node = blocks.row.astype(int) // 16 * 8 + blocks.column // 16
     np.testing.assert_allclose(pipeline.cascade.every(blocks.luma, blocks.qindex)["2"], whole[node], atol=1e-6)
     assert pipeline.mask(luma, 60).shape == (7, 9)
@@ -170,19 +175,19 @@ def test_train_to_mask_with_context_and_attention(wide: Path, blockset_8: Path) 
 
 def test_a_wrong_window_is_loud_everywhere(wide: Path, blockset_8: Path, exported: Path, tmp_path: Path) -> None:
     data, bundle = BlockSet.load(blockset_8), Bundle.load(wide / "bundle")
-    narrow, broad = (data.split_blocks("test", "2", 4, context=c) for c in (0, 8))
+    narrow, broad = (data.split_blocks("test", "2", 4, window=Window(context=c)) for c in (0, 8))
     with pytest.raises(ToolkitError, match=r"shape \(4, 1, 16, 16\), expected \(N, 1, 32, 32\)"):
         bundle.session().logits(narrow.luma, narrow.qindex)
     with pytest.raises(ToolkitError, match=r"shape \(4, 1, 32, 32\), expected \(N, 1, 16, 16\)"):
         Bundle.load(exported).session().logits(broad.luma, broad.qindex)
-    with pytest.raises(ToolkitError, match=r"expected windows \(N, 1, 32, 32\)"):
+    with pytest.raises(ToolkitError, match=r"16x16 node, context 8.: expected \(N, 1, 32, 32\)"):
         Pipeline.load(wide / "pipe").cascade.every(narrow.luma, narrow.qindex)
     with pytest.raises(ToolkitError, match="inputs are"):
         RuntimeModel(bundle.model_bytes(), Contract("2", 8, True))
 
     checkpoint = load_checkpoint(wide / "bundle" / "checkpoint.pt")
     save_checkpoint(tmp_path / "mixed.pt", replace(checkpoint, calibration=narrow))
-    with pytest.raises(ToolkitError, match="a context of 0 pixels, its model takes 8"):
+    with pytest.raises(ToolkitError, match="show a 16x16 node, context 0, its model takes a 16x16 node, context 8"):
         load_checkpoint(tmp_path / "mixed.pt")
 
     options = ("--backbone", "small", "--init", "stage1", "--from", wide / "one.pt", "--device", "cpu")
@@ -203,17 +208,17 @@ def test_stages_of_different_contexts_see_the_middle_of_the_widest(
         model=PartitionNet(ModelConfig("1", "small", context=4)).eval(),
         metrics=scores,
         baselines={"best_constant": constant},
-        calibration=data.split_blocks("val", "1", 64, context=4),
+        calibration=data.split_blocks("val", "1", 64, window=Window(context=4)),
     )
     save_checkpoint(tmp_path / "1.pt", one)
     first = write_bundle(Chosen(tmp_path / "1.pt", "a test"), tmp_path / "1", allow_weak=True)
     bundles = {"1": first, "2": Bundle.load(wide / "bundle")}
     apart = Cascade({stage: bundle.session() for stage, bundle in bundles.items()})
     fused = FusedCascade.of(FusedModel(fuse(bundles), bundles, "cpu"), bundles)
-    assert apart.context == fused.context == 8
-    blocks = data.split_blocks("test", limit=50, context=8)
+    assert apart.window == fused.window == Window(16, 8)
+    blocks = data.split_blocks("test", limit=50, window=Window(context=8))
     found = apart.every(blocks.luma, blocks.qindex)
-    same = data.split_blocks("test", limit=50, context=4)
+    same = data.split_blocks("test", limit=50, window=Window(context=4))
     logits = first.session().logits(same.luma, same.qindex)
     assert np.allclose(found["1"], torch.softmax(torch.from_numpy(logits), 1), atol=1e-5)
     for stage, p in fused.every(blocks.luma, blocks.qindex).items():

@@ -1,4 +1,4 @@
-"""BlockSet: the data contract. Raw luma code values plus one AV1 partition id per 16x16 node and qindex.
+"""BlockSet: the data contract. Raw luma code values plus one AV1 partition id per 16x16 or 32x32 node and qindex.
 
 Every consumer (train, select, export, parity, pipeline) reads blocks through this module alone.
 """
@@ -30,7 +30,7 @@ from toolkit.blockset_format import (
 from toolkit.errors import ToolkitError
 from toolkit.files import read_json
 from toolkit.partition import INSIDE_LARGER, NODE, STAGES
-from toolkit.windows import CONTEXTS, context_of, cut_windows, window_size
+from toolkit.windows import CONTEXTS, Window, cut_windows
 
 __all__ = [
     "BLOCK_DTYPE",
@@ -51,7 +51,7 @@ __all__ = [
 class Blocks:
     """N blocks in memory: luma (N, 1, S, S) uint8 or uint16 raw code values; the rest (N,).
 
-    S = 16 + 2 x context: the node in the middle of its surroundings, `toolkit.windows` says how they are cut.
+    S = node + 2 x context: the node in the middle of its surroundings, `toolkit.windows` says how they are cut.
 
     `target` is the stage's class index (int64), or the AV1 id itself where no stage was named. `costs` are records of
     COST_DTYPE, None where the data set has none.
@@ -68,15 +68,16 @@ class Blocks:
     column: NDArray[np.uint16]
     bit_depth: int
     costs: NDArray[Any] | None = None
+    node: int = NODE
 
     def __post_init__(self) -> None:
         check_luma(self.luma, self.bit_depth, "Blocks")
         n = self.luma.shape[0] if self.luma.ndim else 0
-        if context_of(self.luma) is None:
-            sizes = ", ".join(str(window_size(c)) for c in CONTEXTS)
+        sizes = [Window(self.node, c).size for c in CONTEXTS]
+        if self.luma.ndim != 4 or self.luma.shape[1:] not in [(1, size, size) for size in sizes]:
             raise ToolkitError(
-                f"Blocks: luma has shape {self.luma.shape}, expected (N, 1, {NODE}, {NODE}) or windows (N, 1, S, S) "
-                f"with S one of {sizes}."
+                f"Blocks: luma has shape {self.luma.shape}, expected windows (N, 1, S, S) with S one of "
+                f"{', '.join(map(str, sizes))} around {self.node}x{self.node} nodes."
             )
         dtypes = {k: BLOCK_DTYPE[k] for k in ("qindex", "partition", "source", "frame", "row", "column")}
         for name, dtype in {**dtypes, "target": np.dtype(np.int64)}.items():
@@ -87,9 +88,9 @@ class Blocks:
             check_costs(self.costs, n, "Blocks")
 
     @property
-    def context(self) -> int:
-        """Pixels around the node on each side, 0 where there is the node alone."""
-        return (int(self.luma.shape[3]) - NODE) // 2
+    def window(self) -> Window:
+        """Of which node the luma is, and how much is around it."""
+        return Window(self.node, (int(self.luma.shape[3]) - self.node) // 2)
 
     def __len__(self) -> int:
         return len(self.luma)
@@ -117,6 +118,11 @@ class BlockSet:
     @property
     def bit_depth(self) -> int:
         return int(self.manifest["bit_depth"])
+
+    @property
+    def node(self) -> int:
+        """Side of the nodes that its labels are about, in pixels."""
+        return int(self.manifest["block_size"])
 
     @property
     def sources(self) -> list[dict[str, Any]]:
@@ -159,35 +165,49 @@ class BlockSet:
             if plane.shape != expected:
                 raise ToolkitError(f"{path}: luma of {source['name']} is {plane.shape}, expected {expected}.")
             check_luma(plane, result.bit_depth, f"{path}, source {source['name']}")
-        check_blocks(result.blocks, result.sources, str(path))
+        check_blocks(result.blocks, result.sources, result.node, str(path))
         if costs is not None:
             check_costs(costs, len(result.blocks), str(path))
         return result
 
-    def take(self, index: NDArray[np.integer[Any]], stage: str | None = None, context: int = 0) -> Blocks:
+    def take(self, index: NDArray[np.integer[Any]], stage: str | None = None, window: Window | None = None) -> Blocks:
         """The blocks at these positions of `blocks`, in this order, with the targets of that stage.
 
-        `context`: source pixels around each block. Raises ToolkitError where a source is of loose blocks, which have
-        none.
+        `window`: what is cut out, by default the nodes alone. Raises ToolkitError where it is of other nodes, and
+        where a source is of loose blocks, which have no surroundings.
         """
         rows = self.blocks[index]
-        size = window_size(context)
-        luma = np.empty((len(rows), 1, size, size), luma_dtype(self.bit_depth))
+        window = window or Window(self.node)
+        if window.node != self.node:
+            raise ToolkitError(
+                f"{self.path}: labels of {self.node}x{self.node} nodes, asked for as windows of a {window}. "
+                f"Use a model, or a data set (`av1part label --node`), of the other's node size."
+            )
+        luma = np.empty((len(rows), *window.shape), luma_dtype(self.bit_depth))
         for source in np.unique(rows["source"]):
             plane = self.luma(int(source))
-            if context and plane.shape[1:] == (NODE, NODE):
+            if window.context and plane.shape[1:] == (self.node, self.node):
                 raise ToolkitError(
-                    f"{self.path}: {self.sources[int(source)]['name']} holds loose {NODE}x{NODE} blocks without "
-                    f"their frames, so no context of {context} pixels. Use --context 0, or label the clips."
+                    f"{self.path}: {self.sources[int(source)]['name']} holds loose {self.node}x{self.node} blocks "
+                    f"without their frames, so no context of {window.context} pixels. Use --context 0, or label the "
+                    "clips."
                 )
             where = np.flatnonzero(rows["source"] == source)
             at = rows[where]
-            luma[where] = cut_windows(plane, at["frame"], at["row"], at["column"], context)
+            luma[where] = cut_windows(plane, at["frame"], at["row"], at["column"], window)
         partition = rows["partition"].copy()
         target = partition.astype(np.int64) if stage is None else STAGES[stage].targets(partition)
         columns = {k: rows[k].copy() for k in ("qindex", "source", "frame", "row", "column")}
         costs = None if self.costs is None else self.costs[index]
-        return Blocks(luma=luma, partition=partition, target=target, bit_depth=self.bit_depth, costs=costs, **columns)
+        return Blocks(
+            luma=luma,
+            partition=partition,
+            target=target,
+            bit_depth=self.bit_depth,
+            costs=costs,
+            node=self.node,
+            **columns,
+        )
 
     def split_index(self, split: str, stage: str | None = None) -> NDArray[np.int64]:
         """Positions of a split's decided nodes (no 255), and with a stage only those that it classifies.
@@ -209,13 +229,18 @@ class BlockSet:
         return index
 
     def split_blocks(
-        self, split: str, stage: str | None = None, limit: int | None = None, seed: int = 0, context: int = 0
+        self,
+        split: str,
+        stage: str | None = None,
+        limit: int | None = None,
+        seed: int = 0,
+        window: Window | None = None,
     ) -> Blocks:
         """Load a split's blocks, at most `limit`, drawn without replacement by `seed`, kept in file order."""
         index = self.split_index(split, stage)
         if limit is not None and limit < len(index):
             index = np.sort(np.random.default_rng(seed).choice(index, limit, replace=False))
-        return self.take(index, stage, context)
+        return self.take(index, stage, window)
 
 
 def _load_array(path: Path, *, mmap: bool = False) -> NDArray[Any]:

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.partition import INSIDE_LARGER, NODE
+from toolkit.partition import INSIDE_LARGER, NODES
 from toolkit.sealed import Entries, check_entries, check_sealed
-from toolkit.windows import window_size
+from toolkit.windows import ALONE, Window
 
 KIND = "av1part-blockset"
 FORMAT_VERSION = 1
@@ -70,17 +70,15 @@ def check_luma(luma: NDArray[Any], bit_depth: int, what: str) -> None:
         )
 
 
-def check_input(luma: NDArray[Any], qindex: NDArray[Any], bit_depth: int, context: int = 0) -> None:
-    """Refuse what a model of that context may not be fed.
+def check_input(luma: NDArray[Any], qindex: NDArray[Any], bit_depth: int, window: Window = ALONE) -> None:
+    """Refuse what a model of that window may not be fed.
 
-    Expects luma (N, 1, S, S) raw code values, S = 16 + 2 x context, and qindex (N,) uint8.
+    Expects luma (N, 1, S, S) raw code values, S the window's size, and qindex (N,) uint8.
     """
     check_luma(luma, bit_depth, "Model input")
-    size = window_size(context)
-    if luma.ndim != 4 or luma.shape[1:] != (1, size, size):
+    if luma.ndim != 4 or luma.shape[1:] != window.shape:
         raise ToolkitError(
-            f"Model input: luma has shape {luma.shape}, expected (N, 1, {size}, {size}) for a "
-            f"context of {context} pixels."
+            f"Model input: luma has shape {luma.shape}, expected (N, 1, {window.size}, {window.size}) for a {window}."
         )
     if qindex.dtype != np.uint8 or qindex.shape != (len(luma),):
         raise ToolkitError(f"Model input: qindex is {qindex.dtype}{qindex.shape}, expected uint8({len(luma)},).")
@@ -98,8 +96,10 @@ def check_manifest(path: Path, manifest: Any) -> None:
     """Raise ToolkitError unless the manifest is a sealed one of this format with sound sources."""
     file = path / "manifest.json"
     check_sealed(manifest, file, KIND, FORMAT_VERSION, "a data set's", _MEND, _ENTRIES)
-    if manifest["block_size"] != NODE:
-        raise ToolkitError(f"{path}: block size {manifest['block_size']}, expected {NODE}.")
+    if manifest["block_size"] not in NODES:
+        raise ToolkitError(
+            f"{path}: block size {manifest['block_size']}, expected one of {', '.join(map(str, NODES))}."
+        )
     luma_dtype(manifest["bit_depth"])
     names = set()
     for index, source in enumerate(manifest["sources"]):
@@ -148,12 +148,12 @@ def check_files(path: Path, manifest: dict[str, Any]) -> None:
             )
 
 
-def check_blocks(blocks: NDArray[Any], sources: list[dict[str, Any]], what: str) -> None:
-    """Raise ToolkitError unless there are records of BLOCK_DTYPE, each whole in its frame, once, with a known id."""
+def check_blocks(blocks: NDArray[Any], sources: list[dict[str, Any]], node: int, what: str) -> None:
+    """Raise ToolkitError unless there are records of BLOCK_DTYPE, each a whole node, once, with a known id."""
     if blocks.dtype != BLOCK_DTYPE or blocks.ndim != 1:
         raise ToolkitError(f"{what}: blocks are {blocks.dtype}{blocks.shape}, expected 1-D records of {BLOCK_DTYPE}.")
     if not blocks.size:
-        raise ToolkitError(f"{what}: holds no block. Frames need at least one whole {NODE}x{NODE} node.")
+        raise ToolkitError(f"{what}: holds no block. Frames need at least one whole {node}x{node} node.")
     unknown = np.setdiff1d(blocks["partition"], [*range(10), INSIDE_LARGER])
     if unknown.size:
         raise ToolkitError(f"{what}: unknown partition ids {unknown.tolist()}; AV1 has 0 to 9, and 255 inside larger.")
@@ -161,19 +161,19 @@ def check_blocks(blocks: NDArray[Any], sources: list[dict[str, Any]], what: str)
     if last >= len(sources):
         raise ToolkitError(f"{what}: a block names source {last}, there are {len(sources)}.")
     shapes = np.array([(s["frames"], s["height"], s["width"]) for s in sources], np.int64)
-    nodes = shapes[:, 0] * (shapes[:, 1] // NODE) * (shapes[:, 2] // NODE)
+    nodes = shapes[:, 0] * (shapes[:, 1] // node) * (shapes[:, 2] // node)
     first = np.concatenate([[0], np.cumsum(nodes)[:-1]])
     keys = np.empty(len(blocks), np.int64)  # one number a (node, qindex): nodes counted through all frames and sources
     off_grid = 0
     for part in parts(len(blocks)):
         source, frame, row, column = (blocks[k][part].astype(np.int64) for k in ("source", "frame", "row", "column"))
         frames, height, width = shapes[source].T
-        outside = (frame >= frames) | (row + NODE > height) | (column + NODE > width)
-        off_grid += int((outside | (row % NODE != 0) | (column % NODE != 0)).sum())
-        node = first[source] + (frame * (height // NODE) + row // NODE) * (width // NODE) + column // NODE
-        keys[part] = node * 256 + blocks["qindex"][part]
+        outside = (frame >= frames) | (row + node > height) | (column + node > width)
+        off_grid += int((outside | (row % node != 0) | (column % node != 0)).sum())
+        number = first[source] + (frame * (height // node) + row // node) * (width // node) + column // node
+        keys[part] = number * 256 + blocks["qindex"][part]
     if off_grid:
-        raise ToolkitError(f"{what}: {off_grid} blocks lie off the {NODE}x{NODE} grid or outside their frame.")
+        raise ToolkitError(f"{what}: {off_grid} blocks lie off the {node}x{node} grid or outside their frame.")
     keys.sort()
     repeated = int((keys[1:] == keys[:-1]).sum())
     if repeated:

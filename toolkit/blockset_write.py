@@ -86,6 +86,7 @@ def write_blockset(
     bit_depth: int,
     encoder: dict[str, Any],
     *,
+    block_size: int = NODE,
     costs: NDArray[Any] | None = None,
     excluded: dict[str, int] | None = None,
     overwrite: bool = False,
@@ -93,9 +94,9 @@ def write_blockset(
     """Write and seal a BlockSet folder.
 
     `blocks` are records of BLOCK_DTYPE whose `source` indexes `sources`; `encoder` holds every encoder
-    setting (or how the data was imported); `costs` are records of COST_DTYPE, one a block; `excluded` counts
-    what was left out, by reason (for one, nodes cut by the frame edge). Raises ToolkitError on anything that
-    `BlockSet.load` would refuse.
+    setting (or how the data was imported); `block_size` is the nodes' side; `costs` are records of COST_DTYPE, one a
+    block; `excluded` counts what was left out, by reason (for one, nodes cut by the frame edge). Raises ToolkitError on
+    anything that `BlockSet.load` would refuse.
     """
     entries: list[dict[str, Any]] = []
     for source in sources:
@@ -106,7 +107,7 @@ def write_blockset(
         frames, height, width = source.luma.shape
         entry = {k: getattr(source, k) for k in ("name", "split", "sha256", "licence", "origin")}
         entries.append(entry | {"frames": frames, "height": height, "width": width, "luma": f"luma/{source.name}.npy"})
-    check_blocks(blocks, entries, str(path))
+    check_blocks(blocks, entries, block_size, str(path))
     if costs is not None:
         check_costs(costs, len(blocks), str(path))
     with atomic_folder(path, overwrite=overwrite) as folder:
@@ -122,7 +123,7 @@ def write_blockset(
             "kind": KIND,
             "format_version": FORMAT_VERSION,
             "bit_depth": bit_depth,
-            "block_size": NODE,
+            "block_size": block_size,
             "encoder": encoder,
             "sources": entries,
             "histogram": histogram(blocks, entries),

@@ -111,7 +111,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
             "baselines": checkpoint.baselines,
             "data_sha256": checkpoint.data_sha256,
             "encoder": checkpoint.encoder,
-            "calibration": blocks | {"bit_depth": checkpoint.calibration.bit_depth},
+            "calibration": blocks | {k: getattr(checkpoint.calibration, k) for k in ("bit_depth", "node")},
             "provenance": checkpoint.provenance,
         },
     )
@@ -136,10 +136,10 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         load_weights(model, values["model_state_dict"], str(path))
         blocks: dict[str, Any] = {k: _array(v) for k, v in values["calibration"].items()}
         calibration = Blocks(**blocks)
-        if calibration.context != model.config.context:
+        if calibration.window != model.config.window:
             raise ToolkitError(
-                f"{path}: its calibration blocks have a context of {calibration.context} pixels, its model takes "
-                f"{model.config.context}. Train again."
+                f"{path}: its calibration blocks show a {calibration.window}, its model takes a {model.config.window}. "
+                "Train again."
             )
         return Checkpoint(
             model=model.eval(),

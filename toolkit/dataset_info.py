@@ -16,12 +16,12 @@ LABELS = {**dict(enumerate(NAMES)), INSIDE_LARGER: "inside a larger block"}
 def dataset_info(data: BlockSet) -> dict[str, Any]:
     """Describe a data set; JSON-ready.
 
-    `sources`: a list with each one's blocks counted; `splits` {split: sources, blocks}; `licences` {licence:
-    sources}; `histogram` {"partition" or a stage: {split: {qindex: {class: blocks}}}}; `left_out` {stage: {label:
-    blocks}}; `excluded` {reason: nodes never stored}; `costs`: None, or {partition: shares of the decided nodes where
-    it was `tried` and where its RD cost is `exact`}; `cheapest_chosen`: None, or their share whose label has the least
-    exact cost; `baselines` {stage: {split: as `metrics.baselines`}}, fitted on
-    the train split where it has blocks of that stage.
+    `node`: the blocks' side in pixels; `sources`: a list with each one's blocks counted; `splits` {split: sources,
+    blocks}; `licences` {licence: sources}; `histogram` {"partition" or a stage: {split: {qindex: {class: blocks}}}};
+    `left_out` {stage: {label: blocks}}; `excluded` {reason: nodes never stored}; `costs`: None, or {partition: shares
+    of the decided nodes where it was `tried` and where its RD cost is `exact`}; `cheapest_chosen`: None, or their
+    share whose label has the least exact cost; `baselines` {stage: {split: as `metrics.baselines`}}, fitted on the
+    train split where it has blocks of that stage.
     """
     blocks, sources = data.blocks, data.sources
     per_source = np.bincount(blocks["source"], minlength=len(sources)).tolist()
@@ -30,6 +30,7 @@ def dataset_info(data: BlockSet) -> dict[str, Any]:
     return {
         "sha256": data.sha256,
         "bit_depth": data.bit_depth,
+        "node": data.node,
         "encoder": data.manifest["encoder"],
         "blocks": len(blocks),
         "sources": [{k: s[k] for k in kept} | {"blocks": n} for s, n in zip(sources, per_source, strict=True)],

@@ -50,7 +50,7 @@ def make_ensemble(members: Sequence[Path], output: Path, data: BlockSet, views: 
     for own, member in zip(model.members, opened, strict=True):
         own.load_state_dict(member.model.state_dict())
     model.eval()
-    val = validation_blocks(data, config.stage, None, config.context)
+    val = validation_blocks(data, config.stage, None, config.window)
     records = [_record(path, member, data, val) for path, member in zip(members, opened, strict=True)]
     fitted = STAGES[config.stage].targets(data.blocks[data.split_index("train", config.stage)]["partition"])
     checkpoint = Checkpoint(

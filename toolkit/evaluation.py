@@ -55,7 +55,7 @@ def evaluate_on(
             f"{data.path}: the model was trained on {', '.join(seen[:5])} of the {split} split ({len(seen)} sources in "
             "all), so its score there says nothing of new material. Use held-out sources, or pass --allow-seen."
         )
-    blocks = data.split_blocks(split, checkpoint.stage, limit, SEED, checkpoint.config.context)
+    blocks = data.split_blocks(split, checkpoint.stage, limit, SEED, checkpoint.config.window)
     logits = _logits(checkpoint, blocks)
     temperature, fitted_on = _temperature(checkpoint, data, split, logits, blocks)
     overall = _scores(checkpoint, logits, blocks.target)
@@ -118,7 +118,7 @@ def _temperature(
     if data.sha256 == checkpoint.data_sha256:
         if split == "val":
             return fit_temperature(logits, blocks.target), "these very blocks: the scaled figures are optimistic"
-        val = data.split_blocks("val", checkpoint.stage, context=checkpoint.config.context)
+        val = data.split_blocks("val", checkpoint.stage, window=checkpoint.config.window)
         return fit_temperature(_logits(checkpoint, val), val.target), f"the {len(val):,} blocks of the val split"
     # The blocks in the checkpoint are even over the classes; weighted, they count as the validation split did.
     carried = checkpoint.calibration

@@ -38,7 +38,7 @@ def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, in
     model = PartitionNet(config)
     load_weights(model, _renamed(values["model_state_dict"], model), str(source))
     model.eval()
-    val = validation_blocks(data, stage, None)
+    val = validation_blocks(data, stage, None, config.window)
     epoch = values.get("epoch", 0)
     provenance: dict[str, Any] = {
         "run": source.name,

@@ -44,7 +44,7 @@ def load_run_or_checkpoint(path: Path) -> Checkpoint:
 def _check_stage1(checkpoint: Checkpoint, model: PartitionNet, data: BlockSet, start: Path) -> None:
     if checkpoint.stage != "1":
         raise ToolkitError(f"{start}: a checkpoint of stage {checkpoint.stage}, --init stage1 needs one of Stage 1.")
-    for name in ("backbone", "bit_depth", "context", "spatial_attention"):
+    for name in ("backbone", "bit_depth", "node", "context", "spatial_attention"):
         found, wanted = getattr(checkpoint.config, name), getattr(model.config, name)
         if found != wanted:
             raise ToolkitError(f"{start}: {name} is {found}, this model's is {wanted}. Train Stage 1 with {wanted}.")

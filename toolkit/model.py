@@ -13,7 +13,7 @@ from toolkit.backbones import make_backbone
 from toolkit.blocks import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.model_config import ModelConfig
-from toolkit.windows import window_size
+from toolkit.windows import ALONE, Window
 
 # The field's heads: hidden widths and dropout. The small network has a small head, for speed.
 _HEADS = {"1": ((256,), 0.3), "2": ((256, 128), 0.4), "3-rect": ((128, 64), 0.2), "3-ab": ((256, 128), 0.5)}
@@ -68,14 +68,13 @@ class PartitionNet(Classifier):
     """Backbone and head of one stage.
 
     forward(luma (N, 1, S, S) raw code values as float, qindex (N, 1) float 0..255) gives logits (N, classes);
-    S = 16 + 2 x context. Raises ToolkitError on another window, which a convolution would take without a word.
+    S is the window's size. Raises ToolkitError on another window, which a convolution would take without a word.
     Stage 1 has one logit z (over a learned temperature) and gives [0, z], so that every stage is read alike.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.size = window_size(config.context)
         self.backbone = make_backbone(config)
         self.features_out = int(cast(int, self.backbone.features))
         mean, std = (float(cast(float, v)) for v in (self.backbone.mean, self.backbone.std))
@@ -101,10 +100,11 @@ class PartitionNet(Classifier):
 
     def features(self, luma: Tensor) -> Tensor:
         """Features (N, F) of raw luma, before the head: what a frozen backbone gives."""
-        if luma.shape[1:] != (1, self.size, self.size):
+        size = self.config.window.size
+        if luma.shape[1:] != (1, size, size):
             raise ToolkitError(
-                f"Model input: luma has shape {tuple(luma.shape)}, expected (N, 1, {self.size}, {self.size}) for a "
-                f"context of {self.config.context} pixels."
+                f"Model input: luma has shape {tuple(luma.shape)}, expected (N, 1, {size}, {size}) for a "
+                f"{self.config.window}."
             )
         y: Tensor = self.backbone(self.standardise(luma))
         return y
@@ -130,13 +130,13 @@ class PartitionNet(Classifier):
 
 
 def to_input(
-    luma: Luma, qindex: NDArray[np.uint8], bit_depth: int, dtype: torch.dtype = torch.float32, context: int = 0
+    luma: Luma, qindex: NDArray[np.uint8], bit_depth: int, dtype: torch.dtype = torch.float32, window: Window = ALONE
 ) -> tuple[Tensor, Tensor]:
     """Integer windows (N, 1, S, S) and qindex (N,) uint8 as the two float inputs of the graph, values unchanged.
 
     Raises ToolkitError on floats (scaled data), a wrong shape or values outside the bit depth.
     """
-    check_input(luma, qindex, bit_depth, context)
+    check_input(luma, qindex, bit_depth, window)
     return torch.from_numpy(luma).to(dtype), torch.from_numpy(qindex).to(dtype)[:, None]
 
 
@@ -152,6 +152,6 @@ def predict(model: Classifier, luma: Luma, qindex: NDArray[np.uint8], batch: int
     parts = []
     for start in range(0, len(luma), batch):
         part = slice(start, start + batch)
-        x, q = to_input(luma[part], qindex[part], model.config.bit_depth, like.dtype, model.config.context)
+        x, q = to_input(luma[part], qindex[part], model.config.bit_depth, like.dtype, model.config.window)
         parts.append(model(x.to(like.device), q.to(like.device)).cpu())
     return torch.cat(parts) if parts else torch.empty(0, len(model.config.classes))

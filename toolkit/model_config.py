@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from toolkit.errors import ToolkitError
-from toolkit.partition import STAGES
-from toolkit.windows import window_size
+from toolkit.partition import NODE, STAGES
+from toolkit.windows import Window
 
 BACKBONES = {
     "resnet18-se": "ResNet-18 on luma with squeeze-and-excitation and a spatial attention: the field's",
@@ -14,7 +14,7 @@ BACKBONES = {
     "resnet50": "torchvision's ResNet-50 on luma",
     "efficientnet_b0": "torchvision's EfficientNet-B0 on luma, input upsampled to 32x32 in the graph",
     "vit_b_16": "torchvision's ViT-B/16 on luma, input upsampled to 224x224 in the graph",
-    "small": "our own network for 16x16 blocks, about 120k parameters",
+    "small": "our own network for an encoder's budget, about 120k parameters",
 }
 
 
@@ -29,12 +29,12 @@ class ModelConfig:
 
     `adapter`: residual adapters between the backbone's layers, all of them or the later half; `adapter_size`: the
     bottleneck form's channels. `dropout`: of the head, None for the stage's own. `input_scale`: of an imported
-    model, the factor on raw code values in place of this toolkit's own scaling. `context`: source pixels
-    around the 16x16 block that the network sees, on each side. `spatial_attention`: a position gate after the last
-    layer of the small network.
+    model, the factor on raw code values in place of this toolkit's own scaling. `node`: side of the square that it
+    decides about, in pixels; `context`: source pixels around it that the network sees, on each side.
+    `spatial_attention`: a position gate after the last layer of the small network.
 
-    Raises ToolkitError on an unknown stage or backbone, a bit depth outside 8 to 16, and a context or an attention that
-    the backbone cannot have.
+    Raises ToolkitError on an unknown stage or backbone, a bit depth outside 8 to 16, and a node, context or attention
+    that the backbone cannot have.
     """
 
     stage: str = "2"
@@ -46,6 +46,7 @@ class ModelConfig:
     adapter_placement: str = "all"
     dropout: float | None = None
     input_scale: float | None = None
+    node: int = NODE
     context: int = 0
     spatial_attention: bool = False
 
@@ -61,15 +62,20 @@ class ModelConfig:
             )
         if not 8 <= self.bit_depth <= 16:
             raise ToolkitError(f"Bit depth {self.bit_depth}: expected 8 to 16.")
-        size = window_size(self.context)
+        size = self.window.size
         if self.backbone == "vit_b_16" and _VIT_INPUT % size:
             raise ToolkitError(
                 f"Context {self.context}: vit_b_16 takes {_VIT_INPUT}x{_VIT_INPUT}, which a window of {size}x{size} "
-                "does not divide. Expected 0 or 8."
+                "does not divide. Expected 0, or 8 around 16x16 nodes."
             )
         if self.spatial_attention and self.backbone != "small":
             has = "has one already" if self.backbone == "resnet18-se" else "has no place for one"
             raise ToolkitError(f"Spatial attention is an option of the small backbone; {self.backbone} {has}.")
+
+    @property
+    def window(self) -> Window:
+        """What the network looks at."""
+        return Window(self.node, self.context)
 
     @property
     def classes(self) -> tuple[str, ...]:

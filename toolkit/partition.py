@@ -16,7 +16,9 @@ INSIDE_LARGER = 255
 """Label of a node that lies inside a larger block: no decision was taken there."""
 
 NODE = 16
-"""Side of a node in pixels."""
+"""Side of a node in pixels, where nothing else is said."""
+NODES = (16, 32)
+"""Sides of the nodes that models decide about; each size has its data sets, models and pipelines."""
 
 Rectangle = tuple[int, int, int, int]
 """Row, column, height, width, in quarters of the node's side."""

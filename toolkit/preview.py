@@ -34,7 +34,7 @@ def write_preview(data: BlockSet, path: Path) -> None:
     """Draw up to 3 sources (of different splits where possible) at up to 4 qindexes as a PNG.
 
     Every partition is outlined in its group's colour; nodes inside a larger block stay undrawn. Of a large frame
-    the window with most partitioned nodes is shown; loose 16x16 blocks are laid out as a sheet.
+    the window with most partitioned nodes is shown; loose blocks are laid out as a sheet.
     """
     cells = [[(_title(data, s, q), _view(data, s, q)) for q in _qindexes(data)] for s in _sources(data)]
     width = max(view[0].shape[1] for row in cells for _, view in row) * SCALE + MARGIN
@@ -47,7 +47,7 @@ def write_preview(data: BlockSet, path: Path) -> None:
         for column, (title, view) in enumerate(row):
             left = MARGIN + column * width
             draw.text((left, top), title, fill=(235, 235, 240), font=font)
-            sheet.paste(draw_partitions(*view), (left, top + TITLE))
+            sheet.paste(draw_partitions(*view, data.node), (left, top + TITLE))
         top += height
     left = float(MARGIN)
     for name, colour, _ in GROUPS:
@@ -83,37 +83,38 @@ def _view(data: BlockSet, source: int, qindex: int) -> _View:
     rows = data.blocks[(data.blocks["source"] == source) & (data.blocks["partition"] != INSIDE_LARGER)]
     at_qindex = rows["qindex"] == qindex
     planes = data.luma(source)
-    if planes.shape[1:] == (NODE, NODE):
+    if planes.shape[1:] == (data.node, data.node):
         return _sheet_of_blocks(data, planes, rows[at_qindex])
-    frame, r, c, height, width = _window(rows, planes.shape)
+    frame, r, c, height, width = _window(rows, planes.shape, data.node)
     shown = rows[at_qindex & (rows["frame"] == frame)]
     nodes = zip(shown["row"].tolist(), shown["column"].tolist(), shown["partition"].tolist(), strict=True)
     luma = to_8_bit(planes[frame, r : r + height, c : c + width], data.bit_depth)
     return luma, [(y - r, x - c, p) for y, x, p in nodes]
 
 
-def _window(rows: NDArray[Any], shape: tuple[int, ...]) -> tuple[int, int, int, int, int]:
+def _window(rows: NDArray[Any], shape: tuple[int, ...], node: int) -> tuple[int, int, int, int, int]:
     """Frame, row, column, height and width of the window with most partitioned nodes, the same at every qindex."""
     height, width = min(shape[1], WINDOW[0]), min(shape[2], WINDOW[1])
     frame = int(np.bincount(rows["frame"]).argmax()) if len(rows) else 0
     nodes = rows[(rows["frame"] == frame) & (rows["partition"] > 0)]
-    total = np.zeros((shape[1] // NODE + 1, shape[2] // NODE + 1), np.int64)
-    np.add.at(total, (nodes["row"] // NODE + 1, nodes["column"] // NODE + 1), 1)
+    total = np.zeros((shape[1] // node + 1, shape[2] // node + 1), np.int64)
+    np.add.at(total, (nodes["row"] // node + 1, nodes["column"] // node + 1), 1)
     total = total.cumsum(0).cumsum(1)  # total[r, c]: partitioned nodes above and left of node (r, c)
-    h, w = height // NODE, width // NODE
+    h, w = height // node, width // node
     inside = total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
-    r, c = (int(v) * NODE for v in np.unravel_index(int(inside.argmax()), inside.shape))
+    r, c = (int(v) * node for v in np.unravel_index(int(inside.argmax()), inside.shape))
     return frame, min(r, shape[1] - height), min(c, shape[2] - width), height, width
 
 
 def _sheet_of_blocks(data: BlockSet, planes: NDArray[Any], rows: NDArray[Any]) -> _View:
     """Loose blocks side by side, the first that fit."""
-    down, across = WINDOW[0] // NODE, WINDOW[1] // NODE
-    luma = np.zeros((down * NODE, across * NODE), np.uint8)
+    node = data.node
+    down, across = WINDOW[0] // node, WINDOW[1] // node
+    luma = np.zeros((down * node, across * node), np.uint8)
     nodes = []
     for i, row in enumerate(rows[: down * across]):
-        y, x = i // across * NODE, i % across * NODE
-        luma[y : y + NODE, x : x + NODE] = to_8_bit(planes[row["frame"]], data.bit_depth)
+        y, x = i // across * node, i % across * node
+        luma[y : y + node, x : x + node] = to_8_bit(planes[row["frame"]], data.bit_depth)
         nodes.append((y, x, int(row["partition"])))
     return luma, nodes
 
@@ -123,14 +124,14 @@ def to_8_bit(luma: NDArray[Any], bit_depth: int) -> NDArray[np.uint8]:
     return (luma >> (bit_depth - 8)).astype(np.uint8)
 
 
-def draw_partitions(luma: NDArray[np.uint8], nodes: Sequence[tuple[int, int, int]]) -> Image.Image:
-    """Luma (H, W) at SCALE with the outlines of nodes, each (row, column, partition id), in their groups' colours."""
+def draw_partitions(luma: NDArray[np.uint8], nodes: Sequence[tuple[int, int, int]], node: int = NODE) -> Image.Image:
+    """Luma (H, W) at SCALE with nodes of side `node`, (row, column, partition id) each, outlined in groups' colours."""
     # Darkened, so that the lines stand out.
     image = Image.fromarray((luma * 0.75).astype(np.uint8)).resize((luma.shape[1] * SCALE, luma.shape[0] * SCALE))
     image = image.convert("RGB")
     draw = ImageDraw.Draw(image)
     for y, x, partition in nodes:
-        for r, c, h, w in rectangles(partition):
+        for r, c, h, w in rectangles(partition, node):
             box = [(x + c) * SCALE, (y + r) * SCALE, (x + c + w) * SCALE - 1, (y + r + h) * SCALE - 1]
             draw.rectangle(box, outline=_COLOURS[partition])
     return image

@@ -109,5 +109,5 @@ def _reevaluate(run: Path, path: Path, data: Path | None) -> dict[str, Any]:
             f"{blocks.path}: not the data set that {run} was trained on (sha256 {blocks.sha256[:8]}..., "
             f"expected {checkpoint.data_sha256[:8]}...). Pass the right one with --data."
         )
-    val = validation_blocks(blocks, checkpoint.stage, description["train"]["limit_val"], checkpoint.config.context)
+    val = validation_blocks(blocks, checkpoint.stage, description["train"]["limit_val"], checkpoint.config.window)
     return evaluate(checkpoint.model, val)[1]

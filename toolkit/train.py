@@ -61,9 +61,8 @@ def train(
     fabric.launch()
     if extension is not None:
         by_the_first(fabric, partial(run.extend, extension))
-    context = model_config.context
-    train_blocks = data.split_blocks("train", model_config.stage, config.limit_train, config.seed, context)
-    val_blocks = validation_blocks(data, model_config.stage, config.limit_val, context)
+    train_blocks = data.split_blocks("train", model_config.stage, config.limit_train, config.seed, model_config.window)
+    val_blocks = validation_blocks(data, model_config.stage, config.limit_val, model_config.window)
     counts = class_counts(train_blocks.target, model_config.classes, str(data.path))
     loss_function = fabric.to_device(make_loss(config.loss, counts, config.beta, config.gamma, config.regret_cap))
     regret = None

@@ -11,13 +11,14 @@ from toolkit.metrics import classification_metrics, flat_f1
 from toolkit.model import Classifier, predict
 from toolkit.run_folder import Epoch
 from toolkit.stratify import stratified_index
+from toolkit.windows import Window
 
 CALIBRATION_BLOCKS = 512
 
 
-def validation_blocks(data: BlockSet, stage: str, limit: int | None, context: int = 0) -> Blocks:
+def validation_blocks(data: BlockSet, stage: str, limit: int | None, window: Window) -> Blocks:
     """The validation blocks, the same for every seed: runs that are compared must be measured alike."""
-    return data.split_blocks("val", stage, limit, context=context)
+    return data.split_blocks("val", stage, limit, window=window)
 
 
 def calibration_blocks(val: Blocks, seed: int = 0) -> Blocks:

@@ -1,5 +1,6 @@
-"""The pixels that a model looks at: a 16x16 node and N source pixels around it. Cut here for every consumer alike."""
+"""The pixels that a model looks at: a node and N source pixels around it. Cut here for every consumer alike."""
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -7,25 +8,45 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from toolkit.errors import ToolkitError
-from toolkit.partition import NODE
+from toolkit.partition import NODE, NODES
 
 CONTEXTS = (0, 4, 8, 12, 16)
 """Multiples of 4: networks that halve twice then have the node on whole cells of their map."""
 
 
-def window_size(context: int) -> int:
-    """Rows and columns of a window; ToolkitError unless the context is one of CONTEXTS."""
-    if isinstance(context, bool) or context not in CONTEXTS:
-        raise ToolkitError(f"Context {context!r:.80}: expected one of {', '.join(map(str, CONTEXTS))} pixels.")
-    return NODE + 2 * context
+@dataclass(frozen=True)
+class Window:
+    """A square node of `node` pixels a side with `context` source pixels around it, on each side.
+
+    The two go together everywhere: 32x32 pixels may be a 32x32 node, or a 16x16 node and its surroundings.
+    Raises ToolkitError unless they are of NODES and CONTEXTS.
+    """
+
+    node: int = NODE
+    context: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (("Node", self.node, NODES), ("Context", self.context, CONTEXTS)):
+            if isinstance(value, bool) or value not in allowed:
+                expected = ", ".join(map(str, allowed))
+                raise ToolkitError(f"{name} {value!r:.80}: expected one of {expected} pixels.")
+
+    @property
+    def size(self) -> int:
+        """Rows and columns of the window."""
+        return self.node + 2 * self.context
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of one window: channels, rows, columns."""
+        return (1, self.size, self.size)
+
+    def __str__(self) -> str:
+        return f"{self.node}x{self.node} node, context {self.context}"
 
 
-def context_of(luma: NDArray[Any]) -> int | None:
-    """The context of windows (N, 1, S, S); None where the shape is no window's."""
-    if luma.ndim != 4 or luma.shape[1] != 1 or luma.shape[2] != luma.shape[3]:
-        return None
-    context = (luma.shape[3] - NODE) // 2
-    return context if context in CONTEXTS and luma.shape[3] == window_size(context) else None
+ALONE = Window()
+"""A 16x16 node and nothing around it."""
 
 
 def cut_windows(
@@ -33,16 +54,16 @@ def cut_windows(
     frame: NDArray[np.integer[Any]],
     row: NDArray[np.integer[Any]],
     column: NDArray[np.integer[Any]],
-    context: int,
+    window: Window,
 ) -> NDArray[Any]:
     """Windows (N, 1, S, S) around the nodes at frame, row, column (N,), in pixels, of planes (frames, height, width).
 
-    S = 16 + 2 x context. Beyond the frame's edge its outermost pixels are repeated. Code values are untouched.
+    Beyond the frame's edge its outermost pixels are repeated. Code values are untouched.
     """
-    size, (_, height, width) = window_size(context), planes.shape
+    size, (_, height, width) = window.size, planes.shape
     frame, top, left = (values.astype(np.int64) for values in (frame, row, column))
-    top, left = top - context, left - context
-    result = np.empty((len(frame), 1, size, size), planes.dtype)
+    top, left = top - window.context, left - window.context
+    result = np.empty((len(frame), *window.shape), planes.dtype)
     inside = (top >= 0) & (left >= 0) & (top + size <= height) & (left + size <= width)
     if inside.any():  # whole rows are copied, which is several times faster than pixel by pixel
         windows = sliding_window_view(planes, (size, size), axis=(1, 2))
@@ -55,10 +76,15 @@ def cut_windows(
     return result
 
 
-def centre(luma: NDArray[Any], context: int) -> NDArray[Any]:
-    """The windows (N, 1, S, S) with less context around the same nodes; ToolkitError where they have less already."""
-    size = window_size(context)
-    off = (luma.shape[-1] - size) // 2
-    if context_of(luma) is None or off < 0:
-        raise ToolkitError(f"Windows of shape {luma.shape}: expected (N, 1, {size}, {size}) or larger ones.")
-    return luma[..., off : off + size, off : off + size]
+def centre(luma: NDArray[Any], window: Window, narrower: Window) -> NDArray[Any]:
+    """The windows (N, 1, S, S) of `window` with less context around the same nodes.
+
+    Raises ToolkitError where they are no such windows, or `narrower` has another node or more context.
+    """
+    off = window.context - narrower.context
+    if luma.ndim != 4 or luma.shape[1:] != window.shape or window.node != narrower.node or off < 0:
+        raise ToolkitError(
+            f"Windows of shape {luma.shape} ({window}): expected (N, {', '.join(map(str, window.shape))}), "
+            f"to take a {narrower} out of them."
+        )
+    return luma[..., off : off + narrower.size, off : off + narrower.size]

@@ -1,10 +1,11 @@
-"""A small network for 16x16 blocks, made for an encoder's budget: stride early, keep the positions to the end."""
+"""A small network for nodes of either size, made for an encoder's budget: stride early, keep positions to the end."""
 
 import torch
 from torch import Tensor, nn
 
 from toolkit.backbones.attention import SpatialAttention
-from toolkit.windows import window_size
+from toolkit.partition import NODE
+from toolkit.windows import ALONE, Window
 
 
 def _layer(before: int, after: int, kernel: int, stride: int, padding: int) -> nn.Sequential:
@@ -13,20 +14,21 @@ def _layer(before: int, after: int, kernel: int, stride: int, padding: int) -> n
 
 
 class SmallNet(nn.Module):
-    """(N, 1, S, S), S = 16 + 2 x context, to (N, features): the block's 4x4 map of 16 channels, flattened.
+    """(N, 1, S, S) to (N, features): the node's 4x4 map of 16 channels, flattened.
 
     Pooling would lose which half is split, the whole difference between HORZ_A and HORZ_B. The block alone runs
     through these layers, as the whole window would cost several times as much; its surroundings are seen in patches
-    of 4x4 pixels, through two layers of their own, and add 16 channels of S / 8 x S / 8 positions.
+    of 4x4 pixels, through two layers of their own, and add 16 channels of S / 8 x S / 8 positions. A 32x32 node is
+    strided by 4 at first, so that it costs about what a 16x16 one does, though there are four of those in it.
     """
 
     mean, std = 0.5, 0.25
 
-    def __init__(self, context: int = 0, spatial_attention: bool = False) -> None:
+    def __init__(self, window: Window = ALONE, spatial_attention: bool = False) -> None:
         super().__init__()
-        self.context = context
+        self.window = window
         self.layers = nn.Sequential(
-            _layer(1, 32, 3, 2, 1),
+            _layer(1, 32, 3, 2, 1) if window.node == NODE else _layer(1, 32, 7, 4, 3),
             _layer(32, 48, 3, 1, 1),
             _layer(48, 64, 3, 2, 1),
             _layer(64, 64, 3, 1, 1),
@@ -34,17 +36,17 @@ class SmallNet(nn.Module):
         )
         self.spatial_attn = SpatialAttention() if spatial_attention else nn.Identity()
         self.features = 256
-        if context:
+        if window.context:
             self.surroundings = nn.Sequential(_layer(1, 16, 4, 4, 0), _layer(16, 16, 3, 2, 1))
-            self.features += 16 * (window_size(context) // 8) ** 2
+            self.features += 16 * (window.size // 8) ** 2
 
     def layer_groups(self) -> list[list[nn.Module]]:
         """Groups for gradual unfreezing, first to last. The surroundings go with the last: both feed the head."""
-        last = [self.layers[-1], self.spatial_attn, *([self.surroundings] if self.context else [])]
+        last = [self.layers[-1], self.spatial_attn, *([self.surroundings] if self.window.context else [])]
         return [*([layer] for layer in self.layers[:-1]), last]
 
     def forward(self, x: Tensor) -> Tensor:
-        c = self.context
-        block = x[:, :, c : c + 16, c : c + 16] if c else x
+        c, end = self.window.context, self.window.context + self.window.node
+        block = x[:, :, c:end, c:end] if c else x
         y: Tensor = self.spatial_attn(self.layers(block)).flatten(1)
         return torch.cat([y, self.surroundings(x).flatten(1)], 1) if c else y

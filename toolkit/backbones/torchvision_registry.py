@@ -4,7 +4,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from toolkit.windows import window_size
+from toolkit.windows import ALONE, Window
 
 # By how much a block is upsampled inside the graph: what the network's halvings need.
 FACTOR = {"resnet18": 1, "resnet50": 1, "efficientnet_b0": 2}
@@ -12,15 +12,15 @@ VIT_INPUT = 224
 
 
 class TorchvisionBackbone(nn.Module):
-    """(N, 1, S, S), S = 16 + 2 x context, to (N, features): a registry network without its classifier."""
+    """(N, 1, S, S), S a window's size, to (N, features): a registry network without its classifier."""
 
     mean, std = 0.449, 0.226  # of ImageNet's grey values
 
-    def __init__(self, name: str, context: int = 0) -> None:
+    def __init__(self, name: str, window: Window = ALONE) -> None:
         super().__init__()
         self.name = name
         # A ViT has one size of input; the model's config refuses windows that do not divide it.
-        self.factor = float(VIT_INPUT // window_size(context) if name == "vit_b_16" else FACTOR[name])
+        self.factor = float(VIT_INPUT // window.size if name == "vit_b_16" else FACTOR[name])
         self.network = torchvision.models.get_model(name, weights=None)
         parent, attribute, classifier = _ends(self.network, name)
         stem = getattr(parent, attribute)

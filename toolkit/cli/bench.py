@@ -21,7 +21,7 @@ def bench() -> None:
 @bench.command()
 @click.argument("clips", metavar="CLIP...", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="Report folder; what it holds is not timed again.")
-@click.option("--pipeline", type=_PATH, help="Whose masks are judged.")
+@click.option("--pipeline", "pipelines", multiple=True, type=_PATH, help="Whose masks are judged; one a node size.")
 @click.option("--presets", default=commas(_D.presets), show_default=True, callback=numbers, help="The first: anchor.")
 @click.option("--masked", default=commas(_D.masked), show_default=True, callback=numbers, help="Presets with masks.")
 @click.option("--against", default=commas(_D.against), callback=words, help=f"Any of {commas(AGAINST)}.")
@@ -29,7 +29,7 @@ def bench() -> None:
 @click.option("--threads", default=commas(_D.threads), show_default=True, callback=numbers, help="The first: CPU time.")
 @encode_options(_D)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def encoder(clips: tuple[Path, ...], output: Path, pipeline: Path | None, as_json: bool, **options: Any) -> None:
+def encoder(clips: tuple[Path, ...], output: Path, pipelines: tuple[Path, ...], as_json: bool, **options: Any) -> None:
     """Encode CLIPs with and without masks; BD-rate (PSNR-Y) against CPU time, inference charged.
 
     Every frame is a key frame. Writes report.json, pareto.svg and index.html into the report folder. With --threads
@@ -37,13 +37,14 @@ def encoder(clips: tuple[Path, ...], output: Path, pipeline: Path | None, as_jso
     """
     from integration.bench import run_bench
     from integration.bench_report import reuse, write_report
+    from integration.levels import Levels
     from integration.pipeline import Pipeline
     from toolkit.cli.bench_tables import print_bench
     from toolkit.cli.progress import counted
 
-    pipe = Pipeline.load(pipeline, threads=1) if pipeline else None
+    levels = Levels([Pipeline.load(path, threads=1) for path in pipelines]) if pipelines else None
     with counted("encoding") as progress:
-        report = run_bench(clips, output, BenchConfig(**options), pipe, progress)
+        report = run_bench(clips, output, BenchConfig(**options), levels, progress)
     page = write_report(report, output)
     if said := reuse(report):
         click.echo(f"Warning: {said}", err=True)

@@ -15,9 +15,8 @@ def print_info(info: dict[str, Any]) -> None:
     """Print what `dataset_info` found to stdout."""
     console = Console(soft_wrap=True, highlight=False)
     frames = sum(s["frames"] for s in info["sources"])
-    console.print(
-        f"{info['blocks']:,} blocks of {len(info['sources'])} sources ({frames:,} frames), {info['bit_depth']} bit"
-    )
+    size, sources = f"{info['node']}x{info['node']} pixels", f"{len(info['sources'])} sources ({frames:,} frames)"
+    console.print(f"{info['blocks']:,} blocks of {size}, {sources}, {info['bit_depth']} bit")
     imported = info["encoder"].get("imported")
     settings = imported or info["encoder"]
     shown = ", ".join(f"{k} {v}" for k, v in settings.items() if k != "warnings")

@@ -19,7 +19,13 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 @click.command()
 @click.argument("clip", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help=f"The file: {ENDINGS}.")
-@click.option("--pipeline", type=click.Path(path_type=Path), help="Restrict the search with this pipeline's masks.")
+@click.option(
+    "--pipeline",
+    "pipelines",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Restrict the search with its masks; once for each node size.",
+)
 @click.option("--cq", default=_D.cq, show_default=True, type=click.IntRange(0, 63), help="Constant-quality level.")
 @click.option("--cpu-used", default=_D.cpu_used, show_default=True, type=click.IntRange(0, 6), help="Speed preset.")
 @click.option("--usage", default=_D.usage, show_default=True, type=click.Choice(["good", "allintra"]))
@@ -51,8 +57,8 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 @click.option("--any-settings", is_flag=True, help="Use a pipeline made for other encoder settings.")
 @click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def encode(clip: Path, output: Path, pipeline: Path | None, strict: bool, as_json: bool, **options: Any) -> None:
-    """Encode a clip with libaom, with a pipeline's masks or without; y4m, mp4 and what else FFmpeg reads, or raw yuv.
+def encode(clip: Path, output: Path, pipelines: tuple[Path, ...], strict: bool, as_json: bool, **options: Any) -> None:
+    """Encode a clip with libaom, with pipelines' masks or without; y4m, mp4 and what else FFmpeg reads, or raw yuv.
 
     Prints frames, bytes, PSNR-Y, frames a second, and the process's CPU seconds of encoding, of inference and of
     reading. Where the pipeline fails on a frame, that frame is coded unmasked, and the file is complete and valid:
@@ -64,11 +70,13 @@ def encode(clip: Path, output: Path, pipeline: Path | None, strict: bool, as_jso
     from toolkit.errors import ToolkitError
 
     masker = None
-    if pipeline:
+    if pipelines:
+        from integration.levels import Levels
         from integration.pipeline import Pipeline
 
         # Ahead of the encoder a mask has the time of a whole frame: one thread, beside the encoder's.
-        masker = Pipeline.load(pipeline, threads=1 if options["ahead"] else options["threads"])
+        threads = 1 if options["ahead"] else options["threads"]
+        masker = Levels([Pipeline.load(path, threads=threads) for path in pipelines])
     with coding() as progress:
         done = encode_file(clip, output, EncodeConfig(**options), masker, progress)
     click.echo(json.dumps(asdict(done)) if as_json else summary(done))

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from integration.label_config import LabelConfig
+from toolkit.partition import NODES
 
 DEFAULT = LabelConfig()
 
@@ -33,6 +34,13 @@ def parse_cq(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source.")
 @click.option("--split", default=DEFAULT.split, show_default=True, help="auto, train, val, test, or a TSV file.")
 @click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth].")
+@click.option(
+    "--node",
+    default=str(DEFAULT.node),
+    show_default=True,
+    type=click.Choice([str(n) for n in NODES]),
+    help="Side of the nodes whose partitions are recorded.",
+)
 @click.option("--with-costs", is_flag=True, help="Also record the RD cost of every partition that libaom tried.")
 @click.option("--jobs", default=DEFAULT.jobs, show_default=True, type=click.IntRange(0), help="0: one a core.")
 @click.option("--sources-tsv", type=click.Path(exists=True, path_type=Path), help="Licences: sha256, licence, source.")
@@ -51,6 +59,7 @@ def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ove
 
     from integration import labelling, video
 
+    options["node"] = int(options["node"])
     options["size"] = None if options["size"] == "source" else video.parse_size(options["size"])
     columns = (TextColumn("labelling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:

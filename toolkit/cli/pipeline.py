@@ -38,8 +38,8 @@ def build(
 ) -> None:
     """Copy BUNDLEs into a pipeline: Stage 2 alone, or with any of Stages 1, 3-rect and 3-ab.
 
-    Refuses a bundle without a passing parity report for its exact bytes on the provider, and bundles of different bit
-    depths or encoder settings.
+    Refuses a bundle without a passing parity report for its exact bytes on the provider, and bundles of different node
+    sizes, bit depths or encoder settings.
     """
     from integration.pipeline_build import build_pipeline
     from integration.policy import Policy
@@ -109,7 +109,7 @@ def run(
     allow_unproven: bool,
     as_json: bool,
 ) -> None:
-    """Write the allowed partitions of every 16x16 node of every frame of CLIP, coded at one qindex."""
+    """Write the allowed partitions of every node of every frame of CLIP, coded at one qindex."""
     from integration.clip_masks import write_masks
     from integration.pipeline import Pipeline
     from integration.video import RawFormat, open_clip, parse_size

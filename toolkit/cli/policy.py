@@ -27,7 +27,7 @@ def policy() -> None:
 @click.option("--target-loss", type=float, default=_D.target_loss, show_default=True, help="Percent; see above.")
 @click.option("--rules", default=commas(_D.rules), show_default=True, callback=words, help="Thresholds to seek.")
 @click.option("--ranges", default=commas(_D.ranges), show_default=True, callback=numbers, help="Last qindex of each.")
-@click.option("--share", type=float, default=_D.share, show_default=True, help="Of encode time, that of 16x16 nodes.")
+@click.option("--share", type=float, default=_D.share, show_default=True, help="Of encode time, that of these nodes.")
 @click.option("--clips", "clips", metavar="CLIP", type=_PATH, multiple=True, help="Try it by encoding; repeatable.")
 @click.option(
     "--checks", type=click.IntRange(1), default=_D.checks, show_default=True, help="Policies to try on clips."

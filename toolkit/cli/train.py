@@ -48,7 +48,7 @@ def _flag(name: str, text: str) -> Callable[[F], F]:
 @click.option("--qindex/--no-qindex", default=_M.qindex, show_default=True, help="Give the head the qindex.")
 @click.option(
     "--context", type=click.Choice([str(c) for c in CONTEXTS]), default=str(_M.context), show_default=True,
-    callback=lambda ctx, param, value: int(value), help="Source pixels around the block, on each side.",
+    callback=lambda ctx, param, value: int(value), help="Source pixels around the node, on each side.",
 )  # fmt: skip
 @click.option(
     "--spatial-attention/--no-spatial-attention",
@@ -106,6 +106,8 @@ def train(
 ) -> None:
     """Train one stage on DATA's training split and evaluate every epoch on its validation split.
 
+    The model decides about nodes of DATA's size, 16x16 or 32x32.
+
     The defaults are the field's protocol for Stage 2: 30 epochs, 8 of them frozen, class-balanced focal loss.
     """
     from toolkit.blocks import BlockSet
@@ -120,7 +122,7 @@ def train(
         options = _options_of_run(RunFolder.open(run).read(), given)
     elif options["recipe"] is not None:
         options |= RECIPES[options["recipe"]].options | given
-    model = ModelConfig(bit_depth=blocks.bit_depth, **{k: options.pop(k) for k in _MODEL_OPTIONS})
+    model = ModelConfig(bit_depth=blocks.bit_depth, node=blocks.node, **{k: options.pop(k) for k in _MODEL_OPTIONS})
     folder, config = RunFolder(run), TrainConfig(**options)
     for doubt in config.doubts():
         click.echo(f"Warning: {doubt}", err=True)

@@ -1,0 +1,252 @@
+"""Models of 32x32 nodes: from labels to masks beside those of 16x16 nodes, and loud where the sizes are mixed up."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from conftest import MakeBlockset
+from pictures import CHELSEA
+from PIL import Image
+
+from export.bundle import Bundle
+from export.contract import Contract
+from integration.cascade import Cascade
+from integration.encoder import Encoder, EncoderConfig
+from integration.levels import Levels
+from integration.pipeline import Pipeline
+from integration.policy import ALL, bits
+from integration.video import open_clip
+from toolkit.blocks import BlockSet
+from toolkit.cli.main import main
+from toolkit.errors import ToolkitError
+from toolkit.files import seal
+from toolkit.model import PartitionNet
+from toolkit.model_config import BACKBONES, ModelConfig
+from toolkit.partition import NONE, SPLIT
+from toolkit.windows import Window
+
+SMALL = ("--backbone", "small", "--init", "random", "--lr", "3e-3", "--batch-size", 32, "--device", "cpu")
+POLICY = ("--policy", "split_only_above=0.4", "--policy", "drop_split_below=0", "--policy", "drop_ab_below=0.9")
+
+
+def cli(*words: object) -> Result:
+    return CliRunner().invoke(main, [str(w) for w in words])
+
+
+def done(*words: object) -> Result:
+    result = cli(*words)
+    assert result.exit_code == 0, result.output
+    return result
+
+
+def fails(run: Result, *parts: str) -> None:
+    assert run.exit_code == 1, run.output
+    said = " ".join(run.stderr.split())
+    for part in parts:
+        assert part in said, said
+
+
+@pytest.fixture(scope="module")
+def large(make_blockset: MakeBlockset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `data` of 32x32 nodes, and the small network's `run`, proven `bundle` and `pipe` for them."""
+    root = tmp_path_factory.mktemp("large")
+    make_blockset(root / "data", size=(224, 272), node=32)
+    done("train", root / "data", "-o", root / "run", *SMALL, "--epochs", 4)
+    done("export", root / "run", "-o", root / "bundle")
+    done("parity", root / "bundle", root / "data", "--provider", "cpu")
+    done("pipeline", "build", root / "bundle", "-o", root / "pipe", *POLICY)
+    return root
+
+
+@pytest.fixture(scope="module")
+def usual(exported: Path, blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline for 16x16 nodes."""
+    pipe = tmp_path_factory.mktemp("usual") / "pipe"
+    done("pipeline", "build", exported, "-o", pipe, "--allow-unproven", *POLICY)
+    return pipe
+
+
+def test_from_labels_to_masks(large: Path) -> None:
+    data, bundle = BlockSet.load(large / "data"), Bundle.load(large / "bundle")
+    assert (data.node, data.split_blocks("train").luma.shape[1:]) == (32, (1, 32, 32))
+    assert json.loads((large / "run" / "run.json").read_text())["model"]["node"] == 32
+    assert bundle.contract.window == Window(32)
+    assert bundle.checkpoint().calibration.window == Window(32)
+    assert "for a 32x32 luma node" in (large / "bundle" / "MODEL_CARD.md").read_text()
+    pipeline = Pipeline.load(large / "pipe")
+    source, luma = 6, data.luma(6)[0]
+    assert luma.shape == (224, 272)
+    mask = pipeline.mask(luma, 60)
+    assert mask.shape == (7, 9)
+    assert (mask[:, 8] == 0).all()  # cut by the edge
+    at = np.flatnonzero((data.blocks["source"] == source) & (data.blocks["frame"] == 0) & (data.blocks["qindex"] == 60))
+    sure = pipeline.cascade.probabilities("2", data.take(at).luma, np.full(len(at), 60, np.uint8))[:, 0] > 0.4
+    rows = data.blocks[at]
+    found = mask[rows["row"] // 32, rows["column"] // 32]
+    assert 0 < sure.sum() < len(sure)
+    assert np.array_equal(found == bits(NONE, SPLIT), sure)
+    done("pipeline", "eval", large / "pipe", large / "data")
+    done("evaluate", large / "run", large / "data")
+    assert "32x32 pixels" in done("data", "info", large / "data").output
+    done("data", "info", large / "data", "--preview", large / "preview.png")
+
+
+def test_models_and_data_of_different_nodes_are_refused(
+    large: Path, blockset_8: Path, exported: Path, usual: Path, tmp_path: Path
+) -> None:
+    other = ("labels of 16x16 nodes, asked for as windows of a 32x32 node", "--node")
+    fails(cli("evaluate", large / "run", blockset_8), *other)
+    fails(cli("parity", large / "bundle", blockset_8, "--provider", "cpu"), *other)
+    fails(cli("pipeline", "eval", large / "pipe", blockset_8), *other)
+    fails(cli("parity", exported, large / "data", "--provider", "cpu"), "labels of 32x32 nodes", "a 16x16 node")
+    words = ("--node", 16, "--context", 8)
+    assert cli("train", large / "data", "-o", tmp_path / "run", *words).exit_code == 2  # the data set's, not an option
+    fails(
+        cli("pipeline", "build", large / "bundle", exported, "-o", tmp_path / "pipe", "--allow-unproven"),
+        "are both of stage 2",
+    )
+    options = ("--backbone", "small", "--init", "stage1", "--device", "cpu")
+    done("train", blockset_8, "-o", tmp_path / "one", "--stage", 1, *SMALL, "--epochs", 1, "--limit-train", 64)
+    fails(
+        cli("train", large / "data", "-o", tmp_path / "two", *options, "--from", tmp_path / "one"),
+        "node is 16, this model's is 32",
+    )
+    sixteen, thirty_two = Pipeline.load(usual), Pipeline.load(large / "pipe")
+    models = {"1": sixteen.cascade.models["2"], "2": thirty_two.cascade.models["2"]}
+    with pytest.raises(ToolkitError, match="Stage 1 16x16, Stage 2 32x32 nodes"):
+        Cascade(models)
+
+
+def test_a_contract_tells_a_large_node_from_a_small_one_with_context() -> None:
+    alone, around = (Contract("2", 8, True, window) for window in (Window(32), Window(16, 8)))
+    assert alone.inputs() == around.inputs()
+    assert alone.to_dict() != around.to_dict()
+    assert alone.metadata() != around.metadata()
+    assert Contract.from_dict(alone.to_dict(), "x") == alone
+    assert Contract.from_dict(around.to_dict(), "x") == around
+    with pytest.raises(ToolkitError, match="Node 24: expected one of 16, 32"):
+        Contract.from_dict(alone.to_dict() | {"window": {"height": 24, "width": 24, "row": 0, "column": 0}}, "x")
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_every_backbone_takes_large_nodes(backbone: str) -> None:
+    if backbone == "vit_b_16":  # as a config; 86 million weights are not needed to see its size fit
+        assert ModelConfig("2", backbone, node=32).window.size == 32
+        return
+    model = PartitionNet(ModelConfig("2", backbone, node=32)).eval()
+    assert model.features(torch.zeros(2, 1, 32, 32)).shape == (2, model.features_out)
+    if backbone == "small":
+        assert sum(p.numel() for p in model.parameters()) < 250_000
+
+
+def test_a_data_set_says_its_node_size(large: Path, tmp_path: Path) -> None:
+    manifest = json.loads((large / "data" / "manifest.json").read_text())
+    for name in ("blocks.npy", "luma"):
+        (tmp_path / name).symlink_to(large / "data" / name)
+    del manifest["sha256"]
+    (tmp_path / "manifest.json").write_text(json.dumps(seal(manifest | {"block_size": 64})))
+    with pytest.raises(ToolkitError, match="block size 64, expected one of 16, 32"):
+        BlockSet.load(tmp_path)
+
+
+class Answers:
+    """A pipeline in name: the mask that it was given, and what it was asked about."""
+
+    def __init__(self, node: int, mask: np.ndarray, bit_depth: int = 8, cpu_used: int = 1) -> None:
+        self.node, self.given, self.bit_depth = node, mask.astype(np.uint16), bit_depth
+        self.encoder, self.path = {"cpu_used": cpu_used}, Path(f"p{node}")
+        self.asked: np.ndarray | None = None
+
+    def mask(self, luma: np.ndarray, qindex: int, asked: np.ndarray | None = None) -> np.ndarray:
+        self.asked = asked
+        return self.given
+
+
+def test_small_nodes_are_asked_about_where_the_large_ones_may_be_split() -> None:
+    luma = np.zeros((70, 100), np.uint8)  # 3x4 large nodes and 5x7 small ones, cut ones included
+    coarse = np.full((3, 4), ALL)
+    coarse[0, 0], coarse[1, 1], coarse[2, 3] = bits(NONE), bits(NONE, SPLIT), 0
+    small, big = Answers(16, np.full((5, 7), ALL)), Answers(32, coarse)
+    masks = Levels([small, big]).mask(luma, 60)  # type: ignore[list-item]
+    assert list(masks) == [32, 16]
+    expected = np.ones((5, 7), bool)
+    expected[:2, :2] = False
+    assert small.asked is not None
+    assert np.array_equal(small.asked, expected)
+    assert big.asked is None or big.asked.all()
+
+
+def test_pipelines_that_do_not_go_together() -> None:
+    mask = np.zeros((1, 1))
+    for other, expected in (
+        (Answers(16, mask), "p16 16x16, p16 16x16: expected at most one for each size"),
+        (Answers(32, mask, bit_depth=10), "takes 10 bit"),
+        (Answers(32, mask, cpu_used=2), "different encoder settings"),
+    ):
+        with pytest.raises(ToolkitError, match=expected):
+            Levels([Answers(16, mask), other])  # type: ignore[list-item]
+    with pytest.raises(ToolkitError, match="No pipeline given"):
+        Levels([])
+
+
+@pytest.mark.usefixtures("libaom")
+def test_labels_are_the_encoder_s(tmp_path: Path) -> None:
+    picture = tmp_path / "cat.png"
+    with Image.open(CHELSEA) as image:
+        image.crop((40, 40, 40 + 134, 40 + 100)).save(picture)
+    words = ("--node", 32, "--cq", "30", "--cpu-used", 3, "--split", "train", "--with-costs")
+    done("label", picture, "-o", tmp_path / "set", *words)
+    data = BlockSet.load(tmp_path / "set")
+    height, width = data.luma(0).shape[1:]
+    assert (data.node, len(data.blocks)) == (32, (height // 32) * (width // 32))
+    with Encoder(EncoderConfig(width, height, cq=30, cpu_used=3)) as encoder:
+        frame = encoder.encode(next(open_clip(picture, (960, 540)).frames()))
+    whole = frame.labels32[: height // 32, : width // 32]
+    assert np.array_equal(data.blocks["partition"].reshape(whole.shape), whole)
+    assert data.costs is not None
+    assert np.isfinite(data.costs["rd"]).any(axis=1).all()
+    fails(
+        cli("label", picture, "-o", tmp_path / "none", "--node", 32, "--size", "40x30", "--split", "train"),
+        "has no whole 32x32 node",
+    )
+
+
+@pytest.mark.usefixtures("libaom")
+def test_both_sizes_in_one_encode(large: Path, usual: Path, tmp_path: Path) -> None:
+    luma = BlockSet.load(large / "data").luma(6)[0]  # what the models know
+    raw = tmp_path / "painted.yuv"
+    raw.write_bytes(luma.tobytes() + bytes([128]) * (luma.size // 2))
+    words = ("encode", raw, "--raw", "272x224", "--cpu-used", 1, "--cq", 20, "--any-settings", "--json")
+    alone = json.loads(done(*words, "-o", tmp_path / "a.ivf", "--pipeline", usual).output)
+    both = json.loads(done(*words, "-o", tmp_path / "b.ivf", "--pipeline", usual, "--pipeline", large / "pipe").output)
+    assert both["failed_masks"] == 0
+    assert both["masked_blocks"] != alone["masked_blocks"]
+    fails(cli(*words, "-o", tmp_path / "c.ivf", "--pipeline", usual, "--pipeline", usual), "at most one for each size")
+    assert not (tmp_path / "c.ivf").exists()
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_benchmark_of_both_sizes(large: Path, usual: Path, tmp_path: Path) -> None:
+    words = ("--presets", "2,4", "--masked", "4", "--cq", "20,40,60", "--repeats", 1, "--any-settings", "--json")
+    pipes = ("--pipeline", usual, "--pipeline", large / "pipe", "--against", "random,variance,oracle")
+    run = done("bench", "encoder", CHELSEA, "-o", tmp_path / "bench", "--size", "320x200", *words, *pipes)
+    report = json.loads(run.stdout)
+    assert [p["node"] for p in report["pipelines"]] == [16, 32]
+    arms = {arm["name"]: arm for arm in report["arms"]}
+    assert arms["oracle 1+2+3 at 4"]["lost_nodes"] == 0 < arms["oracle 1+2+3 at 4"]["masked_nodes"]
+    assert arms["pipeline at 4"]["lost_nodes"] > 0
+    assert arms["oracle 1+2+3 at 4"]["saving"] > arms["native at 4"]["saving"]
+    assert [view["node"] for view in report["views"]["chelsea"]] == [32, 16]
+    for view in report["views"]["chelsea"]:
+        assert (tmp_path / "bench" / view["file"]).is_file()
+    assert "for 32x32 nodes" in (tmp_path / "bench" / "index.html").read_text()
+
+
+def test_the_two_windows_are_not_taken_for_each_other(large: Path) -> None:
+    checkpoint = Bundle.load(large / "bundle").checkpoint()
+    with pytest.raises(ToolkitError, match=r"expected windows \(N, 1, S, S\) with S one of 16, 24, 32, 40, 48"):
+        replace(checkpoint.calibration, node=16, luma=checkpoint.calibration.luma[..., :30, :30])
