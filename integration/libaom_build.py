@@ -37,7 +37,8 @@ C_FLAGS = (
     *("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"),
     *("-DNDEBUG", "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE_SOURCE"),
 )
-UNITS = {"hook": ("encoder", "hook", "costs", "inspect"), "stock": ("encoder", "stock")}
+SHARED = ("encoder", "frames", "nodes")
+UNITS = {"hook": (*SHARED, "hook", "labels", "costs", "inspect"), "stock": (*SHARED, "stock")}
 WRAPPED = (
     *("av1_encode_frame", "av1_pack_bitstream", "av1_prune_ab_partitions", "av1_prune_partitions_before_search"),
     *("av1_rd_pick_intra_mode_sb", "av1_free_pc_tree_recursive"),

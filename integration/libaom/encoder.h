@@ -1,4 +1,4 @@
-/* What encoder.c and hook.c share: the state of one encoder. Not part of the interface. */
+/* What our C files share: one encoder's state, and what each offers the others. Not part of the interface. */
 #ifndef AV1PART_ENCODER_H_
 #define AV1PART_ENCODER_H_
 
@@ -46,6 +46,18 @@ struct av1part_encoder {
   av1part_node_costs *costs;        /* its rows x columns, written like `effect` */
 };
 
+/* encoder.c. Keep in the detail what failed (and libaom's own words where it is its status); returns the status. */
+int av1part_fail(av1part_encoder *encoder, int status, const char *what);
+
+/* nodes.c */
+static inline size_t node_count(const av1part_level *level) { return (size_t)level->rows * (size_t)level->columns; }
+int av1part_nodes_allocate(av1part_encoder *encoder);
+void av1part_nodes_free(av1part_encoder *encoder);
+int av1part_take_masks(av1part_encoder *encoder, const av1part_mask *masks);
+void av1part_clear_effects(av1part_encoder *encoder);
+/* Raster index of the node around this luma sample, -1 where the frame's edge cuts it. */
+int av1part_whole_node(const av1part_encoder *encoder, const av1part_level *level, int y, int x);
+
 /* hook.c. Each encoder holds one slot of a table that maps libaom's encoder instance to it. */
 int av1part_hook_claim(av1part_encoder *encoder);
 void av1part_hook_release(av1part_encoder *encoder);
@@ -54,5 +66,9 @@ void av1part_hook_release(av1part_encoder *encoder);
  * Returns the one that was current before (an encoder may run inside another's callback). */
 av1part_encoder *av1part_hook_enter(av1part_encoder *encoder);
 void av1part_hook_leave(av1part_encoder *previous);
+
+/* The encoder whose libaom instance this is, NULL where it is none of ours. */
+struct AV1_COMP;
+av1part_encoder *av1part_hook_find(const struct AV1_COMP *instance);
 
 #endif

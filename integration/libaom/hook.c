@@ -1,5 +1,6 @@
-/* The hook inside libaom's encoder. The linker (-Wl,--wrap=SYMBOL) sends libaom's own calls of four of its
- * functions here, of two more to costs.c; each is called in its turn, so that without a mask nothing changes.
+/* The hook inside libaom's encoder. The linker (-Wl,--wrap=SYMBOL) sends libaom's own calls of three of its
+ * functions here, of one to labels.c, of two to costs.c; each is called in its turn, so that without a mask nothing
+ * changes.
  *
  * libaom hands its own encoder instance (AV1_COMP) to these functions, from several threads; a table maps it
  * to ours. Compiled with libaom's own flags: -DNDEBUG and the sizes of its configuration decide struct layouts. */
@@ -7,7 +8,6 @@
 #include <string.h>
 
 #include "av1/common/av1_common_int.h"
-#include "av1/encoder/bitstream.h"
 #include "av1/encoder/encodeframe.h"
 #include "av1/encoder/encoder.h"
 #include "av1/encoder/partition_strategy.h"
@@ -16,7 +16,6 @@
 
 /* Declared through the originals' types: should a signature change, this file stops compiling. */
 __typeof__(av1_encode_frame) __real_av1_encode_frame, __wrap_av1_encode_frame;
-__typeof__(av1_pack_bitstream) __real_av1_pack_bitstream, __wrap_av1_pack_bitstream;
 __typeof__(av1_prune_ab_partitions) __real_av1_prune_ab_partitions, __wrap_av1_prune_ab_partitions;
 __typeof__(av1_prune_partitions_before_search) __real_av1_prune_partitions_before_search,
     __wrap_av1_prune_partitions_before_search;
@@ -57,7 +56,7 @@ av1part_encoder *av1part_hook_enter(av1part_encoder *encoder) {
 
 void av1part_hook_leave(av1part_encoder *previous) { current = previous; }
 
-static av1part_encoder *find(const AV1_COMP *cpi) {
+av1part_encoder *av1part_hook_find(const AV1_COMP *cpi) {
   for (int i = 0; i < AV1PART_MAX_ENCODERS; ++i) {
     if (atomic_load_explicit(&table[i].instance, memory_order_acquire) == cpi) return table[i].encoder;
   }
@@ -85,7 +84,7 @@ static int ask_callback(av1part_encoder *e, const AV1_COMP *cpi) {
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
     const av1part_level *const level = &e->levels[l];
     masks[l] = (av1part_mask){ level->mask, level->rows, level->columns };
-    memset(level->mask, 0, (size_t)level->rows * (size_t)level->columns * sizeof(*level->mask));
+    memset(level->mask, 0, node_count(level) * sizeof(*level->mask));
   }
   return e->callback(e->user, &source, masks);
 }
@@ -95,9 +94,7 @@ static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
   if (e->costs_level) av1part_costs_clear(e); /* a frame coded again is searched again: the last search counts */
   /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
   if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
-  for (int l = 0; l < AV1PART_LEVELS; ++l) {
-    memset(e->levels[l].effect, EFFECT_NONE, (size_t)e->levels[l].rows * (size_t)e->levels[l].columns);
-  }
+  av1part_clear_effects(e);
   if (!frame_is_intra_only(&cpi->common)) return;
   if (e->mask_given) {
     e->mask_active = true;
@@ -115,20 +112,13 @@ static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
 
 void __wrap_av1_encode_frame(AV1_COMP *cpi) {
   if (current) atomic_store_explicit(&table[current->slot].instance, cpi, memory_order_release);
-  av1part_encoder *const e = current ? current : find(cpi);
+  av1part_encoder *const e = current ? current : av1part_hook_find(cpi);
   if (e) prepare_mask(e, cpi);
   if (e && e->cnn_disabled) cpi->sf.part_sf.intra_cnn_based_part_prune_level = 0; /* libaom sets it anew a frame */
   __real_av1_encode_frame(cpi);
 }
 
 /* ---- the search of a node ---- */
-
-/* Raster index of the node at this position, -1 where the frame's edge cuts it. */
-static int whole_node(const av1part_encoder *e, const av1part_level *level, int mi_row, int mi_col) {
-  const int row = mi_row * MI_SIZE / level->side, column = mi_col * MI_SIZE / level->side;
-  if ((row + 1) * level->side > e->config.height || (column + 1) * level->side > e->config.width) return -1;
-  return row * level->columns + column;
-}
 
 /* The level whose mask restricts this square, with the node's index; NULL where none does. */
 static av1part_level *restricted(av1part_encoder *e, const PartitionSearchState *state, int *node) {
@@ -137,7 +127,7 @@ static av1part_level *restricted(av1part_encoder *e, const PartitionSearchState 
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
     av1part_level *const level = &e->levels[l];
     if (square->width != level->side) continue;
-    *node = whole_node(e, level, square->mi_row, square->mi_col);
+    *node = av1part_whole_node(e, level, square->mi_row * MI_SIZE, square->mi_col * MI_SIZE);
     return *node >= 0 && level->mask[*node] ? level : NULL;
   }
   return NULL;
@@ -176,7 +166,7 @@ static void begin_costs(const av1part_encoder *e, const AV1_COMP *cpi, const MAC
   const PartitionBlkParams *const square = &state->part_blk_params;
   av1part_node_costs *target = NULL;
   if (level && square->width == level->side) {
-    const int node = whole_node(e, level, square->mi_row, square->mi_col);
+    const int node = av1part_whole_node(e, level, square->mi_row * MI_SIZE, square->mi_col * MI_SIZE);
     if (node >= 0) target = &e->costs[node];
   }
   av1part_costs_begin(x, state, level ? level->side : 0, target);
@@ -187,7 +177,7 @@ void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *
                                                PartitionSearchState *state) {
   __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
   int node;
-  av1part_encoder *const e = find(cpi);
+  av1part_encoder *const e = av1part_hook_find(cpi);
   av1part_level *const level = restricted(e, state, &node);
   if (level) {
     /* Second attempt at a superblock for which nothing was found: libaom lifts every restriction, ours too. */
@@ -204,7 +194,7 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
   __real_av1_prune_ab_partitions(cpi, x, pc_tree, pb_source_variance, best_rdcost, rect_part_win_info,
                                  ext_partition_allowed, state, ab_partitions_allowed);
   int node;
-  av1part_level *const level = restricted(find(cpi), state, &node);
+  av1part_level *const level = restricted(av1part_hook_find(cpi), state, &node);
   for (int ab = 0; level && level->effect[node] != EFFECT_KEPT && ab < NUM_AB_PARTS; ++ab) {
     if (ab_partitions_allowed[ab] && !(level->mask[node] & 1u << (PARTITION_HORZ_A + ab))) {
       ab_partitions_allowed[ab] = 0;
@@ -212,43 +202,4 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
     }
   }
   av1part_costs_ab(state, ab_partitions_allowed);
-}
-
-/* ---- the final partitions ---- */
-
-/* The partition of a whole node, from the block that covers its top left corner. */
-static uint8_t node_partition(const MB_MODE_INFO *block, int side) {
-  const int width = block_size_wide[block->bsize], height = block_size_high[block->bsize];
-  if (width > side || height > side) return AV1PART_INSIDE_LARGER;
-  if (width == side && height == side) return PARTITION_NONE;
-  /* `partition` is that of the square that the block was cut from. This is the node for blocks of the node's full
-   * width or height, and for a square of an AB, which has half the node's side; else one below the node. */
-  const bool own = width == side || height == side ||
-                   (2 * width == side && 2 * height == side && block->partition >= PARTITION_HORZ_A);
-  return own ? block->partition : PARTITION_SPLIT;
-}
-
-static void read_labels(av1part_encoder *e, const AV1_COMMON *cm) {
-  const CommonModeInfoParams *const mi = &cm->mi_params;
-  for (int l = 0; l < AV1PART_LEVELS; ++l) {
-    const av1part_level *const level = &e->levels[l];
-    const int step = level->side / MI_SIZE;
-    for (int node = 0; node < level->rows * level->columns; ++node) {
-      const int mi_row = node / level->columns * step, mi_col = node % level->columns * step;
-      const bool whole = whole_node(e, level, mi_row, mi_col) >= 0;
-      level->labels[node] = whole ? node_partition(mi->mi_grid_base[mi_row * mi->mi_stride + mi_col], level->side)
-                                  : AV1PART_INSIDE_LARGER;
-    }
-  }
-  e->qindex = cm->quant_params.base_qindex;
-  e->intra_frame = frame_is_intra_only(cm);
-  e->labels_ready = true;
-}
-
-int __wrap_av1_pack_bitstream(AV1_COMP *const cpi, uint8_t *dst, size_t dst_size, size_t *size,
-                              int *const largest_tile_id) {
-  av1part_encoder *const e = find(cpi);
-  /* Repeating an earlier frame codes no blocks. */
-  if (e && !cpi->common.show_existing_frame) read_labels(e, &cpi->common);
-  return __real_av1_pack_bitstream(cpi, dst, dst_size, size, largest_tile_id);
 }
