@@ -3,52 +3,23 @@
 import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from integration import native
+from integration.encoded_frame import EncodedFrame, read_frame
 from integration.encoder_config import NODE_SIZES, USAGES, EncoderConfig, encoder_settings
 from integration.libaom_build import libraries
 from integration.mask import Mask, Masks, MaskSource, by_node_size, check_masks
-from toolkit.blocks import COST_DTYPE, Luma, check_luma, luma_dtype
+from toolkit.blocks import Luma, check_luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
 
 __all__ = ["EncodedFrame", "Encoder", "EncoderConfig", "Mask", "MaskSource", "Masks", "encoder_settings"]
-
-
-@dataclass(frozen=True)
-class EncodedFrame:
-    """One shown frame.
-
-    `data` is the packet (one temporal unit); `number` counts frames from 0 in the order in which they were given;
-    `reconstruction` three planes like the input. `labels` uint8 (rows, columns) of the 16x16 nodes, AV1 partition ids,
-    255 inside a larger block or cut by the edge; `labels32` those of the 32x32 nodes. `masked_blocks` counts nodes, of
-    both sizes together, at which the mask took something away, `kept_blocks` those where it would have left nothing and
-    was ignored; `masked` says whether there was a mask, `mask_error` why a mask source gave none. With lag, a packet
-    may hold hidden frames: labels, `qindex` and `intra` are those of the last frame coded in it, all 255 and -1 where
-    it only shows a frame coded before. `costs`, where the encoder logs them and a frame was coded, COST_DTYPE (rows,
-    columns) of the nodes of the size that it logs: all NaN at nodes that were not searched.
-    """
-
-    data: bytes
-    number: int
-    qindex: int
-    key: bool
-    intra: bool
-    labels: NDArray[np.uint8]
-    labels32: NDArray[np.uint8]
-    reconstruction: tuple[Luma, Luma, Luma]
-    masked_blocks: int
-    kept_blocks: int
-    masked: bool
-    mask_error: str | None
-    costs: NDArray[Any] | None = None
 
 
 class Encoder:
@@ -154,49 +125,42 @@ class Encoder:
         pointers = (ctypes.c_void_p * 3)(*(a.ctypes.data for a in arrays))
         strides = (ctypes.c_size_t * 3)(*(a.shape[1] * a.itemsize for a in arrays))
         levels = None if mask is None else _levels(masks)
-        result = native.Result()
-        self._run(self._library.av1part_encode, pointers, strides, levels, ctypes.byref(result))
-        return self._frame(result, mask is not None)
+        return self._run(self._library.av1part_encode, pointers, strides, levels, given=mask is not None)
 
     def flush(self) -> Iterator[EncodedFrame]:
         """The frames that libaom still holds, with lag; none may be given afterwards."""
         while True:
-            result = native.Result()
-            self._run(self._library.av1part_flush, ctypes.byref(result))
-            frame = self._frame(result, False)
+            frame = self._run(self._library.av1part_flush)
             if frame is None:
                 return
             yield frame
 
-    def _run(self, function: Callable[..., int], *arguments: Any) -> None:
+    def _run(self, function: Callable[..., int], *arguments: Any, given: bool = False) -> EncodedFrame | None:
+        """Call libaom and read back the frame that is ready, if one is; `given`: masks were, by the caller."""
         if not self._handle:
             raise ToolkitError("Encoder: closed already.")
         self._mask_error = self._interrupt = None
-        status = function(self._handle, *arguments)
+        result = native.Result()
+        status = function(self._handle, *arguments, ctypes.byref(result))
         if self._interrupt is not None:
             raise self._interrupt
         self._check(status)
-
-    def _frame(self, result: native.Result, given: bool) -> EncodedFrame | None:
         if not result.data:
             return None
-        failed, intra = bool(result.mask_failed), bool(result.intra_frame)
-        self.failed_masks += failed
-        return EncodedFrame(
-            data=ctypes.string_at(result.data, result.size),
-            number=result.frame_number,
-            qindex=result.qindex,
-            key=bool(result.key_frame),
-            intra=intra,
-            labels=self._labels(result.qindex >= 0),
-            labels32=self._labels(result.qindex >= 0, 32),
-            reconstruction=(self._reconstruction(0), self._reconstruction(1), self._reconstruction(2)),
-            masked_blocks=sum(result.masked_blocks),
-            kept_blocks=sum(result.kept_blocks),
-            masked=intra and not failed and (given or self.mask_source is not None),
-            mask_error=self._mask_error if failed else None,
-            costs=self._costs(self._cost_nodes) if self._cost_nodes and result.qindex >= 0 else None,
+        self.failed_masks += bool(result.mask_failed)
+        return read_frame(
+            self._library,
+            self._handle,
+            self.config,
+            result,
+            has_labels=self._has_labels,
+            cost_nodes=self._cost_nodes,
+            mask_given=given or self.mask_source is not None,
+            mask_error=self._mask_error,
         )
+
+    def _check(self, status: int) -> None:
+        native.check(self._library, self._handle, status)
 
     def _plane(self, index: int, plane: Luma) -> Luma:
         check_luma(plane, self.config.bit_depth, f"Encoder, plane {index}")
@@ -204,31 +168,6 @@ class Encoder:
             expected = self.config.plane_shape(min(index, 1))
             raise ToolkitError(f"Encoder: plane {index} has shape {plane.shape}, expected {expected}.")
         return plane if plane.flags.c_contiguous else plane.copy()
-
-    def _labels(self, coded: bool = True, node_size: int = NODE) -> NDArray[np.uint8]:
-        labels = np.full(self.config.grid(node_size), 255, np.uint8)
-        if self._has_labels and coded:
-            self._check(self._library.av1part_labels(self._handle, node_size, labels.ctypes.data, *labels.shape))
-        return labels
-
-    def _costs(self, node_size: int) -> NDArray[Any]:
-        found = np.empty(self.config.grid(node_size), native.NODE_COSTS)
-        self._check(self._library.av1part_costs(self._handle, node_size, found.ctypes.data, *found.shape))
-        costs = np.empty(found.shape, COST_DTYPE)
-        for name in native.NODE_COSTS.names or ():
-            costs[name] = found[name]
-        return costs
-
-    def _reconstruction(self, plane: int) -> Luma:
-        target: Luma = np.empty(self.config.plane_shape(plane), luma_dtype(self.config.bit_depth))
-        stride = target.shape[1] * target.itemsize
-        self._check(self._library.av1part_reconstruction(self._handle, plane, target.ctypes.data, stride))
-        return target
-
-    def _check(self, status: int) -> None:
-        if status:
-            detail = self._library.av1part_error_detail(self._handle)
-            raise ToolkitError(f"Encoder: {native.explain(self._library, status, detail)}.")
 
     def _answer(self, user: Any, source: Any, targets: Any) -> int:
         """The C callback: no exception may leave it."""

@@ -117,3 +117,9 @@ def explain(library: ctypes.CDLL, status: int, detail: bytes | None) -> str:
     """A status in words, with the library's detail where there is one."""
     text = bytes(library.av1part_status_text(status)).decode()
     return f"{text} ({detail.decode(errors='replace')})" if detail else text
+
+
+def check(library: ctypes.CDLL, encoder: c_void_p, status: int) -> None:
+    """Raise ToolkitError, in the encoder's own words, unless the status is that of success."""
+    if status:
+        raise ToolkitError(f"Encoder: {explain(library, status, library.av1part_error_detail(encoder))}.")

@@ -12,6 +12,7 @@ import pytest
 from pictures import frame
 
 from integration import native
+from integration.encoded_frame import read_labels, read_reconstruction
 from integration.encoder import EncodedFrame, Encoder, EncoderConfig
 from integration.inspector import inspect_packets
 from integration.ivf import IvfWriter
@@ -275,10 +276,11 @@ def test_null_pointers_are_refused(libaom: Libraries) -> None:
 
 def test_nothing_to_read_before_the_first_frame(libaom: Libraries) -> None:
     with Encoder(EncoderConfig(64, 64)) as encoder:
+        library, handle, config = encoder._library, encoder._handle, encoder.config
         with pytest.raises(ToolkitError, match="before a frame was encoded"):
-            encoder._labels()
+            read_labels(library, handle, config, 16)
         with pytest.raises(ToolkitError, match="no frame has been encoded"):
-            encoder._reconstruction(0)
+            read_reconstruction(library, handle, config, 0)
 
 
 def test_too_many_encoders_are_refused_and_slots_come_back(libaom: Libraries) -> None:

@@ -1,0 +1,110 @@
+"""One frame that libaom has coded, with all that is read back of it."""
+
+import ctypes
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from integration import native
+from integration.encoder_config import NODE_SIZES, EncoderConfig
+from toolkit.blocks import COST_DTYPE, Luma, luma_dtype
+from toolkit.partition import INSIDE_LARGER
+
+
+@dataclass(frozen=True)
+class EncodedFrame:
+    """One shown frame.
+
+    `data` is the packet (one temporal unit); `number` counts frames from 0 in the order in which they were given;
+    `reconstruction` three planes like the input. `labels` uint8 (rows, columns) of the 16x16 nodes, AV1 partition ids,
+    255 inside a larger block or cut by the edge; `labels32` those of the 32x32 nodes. `masked_blocks` counts nodes, of
+    both sizes together, at which the mask took something away, `kept_blocks` those where it would have left nothing and
+    was ignored; `masked` says whether there was a mask, `mask_error` why a mask source gave none. With lag, a packet
+    may hold hidden frames: labels, `qindex` and `intra` are those of the last frame coded in it, all 255 and -1 where
+    it only shows a frame coded before. `costs`, where the encoder logs them and a frame was coded, COST_DTYPE (rows,
+    columns) of the nodes of the size that it logs: all NaN at nodes that were not searched.
+    """
+
+    data: bytes
+    number: int
+    qindex: int
+    key: bool
+    intra: bool
+    labels: NDArray[np.uint8]
+    labels32: NDArray[np.uint8]
+    reconstruction: tuple[Luma, Luma, Luma]
+    masked_blocks: int
+    kept_blocks: int
+    masked: bool
+    mask_error: str | None
+    costs: NDArray[Any] | None = None
+
+
+def read_frame(
+    library: ctypes.CDLL,
+    handle: ctypes.c_void_p,
+    config: EncoderConfig,
+    result: native.Result,
+    *,
+    has_labels: bool,
+    cost_nodes: int | None,
+    mask_given: bool,
+    mask_error: str | None,
+) -> EncodedFrame:
+    """The frame of a packet, before the encoder's next call.
+
+    `has_labels`: the library has the hook; `cost_nodes`: the node size whose costs are logged; `mask_given`: there is a
+    mask source or were masks. Raises ToolkitError on an error of libaom's.
+    """
+    failed, intra, coded = bool(result.mask_failed), bool(result.intra_frame), result.qindex >= 0
+    y, u, v = (read_reconstruction(library, handle, config, plane) for plane in range(3))
+    labels, labels32 = (
+        read_labels(library, handle, config, size)
+        if has_labels and coded
+        else np.full(config.grid(size), INSIDE_LARGER, np.uint8)
+        for size in NODE_SIZES
+    )
+    return EncodedFrame(
+        data=ctypes.string_at(result.data, result.size),
+        number=result.frame_number,
+        qindex=result.qindex,
+        key=bool(result.key_frame),
+        intra=intra,
+        labels=labels,
+        labels32=labels32,
+        reconstruction=(y, u, v),
+        masked_blocks=sum(result.masked_blocks),
+        kept_blocks=sum(result.kept_blocks),
+        masked=intra and not failed and mask_given,
+        mask_error=mask_error if failed else None,
+        costs=read_costs(library, handle, config, cost_nodes) if cost_nodes and coded else None,
+    )
+
+
+def read_labels(
+    library: ctypes.CDLL, handle: ctypes.c_void_p, config: EncoderConfig, node_size: int
+) -> NDArray[np.uint8]:
+    """Partition ids (rows, columns) of the last frame coded; ToolkitError before there is one."""
+    target = np.empty(config.grid(node_size), np.uint8)
+    native.check(library, handle, library.av1part_labels(handle, node_size, target.ctypes.data, *target.shape))
+    return target
+
+
+def read_costs(library: ctypes.CDLL, handle: ctypes.c_void_p, config: EncoderConfig, node_size: int) -> NDArray[Any]:
+    """COST_DTYPE (rows, columns) of the last frame coded; ToolkitError where they were not logged."""
+    found = np.empty(config.grid(node_size), native.NODE_COSTS)
+    native.check(library, handle, library.av1part_costs(handle, node_size, found.ctypes.data, *found.shape))
+    target = np.empty(found.shape, COST_DTYPE)
+    for name in native.NODE_COSTS.names or ():
+        target[name] = found[name]
+    return target
+
+
+def read_reconstruction(library: ctypes.CDLL, handle: ctypes.c_void_p, config: EncoderConfig, plane: int) -> Luma:
+    """One plane of the last frame shown; ToolkitError before there is one."""
+    target: Luma = np.empty(config.plane_shape(plane), luma_dtype(config.bit_depth))
+    stride = target.shape[1] * target.itemsize
+    native.check(library, handle, library.av1part_reconstruction(handle, plane, target.ctypes.data, stride))
+    return target
