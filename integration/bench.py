@@ -8,7 +8,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from integration.bench_config import NEEDS_PIPELINE, BenchConfig
-from integration.bench_run import CNN_OFF, NATIVE, PIPELINE, Arm, Measurement, Session
+from integration.bench_kept import Measurement
+from integration.bench_run import CNN_OFF, NATIVE, PIPELINE, Arm, Session
 from integration.bench_summary import summarise
 from integration.bench_views import draw_views
 from integration.levels import Levels

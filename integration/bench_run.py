@@ -1,9 +1,8 @@
-"""Encodes for a benchmark: each made once, written down as soon as it is done, and never made again."""
+"""Encodes for a benchmark: each made once, kept as soon as it is done, and never made again."""
 
 import hashlib
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.bench_config import InputConfig
+from integration.bench_kept import Kept, Measurement
 from integration.bench_masks import by_variance, forbids, oracle, shuffled
 from integration.encode import check_masker, code_clip
 from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
@@ -22,7 +22,7 @@ from integration.ssim import SsimMeter
 from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, parse_size
 from toolkit.blocks import Luma
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_file, canonical_json
+from toolkit.files import canonical_json
 from toolkit.partition import INSIDE_LARGER, NODE, NODES
 from toolkit.provenance import trained_on
 
@@ -48,39 +48,6 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """One encode. Seconds are CPU time of the whole process but `wall_seconds`; inference is apart from encoding.
-
-    `ssim_y` is the frames' mean (`integration.ssim`). `nodes` are those, of the sizes that are masked, whose partition
-    the unmasked encode shows, `lost_nodes` those of them where the mask forbids it; `masked_nodes` those at which the
-    mask took something away from the search.
-    """
-
-    clip: str
-    cq: int
-    kind: str
-    cpu_used: int
-    threads: int
-    repeat: int
-    frames: int
-    bytes: int
-    psnr_y: float
-    ssim_y: float
-    encode_seconds: float
-    inference_seconds: float
-    wall_seconds: float
-    masked_nodes: int
-    kept_nodes: int
-    nodes: int
-    lost_nodes: int
-
-    @property
-    def seconds(self) -> float:
-        """What the encode cost, inference charged."""
-        return self.encode_seconds + self.inference_seconds
-
-
-@dataclass(frozen=True)
 class Reference:
     """What an unmasked encode chose: by node size labels (frames, rows, columns), and qindex (frames,)."""
 
@@ -89,27 +56,20 @@ class Reference:
 
 
 class Session:
-    """Encodes kept in `folder` (measurements.jsonl, references/), keyed by all that decides them.
+    """Encodes kept in `folder`, keyed by all that decides them.
 
-    `reused` counts the measurements that an earlier session had made: their seconds are of another time.
     Raises ToolkitError for a pipeline of another bit depth or encoder, and for clips that its models were trained on.
     """
 
     def __init__(self, folder: Path, config: InputConfig, levels: Levels | None = None) -> None:
         self.folder, self.config, self.levels = folder, config, levels
         self._build = libraries().hook.parent.name
-        self._lines = folder / "measurements.jsonl"
-        (folder / "references").mkdir(parents=True, exist_ok=True)
-        self._done: dict[str, Measurement] = {}
-        for line in self._lines.read_text().splitlines() if self._lines.is_file() else ():
-            try:
-                entry = json.loads(line)
-                key = entry.pop("key")
-                self._done[key] = Measurement(**entry)
-            except (ValueError, TypeError):  # cut short by a kill, or of an older version: encoded again
-                continue
-        self._earlier = frozenset(self._done)
-        self.reused = 0
+        self._kept = Kept(folder)
+
+    @property
+    def reused(self) -> int:
+        """Measurements taken from an earlier session: their seconds are of another time."""
+        return self._kept.reused
 
     def open(self, file: SourceFile) -> Clip:
         """The clip's frames as every arm codes them."""
@@ -133,14 +93,7 @@ class Session:
 
     def measure(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
         """One encode, or what is known of it already."""
-        key = self._key(file, cq, arm, repeat)
-        self.reused += key in self._earlier
-        if key not in self._done:
-            made = self._encode(file, cq, arm, repeat)
-            with self._lines.open("a") as out:
-                out.write(json.dumps({"key": key, **asdict(made)}) + "\n")
-            self._done[key] = made
-        return self._done[key]
+        return self._kept.measurement(self._key(file, cq, arm, repeat), lambda: self._encode(file, cq, arm, repeat))
 
     def _encoder_config(self, clip: Clip, cq: int, arm: Arm) -> EncoderConfig:
         return EncoderConfig(clip.width, clip.height, clip.bit_depth, cq, arm.cpu_used, self.config.usage, arm.threads)
@@ -173,23 +126,16 @@ class Session:
 
     def reference(self, file: SourceFile, cq: int, cpu_used: int, threads: int = 1) -> Reference:
         """What the unmasked encode chose; encoded for it where that is not known."""
-        kept = self._kept(file, cq, Arm(NATIVE, cpu_used, threads=threads))
+        kept = self._arrays(file, cq, Arm(NATIVE, cpu_used, threads=threads))
         return Reference({node: kept[f"labels{node}"] for node in NODES}, kept["qindex"])
 
     def made_masks(self, file: SourceFile, cq: int, arm: Arm) -> dict[int, Mask]:
         """The masks (frames, rows, columns) of a pipeline's arm; encoded for them where they are not known."""
-        kept = self._kept(file, cq, arm)
+        kept = self._arrays(file, cq, arm)
         return {node: kept[f"masks{node}"] for node in self.nodes}
 
-    def _kept(self, file: SourceFile, cq: int, arm: Arm) -> dict[str, NDArray[Any]]:
-        path = self._kept_path(file, cq, arm)
-        if not path.is_file():
-            self._encode(file, cq, arm, 0)
-        with np.load(path) as stored:
-            return dict(stored)
-
-    def _kept_path(self, file: SourceFile, cq: int, arm: Arm) -> Path:
-        return self.folder / "references" / f"{self._key(file, cq, arm, 0)}.npz"
+    def _arrays(self, file: SourceFile, cq: int, arm: Arm) -> dict[str, NDArray[Any]]:
+        return self._kept.arrays(self._key(file, cq, arm, 0), lambda: self._encode(file, cq, arm, 0))
 
     def given_masks(self, file: SourceFile, cq: int, arm: Arm) -> list[dict[int, Mask]]:
         """Masks that cost nothing to make, those of a frame by node size, of an arm that is no pipeline."""
@@ -249,8 +195,7 @@ class Session:
         )  # fmt: skip
 
     def _keep(self, file: SourceFile, cq: int, arm: Arm, **arrays: NDArray[Any]) -> None:
-        with atomic_file(self._kept_path(file, cq, arm)) as temporary:
-            np.savez_compressed(temporary, allow_pickle=False, **arrays)
+        self._kept.keep(self._key(file, cq, arm, 0), **arrays)
 
     def _source(self, arm: Arm, made: list[dict[int, Mask]]) -> MaskSource:
         """The pipelines under the arm's policy, called by the hook; their masks are kept in `made`."""

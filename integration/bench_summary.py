@@ -8,7 +8,8 @@ from typing import Any
 
 from integration.bd import METHODS, Curve, Place, bd_rate, frontier_loss, time_saving
 from integration.bench_config import BenchConfig
-from integration.bench_run import NATIVE, Measurement
+from integration.bench_kept import Measurement
+from integration.bench_run import NATIVE
 from integration.levels import Levels
 from integration.ssim import ssim_decibels
 from toolkit.errors import ToolkitError

@@ -16,7 +16,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from integration.bd import bd_rate, time_saving
-from integration.bench_run import NATIVE, PIPELINE, Arm, Measurement, Session
+from integration.bench_kept import Measurement
+from integration.bench_run import NATIVE, PIPELINE, Arm, Session
 from integration.bench_summary import curve
 from integration.inference import infer
 from integration.levels import Levels
