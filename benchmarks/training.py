@@ -1,6 +1,6 @@
 """Our training loop against a plain one, both in one run and in turn, epoch by epoch.
 
-    python benchmarks/training.py [--part tuned|frozen]... [--backbone NAME]... [--rounds N] [--threads N]
+    python benchmarks/training.py [--part tuned|frozen]... [--backbone NAME]... [--augment KIND]... [--rounds N]
     python benchmarks/training.py --field-run [--blocks N]
 
 `tuned`: all weights learn. `frozen`: eight epochs of the head alone, ours from cached features. The plain loop is what
@@ -34,7 +34,7 @@ from toolkit.model_config import ModelConfig
 from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, STAGES, TRANSPOSE
 from toolkit.run_folder import RunFolder
 from toolkit.train import train
-from toolkit.train_config import TrainConfig
+from toolkit.train_config import AUGMENTATIONS, TrainConfig
 
 BATCH = 128
 BLOCKS = {"small": 3840, "resnet18-se": 512}
@@ -109,7 +109,14 @@ def race(
 
 
 def loops(
-    part: str, folder: Path, data: BlockSet, backbones: Sequence[str], rounds: int, blocks: int | None, device: str
+    part: str,
+    folder: Path,
+    data: BlockSet,
+    backbones: Sequence[str],
+    kinds: Sequence[str],
+    rounds: int,
+    blocks: int | None,
+    device: str,
 ) -> None:
     """Print the table of one part: ours against the plain loop."""
     frozen = part == "frozen"
@@ -120,7 +127,7 @@ def loops(
         if frozen:
             config = TrainConfig(init="random", epochs=1, limit_train=64, limit_val=64, device=device)
             train(data, RunFolder(folder / f"stage1-{backbone}"), ModelConfig("1", backbone), config)
-        for kind in ("none", "flips", "dihedral") if frozen else ("flips",):
+        for kind in kinds or (AUGMENTATIONS if frozen else ("flips",)):
             if frozen:
                 count, epochs = blocks or BLOCKS[backbone] // 2, FROZEN_EPOCHS
                 races = [race(folder, data, backbone, kind, count, True, epochs, device) for _ in range(rounds)]
@@ -157,12 +164,21 @@ def field_run(folder: Path, blocks: int, device: str) -> None:
 @click.command()
 @click.option("--part", "parts", multiple=True, type=click.Choice(("tuned", "frozen")))
 @click.option("--backbone", "backbones", multiple=True, type=click.Choice(list(BLOCKS)), default=tuple(BLOCKS))
+@click.option(
+    "--augment", "kinds", multiple=True, type=click.Choice(AUGMENTATIONS), help="Default: tuned flips, frozen all."
+)
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--threads", default=1, show_default=True, help="Of PyTorch; one is steadier where cores are shared.")
 @click.option("--field-run", "field", is_flag=True, help="The field's run instead.")
 @click.option("--blocks", type=int, help="Training blocks, for a shorter run; also of the field's run, on any device.")
 def main(
-    parts: tuple[str, ...], backbones: tuple[str, ...], rounds: int, threads: int, field: bool, blocks: int | None
+    parts: tuple[str, ...],
+    backbones: tuple[str, ...],
+    kinds: tuple[str, ...],
+    rounds: int,
+    threads: int,
+    field: bool,
+    blocks: int | None,
 ) -> None:
     """Print Markdown tables; progress goes to stderr."""
     cuda = torch.cuda.is_available()
@@ -179,7 +195,7 @@ def main(
         data = BlockSet.load(write_noise(folder / "data", blocks or max(BLOCKS.values()), 256, none=True))
         for device in ("cpu", "cuda") if cuda else ("cpu",):
             for part in parts or ("tuned", "frozen"):
-                loops(part, folder / device, data, backbones, rounds, blocks, device)
+                loops(part, folder / device, data, backbones, kinds, rounds, blocks, device)
     return None
 
 
