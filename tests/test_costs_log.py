@@ -131,6 +131,24 @@ def test_a_split_costs_what_its_quarters_cost() -> None:
 
 
 @pytest.mark.usefixtures("libaom")
+def test_where_nothing_was_finished_the_bound_is_what_the_search_had_to_beat() -> None:
+    config = EncoderConfig(320, 224, cq=40)
+    masks = {16: np.full(config.grid(16), 1 << HORZ, np.uint16)}
+    small, large = encode(config, 16, masks).costs, encode(config, 32, masks).costs
+    assert small is not None
+    assert large is not None
+    tried = ~np.isnan(small["rd"])
+    given_up = (tried.any(-1) & ~(tried & ~bounded(small)).any(-1)).reshape(7, 2, 10, 2).swapaxes(1, 2)
+    last = given_up.reshape(7, 10, 4)[..., 3]
+    assert last.sum() >= 20
+    # The last quarter of a split had to beat the larger node's NONE, less what the other quarters cost.
+    least = np.where(tried, small["rd"], np.inf).min(-1).reshape(7, 2, 10, 2).sum((1, 3))
+    ratio = least[last] / large["rd"][..., NONE][last]
+    assert ratio.min() > 0.95, "the rate of the split's own symbol is all that is missing"
+    assert ratio.max() < 1.05
+
+
+@pytest.mark.usefixtures("libaom")
 def test_costs_are_those_of_the_last_frame_and_the_same_in_every_run() -> None:
     config = EncoderConfig(128, 96, cq=25)
     alone = encode(config, 16).costs
