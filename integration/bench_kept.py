@@ -16,9 +16,10 @@ from toolkit.files import atomic_file
 class Measurement:
     """One encode. Seconds are CPU time of the whole process but `wall_seconds`; inference is apart from encoding.
 
-    `ssim_y` is the frames' mean (`integration.ssim`). `nodes` are those, of the sizes that are masked, whose partition
-    the unmasked encode shows, `lost_nodes` those of them where the mask forbids it; `masked_nodes` those at which the
-    mask took something away from the search.
+    `ssim_y` is the frames' mean (`integration.ssim`). Nodes are those of the sizes that are masked: `whole_nodes` lie
+    inside the frame, whatever was chosen there; at `masked_nodes` of them the mask took something away from the search,
+    at `kept_nodes` it would have left nothing. `nodes` are those whose partition the unmasked encode shows, not inside
+    a larger block; `lost_nodes` those of them where the mask forbids it.
     """
 
     clip: str
@@ -36,6 +37,7 @@ class Measurement:
     wall_seconds: float
     masked_nodes: int
     kept_nodes: int
+    whole_nodes: int
     nodes: int
     lost_nodes: int
 

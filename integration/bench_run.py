@@ -190,6 +190,7 @@ class Session:
             encode_seconds=report.encode_seconds, inference_seconds=report.inference_seconds,
             wall_seconds=report.wall_seconds,
             masked_nodes=report.masked_blocks, kept_nodes=report.kept_blocks,
+            whole_nodes=report.frames * sum((clip.width // node) * (clip.height // node) for node in self.nodes),
             nodes=sum(int((labels[node] != INSIDE_LARGER).sum()) for node in self.nodes),
             lost_nodes=sum(int(forbids(mask, labels[node]).sum()) for node, mask in made.items()),
         )  # fmt: skip

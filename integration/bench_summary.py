@@ -14,7 +14,7 @@ from integration.levels import Levels
 from integration.ssim import ssim_decibels
 from toolkit.errors import ToolkitError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 DEFINITIONS = {
     "time saving": "1 - T_test / T_anchor at equal cq, in percent; T sums process CPU seconds over cqs, repeats (and "
     "clips, for the overall value), a pipeline's inference included",
@@ -29,6 +29,9 @@ DEFINITIONS = {
     "wall": "as time saving, but of the time on the clock (encoding and inference, not reading and measuring), with so "
     "many threads on both sides; libaom may code another stream with more threads. Other work on the machine shows in "
     "it, so CPU time is what counts. The models run on one thread",
+    "masked": "nodes at which the mask took something away from the search, of all whole nodes of the sizes that are "
+    "masked, searched or not",
+    "wrongly": "nodes where the mask forbids what the unmasked encode chose, of those not inside a larger block",
 }
 Key = tuple[str, int]
 Clips = dict[str, list[Measurement]]
@@ -110,7 +113,10 @@ def _arm(
     worst = max(per_clip, key=lambda name: per_clip[name]["loss"]["akima"])
     line = frontier_loss(natives, place.saving)
     beside = _overall(clips, own)
-    nodes = sum(one.nodes for one in everything)
+    # Neither need be there: a clip may be all of large blocks, or smaller than a node.
+    whole, nodes = (
+        max(sum(counts), 1) for counts in zip(*((one.whole_nodes, one.nodes) for one in everything), strict=True)
+    )
     seconds = sum(_seconds(everything))
     inference = sum(one.inference_seconds for one in everything)
     return {
@@ -129,8 +135,8 @@ def _arm(
         "inference_seconds": inference,
         "inference_share": inference / seconds,
         "threads": {},
-        "masked_nodes": sum(one.masked_nodes for one in everything) / nodes,
-        "kept_nodes": sum(one.kept_nodes for one in everything) / nodes,
+        "masked_nodes": sum(one.masked_nodes for one in everything) / whole,
+        "kept_nodes": sum(one.kept_nodes for one in everything) / whole,
         "lost_nodes": sum(one.lost_nodes for one in everything) / nodes,
         "clips": per_clip,
     }

@@ -162,7 +162,7 @@ class Encodes:
             loss=fmean(bd_rate(curve(pair[0]), curve(pair[1])) for pair in pairs),
             saving=time_saving([m.seconds for m in native], seconds),
             inference_share=sum(m.inference_seconds for m in masked) / sum(seconds),
-            lost=sum(m.lost_nodes for m in masked) / sum(m.nodes for m in masked),
+            lost=sum(m.lost_nodes for m in masked) / max(sum(m.nodes for m in masked), 1),
         )
 
     def _pair(self, file: SourceFile, point: Point) -> tuple[list[Measurement], list[Measurement]]:

@@ -239,6 +239,10 @@ def test_a_benchmark_of_both_sizes(large: Path, usual: Path, tmp_path: Path) -> 
     arms = {arm["name"]: arm for arm in report["arms"]}
     assert arms["oracle 1+2+3 at 4"]["lost_nodes"] == 0 < arms["oracle 1+2+3 at 4"]["masked_nodes"]
     assert arms["pipeline at 4"]["lost_nodes"] > 0
+    # Small nodes inside larger blocks may have been searched, and masked, too.
+    assert all(arm["masked_nodes"] + arm["kept_nodes"] <= 1 for arm in arms.values())
+    lines = (tmp_path / "bench" / "measurements.jsonl").read_text().splitlines()
+    assert {json.loads(line)["whole_nodes"] for line in lines} == {18 * 12 + 9 * 6}  # of 300x200
     assert arms["oracle 1+2+3 at 4"]["saving"] > arms["native at 4"]["saving"]
     assert [view["node"] for view in report["views"]["chelsea"]] == [32, 16]
     for view in report["views"]["chelsea"]:
