@@ -58,7 +58,9 @@ def large(make_blockset: MakeBlockset, tmp_path_factory: pytest.TempPathFactory)
     done("train", root / "data", "-o", root / "run", *SMALL, "--epochs", 4)
     done("export", root / "run", "-o", root / "bundle")
     done("parity", root / "bundle", root / "data", "--provider", "cpu")
-    done("pipeline", "build", root / "bundle", "-o", root / "pipe", *POLICY)
+    built = done("pipeline", "build", root / "bundle", "-o", root / "pipe", *POLICY)
+    assert "stages 2 of 32x32 nodes" in built.output
+    assert "small, 32x32 node, context 0, 8 bit" in done("bundle", "info", root / "bundle").output
     return root
 
 

@@ -79,7 +79,8 @@ def describe(opened: "Bundle") -> str:
     proofs = ", ".join(f"{name} {result['status']}" for name, result in report["providers"].items())
     weak = [f"WEAK: {reason}" for reason in manifest["weak"]]
     lines = [
-        f"{opened.path}: stage {opened.stage}, {manifest['backbone']}, {opened.bit_depth} bit, sha256 {opened.sha256}",
+        f"{opened.path}: stage {opened.stage}, {manifest['backbone']}, {opened.contract.window}, "
+        f"{opened.bit_depth} bit, sha256 {opened.sha256}",
         f"  classes (AV1 ids): {ids}",
         f"  epoch {provenance['epoch']} ({provenance['chosen']}): macro-F1 {provenance['metrics']['macro_f1']:.4f}; "
         f"always {constant['class']}: {constant['macro_f1']:.4f}",

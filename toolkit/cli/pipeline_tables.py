@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 def print_pipeline(path: Path, bundles: dict[str, "Bundle"], policy: "Policy") -> None:
     """Print what a pipeline was built from."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    console.print(f"{path}: stages {', '.join(bundles)}")
+    node = next(iter(bundles.values())).contract.window.node
+    console.print(f"{path}: stages {', '.join(bundles)} of {node}x{node} nodes")
     for stage, bundle in bundles.items():
         provenance = bundle.manifest["provenance"]
         console.print(
