@@ -17,6 +17,7 @@ from rich.console import Console
 
 from integration.encode import Report, encode_file
 from integration.encode_config import EncodeConfig
+from integration.levels import Levels
 from integration.pipeline import Pipeline
 from toolkit.cli.tables import text_table
 
@@ -34,7 +35,7 @@ from toolkit.cli.tables import text_table
 )
 def main(clip: Path, pipeline: Path, size: str, frames: int, cq: int, cpu_used: int, repeats: int, depths: str) -> None:
     """Encode in turns and print the table."""
-    loaded = Pipeline.load(pipeline, threads=1)
+    loaded = Levels([Pipeline.load(pipeline, threads=1)])
     found: dict[int, list[Report]] = {int(depth): [] for depth in depths.split(",")}
     streams = set()
     with TemporaryDirectory() as folder:

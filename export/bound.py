@@ -50,7 +50,7 @@ class BoundModel:
         self._binding.bind_ortvalue_output("logits", self._logits)
 
     def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (batch, classes) of raw luma code values (batch, 1, 16, 16) at qindex (batch,) uint8.
+        """Logits (batch, classes) of raw luma code values (batch, 1, S, S) at qindex (batch,) uint8.
 
         Raises ToolkitError on floats (scaled data), another shape or values outside the bit depth.
         """

@@ -1,14 +1,17 @@
 """Masks that no model made: what a benchmark sets beside the pipeline's."""
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 
 from integration.encoder import Mask
 from integration.flatness import deviation
+from integration.levels import reached
 from integration.pipeline import cut_nodes
 from integration.policy import ALL, bits, with_inputs_of_ab
 from toolkit.blocks import Luma
-from toolkit.partition import HORZ, HORZ_A, HORZ_B, NODE, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
+from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
 from toolkit.windows import Window
 
 _DIRECTION = {HORZ_A: HORZ, HORZ_B: HORZ, VERT_A: VERT, VERT_B: VERT}
@@ -34,33 +37,41 @@ def oracle(labels: NDArray[np.uint8], stages: str) -> Mask:
     return result
 
 
-def shuffled(mask: Mask, luma: Luma, seed: int, node: int = NODE) -> Mask:
-    """The mask's entries dealt out at random among the whole nodes of that side: as much is removed, blindly."""
-    rows, columns = luma.shape[0] // node, luma.shape[1] // node
-    result = mask.copy()
-    drawn = np.random.default_rng(seed).permutation(mask[:rows, :columns].ravel())
-    result[:rows, :columns] = drawn.reshape(rows, columns)
+def dealt(made: Mapping[int, Mask], luma: Luma, bit_depth: int, by: str, seed: int = 0) -> dict[int, Mask]:
+    """A pipeline's masks of a frame, by node size, dealt out to other whole nodes: as much is removed.
+
+    `by` "random" deals blindly, drawn by `seed`; "variance" by the oldest rule there is: flat nodes get the entries
+    without SPLIT, the most textured ones those with only NONE and SPLIT, the rest lie between. The larger nodes come
+    first; what smaller ones were given goes to nodes that the larger ones' dealt masks leave to be searched, each entry
+    as often as these are more or fewer than the pipeline was asked about.
+    """
+    result: dict[int, Mask] = {}
+    for node in sorted(made, reverse=True):
+        mask, whole = made[node], np.zeros(made[node].shape, bool)
+        whole[: luma.shape[0] // node, : luma.shape[1] // node] = True
+        larger = {size: mask for size, mask in made.items() if size > node}
+        entries = mask[whole & reached(larger, node, luma.shape)]
+        row, column = np.nonzero(whole & reached(result, node, luma.shape))
+        result[node] = np.zeros_like(mask)
+        if not len(entries) or not len(row):
+            continue
+        if by == "random":
+            entries = np.random.default_rng(seed).permutation(entries)
+        else:
+            entries = entries[np.argsort(_rank(entries), kind="stable")]
+            texture = deviation(cut_nodes(luma, Window(node), row, column), bit_depth, Window(node))
+            order = np.argsort(texture, kind="stable")
+            row, column = row[order], column[order]
+        result[node][row, column] = entries[np.arange(len(row)) * len(entries) // len(row)]
     return result
 
 
-def by_variance(mask: Mask, luma: Luma, bit_depth: int, node: int = NODE) -> Mask:
-    """The mask's entries dealt out by the nodes' luma variance: as much is removed, by the oldest rule there is.
-
-    Flat nodes get the entries without SPLIT, the most textured ones those with only NONE and SPLIT, the rest lie
-    between.
-    """
-    rows, columns = luma.shape[0] // node, luma.shape[1] // node
-    entries = mask[:rows, :columns].ravel()
+def _rank(entries: Mask) -> NDArray[np.int64]:
+    """-1 for entries without SPLIT, 1 for those with no more than NONE and SPLIT, 0 for others."""
     only_split = (entries != 0) & (entries & (ALL - bits(NONE, SPLIT)) == 0) & (entries & bits(SPLIT) != 0)
     no_split = (entries != 0) & (entries & bits(SPLIT) == 0)
-    rank = only_split.astype(int) - no_split
-    places = np.indices((rows, columns)).reshape(2, -1)
-    texture = deviation(cut_nodes(luma, Window(node), *places), bit_depth, Window(node))
-    dealt = np.empty_like(entries)
-    dealt[np.argsort(texture, kind="stable")] = entries[np.argsort(rank, kind="stable")]
-    result = mask.copy()
-    result[:rows, :columns] = dealt.reshape(rows, columns)
-    return result
+    rank: NDArray[np.int64] = only_split.astype(np.int64) - no_split
+    return rank
 
 
 def forbids(mask: Mask, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:

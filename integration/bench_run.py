@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from integration.bench_config import InputConfig
 from integration.bench_kept import Kept, Measurement
-from integration.bench_masks import by_variance, forbids, oracle, shuffled
+from integration.bench_masks import dealt, forbids, oracle
 from integration.encode import check_masker, code_clip
 from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
 from integration.levels import Levels
@@ -86,6 +86,9 @@ class Session:
             for stage, bundle in (item for pipeline in self.levels.pipelines for item in pipeline.bundles.items()):
                 if file.sha256 in trained_on(bundle.manifest["provenance"]):
                     raise ToolkitError(f"{file.path}: Stage {stage} was trained on it. Use clips that it has not seen.")
+            if min(clip.width, clip.height) < max(self.nodes):
+                size = f"{max(self.nodes)}x{max(self.nodes)}"
+                raise ToolkitError(f"{file.path}: {clip.width}x{clip.height} has no whole {size} node to mask.")
             # The preset is what a benchmark varies: the pipeline's own is as good as any.
             own = self._encoder_config(clip, 32, Arm(NATIVE, int(self.levels.encoder.get("cpu_used", 0))))
             with Encoder(own) as encoder:
@@ -146,11 +149,8 @@ class Session:
         levels = self._needed(arm)
         masks = []
         for number, (planes, qindex) in enumerate(zip(self.open(file).frames(), reference.qindex, strict=True)):
-            luma, made = planes[0], levels.mask(planes[0], int(qindex))
-            if arm.kind == "variance":
-                masks.append({n: by_variance(mask, luma, levels.bit_depth, n) for n, mask in made.items()})
-            else:
-                masks.append({n: shuffled(mask, luma, number, n) for n, mask in made.items()})
+            made = levels.mask(planes[0], int(qindex))
+            masks.append(dealt(made, planes[0], levels.bit_depth, arm.kind, number))
         return masks
 
     def _encode(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.partition import NODE
+from toolkit.partition import NODE, NODES
 
 USAGES = ("good", "allintra")
-NODE_SIZES = (16, 32)
+NODE_SIZES = NODES
 """Sides of the squares whose partitions can be masked, read and priced: the hook's levels, in order."""
 
 

@@ -13,7 +13,7 @@ def deviation(luma: Luma, bit_depth: int, window: Window) -> NDArray[np.float64]
     From 0 (one value) to 0.5. Sums are of integers, so that it is the same wherever it is computed.
     """
     inside = slice(window.context, window.context + window.node)
-    nodes = luma[:, 0, inside, inside].reshape(len(luma), -1).astype(np.uint32)
+    nodes = luma[:, 0, inside, inside].reshape(len(luma), window.node**2).astype(np.uint32)
     count = nodes.shape[1]
     total = nodes.sum(axis=1, dtype=np.uint64).astype(np.int64)
     # At 16 bit a square just fits 32 bits; their sum needs 64.

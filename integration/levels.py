@@ -62,11 +62,11 @@ class Levels:
         """`Pipeline.mask` of every node size. Nodes inside a larger one that may not be split are not asked about."""
         found: dict[int, Mask] = {}
         for pipeline in sorted(self.pipelines, key=lambda p: p.node, reverse=True):
-            found[pipeline.node] = pipeline.mask(luma, qindex, _reached(found, pipeline.node, luma.shape))
+            found[pipeline.node] = pipeline.mask(luma, qindex, reached(found, pipeline.node, luma.shape))
         return found
 
 
-def _reached(larger: dict[int, Mask], node: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+def reached(larger: dict[int, Mask], node: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
     """Whether the larger nodes' masks leave nodes of this size, (rows, columns), to be searched at all."""
     rows, columns = -(-shape[0] // node), -(-shape[1] // node)
     result = np.ones((rows, columns), bool)

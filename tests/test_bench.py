@@ -16,13 +16,13 @@ from PIL import Image
 from integration.bd import Curve, Place, bd_rate, frontier_loss, time_saving
 from integration.bench import run_bench
 from integration.bench_config import BenchConfig
-from integration.bench_masks import by_variance, forbids, oracle, shuffled
+from integration.bench_masks import dealt, forbids, oracle
 from integration.bench_report import write_report
 from integration.bench_run import Session
 from integration.bench_views import LEFT, WRONG, draw_view
 from integration.cascade import Cascade
 from integration.encoder import encoder_settings
-from integration.levels import Levels
+from integration.levels import Levels, reached
 from integration.pipeline import Pipeline
 from integration.policy import ALL, Policy, bits
 from integration.ssim import SsimMeter, ssim_decibels
@@ -115,14 +115,33 @@ def test_what_a_mask_forbids_is_counted() -> None:
     assert found.tolist() == [[True, False, False, False]]
 
 
-def test_controls_remove_as_much_elsewhere() -> None:
+@pytest.mark.parametrize("by", ["random", "variance"])
+def test_controls_remove_as_much_elsewhere(by: str) -> None:
     luma = frame(104, 64)[0]
     mask = pipeline().mask(luma, 100)
     assert len(np.unique(mask[:, :6])) > 2
-    for other in (shuffled(mask, luma, 0), by_variance(mask, luma, 8)):
-        assert sorted(other.ravel()) == sorted(mask.ravel())
-        assert (other[:, 6] == mask[:, 6]).all()
-        assert (other != mask).any()
+    other = dealt({16: mask}, luma, 8, by)[16]
+    assert sorted(other.ravel()) == sorted(mask.ravel())
+    assert (other[:, 6] == mask[:, 6]).all()
+    assert (other != mask).any()
+
+
+@pytest.mark.parametrize("by", ["random", "variance"])
+def test_controls_of_two_sizes_restrict_what_they_leave_to_be_searched(by: str) -> None:
+    rng = np.random.default_rng(0)
+    luma = rng.integers(0, 256, (160, 200)).astype(np.uint8)
+    large = np.where(rng.random((5, 7)) < 0.5, bits(NONE), ALL).astype(np.uint16)
+    large[:, 6] = 0  # cut by the edge
+    split = reached({32: large}, 16, luma.shape)
+    small = np.where(split & (rng.random((10, 13)) < 0.5), bits(NONE, SPLIT), np.where(split, ALL, 0)).astype(np.uint16)
+    small[:, 12] = 0
+    other = dealt({16: small, 32: large}, luma, 8, by)
+    assert sorted(other[32].ravel()) == sorted(large.ravel())
+    left = reached({32: other[32]}, 16, luma.shape)
+    assert (other[16][~left] == 0).all()
+    restricted = [((mask == bits(NONE, SPLIT)) & open_).sum() for mask, open_ in ((small, split), (other[16], left))]
+    assert restricted[1] == pytest.approx(restricted[0], rel=0.05)
+    assert (other[16] != small).any()
 
 
 def test_by_variance_gives_split_to_texture() -> None:
@@ -130,7 +149,8 @@ def test_by_variance_gives_split_to_texture() -> None:
     luma = np.repeat(rng.integers(100, 140, (16, 1)), 48, axis=1).astype(np.uint8)
     luma[:, :16], luma[:, 16:32] = 7, rng.integers(0, 256, (16, 16))
     mask = np.array([[ALL, ALL - bits(SPLIT), bits(NONE, SPLIT)]], np.uint16)
-    assert by_variance(mask, luma, 8).tolist() == [[ALL - bits(SPLIT), bits(NONE, SPLIT), ALL]]
+    found = dealt({16: mask}, luma, 8, "variance")[16]
+    assert found.tolist() == [[ALL - bits(SPLIT), bits(NONE, SPLIT), ALL]]
 
 
 @pytest.mark.usefixtures("libaom")

@@ -21,6 +21,7 @@ from integration.pipeline import Pipeline
 from integration.policy import ALL, bits
 from integration.video import open_clip
 from toolkit.blocks import BlockSet
+from toolkit.checkpoint import load_checkpoint, save_checkpoint
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
@@ -252,7 +253,26 @@ def test_a_benchmark_of_both_sizes(large: Path, usual: Path, tmp_path: Path) -> 
     assert "for 32x32 nodes" in (tmp_path / "bench" / "index.html").read_text()
 
 
-def test_the_two_windows_are_not_taken_for_each_other(large: Path) -> None:
+def test_a_checkpoint_s_blocks_are_of_its_model_s_nodes(large: Path, tmp_path: Path) -> None:
     checkpoint = Bundle.load(large / "bundle").checkpoint()
-    with pytest.raises(ToolkitError, match=r"expected windows \(N, 1, S, S\) with S one of 16, 24, 32, 40, 48"):
-        replace(checkpoint.calibration, node=16, luma=checkpoint.calibration.luma[..., :30, :30])
+    mixed = replace(checkpoint, calibration=replace(checkpoint.calibration, node=16))  # the same pixels
+    save_checkpoint(tmp_path / "mixed.pt", mixed)
+    with pytest.raises(ToolkitError, match="show a 16x16 node, context 8, its model takes a 32x32 node, context 0"):
+        load_checkpoint(tmp_path / "mixed.pt")
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_clip_without_a_large_node_is_refused_before_any_encode(large: Path, tmp_path: Path) -> None:
+    raw = tmp_path / "narrow.yuv"
+    raw.write_bytes(bytes([128]) * (24 * 64 * 3 // 2))
+    words = ("-o", tmp_path / "bench", "--raw", "24x64", "--pipeline", large / "pipe", "--any-settings")
+    fails(cli("bench", "encoder", raw, *words), "24x64 has no whole 32x32 node")
+    assert not (tmp_path / "bench" / "measurements.jsonl").exists()
+
+
+def test_a_fused_pipeline_of_large_nodes(large: Path) -> None:
+    done("pipeline", "build", large / "bundle", "-o", large / "fused", "--fuse", *POLICY)
+    luma = BlockSet.load(large / "data").luma(5)[0]
+    apart, fused = Pipeline.load(large / "pipe"), Pipeline.load(large / "fused")
+    assert type(apart.cascade) is not type(fused.cascade)
+    assert np.array_equal(apart.mask(luma, 60), fused.mask(luma, 60))

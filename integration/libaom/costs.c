@@ -72,7 +72,7 @@ void av1part_costs_clear(av1part_encoder *encoder) {
 void av1part_costs_begin(const MACROBLOCK *x, const PartitionSearchState *state, int side,
                          av1part_node_costs *target) {
   const int width = state->part_blk_params.width;
-  if (side != search.side) search.target = NULL; /* what an error has left unfinished */
+  if (side != search.side || width > side) search.target = NULL; /* what an error has left unfinished */
   search.side = side;
   if (width == 2 * side) parent = state;
   if (2 * width == side && search.target) {
