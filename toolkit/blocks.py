@@ -30,6 +30,7 @@ from toolkit.blockset_format import (
 from toolkit.errors import ToolkitError
 from toolkit.files import read_json
 from toolkit.partition import INSIDE_LARGER, NODE, STAGES
+from toolkit.stratify import draw
 from toolkit.windows import CONTEXTS, Window, cut_windows
 
 __all__ = [
@@ -237,10 +238,7 @@ class BlockSet:
         window: Window | None = None,
     ) -> Blocks:
         """Load a split's blocks, at most `limit`, drawn without replacement by `seed`, kept in file order."""
-        index = self.split_index(split, stage)
-        if limit is not None and limit < len(index):
-            index = np.sort(np.random.default_rng(seed).choice(index, limit, replace=False))
-        return self.take(index, stage, window)
+        return self.take(draw(self.split_index(split, stage), limit, seed), stage, window)
 
 
 def _load_array(path: Path, *, mmap: bool = False) -> NDArray[Any]:

@@ -13,13 +13,14 @@ from toolkit.train_config import TrainConfig
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """`index` (n,) into the training blocks, in order; each one's `view` and, seen so, its `target`.
+    """`index` (n,) into the training blocks, in order; each one's `view` and, seen so, its AV1 id and its `target`.
 
     `batches`: begin and end of each. All tensors are on the device of the blocks.
     """
 
     index: Tensor
     view: Tensor
+    partition: Tensor
     target: Tensor
     batches: list[tuple[int, int]]
 
@@ -31,9 +32,9 @@ def plan_epoch(
     table = torch.from_numpy(STAGES[stage].targets(np.arange(256, dtype=np.uint8)))
     order = _order(config.sampler, table[partition.cpu()], generator)
     view = draw_views(config.augment, len(order), generator)
-    target = table[turned_labels(partition.cpu()[order], view)]
-    index, view, target = (t.to(partition.device) for t in (order, view, target))
-    return EpochPlan(index, view, target, cut(len(order), config.batch_size, 2 * processes))
+    turned = turned_labels(partition.cpu()[order], view)
+    index, view, turned, target = (t.to(partition.device) for t in (order, view, turned, table[turned]))
+    return EpochPlan(index, view, turned, target, cut(len(order), config.batch_size, 2 * processes))
 
 
 def cut(count: int, size: int, least: int) -> list[tuple[int, int]]:

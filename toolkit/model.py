@@ -53,6 +53,16 @@ class Head(nn.Module):
                 nn.init.xavier_uniform_(layer.weight)
                 nn.init.zeros_(layer.bias)
 
+    @property
+    def last(self) -> nn.Linear:
+        """The layer that gives the logits."""
+        return cast(nn.Linear, self.head[-1])
+
+    def hidden(self, x: Tensor) -> Tensor:
+        """What the last layer is given, (N, last.in_features)."""
+        y: Tensor = self.head[:-1](x)
+        return y
+
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.head(x)
         return y
@@ -109,17 +119,24 @@ class PartitionNet(Classifier):
         y: Tensor = self.backbone(self.standardise(luma))
         return y
 
-    def classify(self, features: Tensor, qindex: Tensor) -> Tensor:
-        """Logits (N, classes) from features (N, F) and qindex (N, 1)."""
+    def head_input(self, features: Tensor, qindex: Tensor) -> Tensor:
+        """What the head is given, from features (N, F) and qindex (N, 1)."""
         if self.config.qindex:
             # The quantiser step grows about exponentially with qindex: give the line and its bends.
             q = qindex / 255.0
             features = torch.cat([features, q, q * q, torch.exp2(-8.0 * q)], 1)
-        logits: Tensor = self.head(features)
+        return features
+
+    def as_logits(self, logits: Tensor) -> Tensor:
+        """Logits (N, classes) from what the head gives: the same but for Stage 1."""
         if self.single:
             z = logits / self.temperature
             logits = F.pad(z, (1, 0))  # unlike zeros_like, exports without a Shape node, which a GPU cannot run
         return logits
+
+    def classify(self, features: Tensor, qindex: Tensor) -> Tensor:
+        """Logits (N, classes) from features (N, F) and qindex (N, 1)."""
+        return self.as_logits(self.head(self.head_input(features, qindex)))
 
     def forward(self, luma: Tensor | None, qindex: Tensor, features: Tensor | None = None) -> Tensor:
         """As above; training hands over the `features` of a frozen backbone, once computed, in place of luma."""

@@ -71,10 +71,15 @@ class RunFolder:
             raise ToolkitError(f"{path}: not the state of a run. Copy the run folder again, or train again.")
         return value
 
-    def write_epoch(self, checkpoint: Checkpoint, optimizer: dict[str, Any], history: list[Epoch]) -> None:
-        """Write the epoch's weights, then the latest state: a stop between the two repeats the epoch, no more."""
+    def write_epoch(
+        self, checkpoint: Checkpoint, optimizer: dict[str, Any], auxiliary: dict[str, Any], history: list[Epoch]
+    ) -> None:
+        """Write the epoch's weights, then the latest state: a stop between the two repeats the epoch, no more.
+
+        `auxiliary`: weights that only training has.
+        """
         save_checkpoint(self.epoch_path(checkpoint.epoch), checkpoint)
-        state = {"epoch": checkpoint.epoch, "optimizer": optimizer, "history": history}
+        state = {"epoch": checkpoint.epoch, "optimizer": optimizer, "auxiliary": auxiliary, "history": history}
         save_torch(self.path / "checkpoints" / "latest.pt", state)
         self._publish(history)
 

@@ -1,7 +1,14 @@
-"""Drawing a small sample in which every class and every qindex is there."""
+"""Drawing some of the blocks: by seed alone, or so that every class and every qindex is there."""
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def draw(index: NDArray[np.int64], limit: int | None, seed: int) -> NDArray[np.int64]:
+    """At most `limit` of these positions, without replacement, by the seed, sorted."""
+    if limit is None or limit >= len(index):
+        return index
+    return np.sort(np.random.default_rng(seed).choice(index, limit, replace=False))
 
 
 def stratified_index(target: NDArray[np.int64], qindex: NDArray[np.uint8], limit: int, seed: int) -> NDArray[np.int64]:

@@ -10,26 +10,26 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 
-from toolkit.augment import turn_each, turned_classes
+from toolkit.augment import turn_each
+from toolkit.auxiliary import WithPartition, training_blocks
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, environment, load_checkpoint, load_weights
-from toolkit.costs import class_regret
 from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
 from toolkit.execution import Execution
 from toolkit.feature_cache import FeatureCache, worth_caching
 from toolkit.initial import initialise
-from toolkit.losses import class_counts, loss_of, make_loss
 from toolkit.metrics import baselines
 from toolkit.model import PartitionNet
 from toolkit.model_config import ModelConfig
+from toolkit.objective import Objective
 from toolkit.processes import by_the_first
 from toolkit.report import draw_run
 from toolkit.run_folder import Epoch, RunFolder
 from toolkit.schedule import enter, layer_groups, phase_of, recalibrate
-from toolkit.train_config import COST_LOSSES, Extension, TrainConfig
+from toolkit.train_config import Extension, TrainConfig
 from toolkit.validation import calibration_blocks, evaluate, validation_blocks
 
 Report = Callable[[str, int, int], None]
@@ -61,14 +61,9 @@ def train(
     fabric.launch()
     if extension is not None:
         by_the_first(fabric, partial(run.extend, extension))
-    train_blocks = data.split_blocks("train", model_config.stage, config.limit_train, config.seed, model_config.window)
+    train_blocks = training_blocks(data, model_config.stage, config, model_config.window)
     val_blocks = validation_blocks(data, model_config.stage, config.limit_val, model_config.window)
-    counts = class_counts(train_blocks.target, model_config.classes, str(data.path))
-    loss_function = fabric.to_device(make_loss(config.loss, counts, config.beta, config.gamma, config.regret_cap))
-    regret = None
-    if config.loss in COST_LOSSES:
-        regret = fabric.to_device(torch.from_numpy(class_regret(train_blocks, model_config.stage).share))
-    turned = fabric.to_device(turned_classes(model_config.stage, config.augment))
+    objective = Objective(train_blocks, str(data.path), model_config, config, fabric.to_device)
 
     torch.manual_seed(config.seed)
     model = PartitionNet(replace(model_config, adapter="none"))
@@ -86,14 +81,21 @@ def train(
     adapters = {id(p) for p in model.adapter_parameters()}
     backbone = [p for p in model.backbone.parameters() if id(p) not in adapters]
     rest = [p for n, p in model.named_parameters() if not n.startswith("backbone.") or id(p) in adapters]
+    learning: nn.Module = model
+    auxiliary: nn.Module = nn.Identity()
+    if config.auxiliary:
+        learning = WithPartition(model)
+        auxiliary = learning.named
+        rest += auxiliary.parameters()
     groups = [{"params": backbone, "lr": 0.0}, {"params": rest, "lr": config.lr}]
     optimizer = torch.optim.AdamW(groups, weight_decay=config.weight_decay, fused=config.fused or None)
     if history:
         latest = run.latest()
         epoch_path = run.epoch_path(latest["epoch"])
         load_weights(model, load_checkpoint(epoch_path).model.state_dict(), str(epoch_path))
+        auxiliary.load_state_dict(latest.get("auxiliary", {}))
         optimizer.load_state_dict(latest["optimizer"])
-    fabric.to_device(model)
+    fabric.to_device(learning)
     fabric_optimizer: Any = fabric.setup_optimizers(optimizer)
     luma, qindex, partition = _on_device(fabric, train_blocks)
     calibration = calibration_blocks(val_blocks, config.seed)
@@ -102,7 +104,7 @@ def train(
     # With adapters the features change while the backbone is frozen.
     cacheable = not adapters and worth_caching(config.augment, config.frozen_epochs)
     cache = FeatureCache(model, luma, config.augment, config.cache_gib) if cacheable else None
-    execution = Execution(fabric, model, config)
+    execution = Execution(fabric, learning, config)
     # Reading a loss makes the steps wait for a GPU, or for each other; a few at a time serve as well.
     together = 1 if luma.device.type == "cpu" and fabric.world_size == 1 else 50
 
@@ -127,13 +129,10 @@ def train(
             mine = slice(begin + fabric.global_rank, end, fabric.world_size)
             index, view = plan.index[mine], plan.view[mine]
             if cache is not None:
-                logits = module(None, qindex[index], cache(index, view))
+                outputs = module(None, qindex[index], cache(index, view))
             else:
-                logits = module(turn_each(luma[index].float(), view, config.augment), qindex[index])
-            costs = None if regret is None else regret[index].gather(1, turned[view])
-            loss = loss_of(loss_function, logits, plan.target[mine], costs)
-            # The wrapper averages over processes; with unequal shares that must be the mean over blocks.
-            loss = loss * (len(index) * fabric.world_size / (end - begin))
+                outputs = module(turn_each(luma[index].float(), view, config.augment), qindex[index])
+            loss = objective(outputs, plan, begin, end, fabric.global_rank, fabric.world_size)
             losses.append(loss.detach())
             if len(losses) == together or step + 1 == steps:
                 for at, value in enumerate(_means(fabric, losses), step + 1 - len(losses)):
@@ -152,7 +151,7 @@ def train(
         on_step(f"epoch {epoch}/{last}", steps, steps)
         execution.end()
 
-        entry, metrics = evaluate(model, val_blocks, loss_function)
+        entry, metrics = evaluate(model, val_blocks, objective.own)
         head = {"epoch": epoch, "phase": "frozen" if phase.frozen else "unfrozen", "loss": total / len(luma)}
         rates = {"lr": phase.lr, "lr_backbone": phase.lr_backbone, "groups": phase.groups}
         history.append(head | rates | entry | {"seconds": time.monotonic() - begun})
@@ -166,7 +165,8 @@ def train(
             calibration=calibration,
             provenance={k: description[k] for k in ("run", "train", "init", "train_sources", "environment")},
         )
-        by_the_first(fabric, partial(run.write_epoch, checkpoint, optimizer.state_dict(), history))
+        states = optimizer.state_dict(), auxiliary.state_dict()
+        by_the_first(fabric, partial(run.write_epoch, checkpoint, *states, history))
         if fabric.is_global_zero:
             on_epoch(history[-1])
     if not fabric.is_global_zero:
@@ -185,6 +185,7 @@ def _describe(
     val_blocks: Blocks,
 ) -> dict[str, Any]:
     """What run.json says of a run before it starts."""
+    own = train_blocks.target[train_blocks.target >= 0]
     return {
         "run": run.path.name,
         "model": model_config.to_dict(),
@@ -192,8 +193,8 @@ def _describe(
         "data": {"path": str(data.path.resolve()), "sha256": data.sha256},
         # Names every source that the weights have seen, so that later steps can refuse to test on one.
         "train_sources": sorted(s["sha256"] for s in data.sources if s["split"] == "train"),
-        "blocks": {"train": len(train_blocks), "val": len(val_blocks)},
-        "baselines": baselines(train_blocks.target, val_blocks.target, model_config.classes),
+        "blocks": {"train": len(own), "others": len(train_blocks) - len(own), "val": len(val_blocks)},
+        "baselines": baselines(own, val_blocks.target, model_config.classes),
         "environment": environment() | {"threads": str(torch.get_num_threads())},
     }
 

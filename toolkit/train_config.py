@@ -36,6 +36,8 @@ class TrainConfig:
     learns those of a random one (train); recalibrate measures them afresh on the training blocks, once.
     A random init has nothing to keep: it is never frozen, and its backbone learns at `lr`.
     `regret_cap`: share of RD cost beyond which a wrong choice counts no more to the cost-ce loss.
+    `auxiliary`: weight, beside the stage's own loss, of a second task in training alone: to name the AV1 partition of
+    every decided node (toolkit.auxiliary); 0 for none.
     `limit_train` / `limit_val`: at most so many blocks; the training ones drawn by seed, the validation ones alike for
     every seed. `recipe`: the name it was asked for by.
     How it is run, not what: `precision`, `channels_last` (memory layout), `compile` (torch.compile's mode;
@@ -54,6 +56,7 @@ class TrainConfig:
     beta: float = 0.9999
     gamma: float = 2.0
     regret_cap: float = 0.05
+    auxiliary: float = 0.0
     augment: str = "flips"
     batch_norm: str = "auto"
     gradual: int = 0
@@ -75,6 +78,13 @@ class TrainConfig:
             raise ToolkitError(f"Init {self.init!r}: expected one of {', '.join(INITS)}.")
         if not 0 < self.regret_cap <= 1:
             raise ToolkitError(f"regret-cap {self.regret_cap}: expected a share of RD cost above 0, at most 1.")
+        if not 0 <= self.auxiliary < float("inf"):
+            raise ToolkitError(f"auxiliary {self.auxiliary}: expected a weight of 0 (no second task) or more.")
+        if self.auxiliary and self.sampler == "balanced":
+            raise ToolkitError(
+                f"A balanced sampler draws the stage's classes, and the second task (auxiliary {self.auxiliary:g}) "
+                "also has nodes that belong to none. Leave one of them away."
+            )
         if min(self.epochs, self.batch_size) < 1 or self.freeze_epochs < 0:
             raise ToolkitError(
                 f"epochs {self.epochs}, freeze-epochs {self.freeze_epochs}, batch-size {self.batch_size}: expected "

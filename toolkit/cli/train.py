@@ -74,6 +74,7 @@ def _flag(name: str, text: str) -> Callable[[F], F]:
 @_option("regret_cap", float, "Of cost-ce: share of RD cost beyond which a wrong choice counts no more.")
 @_option("beta", float, "Of the class-balanced weights (Cui 2019).")
 @_option("gamma", float, "Of the focal loss (Lin 2017).")
+@_option("auxiliary", float, "Weight of a second task in training: name each node's AV1 partition; 0: none.")
 @_option("augment", click.Choice(AUGMENTATIONS), "Flips, or flips and transposition; labels follow the pixels.")
 @_option("batch_norm", click.Choice(BATCH_NORMS), "Backbone's after unfreezing; auto: train for a random init alone.")
 @_option("gradual", int, "Epochs between one layer group's unfreezing and the next; 0: all at once.")
