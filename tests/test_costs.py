@@ -136,6 +136,22 @@ def test_a_choice_between_equal_costs_costs_nothing() -> None:
     assert logits.grad[1:].any()
 
 
+def test_the_focal_loss_by_cost_counts_a_block_for_its_stake() -> None:
+    torch.manual_seed(0)
+    logits, targets = torch.randn(3, 3), torch.tensor([0, 1, 2])
+    regret = torch.tensor([[0, 0, 0.3], [0.01, 0, 0.3], [0.3, 0.4, 0]])
+    focal = make_loss("cb-focal", COUNTS, 0.9999, 2.0, 0.05)
+    each = torch.stack([focal(logits[i : i + 1], targets[i : i + 1]) for i in range(3)])
+    value = loss_of(make_loss("cost-focal", COUNTS, 0.9999, 2.0, 0.05), logits, targets, regret)
+    assert torch.allclose(value, (0.2 * each[0] + (0.2 + 0.8 * 0.2) * each[1] + 1 * each[2]) / 3)
+
+
+def test_a_run_on_it_with_the_second_task_learns(data: BlockSet, tmp_path: Path) -> None:
+    history = run_once(data, tmp_path / "run", loss="cost-focal", auxiliary=1.0, augment="dihedral").history()
+    assert history[-1]["val_loss"] < history[0]["val_loss"]
+    assert history[-1]["macro_f1"] > 0.5
+
+
 @pytest.fixture(scope="module")
 def data(blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> BlockSet:
     """The synthetic set with costs: the label is the cheapest, by 1 to 10%; some partitions were not tried."""

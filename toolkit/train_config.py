@@ -8,7 +8,7 @@ from toolkit.errors import ToolkitError
 INITS = ("imagenet", "stage1", "random")
 BATCH_NORMS = ("auto", "eval", "train", "recalibrate")
 SAMPLERS = ("none", "balanced")
-COST_LOSSES = ("regret", "cost-ce")
+COST_LOSSES = ("regret", "cost-ce", "cost-focal")
 """These need a data set with RD costs (`av1part label --with-costs`)."""
 LOSSES = ("cb-focal", "focal", "cross-entropy", *COST_LOSSES)
 AUGMENTATIONS = ("none", "flips", "dihedral")
@@ -35,7 +35,7 @@ class TrainConfig:
     `batch_norm`: the backbone's after unfreezing; auto keeps the statistics of a pretrained backbone (eval) and
     learns those of a random one (train); recalibrate measures them afresh on the training blocks, once.
     A random init has nothing to keep: it is never frozen, and its backbone learns at `lr`.
-    `regret_cap`: share of RD cost beyond which a wrong choice counts no more to the cost-ce loss.
+    `regret_cap`: share of RD cost beyond which a wrong choice counts no more to cost-ce and cost-focal.
     `auxiliary`: weight, beside the stage's own loss, of a second task in training alone: to name the AV1 partition of
     every decided node (toolkit.auxiliary); 0 for none.
     `limit_train` / `limit_val`: at most so many blocks; the training ones drawn by seed, the validation ones alike for

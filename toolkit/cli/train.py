@@ -70,8 +70,10 @@ def _flag(name: str, text: str) -> Callable[[F], F]:
 @_option("lr", float, "Learning rate of the head.")
 @_option("lr_backbone", float, "Learning rate of the backbone once unfrozen (random init: that of the head).")
 @_option("weight_decay", float, "AdamW's weight decay.")
-@_option("loss", click.Choice(LOSSES), "cb-focal: class-balanced focal loss; the last two need RD costs in DATA.")
-@_option("regret_cap", float, "Of cost-ce: share of RD cost beyond which a wrong choice counts no more.")
+@_option(
+    "loss", click.Choice(LOSSES), "cb-focal: class-balanced focal loss; regret and cost-... need RD costs in DATA."
+)
+@_option("regret_cap", float, "Of cost-ce, cost-focal: share of RD cost beyond which a wrong choice counts no more.")
 @_option("beta", float, "Of the class-balanced weights (Cui 2019).")
 @_option("gamma", float, "Of the focal loss (Lin 2017).")
 @_option("auxiliary", float, "Weight of a second task in training: name each node's AV1 partition; 0: none.")
