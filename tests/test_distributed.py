@@ -36,12 +36,14 @@ def scores(run: Path) -> list[dict[str, Any]]:
 
 
 @pytest.mark.slow
-def test_two_processes_train_what_one_does(blockset_8: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("auxiliary", [0.0, 0.5])
+def test_two_processes_train_what_one_does(blockset_8: Path, tmp_path: Path, auxiliary: float) -> None:
+    options = OPTIONS | {"auxiliary": auxiliary}
     data, stage1, one, two = BlockSet.load(blockset_8), tmp_path / "stage1", tmp_path / "one", tmp_path / "two"
     first = TrainConfig(init="random", epochs=1, device="cpu", **LIMITS)
     train(data, RunFolder(stage1), ModelConfig("1", "small"), first)
-    train(data, RunFolder(one), ModelConfig("2", "small", dropout=0.0), TrainConfig(**OPTIONS), start=stage1)
-    words = [w for k, v in OPTIONS.items() for w in (f"--{k.replace('_', '-')}", str(v))]
+    train(data, RunFolder(one), ModelConfig("2", "small", dropout=0.0), TrainConfig(**options), start=stage1)
+    words = [w for k, v in options.items() for w in (f"--{k.replace('_', '-')}", str(v))]
     words += ["--backbone", "small", "--dropout", "0", "--from", str(stage1)]
     done = two_processes(blockset_8, two, *words)
     assert done.returncode == 0, done.stderr
