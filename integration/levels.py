@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.encoder import Mask
-from integration.pipeline import Pipeline
+from integration.pipeline import Pipeline, check_learnt_alike
 from integration.policy import bits
 from toolkit.blocks import Luma
-from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.partition import SPLIT
 
@@ -30,16 +29,7 @@ class Levels:
             raise ToolkitError("No pipeline given. Make one with `av1part pipeline build`.")
         first, sizes = self.pipelines[0], [pipeline.node for pipeline in self.pipelines]
         for pipeline in self.pipelines[1:]:
-            if pipeline.bit_depth != first.bit_depth:
-                raise ToolkitError(
-                    f"{pipeline.path} takes {pipeline.bit_depth} bit, {first.path} {first.bit_depth} bit. "
-                    "Use pipelines of one bit depth."
-                )
-            if differences := settings_differ(first.encoder, pipeline.encoder):
-                raise ToolkitError(
-                    f"{pipeline.path} and {first.path} learnt from different encoder settings ({differences}). "
-                    "Label with the same settings for both node sizes."
-                )
+            check_learnt_alike(first, pipeline, "Label with the same settings for both node sizes.")
         if len(set(sizes)) < len(sizes):
             listed = ", ".join(f"{p.path} {p.node}x{p.node}" for p in self.pipelines)
             raise ToolkitError(f"Pipelines of nodes {listed}: expected at most one for each size.")

@@ -170,16 +170,17 @@ def check_together(bundles: list[Bundle]) -> None:
                 f"{bundle.path} decides about {own}x{own} nodes, {first.path} about {other_node}x{other_node}. "
                 "Build a pipeline for each size; `av1part encode` takes both."
             )
-        if bundle.bit_depth != first.bit_depth:
-            raise ToolkitError(
-                f"{bundle.path} takes {bundle.bit_depth} bit, {first.path} {first.bit_depth} bit. "
-                "Train every stage on the same data set."
-            )
-        if differences := settings_differ(first.encoder, bundle.encoder):
-            raise ToolkitError(
-                f"{bundle.path} and {first.path} learnt from different encoder settings ({differences}). "
-                "Train every stage on the same data set."
-            )
+        check_learnt_alike(first, bundle, "Train every stage on the same data set.")
+
+
+def check_learnt_alike(first: "Bundle | Pipeline", other: "Bundle | Pipeline", advice: str) -> None:
+    """Raise ToolkitError, ending in `advice`, unless both are of one bit depth and one set of encoder settings."""
+    if other.bit_depth != first.bit_depth:
+        raise ToolkitError(f"{other.path} takes {other.bit_depth} bit, {first.path} {first.bit_depth} bit. {advice}")
+    if differences := settings_differ(first.encoder, other.encoder):
+        raise ToolkitError(
+            f"{other.path} and {first.path} learnt from different encoder settings ({differences}). {advice}"
+        )
 
 
 def unproven(bundles: dict[str, Bundle], provider: str, allowed: Collection[str]) -> list[str]:
