@@ -40,10 +40,10 @@ def training_blocks(data: BlockSet, stage: str, config: TrainConfig, window: Win
 
     A limit leaves the same share of those. Raises ToolkitError where the split has no block of the stage.
     """
+    if not config.auxiliary:
+        return data.split_blocks("train", stage, config.limit_train, config.seed, window)
     index = data.split_index("train", stage)
     drawn = draw(index, config.limit_train, config.seed)
-    if config.auxiliary:
-        others = np.setdiff1d(data.split_index("train"), index)
-        others = draw(others, len(others) * len(drawn) // len(index), config.seed)
-        drawn = np.sort(np.concatenate([drawn, others]))
-    return data.take(drawn, stage, window)
+    others = np.setdiff1d(data.split_index("train"), index)
+    others = draw(others, len(others) * len(drawn) // len(index), config.seed)
+    return data.take(np.sort(np.concatenate([drawn, others])), stage, window)
