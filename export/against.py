@@ -20,8 +20,8 @@ from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
-from toolkit.evaluation import seen_sources
 from toolkit.files import atomic_write_json, seal, sha256_file
+from toolkit.model_and_data import seen_sources
 from toolkit.provenance import is_known
 
 KIND = "av1part-parity-against"

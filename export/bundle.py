@@ -16,7 +16,7 @@ from toolkit.blocks import BlockSet
 from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.provenance import is_known, trained_on
+from toolkit.provenance import BEFORE, is_known, trained_on
 from toolkit.sealed import Entries, read_sealed
 
 if TYPE_CHECKING:
@@ -199,9 +199,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     if set(manifest["files"]) != set(SIZE_LIMITS):
         raise ToolkitError(f"{file}: lists {sorted(manifest['files'])}, expected {sorted(SIZE_LIMITS)}.")
     provenance = manifest["provenance"]
-    init = provenance.get("init", {})
-    before = init.get("trained_on", []) if isinstance(init, dict) else None
-    for name, sources in (("train_sources", provenance["train_sources"]), ("init.trained_on", before)):
+    seen = {"train_sources": provenance["train_sources"]}
+    for entry in BEFORE:
+        record = provenance.get(entry, {})
+        seen[f"{entry}.trained_on"] = record.get("trained_on", []) if isinstance(record, dict) else None
+    for name, sources in seen.items():
         if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
             raise ToolkitError(f"{file}: provenance.{name} are not hashes. {_MEND}")
     for name, entry in manifest["files"].items():

@@ -56,6 +56,8 @@ def _origin(manifest: dict[str, Any]) -> str:
     """What the weights are: one epoch of a network, or the members of an ensemble."""
     provenance = manifest["provenance"]
     chosen = f"Backbone {manifest['backbone']}, epoch {provenance['epoch']} ({provenance['chosen']})."
+    if taught_by := provenance.get("taught_by"):
+        chosen += f" It learnt from {taught_by.get('name')}, {taught_by.get('backbone')}."
     members = "\n".join(
         f"- {m['name']} (sha256 {m['sha256'][:16]}): {m['backbone']}, epoch {m['epoch']}, macro-F1 {m['macro_f1']:.4f}"
         for m in provenance.get("members", ())

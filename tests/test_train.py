@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from click.testing import CliRunner
 from conftest import MakeBlockset
 
 from toolkit.blocks import BlockSet
-from toolkit.checkpoint import load_checkpoint, load_torch, save_torch
+from toolkit.checkpoint import load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.model_config import ModelConfig
+from toolkit.provenance import is_known
 from toolkit.run_folder import RunFolder
 from toolkit.selection import select_epoch
 from toolkit.train import train
@@ -192,6 +194,17 @@ def test_stage1_trained_on_our_test_source_is_refused(
     swapped = BlockSet.load(make_blockset(tmp_path / "swapped", splits={"val": 3, "train": 2, "test": 2}))
     with pytest.raises(ToolkitError, match="holds back"):
         run_once(swapped, tmp_path / "run", start=stage1.path, init="stage1", freeze_epochs=1)
+
+
+def test_what_starts_from_an_imported_stage_1_is_of_unknown_sources_too(
+    data: BlockSet, stage1: RunFolder, tmp_path: Path
+) -> None:
+    own = load_checkpoint(stage1.artefact("model_best.pt"))
+    imported = {**own.provenance, "train_sources": [], "train_sources_known": False}
+    save_checkpoint(tmp_path / "imported.pt", replace(own, provenance=imported))
+    for name, start, known in (("a", stage1.path, True), ("b", tmp_path / "imported.pt", False)):
+        run = run_once(data, tmp_path / name, start=start, init="stage1", epochs=1)
+        assert is_known(load_checkpoint(run.artefact("model_best.pt")).provenance) == known
 
 
 def test_a_loss_that_is_not_a_number_stops_and_keeps_what_was(data: BlockSet, tmp_path: Path) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, environment, save_checkpoint
-from toolkit.encoder_settings import settings_differ
 from toolkit.ensemble import Ensemble
 from toolkit.ensemble_config import EnsembleConfig
 from toolkit.errors import ToolkitError
-from toolkit.evaluation import open_checkpoint, seen_sources
+from toolkit.evaluation import open_checkpoint
 from toolkit.files import sha256_file
 from toolkit.metrics import baselines
+from toolkit.model_and_data import check_data
 from toolkit.partition import STAGES
 from toolkit.pretrained import fingerprint
 from toolkit.provenance import is_known, trained_on
@@ -45,7 +45,7 @@ def make_ensemble(members: Sequence[Path], output: Path, data: BlockSet, views: 
     config = EnsembleConfig.of([member.config for member in opened], views, names)
     _check_distinct(names, opened)
     for name, member in zip(names, opened, strict=True):
-        _check_data(name, member, data)
+        check_data(name, member, data)
     model = Ensemble(config)
     for own, member in zip(model.members, opened, strict=True):
         own.load_state_dict(member.model.state_dict())
@@ -81,26 +81,6 @@ def _check_distinct(names: Sequence[str], members: Sequence[Checkpoint]) -> None
         first = seen.setdefault(fingerprint(member.model.state_dict()), name)
         if first is not name:
             raise ToolkitError(f"{name} has the very weights of {first}: it would count twice. Name each model once.")
-
-
-def _check_data(name: str, member: Checkpoint, data: BlockSet) -> None:
-    """The data set must be one on which the member's score means something."""
-    if data.bit_depth != member.config.bit_depth:
-        raise ToolkitError(
-            f"{data.path} has {data.bit_depth}-bit luma, {name} takes {member.config.bit_depth} bit. "
-            "Use the data set that the members were trained on."
-        )
-    if differences := settings_differ(member.encoder, data.manifest["encoder"]):
-        raise ToolkitError(
-            f"{name} was trained for other encoder settings than those of {data.path} ({differences}). "
-            "Average models of one encoder."
-        )
-    leaked = [source for split in ("val", "test") for source in seen_sources(member, data, split)]
-    if leaked:
-        raise ToolkitError(
-            f"{name} was trained on {', '.join(leaked[:5])} ({len(leaked)} sources in all), which {data.path} holds "
-            "back. Train all members on one split."
-        )
 
 
 def _record(path: Path, member: Checkpoint, data: BlockSet, val: Blocks) -> dict[str, Any]:

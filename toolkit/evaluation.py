@@ -14,7 +14,8 @@ from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.metrics import baselines, classification_metrics
 from toolkit.model import predict
-from toolkit.provenance import is_known, trained_on
+from toolkit.model_and_data import seen_sources
+from toolkit.provenance import is_known
 from toolkit.run_folder import RunFolder
 
 SEED = 0
@@ -80,12 +81,6 @@ def evaluate_on(
         "seen": seen,
         "notes": _notes(checkpoint, data, split, seen),
     }
-
-
-def seen_sources(checkpoint: Checkpoint, data: BlockSet, split: str) -> list[str]:
-    """Names of the split's sources on which the model, or the Stage 1 that it started from, was trained."""
-    trained = trained_on(checkpoint.provenance)
-    return [s["name"] for s in data.sources if s["split"] == split and s["sha256"] in trained]
 
 
 def _logits(checkpoint: Checkpoint, blocks: Blocks) -> NDArray[np.float32]:

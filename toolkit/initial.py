@@ -4,12 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.blocks import BlockSet
-from toolkit.checkpoint import Checkpoint, load_checkpoint, load_weights
+from toolkit.checkpoint import Checkpoint, load_weights
 from toolkit.errors import ToolkitError
+from toolkit.evaluation import open_checkpoint
 from toolkit.model import PartitionNet
+from toolkit.model_and_data import check_held_out
 from toolkit.pretrained import fingerprint, load_imagenet
-from toolkit.provenance import trained_on
-from toolkit.run_folder import RunFolder
+from toolkit.provenance import record_of
 
 
 def initialise(
@@ -28,17 +29,12 @@ def initialise(
     if init == "imagenet":
         record |= load_imagenet(model, weights)
     elif start is not None:
-        checkpoint = load_run_or_checkpoint(start)
+        checkpoint = open_checkpoint(start)
         _check_stage1(checkpoint, model, data, start)
         load_weights(model.backbone, checkpoint.model.get_submodule("backbone").state_dict(), str(start))
         record |= {"epoch": checkpoint.epoch, "data_sha256": checkpoint.data_sha256}
-        record |= {"macro_f1": checkpoint.metrics["macro_f1"], "trained_on": sorted(trained_on(checkpoint.provenance))}
+        record |= {"macro_f1": checkpoint.metrics["macro_f1"]} | record_of(checkpoint.provenance)
     return record | {"backbone_sha256": fingerprint(model.backbone.state_dict())}
-
-
-def load_run_or_checkpoint(path: Path) -> Checkpoint:
-    """A checkpoint file, or the best checkpoint of a run folder."""
-    return load_checkpoint(RunFolder.open(path).artefact("model_best.pt") if path.is_dir() else path)
 
 
 def _check_stage1(checkpoint: Checkpoint, model: PartitionNet, data: BlockSet, start: Path) -> None:
@@ -48,10 +44,4 @@ def _check_stage1(checkpoint: Checkpoint, model: PartitionNet, data: BlockSet, s
         found, wanted = getattr(checkpoint.config, name), getattr(model.config, name)
         if found != wanted:
             raise ToolkitError(f"{start}: {name} is {found}, this model's is {wanted}. Train Stage 1 with {wanted}.")
-    seen = trained_on(checkpoint.provenance)
-    leaked = [f"{s['name']} ({s['split']})" for s in data.sources if s["split"] != "train" and s["sha256"] in seen]
-    if leaked:
-        raise ToolkitError(
-            f"{start}: Stage 1 was trained on {', '.join(leaked)}, which {data.path} holds back. "
-            "Train Stage 1 on this data set, or change the split."
-        )
+    check_held_out(f"{start}: Stage 1", checkpoint, data)

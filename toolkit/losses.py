@@ -98,6 +98,15 @@ class CostFocal(FocalLoss):
         return ((0.2 + 0.8 * stake(regret, targets, self.cap)) * self.each(logits, targets)).mean()
 
 
+def distillation(logits: Tensor, answers: Tensor, temperature: float) -> Tensor:
+    """What is left to learn of a teacher (Hinton et al. 2015): temperature**2 * KL(its softmax, ours), a mean; 0: all.
+
+    logits, answers: (N, C), ours and the teacher's; both divided by the temperature, at which small chances count.
+    """
+    ours, theirs = (F.log_softmax(x.float() / temperature, 1) for x in (logits, answers))
+    return temperature**2 * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+
+
 def loss_of(function: nn.Module, logits: Tensor, targets: Tensor, regret: Tensor | None) -> Tensor:
     """The loss of a batch, with the regrets (N, C) given to those functions that take them."""
     if isinstance(function, ExpectedRegret | CostCrossEntropy | CostFocal):

@@ -1,4 +1,4 @@
-"""What a training step minimises: the stage's own loss, and the second task's where there is one."""
+"""What a training step minimises: the stage's loss, what a teacher says beside it, and a second task's loss."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from toolkit.augment import turned_classes
 from toolkit.blocks import Blocks
 from toolkit.costs import class_regret
 from toolkit.epoch_plan import EpochPlan
-from toolkit.losses import class_counts, loss_of, make_loss
+from toolkit.losses import class_counts, distillation, loss_of, make_loss
 from toolkit.model_config import ModelConfig
 from toolkit.train_config import COST_LOSSES, TrainConfig
 
@@ -19,18 +19,27 @@ from toolkit.train_config import COST_LOSSES, TrainConfig
 class Objective:
     """The loss of a step, such that its mean over the processes is that of the batch's blocks.
 
-    `own` is the stage's loss over its blocks. Raises ToolkitError where one of its classes has no block, and for a
+    `own` is the stage's loss over its blocks. `answers`: a teacher's logits (N, classes) for all blocks as stored; its
+    part of that loss is the config's `distil`. Raises ToolkitError where one of its classes has no block, and for a
     loss of RD costs where there are none.
     """
 
     def __init__(
-        self, blocks: Blocks, what: str, model: ModelConfig, config: TrainConfig, to_device: Callable[[Any], Any]
+        self,
+        blocks: Blocks,
+        what: str,
+        model: ModelConfig,
+        config: TrainConfig,
+        to_device: Callable[[Any], Any],
+        answers: Tensor | None = None,
     ) -> None:
         is_own = blocks.target >= 0
         counts = class_counts(blocks.target[is_own], model.classes, what)
         loss = make_loss(config.loss, counts, config.beta, config.gamma, config.regret_cap)
         self.own: nn.Module = to_device(loss)
         self.auxiliary = config.auxiliary
+        self.answers: Tensor | None = None if answers is None else to_device(answers)
+        self.distil, self.temperature = config.distil, config.distil_temperature
         self.regret: Tensor | None = None
         if config.loss in COST_LOSSES:
             regret = torch.zeros(len(blocks), len(model.classes))
@@ -59,5 +68,10 @@ class Objective:
 
     def _own(self, logits: Tensor, plan: EpochPlan, mine: slice, keep: Tensor | slice = slice(None)) -> Tensor:
         index, view, target = (t[mine][keep] for t in (plan.index, plan.view, plan.target))
-        costs = None if self.regret is None else self.regret[index].gather(1, self.turned[view])
-        return loss_of(self.own, logits, target, costs)
+        of_class = self.turned[view]  # (n, classes): which class of the block as stored each of the turned one is
+        costs = None if self.regret is None else self.regret[index].gather(1, of_class)
+        loss = loss_of(self.own, logits, target, costs)
+        if self.answers is None:
+            return loss
+        taught = distillation(logits, self.answers[index].gather(1, of_class), self.temperature)
+        return (1 - self.distil) * loss + self.distil * taught

@@ -77,6 +77,8 @@ class RunSummary:
         train = {k: v for k, v in options.items() if k not in _NOT_SETTINGS}
         model = ModelConfig.from_dict(self.description["model"]).to_dict()
         init = {f"init {k}": v for k, v in self.description["init"].items() if k in _INIT_SETTINGS}
+        if taught_by := self.description.get("taught_by"):
+            init["teacher"] = taught_by["weights_sha256"]
         return {**model, **train, **init, "extensions": self.description.get("extensions", [])}
 
     @property

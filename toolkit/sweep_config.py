@@ -13,7 +13,8 @@ from toolkit.train_config import INITS, TrainConfig
 OWNED = ("run", "stage", "recipe", "init", "seed", "start", "resume", "extend", "extend_lr")
 """Options of `train` that the sweep sets itself."""
 _SHAPES_BACKBONE = ("backbone", "context", "spatial_attention")
-_NOT_FOR_STAGE1 = ("adapter", "adapter_size", "adapter_placement", "dropout", "gradual")
+_TAUGHT = ("teacher", "distil", "distil_temperature")
+_NOT_FOR_STAGE1 = ("adapter", "adapter_size", "adapter_placement", "dropout", "gradual", *_TAUGHT)
 
 
 @dataclass(frozen=True)

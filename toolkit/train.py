@@ -29,11 +29,13 @@ from toolkit.processes import by_the_first
 from toolkit.report import draw_run
 from toolkit.run_folder import Epoch, RunFolder
 from toolkit.schedule import enter, layer_groups, phase_of, recalibrate
+from toolkit.teacher import lessons, open_teacher
 from toolkit.train_config import Extension, TrainConfig
 from toolkit.validation import calibration_blocks, evaluate, validation_blocks
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, and how many of how many steps are."""
+_PROVENANCE = ("run", "train", "init", "taught_by", "train_sources", "environment")
 
 
 def train(
@@ -44,6 +46,7 @@ def train(
     *,
     start: Path | None = None,
     weights: Path | None = None,
+    teacher: Path | None = None,
     resume: bool = False,
     extension: Extension | None = None,
     on_step: Report = lambda what, done, total: None,
@@ -51,11 +54,12 @@ def train(
 ) -> list[Epoch]:
     """Train a model on the training split, evaluate every epoch on the validation split, write the run folder.
 
-    `start`: the Stage-1 run or checkpoint for init stage1; `weights`: an ImageNet weights file. With `resume` the
-    run goes on after its last finished epoch and ends as if it had not stopped (on the same machine and thread
-    count, bit for bit on a CPU); with an `extension` beyond its end. Returns the history (empty in all but the first
-    of several processes). Raises ToolkitError on unusable data or init, a full disk, or a loss that is not a number
-    (the epochs before it stay).
+    `start`: the Stage-1 run or checkpoint for init stage1; `weights`: an ImageNet weights file; `teacher`: a run or
+    checkpoint to learn from, as much as the config's `distil` says. With `resume` the run goes on after its last
+    finished epoch and ends as if it had not stopped (on the same machine and thread count, bit for bit on a CPU); with
+    an `extension` beyond its end. Returns the history (empty in all but the first of several processes). Raises
+    ToolkitError on unusable data, init or teacher, a full disk, or a loss that is not a number (the epochs before it
+    stay).
     """
     fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
     fabric.launch()
@@ -63,15 +67,22 @@ def train(
         by_the_first(fabric, partial(run.extend, extension))
     train_blocks = training_blocks(data, model_config.stage, config, model_config.window)
     val_blocks = validation_blocks(data, model_config.stage, config.limit_val, model_config.window)
-    objective = Objective(train_blocks, str(data.path), model_config, config, fabric.to_device)
+    description = _describe(data, run, model_config, config, train_blocks, val_blocks)
+    named = {"start": start, "weights": weights, "teacher": teacher}
+    description |= {k: str(p.resolve()) if p else None for k, p in named.items()}
+    if resume:
+        description = _description_to_resume(run, description)
+        start, weights, teacher = (Path(p) if (p := description[k]) else None for k in named)
+    answers: Tensor | None = None
+    if teacher is not None:
+        taught_by, record = open_teacher(teacher, model_config, data)
+        if description.setdefault("taught_by", record) != record:
+            raise ToolkitError(f"{teacher}: not the teacher that {run.path} was started with. Put that one back.")
+        answers = lessons(taught_by, train_blocks, fabric.to_device, on_step)
+    objective = Objective(train_blocks, str(data.path), model_config, config, fabric.to_device, answers)
 
     torch.manual_seed(config.seed)
     model = PartitionNet(replace(model_config, adapter="none"))
-    description = _describe(data, run, model_config, config, train_blocks, val_blocks)
-    description |= {k: str(p.resolve()) if p else None for k, p in (("start", start), ("weights", weights))}
-    if resume:
-        description = _description_to_resume(run, description)
-        start, weights = (Path(p) if (p := description[k]) else None for k in ("start", "weights"))
     history: list[Epoch] = run.history() if resume else []
     if not history:
         description["init"] = initialise(model, config.init, data, start, weights)
@@ -163,7 +174,7 @@ def train(
             data_sha256=data.sha256,
             encoder=data.manifest["encoder"],
             calibration=calibration,
-            provenance={k: description[k] for k in ("run", "train", "init", "train_sources", "environment")},
+            provenance={k: description[k] for k in _PROVENANCE if k in description},
         )
         states = optimizer.state_dict(), auxiliary.state_dict()
         by_the_first(fabric, partial(run.write_epoch, checkpoint, *states, history))
@@ -204,13 +215,14 @@ def _description_to_resume(run: RunFolder, now: dict[str, Any]) -> dict[str, Any
     then = RunFolder.open(run.path).read()
     then["model"] = ModelConfig.from_dict(then["model"]).to_dict()  # an older run says nothing of newer options
     then["train"] = TrainConfig.from_dict(then["train"]).to_dict()
+    then.setdefault("teacher", None)
     if then["data"]["sha256"] != now["data"]["sha256"]:
         raise ToolkitError(
             f"{now['data']['path']}: not the data set that {run.path} was started on (sha256 "
             f"{now['data']['sha256'][:8]}..., expected {then['data']['sha256'][:8]}...). "
             f"Resume with {then['data']['path']}."
         )
-    for key in ("model", "train", "start", "weights"):
+    for key in ("model", "train", "start", "weights", "teacher"):
         # The first weights may be left away now; another file in their place would be ignored in silence.
         if now[key] is not None and now[key] != then[key]:
             raise ToolkitError(f"{run.path} was started with another {key}: {then[key]!r}, now {now[key]!r}.")

@@ -38,6 +38,8 @@ class TrainConfig:
     `regret_cap`: share of RD cost beyond which a wrong choice counts no more to cost-ce and cost-focal.
     `auxiliary`: weight, beside the stage's own loss, of a second task in training alone: to name the AV1 partition of
     every decided node (toolkit.auxiliary); 0 for none.
+    `distil`: with a teacher, its share of the stage's loss, 0 to 1 (toolkit.teacher); the labels have the rest.
+    `distil_temperature`: what its logits and ours are divided by for that.
     `limit_train` / `limit_val`: at most so many blocks; the training ones drawn by seed, the validation ones alike for
     every seed. `recipe`: the name it was asked for by.
     How it is run, not what: `precision`, `channels_last` (memory layout), `compile` (torch.compile's mode;
@@ -57,6 +59,8 @@ class TrainConfig:
     gamma: float = 2.0
     regret_cap: float = 0.05
     auxiliary: float = 0.0
+    distil: float = 1.0
+    distil_temperature: float = 2.0
     augment: str = "flips"
     batch_norm: str = "auto"
     gradual: int = 0
@@ -80,6 +84,11 @@ class TrainConfig:
             raise ToolkitError(f"regret-cap {self.regret_cap}: expected a share of RD cost above 0, at most 1.")
         if not 0 <= self.auxiliary < float("inf"):
             raise ToolkitError(f"auxiliary {self.auxiliary}: expected a weight of 0 (no second task) or more.")
+        if not 0 <= self.distil <= 1 or not 0 < self.distil_temperature < float("inf"):
+            raise ToolkitError(
+                f"distil {self.distil}, distil-temperature {self.distil_temperature}: expected a share from 0 to 1, "
+                "and a temperature above 0."
+            )
         if self.auxiliary and self.sampler == "balanced":
             raise ToolkitError(
                 f"A balanced sampler draws the stage's classes, and the second task (auxiliary {self.auxiliary:g}) "

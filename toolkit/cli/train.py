@@ -77,6 +77,9 @@ def _flag(name: str, text: str) -> Callable[[F], F]:
 @_option("beta", float, "Of the class-balanced weights (Cui 2019).")
 @_option("gamma", float, "Of the focal loss (Lin 2017).")
 @_option("auxiliary", float, "Weight of a second task in training: name each node's AV1 partition; 0: none.")
+@click.option("--teacher", type=click.Path(path_type=Path), help="Run or checkpoint (an ensemble) to learn from.")
+@_option("distil", float, "The teacher's share of the stage's loss, 0 to 1; the labels have the rest.")
+@_option("distil_temperature", float, "Of the teacher's softmax and ours (Hinton 2015).")
 @_option("augment", click.Choice(AUGMENTATIONS), "Flips, or flips and transposition; labels follow the pixels.")
 @_option("batch_norm", click.Choice(BATCH_NORMS), "Backbone's after unfreezing; auto: train for a random init alone.")
 @_option("gradual", int, "Epochs between one layer group's unfreezing and the next; 0: all at once.")
@@ -102,6 +105,7 @@ def train(
     run: Path,
     start: Path | None,
     weights: Path | None,
+    teacher: Path | None,
     resume: bool,
     extend: int | None,
     extend_lr: float | None,
@@ -125,14 +129,16 @@ def train(
         options = _options_of_run(RunFolder.open(run).read(), given)
     elif options["recipe"] is not None:
         options |= RECIPES[options["recipe"]].options | given
+    if teacher is None and not resume and (idle := sorted({"distil", "distil_temperature"} & set(given))):
+        raise ToolkitError(f"{' and '.join(idle)} given without --teacher RUN_OR_CKPT. Name it, or leave them away.")
     model = ModelConfig(bit_depth=blocks.bit_depth, node=blocks.node, **{k: options.pop(k) for k in _MODEL_OPTIONS})
     folder, config = RunFolder(run), TrainConfig(**options)
     for doubt in config.doubts():
         click.echo(f"Warning: {doubt}", err=True)
     with EpochLog(model.classes) as log:
         history = run_training(
-            blocks, folder, model, config, start=start, weights=weights, resume=resume, extension=extension,
-            on_step=log.step, on_epoch=log.epoch,
+            blocks, folder, model, config, start=start, weights=weights, teacher=teacher, resume=resume,
+            extension=extension, on_step=log.step, on_epoch=log.epoch,
         )  # fmt: skip
     if history:  # several processes: the first one speaks
         click.echo(f"{run}: finished. Choose its best epoch with `av1part select {run}`.")

@@ -1,0 +1,62 @@
+"""A teacher: a trained model, at best an ensemble, whose answers a smaller one learns from (Hinton et al. 2015).
+
+A label says which class won, if by a hair; the mean of several networks says how near the others were, and costs an
+encoder nothing once one network has learnt it.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from toolkit.blocks import Blocks, BlockSet
+from toolkit.checkpoint import Checkpoint
+from toolkit.errors import ToolkitError
+from toolkit.evaluation import open_checkpoint
+from toolkit.model import predict
+from toolkit.model_and_data import check_data
+from toolkit.model_config import ModelConfig
+from toolkit.pretrained import fingerprint
+from toolkit.provenance import record_of
+
+_AT_ONCE = 1024
+
+
+def open_teacher(path: Path, pupil: ModelConfig, data: BlockSet) -> tuple[Checkpoint, dict[str, Any]]:
+    """The teacher (of a run folder its best epoch's) and the record of it that goes into the pupil's provenance.
+
+    It may have another backbone, be an ensemble, or not see the qindex. Raises ToolkitError where it is of another
+    stage, node size or context, and as `check_data`: what it has seen, the pupil has learnt.
+    """
+    teacher = open_checkpoint(path)
+    for name in ("stage", "node", "context"):
+        found, wanted = getattr(teacher.config, name), getattr(pupil, name)
+        if found != wanted:
+            raise ToolkitError(f"{path}: the teacher's {name} is {found}, this model's {wanted}. Name one of {wanted}.")
+    check_data(f"{path}: the teacher", teacher, data)
+    return teacher, {
+        "name": path.name,
+        "backbone": teacher.config.backbone,
+        "weights_sha256": fingerprint(teacher.model.state_dict()),
+        "macro_f1": teacher.metrics["macro_f1"],
+    } | record_of(teacher.provenance)
+
+
+def lessons(
+    teacher: Checkpoint, blocks: Blocks, to_device: Callable[[Any], Any], report: Callable[..., None]
+) -> Tensor:
+    """Its logits (N, classes) at the blocks as they are stored; 0 at those that are not of its stage.
+
+    They are asked for once; a turned block has them in its own order of classes. `report` as train's `on_step`.
+    """
+    own = (blocks.target >= 0).nonzero()[0]
+    model = to_device(teacher.model)
+    answers = torch.zeros(len(blocks), len(teacher.config.classes))
+    for begin in range(0, len(own), _AT_ONCE):
+        report("teacher", begin, len(own))
+        index = own[begin : begin + _AT_ONCE]
+        answers[index] = predict(model, blocks.luma[index], blocks.qindex[index])
+    report("teacher", len(own), len(own))
+    return answers
