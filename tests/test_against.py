@@ -8,6 +8,8 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner, Result
+from commands import cli as run
+from commands import message
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from export.against_config import AgainstConfig
@@ -20,12 +22,7 @@ from toolkit.files import is_sealed, sha256_file
 
 def cli(model: Path, exported: Path, data: Path, *words: object) -> Result:
     common = ["parity", model, "--against", exported / "checkpoint.pt", data, "--limit", 40]
-    return CliRunner().invoke(main, [str(w) for w in (*common, *words)])
-
-
-def message(run: Result) -> str:
-    assert run.exit_code == 1, run.output
-    return " ".join(run.stderr.split())
+    return run(*common, *words)
 
 
 class Foreign:

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from commands import cli
 
 from export.bundle import Bundle
 from export.bundle_write import Chosen, write_bundle
@@ -24,7 +24,6 @@ from integration.pipeline import Pipeline
 from integration.policy import Policy, Thresholds
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.model import PartitionNet
@@ -33,10 +32,6 @@ from toolkit.partition import STAGES
 
 BELOW = ("1", "3-rect", "3-ab")
 CASCADES = [tuple(s for s in STAGES if s == "2" or s in more) for n in range(4) for more in combinations(BELOW, n)]
-
-
-def cli(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(w) for w in words])
 
 
 @pytest.fixture(scope="module")

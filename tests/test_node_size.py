@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from commands import cli, done, fails
 from conftest import MakeBlockset
 from pictures import CHELSEA
 from PIL import Image
@@ -22,7 +22,6 @@ from integration.policy import ALL, bits
 from integration.video import open_clip
 from toolkit.blocks import BlockSet
 from toolkit.checkpoint import load_checkpoint, save_checkpoint
-from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.model import PartitionNet
@@ -32,23 +31,6 @@ from toolkit.windows import Window
 
 SMALL = ("--backbone", "small", "--init", "random", "--lr", "3e-3", "--batch-size", 32, "--device", "cpu")
 POLICY = ("--policy", "split_only_above=0.4", "--policy", "drop_split_below=0", "--policy", "drop_ab_below=0.9")
-
-
-def cli(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(w) for w in words])
-
-
-def done(*words: object) -> Result:
-    result = cli(*words)
-    assert result.exit_code == 0, result.output
-    return result
-
-
-def fails(run: Result, *parts: str) -> None:
-    assert run.exit_code == 1, run.output
-    said = " ".join(run.stderr.split())
-    for part in parts:
-        assert part in said, said
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner, Result
+from commands import cli, message
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -25,7 +25,6 @@ from integration.pipeline import Pipeline, check_together, cut_nodes, frame_mask
 from integration.pipeline_config import EvalConfig
 from integration.policy import ALL, Policy, Thresholds, bits
 from toolkit.blocks import Blocks, BlockSet
-from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.model_config import ModelConfig
@@ -37,16 +36,6 @@ from toolkit.windows import Window
 
 WHOLE = ("1", "2", "3-rect", "3-ab")
 IDLE = Policy(((255, Thresholds(1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0)),))
-
-
-def cli(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(w) for w in words])
-
-
-def message(run: Result) -> str:
-    assert run.exit_code == 1, run.output
-    assert isinstance(run.exception, SystemExit), run.exception
-    return " ".join(run.stderr.split())
 
 
 # -- stand-ins: stages that answer from the labels, through the same interface as ONNX Runtime's

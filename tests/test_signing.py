@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from commands import cli, message
 from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
@@ -18,7 +18,6 @@ from export.signing import SIGNATURE, sign, verify_signature
 from integration.pipeline_build import build_pipeline
 from integration.pipeline_config import BuildConfig
 from integration.policy import Policy
-from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 
 
@@ -48,15 +47,6 @@ def signed(exported: Path, keys: Path, tmp_path: Path) -> Path:
     run = cli("bundle", "sign", bundle, "--key", keys / "mine.pem")
     assert run.exit_code == 0, run.output
     return bundle
-
-
-def cli(*words: object, password: str | None = None) -> Result:
-    return CliRunner().invoke(main, [str(w) for w in words], input=password)
-
-
-def message(run: Result) -> str:
-    assert run.exit_code == 1, run.output
-    return " ".join(run.stderr.split())
 
 
 def test_a_signed_bundle_verifies_with_its_key_alone(signed: Path, keys: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from commands import cli, fails
 from pictures import frame
 
 from export.bundle import Bundle
@@ -23,24 +23,12 @@ from integration.pipeline import Pipeline, cut_nodes
 from toolkit.blocks import BlockSet
 from toolkit.blockset_write import Source, make_records, write_blockset
 from toolkit.checkpoint import load_checkpoint, save_checkpoint
-from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.model import PartitionNet, predict
 from toolkit.model_config import BACKBONES, ModelConfig
 from toolkit.windows import CONTEXTS, Window, centre, cut_windows
 
 ENCODER = {"name": "none"}
-
-
-def cli(*words: object) -> Result:
-    return CliRunner().invoke(main, [str(w) for w in words])
-
-
-def fails(run: Result, *parts: str) -> None:
-    assert run.exit_code == 1, run.output
-    said = " ".join(run.stderr.split())
-    for part in parts:
-        assert part in said, said
 
 
 @pytest.fixture(scope="module")
