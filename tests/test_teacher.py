@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from commands import done
 from test_bundle import edit_manifest
 from test_train import FAST, data, measured, moved, weights
 
@@ -84,7 +85,8 @@ def test_a_turned_block_is_taught_what_the_teacher_says_of_it(stage: str, data: 
     made = make_ensemble([tmp_path / "one.pt"], tmp_path / "views.pt", data, "dihedral")
     config = TrainConfig(augment="dihedral", distil_temperature=3.0)
     answers = lessons(made, blocks, lambda x: x, silent)
-    objective = Objective(blocks, "DATA", ModelConfig(stage, "small"), config, lambda x: x, answers)
+    objective = Objective(blocks, "DATA", ModelConfig(stage, "small"), config, lambda x: x)
+    objective.answers = answers
     partition = torch.from_numpy(blocks.partition).long()
     epoch = plan_epoch(config, stage, partition, torch.Generator().manual_seed(1), 1)
     turned = turn_each(torch.from_numpy(blocks.luma)[epoch.index], epoch.view)
@@ -100,7 +102,8 @@ def test_teacher_and_labels_share_the_loss(data: BlockSet) -> None:
     config = TrainConfig(distil=0.3, augment="none")
     epoch = plan_epoch(config, "2", torch.from_numpy(blocks.partition).long(), torch.Generator(), 1)
     of_labels = Objective(blocks, "DATA", SMALL, config, lambda x: x)
-    both = Objective(blocks, "DATA", SMALL, config, lambda x: x, answers)
+    both = Objective(blocks, "DATA", SMALL, config, lambda x: x)
+    both.answers = answers
     labels = loss_of(of_labels.own, logits, epoch.target, None)
     expected = 0.7 * labels + 0.3 * distillation(logits, answers[epoch.index], 2.0)
     assert both(logits, epoch, 0, 64, 0, 1) == pytest.approx(float(expected), rel=1e-5)
@@ -190,15 +193,43 @@ def test_resuming_is_as_if_it_had_not_stopped_and_wants_the_same_teacher(
     train(data, whole, SMALL, config, teacher=mine)
     with pytest.raises(Killed):
         train(data, cut, SMALL, config, teacher=mine, on_step=kill)
-    with pytest.raises(ToolkitError, match="was started with another teacher"):
+    with pytest.raises(ToolkitError, match=r"not the teacher that .* was started with"):
         train(data, cut, SMALL, config, teacher=trained, resume=True)
     mine.write_bytes((trained / "stage2_model_best.pt").read_bytes())
     with pytest.raises(ToolkitError, match=r"not the teacher that .* was started with"):
         train(data, cut, SMALL, config, resume=True)
-    mine.write_bytes(teacher.read_bytes())
-    train(data, cut, SMALL, config, resume=True)
+    moved_to, link = tmp_path / "elsewhere" / "mine.pt", tmp_path / "link.pt"
+    moved_to.parent.mkdir()
+    moved_to.write_bytes(teacher.read_bytes())
+    link.symlink_to(moved_to)
+    train(data, cut, SMALL, config, teacher=link, resume=True)
     assert moved(weights(whole, 3), weights(cut, 3)) == set()
     assert measured(whole) == measured(cut)
+
+
+def test_views_make_another_teacher_and_none_is_a_setting_too(data: BlockSet, trained: Path, tmp_path: Path) -> None:
+    hashes = set()
+    for views in ("flips", "dihedral"):
+        path = tmp_path / views / "teacher.pt"
+        path.parent.mkdir()
+        make_ensemble([trained], path, data, views)
+        hashes.add(open_teacher(path, SMALL, data)[1]["sha256"])
+    assert len(hashes) == 2
+    assert RunSummary.read(trained).settings["teacher"] is None
+    assert "teacher" not in RunSummary.read(trained).changed
+
+
+def test_what_has_no_effect_beside_a_teacher_is_said(data: BlockSet, teacher: Path, tmp_path: Path) -> None:
+    common = ["train", data.path, "--init", "random", "--backbone", "small", "--epochs", 1, "--limit-train", 200]
+    common += ["--device", "cpu", "--teacher", teacher]
+    for name, words, said in (
+        ("a", ["--gamma", 5], "gamma of the labels have no effect"),
+        ("b", ["--distil", 0], "leaves the teacher no part"),
+        ("c", ["--gamma", 5, "--distil", 0.5], ""),
+    ):
+        run = done(*common, "-o", tmp_path / name, *words)
+        assert said in run.stderr
+        assert ("Warning" in run.stderr) == bool(said)
 
 
 def test_who_may_not_teach(data: BlockSet, trained: Path, tmp_path: Path) -> None:
@@ -212,6 +243,10 @@ def test_who_may_not_teach(data: BlockSet, trained: Path, tmp_path: Path) -> Non
             replace(good, provenance={**good.provenance, "train_sources": held}), SMALL,
         ),
     }  # fmt: skip
+    broken = load_checkpoint(trained / "stage2_model_best.pt")
+    with torch.no_grad():
+        broken.model.get_submodule("head.last").weight.fill_(torch.nan)
+    bad["weights that are no numbers"] = broken, SMALL
     for message, (checkpoint, model) in bad.items():
         save_checkpoint(tmp_path / "teacher.pt", checkpoint)
         with pytest.raises(ToolkitError, match=message):
@@ -225,7 +260,7 @@ def test_who_may_not_teach(data: BlockSet, trained: Path, tmp_path: Path) -> Non
         (["--distil", "0.5"], "distil given without --teacher"),
         (["--teacher", "TEACHER", "--distil", "1.5"], "expected a share from 0 to 1"),
         (["--teacher", "TEACHER", "--distil", "nan"], "expected a share from 0 to 1"),
-        (["--teacher", "TEACHER", "--distil-temperature", "0"], "a temperature above 0"),
+        (["--teacher", "TEACHER", "--distil-temperature", "0"], "a temperature of at least 0.1"),
         (["--teacher", "nowhere.pt"], "nowhere.pt: no such file"),
     ],
 )

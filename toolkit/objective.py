@@ -31,14 +31,13 @@ class Objective:
         model: ModelConfig,
         config: TrainConfig,
         to_device: Callable[[Any], Any],
-        answers: Tensor | None = None,
     ) -> None:
         is_own = blocks.target >= 0
         counts = class_counts(blocks.target[is_own], model.classes, what)
         loss = make_loss(config.loss, counts, config.beta, config.gamma, config.regret_cap)
         self.own: nn.Module = to_device(loss)
         self.auxiliary = config.auxiliary
-        self.answers: Tensor | None = None if answers is None else to_device(answers)
+        self.answers: Tensor | None = None
         self.distil, self.temperature = config.distil, config.distil_temperature
         self.regret: Tensor | None = None
         if config.loss in COST_LOSSES:
@@ -60,7 +59,7 @@ class Objective:
         loss: Tensor = self.auxiliary * share * F.cross_entropy(named.float(), plan.partition[mine])
         is_own = plan.target[mine] >= 0
         if not bool(is_own.any()):
-            loss += 0 * logits.sum()  # a distributed wrapper waits for the gradient of every weight
+            loss += logits[:0].sum()  # a distributed wrapper waits for the gradient of every weight
             return loss
         of_all = is_own.sum() * processes / (plan.target[begin:end] >= 0).sum()
         loss += of_all * self._own(logits[is_own], plan, mine, is_own)

@@ -77,8 +77,7 @@ class RunSummary:
         train = {k: v for k, v in options.items() if k not in _NOT_SETTINGS}
         model = ModelConfig.from_dict(self.description["model"]).to_dict()
         init = {f"init {k}": v for k, v in self.description["init"].items() if k in _INIT_SETTINGS}
-        if taught_by := self.description.get("taught_by"):
-            init["teacher"] = taught_by["weights_sha256"]
+        init["teacher"] = self.description.get("taught_by", {}).get("sha256")
         return {**model, **train, **init, "extensions": self.description.get("extensions", [])}
 
     @property
@@ -86,7 +85,7 @@ class RunSummary:
         """The settings that are not the recipe's own (not the defaults, where no recipe was asked for)."""
         recipe = RECIPES.get(self.recipe)
         own = ModelConfig().to_dict() | TrainConfig().to_dict() | (recipe.options if recipe else {})
-        return {k for k, v in self.settings.items() if k not in own or v != own[k]}
+        return {k for k, v in self.settings.items() if v != own.get(k)}
 
     @property
     def planned(self) -> int:

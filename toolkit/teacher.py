@@ -4,6 +4,7 @@ A label says which class won, if by a hair; the mean of several networks says ho
 encoder nothing once one network has learnt it.
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint
 from toolkit.errors import ToolkitError
 from toolkit.evaluation import open_checkpoint
+from toolkit.files import canonical_json
 from toolkit.model import predict
 from toolkit.model_and_data import check_data
 from toolkit.model_config import ModelConfig
@@ -30,18 +32,19 @@ def open_teacher(path: Path, pupil: ModelConfig, data: BlockSet) -> tuple[Checkp
     It may have another backbone, be an ensemble, or not see the qindex. Raises ToolkitError where it is of another
     stage, node size or context, and as `check_data`: what it has seen, the pupil has learnt.
     """
+    path = path.resolve()  # a run that is resumed names it so
     teacher = open_checkpoint(path)
     for name in ("stage", "node", "context"):
         found, wanted = getattr(teacher.config, name), getattr(pupil, name)
         if found != wanted:
             raise ToolkitError(f"{path}: the teacher's {name} is {found}, this model's {wanted}. Name one of {wanted}.")
     check_data(f"{path}: the teacher", teacher, data)
-    return teacher, {
-        "name": path.name,
-        "backbone": teacher.config.backbone,
-        "weights_sha256": fingerprint(teacher.model.state_dict()),
-        "macro_f1": teacher.metrics["macro_f1"],
-    } | record_of(teacher.provenance)
+    state = teacher.model.state_dict()
+    if not all(bool(torch.isfinite(value).all()) for value in state.values()):
+        raise ToolkitError(f"{path}: the teacher has weights that are no numbers. Name another, or train it again.")
+    whole = canonical_json({"config": teacher.config.to_dict(), "weights": fingerprint(state)})  # views are no weights
+    record = {"name": path.name, "backbone": teacher.config.backbone, "sha256": hashlib.sha256(whole).hexdigest()}
+    return teacher, record | record_of(teacher.provenance)
 
 
 def lessons(
@@ -49,7 +52,7 @@ def lessons(
 ) -> Tensor:
     """Its logits (N, classes) at the blocks as they are stored; 0 at those that are not of its stage.
 
-    They are asked for once; a turned block has them in its own order of classes. `report` as train's `on_step`.
+    Asked for once a process; a turned block has them in its own order of classes. `report` as train's `on_step`.
     """
     own = (blocks.target >= 0).nonzero()[0]
     model = to_device(teacher.model)

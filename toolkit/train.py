@@ -72,14 +72,14 @@ def train(
     description |= {k: str(p.resolve()) if p else None for k, p in named.items()}
     if resume:
         description = _description_to_resume(run, description)
-        start, weights, teacher = (Path(p) if (p := description[k]) else None for k in named)
-    answers: Tensor | None = None
+        start, weights = (Path(p) if (p := description[k]) else None for k in ("start", "weights"))
+        teacher = teacher or (Path(description["teacher"]) if description["teacher"] else None)
+    taught_by: Checkpoint | None = None
     if teacher is not None:
         taught_by, record = open_teacher(teacher, model_config, data)
         if description.setdefault("taught_by", record) != record:
             raise ToolkitError(f"{teacher}: not the teacher that {run.path} was started with. Put that one back.")
-        answers = lessons(taught_by, train_blocks, fabric.to_device, on_step)
-    objective = Objective(train_blocks, str(data.path), model_config, config, fabric.to_device, answers)
+    objective = Objective(train_blocks, str(data.path), model_config, config, fabric.to_device)
 
     torch.manual_seed(config.seed)
     model = PartitionNet(replace(model_config, adapter="none"))
@@ -115,6 +115,9 @@ def train(
     # With adapters the features change while the backbone is frozen.
     cacheable = not adapters and worth_caching(config.augment, config.frozen_epochs)
     cache = FeatureCache(model, luma, config.augment, config.cache_gib) if cacheable else None
+    if taught_by is not None and len(history) < last:
+        objective.answers = fabric.to_device(lessons(taught_by, train_blocks, fabric.to_device, on_step))
+        del taught_by  # and its memory
     execution = Execution(fabric, learning, config)
     # Reading a loss makes the steps wait for a GPU, or for each other; a few at a time serve as well.
     together = 1 if luma.device.type == "cpu" and fabric.world_size == 1 else 50
@@ -224,7 +227,9 @@ def _description_to_resume(run: RunFolder, now: dict[str, Any]) -> dict[str, Any
         )
     for key in ("model", "train", "start", "weights", "teacher"):
         # The first weights may be left away now; another file in their place would be ignored in silence.
-        if now[key] is not None and now[key] != then[key]:
+        # Which teacher it is, its record says: it may have been moved.
+        moved = key == "teacher" and then[key] is not None
+        if now[key] is not None and now[key] != then[key] and not moved:
             raise ToolkitError(f"{run.path} was started with another {key}: {then[key]!r}, now {now[key]!r}.")
     return then
 

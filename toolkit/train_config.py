@@ -84,10 +84,10 @@ class TrainConfig:
             raise ToolkitError(f"regret-cap {self.regret_cap}: expected a share of RD cost above 0, at most 1.")
         if not 0 <= self.auxiliary < float("inf"):
             raise ToolkitError(f"auxiliary {self.auxiliary}: expected a weight of 0 (no second task) or more.")
-        if not 0 <= self.distil <= 1 or not 0 < self.distil_temperature < float("inf"):
+        if not 0 <= self.distil <= 1 or not 0.1 <= self.distil_temperature < float("inf"):
             raise ToolkitError(
                 f"distil {self.distil}, distil-temperature {self.distil_temperature}: expected a share from 0 to 1, "
-                "and a temperature above 0."
+                "and a temperature of at least 0.1."
             )
         if self.auxiliary and self.sampler == "balanced":
             raise ToolkitError(

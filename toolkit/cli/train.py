@@ -133,7 +133,7 @@ def train(
         raise ToolkitError(f"{' and '.join(idle)} given without --teacher RUN_OR_CKPT. Name it, or leave them away.")
     model = ModelConfig(bit_depth=blocks.bit_depth, node=blocks.node, **{k: options.pop(k) for k in _MODEL_OPTIONS})
     folder, config = RunFolder(run), TrainConfig(**options)
-    for doubt in config.doubts():
+    for doubt in [*config.doubts(), *(_idle(config, given) if teacher is not None else [])]:
         click.echo(f"Warning: {doubt}", err=True)
     with EpochLog(model.classes) as log:
         history = run_training(
@@ -147,6 +147,14 @@ def train(
 def _given(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
     """The options that stand on the command line: they overrule a recipe, and must not contradict a resumed run."""
     return {k: v for k, v in options.items() if ctx.get_parameter_source(k) == click.core.ParameterSource.COMMANDLINE}
+
+
+def _idle(config: TrainConfig, given: dict[str, Any]) -> list[str]:
+    """What is given and has no effect beside a teacher."""
+    labels = sorted({"loss", "beta", "gamma", "regret_cap"} & set(given))
+    if config.distil == 1 and labels:
+        return [f"{', '.join(labels)} of the labels have no effect: distil 1 leaves the whole loss to the teacher."]
+    return ["distil 0 leaves the teacher no part in the loss."] if config.distil == 0 else []
 
 
 def _extension(resume: bool, epochs: int | None, lr: float | None) -> Extension | None:
