@@ -31,7 +31,7 @@ from toolkit.run_summary import RunSummary
 from toolkit.sweep_config import SweepConfig, Variant, plan
 from toolkit.teacher import lessons, open_teacher
 from toolkit.train import train
-from toolkit.train_config import TrainConfig
+from toolkit.train_config import Extension, TrainConfig
 
 __all__ = ["data"]  # the fixture
 SMALL = ModelConfig("2", "small")
@@ -205,6 +205,23 @@ def test_resuming_is_as_if_it_had_not_stopped_and_wants_the_same_teacher(
     train(data, cut, SMALL, config, teacher=link, resume=True)
     assert moved(weights(whole, 3), weights(cut, 3)) == set()
     assert measured(whole) == measured(cut)
+    alone = pupil(data, tmp_path / "alone", None, epochs=1)
+    with pytest.raises(ToolkitError, match=r"not the teacher that .* was started with \(none\)"):
+        train(data, alone, SMALL, TrainConfig(**alone.read()["train"]), teacher=link, resume=True)
+
+
+def test_a_run_whose_teacher_is_gone_is_not_extended(data: BlockSet, teacher: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine.pt"
+    mine.write_bytes(teacher.read_bytes())
+    run = pupil(data, tmp_path / "run", mine, epochs=1)
+    before = run.read()
+    mine.unlink()
+    more = Extension(1, 1e-3)
+    with pytest.raises(ToolkitError, match=r"mine\.pt: no such file"):
+        train(data, run, SMALL, TrainConfig(**before["train"]), resume=True, extension=more)
+    assert run.read() == before
+    mine.write_bytes(teacher.read_bytes())
+    assert len(train(data, run, SMALL, TrainConfig(**before["train"]), resume=True, extension=more)) == 2
 
 
 def test_views_make_another_teacher_and_none_is_a_setting_too(data: BlockSet, trained: Path, tmp_path: Path) -> None:

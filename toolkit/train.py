@@ -63,8 +63,6 @@ def train(
     """
     fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
     fabric.launch()
-    if extension is not None:
-        by_the_first(fabric, partial(run.extend, extension))
     train_blocks = training_blocks(data, model_config.stage, config, model_config.window)
     val_blocks = validation_blocks(data, model_config.stage, config.limit_val, model_config.window)
     description = _describe(data, run, model_config, config, train_blocks, val_blocks)
@@ -73,12 +71,15 @@ def train(
     if resume:
         description = _description_to_resume(run, description)
         start, weights = (Path(p) if (p := description[k]) else None for k in ("start", "weights"))
-        teacher = teacher or (Path(description["teacher"]) if description["teacher"] else None)
+        if teacher is None and description["teacher"]:
+            teacher = Path(description["teacher"])
     taught_by: Checkpoint | None = None
     if teacher is not None:
         taught_by, record = open_teacher(teacher, model_config, data)
-        if description.setdefault("taught_by", record) != record:
-            raise ToolkitError(f"{teacher}: not the teacher that {run.path} was started with. Put that one back.")
+        if resume and description.get("taught_by") != record:
+            then = description["teacher"] or "none"
+            raise ToolkitError(f"{teacher}: not the teacher that {run.path} was started with ({then}).")
+        description["taught_by"] = record
     objective = Objective(train_blocks, str(data.path), model_config, config, fabric.to_device)
 
     torch.manual_seed(config.seed)
@@ -110,7 +111,9 @@ def train(
     fabric_optimizer: Any = fabric.setup_optimizers(optimizer)
     luma, qindex, partition = _on_device(fabric, train_blocks)
     calibration = calibration_blocks(val_blocks, config.seed)
-    extensions = [Extension(**e) for e in description.get("extensions", [])]
+    if extension is not None:  # noted once nothing is left that could be refused
+        by_the_first(fabric, partial(run.extend, extension))
+    extensions = [Extension(**e) for e in run.read().get("extensions", [])]
     last = config.epochs + sum(e.epochs for e in extensions)
     # With adapters the features change while the backbone is frozen.
     cacheable = not adapters and worth_caching(config.augment, config.frozen_epochs)
@@ -225,11 +228,9 @@ def _description_to_resume(run: RunFolder, now: dict[str, Any]) -> dict[str, Any
             f"{now['data']['sha256'][:8]}..., expected {then['data']['sha256'][:8]}...). "
             f"Resume with {then['data']['path']}."
         )
-    for key in ("model", "train", "start", "weights", "teacher"):
+    for key in ("model", "train", "start", "weights"):  # which teacher it was, its record says
         # The first weights may be left away now; another file in their place would be ignored in silence.
-        # Which teacher it is, its record says: it may have been moved.
-        moved = key == "teacher" and then[key] is not None
-        if now[key] is not None and now[key] != then[key] and not moved:
+        if now[key] is not None and now[key] != then[key]:
             raise ToolkitError(f"{run.path} was started with another {key}: {then[key]!r}, now {now[key]!r}.")
     return then
 
