@@ -31,10 +31,10 @@ from toolkit.blocks import Blocks, BlockSet
 from toolkit.losses import make_loss
 from toolkit.model import PartitionNet
 from toolkit.model_config import ModelConfig
-from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, STAGES, TRANSPOSE
+from toolkit.partition import AUGMENTATIONS, FLIP_LEFT_RIGHT, FLIP_UP_DOWN, STAGES, TRANSPOSE
 from toolkit.run_folder import RunFolder
 from toolkit.train import train
-from toolkit.train_config import AUGMENTATIONS, TrainConfig
+from toolkit.train_config import TrainConfig
 
 BATCH = 128
 BLOCKS = {"small": 3840, "resnet18-se": 512}

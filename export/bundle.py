@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from export.contract import Contract
 from export.parity_report import REPORT_FILES, load_report
 from export.runtime import RuntimeModel
-from export.signing import SIGNATURE, is_signed
 from toolkit.blocks import BlockSet
 from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
@@ -27,6 +26,8 @@ FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 SIZE_LIMITS = {"model.onnx": 1 << 29, "checkpoint.pt": 1 << 29, "MODEL_CARD.md": 1 << 20}
 """The files that a manifest must list, and the bytes that each may have."""
+SIGNATURE = "manifest.sig"
+SIGNATURE_BYTES = 64
 BESIDE = (*REPORT_FILES, SIGNATURE)
 """The files that may lie beside: made after the manifest, each naming it or signing it."""
 _MANIFEST_LIMIT, _BESIDE_LIMIT = 1 << 22, 1 << 26
@@ -169,6 +170,17 @@ class Bundle:
                 f"{data.path}: the model was trained on {', '.join(leaked[:5])} of the {split} split ({len(leaked)} "
                 "sources in all); expected held-out ones. Use --split val or test of the data it was trained with."
             )
+
+
+def is_signed(bundle: Path) -> bool:
+    """Whether a signature lies there; by whom, only `verify_signature` tells. ToolkitError where it cannot be one."""
+    file = bundle / SIGNATURE
+    if not file.exists():
+        return False
+    if file.stat().st_size != SIGNATURE_BYTES:
+        size = file.stat().st_size
+        raise ToolkitError(f"{file}: {size} bytes, a signature has {SIGNATURE_BYTES}. Sign it again, or remove it.")
+    return True
 
 
 def _check_names(path: Path) -> None:

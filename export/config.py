@@ -2,16 +2,10 @@
 
 from dataclasses import dataclass
 
-from export.profiles import PROFILES
+from export.compare_config import FRAME
+from export.profiles import PROFILES, PROVIDERS
+from toolkit.blockset_format import HELD_OUT
 from toolkit.errors import ToolkitError
-
-HELD_OUT = ("val", "test")
-PROVIDERS = ("cpu", "cuda")
-"""What --provider takes: each stands for its strict profile, and a pipeline may ask for it."""
-LIMIT = 2000
-"""Blocks of a proof, unless one costs much (export/effort.py)."""
-FRAME = (1920 // 16) * (1088 // 16)
-"""Blocks of one 1080p frame: 8,160."""
 
 
 @dataclass(frozen=True)

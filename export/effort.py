@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from export.config import LIMIT
+from export.compare_config import LIMIT
 from toolkit.blocks import Blocks
 from toolkit.model import Classifier, to_input
 

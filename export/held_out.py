@@ -1,6 +1,7 @@
 """The held-out blocks that a proof compares on."""
 
-from export.config import LIMIT, ParityConfig
+from export.compare_config import LIMIT
+from export.config import ParityConfig
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.partition import STAGES
 from toolkit.stratify import stratified_index

@@ -9,6 +9,10 @@ TF32_SWITCH = "NVIDIA_TF32_OVERRIDE"
 """0 forbids TF32 to every NVIDIA library of a process, for good; `use_tf32` of a session is best effort."""
 
 
+PROVIDERS = ("cpu", "cuda")
+"""What --provider takes: each stands for its strict profile, and a pipeline may ask for it."""
+
+
 @dataclass(frozen=True)
 class Profile:
     """One way to run a bundle.

@@ -6,21 +6,17 @@ the model. The parity reports are made by whoever runs `av1part parity` and are 
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from export.bundle import SIGNATURE, Bundle, is_signed
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_bytes
 
-if TYPE_CHECKING:
-    from export.bundle import Bundle
-
-SIGNATURE = "manifest.sig"
-SIGNATURE_BYTES = 64
 _KEY_LIMIT = 1 << 16
 _MAKE = "Make a pair with `openssl genpkey -algorithm ed25519 -out key.pem` and `openssl pkey -in key.pem -pubout`."
 
 
-def sign(bundle: "Bundle", key: Path, password: bytes | None = None) -> Path:
+def sign(bundle: Bundle, key: Path, password: bytes | None = None) -> Path:
     """Write the signature of an opened bundle beside its manifest, over an earlier one; returns its path.
 
     `key`: a PEM file (PKCS#8) of an Ed25519 private key. Raises ToolkitError on any other file, a missing or wrong
@@ -42,7 +38,7 @@ def sign(bundle: "Bundle", key: Path, password: bytes | None = None) -> Path:
     return target
 
 
-def verify_signature(bundle: "Bundle", public_key: Path) -> None:
+def verify_signature(bundle: Bundle, public_key: Path) -> None:
     """Raise ToolkitError unless the holder of this key signed the manifest of the opened bundle.
 
     `public_key`: a PEM file of an Ed25519 public key. Nothing that lies in the bundle can name the key.
@@ -65,18 +61,7 @@ def verify_signature(bundle: "Bundle", public_key: Path) -> None:
         ) from None
 
 
-def is_signed(bundle: Path) -> bool:
-    """Whether a signature lies there; by whom, only `verify_signature` tells. ToolkitError where it cannot be one."""
-    file = bundle / SIGNATURE
-    if not file.exists():
-        return False
-    if file.stat().st_size != SIGNATURE_BYTES:
-        size = file.stat().st_size
-        raise ToolkitError(f"{file}: {size} bytes, a signature has {SIGNATURE_BYTES}. Sign it again, or remove it.")
-    return True
-
-
-def _manifest_bytes(bundle: "Bundle") -> bytes:
+def _manifest_bytes(bundle: Bundle) -> bytes:
     """The manifest as it lies on disk; ToolkitError where it is not what was opened."""
     file = bundle.path / "manifest.json"
     data = file.read_bytes()

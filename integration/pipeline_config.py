@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
+from toolkit.blockset_format import HELD_OUT
 from toolkit.errors import ToolkitError
-
-HELD_OUT = ("val", "test")
-PROVIDERS = ("cpu", "cuda")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from export.bundle import Bundle
 from export.bundle_faults import MODEL_FAULTS, planted
 from export.bundle_write import Chosen, write_bundle
 from export.compare import Budget, calibrate, compare
-from export.config import FRAME, LIMIT, ParityConfig
+from export.compare_config import FRAME, LIMIT
+from export.config import ParityConfig
 from export.effort import LEAST, affordable, affordable_batches, operations, thinned
 from export.parity import prove, within_means
 from toolkit.blocks import Blocks, BlockSet

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from conftest import MakeBlockset
 from test_runtime import NO_CUDA
 
-import export.apart
+import export.process
 from export.apart import run_apart
 from export.bundle import Bundle
 from export.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
@@ -231,9 +231,9 @@ def test_a_process_of_its_own_gives_the_same_numbers(exported: Path, blockset_8:
 
 def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "probe").write_text("onnxruntime")
-    monkeypatch.setattr(export.apart, "TIMEOUT", 0.01)
+    monkeypatch.setattr(export.process, "TIMEOUT", 0.01)
     with pytest.raises(ToolkitError, match=r"no answer in 0\.01 s and was ended"):
-        export.apart.run_module("export.doctor_probe", tmp_path, {})
+        export.process.run_module("export.doctor_probe", tmp_path, {})
 
 
 @pytest.mark.skipif(not NO_CUDA, reason="this machine has CUDA")

@@ -16,6 +16,8 @@ from toolkit.windows import ALONE, Window
 KIND = "av1part-blockset"
 FORMAT_VERSION = 1
 SPLITS = ("train", "val", "test")
+HELD_OUT = ("val", "test")
+"""The splits that no model trains on."""
 BLOCK_DTYPE = np.dtype(
     [("source", "<u2"), ("frame", "<u4"), ("row", "<u2"), ("column", "<u2"), ("qindex", "u1"), ("partition", "u1")]
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 from toolkit.errors import ToolkitError
 from toolkit.model_config import ModelConfig
-from toolkit.train_config import AUGMENTATIONS
+from toolkit.partition import AUGMENTATIONS
 
 VIEWS = AUGMENTATIONS
 """How many ways each member looks at a block: as it is, in 4 flips, or in all 8 flips and transpositions."""

@@ -1,6 +1,5 @@
 """Cross-data evaluation: a checkpoint on a split of any BlockSet, beside predictors that never look at a pixel."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,7 @@ from numpy.typing import NDArray
 
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.calibration import calibration_metrics, fit_temperature
-from toolkit.checkpoint import Checkpoint, load_checkpoint
+from toolkit.checkpoint import Checkpoint
 from toolkit.costs import class_regret, regret_metrics
 from toolkit.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
@@ -16,24 +15,9 @@ from toolkit.metrics import baselines, classification_metrics
 from toolkit.model import predict
 from toolkit.model_and_data import seen_sources
 from toolkit.provenance import is_known
-from toolkit.run_folder import RunFolder
 
 SEED = 0
 """Draws the blocks where a limit is given."""
-
-
-def open_checkpoint(path: Path, epoch: int | None = None) -> Checkpoint:
-    """A checkpoint file, or an epoch (None: the best) of a run folder; ToolkitError where there is none such."""
-    if not path.is_dir():
-        if epoch is not None:
-            raise ToolkitError(f"{path} is one checkpoint: an epoch can be chosen only of a run folder.")
-        return load_checkpoint(path)
-    run = RunFolder.open(path)
-    if epoch is None:
-        return load_checkpoint(run.artefact("model_best.pt"))
-    if not run.epoch_path(epoch).is_file():
-        raise ToolkitError(f"{path} has no epoch {epoch}; {len(run.history())} are finished.")
-    return load_checkpoint(run.epoch_path(epoch))
 
 
 def evaluate_on(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.importers import Imported, LooseBlocks
+from toolkit.loose_blocks import Imported, LooseBlocks
 from toolkit.partition import NODE
 from toolkit.splits import assign_splits
 

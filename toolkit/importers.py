@@ -1,43 +1,18 @@
 """Older data into a BlockSet: what both formats share. Loose blocks become one 16x16 frame each."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.blockset_format import Luma
 from toolkit.blockset_write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.import_config import ImportConfig
+from toolkit.loose_blocks import LooseBlocks
 from toolkit.partition import NAMES
 
 # libaom's quantizer_to_qindex: what a --cq-level means as base_qindex where nothing else changes it.
 QUANTIZER_TO_QINDEX = np.array([*range(0, 248, 4), 249, 255], dtype=np.int64)
-
-
-@dataclass(frozen=True)
-class LooseBlocks:
-    """The blocks of one source without positions: luma (N, 16, 16); labels and qps (N,) whole numbers as found."""
-
-    name: str
-    sha256: str
-    luma: Luma
-    labels: NDArray[np.int64]
-    qps: NDArray[np.int64]
-    origin: str
-
-
-@dataclass(frozen=True)
-class Imported:
-    """What a format's reader found: sources, bit depth, a split for each, facts for the manifest, warnings."""
-
-    parts: list[LooseBlocks]
-    bit_depth: int
-    splits: dict[str, str]
-    facts: dict[str, Any]
-    warnings: list[str]
 
 
 def import_data(kind: str, source: Path, output: Path, config: ImportConfig, *, overwrite: bool = False) -> list[str]:

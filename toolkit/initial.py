@@ -6,11 +6,11 @@ from typing import Any
 from toolkit.blocks import BlockSet
 from toolkit.checkpoint import Checkpoint, load_weights
 from toolkit.errors import ToolkitError
-from toolkit.evaluation import open_checkpoint
 from toolkit.model import PartitionNet
 from toolkit.model_and_data import check_held_out
 from toolkit.pretrained import fingerprint, load_imagenet
 from toolkit.provenance import record_of
+from toolkit.run_folder import open_checkpoint
 
 
 def initialise(

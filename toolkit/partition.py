@@ -20,6 +20,9 @@ NODE = 16
 NODES = (16, 32)
 """Sides of the nodes that models decide about; each size has its data sets, models and pipelines."""
 
+AUGMENTATIONS = ("none", "flips", "dihedral")
+"""How a block may be turned: not at all, by two flips, or by two flips and transposition."""
+
 Rectangle = tuple[int, int, int, int]
 """Row, column, height, width, in quarters of the node's side."""
 

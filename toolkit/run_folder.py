@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.checkpoint import Checkpoint, load_torch, save_checkpoint, save_torch
+from toolkit.checkpoint import Checkpoint, load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, atomic_write_json, read_json
 from toolkit.train_config import Extension
@@ -106,6 +106,20 @@ class RunFolder:
         """Name the last epoch's weights as final; the rest again, for a full disk may have stopped the last epoch."""
         self._publish(history)
         copy(self.epoch_path(history[-1]["epoch"]), self.artefact("model_final.pt"))
+
+
+def open_checkpoint(path: Path, epoch: int | None = None) -> Checkpoint:
+    """A checkpoint file, or an epoch (None: the best) of a run folder; ToolkitError where there is none such."""
+    if not path.is_dir():
+        if epoch is not None:
+            raise ToolkitError(f"{path} is one checkpoint: an epoch can be chosen only of a run folder.")
+        return load_checkpoint(path)
+    run = RunFolder.open(path)
+    if epoch is None:
+        return load_checkpoint(run.artefact("model_best.pt"))
+    if not run.epoch_path(epoch).is_file():
+        raise ToolkitError(f"{path} has no epoch {epoch}; {len(run.history())} are finished.")
+    return load_checkpoint(run.epoch_path(epoch))
 
 
 def best_epoch(history: list[Epoch], metric: str = "macro_f1") -> Epoch | None:

@@ -15,13 +15,13 @@ from torch import Tensor
 from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint
 from toolkit.errors import ToolkitError
-from toolkit.evaluation import open_checkpoint
 from toolkit.files import canonical_json
 from toolkit.model import predict
 from toolkit.model_and_data import check_data
 from toolkit.model_config import ModelConfig
 from toolkit.pretrained import fingerprint
 from toolkit.provenance import record_of
+from toolkit.run_folder import open_checkpoint
 
 _AT_ONCE = 1024
 

@@ -11,7 +11,6 @@ SAMPLERS = ("none", "balanced")
 COST_LOSSES = ("regret", "cost-ce", "cost-focal")
 """These need a data set with RD costs (`av1part label --with-costs`)."""
 LOSSES = ("cb-focal", "focal", "cross-entropy", *COST_LOSSES)
-AUGMENTATIONS = ("none", "flips", "dihedral")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 COMPILE = ("none", "default", "reduce-overhead")

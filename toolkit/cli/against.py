@@ -10,7 +10,7 @@ import click
 
 from export.against_config import LAYOUTS, AgainstConfig
 from export.config import ParityConfig
-from toolkit.cli.import_checkpoint import _scale
+from toolkit.cli.options import factor
 
 _PATH = click.Path(path_type=Path)
 _OPTIONS = (
@@ -19,8 +19,8 @@ _OPTIONS = (
     click.option("--qindex-input", help="With --against: name of the qindex input, likewise."),
     click.option("--output-name", help="With --against: name of the output that holds the logits, likewise."),
     click.option("--layout", type=click.Choice(LAYOUTS), help="With --against: of the luma input, likewise."),
-    click.option("--input-scale", callback=_scale, default="1", help="With --against: as in 1/255. [default: raw]"),
-    click.option("--qindex-scale", callback=_scale, default="1", help="With --against: as in 1/255. [default: raw]"),
+    click.option("--input-scale", callback=factor, default="1", help="With --against: as in 1/255. [default: raw]"),
+    click.option("--qindex-scale", callback=factor, default="1", help="With --against: as in 1/255. [default: raw]"),
     click.option("-o", "--output", type=_PATH, help="With --against: write the report there (JSON); else none is."),
 )
 _OWN = ("against", "luma_input", "qindex_input", "output_name", "layout", "input_scale", "qindex_scale", "output")

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from integration.bench_config import AGAINST, BenchConfig
-from toolkit.cli.options import commas, encode_options, numbers, words
+from toolkit.cli.encode_options import encode_options
+from toolkit.cli.options import commas, numbers, words
 
 _D = BenchConfig()
 _PATH = click.Path(path_type=Path)

@@ -23,9 +23,9 @@ def bundle() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(path: Path, public_key: Path | None, as_json: bool) -> None:
     """Check files, seals, graph and checkpoint of BUNDLE against each other; exit 1 where anything is off."""
-    from export.bundle import Bundle
+    from export.bundle import Bundle, is_signed
     from export.onnx import check_onnx
-    from export.signing import is_signed, verify_signature
+    from export.signing import verify_signature
 
     opened = Bundle.load(path)
     if public_key:  # before anything in the bundle is parsed or run

@@ -26,7 +26,8 @@ def evaluate(
     """
     from toolkit.blocks import BlockSet
     from toolkit.cli.evaluate_tables import print_evaluation
-    from toolkit.evaluation import evaluate_on, open_checkpoint
+    from toolkit.evaluation import evaluate_on
+    from toolkit.run_folder import open_checkpoint
 
     checkpoint = open_checkpoint(model, epoch)
     found = evaluate_on(checkpoint, BlockSet.load(data), split, limit=limit, allow_seen=allow_seen)

@@ -1,22 +1,11 @@
 """`av1part import-checkpoint`."""
 
-from fractions import Fraction
 from pathlib import Path
 
 import click
 
+from toolkit.cli.options import factor
 from toolkit.partition import STAGES
-
-
-def _scale(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
-    try:
-        factors = [Fraction(part) for part in value.split("*")]
-    except (ValueError, ZeroDivisionError):
-        raise click.BadParameter(f"{value!r}: expected a number or fractions, as in 1/1023 or 1/1023*1/1023.") from None
-    product = Fraction(1)
-    for factor in factors:
-        product *= factor
-    return float(product)
 
 
 @click.command("import-checkpoint")
@@ -25,7 +14,7 @@ def _scale(ctx: click.Context, parameter: click.Parameter, value: str) -> float:
 @click.option(
     "--input-scale",
     required=True,
-    callback=_scale,
+    callback=factor,
     help="What raw code values were multiplied by: 1/1023, or 1/1023*1/1023 where they were scaled twice.",
 )
 @click.option("--data", type=click.Path(path_type=Path), required=True, help="BlockSet whose val split scores it.")

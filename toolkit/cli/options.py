@@ -1,14 +1,8 @@
-"""Options that take several values with commas between them, as click callbacks; options that commands share."""
+"""Click callbacks for option values: lists with commas between them, and factors."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from fractions import Fraction
 
 import click
-
-if TYPE_CHECKING:
-    from integration.bench_config import InputConfig
-
-Command = Callable[..., Any]
 
 
 def numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -29,26 +23,13 @@ def commas(values: tuple[object, ...]) -> str:
     return ",".join(map(str, values))
 
 
-def encode_options(default: "InputConfig") -> Callable[[Command], Command]:
-    """The options of `InputConfig`: how a command that measures reads and codes its clips."""
-    usages = click.Choice(["good", "allintra"])
-    found = (
-        click.option(
-            "--cq", default=commas(default.cq), show_default=True, callback=numbers, help="Of constant quality."
-        ),
-        click.option(
-            "--repeats", type=click.IntRange(1), default=default.repeats, show_default=True, help="Of an encode."
-        ),
-        click.option("--usage", default=default.usage, show_default=True, type=usages),
-        click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each clip."),
-        click.option("--size", help="Shrink to fit WxH."),
-        click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth]."),
-        click.option("--any-settings", is_flag=True, help="Take a pipeline made for another usage or libaom."),
-    )
-
-    def add(command: Command) -> Command:
-        for option in reversed(found):
-            command = option(command)
-        return command
-
-    return add
+def factor(context: click.Context, parameter: click.Parameter, value: str) -> float:
+    """A factor on raw code values, given as a product of numbers and fractions; a usage error on anything else."""
+    try:
+        factors = [Fraction(part) for part in value.split("*")]
+    except (ValueError, ZeroDivisionError):
+        raise click.BadParameter(f"{value!r}: expected a number or fractions, as in 1/1023 or 1/1023*1/1023.") from None
+    product = Fraction(1)
+    for factor in factors:
+        product *= factor
+    return float(product)

@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from export.config import LIMIT, PROVIDERS, ParityConfig
-from export.profiles import PROFILES
+from export.compare_config import LIMIT
+from export.config import ParityConfig
+from export.profiles import PROFILES, PROVIDERS
 from toolkit.cli.against import with_against
 
 _DEFAULT = ParityConfig()

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import click
 
-from integration.pipeline_config import HELD_OUT, PROVIDERS, BuildConfig, EvalConfig
+from export.profiles import PROVIDERS
+from integration.pipeline_config import BuildConfig, EvalConfig
+from toolkit.blockset_format import HELD_OUT
 
 _BUILD, _EVAL = BuildConfig(), EvalConfig()
 _PATH = click.Path(path_type=Path)

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 
-from integration.pipeline_config import HELD_OUT
 from integration.policy_config import FitConfig
-from toolkit.cli.options import commas, encode_options, numbers, words
+from toolkit.blockset_format import HELD_OUT
+from toolkit.cli.encode_options import encode_options
+from toolkit.cli.options import commas, numbers, words
 
 _D = FitConfig()
 _PATH = click.Path(path_type=Path)

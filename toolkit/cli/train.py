@@ -8,10 +8,9 @@ import click
 
 from toolkit.errors import ToolkitError
 from toolkit.model_config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
-from toolkit.partition import STAGES
+from toolkit.partition import AUGMENTATIONS, STAGES
 from toolkit.recipes import RECIPES
 from toolkit.train_config import (
-    AUGMENTATIONS,
     BATCH_NORMS,
     COMPILE,
     DEVICES,

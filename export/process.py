@@ -1,0 +1,40 @@
+"""A module of this package run as a process of its own."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from toolkit.errors import ToolkitError
+
+TIMEOUT = 3600.0
+"""Seconds that a process may take: far more than any proof needs, so that a driver that hangs is an error at last."""
+
+
+def run_module(module: str, folder: Path, switches: Mapping[str, str | None]) -> Any:
+    """`python -m MODULE FOLDER` with these environment variables (None: unset); returns its FOLDER/answer.json."""
+    # This package may be importable from the current folder alone.
+    search = os.pathsep.join([str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
+    environment = {**os.environ, "PYTHONPATH": search.rstrip(os.pathsep), **switches}
+    try:
+        process = subprocess.run(
+            [sys.executable, "-m", module, str(folder)],
+            env={key: value for key, value in environment.items() if value is not None},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT,
+        )
+    except subprocess.TimeoutExpired:
+        raise ToolkitError(
+            f"The process of {module} gave no answer in {TIMEOUT:g} s and was ended. Does nvidia-smi answer? A driver "
+            "that hangs needs the machine restarted; else run fewer blocks (--limit)."
+        ) from None
+    answer = folder / "answer.json"
+    if not answer.is_file():
+        last = (process.stderr.strip().splitlines() or ["no message"])[-1][:300]
+        raise ToolkitError(f"The process of {module} ended with {process.returncode} and no answer: {last}")
+    return json.loads(answer.read_text())
