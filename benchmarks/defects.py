@@ -22,8 +22,8 @@ import torch
 from torch import Tensor
 
 from toolkit.augment import turn_each
-from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import load_checkpoint
+from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.model import Standardise
 from toolkit.model_config import ModelConfig
 from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, HORZ, SPLIT, STAGES, VERT

@@ -42,7 +42,7 @@ def median_ms(call: Callable[[], Any], repeats: int) -> float:
 
 
 def raw_blocks(contract: Any, batch: int) -> tuple[Any, Any]:
-    from toolkit.blocks import luma_dtype
+    from toolkit.data.blockset import luma_dtype
 
     rng = np.random.default_rng(0)
     shape = [size if isinstance(size, int) else batch for size in contract.inputs()["luma"]]

@@ -26,7 +26,7 @@ from integration.label_config import LabelConfig
 from integration.labelling import label
 from integration.libaom_build import libraries
 from integration.video import Planes, open_clip
-from toolkit.blocks import BlockSet
+from toolkit.data.blockset import BlockSet
 from toolkit.sample.attribution import FOLDER as SAMPLE
 
 PARTS = ("jobs", "hook", "memory")

@@ -29,7 +29,7 @@ def peak_gib() -> float:
 
 def inside(folder: Path, data: Path, backbone: str, steps: int) -> dict[str, float]:
     """What the fresh process measures."""
-    from toolkit.blocks import BlockSet  # loaded before the clock runs
+    from toolkit.data.blockset import BlockSet  # loaded before the clock runs
     from toolkit.model import PartitionNet
     from toolkit.model_config import ModelConfig
     from toolkit.run_folder import RunFolder

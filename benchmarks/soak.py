@@ -40,7 +40,7 @@ from integration.inspector import inspect_packets
 from integration.ivf import IvfWriter
 from integration.libaom_build import libraries
 from integration.video import Planes, open_clip
-from toolkit.blocks import Luma, luma_dtype
+from toolkit.data.blockset import Luma, luma_dtype
 
 SECONDS_PER_MEGAPIXEL = (150, 60, 50, 25, 15, 7, 5)
 """Noise under the sanitizers at cpu-used 0 to 6, roughly; only says which sizes a preset may get."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from toolkit.blockset_write import Source, make_records, write_blockset
+from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.partition import NODE
 
 ROWS, COLUMNS = 67, 120  # whole nodes of a 1080p frame

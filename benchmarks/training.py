@@ -27,7 +27,7 @@ from timing import clocks, quartiles, row, seconds
 from torch.utils.data import DataLoader, Dataset
 
 from toolkit.augment import turn, views
-from toolkit.blocks import Blocks, BlockSet
+from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.losses import make_loss
 from toolkit.model import PartitionNet
 from toolkit.model_config import ModelConfig

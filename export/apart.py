@@ -10,7 +10,7 @@ from export.process import run_module
 from export.profiles import Profile
 from export.runtime import ProviderUnavailable
 from export.sweep import Outputs
-from toolkit.blocks import Blocks
+from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 
 

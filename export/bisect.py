@@ -14,7 +14,7 @@ from export.compare import RMS_FACTOR, reference_logits
 from export.effort import affordable, thinned
 from export.onnx import export_program
 from export.runtime import open_session, running
-from toolkit.blocks import Blocks
+from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.model import Classifier, to_input
 

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from export.contract import Contract
 from export.runtime import open_session, running
-from toolkit.blocks import Luma, check_luma, luma_dtype
+from toolkit.data.blockset import Luma, check_luma, luma_dtype
 from toolkit.errors import ToolkitError
 
 _DEVICES = {"cpu": "cpu", "cuda": "cuda", "tensorrt": "cuda"}

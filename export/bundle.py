@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from export.contract import Contract
 from export.parity_report import REPORT_FILES, load_report
 from export.runtime import RuntimeModel
-from toolkit.blocks import BlockSet
-from toolkit.encoder_settings import settings_differ
+from toolkit.data.blockset import BlockSet
+from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.provenance import BEFORE, is_known, trained_on

@@ -15,7 +15,7 @@ from export.contract import Contract
 from export.faults import NotApplicable
 from export.parity_report import REPORT_FILES, write_report
 from export.profiles import PROFILES, Profile
-from toolkit.blocks import Blocks
+from toolkit.data.blockset import Blocks
 from toolkit.files import seal
 from toolkit.model import Classifier, to_input
 from toolkit.partition import STAGES

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.blocks import Blocks
+from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.model import Classifier, predict
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from toolkit.blocks import luma_dtype
+from toolkit.data.blockset import luma_dtype
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model_config import ModelConfig

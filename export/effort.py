@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from export.compare_config import LIMIT
-from toolkit.blocks import Blocks
+from toolkit.data.blockset import Blocks
 from toolkit.model import Classifier, to_input
 
 LEAST = 16

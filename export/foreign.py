@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.against_config import AgainstConfig
 from export.contract import Contract
-from toolkit.blocks import Luma, check_input
+from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 

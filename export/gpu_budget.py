@@ -8,7 +8,7 @@ import torch
 
 from export.compare import Budget, budget_of, reference_logits
 from export.runtime import ProviderUnavailable
-from toolkit.blocks import Blocks
+from toolkit.data.blockset import Blocks
 from toolkit.model import Classifier, predict
 
 

@@ -2,9 +2,9 @@
 
 from export.compare_config import LIMIT
 from export.config import ParityConfig
-from toolkit.blocks import Blocks, BlockSet
+from toolkit.data.blockset import Blocks, BlockSet
+from toolkit.data.sampling import stratified_index
 from toolkit.partition import STAGES
-from toolkit.stratify import stratified_index
 from toolkit.windows import Window
 
 

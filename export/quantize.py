@@ -16,12 +16,12 @@ from onnx import ModelProto
 from export.bundle import MANIFEST, SIZE_LIMITS, Bundle
 from export.onnx import check_onnx
 from export.quantize_config import QuantizeConfig
-from toolkit.blocks import Blocks, BlockSet
+from toolkit.data.blockset import Blocks, BlockSet
+from toolkit.data.sampling import stratified_index
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.partition import STAGES
 from toolkit.provenance import trained_on
-from toolkit.stratify import stratified_index
 
 _BATCH = 64
 _OPERATORS = ("Conv", "Relu", "Clip", "MaxPool", "Add")

@@ -15,7 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from export.contract import Contract
-from toolkit.blocks import Luma, check_input
+from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.windows import Window
 

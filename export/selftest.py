@@ -21,7 +21,7 @@ from export.parity import Proof, judge, open_both, prepare
 from export.profiles import PROFILES, Profile, check_strict
 from export.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
 from export.sweep import sweep
-from toolkit.blocks import Blocks
+from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.model import Classifier
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.runtime import RuntimeModel
-from toolkit.blocks import Luma
+from toolkit.data.blockset import Luma
 
 FULL_BATCH = 64
 """The batch size that runs every block. Another one shows what the size does, for which fewer blocks are enough."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from toolkit.blocks import Blocks, BlockSet
+from toolkit.data.blockset import Blocks, BlockSet
 
 WORST = 10
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from integration.encoder import Mask, Masks, MaskSource
 from integration.video import Clip, Planes
-from toolkit.blocks import Luma
+from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 
 

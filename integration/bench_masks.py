@@ -10,7 +10,7 @@ from integration.flatness import deviation
 from integration.levels import reached
 from integration.pipeline import cut_nodes
 from integration.policy import ALL, bits, with_inputs_of_ab
-from toolkit.blocks import Luma
+from toolkit.data.blockset import Luma
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
 from toolkit.windows import Window
 

@@ -20,7 +20,7 @@ from integration.policy import Policy
 from integration.sources import SourceFile
 from integration.ssim import SsimMeter
 from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, parse_size
-from toolkit.blocks import Luma
+from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.partition import INSIDE_LARGER, NODE, NODES

@@ -14,10 +14,10 @@ from integration.bench_run import PIPELINE, Arm, Session
 from integration.encoder import Mask
 from integration.policy import ALL, bits
 from integration.sources import SourceFile
-from toolkit.blocks import Luma
+from toolkit.data.blockset import Luma
+from toolkit.data.preview import GROUPS, MARGIN, SCALE, TITLE, draw_partitions, to_8_bit
 from toolkit.files import atomic_write_bytes
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NODE, SPLIT, VERT, VERT_A, VERT_B
-from toolkit.preview import GROUPS, MARGIN, SCALE, TITLE, draw_partitions, to_8_bit
 
 WINDOW = (288, 384)
 """Height and width in pixels of the part of a frame that is shown: its middle, in whole nodes."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.policy import Ask
-from toolkit.blocks import Luma
+from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES
 from toolkit.windows import Window, centre

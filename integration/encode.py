@@ -16,7 +16,7 @@ from integration.containers import check_ending, output_file
 from integration.encode_config import EncodeConfig
 from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks, encoder_settings
 from integration.video import Clip, RawFormat, open_clip, parse_size
-from toolkit.blocks import Luma
+from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 
 Progress = Callable[[int, int | None], None]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from integration import native
 from integration.encoder_config import NODE_SIZES, EncoderConfig
-from toolkit.blocks import COST_DTYPE, Luma, luma_dtype
+from toolkit.data.blockset import COST_DTYPE, Luma, luma_dtype
 from toolkit.partition import INSIDE_LARGER
 
 

@@ -15,7 +15,7 @@ from integration.encoded_frame import EncodedFrame, read_frame
 from integration.encoder_config import NODE_SIZES, USAGES, EncoderConfig, encoder_settings
 from integration.libaom_build import libraries
 from integration.mask import Mask, Masks, MaskSource, by_node_size, check_masks
-from toolkit.blocks import Luma, check_luma
+from toolkit.data.blockset import Luma, check_luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
 

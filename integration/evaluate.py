@@ -9,8 +9,8 @@ from integration.cascade import Cascade
 from integration.inference import infer
 from integration.pipeline_config import EvalConfig
 from integration.policy import ALL, Policy, answers
-from toolkit.blocks import BlockSet
-from toolkit.dataset_info import LABELS
+from toolkit.data.blockset import BlockSet
+from toolkit.data.info import LABELS
 from toolkit.errors import ToolkitError
 from toolkit.metrics import baselines, classification_metrics, flat_f1
 from toolkit.partition import STAGES

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.blocks import Luma
+from toolkit.data.blockset import Luma
 from toolkit.windows import Window
 
 

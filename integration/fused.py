@@ -17,7 +17,7 @@ from integration.flatness import deviation
 from integration.fuse import fuse, metadata, outputs
 from integration.joint import IDS, conditional, join
 from integration.policy import Ask, Policy
-from toolkit.blocks import Luma, check_input
+from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.windows import Window
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from integration.cascade import Cascade
 from integration.flatness import deviation
-from toolkit.blocks import BlockSet
+from toolkit.data.blockset import BlockSet
 
 CHUNK = 16384
 """Blocks in memory at a time."""

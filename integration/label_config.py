@@ -11,7 +11,7 @@ class LabelConfig:
 
     `size` None keeps the sources' own; `frames` None takes all; `raw` is `WxH[:bitdepth]` of headerless files;
     `node` is the side of the nodes whose partitions are recorded; `with_costs` also records what every partition that
-    was tried costs (`toolkit.blocks.COST_DTYPE`).
+    was tried costs (`toolkit.data.blockset.COST_DTYPE`).
     `split` is `auto`, `train`, `val`, `test`, or the path of a file with lines of source, tab, split.
     """
 

@@ -25,8 +25,8 @@ from integration.label_config import LabelConfig
 from integration.libaom_build import libraries
 from integration.sources import SourceFile, identify, with_licences, with_splits
 from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
-from toolkit.blocks import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
-from toolkit.blockset_write import Source, make_records, write_blockset
+from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
+from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, canonical_json
 from toolkit.partition import NODE

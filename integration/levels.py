@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from integration.encoder import Mask
 from integration.pipeline import Pipeline, check_learnt_alike
 from integration.policy import bits
-from toolkit.blocks import Luma
+from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import SPLIT
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.encoder_config import NODE_SIZES
-from toolkit.blocks import Luma
+from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
 

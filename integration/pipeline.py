@@ -14,8 +14,8 @@ from integration.cascade import Cascade, check_stages
 from integration.flatness import deviation
 from integration.fused import FusedCascade, FusedModel, read_fused
 from integration.policy import Policy
-from toolkit.blocks import Luma, check_luma
-from toolkit.encoder_settings import settings_differ
+from toolkit.data.blockset import Luma, check_luma
+from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.sealed import Entries, read_sealed

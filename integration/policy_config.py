@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from integration.bench_config import InputConfig
-from toolkit.blockset_format import HELD_OUT
+from toolkit.data.format import HELD_OUT
 from toolkit.errors import ToolkitError
 
 RULES = (

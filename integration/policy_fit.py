@@ -28,7 +28,7 @@ from integration.policy_config import FitConfig
 from integration.policy_search import Nodes, Point, Search
 from integration.regret import Regret
 from integration.sources import SourceFile, identify
-from toolkit.blocks import BlockSet
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import check_free
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from toolkit.data.splits import assign_splits
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.splits import assign_splits
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def identify(paths: Sequence[Path]) -> list[SourceFile]:
 
 
 def with_splits(files: Sequence[SourceFile], how: str) -> list[SourceFile]:
-    """Give each source its split, as `toolkit.splits.assign_splits` says."""
+    """Give each source its split, as `toolkit.data.splits.assign_splits` says."""
     splits = assign_splits([file.name for file in files], how)
     return [replace(file, split=splits[file.name]) for file in files]
 

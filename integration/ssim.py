@@ -7,7 +7,7 @@ from statistics import fmean
 import av
 from av.filter import Graph
 
-from toolkit.blocks import Luma
+from toolkit.data.blockset import Luma
 
 _RATE = Fraction(1, 30)
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from integration.colour import rgb_to_planes
-from toolkit.blocks import Luma, luma_dtype
+from toolkit.data.blockset import Luma, luma_dtype
 from toolkit.errors import ToolkitError
 
 Planes = tuple[Luma, Luma, Luma]

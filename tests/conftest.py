@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from integration.libaom_build import Libraries, build
-from toolkit.blocks import luma_dtype
-from toolkit.blockset_write import Source, make_records, write_blockset
+from toolkit.data.blockset import luma_dtype
+from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.partition import INSIDE_LARGER, NODE, NONE, rectangles
 
 QINDEXES = (60, 200)
@@ -98,7 +98,7 @@ def data_folder() -> Path:
 @pytest.fixture(scope="session")
 def trained(blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A read-only Stage-2 run of the small network on `blockset_8` that beats every constant."""
-    from toolkit.blocks import BlockSet
+    from toolkit.data.blockset import BlockSet
     from toolkit.model_config import ModelConfig
     from toolkit.run_folder import RunFolder
     from toolkit.train import train

@@ -12,9 +12,9 @@ from test_costs import make_blocks
 from test_train import FAST, data, measured, moved, weights
 
 from toolkit.auxiliary import WithPartition, training_blocks
-from toolkit.blocks import Blocks, BlockSet
 from toolkit.cli.main import main
-from toolkit.costs import class_regret
+from toolkit.data.blockset import Blocks, BlockSet
+from toolkit.data.costs import class_regret
 from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
 from toolkit.losses import loss_of

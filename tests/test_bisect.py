@@ -16,8 +16,8 @@ from export.bundle import Bundle
 from export.bundle_faults import MODEL_FAULTS, planted
 from export.faults import FAULTS
 from export.onnx import export_onnx
-from toolkit.blocks import Blocks, BlockSet
 from toolkit.cli.main import main
+from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
 from toolkit.model import PartitionNet

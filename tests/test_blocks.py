@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.blocks import BLOCK_DTYPE, COST_DTYPE, Blocks, BlockSet, luma_dtype
-from toolkit.blockset_format import check_blocks
-from toolkit.blockset_write import Source, histogram, make_records, write_blockset
+from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Blocks, BlockSet, luma_dtype
+from toolkit.data.format import check_blocks
+from toolkit.data.write import Source, histogram, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
 from toolkit.partition import INSIDE_LARGER, STAGES

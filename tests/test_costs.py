@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from click.testing import CliRunner
 
 from toolkit.augment import turned_classes, turned_labels, views
-from toolkit.blocks import COST_DTYPE, Blocks, BlockSet
-from toolkit.blockset_write import Source, write_blockset
 from toolkit.cli.main import main
-from toolkit.costs import class_regret, regret_metrics
+from toolkit.data.blockset import COST_DTYPE, Blocks, BlockSet
+from toolkit.data.costs import class_regret, regret_metrics
+from toolkit.data.write import Source, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.losses import loss_of, make_loss
 from toolkit.model_config import ModelConfig

@@ -13,9 +13,9 @@ from integration import labelling, native
 from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Masks
 from integration.label_config import LabelConfig
 from integration.libaom_build import Libraries
-from toolkit.blocks import COST_DTYPE, BlockSet
-from toolkit.blockset_format import bounded
 from toolkit.cli.main import main
+from toolkit.data.blockset import COST_DTYPE, BlockSet
+from toolkit.data.format import bounded
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_B
 

@@ -7,12 +7,12 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from toolkit.blocks import BlockSet
-from toolkit.blockset_write import Source, make_records, write_blockset
 from toolkit.cli.main import main
-from toolkit.dataset_info import dataset_info
+from toolkit.data.blockset import BlockSet
+from toolkit.data.info import dataset_info
+from toolkit.data.preview import write_preview
+from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.partition import NAMES, STAGES
-from toolkit.preview import write_preview
 
 
 def test_every_count_agrees_with_the_blocks(blockset_10: Path) -> None:

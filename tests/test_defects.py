@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from benchmarks.defects import DEFECTS, Bench, Defect, nothing
-from toolkit.blocks import BlockSet
+from toolkit.data.blockset import BlockSet
 from toolkit.run_folder import RunFolder
 
 OPTIONS = {"epochs": 1, "freeze_epochs": 0, "limit_train": 200, "limit_val": 100, "batch_size": 50, "lr": 2e-3}

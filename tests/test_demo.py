@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from conftest import MakeBlockset
 
-from toolkit.blocks import BlockSet
 from toolkit.cli.demo_config import DemoConfig
 from toolkit.cli.demo_steps import SAMPLE, Demo
 from toolkit.cli.demo_table import print_summary
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import load_checkpoint
+from toolkit.data.blockset import BlockSet
 from toolkit.model_config import ModelConfig
 from toolkit.run_folder import RunFolder
 from toolkit.train import train

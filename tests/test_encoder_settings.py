@@ -1,6 +1,6 @@
 """Which encoder settings stand for the same decisions."""
 
-from toolkit.encoder_settings import settings_differ
+from toolkit.data.encoder_settings import settings_differ
 
 OWN = {"name": "libaom", "version": "3.12.1", "cpu_used": 1, "cq": [20, 32], "threads": 1}
 

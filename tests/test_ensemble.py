@@ -25,9 +25,9 @@ from export.runtime import RuntimeModel
 from export.selftest import selftest
 from export.sweep import batch_rows
 from toolkit.augment import class_orders, turn
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.ensemble import Ensemble
 from toolkit.ensemble_build import make_ensemble
 from toolkit.ensemble_config import EnsembleConfig

@@ -11,7 +11,6 @@ from conftest import MakeBlockset
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import f1_score, log_loss
 
-from toolkit.blocks import BlockSet
 from toolkit.calibration import (
     BINS,
     calibration_metrics,
@@ -21,6 +20,7 @@ from toolkit.calibration import (
 )
 from toolkit.checkpoint import load_checkpoint, load_torch, save_torch
 from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.model import predict
 from toolkit.run_folder import RunFolder

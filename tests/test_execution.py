@@ -11,9 +11,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import load_checkpoint, load_torch
 from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.feature_cache import FeatureCache
 from toolkit.model import PartitionNet

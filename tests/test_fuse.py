@@ -22,8 +22,8 @@ from integration.fused import FUSED, FusedCascade, FusedModel, write_fused
 from integration.joint import Layout, conditional, join
 from integration.pipeline import Pipeline
 from integration.policy import Policy, Thresholds
-from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.model import PartitionNet

@@ -21,9 +21,9 @@ from export.config import ParityConfig
 from export.onnx import check_onnx
 from export.parity import prove
 from export.runtime import RuntimeModel
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import load_checkpoint
 from toolkit.cli.bundle import describe
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
 

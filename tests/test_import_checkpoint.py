@@ -10,9 +10,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import load_checkpoint
 from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.import_checkpoint import import_checkpoint
 from toolkit.model import PartitionNet

@@ -8,8 +8,8 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolkit.blocks import BlockSet
 from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.import_pt import find_scaling
 

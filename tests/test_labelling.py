@@ -16,8 +16,8 @@ from PIL import Image
 from integration import labelling
 from integration.label_config import LabelConfig
 from integration.video import open_clip
-from toolkit.blocks import BlockSet
 from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.partition import INSIDE_LARGER, NODE
 from toolkit.sample.attribution import FOLDER as SAMPLE

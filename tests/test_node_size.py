@@ -20,8 +20,8 @@ from integration.levels import Levels
 from integration.pipeline import Pipeline
 from integration.policy import ALL, bits
 from integration.video import open_clip
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import load_checkpoint, save_checkpoint
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.model import PartitionNet

@@ -13,8 +13,8 @@ from export.compare import calibrate, compare
 from export.contract import Contract
 from export.onnx import OPSET, check_onnx, export_onnx
 from export.runtime import RuntimeModel
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import load_checkpoint
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.model import PartitionNet
 from toolkit.model_config import ModelConfig

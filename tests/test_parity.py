@@ -26,8 +26,8 @@ from export.parity import prepare, prove
 from export.profiles import PROFILES
 from export.runtime import RuntimeModel
 from export.selftest import selftest
-from toolkit.blocks import BlockSet
 from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.model import PartitionNet
 from toolkit.model_config import ModelConfig

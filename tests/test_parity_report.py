@@ -21,8 +21,8 @@ from export.parity import prove
 from export.parity_render import render_html, render_markdown
 from export.parity_report import REPORT_FILES, by_provider, load_report
 from export.runtime import RuntimeModel
-from toolkit.blocks import BlockSet
 from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
 

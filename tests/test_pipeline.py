@@ -24,7 +24,7 @@ from integration.evaluate import evaluate
 from integration.pipeline import Pipeline, check_together, cut_nodes, frame_mask
 from integration.pipeline_config import EvalConfig
 from integration.policy import ALL, Policy, Thresholds, bits
-from toolkit.blocks import Blocks, BlockSet
+from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.model_config import ModelConfig

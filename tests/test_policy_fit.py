@@ -15,9 +15,9 @@ from integration.policy_config import FitConfig
 from integration.policy_fit import Fit, Trial, fit_policy, write_fitted
 from integration.policy_search import Point
 from integration.regret import Outcome
-from toolkit.blocks import COST_DTYPE, BlockSet
-from toolkit.blockset_write import Source, write_blockset
 from toolkit.cli.main import main
+from toolkit.data.blockset import COST_DTYPE, BlockSet
+from toolkit.data.write import Source, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.partition import INSIDE_LARGER, NONE
 

@@ -10,7 +10,7 @@ from integration.policy import Policy, Thresholds, answers
 from integration.policy_config import RULES, FitConfig
 from integration.policy_search import OFF, Nodes, Search, candidates
 from integration.regret import Regret
-from toolkit.blocks import BLOCK_DTYPE, COST_DTYPE
+from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, NONE, SPLIT, VERT
 

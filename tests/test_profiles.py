@@ -22,8 +22,8 @@ from export.parity import prove
 from export.profiles import PROFILES, check_strict, profile_of, unfit
 from export.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
 from export.worker import work
-from toolkit.blocks import BlockSet
 from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 
 

@@ -20,8 +20,8 @@ from export.quantize import calibration_blocks, quantize_bundle
 from export.quantize_config import QuantizeConfig
 from export.selftest import selftest
 from export.sweep import batch_rows
-from toolkit.blocks import Blocks, BlockSet
 from toolkit.cli.main import main
+from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.metrics import classification_metrics

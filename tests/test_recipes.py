@@ -9,9 +9,9 @@ import torch
 from click.testing import CliRunner
 
 from toolkit.adapters import is_adapter
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import load_checkpoint
 from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.feature_cache import FeatureCache, worth_caching
 from toolkit.model import PartitionNet

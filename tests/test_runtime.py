@@ -11,7 +11,7 @@ from export.bundle import Bundle
 from export.contract import Contract
 from export.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel
 from export.sweep import DISTINCT, FULL_BATCH, batch_rows, run_all, sweep
-from toolkit.blocks import BlockSet
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 
 NO_CUDA = not any(d.ep_name == "CUDAExecutionProvider" for d in ort.get_ep_devices())

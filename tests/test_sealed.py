@@ -10,7 +10,7 @@ import pytest
 from export.bundle import Bundle
 from export.parity_report import load_report
 from integration.pipeline import read_manifest
-from toolkit.blocks import BlockSet
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import read_json, seal
 from toolkit.sealed import read_sealed

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolkit.data.splits import assign_splits
 from toolkit.errors import ToolkitError
-from toolkit.splits import assign_splits
 
 NAMES = st.lists(st.text("abcdefgh-1", min_size=1, max_size=8), unique=True, min_size=1, max_size=40)
 

@@ -14,9 +14,9 @@ from test_train import FAST, data, measured, moved, weights
 from export.bundle import Bundle
 from toolkit.augment import turn_each
 from toolkit.auxiliary import training_blocks
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.ensemble_build import make_ensemble
 from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError

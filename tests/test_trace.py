@@ -21,7 +21,7 @@ from integration.pipeline import Pipeline
 from integration.pipeline_build import build_pipeline
 from integration.pipeline_config import BuildConfig, EvalConfig
 from integration.policy import Policy
-from toolkit.blocks import BlockSet
+from toolkit.data.blockset import BlockSet
 from toolkit.model import PartitionNet
 from toolkit.model_config import ModelConfig
 from toolkit.run_folder import RunFolder

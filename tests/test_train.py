@@ -16,9 +16,9 @@ import torch
 from click.testing import CliRunner
 from conftest import MakeBlockset
 
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.model_config import ModelConfig
 from toolkit.provenance import is_known

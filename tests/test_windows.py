@@ -20,9 +20,9 @@ from integration.cascade import Cascade
 from integration.fuse import fuse
 from integration.fused import FusedCascade, FusedModel
 from integration.pipeline import Pipeline, cut_nodes
-from toolkit.blocks import BlockSet
-from toolkit.blockset_write import Source, make_records, write_blockset
 from toolkit.checkpoint import load_checkpoint, save_checkpoint
+from toolkit.data.blockset import BlockSet
+from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.model import PartitionNet, predict
 from toolkit.model_config import BACKBONES, ModelConfig

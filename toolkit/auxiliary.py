@@ -8,10 +8,10 @@ that is saved.
 import numpy as np
 from torch import Tensor, nn
 
-from toolkit.blocks import Blocks, BlockSet
+from toolkit.data.blockset import Blocks, BlockSet
+from toolkit.data.sampling import draw
 from toolkit.model import PartitionNet
 from toolkit.partition import NAMES
-from toolkit.stratify import draw
 from toolkit.train_config import TrainConfig
 from toolkit.windows import Window
 

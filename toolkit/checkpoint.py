@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toolkit.blocks import Blocks
+from toolkit.data.blockset import Blocks
 from toolkit.ensemble import make_model
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, environment, save_checkpoint
+from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.ensemble import Ensemble
 from toolkit.ensemble_config import EnsembleConfig
 from toolkit.errors import ToolkitError

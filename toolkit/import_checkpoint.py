@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import Checkpoint, environment, load_torch, load_weights, save_checkpoint
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.metrics import baselines

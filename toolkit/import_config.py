@@ -11,7 +11,7 @@ QPS = ("qindex", "quantizer")
 @dataclass(frozen=True)
 class ImportConfig:
     """`label_order`: comma-separated AV1 names of the labels 0, 1, 2, ...; `qps`: whether the numbers are qindexes
-    (0 to 255) or libaom's quantizer steps (--cq-level, 0 to 63); `split`: as `toolkit.splits.assign_splits`."""
+    (0 to 255) or libaom's quantizer steps (--cq-level, 0 to 63); `split`: as `toolkit.data.splits.assign_splits`."""
 
     split: str = "auto"
     label_order: str = ",".join(NAMES)

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toolkit.blockset_format import luma_dtype
+from toolkit.data.format import luma_dtype
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.loose_blocks import Imported, LooseBlocks

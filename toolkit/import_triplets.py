@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.splits import assign_splits
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.loose_blocks import Imported, LooseBlocks
 from toolkit.partition import NODE
-from toolkit.splits import assign_splits
 
 BIT_DEPTH = 10
 _BLOCK_BYTES = NODE * NODE * 2

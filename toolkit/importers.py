@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.blockset_write import Source, make_records, write_blockset
+from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.import_config import ImportConfig
 from toolkit.loose_blocks import LooseBlocks

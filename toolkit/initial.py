@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import Checkpoint, load_weights
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.model import PartitionNet
 from toolkit.model_and_data import check_held_out

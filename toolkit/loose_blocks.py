@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.blockset_format import Luma
+from toolkit.data.format import Luma
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from toolkit.adapters import add_adapters, is_adapter
 from toolkit.backbones import make_backbone
-from toolkit.blocks import Luma, check_input
+from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.model_config import ModelConfig
 from toolkit.windows import ALONE, Window

@@ -1,8 +1,8 @@
 """Whether a model may be used with a data set."""
 
-from toolkit.blocks import BlockSet
 from toolkit.checkpoint import Checkpoint
-from toolkit.encoder_settings import settings_differ
+from toolkit.data.blockset import BlockSet
+from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.provenance import trained_on
 

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from toolkit.augment import turned_classes
-from toolkit.blocks import Blocks
-from toolkit.costs import class_regret
+from toolkit.data.blockset import Blocks
+from toolkit.data.costs import class_regret
 from toolkit.epoch_plan import EpochPlan
 from toolkit.losses import class_counts, distillation, loss_of, make_loss
 from toolkit.model_config import ModelConfig

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.blocks import BlockSet
 from toolkit.calibration import Reliability, calibration_metrics, fit_temperature, reliability
 from toolkit.checkpoint import load_checkpoint
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.metrics import classification_metrics
 from toolkit.model import predict

@@ -13,7 +13,7 @@ import click
 import joblib
 from filelock import FileLock, Timeout
 
-from toolkit.blocks import BlockSet
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_json, read_json
 from toolkit.run_folder import RunFolder

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint
+from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model import predict

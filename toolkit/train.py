@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from toolkit.augment import turn_each
 from toolkit.auxiliary import WithPartition, training_blocks
-from toolkit.blocks import Blocks, BlockSet
 from toolkit.checkpoint import Checkpoint, environment, load_checkpoint, load_weights
+from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
 from toolkit.execution import Execution

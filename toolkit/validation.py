@@ -4,13 +4,13 @@ import math
 
 import torch
 
-from toolkit.blocks import Blocks, BlockSet
-from toolkit.costs import class_regret, regret_metrics
+from toolkit.data.blockset import Blocks, BlockSet
+from toolkit.data.costs import class_regret, regret_metrics
+from toolkit.data.sampling import stratified_index
 from toolkit.losses import loss_of
 from toolkit.metrics import classification_metrics, flat_f1
 from toolkit.model import Classifier, predict
 from toolkit.run_folder import Epoch
-from toolkit.stratify import stratified_index
 from toolkit.windows import Window
 
 CALIBRATION_BLOCKS = 512

@@ -21,10 +21,10 @@ def data() -> None:
 @click.option("--preview", type=click.Path(path_type=Path), help="Also draw frames with their partition grid (PNG).")
 def info(path: Path, as_json: bool, preview: Path | None) -> None:
     """Sources, splits, licences, class histograms, what each stage leaves out, and the trivial baselines."""
-    from toolkit.blocks import BlockSet
     from toolkit.cli.data_tables import print_info
-    from toolkit.dataset_info import dataset_info
-    from toolkit.preview import write_preview
+    from toolkit.data.blockset import BlockSet
+    from toolkit.data.info import dataset_info
+    from toolkit.data.preview import write_preview
 
     blocks = BlockSet.load(path)
     if preview is not None:

@@ -133,7 +133,7 @@ class Demo:
         """The first test source's first frame as raw 4:2:0; the data set keeps luma alone, so chroma is neutral."""
         import numpy as np
 
-        from toolkit.blocks import BlockSet
+        from toolkit.data.blockset import BlockSet
 
         blocks = BlockSet.load(self.data)
         index = next(i for i, s in enumerate(blocks.sources) if s["split"] == "test")

@@ -20,7 +20,7 @@ def ensemble(members: tuple[Path, ...], output: Path, views: str, data: Path | N
 
     Members must take and give the same; they may differ in backbone. Every view costs a run of every member.
     """
-    from toolkit.blocks import BlockSet
+    from toolkit.data.blockset import BlockSet
     from toolkit.ensemble_build import data_of, make_ensemble
 
     made = make_ensemble(members, output, BlockSet.load(data or data_of(members)), views)

@@ -24,8 +24,8 @@ def evaluate(
     Calibration is the expected calibration error over 15 bins and the negative log-likelihood, before and after
     temperature scaling on the model's own validation blocks.
     """
-    from toolkit.blocks import BlockSet
     from toolkit.cli.evaluate_tables import print_evaluation
+    from toolkit.data.blockset import BlockSet
     from toolkit.evaluation import evaluate_on
     from toolkit.run_folder import open_checkpoint
 

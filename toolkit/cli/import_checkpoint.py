@@ -22,7 +22,7 @@ from toolkit.partition import STAGES
 def import_checkpoint(file: Path, stage: str, input_scale: float, data: Path, output: Path) -> None:
     """Make an older .pt checkpoint of the field's ResNet-18 exportable. It is read without running any code."""
     from toolkit import import_checkpoint as importer
-    from toolkit.blocks import BlockSet
+    from toolkit.data.blockset import BlockSet
 
     checkpoint = importer.import_checkpoint(file, output, BlockSet.load(data), stage, input_scale)
     constant = checkpoint.baselines["best_constant"]

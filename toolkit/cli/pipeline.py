@@ -7,7 +7,7 @@ import click
 
 from export.profiles import PROVIDERS
 from integration.pipeline_config import BuildConfig, EvalConfig
-from toolkit.blockset_format import HELD_OUT
+from toolkit.data.format import HELD_OUT
 
 _BUILD, _EVAL = BuildConfig(), EvalConfig()
 _PATH = click.Path(path_type=Path)
@@ -76,8 +76,8 @@ def evaluate(
     """Score PIPE on a held-out split of DATA, beside the trivial baselines."""
     from integration.evaluate import evaluate as score
     from integration.pipeline import Pipeline
-    from toolkit.blocks import BlockSet
     from toolkit.cli.pipeline_tables import print_scores
+    from toolkit.data.blockset import BlockSet
 
     pipe, blocks = Pipeline.load(path, provider, allow_unproven=allow_unproven), BlockSet.load(data)
     for bundle in pipe.bundles.values():

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from integration.policy_config import FitConfig
-from toolkit.blockset_format import HELD_OUT
 from toolkit.cli.encode_options import encode_options
 from toolkit.cli.options import commas, numbers, words
+from toolkit.data.format import HELD_OUT
 
 _D = FitConfig()
 _PATH = click.Path(path_type=Path)
@@ -47,8 +47,8 @@ def fit(
     """
     from integration.pipeline import Pipeline
     from integration.policy_fit import fit_on
-    from toolkit.blocks import BlockSet
     from toolkit.cli.policy_tables import fit_json, print_fit, trial_log
+    from toolkit.data.blockset import BlockSet
 
     source, config, costs = Pipeline.load(pipe, threads=1), FitConfig(**options), BlockSet.load(data)
     found = fit_on(source, costs, clips, output, config, trial_log(), overwrite=overwrite)

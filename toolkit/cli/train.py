@@ -116,8 +116,8 @@ def train(
 
     The defaults are the field's protocol for Stage 2: 30 epochs, 8 of them frozen, class-balanced focal loss.
     """
-    from toolkit.blocks import BlockSet
     from toolkit.cli.progress import EpochLog
+    from toolkit.data.blockset import BlockSet
     from toolkit.run_folder import RunFolder
     from toolkit.train import train as run_training
 

@@ -18,8 +18,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.blocks import Blocks
-from toolkit.blockset_format import bounded
+from toolkit.data.blockset import Blocks
+from toolkit.data.format import bounded
 from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES
 

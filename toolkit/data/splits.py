@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from toolkit.blockset_format import SPLITS
+from toolkit.data.format import SPLITS
 from toolkit.errors import ToolkitError
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}

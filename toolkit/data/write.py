@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from toolkit.blockset_format import (
+from toolkit.data.format import (
     BLOCK_DTYPE,
     COSTS,
     FORMAT_VERSION,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from toolkit.blocks import BlockSet
+from toolkit.data.blockset import BlockSet
 from toolkit.files import atomic_file
 from toolkit.partition import INSIDE_LARGER, NODE, rectangles
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from toolkit.blocks import SPLITS, BlockSet
-from toolkit.blockset_format import bounded
+from toolkit.data.blockset import SPLITS, BlockSet
+from toolkit.data.format import bounded
 from toolkit.metrics import baselines
 from toolkit.partition import INSIDE_LARGER, NAMES, STAGES
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.blockset_format import (
+from toolkit.data.format import (
     BLOCK_DTYPE,
     COST_DTYPE,
     COSTS,
@@ -27,10 +27,10 @@ from toolkit.blockset_format import (
     check_manifest,
     luma_dtype,
 )
+from toolkit.data.sampling import draw
 from toolkit.errors import ToolkitError
 from toolkit.files import read_json
 from toolkit.partition import INSIDE_LARGER, NODE, STAGES
-from toolkit.stratify import draw
 from toolkit.windows import CONTEXTS, Window, cut_windows
 
 __all__ = [

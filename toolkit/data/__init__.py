@@ -1,0 +1,1 @@
+"""The data contract: BlockSets, their format, splits, sampling, costs and previews."""
