@@ -21,11 +21,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toolkit.augment import turn_each
-from toolkit.checkpoint import load_checkpoint
 from toolkit.data.blockset import Blocks, BlockSet
-from toolkit.model import Standardise
-from toolkit.model_config import ModelConfig
+from toolkit.model.augment import turn_each
+from toolkit.model.checkpoint import load_checkpoint
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import Standardise
 from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, HORZ, SPLIT, STAGES, VERT
 from toolkit.run_folder import RunFolder, best_epoch
 from toolkit.train import train
@@ -79,12 +79,12 @@ def split_by_block(data: BlockSet) -> AbstractContextManager[Any]:
 def wrong_flips(data: BlockSet) -> AbstractContextManager[Any]:
     """Left-right flips that swap HORZ_A and HORZ_B, up-down flips that swap VERT_A and VERT_B."""
     operations = ((lambda x: torch.flip(x, (-1,)), FLIP_UP_DOWN), (lambda x: torch.flip(x, (-2,)), FLIP_LEFT_RIGHT))
-    return patch("toolkit.augment._OPERATIONS", operations)
+    return patch("toolkit.model.augment._OPERATIONS", operations)
 
 
 def turned_with_old_labels(data: BlockSet) -> AbstractContextManager[Any]:
     """Blocks turned by a quarter whose labels stay HORZ or VERT."""
-    return patch("toolkit.augment._OPERATIONS", ((lambda x: torch.rot90(x, 1, (-2, -1)), np.arange(256)),) * 3)
+    return patch("toolkit.model.augment._OPERATIONS", ((lambda x: torch.rot90(x, 1, (-2, -1)), np.arange(256)),) * 3)
 
 
 def shuffled_patches(data: BlockSet) -> AbstractContextManager[Any]:

@@ -22,8 +22,8 @@ from timing import quartiles, row, seconds
 
 from toolkit.execution import Execution
 from toolkit.losses import make_loss
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 from toolkit.train_config import TrainConfig
 
 BATCH = 128

@@ -30,8 +30,8 @@ def peak_gib() -> float:
 def inside(folder: Path, data: Path, backbone: str, steps: int) -> dict[str, float]:
     """What the fresh process measures."""
     from toolkit.data.blockset import BlockSet  # loaded before the clock runs
-    from toolkit.model import PartitionNet
-    from toolkit.model_config import ModelConfig
+    from toolkit.model.config import ModelConfig
+    from toolkit.model.network import PartitionNet
     from toolkit.run_folder import RunFolder
     from toolkit.train import train
     from toolkit.train_config import TrainConfig

@@ -29,8 +29,8 @@ from export.bound import BoundModel
 from export.contract import Contract
 from export.onnx import export_onnx
 from export.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel
-from toolkit.model import PartitionNet, predict
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet, predict
 
 Run = Callable[[NDArray[np.uint8], NDArray[np.uint8]], Any]
 FRAME = 8160  # whole 16x16 nodes of 1920x1088

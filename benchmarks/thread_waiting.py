@@ -14,8 +14,8 @@ import sys
 REPEATS, STEPS = 3, 4
 STEP = f"""
 import time, torch
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.network import PartitionNet
+from toolkit.model.config import ModelConfig
 model = PartitionNet(ModelConfig(backbone="efficientnet-lite0"))
 luma, qindex = torch.rand(128, 1, 16, 16) * 255, torch.rand(128, 1) * 255
 model(luma, qindex).sum().backward()

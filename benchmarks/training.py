@@ -26,11 +26,11 @@ from synthetic import write_noise
 from timing import clocks, quartiles, row, seconds
 from torch.utils.data import DataLoader, Dataset
 
-from toolkit.augment import turn, views
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.losses import make_loss
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.augment import turn, views
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 from toolkit.partition import AUGMENTATIONS, FLIP_LEFT_RIGHT, FLIP_UP_DOWN, STAGES, TRANSPOSE
 from toolkit.run_folder import RunFolder
 from toolkit.train import train

@@ -16,13 +16,13 @@ from export.foreign import ForeignModel
 from export.held_out import held_out_blocks
 from export.parity import within_means
 from export.sweep import batch_rows
-from toolkit.checkpoint import Checkpoint, load_checkpoint
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_json, seal, sha256_file
-from toolkit.model_and_data import seen_sources
-from toolkit.provenance import is_known
+from toolkit.model.checkpoint import Checkpoint, load_checkpoint
+from toolkit.model.provenance import is_known
+from toolkit.model.suitability import seen_sources
 
 KIND = "av1part-parity-against"
 FORMAT_VERSION = 1

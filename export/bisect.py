@@ -16,7 +16,7 @@ from export.onnx import export_program
 from export.runtime import open_session, running
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
-from toolkit.model import Classifier, to_input
+from toolkit.model.network import Classifier, to_input
 
 BLOCKS = 16
 Values = dict[str, NDArray[Any]]

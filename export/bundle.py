@@ -15,11 +15,11 @@ from toolkit.data.blockset import BlockSet
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.provenance import BEFORE, is_known, trained_on
+from toolkit.model.provenance import BEFORE, is_known, trained_on
 from toolkit.sealed import Entries, read_sealed
 
 if TYPE_CHECKING:
-    from toolkit.checkpoint import Checkpoint
+    from toolkit.model.checkpoint import Checkpoint
 
 KIND = "av1part-bundle"
 FORMAT_VERSION = 1
@@ -125,7 +125,7 @@ class Bundle:
 
     def checkpoint(self) -> "Checkpoint":
         """The PyTorch model that was exported; ToolkitError where it is not of this bundle's contract."""
-        from toolkit.checkpoint import load_checkpoint  # imports torch, which running a bundle does not need
+        from toolkit.model.checkpoint import load_checkpoint  # imports torch, which running a bundle does not need
 
         _check_file(self.path / "checkpoint.pt", self.manifest["files"]["checkpoint.pt"])  # again: it may have changed
         checkpoint = load_checkpoint(self.path / "checkpoint.pt")

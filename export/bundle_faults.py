@@ -17,7 +17,7 @@ from export.parity_report import REPORT_FILES, write_report
 from export.profiles import PROFILES, Profile
 from toolkit.data.blockset import Blocks
 from toolkit.files import seal
-from toolkit.model import Classifier, to_input
+from toolkit.model.network import Classifier, to_input
 from toolkit.partition import STAGES
 from toolkit.windows import Window
 

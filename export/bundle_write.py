@@ -17,10 +17,10 @@ from export.model_card import model_card
 from export.onnx import OPSET, export_onnx
 from export.runtime import RuntimeModel
 from export.sweep import batch_rows, sweep
-from toolkit.checkpoint import Checkpoint, environment, load_checkpoint, save_checkpoint
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
-from toolkit.model import predict
+from toolkit.model.checkpoint import Checkpoint, environment, load_checkpoint, save_checkpoint
+from toolkit.model.network import predict
 from toolkit.run_folder import RunFolder
 from toolkit.selection import select_epoch
 

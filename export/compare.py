@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
-from toolkit.model import Classifier, predict
+from toolkit.model.network import Classifier, predict
 
 RMS_FACTOR, MAX_FACTOR = 4.0, 8.0
 """Healthy float32 runtimes measure 0.6 to 1.1 times PyTorch's own error; the mildest real damage over 100 times.

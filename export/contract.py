@@ -6,7 +6,7 @@ from typing import Any
 from toolkit.data.blockset import luma_dtype
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
 from toolkit.partition import STAGES
 from toolkit.windows import ALONE, Window
 

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from export.compare_config import LIMIT
 from toolkit.data.blockset import Blocks
-from toolkit.model import Classifier, to_input
+from toolkit.model.network import Classifier, to_input
 
 LEAST = 16
 _REFERENCE, _CALL = 5e11, 1e13

@@ -9,7 +9,7 @@ import torch
 from export.compare import Budget, budget_of, reference_logits
 from export.runtime import ProviderUnavailable
 from toolkit.data.blockset import Blocks
-from toolkit.model import Classifier, predict
+from toolkit.model.network import Classifier, predict
 
 
 def calibrate_on_gpu(model: Classifier, calibration: Blocks, precision: str) -> Budget:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from toolkit.model.provenance import is_known, trained_on
 from toolkit.partition import NAMES
-from toolkit.provenance import is_known, trained_on
 
 
 def model_card(manifest: dict[str, Any]) -> str:

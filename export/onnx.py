@@ -11,7 +11,7 @@ from onnx import ModelProto
 
 from export.contract import Contract
 from toolkit.errors import ToolkitError
-from toolkit.model import Classifier
+from toolkit.model.network import Classifier
 
 OPSET = 20
 """ONNX Runtime's CUDA provider has no MaxPool kernel from opset 22 on; torch writes 18 where less is asked."""

@@ -26,11 +26,11 @@ from export.profiles import PROFILES, Profile, profile_of, unfit
 from export.runtime import ProviderUnavailable
 from export.sweep import FULL_BATCH, Outputs, batch_rows, between_batches, run_all
 from export.worst import worst_blocks
-from toolkit.checkpoint import Checkpoint
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
-from toolkit.model import Classifier
+from toolkit.model.checkpoint import Checkpoint
+from toolkit.model.network import Classifier
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import stratified_index
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
+from toolkit.model.provenance import trained_on
 from toolkit.partition import STAGES
-from toolkit.provenance import trained_on
 
 _BATCH = 64
 _OPERATORS = ("Conv", "Relu", "Clip", "MaxPool", "Add")

@@ -23,7 +23,7 @@ from export.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
 from export.sweep import sweep
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
-from toolkit.model import Classifier
+from toolkit.model.network import Classifier
 
 BATCH = (64,)
 _TF32_RUN = "TF32 where strict was asked: the logits"

@@ -23,8 +23,8 @@ from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, pa
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
+from toolkit.model.provenance import trained_on
 from toolkit.partition import INSIDE_LARGER, NODE, NODES
-from toolkit.provenance import trained_on
 
 NATIVE, CNN_OFF, PIPELINE, ORACLE = "native", "cnn-off", "pipeline", "oracle "
 

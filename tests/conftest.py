@@ -99,7 +99,7 @@ def data_folder() -> Path:
 def trained(blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A read-only Stage-2 run of the small network on `blockset_8` that beats every constant."""
     from toolkit.data.blockset import BlockSet
-    from toolkit.model_config import ModelConfig
+    from toolkit.model.config import ModelConfig
     from toolkit.run_folder import RunFolder
     from toolkit.train import train
     from toolkit.train_config import TrainConfig

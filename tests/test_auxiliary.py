@@ -18,8 +18,8 @@ from toolkit.data.costs import class_regret
 from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
 from toolkit.losses import loss_of
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 from toolkit.objective import Objective
 from toolkit.partition import INSIDE_LARGER, STAGES
 from toolkit.run_folder import RunFolder

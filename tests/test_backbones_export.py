@@ -19,11 +19,11 @@ from export.compare_config import FRAME, LIMIT
 from export.config import ParityConfig
 from export.effort import LEAST, affordable, affordable_batches, operations, thinned
 from export.parity import prove, within_means
-from toolkit.checkpoint import Checkpoint, save_checkpoint
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.metrics import baselines
-from toolkit.model import PartitionNet, predict
-from toolkit.model_config import BACKBONES, ModelConfig
+from toolkit.model.checkpoint import Checkpoint, save_checkpoint
+from toolkit.model.config import BACKBONES, ModelConfig
+from toolkit.model.network import PartitionNet, predict
 from toolkit.schedule import recalibrate
 from toolkit.validation import evaluate
 

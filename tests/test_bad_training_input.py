@@ -15,10 +15,10 @@ from pictures import CHELSEA
 from PIL import Image
 
 import toolkit.files
-from toolkit.checkpoint import load_checkpoint, load_torch, save_torch
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
-from toolkit.model_config import ModelConfig
+from toolkit.model.checkpoint import load_checkpoint, load_torch, save_torch
+from toolkit.model.config import ModelConfig
 from toolkit.run_folder import RunFolder
 from toolkit.train import train
 from toolkit.train_config import TrainConfig

@@ -20,8 +20,8 @@ from toolkit.cli.main import main
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from export.half import as_float16
 from export.onnx import export_onnx
 from export.runtime import ProviderUnavailable, RuntimeModel
 from toolkit.errors import ToolkitError
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 
 BATCH = 9
 

@@ -16,11 +16,11 @@ from conftest import MakeBlockset
 
 from export.bundle import Bundle
 from export.bundle_write import Chosen, choose_checkpoint, without_paths, write_bundle
-from toolkit.checkpoint import Checkpoint, load_checkpoint, load_torch, save_checkpoint
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
+from toolkit.model.checkpoint import Checkpoint, load_checkpoint, load_torch, save_checkpoint
 from toolkit.run_folder import RunFolder
 
 

@@ -13,12 +13,12 @@ from click.testing import CliRunner
 from conftest import MakeBlockset
 from scipy.stats import ttest_ind
 
-from toolkit.checkpoint import save_torch
 from toolkit.cli.main import main
 from toolkit.comparison import Group, compare_runs, difference
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.model_config import ModelConfig
+from toolkit.model.checkpoint import save_torch
+from toolkit.model.config import ModelConfig
 from toolkit.run_calibration import calibrate_runs
 from toolkit.run_folder import RunFolder
 from toolkit.run_summary import RunSummary

@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
 
-from toolkit.augment import turned_classes, turned_labels, views
 from toolkit.cli.main import main
 from toolkit.data.blockset import COST_DTYPE, Blocks, BlockSet
 from toolkit.data.costs import class_regret, regret_metrics
 from toolkit.data.write import Source, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.losses import loss_of, make_loss
-from toolkit.model_config import ModelConfig
+from toolkit.model.augment import turned_classes, turned_labels, views
+from toolkit.model.config import ModelConfig
 from toolkit.partition import STAGES
 from toolkit.run_folder import RunFolder
 from toolkit.selection import select_epoch
@@ -224,7 +224,7 @@ def test_a_cap_out_of_range_is_refused() -> None:
 
 
 def test_a_network_of_nan_has_no_regret(data: BlockSet) -> None:
-    from toolkit.model import PartitionNet
+    from toolkit.model.network import PartitionNet
 
     model = PartitionNet(ModelConfig("2", "small"))
     torch.nn.init.constant_(next(model.head.parameters()), torch.nan)

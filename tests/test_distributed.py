@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from toolkit.checkpoint import load_checkpoint
 from toolkit.data.blockset import BlockSet
-from toolkit.model_config import ModelConfig
+from toolkit.model.checkpoint import load_checkpoint
+from toolkit.model.config import ModelConfig
 from toolkit.run_folder import RunFolder
 from toolkit.train import train
 from toolkit.train_config import TrainConfig

@@ -24,16 +24,16 @@ from export.parity import judge, prepare
 from export.runtime import RuntimeModel
 from export.selftest import selftest
 from export.sweep import batch_rows
-from toolkit.augment import class_orders, turn
-from toolkit.checkpoint import load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
-from toolkit.ensemble import Ensemble
 from toolkit.ensemble_build import make_ensemble
-from toolkit.ensemble_config import EnsembleConfig
 from toolkit.errors import ToolkitError
-from toolkit.model import PartitionNet, predict
-from toolkit.model_config import ModelConfig
+from toolkit.model.augment import class_orders, turn
+from toolkit.model.checkpoint import load_checkpoint, load_torch, save_checkpoint, save_torch
+from toolkit.model.config import ModelConfig
+from toolkit.model.ensemble import Ensemble
+from toolkit.model.ensemble_config import EnsembleConfig
+from toolkit.model.network import PartitionNet, predict
 from toolkit.partition import STAGES
 from toolkit.run_folder import RunFolder
 from toolkit.train import train

@@ -18,11 +18,11 @@ from toolkit.calibration import (
     negative_log_likelihood,
     reliability,
 )
-from toolkit.checkpoint import load_checkpoint, load_torch, save_torch
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.model import predict
+from toolkit.model.checkpoint import load_checkpoint, load_torch, save_torch
+from toolkit.model.network import predict
 from toolkit.run_folder import RunFolder
 
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from toolkit.checkpoint import load_checkpoint, load_torch
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.feature_cache import FeatureCache
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.checkpoint import load_checkpoint, load_torch
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 from toolkit.run_folder import RunFolder
 from toolkit.train import train
 from toolkit.train_config import TrainConfig

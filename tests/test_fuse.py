@@ -22,12 +22,12 @@ from integration.fused import FUSED, FusedCascade, FusedModel, write_fused
 from integration.joint import Layout, conditional, join
 from integration.pipeline import Pipeline
 from integration.policy import Policy, Thresholds
-from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 from toolkit.partition import STAGES
 
 BELOW = ("1", "3-rect", "3-ab")

@@ -21,11 +21,11 @@ from export.config import ParityConfig
 from export.onnx import check_onnx
 from export.parity import prove
 from export.runtime import RuntimeModel
-from toolkit.checkpoint import load_checkpoint
 from toolkit.cli.bundle import describe
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
+from toolkit.model.checkpoint import load_checkpoint
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from toolkit.checkpoint import load_checkpoint
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.import_checkpoint import import_checkpoint
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.checkpoint import load_checkpoint
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 
 SCALE = 1 / 1023**2
 

@@ -5,9 +5,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from toolkit.augment import draw_views, turn, turn_each, turned_labels, views
 from toolkit.errors import ToolkitError
 from toolkit.losses import class_balanced_weights, make_loss
+from toolkit.model.augment import draw_views, turn, turn_each, turned_labels, views
 from toolkit.partition import rectangles
 
 

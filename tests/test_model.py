@@ -8,12 +8,12 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from toolkit.backbones.efficientnet_lite import EfficientNetLite0
 from toolkit.errors import ToolkitError
-from toolkit.model import PartitionNet, predict, to_input
-from toolkit.model_config import BACKBONES, ModelConfig
+from toolkit.model.backbones.efficientnet_lite import EfficientNetLite0
+from toolkit.model.config import BACKBONES, ModelConfig
+from toolkit.model.network import PartitionNet, predict, to_input
+from toolkit.model.pretrained import load_imagenet
 from toolkit.partition import STAGES
-from toolkit.pretrained import load_imagenet
 
 
 def random_blocks(n: int = 6, bit_depth: int = 8) -> tuple[np.ndarray, np.ndarray]:

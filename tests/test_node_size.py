@@ -20,12 +20,12 @@ from integration.levels import Levels
 from integration.pipeline import Pipeline
 from integration.policy import ALL, bits
 from integration.video import open_clip
-from toolkit.checkpoint import load_checkpoint, save_checkpoint
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
-from toolkit.model import PartitionNet
-from toolkit.model_config import BACKBONES, ModelConfig
+from toolkit.model.checkpoint import load_checkpoint, save_checkpoint
+from toolkit.model.config import BACKBONES, ModelConfig
+from toolkit.model.network import PartitionNet
 from toolkit.partition import NONE, SPLIT
 from toolkit.windows import Window
 

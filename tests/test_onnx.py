@@ -13,11 +13,11 @@ from export.compare import calibrate, compare
 from export.contract import Contract
 from export.onnx import OPSET, check_onnx, export_onnx
 from export.runtime import RuntimeModel
-from toolkit.checkpoint import load_checkpoint
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.checkpoint import load_checkpoint
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 from toolkit.run_folder import RunFolder
 
 rng = np.random.default_rng(0)

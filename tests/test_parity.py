@@ -29,8 +29,8 @@ from export.selftest import selftest
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 
 CPU = ParityConfig(providers=("cpu",), limit=60)
 BUDGET = Budget(rms=4e-7, max=8e-7, reference_rms=1e-7, reference_max=1e-7, blocks=9)

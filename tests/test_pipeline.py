@@ -27,7 +27,7 @@ from integration.policy import ALL, Policy, Thresholds, bits
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
 from toolkit.partition import NONE, STAGES
 from toolkit.run_folder import RunFolder
 from toolkit.train import train

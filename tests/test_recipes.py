@@ -8,14 +8,14 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from toolkit.adapters import is_adapter
-from toolkit.checkpoint import load_checkpoint
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.feature_cache import FeatureCache, worth_caching
-from toolkit.model import PartitionNet
-from toolkit.model_config import ADAPTERS, ModelConfig
+from toolkit.model.adapters import is_adapter
+from toolkit.model.checkpoint import load_checkpoint
+from toolkit.model.config import ADAPTERS, ModelConfig
+from toolkit.model.network import PartitionNet
 from toolkit.recipes import RECIPES
 from toolkit.run_folder import RunFolder
 from toolkit.schedule import phase_of
@@ -133,7 +133,7 @@ def test_cached_features_are_the_features(data: BlockSet) -> None:
     luma = torch.from_numpy(data.split_blocks("train", "2", 40).luma)
     cache = FeatureCache(model, luma, "dihedral", 1.0, batch=16)
     index, view = torch.arange(40).flip(0), torch.arange(40) % 8
-    from toolkit.augment import turn_each
+    from toolkit.model.augment import turn_each
 
     with torch.no_grad():
         direct = model.features(turn_each(luma[index].float(), view))

@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 from conftest import MakeBlockset
 from joblib._parallel_backends import ThreadingBackend
 
-from toolkit.checkpoint import save_torch
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
+from toolkit.model.checkpoint import save_torch
 from toolkit.run_folder import RunFolder
 from toolkit.sweep import Outcome, run_state, sweep, train_arguments
 from toolkit.sweep_config import SweepConfig, Variant, plan

@@ -12,20 +12,20 @@ from test_bundle import edit_manifest
 from test_train import FAST, data, measured, moved, weights
 
 from export.bundle import Bundle
-from toolkit.augment import turn_each
 from toolkit.auxiliary import training_blocks
-from toolkit.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.ensemble_build import make_ensemble
 from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
 from toolkit.losses import distillation, loss_of
-from toolkit.model import PartitionNet, predict
-from toolkit.model_config import ModelConfig
+from toolkit.model.augment import turn_each
+from toolkit.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet, predict
+from toolkit.model.provenance import is_known, trained_on
 from toolkit.objective import Objective
 from toolkit.partition import STAGES
-from toolkit.provenance import is_known, trained_on
 from toolkit.run_folder import RunFolder
 from toolkit.run_summary import RunSummary
 from toolkit.sweep_config import SweepConfig, Variant, plan

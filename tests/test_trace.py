@@ -22,8 +22,8 @@ from integration.pipeline_build import build_pipeline
 from integration.pipeline_config import BuildConfig, EvalConfig
 from integration.policy import Policy
 from toolkit.data.blockset import BlockSet
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 from toolkit.run_folder import RunFolder
 from toolkit.selection import _reevaluate
 from toolkit.train import train

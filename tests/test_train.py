@@ -16,12 +16,12 @@ import torch
 from click.testing import CliRunner
 from conftest import MakeBlockset
 
-from toolkit.checkpoint import load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.model_config import ModelConfig
-from toolkit.provenance import is_known
+from toolkit.model.checkpoint import load_checkpoint, load_torch, save_checkpoint, save_torch
+from toolkit.model.config import ModelConfig
+from toolkit.model.provenance import is_known
 from toolkit.run_folder import RunFolder
 from toolkit.selection import select_epoch
 from toolkit.train import train

@@ -20,12 +20,12 @@ from integration.cascade import Cascade
 from integration.fuse import fuse
 from integration.fused import FusedCascade, FusedModel
 from integration.pipeline import Pipeline, cut_nodes
-from toolkit.checkpoint import load_checkpoint, save_checkpoint
 from toolkit.data.blockset import BlockSet
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
-from toolkit.model import PartitionNet, predict
-from toolkit.model_config import BACKBONES, ModelConfig
+from toolkit.model.checkpoint import load_checkpoint, save_checkpoint
+from toolkit.model.config import BACKBONES, ModelConfig
+from toolkit.model.network import PartitionNet, predict
 from toolkit.windows import CONTEXTS, Window, centre, cut_windows
 
 ENCODER = {"name": "none"}

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import draw
-from toolkit.model import PartitionNet
+from toolkit.model.network import PartitionNet
 from toolkit.partition import NAMES
 from toolkit.train_config import TrainConfig
 from toolkit.windows import Window

@@ -5,17 +5,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toolkit.checkpoint import Checkpoint, environment, save_checkpoint
 from toolkit.data.blockset import Blocks, BlockSet
-from toolkit.ensemble import Ensemble
-from toolkit.ensemble_config import EnsembleConfig
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.metrics import baselines
-from toolkit.model_and_data import check_data
+from toolkit.model.checkpoint import Checkpoint, environment, save_checkpoint
+from toolkit.model.ensemble import Ensemble
+from toolkit.model.ensemble_config import EnsembleConfig
+from toolkit.model.pretrained import fingerprint
+from toolkit.model.provenance import is_known, trained_on
+from toolkit.model.suitability import check_data
 from toolkit.partition import STAGES
-from toolkit.pretrained import fingerprint
-from toolkit.provenance import is_known, trained_on
 from toolkit.run_folder import RunFolder, open_checkpoint
 from toolkit.selection import TOLERANCE
 from toolkit.validation import calibration_blocks, evaluate, validation_blocks

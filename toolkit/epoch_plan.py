@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toolkit.augment import draw_views, turned_labels
+from toolkit.model.augment import draw_views, turned_labels
 from toolkit.partition import STAGES
 from toolkit.train_config import TrainConfig
 

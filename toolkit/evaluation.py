@@ -6,15 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.calibration import calibration_metrics, fit_temperature
-from toolkit.checkpoint import Checkpoint
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.costs import class_regret, regret_metrics
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.metrics import baselines, classification_metrics
-from toolkit.model import predict
-from toolkit.model_and_data import seen_sources
-from toolkit.provenance import is_known
+from toolkit.model.checkpoint import Checkpoint
+from toolkit.model.network import predict
+from toolkit.model.provenance import is_known
+from toolkit.model.suitability import seen_sources
 
 SEED = 0
 """Draws the blocks where a limit is given."""

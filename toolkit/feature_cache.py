@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from toolkit.augment import turn, turn_each, views
-from toolkit.model import PartitionNet
+from toolkit.model.augment import turn, turn_each, views
+from toolkit.model.network import PartitionNet
 
 _GIB = 1 << 30
 

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toolkit.checkpoint import Checkpoint, environment, load_torch, load_weights, save_checkpoint
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.metrics import baselines
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.checkpoint import Checkpoint, environment, load_torch, load_weights, save_checkpoint
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 from toolkit.validation import calibration_blocks, evaluate, validation_blocks
 
 

@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from toolkit.checkpoint import Checkpoint, load_weights
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.model import PartitionNet
-from toolkit.model_and_data import check_held_out
-from toolkit.pretrained import fingerprint, load_imagenet
-from toolkit.provenance import record_of
+from toolkit.model.checkpoint import Checkpoint, load_weights
+from toolkit.model.network import PartitionNet
+from toolkit.model.pretrained import fingerprint, load_imagenet
+from toolkit.model.provenance import record_of
+from toolkit.model.suitability import check_held_out
 from toolkit.run_folder import open_checkpoint
 
 

@@ -7,12 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toolkit.augment import turned_classes
 from toolkit.data.blockset import Blocks
 from toolkit.data.costs import class_regret
 from toolkit.epoch_plan import EpochPlan
 from toolkit.losses import class_counts, distillation, loss_of, make_loss
-from toolkit.model_config import ModelConfig
+from toolkit.model.augment import turned_classes
+from toolkit.model.config import ModelConfig
 from toolkit.train_config import COST_LOSSES, TrainConfig
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from toolkit.files import atomic_file
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
 from toolkit.run_folder import RunFolder, best_epoch
 
 

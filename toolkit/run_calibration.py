@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toolkit.calibration import Reliability, calibration_metrics, fit_temperature, reliability
-from toolkit.checkpoint import load_checkpoint
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.metrics import classification_metrics
-from toolkit.model import predict
+from toolkit.model.checkpoint import load_checkpoint
+from toolkit.model.network import predict
 from toolkit.run_folder import RunFolder
 from toolkit.run_summary import RunSummary
 from toolkit.selection import TOLERANCE

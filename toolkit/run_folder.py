@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from toolkit.checkpoint import Checkpoint, load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, atomic_write_json, read_json
+from toolkit.model.checkpoint import Checkpoint, load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.train_config import Extension
 
 KIND = "av1part-run"

@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
 from toolkit.recipes import RECIPES
 from toolkit.run_folder import Epoch, RunFolder, best_epoch
 from toolkit.train_config import TrainConfig

@@ -9,7 +9,7 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from toolkit.model import PartitionNet
+from toolkit.model.network import PartitionNet
 from toolkit.train_config import Extension, TrainConfig
 
 

@@ -97,8 +97,8 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
 
 
 def _reevaluate(run: Path, path: Path, data: Path | None) -> dict[str, Any]:
-    from toolkit.checkpoint import load_checkpoint
     from toolkit.data.blockset import BlockSet
+    from toolkit.model.checkpoint import load_checkpoint
     from toolkit.validation import evaluate, validation_blocks
 
     description = RunFolder.open(run).read()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ToolkitError
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
 from toolkit.recipes import RECIPES
 from toolkit.train_config import INITS, TrainConfig
 

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from toolkit.checkpoint import Checkpoint
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
-from toolkit.model import predict
-from toolkit.model_and_data import check_data
-from toolkit.model_config import ModelConfig
-from toolkit.pretrained import fingerprint
-from toolkit.provenance import record_of
+from toolkit.model.checkpoint import Checkpoint
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import predict
+from toolkit.model.pretrained import fingerprint
+from toolkit.model.provenance import record_of
+from toolkit.model.suitability import check_data
 from toolkit.run_folder import open_checkpoint
 
 _AT_ONCE = 1024

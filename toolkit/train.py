@@ -12,9 +12,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from toolkit.augment import turn_each
 from toolkit.auxiliary import WithPartition, training_blocks
-from toolkit.checkpoint import Checkpoint, environment, load_checkpoint, load_weights
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
@@ -22,8 +20,10 @@ from toolkit.execution import Execution
 from toolkit.feature_cache import FeatureCache, worth_caching
 from toolkit.initial import initialise
 from toolkit.metrics import baselines
-from toolkit.model import PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.augment import turn_each
+from toolkit.model.checkpoint import Checkpoint, environment, load_checkpoint, load_weights
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
 from toolkit.objective import Objective
 from toolkit.processes import by_the_first
 from toolkit.report import draw_run

@@ -75,7 +75,7 @@ class Demo:
 
     def _backbone(self) -> str:
         """Both arms of the comparison of inits need ImageNet weights that are here, offline too."""
-        from toolkit.pretrained import imagenet_at_hand
+        from toolkit.model.pretrained import imagenet_at_hand
 
         if imagenet_at_hand("resnet18-se"):
             return "resnet18-se"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from toolkit.ensemble_config import VIEWS, EnsembleConfig
+from toolkit.model.ensemble_config import VIEWS, EnsembleConfig
 
 
 @click.command()

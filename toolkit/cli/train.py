@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 
 from toolkit.errors import ToolkitError
-from toolkit.model_config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
+from toolkit.model.config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
 from toolkit.partition import AUGMENTATIONS, STAGES
 from toolkit.recipes import RECIPES
 from toolkit.train_config import (

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.model import PartitionNet
+from toolkit.model.network import PartitionNet
 
 # The first 8 hex digits of the files' SHA-256, which their names carry.
 _SHA256 = {"resnet18-se": "f37072fd", "efficientnet-lite0": "57934424"}

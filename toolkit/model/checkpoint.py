@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from toolkit.data.blockset import Blocks
-from toolkit.ensemble import make_model
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file
-from toolkit.model import Classifier
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
+from toolkit.model.ensemble import make_model
+from toolkit.model.network import Classifier
 
 FORMAT = "av1part-checkpoint"
 FORMAT_VERSION = 1

@@ -8,11 +8,11 @@ unfreezing, first to last; `adapter_sites()`, where it has residual layers, the 
 
 from torch import nn
 
-from toolkit.backbones.efficientnet_lite import EfficientNetLite0
-from toolkit.backbones.resnet import ResNet18SE
-from toolkit.backbones.small import SmallNet
-from toolkit.backbones.torchvision_registry import TorchvisionBackbone
-from toolkit.model_config import ModelConfig
+from toolkit.model.backbones.efficientnet_lite import EfficientNetLite0
+from toolkit.model.backbones.resnet import ResNet18SE
+from toolkit.model.backbones.small import SmallNet
+from toolkit.model.backbones.torchvision_registry import TorchvisionBackbone
+from toolkit.model.config import ModelConfig
 
 
 def make_backbone(config: ModelConfig) -> nn.Module:

@@ -1,10 +1,10 @@
 """Whether a model may be used with a data set."""
 
-from toolkit.checkpoint import Checkpoint
 from toolkit.data.blockset import BlockSet
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
-from toolkit.provenance import trained_on
+from toolkit.model.checkpoint import Checkpoint
+from toolkit.model.provenance import trained_on
 
 
 def seen_sources(checkpoint: Checkpoint, data: BlockSet, split: str) -> list[str]:

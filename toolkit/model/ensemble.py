@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from toolkit.augment import class_orders, turn, views
-from toolkit.ensemble_config import EnsembleConfig
-from toolkit.model import Classifier, PartitionNet
-from toolkit.model_config import ModelConfig
+from toolkit.model.augment import class_orders, turn, views
+from toolkit.model.config import ModelConfig
+from toolkit.model.ensemble_config import EnsembleConfig
+from toolkit.model.network import Classifier, PartitionNet
 
 
 class Ensemble(Classifier):

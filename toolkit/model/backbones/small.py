@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from toolkit.backbones.attention import SpatialAttention
+from toolkit.model.backbones.attention import SpatialAttention
 from toolkit.partition import NODE
 from toolkit.windows import ALONE, Window
 

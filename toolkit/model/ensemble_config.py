@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from toolkit.errors import ToolkitError
-from toolkit.model_config import ModelConfig
+from toolkit.model.config import ModelConfig
 from toolkit.partition import AUGMENTATIONS
 
 VIEWS = AUGMENTATIONS

@@ -7,8 +7,8 @@ these can be imported.
 from torch import Tensor, nn
 from torchvision.models import resnet18
 
-from toolkit.backbones.attention import SpatialAttention
-from toolkit.backbones.torchvision_registry import resnet_sites
+from toolkit.model.backbones.attention import SpatialAttention
+from toolkit.model.backbones.torchvision_registry import resnet_sites
 
 
 class SqueezeExcitation(nn.Module):

@@ -8,11 +8,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from toolkit.adapters import add_adapters, is_adapter
-from toolkit.backbones import make_backbone
 from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError
-from toolkit.model_config import ModelConfig
+from toolkit.model.adapters import add_adapters, is_adapter
+from toolkit.model.backbones import make_backbone
+from toolkit.model.config import ModelConfig
 from toolkit.windows import ALONE, Window
 
 # The field's heads: hidden widths and dropout. The small network has a small head, for speed.

@@ -1,0 +1,1 @@
+"""The network: backbones, adapters, ensembles, checkpoints, and which data a model may meet."""
