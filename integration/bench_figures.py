@@ -10,7 +10,7 @@ from matplotlib.ticker import NullFormatter
 from scipy.interpolate import PchipInterpolator
 
 from integration.bench_run import CNN_OFF, NATIVE, PIPELINE
-from toolkit.figure_style import STYLE, to_svg
+from toolkit.reports.style import STYLE, to_svg
 
 _MARKS = {
     NATIVE: ("#111827", "s"),

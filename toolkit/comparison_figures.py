@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from toolkit.comparison import Comparison, Group
 from toolkit.comparison_tables import Calibrations, colour, trivial_scores
-from toolkit.figure_style import STYLE, to_svg
+from toolkit.reports.style import STYLE, to_svg
 from toolkit.run_folder import Epoch
 
 RARE = 0.005

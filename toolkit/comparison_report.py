@@ -12,7 +12,7 @@ from toolkit.comparison import Comparison
 from toolkit.comparison_figures import draw_comparison
 from toolkit.comparison_tables import Calibrations, headline, sections
 from toolkit.files import atomic_write_bytes
-from toolkit.report_section import Cell
+from toolkit.reports.section import Cell
 
 
 def write_report(comparison: Comparison, calibration: Calibrations, target: Path) -> tuple[Path, Path]:

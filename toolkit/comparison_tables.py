@@ -5,7 +5,7 @@ from pathlib import Path
 
 from toolkit.calibration import BINS
 from toolkit.comparison import CONFIDENCE, Comparison, Difference, Group, Measure, difference
-from toolkit.report_section import Cell, Section
+from toolkit.reports.section import Cell, Section
 from toolkit.run_calibration import RunCalibration
 from toolkit.run_summary import CHANGE, CONVERGED_WITHIN, FORGETTING, RunSummary, judge
 

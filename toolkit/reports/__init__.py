@@ -1,0 +1,1 @@
+"""What every report shares: sections, figure style, page writer."""
