@@ -20,11 +20,11 @@ import torch
 from lightning_fabric import Fabric
 from timing import quartiles, row, seconds
 
-from toolkit.execution import Execution
-from toolkit.losses import make_loss
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.execution import Execution
+from toolkit.training.losses import make_loss
 
 BATCH = 128
 CALLS = {"small": 15, "resnet18-se": 2}

@@ -32,10 +32,10 @@ def inside(folder: Path, data: Path, backbone: str, steps: int) -> dict[str, flo
     from toolkit.data.blockset import BlockSet  # loaded before the clock runs
     from toolkit.model.config import ModelConfig
     from toolkit.model.network import PartitionNet
-    from toolkit.run_folder import RunFolder
-    from toolkit.train import train
-    from toolkit.train_config import TrainConfig
-    from toolkit.validation import evaluate, validation_blocks
+    from toolkit.training.config import TrainConfig
+    from toolkit.training.run_folder import RunFolder
+    from toolkit.training.train import train
+    from toolkit.training.validation import evaluate, validation_blocks
 
     class Enough(Exception):
         pass

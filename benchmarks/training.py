@@ -27,14 +27,14 @@ from timing import clocks, quartiles, row, seconds
 from torch.utils.data import DataLoader, Dataset
 
 from toolkit.data.blockset import Blocks, BlockSet
-from toolkit.losses import make_loss
 from toolkit.model.augment import turn, views
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
 from toolkit.partition import AUGMENTATIONS, FLIP_LEFT_RIGHT, FLIP_UP_DOWN, STAGES, TRANSPOSE
-from toolkit.run_folder import RunFolder
-from toolkit.train import train
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.losses import make_loss
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.train import train
 
 BATCH = 128
 BLOCKS = {"small": 3840, "resnet18-se": 512}

@@ -21,8 +21,8 @@ from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.model.checkpoint import Checkpoint, environment, load_checkpoint, save_checkpoint
 from toolkit.model.network import predict
-from toolkit.run_folder import RunFolder
-from toolkit.selection import select_epoch
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.selection import select_epoch
 
 EXPORT_BATCHES = (1, 64)
 

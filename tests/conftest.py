@@ -100,9 +100,9 @@ def trained(blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A read-only Stage-2 run of the small network on `blockset_8` that beats every constant."""
     from toolkit.data.blockset import BlockSet
     from toolkit.model.config import ModelConfig
-    from toolkit.run_folder import RunFolder
-    from toolkit.train import train
-    from toolkit.train_config import TrainConfig
+    from toolkit.training.config import TrainConfig
+    from toolkit.training.run_folder import RunFolder
+    from toolkit.training.train import train
 
     run = RunFolder(tmp_path_factory.mktemp("trained") / "run")
     options = TrainConfig(init="random", epochs=3, batch_size=32, lr=3e-3, device="cpu")

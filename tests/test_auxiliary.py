@@ -11,20 +11,20 @@ from click.testing import CliRunner
 from test_costs import make_blocks
 from test_train import FAST, data, measured, moved, weights
 
-from toolkit.auxiliary import WithPartition, training_blocks
 from toolkit.cli.main import main
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.costs import class_regret
-from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
-from toolkit.losses import loss_of
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
-from toolkit.objective import Objective
 from toolkit.partition import INSIDE_LARGER, STAGES
-from toolkit.run_folder import RunFolder
-from toolkit.train import train
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.epoch_plan import plan_epoch
+from toolkit.training.losses import loss_of
+from toolkit.training.objective import Objective
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.second_task import WithPartition, training_blocks
+from toolkit.training.train import train
 from toolkit.windows import Window
 
 __all__ = ["data"]  # the fixture

@@ -19,9 +19,9 @@ from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.model.checkpoint import load_checkpoint, load_torch, save_torch
 from toolkit.model.config import ModelConfig
-from toolkit.run_folder import RunFolder
-from toolkit.train import train
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.train import train
 
 SMALL = ["--backbone", "small", "--device", "cpu", "--limit-val", "64"]
 RANDOM = [*SMALL, "--init", "random", "--limit-train", "128"]

@@ -21,7 +21,7 @@ from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.model.checkpoint import Checkpoint, load_checkpoint, load_torch, save_checkpoint
-from toolkit.run_folder import RunFolder
+from toolkit.training.run_folder import RunFolder
 
 
 @pytest.fixture

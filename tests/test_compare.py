@@ -20,10 +20,10 @@ from toolkit.errors import ToolkitError
 from toolkit.model.checkpoint import save_torch
 from toolkit.model.config import ModelConfig
 from toolkit.run_calibration import calibrate_runs
-from toolkit.run_folder import RunFolder
 from toolkit.run_summary import RunSummary
-from toolkit.train import train
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.train import train
 
 FAST: dict[str, Any] = {"init": "random", "epochs": 2, "batch_size": 64, "device": "cpu", "lr": 2e-3}
 

@@ -15,15 +15,15 @@ from toolkit.data.blockset import COST_DTYPE, Blocks, BlockSet
 from toolkit.data.costs import class_regret, regret_metrics
 from toolkit.data.write import Source, write_blockset
 from toolkit.errors import ToolkitError
-from toolkit.losses import loss_of, make_loss
 from toolkit.model.augment import turned_classes, turned_labels, views
 from toolkit.model.config import ModelConfig
 from toolkit.partition import STAGES
-from toolkit.run_folder import RunFolder
-from toolkit.selection import select_epoch
-from toolkit.train import train
-from toolkit.train_config import TrainConfig
-from toolkit.validation import evaluate
+from toolkit.training.config import TrainConfig
+from toolkit.training.losses import loss_of, make_loss
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.selection import select_epoch
+from toolkit.training.train import train
+from toolkit.training.validation import evaluate
 
 NAN = np.nan
 COUNTS = torch.tensor([5, 6, 7])

@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.defects import DEFECTS, Bench, Defect, nothing
 from toolkit.data.blockset import BlockSet
-from toolkit.run_folder import RunFolder
+from toolkit.training.run_folder import RunFolder
 
 OPTIONS = {"epochs": 1, "freeze_epochs": 0, "limit_train": 200, "limit_val": 100, "batch_size": 50, "lr": 2e-3}
 UNFELT = "the same in Stage 2, which takes AB as one"

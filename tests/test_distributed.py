@@ -11,9 +11,9 @@ import pytest
 from toolkit.data.blockset import BlockSet
 from toolkit.model.checkpoint import load_checkpoint
 from toolkit.model.config import ModelConfig
-from toolkit.run_folder import RunFolder
-from toolkit.train import train
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.train import train
 
 LIMITS: dict[str, Any] = {"limit_train": 300, "limit_val": 200}
 # Stage-1 start: batch-norm in eval throughout. Four views fit four frozen epochs: features are cached. 300 blocks

@@ -26,7 +26,6 @@ from export.selftest import selftest
 from export.sweep import batch_rows
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
-from toolkit.ensemble_build import make_ensemble
 from toolkit.errors import ToolkitError
 from toolkit.model.augment import class_orders, turn
 from toolkit.model.checkpoint import load_checkpoint, load_torch, save_checkpoint, save_torch
@@ -35,9 +34,10 @@ from toolkit.model.ensemble import Ensemble
 from toolkit.model.ensemble_config import EnsembleConfig
 from toolkit.model.network import PartitionNet, predict
 from toolkit.partition import STAGES
-from toolkit.run_folder import RunFolder
-from toolkit.train import train
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.ensemble_build import make_ensemble
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.train import train
 
 SMALL = ModelConfig("2", "small")
 QUICK = ParityConfig(limit=40, batches=(1, 7, 64), providers=("cpu",))

@@ -23,7 +23,7 @@ from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.model.checkpoint import load_checkpoint, load_torch, save_torch
 from toolkit.model.network import predict
-from toolkit.run_folder import RunFolder
+from toolkit.training.run_folder import RunFolder
 
 
 def evaluate(*arguments: object) -> Any:

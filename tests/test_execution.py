@@ -14,13 +14,13 @@ from click.testing import CliRunner
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.feature_cache import FeatureCache
 from toolkit.model.checkpoint import load_checkpoint, load_torch
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
-from toolkit.run_folder import RunFolder
-from toolkit.train import train
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.feature_cache import FeatureCache
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.train import train
 
 FAST: dict[str, Any] = {"init": "random", "epochs": 2, "batch_size": 64, "device": "cpu", "lr": 2e-3}
 TOGETHER: dict[str, Any] = {"channels_last": True, "fused": True, "precision": "bf16-mixed"}

@@ -6,9 +6,9 @@ import torch
 import torch.nn.functional as F
 
 from toolkit.errors import ToolkitError
-from toolkit.losses import class_balanced_weights, make_loss
 from toolkit.model.augment import draw_views, turn, turn_each, turned_labels, views
 from toolkit.partition import rectangles
+from toolkit.training.losses import class_balanced_weights, make_loss
 
 
 def test_class_balanced_weights_follow_cui() -> None:

@@ -18,7 +18,7 @@ from toolkit.errors import ToolkitError
 from toolkit.model.checkpoint import load_checkpoint
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
-from toolkit.run_folder import RunFolder
+from toolkit.training.run_folder import RunFolder
 
 rng = np.random.default_rng(0)
 

@@ -29,9 +29,9 @@ from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.model.config import ModelConfig
 from toolkit.partition import NONE, STAGES
-from toolkit.run_folder import RunFolder
-from toolkit.train import train
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.train import train
 from toolkit.windows import Window
 
 WHOLE = ("1", "2", "3-rect", "3-ab")

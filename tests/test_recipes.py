@@ -11,16 +11,16 @@ from click.testing import CliRunner
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.feature_cache import FeatureCache, worth_caching
 from toolkit.model.adapters import is_adapter
 from toolkit.model.checkpoint import load_checkpoint
 from toolkit.model.config import ADAPTERS, ModelConfig
 from toolkit.model.network import PartitionNet
-from toolkit.recipes import RECIPES
-from toolkit.run_folder import RunFolder
-from toolkit.schedule import phase_of
-from toolkit.train import train
-from toolkit.train_config import Extension, TrainConfig
+from toolkit.training.config import Extension, TrainConfig
+from toolkit.training.feature_cache import FeatureCache, worth_caching
+from toolkit.training.recipes import RECIPES
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.schedule import phase_of
+from toolkit.training.train import train
 
 
 @pytest.fixture(scope="module")

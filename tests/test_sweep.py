@@ -13,9 +13,9 @@ from joblib._parallel_backends import ThreadingBackend
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.model.checkpoint import save_torch
-from toolkit.run_folder import RunFolder
 from toolkit.sweep import Outcome, run_state, sweep, train_arguments
 from toolkit.sweep_config import SweepConfig, Variant, plan
+from toolkit.training.run_folder import RunFolder
 
 QUICK = ["--backbone", "small", "--epochs", "2", "--device", "cpu", "--batch-size", "64"]
 

@@ -12,26 +12,26 @@ from test_bundle import edit_manifest
 from test_train import FAST, data, measured, moved, weights
 
 from export.bundle import Bundle
-from toolkit.auxiliary import training_blocks
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
-from toolkit.ensemble_build import make_ensemble
-from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
-from toolkit.losses import distillation, loss_of
 from toolkit.model.augment import turn_each
 from toolkit.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet, predict
 from toolkit.model.provenance import is_known, trained_on
-from toolkit.objective import Objective
 from toolkit.partition import STAGES
-from toolkit.run_folder import RunFolder
 from toolkit.run_summary import RunSummary
 from toolkit.sweep_config import SweepConfig, Variant, plan
-from toolkit.teacher import lessons, open_teacher
-from toolkit.train import train
-from toolkit.train_config import Extension, TrainConfig
+from toolkit.training.config import Extension, TrainConfig
+from toolkit.training.ensemble_build import make_ensemble
+from toolkit.training.epoch_plan import plan_epoch
+from toolkit.training.losses import distillation, loss_of
+from toolkit.training.objective import Objective
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.second_task import training_blocks
+from toolkit.training.teacher import lessons, open_teacher
+from toolkit.training.train import train
 
 __all__ = ["data"]  # the fixture
 SMALL = ModelConfig("2", "small")

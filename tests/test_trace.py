@@ -24,10 +24,10 @@ from integration.policy import Policy
 from toolkit.data.blockset import BlockSet
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
-from toolkit.run_folder import RunFolder
-from toolkit.selection import _reevaluate
-from toolkit.train import train
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.selection import _reevaluate
+from toolkit.training.train import train
 
 
 @dataclass

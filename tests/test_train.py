@@ -22,10 +22,10 @@ from toolkit.errors import ToolkitError
 from toolkit.model.checkpoint import load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.model.config import ModelConfig
 from toolkit.model.provenance import is_known
-from toolkit.run_folder import RunFolder
-from toolkit.selection import select_epoch
-from toolkit.train import train
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.selection import select_epoch
+from toolkit.training.train import train
 
 FAST: dict[str, Any] = {"init": "random", "epochs": 3, "batch_size": 64, "device": "cpu", "lr": 2e-3}
 
@@ -239,7 +239,7 @@ def test_select_notices_weights_of_another_epoch(stage2: RunFolder, tmp_path: Pa
 
 
 def test_select_names_collapsed_epochs() -> None:
-    from toolkit.selection import collapsed
+    from toolkit.training.selection import collapsed
 
     assert collapsed({"confusion": [[0, 5, 0], [0, 7, 0], [0, 1, 0]]})
     assert not collapsed({"confusion": [[1, 5, 0], [0, 7, 0], [0, 1, 0]]})

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from toolkit.comparison import Comparison, Group
 from toolkit.comparison_tables import Calibrations, colour, trivial_scores
 from toolkit.reports.style import STYLE, to_svg
-from toolkit.run_folder import Epoch
+from toolkit.training.run_folder import Epoch
 
 RARE = 0.005
 """Share of the blocks below which a bin of the reliability diagram is left out: its accuracy is chance."""

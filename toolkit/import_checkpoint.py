@@ -15,7 +15,7 @@ from toolkit.metrics import baselines
 from toolkit.model.checkpoint import Checkpoint, environment, load_torch, load_weights, save_checkpoint
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
-from toolkit.validation import calibration_blocks, evaluate, validation_blocks
+from toolkit.training.validation import calibration_blocks, evaluate, validation_blocks
 
 
 def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, input_scale: float) -> Checkpoint:

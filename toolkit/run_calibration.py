@@ -11,10 +11,10 @@ from toolkit.errors import ToolkitError
 from toolkit.metrics import classification_metrics
 from toolkit.model.checkpoint import load_checkpoint
 from toolkit.model.network import predict
-from toolkit.run_folder import RunFolder
 from toolkit.run_summary import RunSummary
-from toolkit.selection import TOLERANCE
-from toolkit.validation import validation_blocks
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.selection import TOLERANCE
+from toolkit.training.validation import validation_blocks
 
 
 @dataclass(frozen=True)

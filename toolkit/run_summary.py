@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.model.config import ModelConfig
-from toolkit.recipes import RECIPES
-from toolkit.run_folder import Epoch, RunFolder, best_epoch
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.recipes import RECIPES
+from toolkit.training.run_folder import Epoch, RunFolder, best_epoch
 
 FORGETTING = 0.05
 """Macro-F1 by which the best epoch after unfreezing must lie below the best frozen one to be called forgetting."""

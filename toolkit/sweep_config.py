@@ -7,8 +7,8 @@ from typing import Any
 
 from toolkit.errors import ToolkitError
 from toolkit.model.config import ModelConfig
-from toolkit.recipes import RECIPES
-from toolkit.train_config import INITS, TrainConfig
+from toolkit.training.config import INITS, TrainConfig
+from toolkit.training.recipes import RECIPES
 
 OWNED = ("run", "stage", "recipe", "init", "seed", "start", "resume", "extend", "extend_lr")
 """Options of `train` that the sweep sets itself."""

@@ -21,7 +21,7 @@ def ensemble(members: tuple[Path, ...], output: Path, views: str, data: Path | N
     Members must take and give the same; they may differ in backbone. Every view costs a run of every member.
     """
     from toolkit.data.blockset import BlockSet
-    from toolkit.ensemble_build import data_of, make_ensemble
+    from toolkit.training.ensemble_build import data_of, make_ensemble
 
     made = make_ensemble(members, output, BlockSet.load(data or data_of(members)), views)
     score, constant, records = made.metrics["macro_f1"], made.baselines["best_constant"], made.provenance["members"]

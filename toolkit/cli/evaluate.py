@@ -27,7 +27,7 @@ def evaluate(
     from toolkit.cli.evaluate_tables import print_evaluation
     from toolkit.data.blockset import BlockSet
     from toolkit.evaluation import evaluate_on
-    from toolkit.run_folder import open_checkpoint
+    from toolkit.training.run_folder import open_checkpoint
 
     checkpoint = open_checkpoint(model, epoch)
     found = evaluate_on(checkpoint, BlockSet.load(data), split, limit=limit, allow_seen=allow_seen)

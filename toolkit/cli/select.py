@@ -18,7 +18,7 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def select(run: Path, metric: str, data: Path | None, as_json: bool) -> None:
     """Choose RUN's best epoch: the best metric, the earlier of two equal; evaluated again from its file."""
-    from toolkit.selection import select_epoch
+    from toolkit.training.selection import select_epoch
 
     chosen = select_epoch(run, metric, data)
     if as_json:

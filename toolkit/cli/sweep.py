@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 import click
 
 from toolkit.partition import STAGES
-from toolkit.recipes import RECIPES
 from toolkit.sweep_config import SweepConfig, Variant
+from toolkit.training.recipes import RECIPES
 
 F = TypeVar("F", bound=Callable[..., Any])
 _C = SweepConfig((Variant("scratch"),))

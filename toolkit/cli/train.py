@@ -9,8 +9,7 @@ import click
 from toolkit.errors import ToolkitError
 from toolkit.model.config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
 from toolkit.partition import AUGMENTATIONS, STAGES
-from toolkit.recipes import RECIPES
-from toolkit.train_config import (
+from toolkit.training.config import (
     BATCH_NORMS,
     COMPILE,
     DEVICES,
@@ -21,6 +20,7 @@ from toolkit.train_config import (
     Extension,
     TrainConfig,
 )
+from toolkit.training.recipes import RECIPES
 from toolkit.windows import CONTEXTS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -118,8 +118,8 @@ def train(
     """
     from toolkit.cli.progress import EpochLog
     from toolkit.data.blockset import BlockSet
-    from toolkit.run_folder import RunFolder
-    from toolkit.train import train as run_training
+    from toolkit.training.run_folder import RunFolder
+    from toolkit.training.train import train as run_training
 
     blocks = BlockSet.load(data)
     given = _given(ctx, options)

@@ -16,9 +16,9 @@ from toolkit.model.pretrained import fingerprint
 from toolkit.model.provenance import is_known, trained_on
 from toolkit.model.suitability import check_data
 from toolkit.partition import STAGES
-from toolkit.run_folder import RunFolder, open_checkpoint
-from toolkit.selection import TOLERANCE
-from toolkit.validation import calibration_blocks, evaluate, validation_blocks
+from toolkit.training.run_folder import RunFolder, open_checkpoint
+from toolkit.training.selection import TOLERANCE
+from toolkit.training.validation import calibration_blocks, evaluate, validation_blocks
 
 
 def data_of(members: Sequence[Path]) -> Path:

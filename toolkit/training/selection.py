@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ToolkitError
-from toolkit.run_folder import Epoch, RunFolder, best_epoch
+from toolkit.training.run_folder import Epoch, RunFolder, best_epoch
 
 METRICS = ("macro_f1", "accuracy", "regret")
 TOLERANCE = {"macro_f1": 0.002, "accuracy": 0.002, "regret": 0.02}
@@ -99,7 +99,7 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
 def _reevaluate(run: Path, path: Path, data: Path | None) -> dict[str, Any]:
     from toolkit.data.blockset import BlockSet
     from toolkit.model.checkpoint import load_checkpoint
-    from toolkit.validation import evaluate, validation_blocks
+    from toolkit.training.validation import evaluate, validation_blocks
 
     description = RunFolder.open(run).read()
     checkpoint = load_checkpoint(path)

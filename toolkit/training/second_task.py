@@ -12,7 +12,7 @@ from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import draw
 from toolkit.model.network import PartitionNet
 from toolkit.partition import NAMES
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
 from toolkit.windows import Window
 
 

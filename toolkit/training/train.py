@@ -12,26 +12,26 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
-from toolkit.auxiliary import WithPartition, training_blocks
 from toolkit.data.blockset import Blocks, BlockSet
-from toolkit.epoch_plan import plan_epoch
 from toolkit.errors import ToolkitError
-from toolkit.execution import Execution
-from toolkit.feature_cache import FeatureCache, worth_caching
-from toolkit.initial import initialise
 from toolkit.metrics import baselines
 from toolkit.model.augment import turn_each
 from toolkit.model.checkpoint import Checkpoint, environment, load_checkpoint, load_weights
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
-from toolkit.objective import Objective
-from toolkit.processes import by_the_first
-from toolkit.report import draw_run
-from toolkit.run_folder import Epoch, RunFolder
-from toolkit.schedule import enter, layer_groups, phase_of, recalibrate
-from toolkit.teacher import lessons, open_teacher
-from toolkit.train_config import Extension, TrainConfig
-from toolkit.validation import calibration_blocks, evaluate, validation_blocks
+from toolkit.training.config import Extension, TrainConfig
+from toolkit.training.distributed import by_the_first
+from toolkit.training.epoch_plan import plan_epoch
+from toolkit.training.execution import Execution
+from toolkit.training.feature_cache import FeatureCache, worth_caching
+from toolkit.training.init_weights import initialise
+from toolkit.training.objective import Objective
+from toolkit.training.run_figures import draw_run
+from toolkit.training.run_folder import Epoch, RunFolder
+from toolkit.training.schedule import enter, layer_groups, phase_of, recalibrate
+from toolkit.training.second_task import WithPartition, training_blocks
+from toolkit.training.teacher import lessons, open_teacher
+from toolkit.training.validation import calibration_blocks, evaluate, validation_blocks
 
 Report = Callable[[str, int, int], None]
 """Called with what is being done, and how many of how many steps are."""

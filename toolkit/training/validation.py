@@ -7,10 +7,10 @@ import torch
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.costs import class_regret, regret_metrics
 from toolkit.data.sampling import stratified_index
-from toolkit.losses import loss_of
 from toolkit.metrics import classification_metrics, flat_f1
 from toolkit.model.network import Classifier, predict
-from toolkit.run_folder import Epoch
+from toolkit.training.losses import loss_of
+from toolkit.training.run_folder import Epoch
 from toolkit.windows import Window
 
 CALIBRATION_BLOCKS = 512

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from toolkit.model.augment import draw_views, turned_labels
 from toolkit.partition import STAGES
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from toolkit.model.network import predict
 from toolkit.model.pretrained import fingerprint
 from toolkit.model.provenance import record_of
 from toolkit.model.suitability import check_data
-from toolkit.run_folder import open_checkpoint
+from toolkit.training.run_folder import open_checkpoint
 
 _AT_ONCE = 1024
 

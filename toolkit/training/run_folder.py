@@ -9,7 +9,7 @@ from typing import Any
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, atomic_write_json, read_json
 from toolkit.model.checkpoint import Checkpoint, load_checkpoint, load_torch, save_checkpoint, save_torch
-from toolkit.train_config import Extension
+from toolkit.training.config import Extension
 
 KIND = "av1part-run"
 FORMAT_VERSION = 1

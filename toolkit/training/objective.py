@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from toolkit.data.blockset import Blocks
 from toolkit.data.costs import class_regret
-from toolkit.epoch_plan import EpochPlan
-from toolkit.losses import class_counts, distillation, loss_of, make_loss
 from toolkit.model.augment import turned_classes
 from toolkit.model.config import ModelConfig
-from toolkit.train_config import COST_LOSSES, TrainConfig
+from toolkit.training.config import COST_LOSSES, TrainConfig
+from toolkit.training.epoch_plan import EpochPlan
+from toolkit.training.losses import class_counts, distillation, loss_of, make_loss
 
 
 class Objective:

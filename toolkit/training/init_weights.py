@@ -10,7 +10,7 @@ from toolkit.model.network import PartitionNet
 from toolkit.model.pretrained import fingerprint, load_imagenet
 from toolkit.model.provenance import record_of
 from toolkit.model.suitability import check_held_out
-from toolkit.run_folder import open_checkpoint
+from toolkit.training.run_folder import open_checkpoint
 
 
 def initialise(

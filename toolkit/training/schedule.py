@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from toolkit.model.network import PartitionNet
-from toolkit.train_config import Extension, TrainConfig
+from toolkit.training.config import Extension, TrainConfig
 
 
 @dataclass(frozen=True)

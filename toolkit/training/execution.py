@@ -8,7 +8,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from toolkit.errors import ToolkitError
-from toolkit.train_config import TrainConfig
+from toolkit.training.config import TrainConfig
 
 
 class Execution:

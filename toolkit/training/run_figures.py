@@ -12,7 +12,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 
 from toolkit.files import atomic_file
 from toolkit.model.config import ModelConfig
-from toolkit.run_folder import RunFolder, best_epoch
+from toolkit.training.run_folder import RunFolder, best_epoch
 
 
 def save_figure(figure: Figure, path: Path) -> None:

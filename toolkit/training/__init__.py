@@ -1,0 +1,1 @@
+"""Training one stage: configuration, losses, schedule, epochs, the run folder, selection."""
