@@ -14,13 +14,13 @@ from conftest import MakeBlockset
 from scipy.stats import ttest_ind
 
 from toolkit.cli.main import main
-from toolkit.comparison import Group, compare_runs, difference
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
+from toolkit.experiments.groups import Group, compare_runs, difference
+from toolkit.experiments.run_calibration import calibrate_runs
+from toolkit.experiments.run_summary import RunSummary
 from toolkit.model.checkpoint import save_torch
 from toolkit.model.config import ModelConfig
-from toolkit.run_calibration import calibrate_runs
-from toolkit.run_summary import RunSummary
 from toolkit.training.config import TrainConfig
 from toolkit.training.run_folder import RunFolder
 from toolkit.training.train import train

@@ -11,16 +11,16 @@ from conftest import MakeBlockset
 from scipy.special import log_softmax, softmax
 from sklearn.metrics import f1_score, log_loss
 
-from toolkit.calibration import (
+from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
+from toolkit.errors import ToolkitError
+from toolkit.experiments.calibration import (
     BINS,
     calibration_metrics,
     fit_temperature,
     negative_log_likelihood,
     reliability,
 )
-from toolkit.cli.main import main
-from toolkit.data.blockset import BlockSet
-from toolkit.errors import ToolkitError
 from toolkit.model.checkpoint import load_checkpoint, load_torch, save_torch
 from toolkit.model.network import predict
 from toolkit.training.run_folder import RunFolder

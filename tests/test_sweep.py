@@ -12,9 +12,9 @@ from joblib._parallel_backends import ThreadingBackend
 
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
+from toolkit.experiments.sweep import Outcome, run_state, sweep, train_arguments
+from toolkit.experiments.sweep_config import SweepConfig, Variant, plan
 from toolkit.model.checkpoint import save_torch
-from toolkit.sweep import Outcome, run_state, sweep, train_arguments
-from toolkit.sweep_config import SweepConfig, Variant, plan
 from toolkit.training.run_folder import RunFolder
 
 QUICK = ["--backbone", "small", "--epochs", "2", "--device", "cpu", "--batch-size", "64"]

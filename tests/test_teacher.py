@@ -15,14 +15,14 @@ from export.bundle import Bundle
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
+from toolkit.experiments.run_summary import RunSummary
+from toolkit.experiments.sweep_config import SweepConfig, Variant, plan
 from toolkit.model.augment import turn_each
 from toolkit.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet, predict
 from toolkit.model.provenance import is_known, trained_on
 from toolkit.partition import STAGES
-from toolkit.run_summary import RunSummary
-from toolkit.sweep_config import SweepConfig, Variant, plan
 from toolkit.training.config import Extension, TrainConfig
 from toolkit.training.ensemble_build import make_ensemble
 from toolkit.training.epoch_plan import plan_epoch

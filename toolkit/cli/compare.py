@@ -21,9 +21,9 @@ def compare(runs: tuple[Path, ...], report: Path | None, data: Path | None, cali
     from rich.console import Console
 
     from toolkit.cli.compare_tables import print_comparison
-    from toolkit.comparison import compare_runs
-    from toolkit.comparison_report import write_report
-    from toolkit.run_calibration import calibrate_runs
+    from toolkit.experiments.groups import compare_runs
+    from toolkit.experiments.report import write_report
+    from toolkit.experiments.run_calibration import calibrate_runs
 
     found = compare_runs(runs)
     with Console(stderr=True).status("Scoring the best checkpoints again"):

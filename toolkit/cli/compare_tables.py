@@ -4,8 +4,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from toolkit.cli.tables import text_table
-from toolkit.comparison import Comparison
-from toolkit.comparison_tables import GLOSSARY, Calibrations, headline, sections
+from toolkit.experiments.groups import Comparison
+from toolkit.experiments.tables import GLOSSARY, Calibrations, headline, sections
 
 WIDTH = 150
 """Characters that the widest table needs; a narrower terminal folds its lines."""

@@ -26,7 +26,7 @@ def evaluate(
     """
     from toolkit.cli.evaluate_tables import print_evaluation
     from toolkit.data.blockset import BlockSet
-    from toolkit.evaluation import evaluate_on
+    from toolkit.experiments.evaluate import evaluate_on
     from toolkit.training.run_folder import open_checkpoint
 
     checkpoint = open_checkpoint(model, epoch)

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import click
 
+from toolkit.experiments.sweep_config import SweepConfig, Variant
 from toolkit.partition import STAGES
-from toolkit.sweep_config import SweepConfig, Variant
 from toolkit.training.recipes import RECIPES
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,7 +43,7 @@ def sweep(data: Path, folder: Path, train_options: tuple[str, ...], **options: A
     the recipes; those in `--recipes ulmfit,ulmfit:freeze-epochs=2:no-qindex` are for that arm alone.
     """
     from toolkit.cli.sweep_report import report
-    from toolkit.sweep import sweep as run_sweep
+    from toolkit.experiments.sweep import sweep as run_sweep
 
     options["recipes"] = tuple(_variant(text) for text in options["recipes"])
     config = SweepConfig(**options, options=_parsed(train_options))

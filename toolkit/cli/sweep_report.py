@@ -7,11 +7,11 @@ import click
 from rich.console import Console
 
 from toolkit.cli.compare_tables import print_comparison
-from toolkit.comparison import compare_runs
-from toolkit.comparison_report import write_report
 from toolkit.errors import ToolkitError
-from toolkit.run_calibration import calibrate_runs
-from toolkit.sweep import Outcome
+from toolkit.experiments.groups import compare_runs
+from toolkit.experiments.report import write_report
+from toolkit.experiments.run_calibration import calibrate_runs
+from toolkit.experiments.sweep import Outcome
 
 
 def report(folder: Path, data: Path, finished: Sequence[Path], failed: Sequence[Outcome]) -> None:

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from toolkit.comparison import Comparison, Group
-from toolkit.comparison_tables import Calibrations, colour, trivial_scores
+from toolkit.experiments.groups import Comparison, Group
+from toolkit.experiments.tables import Calibrations, colour, trivial_scores
 from toolkit.reports.style import STYLE, to_svg
 from toolkit.training.run_folder import Epoch
 

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.calibration import calibration_metrics, fit_temperature
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.costs import class_regret, regret_metrics
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
+from toolkit.experiments.calibration import calibration_metrics, fit_temperature
 from toolkit.metrics import baselines, classification_metrics
 from toolkit.model.checkpoint import Checkpoint
 from toolkit.model.network import predict

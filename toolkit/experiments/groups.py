@@ -11,8 +11,8 @@ from typing import Any
 from scipy.stats import t as student
 
 from toolkit.errors import ToolkitError
+from toolkit.experiments.run_summary import RunSummary
 from toolkit.files import canonical_json
-from toolkit.run_summary import RunSummary
 
 CONFIDENCE = 0.95
 Measure = Callable[[RunSummary], float | None]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from toolkit.comparison import Comparison
-from toolkit.comparison_figures import draw_comparison
-from toolkit.comparison_tables import Calibrations, headline, sections
+from toolkit.experiments.figures import draw_comparison
+from toolkit.experiments.groups import Comparison
+from toolkit.experiments.tables import Calibrations, headline, sections
 from toolkit.files import atomic_write_bytes
 from toolkit.reports.section import Cell
 

@@ -15,9 +15,9 @@ from filelock import FileLock, Timeout
 
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
+from toolkit.experiments.run_summary import RunSummary
+from toolkit.experiments.sweep_config import Job, SweepConfig, plan
 from toolkit.files import atomic_write_json, read_json
-from toolkit.run_summary import RunSummary
-from toolkit.sweep_config import Job, SweepConfig, plan
 from toolkit.training.run_folder import RunFolder
 
 KIND = "av1part-sweep"

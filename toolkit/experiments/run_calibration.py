@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toolkit.calibration import Reliability, calibration_metrics, fit_temperature, reliability
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
+from toolkit.experiments.calibration import Reliability, calibration_metrics, fit_temperature, reliability
+from toolkit.experiments.run_summary import RunSummary
 from toolkit.metrics import classification_metrics
 from toolkit.model.checkpoint import load_checkpoint
 from toolkit.model.network import predict
-from toolkit.run_summary import RunSummary
 from toolkit.training.run_folder import RunFolder
 from toolkit.training.selection import TOLERANCE
 from toolkit.training.validation import validation_blocks

@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from toolkit.calibration import BINS
-from toolkit.comparison import CONFIDENCE, Comparison, Difference, Group, Measure, difference
+from toolkit.experiments.calibration import BINS
+from toolkit.experiments.groups import CONFIDENCE, Comparison, Difference, Group, Measure, difference
+from toolkit.experiments.run_calibration import RunCalibration
+from toolkit.experiments.run_summary import CHANGE, CONVERGED_WITHIN, FORGETTING, RunSummary, judge
 from toolkit.reports.section import Cell, Section
-from toolkit.run_calibration import RunCalibration
-from toolkit.run_summary import CHANGE, CONVERGED_WITHIN, FORGETTING, RunSummary, judge
 
 Calibrations = Mapping[Path, RunCalibration]
 _TONES = {"catastrophic forgetting": "bad", "loss": "bad", "gain": "good", "exceeds the seeds": "strong"}

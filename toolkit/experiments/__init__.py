@@ -1,0 +1,1 @@
+"""Scores beyond one run: evaluation on any data, calibration, comparisons and sweeps."""
