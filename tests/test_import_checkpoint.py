@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.import_checkpoint import import_checkpoint
+from toolkit.legacy.checkpoint import import_checkpoint
 from toolkit.model.checkpoint import load_checkpoint
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet

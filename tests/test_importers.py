@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.import_pt import find_scaling
+from toolkit.legacy.pt import find_scaling
 
 RNG = np.random.default_rng(1)
 LUMA = RNG.integers(0, 1024, (40, 16, 16)).astype("<u2")

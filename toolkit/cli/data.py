@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from toolkit.import_config import FORMATS, QPS, ImportConfig
+from toolkit.legacy.config import FORMATS, QPS, ImportConfig
 
 _D = ImportConfig()
 
@@ -51,7 +51,7 @@ def import_(source: Path, output: Path, kind: str, overwrite: bool, **options: s
               SRC/labels/<seq>_labels_16_intra.txt and SRC/qps/<seq>_qps_16_intra.txt (whole numbers)
     pt        SRC/train.pt and SRC/val.pt: samples (N, 1, 16, 16) float32, labels_stage0, qps
     """
-    from toolkit.importers import import_data
+    from toolkit.legacy.importers import import_data
 
     for warning in import_data(kind, source, output, ImportConfig(**options), overwrite=overwrite):
         click.secho(f"Warning: {warning}", fg="yellow", err=True)

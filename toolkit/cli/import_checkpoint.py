@@ -21,8 +21,8 @@ from toolkit.partition import STAGES
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Checkpoint to write (.pt).")
 def import_checkpoint(file: Path, stage: str, input_scale: float, data: Path, output: Path) -> None:
     """Make an older .pt checkpoint of the field's ResNet-18 exportable. It is read without running any code."""
-    from toolkit import import_checkpoint as importer
     from toolkit.data.blockset import BlockSet
+    from toolkit.legacy import checkpoint as importer
 
     checkpoint = importer.import_checkpoint(file, output, BlockSet.load(data), stage, input_scale)
     constant = checkpoint.baselines["best_constant"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from toolkit.data.splits import assign_splits
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.loose_blocks import Imported, LooseBlocks
+from toolkit.legacy.loose_blocks import Imported, LooseBlocks
 from toolkit.partition import NODE
 
 BIT_DEPTH = 10

@@ -13,7 +13,7 @@ from torch import Tensor
 from toolkit.data.format import luma_dtype
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.loose_blocks import Imported, LooseBlocks
+from toolkit.legacy.loose_blocks import Imported, LooseBlocks
 from toolkit.partition import NODE
 
 SCALINGS = (("divided by 1023", 1023.0, 10), ("divided by 1023 twice", 1023.0**2, 10), ("divided by 255", 255.0, 8))

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
-from toolkit.import_config import ImportConfig
-from toolkit.loose_blocks import LooseBlocks
+from toolkit.legacy.config import ImportConfig
+from toolkit.legacy.loose_blocks import LooseBlocks
 from toolkit.partition import NAMES
 
 # libaom's quantizer_to_qindex: what a --cq-level means as base_qindex where nothing else changes it.
@@ -21,11 +21,11 @@ def import_data(kind: str, source: Path, output: Path, config: ImportConfig, *, 
     Raises ToolkitError on anything missing, truncated or unidentifiable; nothing is guessed.
     """
     if kind == "triplets":
-        from toolkit.import_triplets import read_triplets
+        from toolkit.legacy.triplets import read_triplets
 
         found = read_triplets(source, config.split)
     else:
-        from toolkit.import_pt import read_pt
+        from toolkit.legacy.pt import read_pt
 
         found = read_pt(source)
     order = label_order(config.label_order)

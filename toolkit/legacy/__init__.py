@@ -1,0 +1,1 @@
+"""Readers of the older data and checkpoint formats."""
