@@ -54,10 +54,10 @@ def time_profile(path: Path, name: str, repeats: int) -> dict[str, Any]:
     """{batch: {bound, unbound: ms}} of a profile's session; meant for a process with the profile's switches."""
     from export.bound import BoundModel
     from export.bundle import Bundle
-    from export.half import as_float16
-    from export.profiles import PROFILES as ALL
-    from export.profiles import check_strict
-    from export.runtime import RuntimeModel
+    from export.graph.float16 import as_float16
+    from export.graph.profiles import PROFILES as ALL
+    from export.graph.profiles import check_strict
+    from export.graph.runtime import RuntimeModel
 
     bundle, profile, found = Bundle.load(path, with_report=False), ALL[name], {}
     model = as_float16(bundle.model_bytes()) if profile.precision == "float16" else bundle.model_bytes()
@@ -115,7 +115,7 @@ def time_torch(path: Path, repeats: int) -> dict[str, Any]:
 
 def apart(path: Path, what: str, repeats: int) -> dict[str, Any]:
     """`time_profile` or `time_torch` in a process with the switches of that profile; {missing: why} where not run."""
-    from export.profiles import PROFILES as ALL
+    from export.graph.profiles import PROFILES as ALL
 
     switches = (ALL[what].environment or {}) if what in ALL else {}
     environment = {k: v for k, v in {**os.environ, **switches}.items() if v is not None}

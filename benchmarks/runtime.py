@@ -26,9 +26,9 @@ import torch
 from numpy.typing import NDArray
 
 from export.bound import BoundModel
-from export.contract import Contract
-from export.onnx import export_onnx
-from export.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel
+from export.graph.contract import Contract
+from export.graph.export import export_onnx
+from export.graph.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet, predict
 

@@ -11,8 +11,8 @@ from export.against_config import AgainstConfig
 from export.bundle_write import versions
 from export.compare import Budget, calibrate, compare, reference_logits, summarise
 from export.config import ParityConfig
-from export.contract import Contract
 from export.foreign import ForeignModel
+from export.graph.contract import Contract
 from export.held_out import held_out_blocks
 from export.parity import within_means
 from export.sweep import batch_rows

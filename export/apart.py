@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from export.process import run_module
-from export.profiles import Profile
-from export.runtime import ProviderUnavailable
+from export.graph.process import run_module
+from export.graph.profiles import Profile
+from export.graph.runtime import ProviderUnavailable
 from export.sweep import Outputs
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError

@@ -12,8 +12,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 
 from export.compare import RMS_FACTOR, reference_logits
 from export.effort import affordable, thinned
-from export.onnx import export_program
-from export.runtime import open_session, running
+from export.graph.export import export_program
+from export.graph.runtime import open_session, running
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.model.network import Classifier, to_input

@@ -9,8 +9,8 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from export.contract import Contract
-from export.runtime import open_session, running
+from export.graph.contract import Contract
+from export.graph.runtime import open_session, running
 from toolkit.data.blockset import Luma, check_luma, luma_dtype
 from toolkit.errors import ToolkitError
 

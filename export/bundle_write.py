@@ -11,11 +11,11 @@ import numpy as np
 
 from export.bundle import FORMAT_VERSION, KIND, MANIFEST, SIZE_LIMITS, Bundle
 from export.compare import calibrate, compare, summarise
-from export.contract import Contract
 from export.effort import affordable, thinned
+from export.graph.contract import Contract
+from export.graph.export import OPSET, export_onnx
+from export.graph.runtime import RuntimeModel
 from export.model_card import model_card
-from export.onnx import OPSET, export_onnx
-from export.runtime import RuntimeModel
 from export.sweep import batch_rows, sweep
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from export.compare_config import FRAME
-from export.profiles import PROFILES, PROVIDERS
+from export.graph.profiles import PROFILES, PROVIDERS
 from toolkit.data.format import HELD_OUT
 from toolkit.errors import ToolkitError
 

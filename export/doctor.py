@@ -11,7 +11,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
-from export.process import run_module
+from export.graph.process import run_module
 from toolkit.errors import ToolkitError
 
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")

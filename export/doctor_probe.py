@@ -28,7 +28,7 @@ def probe_onnxruntime() -> dict[str, Any]:
     """The same as a graph with a convolution, so that cuDNN is loaded too, on the CUDA provider alone."""
     from onnx import TensorProto, helper, numpy_helper
 
-    from export.runtime import open_session
+    from export.graph.runtime import open_session
     from toolkit.errors import ToolkitError
 
     weight = numpy_helper.from_array(np.ones((2, 1, 3, 3), np.float32), "w")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from export.contract import Contract
+from export.graph.contract import Contract
 
 
 class NotApplicable(Exception):

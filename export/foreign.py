@@ -10,7 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from export.against_config import AgainstConfig
-from export.contract import Contract
+from export.graph.contract import Contract
 from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file

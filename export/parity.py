@@ -18,12 +18,12 @@ from export.config import ParityConfig
 from export.doctor import gpu_versions
 from export.effort import affordable, affordable_batches, thinned
 from export.gpu_budget import calibrate_on_gpu
+from export.graph.export import check_onnx
+from export.graph.profiles import PROFILES, Profile, profile_of, unfit
+from export.graph.runtime import ProviderUnavailable
 from export.held_out import held_out_blocks
 from export.noninferiority import judge_int8
-from export.onnx import check_onnx
 from export.parity_report import by_provider, write_report
-from export.profiles import PROFILES, Profile, profile_of, unfit
-from export.runtime import ProviderUnavailable
 from export.sweep import FULL_BATCH, Outputs, batch_rows, between_batches, run_all
 from export.worst import worst_blocks
 from toolkit.data.blockset import Blocks, BlockSet

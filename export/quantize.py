@@ -14,7 +14,7 @@ import onnx
 from onnx import ModelProto
 
 from export.bundle import MANIFEST, SIZE_LIMITS, Bundle
-from export.onnx import check_onnx
+from export.graph.export import check_onnx
 from export.quantize_config import QuantizeConfig
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import stratified_index

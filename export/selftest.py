@@ -16,10 +16,10 @@ from export.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, pla
 from export.compare import reference_logits
 from export.config import ParityConfig
 from export.faults import FAULTS, NotApplicable, transposed_input
-from export.onnx import check_onnx, export_onnx
+from export.graph.export import check_onnx, export_onnx
+from export.graph.profiles import PROFILES, Profile, check_strict
+from export.graph.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
 from export.parity import Proof, judge, open_both, prepare
-from export.profiles import PROFILES, Profile, check_strict
-from export.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
 from export.sweep import sweep
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.runtime import RuntimeModel
+from export.graph.runtime import RuntimeModel
 from toolkit.data.blockset import Luma
 
 FULL_BATCH = 64

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from export.bundle import Bundle
-from export.half import as_float16
-from export.profiles import PROFILES, check_strict
-from export.runtime import ProviderUnavailable, RuntimeModel
+from export.graph.float16 import as_float16
+from export.graph.profiles import PROFILES, check_strict
+from export.graph.runtime import ProviderUnavailable, RuntimeModel
 from export.sweep import run_all
 from toolkit.errors import ToolkitError
 

@@ -26,7 +26,7 @@ def check_stages(stages: Collection[str]) -> None:
 
 
 class StageModel(Protocol):
-    """What a stage is asked: `export.runtime.RuntimeModel`, or a stand-in that answers from labels."""
+    """What a stage is asked: `export.graph.runtime.RuntimeModel`, or a stand-in that answers from labels."""
 
     @property
     def window(self) -> Window:

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, compose, helper, numpy_helper
 
 from export.bundle import Bundle
-from export.onnx import OPSET, check_onnx
-from export.runtime import Shapes
+from export.graph.export import OPSET, check_onnx
+from export.graph.runtime import Shapes
 from integration.joint import IDS, Layout
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json

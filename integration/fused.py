@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.bundle import Bundle
-from export.contract import Contract
-from export.runtime import MAX_BATCH, check_signature, open_session, running
+from export.graph.contract import Contract
+from export.graph.runtime import MAX_BATCH, check_signature, open_session, running
 from integration.cascade import Cascade
 from integration.flatness import deviation
 from integration.fuse import fuse, metadata, outputs

@@ -13,8 +13,8 @@ from commands import message
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from export.against_config import AgainstConfig
-from export.contract import Contract
 from export.foreign import ForeignModel
+from export.graph.contract import Contract
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import is_sealed, sha256_file

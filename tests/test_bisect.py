@@ -15,7 +15,7 @@ from export.bisect import bisect
 from export.bundle import Bundle
 from export.bundle_faults import MODEL_FAULTS, planted
 from export.faults import FAULTS
-from export.onnx import export_onnx
+from export.graph.export import export_onnx
 from toolkit.cli.main import main
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError

@@ -9,10 +9,10 @@ from test_runtime import NO_CUDA
 
 from export.bound import BoundModel, with_raw_inputs
 from export.bundle import Bundle
-from export.contract import Contract
-from export.half import as_float16
-from export.onnx import export_onnx
-from export.runtime import ProviderUnavailable, RuntimeModel
+from export.graph.contract import Contract
+from export.graph.export import export_onnx
+from export.graph.float16 import as_float16
+from export.graph.runtime import ProviderUnavailable, RuntimeModel
 from toolkit.errors import ToolkitError
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet

@@ -227,7 +227,7 @@ def test_a_graph_that_computes_something_else_is_not_written(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import export.bundle_write
-    from export.runtime import RuntimeModel
+    from export.graph.runtime import RuntimeModel
 
     real = RuntimeModel.one_call
     monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: real(s, x, q) * np.float32(1.0001))

@@ -18,10 +18,10 @@ from onnx import numpy_helper
 from export.bisect import bisect
 from export.bundle import Bundle
 from export.config import ParityConfig
-from export.contract import Contract
-from export.onnx import export_onnx
+from export.graph.contract import Contract
+from export.graph.export import export_onnx
+from export.graph.runtime import RuntimeModel
 from export.parity import judge, prepare
-from export.runtime import RuntimeModel
 from export.selftest import selftest
 from export.sweep import batch_rows
 from toolkit.cli.main import main

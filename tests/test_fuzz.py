@@ -23,7 +23,7 @@ from numpy.random import Generator
 from export.bundle import BESIDE, SIZE_LIMITS, Bundle
 from export.compare import calibrate, compare, reference_logits
 from export.config import ParityConfig
-from export.onnx import check_onnx
+from export.graph.export import check_onnx
 from export.parity import prove
 from export.signing import sign, verify_signature
 from toolkit.errors import ToolkitError

@@ -18,9 +18,9 @@ from test_fuzz import NUMBERS, TEXTS, _places, reseal
 from export.bundle import BESIDE, SIZE_LIMITS, Bundle
 from export.bundle_write import choose_checkpoint, write_bundle
 from export.config import ParityConfig
-from export.onnx import check_onnx
+from export.graph.export import check_onnx
+from export.graph.runtime import RuntimeModel
 from export.parity import prove
-from export.runtime import RuntimeModel
 from toolkit.cli.bundle import describe
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError

@@ -13,7 +13,7 @@ from pictures import CHELSEA
 from PIL import Image
 
 from export.bundle import Bundle
-from export.contract import Contract
+from export.graph.contract import Contract
 from integration.cascade import Cascade
 from integration.encoder import Encoder, EncoderConfig
 from integration.levels import Levels

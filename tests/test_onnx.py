@@ -10,9 +10,9 @@ import torch
 from onnx import ModelProto, numpy_helper
 
 from export.compare import calibrate, compare
-from export.contract import Contract
-from export.onnx import OPSET, check_onnx, export_onnx
-from export.runtime import RuntimeModel
+from export.graph.contract import Contract
+from export.graph.export import OPSET, check_onnx, export_onnx
+from export.graph.runtime import RuntimeModel
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.model.checkpoint import load_checkpoint

@@ -14,17 +14,17 @@ from click.testing import CliRunner
 from conftest import MakeBlockset
 from test_runtime import NO_CUDA
 
-import export.process
+import export.graph.process
 from export.apart import run_apart
 from export.bundle import Bundle
 from export.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
 from export.compare import NEAR_TIE_LIMIT, Budget, calibrate, compare, summarise
 from export.config import ParityConfig
 from export.faults import FAULTS, NotApplicable
-from export.onnx import export_onnx
+from export.graph.export import export_onnx
+from export.graph.profiles import PROFILES
+from export.graph.runtime import RuntimeModel
 from export.parity import prepare, prove
-from export.profiles import PROFILES
-from export.runtime import RuntimeModel
 from export.selftest import selftest
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
@@ -231,9 +231,9 @@ def test_a_process_of_its_own_gives_the_same_numbers(exported: Path, blockset_8:
 
 def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "probe").write_text("onnxruntime")
-    monkeypatch.setattr(export.process, "TIMEOUT", 0.01)
+    monkeypatch.setattr(export.graph.process, "TIMEOUT", 0.01)
     with pytest.raises(ToolkitError, match=r"no answer in 0\.01 s and was ended"):
-        export.process.run_module("export.doctor_probe", tmp_path, {})
+        export.graph.process.run_module("export.doctor_probe", tmp_path, {})
 
 
 @pytest.mark.skipif(not NO_CUDA, reason="this machine has CUDA")

@@ -16,11 +16,11 @@ from PIL import Image
 
 from export.bundle import Bundle
 from export.config import ParityConfig
+from export.graph.runtime import RuntimeModel
 from export.junit import write_junit
 from export.parity import prove
 from export.parity_render import render_html, render_markdown
 from export.parity_report import REPORT_FILES, by_provider, load_report
-from export.runtime import RuntimeModel
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError

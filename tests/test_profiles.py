@@ -17,10 +17,10 @@ from export.bundle import Bundle
 from export.compare import budget_of
 from export.config import ParityConfig
 from export.gpu_budget import calibrate_on_gpu
-from export.half import as_float16
+from export.graph.float16 import as_float16
+from export.graph.profiles import PROFILES, check_strict, profile_of, unfit
+from export.graph.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
 from export.parity import prove
-from export.profiles import PROFILES, check_strict, profile_of, unfit
-from export.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
 from export.worker import work
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet

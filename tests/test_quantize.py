@@ -13,8 +13,8 @@ from conftest import MakeBlockset
 import export.noninferiority
 from export.bundle import Bundle
 from export.config import ParityConfig
+from export.graph.export import check_onnx
 from export.noninferiority import bootstrap_difference, judge_int8
-from export.onnx import check_onnx
 from export.parity import prove
 from export.quantize import calibration_blocks, quantize_bundle
 from export.quantize_config import QuantizeConfig

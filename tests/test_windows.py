@@ -13,9 +13,9 @@ from pictures import frame
 
 from export.bundle import Bundle
 from export.bundle_write import Chosen, write_bundle
-from export.contract import Contract
-from export.onnx import export_onnx
-from export.runtime import RuntimeModel
+from export.graph.contract import Contract
+from export.graph.export import export_onnx
+from export.graph.runtime import RuntimeModel
 from integration.cascade import Cascade
 from integration.fuse import fuse
 from integration.fused import FusedCascade, FusedModel

@@ -24,7 +24,7 @@ def bundle() -> None:
 def verify(path: Path, public_key: Path | None, as_json: bool) -> None:
     """Check files, seals, graph and checkpoint of BUNDLE against each other; exit 1 where anything is off."""
     from export.bundle import Bundle, is_signed
-    from export.onnx import check_onnx
+    from export.graph.export import check_onnx
     from export.signing import verify_signature
 
     opened = Bundle.load(path)

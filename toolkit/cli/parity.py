@@ -8,7 +8,7 @@ import click
 
 from export.compare_config import LIMIT
 from export.config import ParityConfig
-from export.profiles import PROFILES, PROVIDERS
+from export.graph.profiles import PROFILES, PROVIDERS
 from toolkit.cli.against import with_against
 
 _DEFAULT = ParityConfig()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from export.profiles import PROVIDERS
+from export.graph.profiles import PROVIDERS
 from integration.pipeline_config import BuildConfig, EvalConfig
 from toolkit.data.format import HELD_OUT
 

@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from export.contract import Contract
+from export.graph.contract import Contract
 from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.windows import Window

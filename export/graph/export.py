@@ -9,7 +9,7 @@ import onnx
 import torch
 from onnx import ModelProto
 
-from export.contract import Contract
+from export.graph.contract import Contract
 from toolkit.errors import ToolkitError
 from toolkit.model.network import Classifier
 

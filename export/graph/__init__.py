@@ -1,0 +1,1 @@
+"""The ONNX graph: its contract, how it is exported, and how ONNX Runtime runs it."""
