@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from export.against_config import AgainstConfig
 from export.bundle_write import versions
-from export.compare import Budget, calibrate, compare, reference_logits, summarise
+from export.compare.batches import batch_rows
+from export.compare.budget import Budget, calibrate, compare, reference_logits, summarise
 from export.config import ParityConfig
 from export.foreign import ForeignModel
 from export.graph.contract import Contract
 from export.held_out import held_out_blocks
 from export.parity import within_means
-from export.sweep import batch_rows
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError

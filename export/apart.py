@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from export.compare.batches import Outputs
 from export.graph.process import run_module
 from export.graph.profiles import Profile
 from export.graph.runtime import ProviderUnavailable
-from export.sweep import Outputs
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from export.compare import RMS_FACTOR, reference_logits
-from export.effort import affordable, thinned
+from export.compare.budget import RMS_FACTOR, reference_logits
+from export.compare.flops import affordable, thinned
 from export.graph.export import export_program
 from export.graph.runtime import open_session, running
 from toolkit.data.blockset import Blocks

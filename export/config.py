@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from export.compare_config import FRAME
+from export.compare.config import FRAME
 from export.graph.profiles import PROFILES, PROVIDERS
 from toolkit.data.format import HELD_OUT
 from toolkit.errors import ToolkitError

@@ -1,6 +1,6 @@
 """The held-out blocks that a proof compares on."""
 
-from export.compare_config import LIMIT
+from export.compare.config import LIMIT
 from export.config import ParityConfig
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import stratified_index

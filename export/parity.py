@@ -13,19 +13,19 @@ from export.apart import run_apart
 from export.bisect import BLOCKS, bisect
 from export.bundle import Bundle
 from export.bundle_write import versions
-from export.compare import Budget, calibrate, compare, reference_logits, summarise
+from export.compare.batches import FULL_BATCH, Outputs, batch_rows, between_batches, run_all
+from export.compare.budget import Budget, calibrate, compare, reference_logits, summarise
+from export.compare.flops import affordable, affordable_batches, thinned
+from export.compare.gpu_budget import calibrate_on_gpu
+from export.compare.noninferiority import judge_int8
+from export.compare.worst_blocks import worst_blocks
 from export.config import ParityConfig
 from export.doctor import gpu_versions
-from export.effort import affordable, affordable_batches, thinned
-from export.gpu_budget import calibrate_on_gpu
 from export.graph.export import check_onnx
 from export.graph.profiles import PROFILES, Profile, profile_of, unfit
 from export.graph.runtime import ProviderUnavailable
 from export.held_out import held_out_blocks
-from export.noninferiority import judge_int8
 from export.parity_report import by_provider, write_report
-from export.sweep import FULL_BATCH, Outputs, batch_rows, between_batches, run_all
-from export.worst import worst_blocks
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from export.bundle import Bundle
+from export.compare.batches import run_all
 from export.graph.float16 import as_float16
 from export.graph.profiles import PROFILES, check_strict
 from export.graph.runtime import ProviderUnavailable, RuntimeModel
-from export.sweep import run_all
 from toolkit.errors import ToolkitError
 
 

@@ -14,10 +14,10 @@ from torch import nn
 from export.bundle import Bundle
 from export.bundle_faults import MODEL_FAULTS, planted
 from export.bundle_write import Chosen, write_bundle
-from export.compare import Budget, calibrate, compare
-from export.compare_config import FRAME, LIMIT
+from export.compare.budget import Budget, calibrate, compare
+from export.compare.config import FRAME, LIMIT
+from export.compare.flops import LEAST, affordable, affordable_batches, operations, thinned
 from export.config import ParityConfig
-from export.effort import LEAST, affordable, affordable_batches, operations, thinned
 from export.parity import prove, within_means
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.metrics import baselines
@@ -113,7 +113,9 @@ def test_a_large_model_is_spared_what_it_cannot_afford(blockset_8: Path, monkeyp
     assert affordable_batches(small, blocks, sizes) == sizes
     with torch.device("meta"):  # 86 million weights, of which only the shapes count
         vit = PartitionNet(ModelConfig("2", "vit_b_16")).eval()
-    monkeypatch.setattr("export.effort.to_input", lambda *v, **o: (torch.empty(1, 1, 16, 16, device="meta"),) * 2)
+    monkeypatch.setattr(
+        "export.compare.flops.to_input", lambda *v, **o: (torch.empty(1, 1, 16, 16, device="meta"),) * 2
+    )
     monkeypatch.setattr(vit, "classify", lambda features, qindex: features)
     assert operations(vit, blocks) > 3e10  # 17.5 billion multiplications and additions
     assert affordable(vit, blocks) == LEAST

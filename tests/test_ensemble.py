@@ -17,13 +17,13 @@ from onnx import numpy_helper
 
 from export.bisect import bisect
 from export.bundle import Bundle
+from export.compare.batches import batch_rows
 from export.config import ParityConfig
 from export.graph.contract import Contract
 from export.graph.export import export_onnx
 from export.graph.runtime import RuntimeModel
 from export.parity import judge, prepare
 from export.selftest import selftest
-from export.sweep import batch_rows
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError

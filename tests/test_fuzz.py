@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from numpy.random import Generator
 
 from export.bundle import BESIDE, SIZE_LIMITS, Bundle
-from export.compare import calibrate, compare, reference_logits
+from export.compare.budget import calibrate, compare, reference_logits
 from export.config import ParityConfig
 from export.graph.export import check_onnx
 from export.parity import prove

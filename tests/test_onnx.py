@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx import ModelProto, numpy_helper
 
-from export.compare import calibrate, compare
+from export.compare.budget import calibrate, compare
 from export.graph.contract import Contract
 from export.graph.export import OPSET, check_onnx, export_onnx
 from export.graph.runtime import RuntimeModel

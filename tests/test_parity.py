@@ -18,7 +18,7 @@ import export.graph.process
 from export.apart import run_apart
 from export.bundle import Bundle
 from export.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
-from export.compare import NEAR_TIE_LIMIT, Budget, calibrate, compare, summarise
+from export.compare.budget import NEAR_TIE_LIMIT, Budget, calibrate, compare, summarise
 from export.config import ParityConfig
 from export.faults import FAULTS, NotApplicable
 from export.graph.export import export_onnx

@@ -14,9 +14,9 @@ from onnx import TensorProto
 from test_runtime import NO_CUDA
 
 from export.bundle import Bundle
-from export.compare import budget_of
+from export.compare.budget import budget_of
+from export.compare.gpu_budget import calibrate_on_gpu
 from export.config import ParityConfig
-from export.gpu_budget import calibrate_on_gpu
 from export.graph.float16 import as_float16
 from export.graph.profiles import PROFILES, check_strict, profile_of, unfit
 from export.graph.runtime import OPTIONS, ProviderUnavailable, RuntimeModel

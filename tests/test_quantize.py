@@ -10,16 +10,16 @@ import pytest
 from click.testing import CliRunner
 from conftest import MakeBlockset
 
-import export.noninferiority
+import export.compare.noninferiority
 from export.bundle import Bundle
+from export.compare.batches import batch_rows
+from export.compare.noninferiority import bootstrap_difference, judge_int8
 from export.config import ParityConfig
 from export.graph.export import check_onnx
-from export.noninferiority import bootstrap_difference, judge_int8
 from export.parity import prove
 from export.quantize import calibration_blocks, quantize_bundle
 from export.quantize_config import QuantizeConfig
 from export.selftest import selftest
-from export.sweep import batch_rows
 from toolkit.cli.main import main
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
@@ -102,7 +102,7 @@ def test_an_int8_bundle_is_judged_by_its_decisions(
     eight: Path, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A network of three epochs on few blocks has too wide an interval for half a point; what decides is tested below.
-    monkeypatch.setattr(export.noninferiority, "F1_MARGIN", 0.05)
+    monkeypatch.setattr(export.compare.noninferiority, "F1_MARGIN", 0.05)
     copy = Path(shutil.copytree(eight, tmp_path / "copy"))
     result = prove(copy, many, ParityConfig(limit=2000, batches=(1, 64)))
     found = result["profiles"]["cpu-int8"]

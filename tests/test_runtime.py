@@ -8,9 +8,9 @@ import onnxruntime as ort
 import pytest
 
 from export.bundle import Bundle
+from export.compare.batches import DISTINCT, FULL_BATCH, batch_rows, run_all, sweep
 from export.graph.contract import Contract
 from export.graph.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel
-from export.sweep import DISTINCT, FULL_BATCH, batch_rows, run_all, sweep
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 

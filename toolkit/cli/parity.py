@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from export.compare_config import LIMIT
+from export.compare.config import LIMIT
 from export.config import ParityConfig
 from export.graph.profiles import PROFILES, PROVIDERS
 from toolkit.cli.against import with_against

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.sweep import FULL_BATCH, batch_rows
+from export.compare.batches import FULL_BATCH, batch_rows
 from toolkit.data.blockset import Blocks
 from toolkit.experiments.calibration import negative_log_likelihood, reliability
 

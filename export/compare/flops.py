@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from export.compare_config import LIMIT
+from export.compare.config import LIMIT
 from toolkit.data.blockset import Blocks
 from toolkit.model.network import Classifier, to_input
 

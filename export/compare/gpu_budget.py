@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from export.compare import Budget, budget_of, reference_logits
+from export.compare.budget import Budget, budget_of, reference_logits
 from export.graph.runtime import ProviderUnavailable
 from toolkit.data.blockset import Blocks
 from toolkit.model.network import Classifier, predict

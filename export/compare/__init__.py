@@ -1,0 +1,1 @@
+"""Comparing logits: error budgets, batch sizes, non-inferiority, worst blocks."""
