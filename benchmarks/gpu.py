@@ -53,7 +53,7 @@ def raw_blocks(contract: Any, batch: int) -> tuple[Any, Any]:
 def time_profile(path: Path, name: str, repeats: int) -> dict[str, Any]:
     """{batch: {bound, unbound: ms}} of a profile's session; meant for a process with the profile's switches."""
     from export.bound import BoundModel
-    from export.bundle import Bundle
+    from export.bundle.bundle import Bundle
     from export.graph.float16 import as_float16
     from export.graph.profiles import PROFILES as ALL
     from export.graph.profiles import check_strict
@@ -78,7 +78,7 @@ def time_torch(path: Path, repeats: int) -> dict[str, Any]:
     import torch
     import torch.nn.functional as F
 
-    from export.bundle import Bundle
+    from export.bundle.bundle import Bundle
 
     if not torch.cuda.is_available():
         return {"missing": NO_GPU}
@@ -189,7 +189,7 @@ def main(
         work = time_torch if only == "torch" else lambda path, n: time_profile(path, only, n)
         click.echo(json.dumps(work(data, repeats)))
         return
-    from export.bundle_write import versions
+    from export.bundle.write import versions
     from export.config import ParityConfig
     from export.doctor import examine
     from export.parity import prove

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.against_config import AgainstConfig
-from export.bundle_write import versions
+from export.bundle.write import versions
 from export.compare.batches import batch_rows
 from export.compare.budget import Budget, calibrate, compare, reference_logits, summarise
 from export.config import ParityConfig

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from export.apart import run_apart
 from export.bisect import BLOCKS, bisect
-from export.bundle import Bundle
-from export.bundle_write import versions
+from export.bundle.bundle import Bundle
+from export.bundle.report import by_provider, write_report
+from export.bundle.write import versions
 from export.compare.batches import FULL_BATCH, Outputs, batch_rows, between_batches, run_all
 from export.compare.budget import Budget, calibrate, compare, reference_logits, summarise
 from export.compare.flops import affordable, affordable_batches, thinned
@@ -25,7 +26,6 @@ from export.graph.export import check_onnx
 from export.graph.profiles import PROFILES, Profile, profile_of, unfit
 from export.graph.runtime import ProviderUnavailable
 from export.held_out import held_out_blocks
-from export.parity_report import by_provider, write_report
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 
 from export.apart import run_apart
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from export.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
 from export.compare.batches import sweep
 from export.compare.budget import reference_logits

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from export.compare.batches import run_all
 from export.graph.float16 import as_float16
 from export.graph.profiles import PROFILES, check_strict

@@ -8,7 +8,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, compose, helper, numpy_helper
 
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from export.graph.export import OPSET, check_onnx
 from export.graph.runtime import Shapes
 from integration.joint import IDS, Layout

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from export.graph.contract import Contract
 from export.graph.runtime import MAX_BATCH, check_signature, open_session, running
 from integration.cascade import Cascade

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from integration.cascade import Cascade, check_stages
 from integration.flatness import deviation
 from integration.fused import FusedCascade, FusedModel, read_fused

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from export.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
+from export.bundle.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
 from integration.cascade import Cascade
 from integration.fused import write_fused
 from integration.pipeline import FORMAT_VERSION, KIND, check_together, unproven

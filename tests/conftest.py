@@ -113,7 +113,7 @@ def trained(blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A read-only bundle of the last epoch of `trained`, not yet proven; copy it before you change it."""
-    from export.bundle_write import choose_checkpoint, write_bundle
+    from export.bundle.write import choose_checkpoint, write_bundle
 
     path = tmp_path_factory.mktemp("exported") / "bundle"
     write_bundle(choose_checkpoint(trained, epoch=3), path)

@@ -11,9 +11,9 @@ import torch
 from conftest import MakeBlockset
 from torch import nn
 
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
+from export.bundle.write import Chosen, write_bundle
 from export.bundle_faults import MODEL_FAULTS, planted
-from export.bundle_write import Chosen, write_bundle
 from export.compare.budget import Budget, calibrate, compare
 from export.compare.config import FRAME, LIMIT
 from export.compare.flops import LEAST, affordable, affordable_batches, operations, thinned

@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 from test_runtime import NO_CUDA
 
+from export.bundle.render import render_html, render_markdown
 from export.graph.profiles import PROFILES
-from export.parity_render import render_html, render_markdown
 from toolkit.files import read_json
 
 

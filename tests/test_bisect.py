@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from onnx import ModelProto, numpy_helper
 
 from export.bisect import bisect
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from export.bundle_faults import MODEL_FAULTS, planted
 from export.faults import FAULTS
 from export.graph.export import export_onnx

@@ -8,7 +8,7 @@ import pytest
 from test_runtime import NO_CUDA
 
 from export.bound import BoundModel, with_raw_inputs
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from export.graph.contract import Contract
 from export.graph.export import export_onnx
 from export.graph.float16 import as_float16

@@ -14,8 +14,8 @@ import torch
 from click.testing import CliRunner
 from conftest import MakeBlockset
 
-from export.bundle import Bundle
-from export.bundle_write import Chosen, choose_checkpoint, without_paths, write_bundle
+from export.bundle.bundle import Bundle
+from export.bundle.write import Chosen, choose_checkpoint, without_paths, write_bundle
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
@@ -226,13 +226,13 @@ def test_a_constant_output_or_a_score_that_is_no_number_is_refused(checkpoint: C
 def test_a_graph_that_computes_something_else_is_not_written(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import export.bundle_write
+    import export.bundle.write
     from export.graph.runtime import RuntimeModel
 
     real = RuntimeModel.one_call
     monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: real(s, x, q) * np.float32(1.0001))
     with pytest.raises(ToolkitError, match=r"does not give PyTorch's logits .*Nothing was written"):
-        export.bundle_write.write_bundle(choose_checkpoint(trained, 3), tmp_path / "bundle")
+        export.bundle.write.write_bundle(choose_checkpoint(trained, 3), tmp_path / "bundle")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -16,7 +16,7 @@ from conftest import MakeBlockset
 from onnx import numpy_helper
 
 from export.bisect import bisect
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from export.compare.batches import batch_rows
 from export.config import ParityConfig
 from export.graph.contract import Contract

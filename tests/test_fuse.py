@@ -13,8 +13,8 @@ import pytest
 import torch
 from commands import cli
 
-from export.bundle import Bundle
-from export.bundle_write import Chosen, write_bundle
+from export.bundle.bundle import Bundle
+from export.bundle.write import Chosen, write_bundle
 from integration.cascade import Cascade
 from integration.flatness import deviation
 from integration.fuse import fuse

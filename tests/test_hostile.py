@@ -15,8 +15,8 @@ import torch
 from onnx import helper, numpy_helper
 from test_fuzz import NUMBERS, TEXTS, _places, reseal
 
-from export.bundle import BESIDE, SIZE_LIMITS, Bundle
-from export.bundle_write import choose_checkpoint, write_bundle
+from export.bundle.bundle import BESIDE, SIZE_LIMITS, Bundle
+from export.bundle.write import choose_checkpoint, write_bundle
 from export.config import ParityConfig
 from export.graph.export import check_onnx
 from export.graph.runtime import RuntimeModel

@@ -12,7 +12,7 @@ from conftest import MakeBlockset
 from pictures import CHELSEA
 from PIL import Image
 
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from export.graph.contract import Contract
 from integration.cascade import Cascade
 from integration.encoder import Encoder, EncoderConfig

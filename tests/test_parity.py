@@ -16,7 +16,7 @@ from test_runtime import NO_CUDA
 
 import export.graph.process
 from export.apart import run_apart
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from export.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
 from export.compare.budget import NEAR_TIE_LIMIT, Budget, calibrate, compare, summarise
 from export.config import ParityConfig

@@ -14,13 +14,13 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
+from export.bundle.render import render_html, render_markdown
+from export.bundle.report import REPORT_FILES, by_provider, load_report
 from export.config import ParityConfig
 from export.graph.runtime import RuntimeModel
 from export.junit import write_junit
 from export.parity import prove
-from export.parity_render import render_html, render_markdown
-from export.parity_report import REPORT_FILES, by_provider, load_report
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError

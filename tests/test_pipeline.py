@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import f1_score
 
-from export.bundle import Bundle
-from export.bundle_write import choose_checkpoint, write_bundle
+from export.bundle.bundle import Bundle
+from export.bundle.write import choose_checkpoint, write_bundle
 from export.config import ParityConfig
 from export.parity import prove
 from integration.cascade import Cascade, StageModel

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from onnx import TensorProto
 from test_runtime import NO_CUDA
 
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from export.compare.budget import budget_of
 from export.compare.gpu_budget import calibrate_on_gpu
 from export.config import ParityConfig

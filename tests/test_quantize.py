@@ -11,14 +11,14 @@ from click.testing import CliRunner
 from conftest import MakeBlockset
 
 import export.compare.noninferiority
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
+from export.bundle.quantize import calibration_blocks, quantize_bundle
+from export.bundle.quantize_config import QuantizeConfig
 from export.compare.batches import batch_rows
 from export.compare.noninferiority import bootstrap_difference, judge_int8
 from export.config import ParityConfig
 from export.graph.export import check_onnx
 from export.parity import prove
-from export.quantize import calibration_blocks, quantize_bundle
-from export.quantize_config import QuantizeConfig
 from export.selftest import selftest
 from toolkit.cli.main import main
 from toolkit.data.blockset import Blocks, BlockSet

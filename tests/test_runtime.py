@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime as ort
 import pytest
 
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from export.compare.batches import DISTINCT, FULL_BATCH, batch_rows, run_all, sweep
 from export.graph.contract import Contract
 from export.graph.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel

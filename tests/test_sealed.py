@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from export.bundle import Bundle
-from export.parity_report import load_report
+from export.bundle.bundle import Bundle
+from export.bundle.report import load_report
 from integration.pipeline import read_manifest
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError

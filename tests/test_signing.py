@@ -10,11 +10,11 @@ from commands import cli, message
 from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from export.bundle import Bundle
-from export.bundle_write import Chosen, write_bundle
+from export.bundle.bundle import Bundle
+from export.bundle.signing import SIGNATURE, sign, verify_signature
+from export.bundle.write import Chosen, write_bundle
 from export.config import ParityConfig
 from export.parity import prove
-from export.signing import SIGNATURE, sign, verify_signature
 from integration.pipeline_build import build_pipeline
 from integration.pipeline_config import BuildConfig
 from integration.policy import Policy

@@ -11,7 +11,7 @@ from commands import done
 from test_bundle import edit_manifest
 from test_train import FAST, data, measured, moved, weights
 
-from export.bundle import Bundle
+from export.bundle.bundle import Bundle
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError

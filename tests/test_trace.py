@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 import torch
 
-from export.bundle_write import choose_checkpoint, write_bundle
+from export.bundle.write import choose_checkpoint, write_bundle
 from export.config import ParityConfig
 from export.parity import prove
 from integration.evaluate import evaluate

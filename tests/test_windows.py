@@ -11,8 +11,8 @@ import torch
 from commands import cli, fails
 from pictures import frame
 
-from export.bundle import Bundle
-from export.bundle_write import Chosen, write_bundle
+from export.bundle.bundle import Bundle
+from export.bundle.write import Chosen, write_bundle
 from export.graph.contract import Contract
 from export.graph.export import export_onnx
 from export.graph.runtime import RuntimeModel

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from export.bundle import Bundle
+    from export.bundle.bundle import Bundle
 
 
 @click.group()
@@ -23,9 +23,9 @@ def bundle() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(path: Path, public_key: Path | None, as_json: bool) -> None:
     """Check files, seals, graph and checkpoint of BUNDLE against each other; exit 1 where anything is off."""
-    from export.bundle import Bundle, is_signed
+    from export.bundle.bundle import Bundle, is_signed
+    from export.bundle.signing import verify_signature
     from export.graph.export import check_onnx
-    from export.signing import verify_signature
 
     opened = Bundle.load(path)
     if public_key:  # before anything in the bundle is parsed or run
@@ -50,8 +50,7 @@ def verify(path: Path, public_key: Path | None, as_json: bool) -> None:
 @click.option("--ask-password", is_flag=True, help="The key file is encrypted; ask for its password.")
 def sign(path: Path, key: Path, ask_password: bool) -> None:
     """Sign BUNDLE's manifest, and so every file that it names; reports that are made later do not change that."""
-    from export import signing
-    from export.bundle import Bundle
+    from export.bundle.bundle import Bundle, signing
 
     password = click.prompt("Password", hide_input=True, err=True).encode() if ask_password else None
     click.echo(signing.sign(Bundle.load(path), key, password))
@@ -62,7 +61,7 @@ def sign(path: Path, key: Path, ask_password: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest and the report as one JSON object.")
 def info(path: Path, as_json: bool) -> None:
     """Say what BUNDLE predicts, for which input, where it comes from and on what it was proven."""
-    from export.bundle import Bundle
+    from export.bundle.bundle import Bundle
 
     opened = Bundle.load(path)
     text = json.dumps({"manifest": opened.manifest, "report": opened.report}) if as_json else describe(opened)

@@ -27,7 +27,7 @@ def export(
 
     ONNX Runtime is compared with PyTorch in float64 on validation blocks before anything is put in place.
     """
-    from export.bundle_write import choose_checkpoint, write_bundle
+    from export.bundle.write import choose_checkpoint, write_bundle
     from toolkit.cli.bundle import describe
 
     chosen = choose_checkpoint(run_or_ckpt, epoch, data)

@@ -13,7 +13,7 @@ from rich.table import Table
 from toolkit.cli.policy_tables import policy_lines
 
 if TYPE_CHECKING:
-    from export.bundle import Bundle
+    from export.bundle.bundle import Bundle
     from integration.policy import Policy
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from export.quantize_config import QuantizeConfig
+from export.bundle.quantize_config import QuantizeConfig
 
 _DEFAULT = QuantizeConfig()
 
@@ -19,7 +19,7 @@ _DEFAULT = QuantizeConfig()
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 def quantize(bundle: Path, data: Path, output: Path, overwrite: bool, **options: Any) -> None:
     """Make an int8 bundle of the proven float32 BUNDLE, calibrated on the training split of DATA alone."""
-    from export.quantize import quantize_bundle
+    from export.bundle.quantize import quantize_bundle
 
     made = quantize_bundle(bundle, data, output, QuantizeConfig(**options), overwrite=overwrite)
     about = made.manifest["quantization"]

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from export.bundle import FORMAT_VERSION, KIND, MANIFEST, SIZE_LIMITS, Bundle
+from export.bundle.bundle import FORMAT_VERSION, KIND, MANIFEST, SIZE_LIMITS, Bundle
+from export.bundle.model_card import model_card
 from export.compare.batches import batch_rows, sweep
 from export.compare.budget import calibrate, compare, summarise
 from export.compare.flops import affordable, thinned
 from export.graph.contract import Contract
 from export.graph.export import OPSET, export_onnx
 from export.graph.runtime import RuntimeModel
-from export.model_card import model_card
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.model.checkpoint import Checkpoint, environment, load_checkpoint, save_checkpoint

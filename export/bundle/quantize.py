@@ -13,9 +13,9 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 
-from export.bundle import MANIFEST, SIZE_LIMITS, Bundle
+from export.bundle.bundle import MANIFEST, SIZE_LIMITS, Bundle
+from export.bundle.quantize_config import QuantizeConfig
 from export.graph.export import check_onnx
-from export.quantize_config import QuantizeConfig
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import stratified_index
 from toolkit.errors import ToolkitError

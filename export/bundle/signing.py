@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from export.bundle import SIGNATURE, Bundle, is_signed
+from export.bundle.bundle import SIGNATURE, Bundle, is_signed
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_bytes
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from export.bundle.report import REPORT_FILES, load_report
 from export.graph.contract import Contract
 from export.graph.runtime import RuntimeModel
-from export.parity_report import REPORT_FILES, load_report
 from toolkit.data.blockset import BlockSet
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError

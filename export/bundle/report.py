@@ -4,8 +4,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from export.bundle.render import render_html, render_markdown
 from export.graph.profiles import PROFILES
-from export.parity_render import render_html, render_markdown
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_bytes, atomic_write_json, seal
 from toolkit.sealed import read_sealed
