@@ -190,9 +190,9 @@ def main(
         click.echo(json.dumps(work(data, repeats)))
         return
     from export.bundle.write import versions
-    from export.config import ParityConfig
-    from export.doctor import examine
-    from export.parity import prove
+    from export.proof.config import ParityConfig
+    from export.proof.doctor import examine
+    from export.proof.prove import prove
 
     health, proofs, times, training, failed = examine(), [], [], [], False
     for path in bundles:

@@ -12,9 +12,9 @@ from commands import cli as run
 from commands import message
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from export.against_config import AgainstConfig
-from export.foreign import ForeignModel
 from export.graph.contract import Contract
+from export.proof.foreign import ForeignModel
+from export.proof.foreign_config import AgainstConfig
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import is_sealed, sha256_file

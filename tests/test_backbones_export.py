@@ -13,12 +13,12 @@ from torch import nn
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import Chosen, write_bundle
-from export.bundle_faults import MODEL_FAULTS, planted
 from export.compare.budget import Budget, calibrate, compare
 from export.compare.config import FRAME, LIMIT
 from export.compare.flops import LEAST, affordable, affordable_batches, operations, thinned
-from export.config import ParityConfig
-from export.parity import prove, within_means
+from export.proof.bundle_faults import MODEL_FAULTS, planted
+from export.proof.config import ParityConfig
+from export.proof.prove import prove, within_means
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.metrics import baselines
 from toolkit.model.checkpoint import Checkpoint, save_checkpoint

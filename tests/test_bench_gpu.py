@@ -77,8 +77,8 @@ def test_a_profile_is_timed_as_it_is_run(module: ModuleType, exported: Path, mon
 
 
 def test_reports_flag_a_budget_that_is_an_assumption(exported: Path, blockset_8: Path, tmp_path: Path) -> None:
-    from export.config import ParityConfig
-    from export.parity import prove
+    from export.proof.config import ParityConfig
+    from export.proof.prove import prove
 
     assert {name for name, p in PROFILES.items() if p.budget_assumed} == {
         "cuda-strict", "cuda-tf32", "cuda-fp16", "tensorrt"

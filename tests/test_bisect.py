@@ -11,11 +11,11 @@ import torch
 from click.testing import CliRunner
 from onnx import ModelProto, numpy_helper
 
-from export.bisect import bisect
 from export.bundle.bundle import Bundle
-from export.bundle_faults import MODEL_FAULTS, planted
-from export.faults import FAULTS
 from export.graph.export import export_onnx
+from export.proof.bisect import bisect
+from export.proof.bundle_faults import MODEL_FAULTS, planted
+from export.proof.graph_faults import FAULTS
 from toolkit.cli.main import main
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError

@@ -7,8 +7,8 @@ import pytest
 from click.testing import CliRunner
 from test_runtime import NO_CUDA
 
-import export.doctor
-from export.doctor import Driver, Libraries, conflicts, examine, find_libraries, mismatches
+import export.proof.doctor
+from export.proof.doctor import Driver, Libraries, conflicts, examine, find_libraries, mismatches
 from toolkit.cli.main import main
 
 GPU = Driver(True, (13, 0), ("Some GPU",))
@@ -17,7 +17,7 @@ FITTING = Libraries({"onnxruntime-gpu": "1.31"}, "2.15", torch_cuda=13, torch_cu
 
 @pytest.fixture
 def probes_pass(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export.doctor, "_probe", lambda what: {"error": ""})
+    monkeypatch.setattr(export.proof.doctor, "_probe", lambda what: {"error": ""})
 
 
 def test_what_fits_has_no_problem() -> None:
@@ -58,7 +58,7 @@ def test_both_runtimes_at_once_are_named(probes_pass: None) -> None:
 
 def test_a_gpu_counts_only_after_a_real_run(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = {"torch": {"error": ""}, "onnxruntime": {"error": "libcudnn.so.9 is missing"}}
-    monkeypatch.setattr(export.doctor, "_probe", lambda what: answers[what])
+    monkeypatch.setattr(export.proof.doctor, "_probe", lambda what: answers[what])
     result = examine(lambda: GPU, lambda: FITTING)
     assert not result["ok"]
     assert result["problems"] == ["onnxruntime: libcudnn.so.9 is missing"]
@@ -67,18 +67,18 @@ def test_a_gpu_counts_only_after_a_real_run(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_driver_that_does_not_answer_is_a_problem_and_is_not_probed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export.doctor, "_probe", lambda what: pytest.fail("probed"))
+    monkeypatch.setattr(export.proof.doctor, "_probe", lambda what: pytest.fail("probed"))
     result = examine(lambda: Driver(True, problem="CUDA error 803"), lambda: FITTING)
     assert (result["ok"], result["problems"]) == (False, ["CUDA error 803"])
 
 
 def test_the_exit_code_says_whether_a_gpu_is_unusable(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(export.doctor, "find_driver", lambda: Driver(True, (12, 4), problem="CUDA error 803"))
+    monkeypatch.setattr(export.proof.doctor, "find_driver", lambda: Driver(True, (12, 4), problem="CUDA error 803"))
     broken = CliRunner().invoke(main, ["doctor"])
     assert broken.exit_code == 1
     assert "PROBLEM: CUDA error 803" in broken.stdout
     assert "NOT usable" in broken.stdout
-    monkeypatch.setattr(export.doctor, "find_driver", lambda: Driver(False))
+    monkeypatch.setattr(export.proof.doctor, "find_driver", lambda: Driver(False))
     fine = CliRunner().invoke(main, ["doctor", "--json"])
     assert fine.exit_code == 0
     assert json.loads(fine.stdout)["gpu"] is False
@@ -86,8 +86,8 @@ def test_the_exit_code_says_whether_a_gpu_is_unusable(monkeypatch: pytest.Monkey
 
 @pytest.mark.skipif(not NO_CUDA, reason="this machine has CUDA")
 def test_this_machine_s_probes_say_that_there_is_no_gpu() -> None:
-    assert "finds no usable GPU" in export.doctor._probe("torch")["error"]
-    assert "CUDA was asked for" in export.doctor._probe("onnxruntime")["error"]
+    assert "finds no usable GPU" in export.proof.doctor._probe("torch")["error"]
+    assert "CUDA was asked for" in export.proof.doctor._probe("onnxruntime")["error"]
     assert CliRunner().invoke(main, ["doctor"]).stdout.endswith("no GPU here\n")
 
 

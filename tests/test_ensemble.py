@@ -15,15 +15,15 @@ from click.testing import CliRunner
 from conftest import MakeBlockset
 from onnx import numpy_helper
 
-from export.bisect import bisect
 from export.bundle.bundle import Bundle
 from export.compare.batches import batch_rows
-from export.config import ParityConfig
 from export.graph.contract import Contract
 from export.graph.export import export_onnx
 from export.graph.runtime import RuntimeModel
-from export.parity import judge, prepare
-from export.selftest import selftest
+from export.proof.bisect import bisect
+from export.proof.config import ParityConfig
+from export.proof.prove import judge, prepare
+from export.proof.selftest import selftest
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
@@ -189,7 +189,7 @@ def test_bisect_names_the_member_and_the_layer(bundle: Path, blockset_8: Path) -
 def test_the_selftest_knows_what_no_view_can_show(
     bundle: Path, blockset_8: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("export.selftest.MODEL_FAULTS", {})  # two more exports, no other than of any model
+    monkeypatch.setattr("export.proof.selftest.MODEL_FAULTS", {})  # two more exports, no other than of any model
     result = selftest(bundle, blockset_8, QUICK)
     assert result["passed"]
     status = {name: fault["status"] for name, fault in result["faults"].items()}

@@ -23,9 +23,9 @@ from numpy.random import Generator
 from export.bundle.bundle import BESIDE, SIZE_LIMITS, Bundle
 from export.bundle.signing import sign, verify_signature
 from export.compare.budget import calibrate, compare, reference_logits
-from export.config import ParityConfig
 from export.graph.export import check_onnx
-from export.parity import prove
+from export.proof.config import ParityConfig
+from export.proof.prove import prove
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
 

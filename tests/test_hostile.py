@@ -17,10 +17,10 @@ from test_fuzz import NUMBERS, TEXTS, _places, reseal
 
 from export.bundle.bundle import BESIDE, SIZE_LIMITS, Bundle
 from export.bundle.write import choose_checkpoint, write_bundle
-from export.config import ParityConfig
 from export.graph.export import check_onnx
 from export.graph.runtime import RuntimeModel
-from export.parity import prove
+from export.proof.config import ParityConfig
+from export.proof.prove import prove
 from toolkit.cli.bundle import describe
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError

@@ -15,17 +15,17 @@ from conftest import MakeBlockset
 from test_runtime import NO_CUDA
 
 import export.graph.process
-from export.apart import run_apart
 from export.bundle.bundle import Bundle
-from export.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
 from export.compare.budget import NEAR_TIE_LIMIT, Budget, calibrate, compare, summarise
-from export.config import ParityConfig
-from export.faults import FAULTS, NotApplicable
 from export.graph.export import export_onnx
 from export.graph.profiles import PROFILES
 from export.graph.runtime import RuntimeModel
-from export.parity import prepare, prove
-from export.selftest import selftest
+from export.proof.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
+from export.proof.config import ParityConfig
+from export.proof.graph_faults import FAULTS, NotApplicable
+from export.proof.isolated import run_apart
+from export.proof.prove import prepare, prove
+from export.proof.selftest import selftest
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
@@ -193,12 +193,12 @@ def test_a_fault_that_has_no_place_is_neither_caught_nor_missed(exported: Path) 
 def test_a_selftest_that_misses_a_fault_does_not_pass(
     exported: Path, blockset_8: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import export.selftest
+    import export.proof.selftest
 
-    monkeypatch.setattr(export.selftest, "FAULTS", {"none at all": lambda proto: None})
-    monkeypatch.setattr(export.selftest, "MODEL_FAULTS", {"no change": lambda model, calibration: None})
-    monkeypatch.setattr(export.selftest, "BUNDLE_FAULTS", {"no damage": lambda path: None})
-    monkeypatch.setattr(export.selftest, "STRICT_FAULTS", {"strict": PROFILES["cuda-strict"]})
+    monkeypatch.setattr(export.proof.selftest, "FAULTS", {"none at all": lambda proto: None})
+    monkeypatch.setattr(export.proof.selftest, "MODEL_FAULTS", {"no change": lambda model, calibration: None})
+    monkeypatch.setattr(export.proof.selftest, "BUNDLE_FAULTS", {"no damage": lambda path: None})
+    monkeypatch.setattr(export.proof.selftest, "STRICT_FAULTS", {"strict": PROFILES["cuda-strict"]})
     result = selftest(exported, blockset_8, CPU)
     assert not result["passed"]
     missed = {name for name, fault in result["faults"].items() if fault["status"] == "missed"}
@@ -233,7 +233,7 @@ def test_a_process_that_hangs_is_ended(tmp_path: Path, monkeypatch: pytest.Monke
     (tmp_path / "probe").write_text("onnxruntime")
     monkeypatch.setattr(export.graph.process, "TIMEOUT", 0.01)
     with pytest.raises(ToolkitError, match=r"no answer in 0\.01 s and was ended"):
-        export.graph.process.run_module("export.doctor_probe", tmp_path, {})
+        export.graph.process.run_module("export.proof.doctor_probe", tmp_path, {})
 
 
 @pytest.mark.skipif(not NO_CUDA, reason="this machine has CUDA")

@@ -17,10 +17,10 @@ from PIL import Image
 from export.bundle.bundle import Bundle
 from export.bundle.render import render_html, render_markdown
 from export.bundle.report import REPORT_FILES, by_provider, load_report
-from export.config import ParityConfig
 from export.graph.runtime import RuntimeModel
-from export.junit import write_junit
-from export.parity import prove
+from export.proof.config import ParityConfig
+from export.proof.junit import write_junit
+from export.proof.prove import prove
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError

@@ -11,8 +11,8 @@ from test_runtime import NO_CUDA
 from export.bundle.bundle import Bundle
 from export.bundle.quantize import quantize_bundle
 from export.bundle.quantize_config import QuantizeConfig
-from export.config import ParityConfig
-from export.parity import prove
+from export.proof.config import ParityConfig
+from export.proof.prove import prove
 from toolkit.files import read_json
 
 TEXT = (Path(__file__).parents[1] / "docs" / "parity.md").read_text()

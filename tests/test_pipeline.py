@@ -17,8 +17,8 @@ from sklearn.metrics import f1_score
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import choose_checkpoint, write_bundle
-from export.config import ParityConfig
-from export.parity import prove
+from export.proof.config import ParityConfig
+from export.proof.prove import prove
 from integration.cascade import Cascade, StageModel
 from integration.evaluate import evaluate
 from integration.pipeline import Pipeline, check_together, cut_nodes, frame_mask

@@ -16,12 +16,12 @@ from test_runtime import NO_CUDA
 from export.bundle.bundle import Bundle
 from export.compare.budget import budget_of
 from export.compare.gpu_budget import calibrate_on_gpu
-from export.config import ParityConfig
 from export.graph.float16 import as_float16
 from export.graph.profiles import PROFILES, check_strict, profile_of, unfit
 from export.graph.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
-from export.parity import prove
-from export.worker import work
+from export.proof.config import ParityConfig
+from export.proof.prove import prove
+from export.proof.worker import work
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
@@ -118,7 +118,7 @@ def test_a_damaged_graph_fails_whatever_profile_was_asked(
 def test_a_process_checks_that_it_is_strict(
     exported: Path, blockset_8: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import export.worker
+    import export.proof.worker
 
     blocks = BlockSet.load(blockset_8).split_blocks("test", "2", limit=3)
     np.savez(tmp_path / "inputs.npz", luma=blocks.luma, qindex=blocks.qindex)
@@ -132,7 +132,7 @@ def test_a_process_checks_that_it_is_strict(
             super().__init__(model, contract)
             self.provider_options = dict(options)
 
-    monkeypatch.setattr(export.worker, "RuntimeModel", OnCpu)
+    monkeypatch.setattr(export.proof.worker, "RuntimeModel", OnCpu)
     monkeypatch.setitem(PROFILES, "p", PROFILES["cuda-strict"])
     assert "NVIDIA_TF32_OVERRIDE is unset" in str(work(tmp_path)["error"])
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")

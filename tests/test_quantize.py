@@ -16,10 +16,10 @@ from export.bundle.quantize import calibration_blocks, quantize_bundle
 from export.bundle.quantize_config import QuantizeConfig
 from export.compare.batches import batch_rows
 from export.compare.noninferiority import bootstrap_difference, judge_int8
-from export.config import ParityConfig
 from export.graph.export import check_onnx
-from export.parity import prove
-from export.selftest import selftest
+from export.proof.config import ParityConfig
+from export.proof.prove import prove
+from export.proof.selftest import selftest
 from toolkit.cli.main import main
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError

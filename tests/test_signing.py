@@ -13,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from export.bundle.bundle import Bundle
 from export.bundle.signing import SIGNATURE, sign, verify_signature
 from export.bundle.write import Chosen, write_bundle
-from export.config import ParityConfig
-from export.parity import prove
+from export.proof.config import ParityConfig
+from export.proof.prove import prove
 from integration.pipeline_build import build_pipeline
 from integration.pipeline_config import BuildConfig
 from integration.policy import Policy

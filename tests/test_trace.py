@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from export.bundle.write import choose_checkpoint, write_bundle
-from export.config import ParityConfig
-from export.parity import prove
+from export.proof.config import ParityConfig
+from export.proof.prove import prove
 from integration.evaluate import evaluate
 from integration.pipeline import Pipeline
 from integration.pipeline_build import build_pipeline

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from export.against_config import LAYOUTS, AgainstConfig
-from export.config import ParityConfig
+from export.proof.config import ParityConfig
+from export.proof.foreign_config import LAYOUTS, AgainstConfig
 from toolkit.cli.options import factor
 
 _PATH = click.Path(path_type=Path)
@@ -49,7 +49,7 @@ def with_against(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _run(ctx: click.Context, own: dict[str, Any], options: dict[str, Any]) -> None:
-    from export.against import prove_against, write_report
+    from export.proof.foreign_proof import prove_against, write_report
 
     names = (own["luma_input"], own["qindex_input"], own["output_name"], own["layout"])
     graph = AgainstConfig(*names, own["input_scale"], own["qindex_scale"])

@@ -11,7 +11,7 @@ import click
 @click.pass_context
 def doctor(ctx: click.Context, as_json: bool) -> None:
     """Say what stands between this machine's GPU and a CUDA profile; exit 1 where a GPU is there but unusable."""
-    from export.doctor import examine
+    from export.proof.doctor import examine
 
     found = examine()
     click.echo(json.dumps(found) if as_json else _lines(found))

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from export.compare.config import LIMIT
-from export.config import ParityConfig
 from export.graph.profiles import PROFILES, PROVIDERS
+from export.proof.config import ParityConfig
 from toolkit.cli.against import with_against
 
 _DEFAULT = ParityConfig()
@@ -48,9 +48,9 @@ def parity(
     Writes parity.json, parity.md and parity.html into BUNDLE. Exit 1 where a profile fails, or was asked for and is
     not there; a failure names the first layer that departs.
     """
-    from export.junit import errors_to, write_junit
-    from export.parity import bisect_bundle, prove
-    from export.selftest import selftest as plant_faults
+    from export.proof.junit import errors_to, write_junit
+    from export.proof.prove import bisect_bundle, prove
+    from export.proof.selftest import selftest as plant_faults
 
     if selftest + bisect + bool(junit and bisect) > 1:
         raise click.UsageError("--bisect goes neither with --selftest nor with --junit.")

@@ -1,4 +1,4 @@
-"""`python -m export.worker FOLDER`: one profile's sweep in a process of its own, with its process-wide switches.
+"""`python -m export.proof.worker FOLDER`: one profile's sweep in a process of its own, with its process-wide switches.
 
 Reads FOLDER/job.json and inputs.npz, writes outputs.npz and then answer.json. Imports no torch, so that no other
 CUDA runtime is in the process.

@@ -12,9 +12,9 @@ import torch.nn.functional as F
 
 from export.bundle.bundle import MANIFEST
 from export.bundle.report import REPORT_FILES, write_report
-from export.faults import NotApplicable
 from export.graph.contract import Contract
 from export.graph.profiles import PROFILES, Profile
+from export.proof.graph_faults import NotApplicable
 from toolkit.data.blockset import Blocks
 from toolkit.files import seal
 from toolkit.model.network import Classifier, to_input

@@ -9,8 +9,8 @@ import onnx
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from export.against_config import AgainstConfig
 from export.graph.contract import Contract
+from export.proof.foreign_config import AgainstConfig
 from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file

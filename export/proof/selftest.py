@@ -10,17 +10,17 @@ from typing import Any, ParamSpec
 import numpy as np
 import onnx
 
-from export.apart import run_apart
 from export.bundle.bundle import Bundle
-from export.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
 from export.compare.batches import sweep
 from export.compare.budget import reference_logits
-from export.config import ParityConfig
-from export.faults import FAULTS, NotApplicable, transposed_input
 from export.graph.export import check_onnx, export_onnx
 from export.graph.profiles import PROFILES, Profile, check_strict
 from export.graph.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
-from export.parity import Proof, judge, open_both, prepare
+from export.proof.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
+from export.proof.config import ParityConfig
+from export.proof.graph_faults import FAULTS, NotApplicable, transposed_input
+from export.proof.isolated import run_apart
+from export.proof.prove import Proof, judge, open_both, prepare
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.model.network import Classifier

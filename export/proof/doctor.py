@@ -190,7 +190,7 @@ def _probe(what: str) -> dict[str, Any]:
         folder = Path(name)
         (folder / "probe").write_text(what)
         try:
-            answer: dict[str, Any] = run_module("export.doctor_probe", folder, {})
+            answer: dict[str, Any] = run_module("export.proof.doctor_probe", folder, {})
         except ToolkitError as error:
             return {"error": error.message}
     return answer

@@ -1,4 +1,4 @@
-"""`python -m export.doctor_probe FOLDER`: one small product on the GPU, by torch or by ONNX Runtime, never both.
+"""`python -m export.proof.doctor_probe FOLDER`: one small product on the GPU, by torch or by ONNX Runtime, never both.
 
 Reads FOLDER/probe (torch or onnxruntime), writes FOLDER/answer.json.
 """

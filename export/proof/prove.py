@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.apart import run_apart
-from export.bisect import BLOCKS, bisect
 from export.bundle.bundle import Bundle
 from export.bundle.report import by_provider, write_report
 from export.bundle.write import versions
@@ -20,12 +18,14 @@ from export.compare.flops import affordable, affordable_batches, thinned
 from export.compare.gpu_budget import calibrate_on_gpu
 from export.compare.noninferiority import judge_int8
 from export.compare.worst_blocks import worst_blocks
-from export.config import ParityConfig
-from export.doctor import gpu_versions
 from export.graph.export import check_onnx
 from export.graph.profiles import PROFILES, Profile, profile_of, unfit
 from export.graph.runtime import ProviderUnavailable
-from export.held_out import held_out_blocks
+from export.proof.bisect import BLOCKS, bisect
+from export.proof.config import ParityConfig
+from export.proof.doctor import gpu_versions
+from export.proof.held_out import held_out_blocks
+from export.proof.isolated import run_apart
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json

@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.against_config import AgainstConfig
 from export.bundle.write import versions
 from export.compare.batches import batch_rows
 from export.compare.budget import Budget, calibrate, compare, reference_logits, summarise
-from export.config import ParityConfig
-from export.foreign import ForeignModel
 from export.graph.contract import Contract
-from export.held_out import held_out_blocks
-from export.parity import within_means
+from export.proof.config import ParityConfig
+from export.proof.foreign import ForeignModel
+from export.proof.foreign_config import AgainstConfig
+from export.proof.held_out import held_out_blocks
+from export.proof.prove import within_means
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError

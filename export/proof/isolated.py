@@ -24,7 +24,7 @@ def run_apart(bundle: Path, blocks: Blocks, profile: Profile, batches: tuple[int
         np.savez(folder / "inputs.npz", luma=blocks.luma, qindex=blocks.qindex)
         job = {"bundle": str(bundle.resolve()), "profile": profile.name, "batches": batches}
         (folder / "job.json").write_text(json.dumps(job))
-        values = run_module("export.worker", folder, profile.environment or {})
+        values = run_module("export.proof.worker", folder, profile.environment or {})
         if "unavailable" in values:
             raise ProviderUnavailable(values["unavailable"])
         if "error" in values:

@@ -1,7 +1,7 @@
 """The held-out blocks that a proof compares on."""
 
 from export.compare.config import LIMIT
-from export.config import ParityConfig
+from export.proof.config import ParityConfig
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import stratified_index
 from toolkit.partition import STAGES
