@@ -21,10 +21,10 @@ import click
 import numpy as np
 from PIL import Image
 
-from integration.encoder import Encoder, EncoderConfig
+from integration.codec.encoder import Encoder, EncoderConfig
+from integration.codec.libaom_build import libraries
 from integration.label_config import LabelConfig
 from integration.labelling import label
-from integration.libaom_build import libraries
 from integration.video import Planes, open_clip
 from toolkit.data.blockset import BlockSet
 from toolkit.sample.attribution import FOLDER as SAMPLE

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from integration.encoder import Encoder, EncoderConfig
+from integration.codec.encoder import Encoder, EncoderConfig
 from integration.video import Clip, open_clip, parse_size
 from toolkit.cli.options import numbers
 from toolkit.cli.tables import text_table

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from integration.bd import Curve, bd_rate, time_saving
+from integration.codec.encoder import Encoder, EncoderConfig, Mask
 from integration.encode import code_clip
-from integration.encoder import Encoder, EncoderConfig, Mask
 from integration.policy import ALL, bits
 from integration.video import Clip, open_clip, parse_size
 from toolkit.cli.options import numbers

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from integration.libaom_build import SOURCES, build
+from integration.codec.libaom_build import SOURCES, build
 
 OWN = ("libav1part", str(SOURCES))
 """What a stack shows of us and of libaom, which is linked into our library."""

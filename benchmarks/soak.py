@@ -32,13 +32,13 @@ import numpy as np
 from PIL import Image
 from sanitizer import lost_memory, restart
 
-import integration.encoder
-from integration import native
-from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
-from integration.encoder_config import NODE_SIZES
-from integration.inspector import inspect_packets
+import integration.codec.encoder
+from integration.codec import native
+from integration.codec.config import NODE_SIZES
+from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
+from integration.codec.inspector import inspect_packets
+from integration.codec.libaom_build import libraries
 from integration.ivf import IvfWriter
-from integration.libaom_build import libraries
 from integration.video import Planes, open_clip
 from toolkit.data.blockset import Luma, luma_dtype
 
@@ -207,7 +207,7 @@ class Case:
 def run_cases(first: int, seconds: float, cases: int | None, plant_leak: bool) -> None:
     """Run cases of rising seeds until the time or their number is up; exits with 1 at the first that is wrong."""
     # The typed encoder refuses bits that stand for nothing; here they are to reach the C code.
-    integration.encoder.check_masks = lambda masks, grids: None  # type: ignore[assignment]
+    integration.codec.encoder.check_masks = lambda masks, grids: None  # type: ignore[assignment]
     start, done, frames, pixels, masked = time.monotonic(), 0, 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
         while (done < cases) if cases else (time.monotonic() - start < seconds):

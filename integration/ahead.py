@@ -11,7 +11,7 @@ from typing import Self
 
 import numpy as np
 
-from integration.encoder import Mask, Masks, MaskSource
+from integration.codec.encoder import Mask, Masks, MaskSource
 from integration.video import Clip, Planes
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.encoder import Mask
+from integration.codec.encoder import Mask
 from integration.flatness import deviation
 from integration.levels import reached
 from integration.pipeline import cut_nodes

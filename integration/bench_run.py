@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from integration.bench_config import InputConfig
 from integration.bench_kept import Kept, Measurement
 from integration.bench_masks import dealt, forbids, oracle
+from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
+from integration.codec.libaom_build import libraries
 from integration.encode import check_masker, code_clip
-from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
 from integration.levels import Levels
-from integration.libaom_build import libraries
 from integration.policy import Policy
 from integration.sources import SourceFile
 from integration.ssim import SsimMeter

@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from integration.bench_config import BenchConfig
 from integration.bench_masks import forbids
 from integration.bench_run import PIPELINE, Arm, Session
-from integration.encoder import Mask
+from integration.codec.encoder import Mask
 from integration.policy import ALL, bits
 from integration.sources import SourceFile
 from toolkit.data.blockset import Luma

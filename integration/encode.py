@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from integration.ahead import Ahead
+from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks, encoder_settings
 from integration.containers import check_ending, output_file
 from integration.encode_config import EncodeConfig
-from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks, encoder_settings
 from integration.video import Clip, RawFormat, open_clip, parse_size
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError

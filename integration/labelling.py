@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from integration import native
-from integration.encoder import Encoder, EncoderConfig, encoder_settings
+from integration.codec import native
+from integration.codec.encoder import Encoder, EncoderConfig, encoder_settings
+from integration.codec.libaom_build import libraries
 from integration.label_config import LabelConfig
-from integration.libaom_build import libraries
 from integration.sources import SourceFile, identify, with_licences, with_splits
 from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype

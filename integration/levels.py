@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.encoder import Mask
+from integration.codec.encoder import Mask
 from integration.pipeline import Pipeline, check_learnt_alike
 from integration.policy import bits
 from toolkit.data.blockset import Luma

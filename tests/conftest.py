@@ -13,7 +13,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does,
 import numpy as np
 import pytest
 
-from integration.libaom_build import Libraries, build
+from integration.codec.libaom_build import Libraries, build
 from toolkit.data.blockset import luma_dtype
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.partition import INSIDE_LARGER, NODE, NONE, rectangles

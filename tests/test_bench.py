@@ -21,7 +21,7 @@ from integration.bench_report import write_report
 from integration.bench_run import Session
 from integration.bench_views import LEFT, WRONG, draw_view
 from integration.cascade import Cascade
-from integration.encoder import encoder_settings
+from integration.codec.encoder import encoder_settings
 from integration.levels import Levels, reached
 from integration.pipeline import Pipeline
 from integration.policy import ALL, Policy, bits

@@ -9,9 +9,9 @@ import pytest
 from click.testing import CliRunner
 from pictures import frame
 
+from integration.codec.libaom_build import SOURCES, Libraries
 from integration.encode import encode_file
 from integration.encode_config import EncodeConfig
-from integration.libaom_build import SOURCES, Libraries
 from integration.video import open_clip
 from toolkit.cli.main import main
 

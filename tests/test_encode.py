@@ -13,9 +13,9 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 from pictures import frame
 
 from integration.cascade import Cascade
+from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, encoder_settings
 from integration.encode import encode_file
 from integration.encode_config import EncodeConfig
-from integration.encoder import EncodedFrame, Encoder, EncoderConfig, encoder_settings
 from integration.pipeline import Pipeline, frame_mask
 from integration.policy import Policy
 from integration.video import open_clip

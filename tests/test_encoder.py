@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pictures import frame
 
-from integration.encoder import Encoder, EncoderConfig
+from integration.codec.encoder import Encoder, EncoderConfig
 from toolkit.errors import ToolkitError
 
 CONFIG = EncoderConfig(64, 48, cq=25)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from pictures import frame
 
-from integration import native
-from integration.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
-from integration.inspector import inspect_packets
-from integration.libaom_build import Libraries
+from integration.codec import native
+from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
+from integration.codec.inspector import inspect_packets
+from integration.codec.libaom_build import Libraries
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B
 

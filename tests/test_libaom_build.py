@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from integration import libaom_build, libaom_source
-from integration.libaom_build import Libraries
+from integration.codec import libaom_build, libaom_source
+from integration.codec.libaom_build import Libraries
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 

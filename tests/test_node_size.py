@@ -15,7 +15,7 @@ from PIL import Image
 from export.bundle.bundle import Bundle
 from export.graph.contract import Contract
 from integration.cascade import Cascade
-from integration.encoder import Encoder, EncoderConfig
+from integration.codec.encoder import Encoder, EncoderConfig
 from integration.levels import Levels
 from integration.pipeline import Pipeline
 from integration.policy import ALL, bits

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from pictures import frame
 
-from integration.encoder import Encoder, EncoderConfig
+from integration.codec.encoder import Encoder, EncoderConfig
 from integration.policy import ALL, bits
 from toolkit.partition import HORZ, INSIDE_LARGER, VERT
 

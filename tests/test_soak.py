@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-import integration.encoder
-from integration import encoded_frame
+import integration.codec.encoder
+from integration.codec import encoded_frame
 
 
 @pytest.fixture
 def soak(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
     module = importlib.import_module("soak")
-    monkeypatch.setattr(integration.encoder, "check_masks", integration.encoder.check_masks)  # a run takes it away
+    monkeypatch.setattr(
+        integration.codec.encoder, "check_masks", integration.codec.encoder.check_masks
+    )  # a run takes it away
     return module
 
 

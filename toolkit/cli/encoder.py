@@ -22,7 +22,7 @@ def build(source: Path | None, sanitize: bool) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from integration import libaom_build
+    from integration.codec import libaom_build
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("libaom", total=None)
@@ -41,7 +41,7 @@ def info(as_json: bool, sanitize: bool, flags: bool) -> None:
     import json
     import shlex
 
-    from integration import libaom_build, native
+    from integration.codec import libaom_build, native
 
     found = libaom_build.libraries(sanitize=sanitize)
     if flags:

@@ -19,7 +19,7 @@ from typing import Any
 from filelock import FileLock
 from platformdirs import user_cache_path
 
-from integration import libaom_source
+from integration.codec import libaom_source
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, canonical_json, read_json, sha256_file
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.encoder_config import NODE_SIZES
+from integration.codec.config import NODE_SIZES
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE

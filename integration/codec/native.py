@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from integration.encoder_config import NODE_SIZES
+from integration.codec.config import NODE_SIZES
 from toolkit.errors import ToolkitError
 
 API_VERSION = 4

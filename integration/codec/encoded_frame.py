@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from integration import native
-from integration.encoder_config import NODE_SIZES, EncoderConfig
+from integration.codec import native
+from integration.codec.config import NODE_SIZES, EncoderConfig
 from toolkit.data.blockset import COST_DTYPE, Luma, luma_dtype
 from toolkit.partition import INSIDE_LARGER
 

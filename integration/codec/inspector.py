@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from integration import native
-from integration.libaom_build import libraries
+from integration.codec import native
+from integration.codec.libaom_build import libraries
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
 

@@ -10,11 +10,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from integration import native
-from integration.encoded_frame import EncodedFrame, read_frame
-from integration.encoder_config import NODE_SIZES, USAGES, EncoderConfig, encoder_settings
-from integration.libaom_build import libraries
-from integration.mask import Mask, Masks, MaskSource, by_node_size, check_masks
+from integration.codec import native
+from integration.codec.config import NODE_SIZES, USAGES, EncoderConfig, encoder_settings
+from integration.codec.encoded_frame import EncodedFrame, read_frame
+from integration.codec.libaom_build import libraries
+from integration.codec.masks import Mask, Masks, MaskSource, by_node_size, check_masks
 from toolkit.data.blockset import Luma, check_luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
