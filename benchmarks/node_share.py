@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 from integration.codec.encoder import Encoder, EncoderConfig
-from integration.video import Clip, open_clip, parse_size
+from integration.media.video import Clip, open_clip, parse_size
 from toolkit.cli.options import numbers
 from toolkit.cli.tables import text_table
 

@@ -38,8 +38,8 @@ from integration.codec.config import NODE_SIZES
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import libraries
-from integration.ivf import IvfWriter
-from integration.video import Planes, open_clip
+from integration.media.ivf import IvfWriter
+from integration.media.video import Planes, open_clip
 from toolkit.data.blockset import Luma, luma_dtype
 
 SECONDS_PER_MEGAPIXEL = (150, 60, 50, 25, 15, 7, 5)

@@ -12,7 +12,7 @@ from typing import Self
 import numpy as np
 
 from integration.codec.encoder import Mask, Masks, MaskSource
-from integration.video import Clip, Planes
+from integration.media.video import Clip, Planes
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 

@@ -13,7 +13,7 @@ from integration.bench_run import CNN_OFF, NATIVE, PIPELINE, Arm, Session
 from integration.bench_summary import summarise
 from integration.bench_views import draw_views
 from integration.levels import Levels
-from integration.sources import identify
+from integration.media.sources import identify
 from toolkit.errors import ToolkitError
 
 Progress = Callable[[int, int, str], None]

@@ -16,10 +16,10 @@ from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask
 from integration.codec.libaom_build import libraries
 from integration.encode import check_masker, code_clip
 from integration.levels import Levels
+from integration.media.sources import SourceFile
+from integration.media.ssim import SsimMeter
+from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, parse_size
 from integration.policy import Policy
-from integration.sources import SourceFile
-from integration.ssim import SsimMeter
-from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, parse_size
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json

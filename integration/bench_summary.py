@@ -11,7 +11,7 @@ from integration.bench_config import BenchConfig
 from integration.bench_kept import Measurement
 from integration.bench_run import NATIVE
 from integration.levels import Levels
-from integration.ssim import ssim_decibels
+from integration.media.ssim import ssim_decibels
 from toolkit.errors import ToolkitError
 
 FORMAT_VERSION = 3

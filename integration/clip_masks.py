@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from integration.media.video import Clip
 from integration.pipeline import Pipeline
 from integration.policy import ALL
-from integration.video import Clip
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, atomic_write_json
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from integration.ahead import Ahead
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks, encoder_settings
-from integration.containers import check_ending, output_file
 from integration.encode_config import EncodeConfig
-from integration.video import Clip, RawFormat, open_clip, parse_size
+from integration.media.containers import check_ending, output_file
+from integration.media.video import Clip, RawFormat, open_clip, parse_size
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 

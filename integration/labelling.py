@@ -23,8 +23,8 @@ from integration.codec import native
 from integration.codec.encoder import Encoder, EncoderConfig, encoder_settings
 from integration.codec.libaom_build import libraries
 from integration.label_config import LabelConfig
-from integration.sources import SourceFile, identify, with_licences, with_splits
-from integration.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
+from integration.media.sources import SourceFile, identify, with_licences, with_splits
+from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError

@@ -21,13 +21,13 @@ from integration.bench_run import NATIVE, PIPELINE, Arm, Session
 from integration.bench_summary import curve
 from integration.inference import infer
 from integration.levels import Levels
+from integration.media.sources import SourceFile, identify
 from integration.pipeline import Pipeline
 from integration.pipeline_build import build_pipeline
 from integration.pipeline_config import BuildConfig
 from integration.policy_config import FitConfig
 from integration.policy_search import Nodes, Point, Search
 from integration.regret import Regret
-from integration.sources import SourceFile, identify
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import check_free

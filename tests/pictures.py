@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from integration.video import Planes, open_clip
+from integration.media.video import Planes, open_clip
 
 CHELSEA = Path(__file__).parent / "data" / "chelsea.png"
 

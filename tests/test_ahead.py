@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from integration.ahead import Ahead
-from integration.video import Clip, Planes
+from integration.media.video import Clip, Planes
 from toolkit.errors import ToolkitError
 
 

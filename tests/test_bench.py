@@ -23,9 +23,9 @@ from integration.bench_views import LEFT, WRONG, draw_view
 from integration.cascade import Cascade
 from integration.codec.encoder import encoder_settings
 from integration.levels import Levels, reached
+from integration.media.ssim import SsimMeter, ssim_decibels
 from integration.pipeline import Pipeline
 from integration.policy import ALL, Policy, bits
-from integration.ssim import SsimMeter, ssim_decibels
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file

@@ -12,7 +12,7 @@ from pictures import frame
 from integration.codec.libaom_build import SOURCES, Libraries
 from integration.encode import encode_file
 from integration.encode_config import EncodeConfig
-from integration.video import open_clip
+from integration.media.video import open_clip
 from toolkit.cli.main import main
 
 EXAMPLE = SOURCES / "examples" / "encode.c"

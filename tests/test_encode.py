@@ -16,9 +16,9 @@ from integration.cascade import Cascade
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, encoder_settings
 from integration.encode import encode_file
 from integration.encode_config import EncodeConfig
+from integration.media.video import open_clip
 from integration.pipeline import Pipeline, frame_mask
 from integration.policy import Policy
-from integration.video import open_clip
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.windows import Window

@@ -16,8 +16,8 @@ from integration.codec.encoded_frame import read_labels, read_reconstruction
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import Libraries
-from integration.ivf import IvfWriter
-from integration.video import Planes
+from integration.media.ivf import IvfWriter
+from integration.media.video import Planes
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B
 

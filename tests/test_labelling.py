@@ -15,7 +15,7 @@ from PIL import Image
 
 from integration import labelling
 from integration.label_config import LabelConfig
-from integration.video import open_clip
+from integration.media.video import open_clip
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError

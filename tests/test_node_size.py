@@ -17,9 +17,9 @@ from export.graph.contract import Contract
 from integration.cascade import Cascade
 from integration.codec.encoder import Encoder, EncoderConfig
 from integration.levels import Levels
+from integration.media.video import open_clip
 from integration.pipeline import Pipeline
 from integration.policy import ALL, bits
-from integration.video import open_clip
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal

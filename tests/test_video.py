@@ -8,8 +8,8 @@ import pytest
 from pictures import CHELSEA, frame
 from PIL import Image
 
-from integration.colour import rgb_to_planes
-from integration.video import RawFormat, fit, open_clip, parse_size
+from integration.media.colour import rgb_to_planes
+from integration.media.video import RawFormat, fit, open_clip, parse_size
 from toolkit.errors import ToolkitError
 
 

@@ -57,7 +57,8 @@ def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ove
         TimeRemainingColumn,
     )
 
-    from integration import labelling, video
+    from integration import labelling
+    from integration.media import video
 
     options["node"] = int(options["node"])
     options["size"] = None if options["size"] == "source" else video.parse_size(options["size"])

@@ -113,8 +113,8 @@ def run(
 ) -> None:
     """Write the allowed partitions of every node of every frame of CLIP, coded at one qindex."""
     from integration.clip_masks import write_masks
+    from integration.media.video import RawFormat, open_clip, parse_size
     from integration.pipeline import Pipeline
-    from integration.video import RawFormat, open_clip, parse_size
     from toolkit.cli.pipeline_tables import describe_masks, frame_counter
 
     pipe = Pipeline.load(path, provider, allow_unproven=allow_unproven)

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from PIL import Image, ImageOps
 
-from integration.colour import rgb_to_planes
+from integration.media.colour import rgb_to_planes
 from toolkit.data.blockset import Luma, luma_dtype
 from toolkit.errors import ToolkitError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 
 from integration.codec.encoder import EncodedFrame
-from integration.ivf import IvfWriter
+from integration.media.ivf import IvfWriter
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file
 

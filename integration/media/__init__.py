@@ -1,0 +1,1 @@
+"""Clips and photographs in, containers out, and quality measured."""
