@@ -23,8 +23,8 @@ from PIL import Image
 
 from integration.codec.encoder import Encoder, EncoderConfig
 from integration.codec.libaom_build import libraries
-from integration.label_config import LabelConfig
-from integration.labelling import label
+from integration.labelling.config import LabelConfig
+from integration.labelling.label import label
 from integration.media.video import Planes, open_clip
 from toolkit.data.blockset import BlockSet
 from toolkit.sample.attribution import FOLDER as SAMPLE

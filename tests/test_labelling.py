@@ -13,8 +13,8 @@ from click.testing import CliRunner
 from pictures import CHELSEA, frame
 from PIL import Image
 
-from integration import labelling
-from integration.label_config import LabelConfig
+from integration.labelling.config import LabelConfig
+from integration.labelling.label import label as labelling
 from integration.media.video import open_clip
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet

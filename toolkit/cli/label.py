@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from integration.label_config import LabelConfig
+from integration.labelling.config import LabelConfig
 from toolkit.partition import NODES
 
 DEFAULT = LabelConfig()
@@ -57,7 +57,7 @@ def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ove
         TimeRemainingColumn,
     )
 
-    from integration import labelling
+    from integration.labelling.label import label as labelling
     from integration.media import video
 
     options["node"] = int(options["node"])

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from integration.codec import native
 from integration.codec.encoder import Encoder, EncoderConfig, encoder_settings
 from integration.codec.libaom_build import libraries
-from integration.label_config import LabelConfig
+from integration.labelling.config import LabelConfig
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype

@@ -1,0 +1,1 @@
+"""Coding sources with libaom and recording its partitions as a BlockSet."""
