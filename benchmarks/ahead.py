@@ -17,8 +17,8 @@ from rich.console import Console
 
 from integration.encode import Report, encode_file
 from integration.encode_config import EncodeConfig
-from integration.levels import Levels
-from integration.pipeline import Pipeline
+from integration.pipeline.node_sizes import Levels
+from integration.pipeline.pipeline import Pipeline
 from toolkit.cli.tables import text_table
 
 

@@ -22,7 +22,7 @@ from integration.bd import Curve, bd_rate, time_saving
 from integration.codec.encoder import Encoder, EncoderConfig, Mask
 from integration.encode import code_clip
 from integration.media.video import Clip, open_clip, parse_size
-from integration.policy import ALL, bits
+from integration.pipeline.policy import ALL, bits
 from toolkit.cli.options import numbers
 from toolkit.cli.tables import text_table
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B

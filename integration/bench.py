@@ -12,8 +12,8 @@ from integration.bench_kept import Measurement
 from integration.bench_run import CNN_OFF, NATIVE, PIPELINE, Arm, Session
 from integration.bench_summary import summarise
 from integration.bench_views import draw_views
-from integration.levels import Levels
 from integration.media.sources import identify
+from integration.pipeline.node_sizes import Levels
 from toolkit.errors import ToolkitError
 
 Progress = Callable[[int, int, str], None]

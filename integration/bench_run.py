@@ -15,11 +15,11 @@ from integration.bench_masks import dealt, forbids, oracle
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
 from integration.codec.libaom_build import libraries
 from integration.encode import check_masker, code_clip
-from integration.levels import Levels
 from integration.media.sources import SourceFile
 from integration.media.ssim import SsimMeter
 from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, parse_size
-from integration.policy import Policy
+from integration.pipeline.node_sizes import Levels
+from integration.pipeline.policy import Policy
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json

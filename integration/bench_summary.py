@@ -10,8 +10,8 @@ from integration.bd import METHODS, Curve, Place, bd_rate, frontier_loss, time_s
 from integration.bench_config import BenchConfig
 from integration.bench_kept import Measurement
 from integration.bench_run import NATIVE
-from integration.levels import Levels
 from integration.media.ssim import ssim_decibels
+from integration.pipeline.node_sizes import Levels
 from toolkit.errors import ToolkitError
 
 FORMAT_VERSION = 3

@@ -13,7 +13,7 @@ from integration.bench_masks import forbids
 from integration.bench_run import PIPELINE, Arm, Session
 from integration.codec.encoder import Mask
 from integration.media.sources import SourceFile
-from integration.policy import ALL, bits
+from integration.pipeline.policy import ALL, bits
 from toolkit.data.blockset import Luma
 from toolkit.data.preview import GROUPS, MARGIN, SCALE, TITLE, draw_partitions, to_8_bit
 from toolkit.files import atomic_write_bytes

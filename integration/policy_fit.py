@@ -19,12 +19,12 @@ from integration.bd import bd_rate, time_saving
 from integration.bench_kept import Measurement
 from integration.bench_run import NATIVE, PIPELINE, Arm, Session
 from integration.bench_summary import curve
-from integration.inference import infer
-from integration.levels import Levels
 from integration.media.sources import SourceFile, identify
-from integration.pipeline import Pipeline
-from integration.pipeline_build import build_pipeline
-from integration.pipeline_config import BuildConfig
+from integration.pipeline.build import build_pipeline
+from integration.pipeline.config import BuildConfig
+from integration.pipeline.inference import infer
+from integration.pipeline.node_sizes import Levels
+from integration.pipeline.pipeline import Pipeline
 from integration.policy_config import FitConfig
 from integration.policy_search import Nodes, Point, Search
 from integration.regret import Regret

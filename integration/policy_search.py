@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.policy import TOP, Policy, Thresholds, answers
+from integration.pipeline.policy import TOP, Policy, Thresholds, answers
 from integration.policy_config import RULES
 from integration.regret import Outcome, Regret
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.policy import ALL, bits
+from integration.pipeline.policy import ALL, bits
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, VERT, VERT_A, VERT_B
 

@@ -20,12 +20,12 @@ from integration.bench_masks import dealt, forbids, oracle
 from integration.bench_report import write_report
 from integration.bench_run import Session
 from integration.bench_views import LEFT, WRONG, draw_view
-from integration.cascade import Cascade
 from integration.codec.encoder import encoder_settings
-from integration.levels import Levels, reached
 from integration.media.ssim import SsimMeter, ssim_decibels
-from integration.pipeline import Pipeline
-from integration.policy import ALL, Policy, bits
+from integration.pipeline.cascade import Cascade
+from integration.pipeline.node_sizes import Levels, reached
+from integration.pipeline.pipeline import Pipeline
+from integration.pipeline.policy import ALL, Policy, bits
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file

@@ -12,13 +12,13 @@ from click.testing import CliRunner
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 from pictures import frame
 
-from integration.cascade import Cascade
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, encoder_settings
 from integration.encode import encode_file
 from integration.encode_config import EncodeConfig
 from integration.media.video import open_clip
-from integration.pipeline import Pipeline, frame_mask
-from integration.policy import Policy
+from integration.pipeline.cascade import Cascade
+from integration.pipeline.pipeline import Pipeline, frame_mask
+from integration.pipeline.policy import Policy
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.windows import Window

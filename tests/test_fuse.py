@@ -15,13 +15,13 @@ from commands import cli
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import Chosen, write_bundle
-from integration.cascade import Cascade
-from integration.flatness import deviation
-from integration.fuse import fuse
-from integration.fused import FUSED, FusedCascade, FusedModel, write_fused
-from integration.joint import Layout, conditional, join
-from integration.pipeline import Pipeline
-from integration.policy import Policy, Thresholds
+from integration.pipeline.cascade import Cascade
+from integration.pipeline.flatness import deviation
+from integration.pipeline.fuse import fuse
+from integration.pipeline.fused import FUSED, FusedCascade, FusedModel, write_fused
+from integration.pipeline.joint_probabilities import Layout, conditional, join
+from integration.pipeline.pipeline import Pipeline
+from integration.pipeline.policy import Policy, Thresholds
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
@@ -165,7 +165,7 @@ def test_a_wrong_fused_graph_is_caught_before_it_is_written(
     values = onnx.numpy_helper.to_array(weights).copy()
     values[0, 4] *= 1.001
     weights.CopyFrom(onnx.numpy_helper.from_array(values, "weights"))
-    monkeypatch.setattr("integration.fused.fuse", lambda _: model.SerializeToString())
+    monkeypatch.setattr("integration.pipeline.fused.fuse", lambda _: model.SerializeToString())
     with pytest.raises(ToolkitError, match="is not the cascade"):
         write_fused(tmp_path, bundles, Policy(), "cpu")
     words = ("-o", tmp_path / "p", "--fuse", "--allow-unproven")

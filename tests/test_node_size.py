@@ -14,12 +14,12 @@ from PIL import Image
 
 from export.bundle.bundle import Bundle
 from export.graph.contract import Contract
-from integration.cascade import Cascade
 from integration.codec.encoder import Encoder, EncoderConfig
-from integration.levels import Levels
 from integration.media.video import open_clip
-from integration.pipeline import Pipeline
-from integration.policy import ALL, bits
+from integration.pipeline.cascade import Cascade
+from integration.pipeline.node_sizes import Levels
+from integration.pipeline.pipeline import Pipeline
+from integration.pipeline.policy import ALL, bits
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal

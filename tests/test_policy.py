@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integration.flatness import deviation
-from integration.policy import ALL, Policy, Thresholds, answers, bits
+from integration.pipeline.flatness import deviation
+from integration.pipeline.policy import ALL, Policy, Thresholds, answers, bits
 from integration.policy_search import OFF
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B

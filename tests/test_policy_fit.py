@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from integration.pipeline import Pipeline
-from integration.pipeline_build import build_pipeline
-from integration.pipeline_config import BuildConfig
-from integration.policy import Policy
+from integration.pipeline.build import build_pipeline
+from integration.pipeline.config import BuildConfig
+from integration.pipeline.pipeline import Pipeline
+from integration.pipeline.policy import Policy
 from integration.policy_config import FitConfig
 from integration.policy_fit import Fit, Trial, fit_policy, write_fitted
 from integration.policy_search import Point

@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from integration.policy import Policy, Thresholds, answers
+from integration.pipeline.policy import Policy, Thresholds, answers
 from integration.policy_config import RULES, FitConfig
 from integration.policy_search import OFF, Nodes, Search, candidates
 from integration.regret import Regret

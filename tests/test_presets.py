@@ -5,7 +5,7 @@ import pytest
 from pictures import frame
 
 from integration.codec.encoder import Encoder, EncoderConfig
-from integration.policy import ALL, bits
+from integration.pipeline.policy import ALL, bits
 from toolkit.partition import HORZ, INSIDE_LARGER, VERT
 
 PARTITIONS = bits(HORZ, VERT)

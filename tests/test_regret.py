@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integration.policy import ALL, bits
+from integration.pipeline.policy import ALL, bits
 from integration.regret import Regret
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE
 from toolkit.errors import ToolkitError

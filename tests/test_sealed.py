@@ -9,7 +9,7 @@ import pytest
 
 from export.bundle.bundle import Bundle
 from export.bundle.report import load_report
-from integration.pipeline import read_manifest
+from integration.pipeline.pipeline import read_manifest
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import read_json, seal

@@ -15,9 +15,9 @@ from export.bundle.signing import SIGNATURE, sign, verify_signature
 from export.bundle.write import Chosen, write_bundle
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
-from integration.pipeline_build import build_pipeline
-from integration.pipeline_config import BuildConfig
-from integration.policy import Policy
+from integration.pipeline.build import build_pipeline
+from integration.pipeline.config import BuildConfig
+from integration.pipeline.policy import Policy
 from toolkit.errors import ToolkitError
 
 

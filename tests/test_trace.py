@@ -16,11 +16,11 @@ import torch
 from export.bundle.write import choose_checkpoint, write_bundle
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
-from integration.evaluate import evaluate
-from integration.pipeline import Pipeline
-from integration.pipeline_build import build_pipeline
-from integration.pipeline_config import BuildConfig, EvalConfig
-from integration.policy import Policy
+from integration.pipeline.build import build_pipeline
+from integration.pipeline.config import BuildConfig, EvalConfig
+from integration.pipeline.evaluate import evaluate
+from integration.pipeline.pipeline import Pipeline
+from integration.pipeline.policy import Policy
 from toolkit.data.blockset import BlockSet
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet

@@ -38,8 +38,8 @@ def encoder(clips: tuple[Path, ...], output: Path, pipelines: tuple[Path, ...], 
     """
     from integration.bench import run_bench
     from integration.bench_report import reuse, write_report
-    from integration.levels import Levels
-    from integration.pipeline import Pipeline
+    from integration.pipeline.node_sizes import Levels
+    from integration.pipeline.pipeline import Pipeline
     from toolkit.cli.bench_tables import print_bench
     from toolkit.cli.progress import counted
 

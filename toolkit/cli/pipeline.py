@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from export.graph.profiles import PROVIDERS
-from integration.pipeline_config import BuildConfig, EvalConfig
+from integration.pipeline.config import BuildConfig, EvalConfig
 from toolkit.data.format import HELD_OUT
 
 _BUILD, _EVAL = BuildConfig(), EvalConfig()
@@ -43,8 +43,8 @@ def build(
     Refuses a bundle without a passing parity report for its exact bytes on the provider, and bundles of different node
     sizes, bit depths or encoder settings.
     """
-    from integration.pipeline_build import build_pipeline
-    from integration.policy import Policy
+    from integration.pipeline.build import build_pipeline
+    from integration.pipeline.policy import Policy
     from toolkit.cli.pipeline_tables import print_pipeline
 
     policy = Policy.from_text(thresholds)
@@ -74,8 +74,8 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score PIPE on a held-out split of DATA, beside the trivial baselines."""
-    from integration.evaluate import evaluate as score
-    from integration.pipeline import Pipeline
+    from integration.pipeline.evaluate import evaluate as score
+    from integration.pipeline.pipeline import Pipeline
     from toolkit.cli.pipeline_tables import print_scores
     from toolkit.data.blockset import BlockSet
 
@@ -112,9 +112,9 @@ def run(
     as_json: bool,
 ) -> None:
     """Write the allowed partitions of every node of every frame of CLIP, coded at one qindex."""
-    from integration.clip_masks import write_masks
     from integration.media.video import RawFormat, open_clip, parse_size
-    from integration.pipeline import Pipeline
+    from integration.pipeline.clip_masks import write_masks
+    from integration.pipeline.pipeline import Pipeline
     from toolkit.cli.pipeline_tables import describe_masks, frame_counter
 
     pipe = Pipeline.load(path, provider, allow_unproven=allow_unproven)

@@ -14,7 +14,7 @@ from toolkit.cli.policy_tables import policy_lines
 
 if TYPE_CHECKING:
     from export.bundle.bundle import Bundle
-    from integration.policy import Policy
+    from integration.pipeline.policy import Policy
 
 
 def print_pipeline(path: Path, bundles: dict[str, "Bundle"], policy: "Policy") -> None:

@@ -45,7 +45,7 @@ def fit(
     cost; with --clips it is of BD-rate: the policy is tried by encoding them, beside the same preset without masks, and
     sought again until it fits. Writes a copy of PIPE with the chosen policy.
     """
-    from integration.pipeline import Pipeline
+    from integration.pipeline.pipeline import Pipeline
     from integration.policy_fit import fit_on
     from toolkit.cli.policy_tables import fit_json, print_fit, trial_log
     from toolkit.data.blockset import BlockSet

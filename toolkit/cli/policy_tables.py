@@ -9,7 +9,7 @@ from rich.console import Console
 from toolkit.cli.tables import text_table
 
 if TYPE_CHECKING:
-    from integration.policy import Policy
+    from integration.pipeline.policy import Policy
     from integration.policy_config import FitConfig
     from integration.policy_fit import Fit, Trial
     from integration.policy_search import Point

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.codec.encoder import Mask
-from integration.pipeline import Pipeline, check_learnt_alike
-from integration.policy import bits
+from integration.pipeline.pipeline import Pipeline, check_learnt_alike
+from integration.pipeline.policy import bits
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import SPLIT

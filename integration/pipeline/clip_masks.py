@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from integration.media.video import Clip
-from integration.pipeline import Pipeline
-from integration.policy import ALL
+from integration.pipeline.pipeline import Pipeline
+from integration.pipeline.policy import ALL
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, atomic_write_json
 

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.policy import Ask
+from integration.pipeline.policy import Ask
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES

@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto, compose, helper, numpy_helper
 from export.bundle.bundle import Bundle
 from export.graph.export import OPSET, check_onnx
 from export.graph.runtime import Shapes
-from integration.joint import IDS, Layout
+from integration.pipeline.joint_probabilities import IDS, Layout
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 
@@ -38,7 +38,7 @@ def fuse(bundles: Mapping[str, Bundle]) -> bytes:
     """One ONNX file of a cascade: inputs `luma` and `qindex`, output `probabilities` float32 (N, 10).
 
     The window is that of the largest context; a stage of less context is given the middle of it.
-    Column k is AV1 partition id k; `integration.joint.Layout` says what the columns of a partial cascade mean. Raises
+    Column k is AV1 partition id k; `integration.pipeline.joint_probabilities.Layout` says what the columns of a partial cascade mean. Raises
     ToolkitError where a bundle's graph, or the one that comes out, is not sound.
     """
     layout = Layout.of(bundles)
