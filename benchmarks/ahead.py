@@ -15,8 +15,8 @@ from tempfile import TemporaryDirectory
 import click
 from rich.console import Console
 
-from integration.encode import Report, encode_file
-from integration.encode_config import EncodeConfig
+from integration.encoding.config import EncodeConfig
+from integration.encoding.encode import Report, encode_file
 from integration.pipeline.node_sizes import Levels
 from integration.pipeline.pipeline import Pipeline
 from toolkit.cli.tables import text_table

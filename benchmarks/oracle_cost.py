@@ -20,7 +20,7 @@ from rich.console import Console
 
 from integration.bd import Curve, bd_rate, time_saving
 from integration.codec.encoder import Encoder, EncoderConfig, Mask
-from integration.encode import code_clip
+from integration.encoding.encode import code_clip
 from integration.media.video import Clip, open_clip, parse_size
 from integration.pipeline.policy import ALL, bits
 from toolkit.cli.options import numbers

@@ -14,7 +14,7 @@ from integration.bench_kept import Kept, Measurement
 from integration.bench_masks import dealt, forbids, oracle
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
 from integration.codec.libaom_build import libraries
-from integration.encode import check_masker, code_clip
+from integration.encoding.encode import check_masker, code_clip
 from integration.media.sources import SourceFile
 from integration.media.ssim import SsimMeter
 from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, parse_size

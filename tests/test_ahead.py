@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from integration.ahead import Ahead
+from integration.encoding.lookahead import Ahead
 from integration.media.video import Clip, Planes
 from toolkit.errors import ToolkitError
 

@@ -10,8 +10,8 @@ from click.testing import CliRunner
 from pictures import frame
 
 from integration.codec.libaom_build import SOURCES, Libraries
-from integration.encode import encode_file
-from integration.encode_config import EncodeConfig
+from integration.encoding.config import EncodeConfig
+from integration.encoding.encode import encode_file
 from integration.media.video import open_clip
 from toolkit.cli.main import main
 

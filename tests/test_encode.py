@@ -13,8 +13,8 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 from pictures import frame
 
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, encoder_settings
-from integration.encode import encode_file
-from integration.encode_config import EncodeConfig
+from integration.encoding.config import EncodeConfig
+from integration.encoding.encode import encode_file
 from integration.media.video import open_clip
 from integration.pipeline.cascade import Cascade
 from integration.pipeline.pipeline import Pipeline, frame_mask

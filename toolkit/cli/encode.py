@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from integration.encode_config import EncodeConfig
+from integration.encoding.config import EncodeConfig
 
 if TYPE_CHECKING:
-    from integration.encode import Report
+    from integration.encoding.encode import Report
 
 _D = EncodeConfig()
 ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
@@ -65,7 +65,7 @@ def encode(clip: Path, output: Path, pipelines: tuple[Path, ...], strict: bool, 
     exits 0 with a warning that counts these frames, with --strict 1. A frame that cannot be read is an error (1) and
     leaves no file.
     """
-    from integration.encode import encode_file
+    from integration.encoding.encode import encode_file
     from toolkit.cli.progress import coding
     from toolkit.errors import ToolkitError
 

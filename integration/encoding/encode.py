@@ -11,9 +11,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from integration.ahead import Ahead
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks, encoder_settings
-from integration.encode_config import EncodeConfig
+from integration.encoding.config import EncodeConfig
+from integration.encoding.lookahead import Ahead
 from integration.media.containers import check_ending, output_file
 from integration.media.video import Clip, RawFormat, open_clip, parse_size
 from toolkit.data.blockset import Luma
