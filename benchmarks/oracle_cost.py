@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from integration.bd import Curve, bd_rate, time_saving
+from integration.bench.bd import Curve, bd_rate, time_saving
 from integration.codec.encoder import Encoder, EncoderConfig, Mask
 from integration.encoding.encode import code_clip
 from integration.media.video import Clip, open_clip, parse_size

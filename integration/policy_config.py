@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
-from integration.bench_config import InputConfig
+from integration.bench.config import InputConfig
 from toolkit.data.format import HELD_OUT
 from toolkit.errors import ToolkitError
 

@@ -15,10 +15,10 @@ from typing import Any, Self
 import numpy as np
 from filelock import FileLock, Timeout
 
-from integration.bd import bd_rate, time_saving
-from integration.bench_kept import Measurement
-from integration.bench_run import NATIVE, PIPELINE, Arm, Session
-from integration.bench_summary import curve
+from integration.bench.bd import bd_rate, time_saving
+from integration.bench.session import NATIVE, PIPELINE, Arm, Session
+from integration.bench.store import Measurement
+from integration.bench.summary import curve
 from integration.media.sources import SourceFile, identify
 from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig

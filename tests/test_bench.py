@@ -13,13 +13,13 @@ from click.testing import CliRunner
 from pictures import frame
 from PIL import Image
 
-from integration.bd import Curve, Place, bd_rate, frontier_loss, time_saving
-from integration.bench import run_bench
-from integration.bench_config import BenchConfig
-from integration.bench_masks import dealt, forbids, oracle
-from integration.bench_report import write_report
-from integration.bench_run import Session
-from integration.bench_views import LEFT, WRONG, draw_view
+from integration.bench.bd import Curve, Place, bd_rate, frontier_loss, time_saving
+from integration.bench.config import BenchConfig
+from integration.bench.control_masks import dealt, forbids, oracle
+from integration.bench.report import write_report
+from integration.bench.run import run_bench
+from integration.bench.session import Session
+from integration.bench.views import LEFT, WRONG, draw_view
 from integration.codec.encoder import encoder_settings
 from integration.media.ssim import SsimMeter, ssim_decibels
 from integration.pipeline.cascade import Cascade

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from integration.bench_config import AGAINST, BenchConfig
+from integration.bench.config import AGAINST, BenchConfig
 from toolkit.cli.encode_options import encode_options
 from toolkit.cli.options import commas, numbers, words
 
@@ -36,8 +36,8 @@ def encoder(clips: tuple[Path, ...], output: Path, pipelines: tuple[Path, ...], 
     Every frame is a key frame. Writes report.json, pareto.svg and index.html into the report folder. With --threads
     1,2 the report has wall times with 1 and 2 threads beside the CPU times.
     """
-    from integration.bench import run_bench
-    from integration.bench_report import reuse, write_report
+    from integration.bench.report import reuse, write_report
+    from integration.bench.run import run_bench
     from integration.pipeline.node_sizes import Levels
     from integration.pipeline.pipeline import Pipeline
     from toolkit.cli.bench_tables import print_bench

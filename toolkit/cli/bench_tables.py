@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.console import Console
 
-from integration.bench_report import arm_cells, columns
+from integration.bench.report import arm_cells, columns
 from toolkit.cli.tables import text_table
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from integration.bench_config import InputConfig
+from integration.bench.config import InputConfig
 from toolkit.cli.options import commas, numbers
 
 Command = Callable[..., Any]

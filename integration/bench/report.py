@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from integration.bench_figures import draw_curves, draw_pareto
+from integration.bench.figures import draw_curves, draw_pareto
 from toolkit.files import atomic_write_bytes, atomic_write_json
 
 _COLUMNS = (

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from scipy.interpolate import PchipInterpolator
 
-from integration.bench_run import CNN_OFF, NATIVE, PIPELINE
+from integration.bench.session import CNN_OFF, NATIVE, PIPELINE
 from toolkit.reports.style import STYLE, to_svg
 
 _MARKS = {

@@ -7,11 +7,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from integration.bench_config import NEEDS_PIPELINE, BenchConfig
-from integration.bench_kept import Measurement
-from integration.bench_run import CNN_OFF, NATIVE, PIPELINE, Arm, Session
-from integration.bench_summary import summarise
-from integration.bench_views import draw_views
+from integration.bench.config import NEEDS_PIPELINE, BenchConfig
+from integration.bench.session import CNN_OFF, NATIVE, PIPELINE, Arm, Session
+from integration.bench.store import Measurement
+from integration.bench.summary import summarise
+from integration.bench.views import draw_views
 from integration.media.sources import identify
 from integration.pipeline.node_sizes import Levels
 from toolkit.errors import ToolkitError

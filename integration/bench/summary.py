@@ -6,10 +6,10 @@ from dataclasses import asdict
 from statistics import fmean
 from typing import Any
 
-from integration.bd import METHODS, Curve, Place, bd_rate, frontier_loss, time_saving
-from integration.bench_config import BenchConfig
-from integration.bench_kept import Measurement
-from integration.bench_run import NATIVE
+from integration.bench.bd import METHODS, Curve, Place, bd_rate, frontier_loss, time_saving
+from integration.bench.config import BenchConfig
+from integration.bench.session import NATIVE
+from integration.bench.store import Measurement
 from integration.media.ssim import ssim_decibels
 from integration.pipeline.node_sizes import Levels
 from toolkit.errors import ToolkitError

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from integration.bench_config import BenchConfig
-from integration.bench_masks import forbids
-from integration.bench_run import PIPELINE, Arm, Session
+from integration.bench.config import BenchConfig
+from integration.bench.control_masks import forbids
+from integration.bench.session import PIPELINE, Arm, Session
 from integration.codec.encoder import Mask
 from integration.media.sources import SourceFile
 from integration.pipeline.policy import ALL, bits

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.bench_config import InputConfig
-from integration.bench_kept import Kept, Measurement
-from integration.bench_masks import dealt, forbids, oracle
+from integration.bench.config import InputConfig
+from integration.bench.control_masks import dealt, forbids, oracle
+from integration.bench.store import Kept, Measurement
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
 from integration.codec.libaom_build import libraries
 from integration.encoding.encode import check_masker, code_clip
