@@ -11,10 +11,10 @@ from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.policy import Policy
-from integration.policy_config import FitConfig
-from integration.policy_fit import Fit, Trial, fit_policy, write_fitted
-from integration.policy_search import Point
-from integration.regret import Outcome
+from integration.tuning.config import FitConfig
+from integration.tuning.fit import Fit, Trial, fit_policy, write_fitted
+from integration.tuning.regret import Outcome
+from integration.tuning.search import Point
 from toolkit.cli.main import main
 from toolkit.data.blockset import COST_DTYPE, BlockSet
 from toolkit.data.write import Source, write_blockset

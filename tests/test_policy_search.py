@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from integration.pipeline.policy import Policy, Thresholds, answers
-from integration.policy_config import RULES, FitConfig
-from integration.policy_search import OFF, Nodes, Search, candidates
-from integration.regret import Regret
+from integration.tuning.config import RULES, FitConfig
+from integration.tuning.regret import Regret
+from integration.tuning.search import OFF, Nodes, Search, candidates
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, NONE, SPLIT, VERT

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from integration.pipeline.policy import ALL, bits
-from integration.regret import Regret
+from integration.tuning.regret import Regret
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B

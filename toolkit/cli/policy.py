@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from integration.policy_config import FitConfig
+from integration.tuning.config import FitConfig
 from toolkit.cli.encode_options import encode_options
 from toolkit.cli.options import commas, numbers, words
 from toolkit.data.format import HELD_OUT
@@ -46,7 +46,7 @@ def fit(
     sought again until it fits. Writes a copy of PIPE with the chosen policy.
     """
     from integration.pipeline.pipeline import Pipeline
-    from integration.policy_fit import fit_on
+    from integration.tuning.fit import fit_on
     from toolkit.cli.policy_tables import fit_json, print_fit, trial_log
     from toolkit.data.blockset import BlockSet
 

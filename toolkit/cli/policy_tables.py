@@ -10,9 +10,9 @@ from toolkit.cli.tables import text_table
 
 if TYPE_CHECKING:
     from integration.pipeline.policy import Policy
-    from integration.policy_config import FitConfig
-    from integration.policy_fit import Fit, Trial
-    from integration.policy_search import Point
+    from integration.tuning.config import FitConfig
+    from integration.tuning.fit import Fit, Trial
+    from integration.tuning.search import Point
 
 CURVE = 12
 """Points of the curve that are printed."""

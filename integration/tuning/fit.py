@@ -25,9 +25,9 @@ from integration.pipeline.config import BuildConfig
 from integration.pipeline.inference import infer
 from integration.pipeline.node_sizes import Levels
 from integration.pipeline.pipeline import Pipeline
-from integration.policy_config import FitConfig
-from integration.policy_search import Nodes, Point, Search
-from integration.regret import Regret
+from integration.tuning.config import FitConfig
+from integration.tuning.regret import Regret
+from integration.tuning.search import Nodes, Point, Search
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import check_free

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.pipeline.policy import TOP, Policy, Thresholds, answers
-from integration.policy_config import RULES
-from integration.regret import Outcome, Regret
+from integration.tuning.config import RULES
+from integration.tuning.regret import Outcome, Regret
 
 OFF = Thresholds(
     none_only_above=1, drop_none_below=0, split_only_above=1, drop_split_below=0, drop_rect_below=0, drop_ab_below=0,

@@ -1,0 +1,1 @@
+"""Seeking a policy's thresholds on recorded RD costs, tried by encoding."""
