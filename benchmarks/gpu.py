@@ -52,7 +52,8 @@ def raw_blocks(contract: Any, batch: int) -> tuple[Any, Any]:
 
 def time_profile(path: Path, name: str, repeats: int) -> dict[str, Any]:
     """{batch: {bound, unbound: ms}} of a profile's session; meant for a process with the profile's switches."""
-    from export.bound import BoundModel
+    from bound import BoundModel
+
     from export.bundle.bundle import Bundle
     from export.graph.float16 import as_float16
     from export.graph.profiles import PROFILES as ALL

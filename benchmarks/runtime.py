@@ -6,8 +6,8 @@ Times raw integer blocks in, logits out, as each side would be used. PyTorch eag
 into calls of 256, whichever is faster counts. torch.compile is left out, and says why, where there is no compiler.
 Prints medians with the quartiles, and the ratio of each round's times. `--options`: session options against the
 product's, on the largest batch. On CUDA the same, or "not run" where there is none. IO binding: inputs and output in
-buffers on the device, luma copied there as raw integers and cast there (`export.bound`). benchmarks/gpu.py holds the
-goal for a frame on a GPU, with real bundles and every CUDA profile.
+buffers on the device, luma copied there as raw integers and cast there (benchmarks/bound.py). benchmarks/gpu.py has
+the goal for a frame on a GPU, with real bundles and every CUDA profile.
 """
 
 import os
@@ -23,9 +23,9 @@ import click
 import numpy as np
 import onnxruntime as ort
 import torch
+from bound import BoundModel
 from numpy.typing import NDArray
 
-from export.bound import BoundModel
 from export.graph.contract import Contract
 from export.graph.export import export_onnx
 from export.graph.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel

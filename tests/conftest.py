@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from integration.codec.libaom_build import Libraries, build
-from toolkit.data.blockset import luma_dtype
+from toolkit.data.blockset import BlockSet, luma_dtype
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.partition import INSIDE_LARGER, NODE, NONE, rectangles
 
@@ -84,6 +84,12 @@ def blockset_8(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def data(blockset_8: Path) -> BlockSet:
+    """`blockset_8`, opened."""
+    return BlockSet.load(blockset_8)
+
+
+@pytest.fixture(scope="session")
 def blockset_10(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same in 10 bit."""
     return make_synthetic(tmp_path_factory.mktemp("blockset") / "ten", bit_depth=10)
@@ -98,7 +104,6 @@ def data_folder() -> Path:
 @pytest.fixture(scope="session")
 def trained(blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A read-only Stage-2 run of the small network on `blockset_8` that beats every constant."""
-    from toolkit.data.blockset import BlockSet
     from toolkit.model.config import ModelConfig
     from toolkit.training.config import TrainConfig
     from toolkit.training.run_folder import RunFolder

@@ -8,9 +8,9 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner, Result
-from commands import cli as run
-from commands import message
 from onnx import ModelProto, TensorProto, helper, numpy_helper
+from support.commands import cli as run
+from support.commands import message
 
 from export.graph.contract import Contract
 from export.proof.foreign import ForeignModel

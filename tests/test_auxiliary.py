@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
-from test_costs import make_blocks
-from test_train import FAST, data, measured, moved, weights
+from support.blocks import make_blocks
+from support.training import FAST, measured, moved, weights
 
 from toolkit.cli.main import main
 from toolkit.data.blockset import Blocks, BlockSet
@@ -27,7 +27,6 @@ from toolkit.training.second_task import WithPartition, training_blocks
 from toolkit.training.train import train
 from toolkit.windows import Window
 
-__all__ = ["data"]  # the fixture
 MODEL = ModelConfig("2", "small")
 
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import MakeBlockset
-from pictures import CHELSEA
 from PIL import Image
+from support.pictures import CHELSEA
 
 import toolkit.files
 from toolkit.cli.main import main

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM, in_chromium
 from click.testing import CliRunner
-from pictures import frame
 from PIL import Image
+from support.chromium import CHROMIUM, in_chromium
+from support.pictures import frame
 
 from integration.bench.bd import Curve, Place, bd_rate, frontier_loss, time_saving
 from integration.bench.config import BenchConfig

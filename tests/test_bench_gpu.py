@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
-from test_runtime import NO_CUDA
+from support.gpu import NO_CUDA
 
 from export.bundle.render import render_html, render_markdown
 from export.graph.profiles import PROFILES

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from test_runtime import NO_CUDA
+from support.gpu import NO_CUDA
 
 
 @pytest.fixture(autouse=True)

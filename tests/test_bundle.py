@@ -13,13 +13,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import MakeBlockset
+from support.sealed import edit_manifest
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import Chosen, choose_checkpoint, without_paths, write_bundle
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.files import seal
 from toolkit.model.checkpoint import Checkpoint, load_checkpoint, load_torch, save_checkpoint
 from toolkit.training.run_folder import RunFolder
 
@@ -27,12 +27,6 @@ from toolkit.training.run_folder import RunFolder
 @pytest.fixture
 def copy(exported: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(exported, tmp_path / "copy"))
-
-
-def edit_manifest(bundle: Path, change: Callable[[dict[str, Any]], Any], *, resealed: bool = True) -> None:
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    change(manifest)
-    (bundle / "manifest.json").write_text(json.dumps(seal(manifest) if resealed else manifest))
 
 
 def test_a_bundle_says_what_it_is(exported: Path, trained: Path, blockset_8: Path) -> None:

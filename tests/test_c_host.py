@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from pictures import frame
+from support.pictures import frame
 
 from integration.codec.libaom_build import SOURCES, Libraries
 from integration.encoding.config import EncodeConfig

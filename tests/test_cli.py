@@ -6,10 +6,10 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from toolkit.cli.main import COMMANDS, main
+from toolkit.cli.main import commands, main
 
 
-@pytest.mark.parametrize("name", [[], *[[name] for name in sorted(COMMANDS)]])
+@pytest.mark.parametrize("name", [[], *[[name] for name in sorted(commands())]])
 def test_help_imports_neither_torch_nor_onnxruntime(name: list[str]) -> None:
     code = (
         "import sys\nfrom toolkit.cli.main import main\n"

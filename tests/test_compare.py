@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from chromium import CHROMIUM, in_chromium
 from click.testing import CliRunner
 from conftest import MakeBlockset
 from scipy.stats import ttest_ind
+from support.chromium import CHROMIUM, in_chromium
 
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet

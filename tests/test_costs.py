@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from click.testing import CliRunner
+from support.blocks import make_blocks
 
 from toolkit.cli.main import main
 from toolkit.data.blockset import COST_DTYPE, Blocks, BlockSet
@@ -27,26 +28,6 @@ from toolkit.training.validation import evaluate
 
 NAN = np.nan
 COUNTS = torch.tensor([5, 6, 7])
-
-
-def make_blocks(rd: list[list[float]], labels: list[int], bounds: list[int] | None = None) -> Blocks:
-    costs = np.zeros(len(rd), COST_DTYPE)
-    costs["rd"] = NAN
-    costs["rd"][:, : len(rd[0])] = rd
-    costs["bound"] = 0 if bounds is None else bounds
-    n, partition = len(rd), np.array(labels, np.uint8)
-    return Blocks(
-        luma=np.zeros((n, 1, 16, 16), np.uint8),
-        qindex=np.zeros(n, np.uint8),
-        partition=partition,
-        target=partition.astype(np.int64),
-        source=np.zeros(n, np.uint16),
-        frame=np.zeros(n, np.uint32),
-        row=np.zeros(n, np.uint16),
-        column=np.zeros(n, np.uint16),
-        bit_depth=8,
-        costs=costs,
-    )
 
 
 def test_exact_costs_give_exact_regrets_at_every_stage() -> None:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from pictures import CHELSEA, frame
+from support.pictures import CHELSEA, frame
 
 from integration.codec import native
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Masks
 from integration.codec.libaom_build import Libraries
+from integration.labelling import label as labelling
 from integration.labelling.config import LabelConfig
-from integration.labelling.label import label as labelling
 from toolkit.cli.main import main
 from toolkit.data.blockset import COST_DTYPE, BlockSet
 from toolkit.data.format import bounded

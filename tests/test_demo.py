@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from conftest import MakeBlockset
 
-from toolkit.cli.demo_config import DemoConfig
-from toolkit.cli.demo_steps import SAMPLE, Demo
-from toolkit.cli.demo_table import print_summary
+from integration.demo.config import DemoConfig
+from integration.demo.steps import SAMPLE, Demo
+from integration.demo.table import print_summary
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
-from test_runtime import NO_CUDA
+from support.gpu import NO_CUDA
 
 import export.proof.doctor
 from export.proof.doctor import Driver, Libraries, conflicts, examine, find_libraries, mismatches

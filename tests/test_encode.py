@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
-from pictures import frame
+from support.pictures import frame
 
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, encoder_settings
 from integration.encoding.config import EncodeConfig

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from pictures import frame
+from support.pictures import frame
 
 from integration.codec.encoder import Encoder, EncoderConfig
 from toolkit.errors import ToolkitError

@@ -26,11 +26,6 @@ FAST: dict[str, Any] = {"init": "random", "epochs": 2, "batch_size": 64, "device
 TOGETHER: dict[str, Any] = {"channels_last": True, "fused": True, "precision": "bf16-mixed"}
 
 
-@pytest.fixture(scope="module")
-def data(blockset_8: Path) -> BlockSet:
-    return BlockSet.load(blockset_8)
-
-
 def run_once(data: BlockSet, path: Path, **changes: Any) -> RunFolder:
     run = RunFolder(path)
     train(data, run, ModelConfig("2", "small", bit_depth=data.bit_depth), TrainConfig(**FAST | changes))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from toolkit.cli.main import COMMANDS, main
+from toolkit.cli.main import commands, main
 
 
 def code(*words: object) -> int:
@@ -20,7 +20,7 @@ def code(*words: object) -> int:
     return run.exit_code
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
+@pytest.mark.parametrize("name", sorted(commands()))
 def test_an_unknown_option_is_wrong_usage_everywhere(name: str) -> None:
     assert code(name, "--no-such-option") == 2
 

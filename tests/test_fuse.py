@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from commands import cli
+from support.commands import cli
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import Chosen, write_bundle

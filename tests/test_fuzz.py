@@ -11,7 +11,6 @@ import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -19,6 +18,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 from numpy.random import Generator
+from support.sealed import NUMBERS, TEXTS, places, reseal
 
 from export.bundle.bundle import BESIDE, SIZE_LIMITS, Bundle
 from export.bundle.signing import sign, verify_signature
@@ -27,25 +27,12 @@ from export.graph.export import check_onnx
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
 from toolkit.errors import ToolkitError
-from toolkit.files import seal, sha256_file
+from toolkit.files import seal
 
 CASES = int(os.environ.get("AV1PART_FUZZ", "1000"))
 SECONDS, MEGABYTES = 10.0, 600
 """What one case may take, and what all of them may add to the process's peak memory."""
 FILES = ("manifest.json", *SIZE_LIMITS, *BESIDE)
-NUMBERS: tuple[Any, ...] = (-1, 0, 1 << 31, 1 << 62, 10**400, -(1 << 63), 0.5, 1e308, True, None, "12", [], {})
-TEXTS: tuple[Any, ...] = (
-    "",
-    "\0",
-    "../../etc/passwd",
-    "/etc/passwd",
-    "a" * 100_000,
-    "\ud800",
-    7,
-    None,
-    [[]],
-    {"a": {}},
-)
 
 Mutation = Callable[[Path, Generator], str]
 
@@ -152,8 +139,8 @@ def edit_json(bundle: Path, rng: Generator) -> str:
     """One entry of a JSON file replaced, removed or added; half of the manifests sealed again."""
     name = str(rng.choice(["manifest.json", "parity.json"]))
     document = json.loads((bundle / name).read_text())
-    places = list(_places(document))
-    parent, key = places[int(rng.integers(len(places)))]
+    found = list(places(document))
+    parent, key = found[int(rng.integers(len(found)))]
     old = parent[key]
     choices = [v for v in (*NUMBERS, *TEXTS) if json.dumps(v) != json.dumps(old)]
     kind = int(rng.integers(4))
@@ -169,13 +156,6 @@ def edit_json(bundle: Path, rng: Generator) -> str:
             document = seal(document)
     (bundle / name).write_text(json.dumps(document))
     return f"{name}: {key!r:.40} edited"
-
-
-def _places(value: Any) -> Any:
-    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in items:
-        yield value, key
-        yield from _places(item)
 
 
 def junk_json(bundle: Path, rng: Generator) -> str:
@@ -210,16 +190,6 @@ BLIND: tuple[Mutation, ...] = (
 # -- by a hand that can make every hash right again
 
 
-def reseal(bundle: Path) -> None:
-    """Hashes, sizes and seal as they would be of an honest bundle with these files; reports and signature gone."""
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    for name in SIZE_LIMITS:
-        manifest["files"][name] = {"bytes": (bundle / name).stat().st_size, "sha256": sha256_file(bundle / name)}
-    (bundle / "manifest.json").write_text(json.dumps(seal(manifest)))
-    for name in BESIDE:
-        (bundle / name).unlink()
-
-
 def edit_graph(bundle: Path, rng: Generator) -> str:
     """A trick of ONNX's: files outside, nested graphs, other names, absurd shapes."""
     proto = onnx.load(bundle / "model.onnx")
@@ -232,7 +202,7 @@ def edit_graph(bundle: Path, rng: Generator) -> str:
 
 
 def external_data(proto: onnx.ModelProto, weight: onnx.TensorProto, rng: Generator) -> None:
-    places = [
+    found = [
         "/etc/passwd",
         "../../../../etc/passwd",
         "checkpoint.pt",
@@ -243,7 +213,7 @@ def external_data(proto: onnx.ModelProto, weight: onnx.TensorProto, rng: Generat
     ]
     weight.ClearField("raw_data")
     weight.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", rng.choice(places)), ("offset", "-1"), ("length", str(1 << 60))):
+    for key, value in (("location", rng.choice(found)), ("offset", "-1"), ("length", str(1 << 60))):
         weight.external_data.add(key=key, value=str(value))
 
 
@@ -319,8 +289,8 @@ def contract_and_sealed(bundle: Path, rng: Generator) -> str:
     """The contract says something else; or the manifest lists paths and sizes that are none."""
     document = json.loads((bundle / "manifest.json").read_text())
     if rng.random() < 0.5:
-        places = list(_places(document["contract"]))
-        parent, key = places[int(rng.integers(len(places)))]
+        found = list(places(document["contract"]))
+        parent, key = found[int(rng.integers(len(found)))]
         values = [v for v in (*NUMBERS, *TEXTS) if v != "\ud800" and json.dumps(v) != json.dumps(parent[key])]
         parent[key] = values[int(rng.integers(len(values)))]
     elif rng.random() < 0.5:

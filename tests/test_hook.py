@@ -9,7 +9,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
-from pictures import frame
+from support.pictures import frame
 
 from integration.codec import native
 from integration.codec.encoded_frame import read_labels, read_reconstruction

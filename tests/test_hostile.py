@@ -13,15 +13,15 @@ import onnx
 import pytest
 import torch
 from onnx import helper, numpy_helper
-from test_fuzz import NUMBERS, TEXTS, _places, reseal
+from support.sealed import NUMBERS, TEXTS, places, reseal
 
 from export.bundle.bundle import BESIDE, SIZE_LIMITS, Bundle
 from export.bundle.write import choose_checkpoint, write_bundle
+from export.commands.bundle import describe
 from export.graph.export import check_onnx
 from export.graph.runtime import RuntimeModel
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
-from toolkit.cli.bundle import describe
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
@@ -52,7 +52,7 @@ def test_any_entry_of_a_manifest_sealed_again_is_read_or_refused(exported: Path,
     for name in BESIDE:
         (copy / name).unlink()
     values = [v for v in (*NUMBERS, *TEXTS) if v != "\ud800"]
-    for index, (parent, key) in enumerate(list(_places(original))):
+    for index, (parent, key) in enumerate(list(places(original))):
         kept = parent[key]
         for value in values[index % 4 :: 4]:  # every value, spread over the entries
             parent[key] = value

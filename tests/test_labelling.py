@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from pictures import CHELSEA, frame
 from PIL import Image
+from support.pictures import CHELSEA, frame
 
+from integration.labelling import label as labelling
 from integration.labelling.config import LabelConfig
-from integration.labelling.label import label as labelling
 from integration.media.video import open_clip
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from pictures import frame
+from support.pictures import frame
 
 from integration.codec import native
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks

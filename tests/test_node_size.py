@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from commands import cli, done, fails
 from conftest import MakeBlockset
-from pictures import CHELSEA
 from PIL import Image
+from support.commands import cli, done, fails
+from support.pictures import CHELSEA
 
 from export.bundle.bundle import Bundle
 from export.graph.contract import Contract

@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import MakeBlockset
-from test_runtime import NO_CUDA
+from support.gpu import NO_CUDA
 
 import export.graph.process
 from export.bundle.bundle import Bundle

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_runtime import NO_CUDA
+from support.gpu import NO_CUDA
 
 from export.bundle.bundle import Bundle
 from export.bundle.quantize import quantize_bundle

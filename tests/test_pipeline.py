@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import cli, message
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import f1_score
+from support.commands import cli, message
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import choose_checkpoint, write_bundle
@@ -64,11 +64,6 @@ class Oracle:
 
 def oracle(blocks: Blocks, *stages: str, wrong: Mapping[str, frozenset[int]] = {}) -> Cascade:
     return Cascade({s: Oracle(s, blocks, wrong.get(s, frozenset())) for s in stages})
-
-
-@pytest.fixture(scope="module")
-def data(blockset_8: Path) -> BlockSet:
-    return BlockSet.load(blockset_8)
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from onnx import TensorProto
-from test_runtime import NO_CUDA
+from support.gpu import NO_CUDA
 
 from export.bundle.bundle import Bundle
 from export.compare.budget import budget_of

@@ -24,11 +24,6 @@ from toolkit.training.train import train
 
 
 @pytest.fixture(scope="module")
-def data(blockset_8: Path) -> BlockSet:
-    return BlockSet.load(blockset_8)
-
-
-@pytest.fixture(scope="module")
 def stage1(data: BlockSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     run = RunFolder(tmp_path_factory.mktemp("runs") / "stage1")
     config = TrainConfig(init="random", epochs=1, batch_size=64, device="cpu", limit_train=128, limit_val=128)

@@ -4,8 +4,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnxruntime as ort
 import pytest
+from support.gpu import NO_CUDA
 
 from export.bundle.bundle import Bundle
 from export.compare.batches import DISTINCT, FULL_BATCH, batch_rows, run_all, sweep
@@ -14,7 +14,6 @@ from export.graph.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 
-NO_CUDA = not any(d.ep_name == "CUDAExecutionProvider" for d in ort.get_ep_devices())
 LUMA = np.random.default_rng(0).integers(0, 256, (9, 1, 16, 16)).astype(np.uint8)
 QINDEX = np.full(9, 100, np.uint8)
 

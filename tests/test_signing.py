@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import cli, message
 from cryptography.hazmat.primitives import serialization as s
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+from support.commands import cli, message
 
 from export.bundle.bundle import Bundle
 from export.bundle.signing import SIGNATURE, sign, verify_signature

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
-from commands import done
-from test_bundle import edit_manifest
-from test_train import FAST, data, measured, moved, weights
+from support.commands import done
+from support.sealed import edit_manifest
+from support.training import FAST, measured, moved, weights
 
 from export.bundle.bundle import Bundle
 from toolkit.cli.main import main
@@ -33,7 +33,6 @@ from toolkit.training.second_task import training_blocks
 from toolkit.training.teacher import lessons, open_teacher
 from toolkit.training.train import train
 
-__all__ = ["data"]  # the fixture
 SMALL = ModelConfig("2", "small")
 
 

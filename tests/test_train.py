@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from click.testing import CliRunner
 from conftest import MakeBlockset
+from support.training import FAST, measured, moved, run_once, weights
 
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
@@ -27,19 +27,6 @@ from toolkit.training.run_folder import RunFolder
 from toolkit.training.selection import select_epoch
 from toolkit.training.train import train
 
-FAST: dict[str, Any] = {"init": "random", "epochs": 3, "batch_size": 64, "device": "cpu", "lr": 2e-3}
-
-
-@pytest.fixture(scope="module")
-def data(blockset_8: Path) -> BlockSet:
-    return BlockSet.load(blockset_8)
-
-
-def run_once(data: BlockSet, path: Path, stage: str = "2", start: Path | None = None, **changes: Any) -> RunFolder:
-    run = RunFolder(path)
-    train(data, run, ModelConfig(stage, "small", bit_depth=data.bit_depth), TrainConfig(**FAST | changes), start=start)
-    return run
-
 
 @pytest.fixture(scope="module")
 def stage1(data: BlockSet, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
@@ -50,18 +37,6 @@ def stage1(data: BlockSet, tmp_path_factory: pytest.TempPathFactory) -> RunFolde
 def stage2(data: BlockSet, stage1: RunFolder, tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     path = tmp_path_factory.mktemp("runs") / "stage2"
     return run_once(data, path, start=stage1.path, init="stage1", epochs=4, freeze_epochs=2, lr_backbone=1e-3)
-
-
-def weights(run: RunFolder, epoch: int) -> dict[str, torch.Tensor]:
-    return load_checkpoint(run.epoch_path(epoch)).model.state_dict()
-
-
-def measured(run: RunFolder) -> list[dict[str, Any]]:
-    return [{k: v for k, v in entry.items() if k != "seconds"} for entry in run.history()]
-
-
-def moved(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> set[str]:
-    return {k for k in before if not torch.equal(before[k], after[k])}
 
 
 def test_only_the_head_moves_while_frozen_and_batch_norm_never(stage1: RunFolder, stage2: RunFolder) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from pictures import CHELSEA, frame
 from PIL import Image
+from support.pictures import CHELSEA, frame
 
 from integration.media.colour import rgb_to_planes
 from integration.media.video import RawFormat, fit, open_clip, parse_size

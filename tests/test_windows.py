@@ -8,8 +8,8 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from commands import cli, fails
-from pictures import frame
+from support.commands import cli, fails
+from support.pictures import frame
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import Chosen, write_bundle

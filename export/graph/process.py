@@ -17,7 +17,7 @@ TIMEOUT = 3600.0
 def run_module(module: str, folder: Path, switches: Mapping[str, str | None]) -> Any:
     """`python -m MODULE FOLDER` with these environment variables (None: unset); returns its FOLDER/answer.json."""
     # This package may be importable from the current folder alone.
-    search = os.pathsep.join([str(Path(__file__).resolve().parents[1]), os.environ.get("PYTHONPATH", "")])
+    search = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": search.rstrip(os.pathsep), **switches}
     try:
         process = subprocess.run(

@@ -16,10 +16,10 @@ from toolkit.files import atomic_file
 class Measurement:
     """One encode. Seconds are CPU time of the whole process but `wall_seconds`; inference is apart from encoding.
 
-    `ssim_y` is the frames' mean (`integration.media.ssim`). Nodes are those of the sizes that are masked: `whole_nodes` lie
-    inside the frame, whatever was chosen there; at `masked_nodes` of them the mask took something away from the search,
-    at `kept_nodes` it would have left nothing. `nodes` are those whose partition the unmasked encode shows, not inside
-    a larger block; `lost_nodes` those of them where the mask forbids it.
+    `ssim_y` is the frames' mean (`integration.media.ssim`). Nodes are those of the sizes that are masked: `whole_nodes`
+    lie inside the frame, whatever was chosen there; at `masked_nodes` of them the mask took something away from the
+    search, at `kept_nodes` it would have left nothing. `nodes` are those whose partition the unmasked encode shows, not
+    inside a larger block; `lost_nodes` those of them where the mask forbids it.
     """
 
     clip: str

@@ -23,7 +23,7 @@ from integration.codec import libaom_source
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, canonical_json, read_json, sha256_file
 
-SOURCES = Path(__file__).parent / "libaom"
+SOURCES = Path(__file__).resolve().parents[1] / "libaom"
 CMAKE_FLAGS = (
     *(f"-DENABLE_{part}=0" for part in ("DOCS", "TESTS", "EXAMPLES", "TOOLS")),
     "-DCONFIG_PIC=1",

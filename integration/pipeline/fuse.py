@@ -38,8 +38,8 @@ def fuse(bundles: Mapping[str, Bundle]) -> bytes:
     """One ONNX file of a cascade: inputs `luma` and `qindex`, output `probabilities` float32 (N, 10).
 
     The window is that of the largest context; a stage of less context is given the middle of it.
-    Column k is AV1 partition id k; `integration.pipeline.joint_probabilities.Layout` says what the columns of a partial cascade mean. Raises
-    ToolkitError where a bundle's graph, or the one that comes out, is not sound.
+    Column k is AV1 partition id k; `Layout` of integration.pipeline.joint_probabilities says what the columns of a
+    partial cascade mean. Raises ToolkitError where a bundle's graph, or the one that comes out, is not sound.
     """
     layout = Layout.of(bundles)
     widest = max((bundle.contract for bundle in bundles.values()), key=lambda contract: contract.window.size)

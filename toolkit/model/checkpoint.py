@@ -176,7 +176,7 @@ def load_weights(module: torch.nn.Module, state: dict[str, Tensor], what: str) -
 def environment() -> dict[str, str]:
     """Versions of the packages that decide a result, and the git revision of the code where there is one."""
     found = {name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn", "lightning-fabric")}
-    here = Path(__file__).resolve().parents[1]
+    here = Path(__file__).resolve().parents[2]
     if shutil.which("git") is None or not (here / ".git").exists():
         return found
     git = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)

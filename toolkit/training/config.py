@@ -37,7 +37,8 @@ class TrainConfig:
     `regret_cap`: share of RD cost beyond which a wrong choice counts no more to cost-ce and cost-focal.
     `auxiliary`: weight, beside the stage's own loss, of a second task in training alone: to name the AV1 partition of
     every decided node (toolkit.training.second_task); 0 for none.
-    `distil`: with a teacher, its share of the stage's loss, 0 to 1 (toolkit.training.teacher); the labels have the rest.
+    `distil`: with a teacher (toolkit.training.teacher), its share of the stage's loss, 0 to 1; the labels have the
+    rest.
     `distil_temperature`: what its logits and ours are divided by for that.
     `limit_train` / `limit_val`: at most so many blocks; the training ones drawn by seed, the validation ones alike for
     every seed. `recipe`: the name it was asked for by.

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
+from export.commands.against import with_against
 from export.compare.config import LIMIT
 from export.graph.profiles import PROFILES, PROVIDERS
 from export.proof.config import ParityConfig
-from toolkit.cli.against import with_against
 
 _DEFAULT = ParityConfig()
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from toolkit.cli.policy_tables import policy_lines
+from integration.commands.policy_tables import policy_lines
 
 if TYPE_CHECKING:
     from export.bundle.bundle import Bundle

@@ -50,7 +50,8 @@ def verify(path: Path, public_key: Path | None, as_json: bool) -> None:
 @click.option("--ask-password", is_flag=True, help="The key file is encrypted; ask for its password.")
 def sign(path: Path, key: Path, ask_password: bool) -> None:
     """Sign BUNDLE's manifest, and so every file that it names; reports that are made later do not change that."""
-    from export.bundle.bundle import Bundle, signing
+    from export.bundle import signing
+    from export.bundle.bundle import Bundle
 
     password = click.prompt("Password", hide_input=True, err=True).encode() if ask_password else None
     click.echo(signing.sign(Bundle.load(path), key, password))

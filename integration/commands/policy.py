@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
+from integration.commands.encode_options import encode_options
 from integration.tuning.config import FitConfig
-from toolkit.cli.encode_options import encode_options
 from toolkit.cli.options import commas, numbers, words
 from toolkit.data.format import HELD_OUT
 
@@ -45,9 +45,9 @@ def fit(
     cost; with --clips it is of BD-rate: the policy is tried by encoding them, beside the same preset without masks, and
     sought again until it fits. Writes a copy of PIPE with the chosen policy.
     """
+    from integration.commands.policy_tables import fit_json, print_fit, trial_log
     from integration.pipeline.pipeline import Pipeline
     from integration.tuning.fit import fit_on
-    from toolkit.cli.policy_tables import fit_json, print_fit, trial_log
     from toolkit.data.blockset import BlockSet
 
     source, config, costs = Pipeline.load(pipe, threads=1), FitConfig(**options), BlockSet.load(data)

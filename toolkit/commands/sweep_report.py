@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from toolkit.cli.compare_tables import print_comparison
+from toolkit.commands.compare_tables import print_comparison
 from toolkit.errors import ToolkitError
 from toolkit.experiments.groups import compare_runs
 from toolkit.experiments.report import write_report

@@ -42,7 +42,7 @@ def sweep(data: Path, folder: Path, train_options: tuple[str, ...], **options: A
     resumes interrupted ones; recipes and seeds may be added. Options after -- go to every `av1part train` and overrule
     the recipes; those in `--recipes ulmfit,ulmfit:freeze-epochs=2:no-qindex` are for that arm alone.
     """
-    from toolkit.cli.sweep_report import report
+    from toolkit.commands.sweep_report import report
     from toolkit.experiments.sweep import sweep as run_sweep
 
     options["recipes"] = tuple(_variant(text) for text in options["recipes"])
@@ -59,7 +59,7 @@ def _variant(text: str) -> Variant:
 
 def _parsed(arguments: tuple[str, ...]) -> dict[str, Any]:
     """The options of `av1part train` among these arguments, by parameter name; usage errors as `train` gives them."""
-    from toolkit.cli.train import train
+    from toolkit.commands.train import train
 
     with train.make_context("train", ["DATA", "-o", "RUN", *arguments]) as ctx:
         given = [k for k in ctx.params if ctx.get_parameter_source(k) == click.core.ParameterSource.COMMANDLINE]

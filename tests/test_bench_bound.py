@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from test_runtime import NO_CUDA
+from support.gpu import NO_CUDA
 
-from export.bound import BoundModel, with_raw_inputs
+from benchmarks.bound import BoundModel, with_raw_inputs
 from export.bundle.bundle import Bundle
 from export.graph.contract import Contract
 from export.graph.export import export_onnx

@@ -21,7 +21,7 @@ def data() -> None:
 @click.option("--preview", type=click.Path(path_type=Path), help="Also draw frames with their partition grid (PNG).")
 def info(path: Path, as_json: bool, preview: Path | None) -> None:
     """Sources, splits, licences, class histograms, what each stage leaves out, and the trivial baselines."""
-    from toolkit.cli.data_tables import print_info
+    from toolkit.commands.data_tables import print_info
     from toolkit.data.blockset import BlockSet
     from toolkit.data.info import dataset_info
     from toolkit.data.preview import write_preview

@@ -11,12 +11,13 @@ from typing import Any
 
 import click
 
-from toolkit.cli.demo_config import DemoConfig
-from toolkit.cli.demo_table import print_summary
+from integration.demo.config import DemoConfig
+from integration.demo.table import print_summary
+from toolkit import sample
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 
-SAMPLE = Path(__file__).resolve().parents[1] / "sample"
+SAMPLE = Path(sample.__file__).parent
 MARKER = ".av1part-demo"
 # Name of the run, its stage and init. The pipeline takes the Stage 2 of the better init.
 RUNS = (

@@ -24,7 +24,7 @@ def evaluate(
     Calibration is the expected calibration error over 15 bins and the negative log-likelihood, before and after
     temperature scaling on the model's own validation blocks.
     """
-    from toolkit.cli.evaluate_tables import print_evaluation
+    from toolkit.commands.evaluate_tables import print_evaluation
     from toolkit.data.blockset import BlockSet
     from toolkit.experiments.evaluate import evaluate_on
     from toolkit.training.run_folder import open_checkpoint

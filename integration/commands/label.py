@@ -57,7 +57,7 @@ def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ove
         TimeRemainingColumn,
     )
 
-    from integration.labelling.label import label as labelling
+    from integration.labelling import label as labelling
     from integration.media import video
 
     options["node"] = int(options["node"])

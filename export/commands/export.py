@@ -28,7 +28,7 @@ def export(
     ONNX Runtime is compared with PyTorch in float64 on validation blocks before anything is put in place.
     """
     from export.bundle.write import choose_checkpoint, write_bundle
-    from toolkit.cli.bundle import describe
+    from export.commands.bundle import describe
 
     chosen = choose_checkpoint(run_or_ckpt, epoch, data)
     bundle = write_bundle(chosen, output, allow_weak=allow_weak, overwrite=overwrite)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from toolkit.cli.demo_config import DemoConfig
+from integration.demo.config import DemoConfig
 
 _D = DemoConfig()
 
@@ -21,6 +21,6 @@ def demo(output: Path, data: Path | None, limit_train: int, limit_val: int, epoc
     Stage 1, Stage 2 with both inits, the Stage 3 heads; select, export, parity, pipeline 008, and one frame encoded
     with and without masks. Prints every command that it runs. What OUTPUT holds from an earlier demo is replaced.
     """
-    from toolkit.cli.demo_steps import Demo
+    from integration.demo.steps import Demo
 
     Demo(output, data, DemoConfig(str(output), limit_train, limit_val, epochs)).run()

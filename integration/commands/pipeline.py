@@ -43,9 +43,9 @@ def build(
     Refuses a bundle without a passing parity report for its exact bytes on the provider, and bundles of different node
     sizes, bit depths or encoder settings.
     """
+    from integration.commands.pipeline_tables import print_pipeline
     from integration.pipeline.build import build_pipeline
     from integration.pipeline.policy import Policy
-    from toolkit.cli.pipeline_tables import print_pipeline
 
     policy = Policy.from_text(thresholds)
     config = BuildConfig(provider, allow_unproven, fuse)
@@ -74,9 +74,9 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score PIPE on a held-out split of DATA, beside the trivial baselines."""
+    from integration.commands.pipeline_tables import print_scores
     from integration.pipeline.evaluate import evaluate as score
     from integration.pipeline.pipeline import Pipeline
-    from toolkit.cli.pipeline_tables import print_scores
     from toolkit.data.blockset import BlockSet
 
     pipe, blocks = Pipeline.load(path, provider, allow_unproven=allow_unproven), BlockSet.load(data)
@@ -112,10 +112,10 @@ def run(
     as_json: bool,
 ) -> None:
     """Write the allowed partitions of every node of every frame of CLIP, coded at one qindex."""
+    from integration.commands.pipeline_tables import describe_masks, frame_counter
     from integration.media.video import RawFormat, open_clip, parse_size
     from integration.pipeline.clip_masks import write_masks
     from integration.pipeline.pipeline import Pipeline
-    from toolkit.cli.pipeline_tables import describe_masks, frame_counter
 
     pipe = Pipeline.load(path, provider, allow_unproven=allow_unproven)
     opened = open_clip(clip, parse_size(size) if size else None, frames, RawFormat.parse(raw) if raw else None)

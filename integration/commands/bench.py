@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from integration.bench.config import AGAINST, BenchConfig
-from toolkit.cli.encode_options import encode_options
+from integration.commands.encode_options import encode_options
 from toolkit.cli.options import commas, numbers, words
 
 _D = BenchConfig()
@@ -38,9 +38,9 @@ def encoder(clips: tuple[Path, ...], output: Path, pipelines: tuple[Path, ...], 
     """
     from integration.bench.report import reuse, write_report
     from integration.bench.run import run_bench
+    from integration.commands.bench_tables import print_bench
     from integration.pipeline.node_sizes import Levels
     from integration.pipeline.pipeline import Pipeline
-    from toolkit.cli.bench_tables import print_bench
     from toolkit.cli.progress import counted
 
     levels = Levels([Pipeline.load(path, threads=1) for path in pipelines]) if pipelines else None

@@ -20,7 +20,7 @@ def compare(runs: tuple[Path, ...], report: Path | None, data: Path | None, cali
     """
     from rich.console import Console
 
-    from toolkit.cli.compare_tables import print_comparison
+    from toolkit.commands.compare_tables import print_comparison
     from toolkit.experiments.groups import compare_runs
     from toolkit.experiments.report import write_report
     from toolkit.experiments.run_calibration import calibrate_runs

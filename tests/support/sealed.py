@@ -1,0 +1,48 @@
+"""Changes to sealed files, and values that a mutation puts in."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from export.bundle.bundle import BESIDE, SIZE_LIMITS
+from toolkit.files import seal, sha256_file
+
+NUMBERS: tuple[Any, ...] = (-1, 0, 1 << 31, 1 << 62, 10**400, -(1 << 63), 0.5, 1e308, True, None, "12", [], {})
+
+
+TEXTS: tuple[Any, ...] = (
+    "",
+    "\0",
+    "../../etc/passwd",
+    "/etc/passwd",
+    "a" * 100_000,
+    "\ud800",
+    7,
+    None,
+    [[]],
+    {"a": {}},
+)
+
+
+def edit_manifest(bundle: Path, change: Callable[[dict[str, Any]], Any], *, resealed: bool = True) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    change(manifest)
+    (bundle / "manifest.json").write_text(json.dumps(seal(manifest) if resealed else manifest))
+
+
+def places(value: Any) -> Any:
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, item in items:
+        yield value, key
+        yield from places(item)
+
+
+def reseal(bundle: Path) -> None:
+    """Hashes, sizes and seal as they would be of an honest bundle with these files; reports and signature gone."""
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for name in SIZE_LIMITS:
+        manifest["files"][name] = {"bytes": (bundle / name).stat().st_size, "sha256": sha256_file(bundle / name)}
+    (bundle / "manifest.json").write_text(json.dumps(seal(manifest)))
+    for name in BESIDE:
+        (bundle / name).unlink()

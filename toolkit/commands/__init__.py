@@ -1,0 +1,41 @@
+"""The commands of data, training, selection and comparison. Importing this imports none of them."""
+
+COMMANDS = {
+    "compare": (
+        "toolkit.commands.compare",
+        "Compare runs: ranking, forgetting, calibration, curves, and whether a difference exceeds the seeds.",
+    ),
+    "data": (
+        "toolkit.commands.data",
+        "Look at a data set, or import an older one.",
+    ),
+    "ensemble": (
+        "toolkit.commands.ensemble",
+        "Make one checkpoint that averages several.",
+    ),
+    "evaluate": (
+        "toolkit.commands.evaluate",
+        "Score a model on any data set, per source and per qindex.",
+    ),
+    "import-checkpoint": (
+        "toolkit.commands.import_checkpoint",
+        "Make an older .pt checkpoint exportable.",
+    ),
+    "recipes": (
+        "toolkit.commands.recipes",
+        "List the named recipes of training.",
+    ),
+    "select": (
+        "toolkit.commands.select",
+        "Choose the best epoch of a run, re-evaluated from its file.",
+    ),
+    "sweep": (
+        "toolkit.commands.sweep",
+        "Train recipes x seeds, resumable and in parallel, and compare them.",
+    ),
+    "train": (
+        "toolkit.commands.train",
+        "Train one stage of the cascade.",
+    ),
+}
+"""Name of each command: the module that holds it, under the same name with _ for -, and its line in --help."""
