@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -16,13 +17,15 @@ from toolkit.files import read_json
 
 
 @pytest.fixture(scope="module")
-def module() -> ModuleType:
+def module() -> Iterator[ModuleType]:
     spec = importlib.util.spec_from_file_location("gpu", Path(__file__).parents[1] / "benchmarks" / "gpu.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+        spec.loader.exec_module(module)
+        yield module
 
 
 @pytest.mark.slow

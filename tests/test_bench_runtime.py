@@ -17,7 +17,8 @@ def same_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def test_every_side_is_timed_in_one_run() -> None:
+def test_every_side_is_timed_in_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
     spec = importlib.util.spec_from_file_location("runtime", Path(__file__).parents[1] / "benchmarks" / "runtime.py")
     assert spec is not None
     assert spec.loader is not None

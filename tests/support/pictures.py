@@ -6,7 +6,7 @@ import numpy as np
 
 from integration.media.video import Planes, open_clip
 
-CHELSEA = Path(__file__).parent / "data" / "chelsea.png"
+CHELSEA = Path(__file__).resolve().parents[1] / "data" / "chelsea.png"
 
 
 def frame(width: int, height: int, bit_depth: int = 8, top: int = 100, left: int = 100) -> Planes:
