@@ -17,8 +17,8 @@ from rich.console import Console
 
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import Report, encode_file
-from integration.pipeline.node_sizes import Levels
 from integration.pipeline.pipeline import Pipeline
+from integration.pipeline.pipeline_set import Levels
 from toolkit.cli.tables import text_table
 
 

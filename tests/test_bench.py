@@ -22,10 +22,10 @@ from integration.bench.session import Session
 from integration.bench.views import LEFT, WRONG, draw_view
 from integration.codec.encoder import encoder_settings
 from integration.media.ssim import SsimMeter, ssim_decibels
-from integration.pipeline.cascade import Cascade
-from integration.pipeline.node_sizes import Levels, reached
 from integration.pipeline.pipeline import Pipeline
+from integration.pipeline.pipeline_set import Levels, reached
 from integration.pipeline.policy import ALL, Policy, bits
+from integration.pipeline.stages import Cascade
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file

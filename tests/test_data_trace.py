@@ -18,9 +18,9 @@ from export.proof.config import ParityConfig
 from export.proof.prove import prove
 from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig, EvalConfig
-from integration.pipeline.evaluate import evaluate
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.policy import Policy
+from integration.pipeline.score import evaluate
 from toolkit.data.blockset import BlockSet
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet

@@ -16,9 +16,9 @@ from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, enco
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import encode_file
 from integration.media.video import open_clip
-from integration.pipeline.cascade import Cascade
 from integration.pipeline.pipeline import Pipeline, frame_mask
 from integration.pipeline.policy import Policy
+from integration.pipeline.stages import Cascade
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.windows import Window

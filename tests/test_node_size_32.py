@@ -16,10 +16,10 @@ from export.bundle.bundle import Bundle
 from export.graph.contract import Contract
 from integration.codec.encoder import Encoder, EncoderConfig
 from integration.media.video import open_clip
-from integration.pipeline.cascade import Cascade
-from integration.pipeline.node_sizes import Levels
 from integration.pipeline.pipeline import Pipeline
+from integration.pipeline.pipeline_set import Levels
 from integration.pipeline.policy import ALL, bits
+from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal

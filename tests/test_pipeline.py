@@ -19,11 +19,11 @@ from export.bundle.bundle import Bundle
 from export.bundle.write import choose_checkpoint, write_bundle
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
-from integration.pipeline.cascade import Cascade, StageModel
 from integration.pipeline.config import EvalConfig
-from integration.pipeline.evaluate import evaluate
 from integration.pipeline.pipeline import Pipeline, check_together, cut_nodes, frame_mask
 from integration.pipeline.policy import ALL, Policy, Thresholds, bits
+from integration.pipeline.score import evaluate
+from integration.pipeline.stages import Cascade, StageModel
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal

@@ -15,13 +15,13 @@ from support.commands import cli
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import Chosen, write_bundle
-from integration.pipeline.cascade import Cascade
 from integration.pipeline.flatness import deviation
 from integration.pipeline.fuse import fuse
 from integration.pipeline.fused import FUSED, FusedCascade, FusedModel, write_fused
 from integration.pipeline.joint_probabilities import Layout, conditional, join
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.policy import Policy, Thresholds
+from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from integration.codec.encoder import Mask
 from integration.pipeline.flatness import deviation
-from integration.pipeline.node_sizes import reached
 from integration.pipeline.pipeline import cut_nodes
+from integration.pipeline.pipeline_set import reached
 from integration.pipeline.policy import ALL, bits, with_inputs_of_ab
 from toolkit.data.blockset import Luma
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B

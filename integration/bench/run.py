@@ -13,7 +13,7 @@ from integration.bench.store import Measurement
 from integration.bench.summary import summarise
 from integration.bench.views import draw_views
 from integration.media.sources import identify
-from integration.pipeline.node_sizes import Levels
+from integration.pipeline.pipeline_set import Levels
 from toolkit.errors import ToolkitError
 
 Progress = Callable[[int, int, str], None]

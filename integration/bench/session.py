@@ -18,7 +18,7 @@ from integration.encoding.encode import check_masker, code_clip
 from integration.media.sources import SourceFile
 from integration.media.ssim import SsimMeter
 from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, parse_size
-from integration.pipeline.node_sizes import Levels
+from integration.pipeline.pipeline_set import Levels
 from integration.pipeline.policy import Policy
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError

@@ -11,7 +11,7 @@ from integration.bench.config import BenchConfig
 from integration.bench.session import NATIVE
 from integration.bench.store import Measurement
 from integration.media.ssim import ssim_decibels
-from integration.pipeline.node_sizes import Levels
+from integration.pipeline.pipeline_set import Levels
 from toolkit.errors import ToolkitError
 
 FORMAT_VERSION = 3

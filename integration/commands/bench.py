@@ -39,8 +39,8 @@ def encoder(clips: tuple[Path, ...], output: Path, pipelines: tuple[Path, ...], 
     from integration.bench.report import reuse, write_report
     from integration.bench.run import run_bench
     from integration.commands.bench_tables import print_bench
-    from integration.pipeline.node_sizes import Levels
     from integration.pipeline.pipeline import Pipeline
+    from integration.pipeline.pipeline_set import Levels
     from toolkit.cli.progress import counted
 
     levels = Levels([Pipeline.load(path, threads=1) for path in pipelines]) if pipelines else None

@@ -71,8 +71,8 @@ def encode(clip: Path, output: Path, pipelines: tuple[Path, ...], strict: bool, 
 
     masker = None
     if pipelines:
-        from integration.pipeline.node_sizes import Levels
         from integration.pipeline.pipeline import Pipeline
+        from integration.pipeline.pipeline_set import Levels
 
         # Ahead of the encoder a mask has the time of a whole frame: one thread, beside the encoder's.
         threads = 1 if options["ahead"] else options["threads"]

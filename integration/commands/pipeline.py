@@ -75,8 +75,8 @@ def evaluate(
 ) -> None:
     """Score PIPE on a held-out split of DATA, beside the trivial baselines."""
     from integration.commands.pipeline_tables import print_scores
-    from integration.pipeline.evaluate import evaluate as score
     from integration.pipeline.pipeline import Pipeline
+    from integration.pipeline.score import evaluate as score
     from toolkit.data.blockset import BlockSet
 
     pipe, blocks = Pipeline.load(path, provider, allow_unproven=allow_unproven), BlockSet.load(data)

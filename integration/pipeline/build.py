@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
-from integration.pipeline.cascade import Cascade
 from integration.pipeline.config import BuildConfig
 from integration.pipeline.fused import write_fused
 from integration.pipeline.pipeline import FORMAT_VERSION, KIND, check_together, unproven
 from integration.pipeline.policy import Policy
+from integration.pipeline.stages import Cascade
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal
 

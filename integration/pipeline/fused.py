@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from export.bundle.bundle import Bundle
 from export.graph.contract import Contract
 from export.graph.runtime import MAX_BATCH, check_signature, open_session, running
-from integration.pipeline.cascade import Cascade
 from integration.pipeline.flatness import deviation
 from integration.pipeline.fuse import fuse, metadata, outputs
 from integration.pipeline.joint_probabilities import IDS, conditional, join
 from integration.pipeline.policy import Ask, Policy
+from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.windows import Window

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.pipeline.cascade import Cascade
 from integration.pipeline.flatness import deviation
+from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import BlockSet
 
 CHUNK = 16384

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.pipeline.cascade import CHILDREN
+from integration.pipeline.stages import CHILDREN
 from toolkit.partition import NAMES, STAGES
 
 IDS = len(NAMES)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.bundle.bundle import Bundle
-from integration.pipeline.cascade import Cascade, check_stages
 from integration.pipeline.flatness import deviation
 from integration.pipeline.fused import FusedCascade, FusedModel, read_fused
 from integration.pipeline.policy import Policy
+from integration.pipeline.stages import Cascade, check_stages
 from toolkit.data.blockset import Luma, check_luma
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError

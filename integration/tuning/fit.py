@@ -23,8 +23,8 @@ from integration.media.sources import SourceFile, identify
 from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig
 from integration.pipeline.inference import infer
-from integration.pipeline.node_sizes import Levels
 from integration.pipeline.pipeline import Pipeline
+from integration.pipeline.pipeline_set import Levels
 from integration.tuning.config import FitConfig
 from integration.tuning.regret import Regret
 from integration.tuning.search import Nodes, Point, Search

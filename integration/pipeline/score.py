@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.pipeline.cascade import Cascade
 from integration.pipeline.config import EvalConfig
 from integration.pipeline.inference import infer
 from integration.pipeline.policy import ALL, Policy, answers
+from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import BlockSet
 from toolkit.data.info import LABELS
 from toolkit.errors import ToolkitError
