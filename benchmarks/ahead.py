@@ -1,10 +1,10 @@
-"""Does work ahead of the encoder pay? One encode with it and without, in turns, on the clock.
+"""Whether work ahead of the encoder pays: wall times of one encode with it and without, in turns.
 
     python benchmarks/ahead.py CLIP --pipeline PIPE [--size WxH] [--frames N] [--cpu-used 1] [--repeats 5]
 
-Printed per depth: the median time of a whole encode on the clock with its spread, its ratio to no work ahead (median of
-the turns' own ratios), CPU seconds, and how many masks were ready. The streams are compared too: they have to be equal.
-Ratios from a machine whose cores are taken say little: the load average is printed.
+Prints for each depth the median wall time of a whole encode with its spread, its ratio to the first depth (median of
+the ratios within a turn), CPU seconds, and the number of masks that were ready. The streams are compared as well: they
+have to be equal. The load average is printed because ratios from a busy machine mean little.
 """
 
 import os
@@ -18,7 +18,7 @@ from rich.console import Console
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import Report, encode_file
 from integration.pipeline.pipeline import Pipeline
-from integration.pipeline.pipeline_set import Levels
+from integration.pipeline.pipeline_set import PipelineSet
 from toolkit.cli.tables import text_table
 
 
@@ -31,11 +31,11 @@ from toolkit.cli.tables import text_table
 @click.option("--cpu-used", default=1, show_default=True)
 @click.option("--repeats", default=5, show_default=True)
 @click.option(
-    "--depths", default="0,1,2,4", show_default=True, help="Frames ahead; the first is what others are held to."
+    "--depths", default="0,1,2,4", show_default=True, help="Numbers of frames ahead; ratios are to the first."
 )
 def main(clip: Path, pipeline: Path, size: str, frames: int, cq: int, cpu_used: int, repeats: int, depths: str) -> None:
     """Encode in turns and print the table."""
-    loaded = Levels([Pipeline.load(pipeline, threads=1)])
+    loaded = PipelineSet([Pipeline.load(pipeline, threads=1)])
     found: dict[int, list[Report]] = {int(depth): [] for depth in depths.split(",")}
     streams = set()
     with TemporaryDirectory() as folder:

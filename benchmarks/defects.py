@@ -1,10 +1,10 @@
-"""What the field's old defects do when they are planted: the same small setup trained with and without each.
+"""Effect of defects known from earlier work: the same small setup trained with and without each of them.
 
     python benchmarks/defects.py DATA [--epochs 12] [--seeds 2] [--limit-train 8000] [--only NAME]
 
-Every defect is put in from outside, by replacing parts of the product while a run trains; the product has none of
-them. A run's best epoch is chosen by what the run itself believes, and then scored by sound code on the true
-validation split, except where a defect also sits in the use of the model. Prints one Markdown table.
+Every defect is planted from outside, by replacing parts of the product while a run trains. A run's best epoch is chosen
+by the run's own scores. It is then scored by sound code on the true validation split, unless the defect also affects
+the use of a model. Prints one Markdown table.
 """
 
 import tempfile
@@ -36,12 +36,12 @@ Plant = Callable[[BlockSet], AbstractContextManager[Any]]
 
 
 def nothing(data: BlockSet) -> AbstractContextManager[Any]:
-    """The sound product."""
+    """Plant nothing: the sound product."""
     return nullcontext()
 
 
 def scaled_twice(data: BlockSet) -> AbstractContextManager[Any]:
-    """Luma divided by its maximum before the model, which divides again."""
+    """Divide luma by its maximum before the model, which divides again."""
     once = Standardise.forward
     maximum = (1 << data.bit_depth) - 1
     return patch.object(Standardise, "forward", lambda self, luma: once(self, luma / maximum))
@@ -49,7 +49,7 @@ def scaled_twice(data: BlockSet) -> AbstractContextManager[Any]:
 
 @contextmanager
 def permuted_ids(data: BlockSet) -> Iterator[None]:
-    """Labels written as NONE, SPLIT, HORZ, VERT and read as NONE, HORZ, VERT, SPLIT."""
+    """Read labels as NONE, HORZ, VERT, SPLIT that were written as NONE, SPLIT, HORZ, VERT."""
     table = np.arange(256, dtype=np.uint8)
     table[[HORZ, VERT, SPLIT]] = SPLIT, HORZ, VERT
     sound = BlockSet.split_blocks
@@ -64,7 +64,7 @@ def permuted_ids(data: BlockSet) -> Iterator[None]:
 
 
 def split_by_block(data: BlockSet) -> AbstractContextManager[Any]:
-    """Training and validation blocks drawn from the same photographs (those of the training split)."""
+    """Draw training and validation blocks from the same photographs, those of the training split."""
 
     def draw(
         self: BlockSet, split: str, stage: str, limit: int | None = None, seed: int = 0, window: Any = None
@@ -77,18 +77,18 @@ def split_by_block(data: BlockSet) -> AbstractContextManager[Any]:
 
 
 def wrong_flips(data: BlockSet) -> AbstractContextManager[Any]:
-    """Left-right flips that swap HORZ_A and HORZ_B, up-down flips that swap VERT_A and VERT_B."""
+    """Swap HORZ_A and HORZ_B in left-right flips, and VERT_A and VERT_B in up-down flips."""
     operations = ((lambda x: torch.flip(x, (-1,)), FLIP_UP_DOWN), (lambda x: torch.flip(x, (-2,)), FLIP_LEFT_RIGHT))
     return patch("toolkit.model.augment._OPERATIONS", operations)
 
 
 def turned_with_old_labels(data: BlockSet) -> AbstractContextManager[Any]:
-    """Blocks turned by a quarter whose labels stay HORZ or VERT."""
+    """Turn blocks by a quarter but keep their labels HORZ and VERT."""
     return patch("toolkit.model.augment._OPERATIONS", ((lambda x: torch.rot90(x, 1, (-2, -1)), np.arange(256)),) * 3)
 
 
 def shuffled_patches(data: BlockSet) -> AbstractContextManager[Any]:
-    """The four quarters of every training block in random order."""
+    """Put the four quarters of every training block into random order."""
 
     def shuffle(luma: Tensor, view: Tensor, kind: str) -> Tensor:
         blocks = turn_each(luma, view)
@@ -103,9 +103,10 @@ def shuffled_patches(data: BlockSet) -> AbstractContextManager[Any]:
 
 @dataclass(frozen=True)
 class Defect:
-    """`plant`: what is replaced while training. `shared`: options of both arms; `changed`: of the defective one alone.
+    """A defect, and how it is measured.
 
-    `in_use`: whether the defect also sits in the use of the model. `last`: score the last epoch, not the best.
+    `plant` replaces parts of the product while training. `shared` are options of both arms, `changed` of the defective
+    one alone. `in_use`: the defect also affects the use of the model. `last`: score the last epoch, not the best.
     """
 
     name: str
@@ -135,7 +136,7 @@ DEFECTS = (
 
 @dataclass(frozen=True)
 class Bench:
-    """The setup that all runs share. `scored` keeps what was trained, so that each sound arm is trained once."""
+    """The setup that all runs share. `runs` keeps what was trained, so that each sound arm is trained once."""
 
     data: BlockSet
     folder: Path
@@ -144,7 +145,7 @@ class Bench:
     runs: dict[str, RunFolder] = field(default_factory=dict)
 
     def run(self, stage: str, plant: Plant, options: dict[str, Any], seed: int) -> RunFolder:
-        """Train one run, or take it from before."""
+        """Train a run, or return it where it was trained before."""
         key = "-".join([stage, plant.__name__, *(f"{k}={v}" for k, v in sorted(options.items())), f"seed{seed}"])
         if key not in self.runs:
             click.echo(key, err=True)
@@ -160,7 +161,7 @@ class Bench:
         return self.runs[key]
 
     def score(self, defect: Defect, planted: bool, seed: int) -> tuple[float, float]:
-        """True macro-F1 on the validation split, and the one that the run claims."""
+        """Macro-F1 on the validation split, by sound code and as the run claims it."""
         plant = defect.plant if planted else nothing
         run = self.run(defect.stage, plant, defect.shared | (defect.changed if planted else {}), seed)
         history = run.history()
@@ -176,14 +177,14 @@ class Bench:
 @click.argument("data", type=click.Path(path_type=Path, exists=True))
 @click.option("--backbone", default="small", show_default=True)
 @click.option("--epochs", default=12, show_default=True)
-@click.option("--freeze-epochs", default=4, show_default=True, help="Where the backbone comes from Stage 1.")
+@click.option("--freeze-epochs", default=4, show_default=True, help="Where the backbone is from Stage 1.")
 @click.option("--batch-size", default=128, show_default=True)
 @click.option("--lr", default=2e-3, show_default=True)
 @click.option("--limit-train", type=int, default=8000, show_default=True)
 @click.option("--seeds", default=1, show_default=True)
-@click.option("--only", help="Only the defects whose name contains this.")
+@click.option("--only", help="Run only the defects whose name contains this.")
 def main(data: Path, backbone: str, seeds: int, only: str | None, **options: Any) -> None:
-    """Train with and without each defect on DATA, and print what it costs."""
+    """Train with and without each defect on DATA, and print each defect's cost."""
     chosen = [d for d in DEFECTS if only is None or only in d.name]
     if not chosen:
         raise click.UsageError(f"No defect is called {only!r}: {'; '.join(d.name for d in DEFECTS)}.")

@@ -1,12 +1,12 @@
-"""The labelling path: two processes against one, what the hook costs, and memory as a clip grows.
+"""Cost of labelling: two processes against one, the hook's CPU time, and memory as a clip grows.
 
     python benchmarks/labelling.py [jobs] [hook] [memory]
 
-jobs: `av1part label` on photographs of the embedded set with --jobs 1 and 2 in turn, wall time; beside the ratio the
-load average and the cores that each run got (CPU seconds over wall seconds), for on shared cores the ratio says
-little. hook: the same frames coded by libaom with the hook and no mask, and by libaom as it is, in turns that swap; the
-median of what it costs in CPU time, with quartiles. memory (Linux): the peak of a fresh process that labels a clip of
-few and of many frames; with --jobs 1 all is done in it.
+jobs: wall time of `av1part label` on photographs of the embedded set with --jobs 1 and 2 in turn. Beside the ratio are
+the load average and the cores that each run got (CPU seconds over wall seconds), because the ratio means little on
+shared cores. hook: the same frames coded by libaom with the hook but no mask, and by untouched libaom, in alternating
+order; printed is the median of the extra CPU time, with quartiles. memory (Linux): the peak of a fresh process that
+labels a clip of few and of many frames; with --jobs 1 it starts no other process.
 """
 
 import os
@@ -33,7 +33,7 @@ PARTS = ("jobs", "hook", "memory")
 
 
 def photographs(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
-    """The middle of embedded photographs (grey) at that width and height, as PNG files."""
+    """Write the middle of embedded photographs (grey), of that width and height, as PNG files; return their paths."""
     data = BlockSet.load(SAMPLE)
     paths = []
     for index in range(count):
@@ -45,7 +45,7 @@ def photographs(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
 
 
 def cpu_seconds() -> float:
-    """Of this process and of those that it has started and that have ended."""
+    """CPU seconds of this process and of its children that have ended."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
 
@@ -86,7 +86,7 @@ def measure_hook(folder: Path, size: tuple[int, int], pairs: int) -> None:
 
 
 def code(config: EncoderConfig, library: Path, frames: Sequence[Planes]) -> tuple[float, list[bytes]]:
-    """CPU seconds, and the packets."""
+    """Encode frames; return the CPU seconds and the packets."""
     with Encoder(config, library=library) as encoder:
         before = time.process_time()
         packets = [encoder.encode(planes).data for planes in frames]
@@ -116,7 +116,7 @@ def measure_memory(folder: Path, size: tuple[int, int], lengths: tuple[int, int]
 
 
 def spread(values: Sequence[float], form: str = ".2f") -> str:
-    """Median and quartiles."""
+    """Median and quartiles as text."""
     low, middle, high = np.percentile(values, (25, 50, 75))
     return f"{middle:{form}} ({low:{form}} to {high:{form}})"
 
@@ -125,9 +125,9 @@ def spread(values: Sequence[float], form: str = ".2f") -> str:
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 @click.option("--photographs", "count", default=8, show_default=True)
 @click.option("--size", nargs=2, default=(256, 144), show_default=True)
-@click.option("--rounds", default=3, show_default=True, help="Of jobs.")
-@click.option("--pairs", default=40, show_default=True, help="Of encodes, for the hook.")
-@click.option("--lengths", nargs=2, default=(8, 64), show_default=True, help="Frames, for the memory.")
+@click.option("--rounds", default=3, show_default=True, help="Repetitions of `jobs`.")
+@click.option("--pairs", default=40, show_default=True, help="Pairs of encodes of `hook`.")
+@click.option("--lengths", nargs=2, default=(8, 64), show_default=True, help="Frames of the clips of `memory`.")
 @click.option("--inside", type=click.Path(path_type=Path), hidden=True)
 @click.option("--raw", hidden=True)
 def main(
@@ -140,11 +140,11 @@ def main(
     inside: Path | None,
     raw: str | None,
 ) -> None:
-    """Print what was measured, as Markdown."""
+    """Print the measurements as Markdown."""
     if inside is not None:
         config = LabelConfig(cpu_used=6, size=None, split="train", raw=raw, jobs=1)
         label([inside], inside.with_suffix(".set"), config)
-        # Not ru_maxrss, which starts with what the process had that started this one.
+        # Not ru_maxrss, which starts from the memory of the process that started this one.
         status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
         print(status["VmHWM"].removesuffix("kB"))
         return

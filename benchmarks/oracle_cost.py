@@ -1,11 +1,12 @@
-"""Why a perfect mask is not free: what it costs to take away, kind by kind, partitions that libaom did not choose.
+"""Cost of a perfect mask, kind by kind: BD-rate lost by removing partitions that libaom would not have chosen.
 
     python benchmarks/oracle_cost.py CLIP... --cpu-used 1 [--cq 20,32,43,55] [--size WxH]
 
-Every clip is coded without masks first. Then its own labels say, node by node, what may be removed without forbidding
-the choice; each arm removes one kind of it (the last ones nearly all). Were libaom's searches independent of each
-other, every arm would give the same stream. Printed per arm: BD-rate (PSNR-Y, Akima, mean over clips) and CPU time
-saved against the unmasked preset, the share of nodes that the mask touches, and of nodes that now choose differently.
+Every clip is first coded without masks. Its labels then tell, for each 16x16 node, what can be removed without
+forbidding the choice. Each arm removes one kind of partition, the last ones nearly all. If libaom's searches were
+independent of each other, every arm would give the same stream. Prints for each arm BD-rate (PSNR-Y, Akima, mean over
+clips) and CPU time saved against the unmasked preset, the share of nodes that the mask affects, and the share of nodes
+that now choose differently.
 """
 
 import time
@@ -25,21 +26,21 @@ from integration.media.video import Clip, open_clip, parse_size
 from integration.pipeline.policy import ALL, bits
 from toolkit.cli.options import numbers
 from toolkit.cli.tables import text_table
-from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B
+from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NODE, NONE, SPLIT, VERT, VERT_A, VERT_B
 
 AB, RECT = (HORZ_A, HORZ_B, VERT_A, VERT_B), (HORZ, VERT)
 DIRECTION = {HORZ: HORZ, HORZ_A: HORZ, HORZ_B: HORZ, VERT: VERT, VERT_A: VERT, VERT_B: VERT}
 Rule = dict[int, int]
-"""From a node's label to the partitions that stay allowed there; labels without an entry stay free."""
+"""Mask by label of a node; nodes with another label stay unrestricted."""
 
 
 def without(gone: tuple[int, ...], *labels: int) -> Rule:
-    """Remove these partitions where one of these labels was chosen."""
+    """Rule that removes the partitions `gone` where one of these labels was chosen."""
     return {label: ALL & ~bits(*gone) for label in labels}
 
 
 def only_label(keep: tuple[int, ...] = ()) -> Rule:
-    """The label, the rectangle that libaom needs to search an AB, and what is to be kept besides."""
+    """Rule that keeps the label, the rectangle that libaom needs to search an AB, and the partitions `keep`."""
     return {label: bits(label, DIRECTION.get(label, label), *keep) for label in range(VERT_B + 1)}
 
 
@@ -86,7 +87,7 @@ ARMS: dict[str, Rule] = {
 
 
 class Coded(NamedTuple):
-    """One clip at one cq."""
+    """Result of one encode, of a clip at a cq: bytes, PSNR-Y, CPU seconds, labels, share of nodes masked."""
 
     size: int
     psnr: float
@@ -98,10 +99,10 @@ class Coded(NamedTuple):
 def code(clip: Clip, cq: int, cpu_used: int, masks: list[Mask] | None = None) -> Coded:
     labels: list[NDArray[np.uint8]] = []
     with Encoder(EncoderConfig(clip.width, clip.height, clip.bit_depth, cq, cpu_used)) as encoder:
-        report = code_clip(clip, encoder, lambda count, frame: labels.append(frame.labels), masks)
+        report = code_clip(clip, encoder, lambda count, frame: labels.append(frame.labels[NODE]), masks)
     found = np.stack(labels)
     assert report.psnr_y is not None
-    return Coded(report.bytes, report.psnr_y, report.encode_seconds, found, report.masked_blocks / found.size)
+    return Coded(report.bytes, report.psnr_y, report.encode_seconds, found, report.masked_nodes / found.size)
 
 
 def masks_of(labels: NDArray[np.uint8], rule: Rule) -> list[Mask]:
@@ -117,7 +118,7 @@ def masks_of(labels: NDArray[np.uint8], rule: Rule) -> list[Mask]:
 @click.option("--cq", default="20,32,43,55", show_default=True, callback=numbers)
 @click.option("--size", help="Shrink to fit WxH.")
 def main(clips: tuple[Path, ...], cpu_used: int, cq: tuple[int, ...], size: str | None) -> None:
-    """Cost of removing what was not chosen."""
+    """Print the cost of removing partitions that were not chosen."""
     opened = [open_clip(path, parse_size(size) if size else None, 1) for path in clips]
     arms: dict[str, dict[tuple[int, int], Coded]] = {"native": {}, **{name: {} for name in ARMS}}
     start = time.perf_counter()

@@ -1,19 +1,19 @@
-"""The encoder under AddressSanitizer and UBSan: random frames, settings and masks, each stream decoded by another.
+"""The encoder under AddressSanitizer and UBSan: random frames, settings and masks, every stream decoded by dav1d.
 
     python benchmarks/soak.py [--seconds 180] [--seed N] [--cases N]
 
-A case follows from its seed alone, which is printed before it runs, so `--seed N --cases 1` runs it again. It holds
-1 to 6 frames of 16x16 to 1920x1080 (log-uniform, odd sizes too), 8 or 10 bit, any cq, preset and usage, key frames or
-an inter-coded group with or without look-ahead, 1 or 2 threads; masks at random, of one partition, of bits that stand
-for nothing, of 16x16 nodes, 32x32 nodes or both, given with the frame or by a callback that may fail; RD costs of
-either logged or not. Slow presets get small frames, so that no case takes much longer than half a minute.
+A case follows from its seed alone, which is printed before it runs: `--seed N --cases 1` repeats it. It has 1 to 6
+frames of 16x16 to 1920x1080 (log-uniform, odd sizes too), 8 or 10 bit, any cq, preset and usage, key frames or an
+inter-coded group with or without look-ahead, and 1 or 2 threads. Its masks are random, of one partition, or of bits
+without a meaning, for one node size or all, given with the frame or by a callback that may fail. RD costs of one node
+size are logged or not. Slow presets get small frames, so that no case takes much longer than half a minute.
 
-Wrong is: a crash or a sanitizer's complaint; a stream that dav1d does not decode to the encoder's reconstruction;
-labels of either node size other than libaom's decoder shows; a mask that forbids nothing and yet changes stock libaom's
-stream; at the end, memory that libaom or the hook has lost.
+A case fails on a crash or a sanitizer's report; on a stream that dav1d does not decode to the encoder's reconstruction;
+on labels of any node size that differ from those of libaom's decoder; and on a mask that forbids nothing but changes
+the stream of untouched libaom. At the end, memory that libaom or the hook has lost is a failure as well.
 
-The process starts itself again in the sanitized build (made by `av1part encoder build --sanitize` where there is none);
---plain stays in the ordinary one, where neither memory errors nor leaks are seen.
+The process starts itself again with the sanitized build, which is made first where there is none. With --plain it stays
+in the ordinary build, where neither memory errors nor leaks are seen.
 """
 
 import ctypes
@@ -38,23 +38,24 @@ from integration.codec.config import NODE_SIZES
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import libraries
-from integration.media.ivf import IvfWriter
+from integration.media.containers import IvfWriter
 from integration.media.video import Planes, open_clip
 from toolkit.data.blockset import Luma, luma_dtype
 
 SECONDS_PER_MEGAPIXEL = (150, 60, 50, 25, 15, 7, 5)
-"""Noise under the sanitizers at cpu-used 0 to 6, roughly; only says which sizes a preset may get."""
+"""Rough time to code noise under the sanitizers at cpu-used 0 to 6; decides the largest frames of a preset."""
 CASE_SECONDS = 6
 STOCK_PIXELS = 100_000
-"""Frames up to this size are coded by stock libaom too, where the masks forbid nothing."""
+"""Frames up to this size are coded by untouched libaom as well, where the masks forbid nothing."""
 FREE = ("none", "zeros", "everything", "nothing that exists", "failing")
 RESTRICTING = ("random", "random", "random bits", "single", "only AB")
-MASKED_SIZES = (NODE_SIZES, NODE_SIZES[:1], NODE_SIZES[1:])
+MASKED_SIZES = (NODE_SIZES, *((size,) for size in NODE_SIZES))
+"""Node sizes that masks can be for: all of them, or one."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """What a seed stands for."""
+    """Everything that a seed decides."""
 
     seed: int
     config: EncoderConfig
@@ -90,7 +91,7 @@ class Case:
         content = str(rng.choice(["noise", "clouds", "shapes", "flat", "extremes"]))
         by_callback, costs, cnn_off = rng.random(3) < (0.4, 0.3, 0.1)
         cost_nodes = int(rng.choice(NODE_SIZES)) if costs else 0
-        # With look-ahead only a callback gives masks.
+        # With look-ahead, masks can be given by a callback only.
         return cls(seed, config, content, masks, bool(by_callback or lag), cost_nodes, bool(cnn_off))
 
     def __str__(self) -> str:
@@ -103,7 +104,7 @@ class Case:
         )
 
     def planes(self, number: int) -> Planes:
-        """Frame `number`: the first one's content, moved a little."""
+        """Planes of frame `number`: the content of the first, moved a little."""
         rng = np.random.default_rng([self.seed, 1])
         drawn = [self._plane(rng, *self.config.plane_shape(plane)) for plane in range(3)]
         y, u, v = (np.roll(p, (number * 2, number * 3), (0, 1)) for p in drawn)
@@ -132,7 +133,7 @@ class Case:
         return values.astype(luma_dtype(self.config.bit_depth))
 
     def mask(self, number: int) -> Masks | None:
-        """The masks of frame `number`; None where there are none, or their source fails."""
+        """Masks of frame `number`; None where there are none, or their source fails."""
         kind = self.masks[number]
         if kind in ("none", "failing"):
             return None
@@ -153,7 +154,7 @@ class Case:
         return drawn[kind].astype(np.uint16)
 
     def encode(self, library: Path | None = None) -> list[EncodedFrame]:
-        """Code the frames; with stock libaom there are no masks."""
+        """Code the frames; with a `library`, that of untouched libaom, without masks."""
         numbers = range(len(self.masks))
         answers = cycle(self.mask(number) for number in numbers)
         source = (lambda luma, qindex: next(answers)) if self.by_callback and not library else None
@@ -167,7 +168,7 @@ class Case:
             return [frame for frame in [*fed, *(encoder.flush() if self.config.lag else ())] if frame]
 
     def check(self, folder: Path) -> int:
-        """Run the case; returns the masked nodes. Raises AssertionError that says what is wrong."""
+        """Run the case and return the number of masked nodes. Raises AssertionError with the reason where it fails."""
         coded = self.encode()
         config = self.config
         stream = folder / "case.ivf"
@@ -186,10 +187,11 @@ class Case:
         if small and not self.cnn_off and set(self.masks) <= set(FREE):
             stock = self.encode(libraries().stock)
             assert [f.data for f in stock] == [f.data for f in coded], "nothing was forbidden, yet not stock's stream"
-        return sum(frame.masked_blocks for frame in coded)
+        return sum(frame.masked_nodes for frame in coded)
 
     def check_labels(self, coded: Sequence[EncodedFrame]) -> None:
-        # libaom's inspection wants a coded frame in every packet; some, with look-ahead, only show an earlier one.
+        # libaom's inspection needs a coded frame in every packet. With look-ahead some packets only show an earlier
+        # frame; they are joined to the next one.
         packets, waiting = [], b""
         for frame in coded:
             waiting += frame.data
@@ -199,14 +201,14 @@ class Case:
         for size in NODE_SIZES:
             seen = inspect_packets(packets, self.config.width, self.config.height, size)
             for frame, (labels, qindex) in zip([f for f in coded if f.qindex >= 0], seen, strict=True):
-                ours = frame.labels if size == NODE_SIZES[0] else frame.labels32
-                assert np.array_equal(ours, labels), f"frame {frame.number}: labels at {size} are not what was decoded"
+                equal = np.array_equal(frame.labels[size], labels)
+                assert equal, f"frame {frame.number}: labels at {size} are not what was decoded"
                 assert frame.qindex == qindex, f"frame {frame.number}: qindex {frame.qindex}, decoded {qindex}"
 
 
 def run_cases(first: int, seconds: float, cases: int | None, plant_leak: bool) -> None:
-    """Run cases of rising seeds until the time or their number is up; exits with 1 at the first that is wrong."""
-    # The typed encoder refuses bits that stand for nothing; here they are to reach the C code.
+    """Run cases of rising seeds until their time or number is used up; exit with 1 at the first that fails."""
+    # The Python encoder refuses bits without a meaning; here they have to reach the C code.
     integration.codec.encoder.check_masks = lambda masks, grids: None  # type: ignore[assignment]
     start, done, frames, pixels, masked = time.monotonic(), 0, 0, 0, 0
     with tempfile.TemporaryDirectory() as folder:
@@ -236,12 +238,12 @@ def run_cases(first: int, seconds: float, cases: int | None, plant_leak: bool) -
 
 @click.command()
 @click.option("--seconds", type=float, default=180, show_default=True, help="No case begins after that.")
-@click.option("--seed", type=int, help="The first case's; the next ones count up. Default: drawn, and printed.")
-@click.option("--cases", type=click.IntRange(1), help="So many, however long they take.")
-@click.option("--plain", is_flag=True, help="No sanitizers.")
-@click.option("--plant-leak", is_flag=True, help="Lose memory on purpose: has to fail.")
+@click.option("--seed", type=int, help="Seed of the first case; later ones count up. Default: drawn, and printed.")
+@click.option("--cases", type=click.IntRange(1), help="Number of cases, however long they take.")
+@click.option("--plain", is_flag=True, help="Run without sanitizers.")
+@click.option("--plant-leak", is_flag=True, help="Lose memory on purpose, which has to be found.")
 def main(seconds: float, seed: int | None, cases: int | None, plain: bool, plant_leak: bool) -> None:
-    """Random encodes; exits with 1 at the first that goes wrong, whose seed is the last one printed."""
+    """Run random encodes; exits with 1 at the first that fails, whose seed is the last one printed."""
     if not plain and not os.environ.get("AV1PART_SANITIZE"):
         restart(__file__, sys.argv[1:])
     first = int(np.random.default_rng().integers(1 << 31)) if seed is None else seed

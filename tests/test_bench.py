@@ -23,7 +23,7 @@ from integration.bench.views import LEFT, WRONG, draw_view
 from integration.codec.encoder import encoder_settings
 from integration.media.ssim import SsimMeter, ssim_decibels
 from integration.pipeline.pipeline import Pipeline
-from integration.pipeline.pipeline_set import Levels, reached
+from integration.pipeline.pipeline_set import PipelineSet, reached
 from integration.pipeline.policy import ALL, Policy, bits
 from integration.pipeline.stages import Cascade
 from toolkit.cli.main import main
@@ -60,8 +60,8 @@ def pipeline(bit_depth: int = 8, usage: str = "good", node: int = 16, **policy: 
     return Pipeline(Path("pipe"), manifest, {}, Cascade({"2": Texture(node)}), Policy.of(**policy))
 
 
-def levels(*args: Any, **options: Any) -> Levels:
-    return Levels([pipeline(*args, **options)])
+def pipelines(*args: Any, **options: Any) -> PipelineSet:
+    return PipelineSet([pipeline(*args, **options)])
 
 
 @pytest.fixture
@@ -157,7 +157,7 @@ def test_by_variance_gives_split_to_texture() -> None:
 def test_a_run_is_complete_and_never_encodes_twice(tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     output = tmp_path / "report"
     seen: list[tuple[int, int]] = []
-    report = run_bench([clip], output, CONFIG, levels(), lambda done, total, what: seen.append((done, total)))
+    report = run_bench([clip], output, CONFIG, pipelines(), lambda done, total, what: seen.append((done, total)))
     arms = {arm["name"]: arm for arm in report["arms"]}
     assert list(arms) == [
         *("native at 2", "native at 4", "pipeline at 4", "cnn-off at 4", "oracle 2 at 4", "oracle 1+2+3 at 4")
@@ -182,11 +182,11 @@ def test_a_run_is_complete_and_never_encodes_twice(tmp_path: Path, clip: Path, m
     with (output / "measurements.jsonl").open("a") as lines:
         lines.write('{"key": "of an older version", "clip": "cat"}\n{"key": "cut sho')
     monkeypatch.setattr(Session, "_encode", None)
-    again = run_bench([clip], output, CONFIG, levels())
+    again = run_bench([clip], output, CONFIG, pipelines())
     assert (report["encodes"], report["reused"]) == (36, 0)
     assert again == report | {"reused": 36}
     with pytest.raises(TypeError):  # another policy has to be encoded
-        run_bench([clip], output, CONFIG, levels(drop_ab_below=0.9))
+        run_bench([clip], output, CONFIG, pipelines(drop_ab_below=0.9))
 
     page = write_report(report, output)
     text = page.read_text()
@@ -231,7 +231,7 @@ def test_10_bit_all_intra_and_two_numbers_of_threads(tmp_path: Path) -> None:
     config = BenchConfig(
         cq=(20, 40, 60), presets=(4,), masked=(4,), repeats=1, raw=f"{SIZE}:10", usage="allintra", threads=(1, 2)
     )
-    report = run_bench([path], tmp_path / "report", config, levels(10, "allintra"))
+    report = run_bench([path], tmp_path / "report", config, pipelines(10, "allintra"))
     native, model = report["arms"]
     assert model["masked_nodes"] > 0
     assert [p["bytes"] for p in model["clips"]["deep"]["points"]] != [
@@ -247,7 +247,7 @@ def test_10_bit_all_intra_and_two_numbers_of_threads(tmp_path: Path) -> None:
     assert sorted(json.loads(line)["threads"] for line in lines) == [1] * 6 + [2] * 6
 
     with pytest.raises(ToolkitError, match="usage is 'good' there and 'allintra' here"):
-        run_bench([path], tmp_path / "other", config, levels(10, "good"))
+        run_bench([path], tmp_path / "other", config, pipelines(10, "good"))
 
 
 @pytest.mark.parametrize("bit_depth", [8, 10])
@@ -297,13 +297,13 @@ def test_clips_that_do_not_suit_are_refused_before_any_encode(tmp_path: Path, cl
     pipe = pipeline()
     pipe.manifest["bit_depth"] = 10
     with pytest.raises(ToolkitError, match="10 bit"):
-        run_bench([clip], tmp_path / "report", CONFIG, Levels([pipe]))
+        run_bench([clip], tmp_path / "report", CONFIG, PipelineSet([pipe]))
 
     trained = SimpleNamespace(manifest={"provenance": {"train_sources": [sha256_file(clip)]}})
     pipe = pipeline()
     pipe.bundles["2"] = trained  # type: ignore[assignment]
     with pytest.raises(ToolkitError, match="was trained on it"):
-        run_bench([clip], tmp_path / "report", CONFIG, Levels([pipe]))
+        run_bench([clip], tmp_path / "report", CONFIG, PipelineSet([pipe]))
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig, EvalConfig
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.policy import Policy
-from integration.pipeline.score import evaluate
+from integration.pipeline.score import score_pipeline
 from toolkit.data.blockset import BlockSet
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
@@ -129,7 +129,7 @@ def test_every_consumer_gives_its_model_the_numbers_in_the_file(
 
     build_pipeline([bundle], tmp_path / "pipe", Policy(), BuildConfig())
     pipeline = Pipeline.load(tmp_path / "pipe")
-    evaluate(pipeline.cascade, pipeline.policy, data, EvalConfig())
+    score_pipeline(pipeline.cascade, pipeline.policy, data, EvalConfig())
     assert onnx_inputs.take() == test_blocks
 
     # The encoder's way in: whole frames. Each Stage-2 block is among their nodes, and every node is in the file.

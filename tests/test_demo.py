@@ -8,7 +8,7 @@ from conftest import MakeBlockset
 
 from integration.demo.config import DemoConfig
 from integration.demo.steps import SAMPLE, Demo
-from integration.demo.table import print_summary
+from integration.demo.table import Row, print_summary
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 
@@ -40,7 +40,7 @@ def test_the_clip_holds_a_test_source_s_luma_unchanged(make_blockset: MakeBlocks
 def test_the_table_says_weak_and_not_run(capsys: pytest.CaptureFixture[str]) -> None:
     selected = {"epoch": 1, "macro_f1": 0.2, "baseline_macro_f1": 0.25, "baseline_class": "AB", "beats_baseline": False}
     parity: dict[str, Any] = {"providers": {"cpu": {"status": "passed"}, "cuda": {"status": "not-run"}}}
-    row = {"name": "s3-ab", "stage": "3-ab", "select": selected, "parity": parity, "seconds": 1.0}
+    row = Row("s3-ab", "3-ab", "stage1", Path("s3-ab.bundle"), 1.0, selected, parity)
     entry = {"class": "NONE", "accuracy": 0.5, "macro_f1": 0.1}
     scores = {"accuracy": 0.6, "macro_f1": 0.2, "baselines": {"majority": entry, "best_constant": entry}}
     print_summary([row], "none", "small", scores, None, 1.0)

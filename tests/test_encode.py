@@ -82,7 +82,7 @@ def clip(tmp_path: Path) -> Path:
 def test_the_file_plays_and_the_report_is_its_own(tmp_path: Path, clip: Path) -> None:
     output = tmp_path / "out.ivf"
     report = encode_file(clip, output, SETTINGS)
-    assert (report.frames, report.masked_blocks, report.failed_masks, report.inference_seconds) == (2, 0, 0, 0.0)
+    assert (report.frames, report.masked_nodes, report.failed_masks, report.inference_seconds) == (2, 0, 0, 0.0)
     assert report.encode_seconds > 0
     assert open_clip(output).rate == open_clip(clip).rate == 25
     assert report.bytes == output.stat().st_size - 32 - 2 * 12
@@ -99,7 +99,7 @@ def test_the_file_plays_and_the_report_is_its_own(tmp_path: Path, clip: Path) ->
 @pytest.mark.usefixtures("libaom")
 def test_a_pipeline_masks_and_its_time_is_billed_apart(tmp_path: Path, clip: Path) -> None:
     report = encode_file(clip, tmp_path / "out.ivf", SETTINGS, FakePipeline())
-    assert report.masked_blocks > 0
+    assert report.masked_nodes > 0
     assert 0.1 <= report.inference_seconds < 0.3
     assert report.encode_seconds > 0
     assert (tmp_path / "out.ivf").stat().st_size != 0
@@ -122,7 +122,7 @@ def test_a_pipeline_of_another_encoder_is_refused(
         encode_file(clip, output, SETTINGS, pipeline)
     assert not output.exists()
     told = EncodeConfig(cq=30, cpu_used=3, any_settings=True)
-    assert encode_file(clip, output, told, pipeline).masked_blocks > 0
+    assert encode_file(clip, output, told, pipeline).masked_nodes > 0
 
 
 @pytest.mark.usefixtures("libaom")
@@ -253,7 +253,7 @@ def test_key_frames_alone_are_masked(tmp_path: Path, lag: int) -> None:
     settings = EncodeConfig(cq=30, cpu_used=3, keyint=3, lag=lag)
     report = encode_file(clip, tmp_path / "out.ivf", settings, FakePipeline())
     assert (report.frames, report.key_frames, report.masked_frames, report.masks_ahead) == (7, 3, 3, 0)
-    assert report.masked_blocks > 0
+    assert report.masked_nodes > 0
 
 
 @pytest.mark.usefixtures("libaom")

@@ -143,7 +143,7 @@ def test_a_failing_mask_source_leaves_the_frame_unmasked_and_counted(source: obj
         result = encoder.encode(frame(64, 48))
         assert encoder.failed_masks == 1
     assert result.data == plain.data
-    assert result.masked_blocks == 0
+    assert result.masked_nodes == 0
     assert result.mask_error is not None
     assert message in result.mask_error
 
@@ -161,13 +161,13 @@ def test_an_interrupt_in_the_mask_source_is_raised_after_the_frame() -> None:
 def test_an_encoder_may_run_inside_anothers_mask_source_but_not_itself() -> None:
     def nested(luma: np.ndarray, qindex: int) -> np.ndarray:
         with Encoder(CONFIG) as inner:
-            bits = np.left_shift(1, inner.encode(frame(64, 48)).labels % 16).astype(np.uint16)
+            bits = np.left_shift(1, inner.encode(frame(64, 48)).labels[16] % 16).astype(np.uint16)
         return np.where(bits >= 1 << 10, 0, bits).astype(np.uint16)
 
     with Encoder(CONFIG, nested) as outer:
         result = outer.encode(frame(64, 48))
     assert result.mask_error is None
-    assert result.masked_blocks > 0
+    assert result.masked_nodes > 0
 
     def itself(luma: np.ndarray, qindex: int) -> np.ndarray:
         encoder.encode(frame(64, 48))

@@ -36,7 +36,7 @@ def test_an_unknown_option_is_wrong_usage_everywhere(name: str) -> None:
         ["parity", "x"],
         ["pipeline", "build", "-o", "x"],
         ["pipeline", "build", "x", "-o", "y", "--provider", "tpu"],
-        ["pipeline", "run", "x", "y", "-o", "z", "--qindex", "256"],
+        ["pipeline", "run", "x", "y", "-o", "z"],
         ["train", "x", "-o", "y", "--stage", "4"],
     ],
 )

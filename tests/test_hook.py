@@ -16,7 +16,7 @@ from integration.codec.encoded_frame import read_labels, read_reconstruction
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import Libraries
-from integration.media.ivf import IvfWriter
+from integration.media.containers import IvfWriter
 from integration.media.video import Planes
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B
@@ -30,7 +30,7 @@ def encode(config: EncoderConfig, mask: np.ndarray | None = None, **options: obj
 
 
 def random_mask(config: EncoderConfig, seed: int) -> np.ndarray:
-    return np.random.default_rng(seed).integers(0, 1 << 10, config.nodes).astype(np.uint16)
+    return np.random.default_rng(seed).integers(0, 1 << 10, config.grid(16)).astype(np.uint16)
 
 
 def decode(packets: list[bytes], config: EncoderConfig) -> list[list[np.ndarray]]:
@@ -77,10 +77,10 @@ def test_labels_are_what_an_independent_decode_shows(libaom: Libraries, bit_dept
     config = EncoderConfig(208, 150, bit_depth, cq=20, usage=usage)
     result = encode(config)
     ((labels, qindex),) = inspect_packets([result.data], config.width, config.height)
-    np.testing.assert_array_equal(result.labels, labels)
+    np.testing.assert_array_equal(result.labels[16], labels)
     assert result.qindex == qindex
-    assert len(np.unique(result.labels)) >= 7, "too few kinds of partition to mean anything"
-    assert (result.labels[-1] == INSIDE_LARGER).all(), "150 lines: the last row of nodes is cut by the edge"
+    assert len(np.unique(result.labels[16])) >= 7, "too few kinds of partition to mean anything"
+    assert (result.labels[16][-1] == INSIDE_LARGER).all(), "150 lines: the last row of nodes is cut by the edge"
 
 
 @pytest.mark.parametrize(("width", "height"), [*SIZES, (144, 112)])
@@ -92,7 +92,7 @@ def test_random_masks_decode_exactly(
     result = encode(config, random_mask(config, seed=width + threads))
     assert_decodes(result, config)
     ((labels, _),) = inspect_packets([result.data], width, height)
-    np.testing.assert_array_equal(result.labels, labels)
+    np.testing.assert_array_equal(result.labels[16], labels)
 
 
 ALLOWED_BY = {
@@ -106,41 +106,41 @@ def test_a_mask_forbids_what_it_leaves_out(libaom: Libraries, seed: int) -> None
     config = EncoderConfig(208, 144, cq=20)
     mask = random_mask(config, seed)
     result = encode(config, mask)
-    decided = (result.labels != INSIDE_LARGER) & (result.labels != NONE) & (mask != 0)
+    decided = (result.labels[16] != INSIDE_LARGER) & (result.labels[16] != NONE) & (mask != 0)
     broken = [
         (int(label), int(bits))
-        for label, bits in zip(result.labels[decided], mask[decided], strict=True)
+        for label, bits in zip(result.labels[16][decided], mask[decided], strict=True)
         if not any(bits >> k & 1 for k in ALLOWED_BY.get(int(label), (int(label),)))
     ]
     assert decided.sum() > 40
-    assert result.masked_blocks > 40
-    assert len(broken) <= result.kept_blocks, broken
+    assert result.masked_nodes > 40
+    assert len(broken) <= result.kept_nodes, broken
 
 
 @pytest.mark.parametrize("allowed", [NONE, SPLIT, HORZ, VERT, HORZ_A, VERT_B, 8])
 def test_one_allowed_partition_leaves_a_legal_choice(libaom: Libraries, allowed: int) -> None:
     config = EncoderConfig(144, 112, cq=20)
-    result = encode(config, np.full(config.nodes, 1 << allowed, np.uint16))
+    result = encode(config, np.full(config.grid(16), 1 << allowed, np.uint16))
     assert_decodes(result, config)
     if allowed == 8:  # 4-way partitions are off: nothing would be left, so libaom's own choice stays
         assert result.data == encode(config).data
-        assert (result.masked_blocks, result.kept_blocks) == (0, 63)
+        assert (result.masked_nodes, result.kept_nodes) == (0, 63)
     else:
-        assert result.masked_blocks > 0
-        assert np.isin(allowed, result.labels) or allowed in (HORZ_A, VERT_B)
+        assert result.masked_nodes > 0
+        assert np.isin(allowed, result.labels[16]) or allowed in (HORZ_A, VERT_B)
 
 
 def test_a_mask_of_zeros_or_of_everything_changes_nothing(libaom: Libraries) -> None:
     config = EncoderConfig(144, 112, cq=20)
     plain = encode(config)
     for bits in (0, 0x3FF):
-        masked = encode(config, np.full(config.nodes, bits, np.uint16))
-        assert (masked.data, masked.masked_blocks) == (plain.data, 0)
+        masked = encode(config, np.full(config.grid(16), bits, np.uint16))
+        assert (masked.data, masked.masked_nodes) == (plain.data, 0)
 
 
 def test_an_oracle_mask_spares_search(libaom: Libraries) -> None:
     config = EncoderConfig(208, 144, cq=20, cpu_used=0)
-    bits = np.left_shift(1, np.minimum(encode(config).labels, 10).astype(np.uint16)).astype(np.uint16)
+    bits = np.left_shift(1, np.minimum(encode(config).labels[16], 10).astype(np.uint16)).astype(np.uint16)
     oracle = np.where(bits == 1 << 10, 0, bits).astype(np.uint16)
 
     def seconds(mask: np.ndarray | None) -> float:
@@ -212,7 +212,7 @@ def test_inter_frames_are_left_alone(libaom: Libraries, lag: int, keyint: int, b
     assert [r.number for r in results] == list(range(9))
     assert [r.number for r in results if r.key] == keys
     assert [r.number for r in results if r.intra] == keys
-    assert [r.number for r in results if r.masked_blocks] == keys
+    assert [r.number for r in results if r.masked_nodes] == keys
     assert [r.number for r in results if r.masked] == keys
     assert asked == [results[k].qindex for k in keys]
     hidden = [r.number for r in results if r.qindex < 0]
@@ -228,9 +228,9 @@ def test_inter_frames_are_left_alone(libaom: Libraries, lag: int, keyint: int, b
             waiting = b""
     coded = [r for r in results if r.number not in hidden]
     for result, (labels, qindex) in zip(coded, inspect_packets(packets, 96, 80), strict=True):
-        np.testing.assert_array_equal(result.labels, labels)
+        np.testing.assert_array_equal(result.labels[16], labels)
         assert result.qindex == qindex
-    assert all((results[number].labels == INSIDE_LARGER).all() for number in hidden)
+    assert all((results[number].labels[16] == INSIDE_LARGER).all() for number in hidden)
 
 
 @pytest.mark.parametrize(("lag", "keyint", "bit_depth"), GROUPS)

@@ -76,8 +76,8 @@ def test_logging_costs_leaves_the_stream_as_it_is(libaom: Libraries, config: Enc
 @pytest.mark.parametrize("node_size", [16, 32])
 def test_the_choice_has_the_least_cost_of_those_searched_to_the_end(config: EncoderConfig, node_size: int) -> None:
     result = encode(config, node_size)
-    labels, costs = result.labels if node_size == 16 else result.labels32, result.costs
-    assert costs is not None
+    assert list(result.costs) == [node_size]
+    labels, costs = result.labels[node_size], result.costs[node_size]
     assert costs.dtype == COST_DTYPE
     assert costs.shape == labels.shape == config.grid(node_size)
     rd, cut = costs["rd"], bounded(costs)
@@ -101,9 +101,9 @@ def test_the_choice_has_the_least_cost_of_those_searched_to_the_end(config: Enco
 def test_nodes_cut_by_the_edge_and_partitions_that_a_mask_forbids_have_no_cost(node_size: int) -> None:
     config = EncoderConfig(136, 72, cq=20)
     result = encode(config, node_size, {node_size: np.full(config.grid(node_size), MASKED, np.uint16)})
-    assert result.kept_blocks == 0
-    assert result.costs is not None
-    tried = ~np.isnan(result.costs["rd"])
+    assert result.kept_nodes == 0
+    assert list(result.costs) == [node_size]
+    tried = ~np.isnan(result.costs[node_size]["rd"])
     assert not tried[72 // node_size :].any()
     assert not tried[:, 136 // node_size :].any()
     assert not tried[..., [HORZ, VERT]].any()
@@ -114,28 +114,29 @@ def test_nodes_cut_by_the_edge_and_partitions_that_a_mask_forbids_have_no_cost(n
 @pytest.mark.usefixtures("libaom")
 def test_a_split_costs_what_its_quarters_cost() -> None:
     config = EncoderConfig(320, 224, cq=20)
-    large, small = encode(config, 32), encode(config, 16).costs
-    assert large.costs is not None
+    large, small = encode(config, 32), encode(config, 16).costs.get(16)
+    dear = large.costs.get(32)
+    assert dear is not None
     assert small is not None
     cut, best = bounded(small), np.where(np.isnan(small["rd"]) | bounded(small), np.inf, small["rd"]).min(-1)
     quarters = best.reshape(7, 2, 10, 2).sum((1, 3))
-    split = large.labels32 == SPLIT
+    split = large.labels[32] == SPLIT
     assert split.sum() >= 20
     assert cut.any()
     # The rate of the partition symbol comes on top: a few percent at the most.
-    ratio = large.costs["rd"][..., SPLIT][split] / quarters[split]
+    ratio = dear["rd"][..., SPLIT][split] / quarters[split]
     assert ratio.min() >= 1
     assert ratio.max() < 1.05
     # The node's seconds hold those of the quarters, in another run.
     inside = np.nansum(small["seconds"], -1).reshape(7, 2, 10, 2).sum((1, 3))
-    assert 0.5 < large.costs["seconds"][..., SPLIT][split].sum() / inside[split].sum() < 2
+    assert 0.5 < dear["seconds"][..., SPLIT][split].sum() / inside[split].sum() < 2
 
 
 @pytest.mark.usefixtures("libaom")
 def test_where_nothing_was_finished_the_bound_is_what_the_search_had_to_beat() -> None:
     config = EncoderConfig(320, 224, cq=40)
     masks = {16: np.full(config.grid(16), 1 << HORZ, np.uint16)}
-    small, large = encode(config, 16, masks).costs, encode(config, 32, masks).costs
+    small, large = encode(config, 16, masks).costs.get(16), encode(config, 32, masks).costs.get(32)
     assert small is not None
     assert large is not None
     tried = ~np.isnan(small["rd"])
@@ -152,17 +153,17 @@ def test_where_nothing_was_finished_the_bound_is_what_the_search_had_to_beat() -
 @pytest.mark.usefixtures("libaom")
 def test_costs_are_those_of_the_last_frame_and_the_same_in_every_run() -> None:
     config = EncoderConfig(128, 96, cq=25)
-    alone = encode(config, 16).costs
+    alone = encode(config, 16).costs.get(16)
     assert alone is not None
     with Encoder(config) as encoder:
-        assert encoder.encode(frame(128, 96)).costs is None
+        assert encoder.encode(frame(128, 96)).costs == {}
         encoder.log_costs()
-        again = encoder.encode(frame(128, 96, 8, 60, 60)).costs
+        again = encoder.encode(frame(128, 96, 8, 60, 60)).costs.get(16)
         encoder.log_costs(32)
-        large = encoder.encode(frame(128, 96, 8, 60, 60)).costs
+        large = encoder.encode(frame(128, 96, 8, 60, 60)).costs.get(32)
     assert again is not None
     assert large is not None
-    expected = encode(config, 32).costs
+    expected = encode(config, 32).costs.get(32)
     assert expected is not None
     np.testing.assert_array_equal(large["rd"], expected["rd"])
     for name in ("rd", "bound"):
@@ -176,11 +177,11 @@ def test_inter_frames_have_no_costs(node_size: int) -> None:
         encoder.log_costs(node_size)
         key, inter = (encoder.encode(frame(64, 48, left=60 + i)) for i in range(2))
     assert not inter.intra
-    assert key.costs is not None
-    assert inter.costs is not None
-    assert not np.isnan(key.costs["rd"]).all()
-    assert np.isnan(inter.costs["rd"]).all()
-    assert not inter.costs["seconds"].any()
+    assert list(key.costs) == [node_size]
+    assert list(inter.costs) == [node_size]
+    assert not np.isnan(key.costs[node_size]["rd"]).all()
+    assert np.isnan(inter.costs[node_size]["rd"]).all()
+    assert not inter.costs[node_size]["seconds"].any()
 
 
 def test_costs_that_nobody_logged_are_refused(libaom: Libraries) -> None:
@@ -192,7 +193,7 @@ def test_costs_that_nobody_logged_are_refused(libaom: Libraries) -> None:
         stock.log_costs()
     with Encoder(config) as encoder:
         encoder.encode(frame(64, 48))
-        target = np.empty(config.nodes, native.NODE_COSTS)
+        target = np.empty(config.grid(16), native.NODE_COSTS)
         library, handle, memory = encoder._library, encoder._handle, target.ctypes.data
         assert library.av1part_costs(handle, 16, memory, 3, 4) == -4, "never switched on"
         encoder.log_costs()
@@ -217,10 +218,10 @@ def test_a_labelled_set_keeps_costs_beside_its_blocks(tmp_path: Path) -> None:
     with Encoder(EncoderConfig(clip.width, clip.height, cq=50, cpu_used=2)) as encoder:
         encoder.log_costs()
         coded = encoder.encode(next(clip.frames()))
-    assert coded.costs is not None
+    assert list(coded.costs) == [16]
     index = np.flatnonzero(found.blocks["qindex"] == coded.qindex)
     blocks = found.blocks[index]
-    direct = coded.costs[blocks["row"] // 16, blocks["column"] // 16]
+    direct = coded.costs[16][blocks["row"] // 16, blocks["column"] // 16]
     np.testing.assert_array_equal(found.costs[index]["rd"], direct["rd"])
     np.testing.assert_array_equal(found.costs[index]["bound"], direct["bound"])
     assert found.costs["seconds"].any()

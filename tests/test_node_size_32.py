@@ -17,7 +17,7 @@ from export.graph.contract import Contract
 from integration.codec.encoder import Encoder, EncoderConfig
 from integration.media.video import open_clip
 from integration.pipeline.pipeline import Pipeline
-from integration.pipeline.pipeline_set import Levels
+from integration.pipeline.pipeline_set import PipelineSet
 from integration.pipeline.policy import ALL, bits
 from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import BlockSet
@@ -156,7 +156,7 @@ def test_small_nodes_are_asked_about_where_the_large_ones_may_be_split() -> None
     coarse = np.full((3, 4), ALL)
     coarse[0, 0], coarse[1, 1], coarse[2, 3] = bits(NONE), bits(NONE, SPLIT), 0
     small, big = Answers(16, np.full((5, 7), ALL)), Answers(32, coarse)
-    masks = Levels([small, big]).mask(luma, 60)  # type: ignore[list-item]
+    masks = PipelineSet([small, big]).mask(luma, 60)  # type: ignore[list-item]
     assert list(masks) == [32, 16]
     expected = np.ones((5, 7), bool)
     expected[:2, :2] = False
@@ -173,9 +173,9 @@ def test_pipelines_that_do_not_go_together() -> None:
         (Answers(32, mask, cpu_used=2), "different encoder settings"),
     ):
         with pytest.raises(ToolkitError, match=expected):
-            Levels([Answers(16, mask), other])  # type: ignore[list-item]
+            PipelineSet([Answers(16, mask), other])  # type: ignore[list-item]
     with pytest.raises(ToolkitError, match="No pipeline given"):
-        Levels([])
+        PipelineSet([])
 
 
 @pytest.mark.usefixtures("libaom")
@@ -190,7 +190,7 @@ def test_labels_are_the_encoder_s(tmp_path: Path) -> None:
     assert (data.node, len(data.blocks)) == (32, (height // 32) * (width // 32))
     with Encoder(EncoderConfig(width, height, cq=30, cpu_used=3)) as encoder:
         frame = encoder.encode(next(open_clip(picture, (960, 540)).frames()))
-    whole = frame.labels32[: height // 32, : width // 32]
+    whole = frame.labels[32][: height // 32, : width // 32]
     assert np.array_equal(data.blocks["partition"].reshape(whole.shape), whole)
     assert data.costs is not None
     assert np.isfinite(data.costs["rd"]).any(axis=1).all()

@@ -34,7 +34,7 @@ def random_masks(config: EncoderConfig, seed: int) -> Masks:
 
 
 def assert_labels_are_decoded(result: EncodedFrame, config: EncoderConfig) -> None:
-    for size, ours in ((16, result.labels), (32, result.labels32)):
+    for size, ours in result.labels.items():
         assert ours.shape == config.grid(size)
         ((labels, qindex),) = inspect_packets([result.data], config.width, config.height, size)
         np.testing.assert_array_equal(ours, labels)
@@ -55,14 +55,14 @@ def assert_labels_are_decoded(result: EncodedFrame, config: EncoderConfig) -> No
 def test_labels_of_both_sizes_are_what_an_independent_decode_shows(config: EncoderConfig) -> None:
     result = encode(config)
     assert_labels_are_decoded(result, config)
-    found = result.labels32
+    found = result.labels[32]
     assert len(np.unique(found)) >= 7, "too few kinds of partition to mean anything"
     whole = np.zeros(found.shape, bool)
     whole[: config.height // 32, : config.width // 32] = True
     assert (found[~whole] == INSIDE_LARGER).all()
     # What the two sizes say of one node agrees.
     rows, columns = config.height // 32, config.width // 32
-    quarters = result.labels[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2)
+    quarters = result.labels[16][: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2)
     quarters, found = quarters.swapaxes(1, 2).reshape(rows, columns, 4), found[:rows, :columns]
     assert (quarters[found == SPLIT] != INSIDE_LARGER).all()
     assert (quarters[np.isin(found, (NONE, HORZ, VERT, INSIDE_LARGER))] == INSIDE_LARGER).all()
@@ -78,7 +78,7 @@ def test_small_frames_have_labels_of_both_sizes(width: int, height: int) -> None
     config = EncoderConfig(width, height, cq=20)
     result = encode(config, random_masks(config, 1))
     assert_labels_are_decoded(result, config)
-    assert (result.labels32 != INSIDE_LARGER).any() == (width == height == 32)
+    assert (result.labels[32] != INSIDE_LARGER).any() == (width == height == 32)
 
 
 CONFIGS = [
@@ -94,26 +94,26 @@ def test_where_split_is_forbidden_nothing_is_split(config: EncoderConfig) -> Non
     masks = {32: full(config, FREE & ~(1 << SPLIT))}
     # libaom's CNN leaves some nodes SPLIT alone: those it keeps.
     result = encode(config, masks)
-    assert (result.labels32 == SPLIT).sum() <= result.kept_blocks
+    assert (result.labels[32] == SPLIT).sum() <= result.kept_nodes
     assert_labels_are_decoded(result, config)
-    assert (encode(config, cnn=False).labels32 == SPLIT).sum() >= 5
+    assert (encode(config, cnn=False).labels[32] == SPLIT).sum() >= 5
     result = encode(config, masks, cnn=False)
-    assert (result.labels32 == SPLIT).sum() == result.kept_blocks == 0
-    assert result.masked_blocks >= 30
+    assert (result.labels[32] == SPLIT).sum() == result.kept_nodes == 0
+    assert result.masked_nodes >= 30
 
 
 @pytest.mark.usefixtures("libaom")
 @pytest.mark.parametrize("config", CONFIGS)
 def test_where_split_alone_is_allowed_everything_is_split_or_inside_larger(config: EncoderConfig) -> None:
     free = encode(config)
-    assert np.isin(free.labels32, (NONE, HORZ, VERT)).sum() >= 5
+    assert np.isin(free.labels[32], (NONE, HORZ, VERT)).sum() >= 5
     result = encode(config, {32: full(config, 1 << SPLIT)})
-    others = (result.labels32 != SPLIT) & (result.labels32 != INSIDE_LARGER)
+    others = (result.labels[32] != SPLIT) & (result.labels[32] != INSIDE_LARGER)
     # Where a 64x64 square is an AB, two 32x32 squares are its own.
-    assert np.isin(result.labels32[others], NONE).all()
-    assert others.sum() <= result.kept_blocks + 2
-    assert (result.labels32 == SPLIT).sum() > (free.labels32 == SPLIT).sum()
-    assert result.masked_blocks >= 30
+    assert np.isin(result.labels[32][others], NONE).all()
+    assert others.sum() <= result.kept_nodes + 2
+    assert (result.labels[32] == SPLIT).sum() > (free.labels[32] == SPLIT).sum()
+    assert result.masked_nodes >= 30
 
 
 ALLOWED_BY = {HORZ: (HORZ, HORZ_A, HORZ_B), VERT: (VERT, VERT_A, VERT_B)}
@@ -125,7 +125,7 @@ def test_masks_of_both_sizes_forbid_what_they_leave_out_and_leave_a_legal_stream
     masks = random_masks(config, 3)
     result = encode(config, masks)
     assert_labels_are_decoded(result, config)
-    for mask, labels, least in ((masks[16], result.labels, 20), (masks[32], result.labels32, 15)):
+    for mask, labels, least in ((masks[16], result.labels[16], 20), (masks[32], result.labels[32], 15)):
         decided = (labels != INSIDE_LARGER) & (labels != NONE) & (mask != 0)
         broken = [
             (int(label), int(bits))
@@ -133,21 +133,21 @@ def test_masks_of_both_sizes_forbid_what_they_leave_out_and_leave_a_legal_stream
             if not any(bits >> k & 1 for k in ALLOWED_BY.get(int(label), (int(label),)))
         ]
         assert decided.sum() >= least
-        assert len(broken) <= result.kept_blocks, broken
+        assert len(broken) <= result.kept_nodes, broken
     one, other = (encode(config, {size: masks[size]}) for size in (16, 32))
     assert len({r.data for r in (result, one, other)}) == 3
-    assert min(one.masked_blocks, other.masked_blocks) > 0
+    assert min(one.masked_nodes, other.masked_nodes) > 0
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_masks_that_restrict_nothing_leave_stock_libaoms_stream(libaom: Libraries, threads: int) -> None:
     config = EncoderConfig(130, 100, cq=20, threads=threads)
     stock = encode(config, library=libaom.stock)
-    assert (stock.labels32 == INSIDE_LARGER).all(), "no hook, no labels"
+    assert (stock.labels[32] == INSIDE_LARGER).all(), "no hook, no labels"
     for bits in (0, FREE):
         for sizes in ((16,), (32,), (16, 32), ()):
             result = encode(config, {size: full(config, bits, size) for size in sizes})
-            assert (result.data, result.masked_blocks, result.kept_blocks) == (stock.data, 0, 0)
+            assert (result.data, result.masked_nodes, result.kept_nodes) == (stock.data, 0, 0)
             assert result.masked
 
 
@@ -158,7 +158,7 @@ def test_a_partition_that_libaom_does_not_search_keeps_its_own_choice_and_is_cou
     for masks, kept in (({32: full(config, 1 << 8)}, 4 * 3), ({s: full(config, 1 << 9, s) for s in (16, 32)}, 75)):
         result = encode(config, masks)
         assert result.data == plain.data
-        assert (result.masked_blocks, result.kept_blocks) == (0, kept)
+        assert (result.masked_nodes, result.kept_nodes) == (0, kept)
 
 
 @pytest.mark.usefixtures("libaom")
@@ -184,7 +184,7 @@ def test_a_mask_does_not_outlive_its_frame() -> None:
     masks = random_masks(config, 6)
     with Encoder(config) as encoder:
         free = encoder.encode(planes)
-        assert encoder.encode(planes, masks).masked_blocks
+        assert encoder.encode(planes, masks).masked_nodes
         assert encoder.encode(planes, {16: masks[16]}).data == encoder.encode(planes, masks[16]).data
         assert encoder.encode(planes, {32: full(config, 0)}).data == free.data
         assert encoder.encode(planes).data == free.data
@@ -214,8 +214,8 @@ def test_the_c_interface_refuses_grids_and_sizes_that_are_not_the_frames(libaom:
         planes = (ctypes.c_void_p * 3)(*(p.ctypes.data for p in (y, u, v)))
         strides = (ctypes.c_size_t * 3)(64, 32, 32)
 
-        def status(*levels: tuple[object, int, int]) -> int:
-            masks = (native.Mask * 2)(*levels)
+        def status(*entries: tuple[object, int, int]) -> int:
+            masks = (native.Mask * 2)(*entries)
             return int(library.av1part_encode(handle, planes, strides, masks, ctypes.byref(native.Result())))
 
         assert status((pointer, 3, 4), (pointer, 3, 4)) == -6

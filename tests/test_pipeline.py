@@ -19,10 +19,11 @@ from export.bundle.bundle import Bundle
 from export.bundle.write import choose_checkpoint, write_bundle
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
+from integration.media.video import RawFormat, open_clip
 from integration.pipeline.config import EvalConfig
 from integration.pipeline.pipeline import Pipeline, check_together, cut_nodes, frame_mask
 from integration.pipeline.policy import ALL, Policy, Thresholds, bits
-from integration.pipeline.score import evaluate
+from integration.pipeline.score import score_pipeline
 from integration.pipeline.stages import Cascade, StageModel
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
@@ -72,7 +73,7 @@ def held_out(data: BlockSet) -> Blocks:
 
 
 def test_an_oracle_cascade_is_right_on_every_block_of_ids_0_to_7(data: BlockSet, held_out: Blocks) -> None:
-    found = evaluate(oracle(held_out, *WHOLE), Policy(), data, EvalConfig())
+    found = score_pipeline(oracle(held_out, *WHOLE), Policy(), data, EvalConfig())
     assert found["accuracy"] == found["macro_f1"] == 1.0
     assert found["classes"] == ["NONE", "HORZ", "VERT", "SPLIT", "HORZ_A", "HORZ_B", "VERT_A", "VERT_B"]
     counts = np.bincount(held_out.partition, minlength=10).tolist()
@@ -96,7 +97,7 @@ def test_an_oracle_cascade_is_right_on_every_block_of_ids_0_to_7(data: BlockSet,
 def test_a_part_of_the_cascade_is_scored_on_what_it_tells_apart(
     data: BlockSet, held_out: Blocks, stages: tuple[str, ...], classes: list[str]
 ) -> None:
-    found = evaluate(oracle(held_out, *stages), Policy(), data, EvalConfig())
+    found = score_pipeline(oracle(held_out, *stages), Policy(), data, EvalConfig())
     assert found["classes"] == classes
     assert found["accuracy"] == 1.0
     assert found["blocks"] == int(((held_out.partition < 8) & (("1" in stages) | (held_out.partition > 0))).sum())
@@ -108,7 +109,7 @@ def test_errors_are_counted_at_the_first_stage_that_is_wrong(data: BlockSet, hel
     ids = held_out.partition
     rng = np.random.default_rng(seed)
     wrong = {stage: frozenset(rng.choice(len(ids), 60, replace=False).tolist()) for stage in WHOLE}
-    found = evaluate(oracle(held_out, *WHOLE, wrong=wrong), Policy(), data, EvalConfig())
+    found = score_pipeline(oracle(held_out, *WHOLE, wrong=wrong), Policy(), data, EvalConfig())
     expected = dict.fromkeys(WHOLE, 0)
     for i in range(len(ids)):
         path = [s for s in WHOLE if STAGES[s].targets(ids[i : i + 1])[0] >= 0] if ids[i] < 8 else []
@@ -121,7 +122,7 @@ def test_errors_are_counted_at_the_first_stage_that_is_wrong(data: BlockSet, hel
 
 def test_scores_are_scikit_learn_s_beside_the_baselines(data: BlockSet, held_out: Blocks) -> None:
     every_third = frozenset(range(0, len(held_out), 3))
-    found = evaluate(oracle(held_out, "2", wrong={"2": every_third}), Policy(), data, EvalConfig())
+    found = score_pipeline(oracle(held_out, "2", wrong={"2": every_third}), Policy(), data, EvalConfig())
     stage_2 = STAGES["2"].targets(held_out.partition)
     own = stage_2 >= 0
     predicted = ((stage_2 + np.isin(np.arange(len(own)), list(every_third))) % 3)[own]
@@ -131,13 +132,13 @@ def test_scores_are_scikit_learn_s_beside_the_baselines(data: BlockSet, held_out
     constants = found["baselines"]["constant"]
     assert [constants[c]["accuracy"] for c in ("SPLIT", "RECT", "AB")] == pytest.approx(shares.tolist())
     assert found["ab_f1"] == found["per_class"]["AB"]["f1"]
-    limited = evaluate(oracle(held_out, "2"), Policy(), data, EvalConfig(limit=20, seed=1))
+    limited = score_pipeline(oracle(held_out, "2"), Policy(), data, EvalConfig(limit=20, seed=1))
     assert limited["blocks"] == 20
 
 
 def test_what_the_policy_wrongly_removes_is_counted(data: BlockSet, held_out: Blocks) -> None:
     everything = frozenset(range(len(held_out)))
-    found = evaluate(oracle(held_out, "2", wrong={"2": everything}), Policy(), data, EvalConfig())
+    found = score_pipeline(oracle(held_out, "2", wrong={"2": everything}), Policy(), data, EvalConfig())
     # Sure of the next class each time: SPLIT is dropped for RECT; RECT is never dropped by default; for AB only
     # NONE and SPLIT are left.
     support = {name: own["support"] for name, own in found["per_class"].items()}
@@ -278,28 +279,30 @@ def test_stage_2_alone_beats_every_constant_on_data_it_never_saw(
     assert Pipeline.load(tmp_path / "p").policy.at(9).drop_ab_below == 0
 
 
-def test_run_writes_what_the_pipeline_says_of_each_frame(pipe: Path, data: BlockSet, tmp_path: Path) -> None:
+def test_the_built_pipeline_masks_every_frame_of_a_clip(pipe: Path, data: BlockSet, tmp_path: Path) -> None:
     luma = data.luma(6)
     height, width = luma.shape[1:]
     chroma = np.full((height // 2, width // 2), 128, np.uint8).tobytes() * 2
     (tmp_path / "clip.yuv").write_bytes(b"".join(frame.tobytes() + chroma for frame in luma))
-    common = ("pipeline", "run", pipe, tmp_path / "clip.yuv", "--raw", f"{width}x{height}", "--qindex", 200)
-    made = json.loads(cli(*common, "-o", tmp_path / "m.npz", "--json").stdout)
+    clip = open_clip(tmp_path / "clip.yuv", raw=RawFormat.parse(f"{width}x{height}"))
     opened = Pipeline.load(pipe)
-    with np.load(tmp_path / "m.npz") as file:
-        masks, described = file["masks"], json.loads(str(file["metadata"]))
-    assert described == made
-    assert (made["frames"], made["qindex"], made["pipeline_sha256"]) == (2, 200, opened.sha256)
-    assert masks.shape == (2, -(-height // 16), -(-width // 16))
+    masks = [opened.mask(planes[0], 200) for planes in clip.frames()]
+    assert len(masks) == 2
+    assert opened.sha256 == json.loads((pipe / "manifest.json").read_text())["sha256"]
+    again = Pipeline.load(pipe, threads=1)
     for frame, mask in zip(luma, masks, strict=True):
-        assert np.array_equal(mask, opened.mask(frame, 200))
-    run = cli(*common, "-o", tmp_path / "m.npy", "--frames", 1)
-    assert run.exit_code == 0, run.output
-    assert np.array_equal(np.load(tmp_path / "m.npy"), masks[:1])
-    assert json.loads((tmp_path / "m.npy.json").read_text())["frames"] == 1
-    assert "ends in .npz or .npy" in message(cli(*common, "-o", tmp_path / "m.txt"))
+        assert (mask.dtype, mask.shape) == (np.uint16, (-(-height // 16), -(-width // 16)))
+        assert np.array_equal(mask, again.mask(frame, 200))
+    first = next(open_clip(tmp_path / "clip.yuv", limit=1, raw=RawFormat(width, height)).frames())[0]
+    assert np.array_equal(opened.mask(first, 200), masks[0])
+    assert any((mask != 0).any() for mask in masks)
     Image.fromarray(luma[0]).save(tmp_path / "photo.png")
-    assert cli("pipeline", "run", pipe, tmp_path / "photo.png", "--qindex", 9, "-o", tmp_path / "p.npz").exit_code == 0
+    (photo,) = open_clip(tmp_path / "photo.png").frames()
+    assert opened.mask(photo[0], 9).shape == masks[0].shape
+    assert opened.node == 16
+    with pytest.raises(ToolkitError, match="expected"):
+        opened.mask(luma[0].astype(np.uint16), 200)
+    assert cli("pipeline", "run", pipe, tmp_path / "clip.yuv", "-o", tmp_path / "m.npz").exit_code == 2, "it is gone"
 
 
 def test_probabilities_are_softmax_of_every_stage(pipe: Path, held_out: Blocks) -> None:

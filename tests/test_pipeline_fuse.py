@@ -15,13 +15,11 @@ from support.commands import cli
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import Chosen, write_bundle
-from integration.pipeline.flatness import deviation
 from integration.pipeline.fuse import fuse
 from integration.pipeline.fused import FUSED, FusedCascade, FusedModel, write_fused
-from integration.pipeline.joint_probabilities import Layout, conditional, join
 from integration.pipeline.pipeline import Pipeline
-from integration.pipeline.policy import Policy, Thresholds
-from integration.pipeline.stages import Cascade
+from integration.pipeline.policy import Policy, Thresholds, deviation
+from integration.pipeline.stages import Cascade, Layout, conditional, joint_probabilities
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
@@ -80,17 +78,17 @@ def test_one_graph_gives_what_the_stages_give_apart(
     bundles: dict[str, Bundle], held_out: Blocks, stages: tuple[str, ...]
 ) -> None:
     own = some(bundles, stages)
-    fused = FusedCascade.of(FusedModel(fuse(own), own, "cpu"), own)
+    fused = FusedCascade(FusedModel(fuse(own), own, "cpu"), stages)
     apart = Cascade({stage: b.session() for stage, b in own.items()})
     by_stage = apart.every(held_out.luma, held_out.qindex)
     found = fused.fused.probabilities(held_out.luma, held_out.qindex)
     assert found.shape == (200, 10)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, join(by_stage), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(found, joint_probabilities(by_stage), rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
     for stage, p in fused.every(held_out.luma, held_out.qindex).items():
         np.testing.assert_allclose(p, by_stage[stage], rtol=1e-3, atol=1e-6)
-        np.testing.assert_allclose(fused.probabilities(stage, held_out.luma, held_out.qindex), p, atol=1e-6)
+        np.testing.assert_allclose(fused.asker(held_out.luma, held_out.qindex)(stage, np.arange(200)), p, atol=1e-6)
     harsh = Thresholds(0.6, 0.4, 0.6, 0.2, 0.3, 0.3, 0.4, 0.3)
     flat = deviation(held_out.luma, held_out.bit_depth, held_out.window)
     gated = replace(harsh, flat_below=float(np.median(flat)))
@@ -108,10 +106,10 @@ def test_one_graph_gives_what_the_stages_give_apart(
 def test_the_chain_rule_by_hand() -> None:
     one, two, rect = np.array([[0.5, 0.5]]), np.array([[0.2, 0.3, 0.5]]), np.array([[0.9, 0.1]])
     ab = np.array([[0.1, 0.2, 0.3, 0.4]])
-    whole = join({"1": one, "2": two, "3-rect": rect, "3-ab": ab})
+    whole = joint_probabilities({"1": one, "2": two, "3-rect": rect, "3-ab": ab})
     assert whole[0] == pytest.approx([0.5, 0.135, 0.015, 0.1, 0.025, 0.05, 0.075, 0.1, 0, 0])
-    assert join({"2": two})[0] == pytest.approx([0, 0.15, 0.15, 0.2, *[0.125] * 4, 0, 0])
-    assert join({"2": two, "3-rect": rect})[0] == pytest.approx([0, 0.27, 0.03, 0.2, *[0.125] * 4, 0, 0])
+    assert joint_probabilities({"2": two})[0] == pytest.approx([0, 0.15, 0.15, 0.2, *[0.125] * 4, 0, 0])
+    assert joint_probabilities({"2": two, "3-rect": rect})[0] == pytest.approx([0, 0.27, 0.03, 0.2, *[0.125] * 4, 0, 0])
     for stage, p in {"1": one, "2": two, "3-rect": rect, "3-ab": ab}.items():
         assert conditional(whole, stage)[0] == pytest.approx(p[0])
     assert Layout.of(["2"]).weights[0] == 0

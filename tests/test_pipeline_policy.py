@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from integration.pipeline.flatness import deviation
-from integration.pipeline.policy import ALL, Policy, Thresholds, answers, bits
+from integration.pipeline.policy import ALL, Policy, Thresholds, answers, bits, deviation
 from integration.tuning.search import OFF
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B

@@ -202,7 +202,7 @@ def test_stages_of_different_contexts_see_the_middle_of_the_widest(
     first = write_bundle(Chosen(tmp_path / "1.pt", "a test"), tmp_path / "1", allow_weak=True)
     bundles = {"1": first, "2": Bundle.load(wide / "bundle")}
     apart = Cascade({stage: bundle.session() for stage, bundle in bundles.items()})
-    fused = FusedCascade.of(FusedModel(fuse(bundles), bundles, "cpu"), bundles)
+    fused = FusedCascade(FusedModel(fuse(bundles), bundles, "cpu"), tuple(bundles))
     assert apart.window == fused.window == Window(16, 8)
     blocks = data.split_blocks("test", limit=50, window=Window(context=8))
     found = apart.every(blocks.luma, blocks.qindex)

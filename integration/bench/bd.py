@@ -1,4 +1,4 @@
-"""BD-rate, time saving, and the line between libaom's own presets."""
+"""BD-rate, time saving, and the frontier of libaom's own presets."""
 
 import warnings
 from collections.abc import Sequence
@@ -13,14 +13,14 @@ METHODS = ("akima", "pchip")
 
 
 class Curve(NamedTuple):
-    """Rate and quality at each cq: bytes, and PSNR-Y in dB."""
+    """Rate in bytes and quality in dB (PSNR-Y, or SSIM as dB) at each cq."""
 
     rate: Sequence[float]
     quality: Sequence[float]
 
 
 def bd_rate(anchor: Curve, test: Curve, method: str = "akima") -> float:
-    """Bytes that `test` needs more than `anchor` at equal PSNR-Y, in percent (Bjontegaard 2001).
+    """Percent of bytes that `test` needs beyond `anchor` at equal quality (Bjontegaard 2001).
 
     Raises ToolkitError where a curve does not rise, or the two hardly overlap.
     """
@@ -45,19 +45,19 @@ def _rising(curve: Curve) -> tuple[list[float], list[float]]:
 
 
 def time_saving(anchor: Sequence[float], test: Sequence[float]) -> float:
-    """1 - T_test / T_anchor in percent, each the sum of CPU seconds over cqs (and clips)."""
+    """1 - T_test / T_anchor in percent, where T is the sum of CPU seconds over cqs (and clips)."""
     return 100 * (1 - sum(test) / sum(anchor))
 
 
 class Place(NamedTuple):
-    """A point of the plane that the report judges in; both in percent against the anchor."""
+    """An arm's time saving and BD-rate (`loss`), both in percent against the anchor."""
 
     saving: float
     loss: float
 
 
 def frontier_loss(native: Sequence[Place], saving: float) -> float | None:
-    """BD-rate of the straight line between native presets at that time saving; None outside their range."""
+    """BD-rate, at that time saving, of the line that joins the native presets; None outside their range."""
     ordered = sorted(native)
     savings = [place.saving for place in ordered]
     if not ordered or not savings[0] <= saving <= savings[-1]:

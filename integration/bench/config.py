@@ -1,12 +1,15 @@
-"""Options of the benchmark in the encoder, with their defaults; no heavy imports."""
+"""Options of the benchmark in the encoder and their defaults, without heavy imports."""
 
 from dataclasses import dataclass
 
 from toolkit.errors import ToolkitError
 
 AGAINST = ("cnn-off", "random", "variance", "oracle")
+"""Kinds of arms that can be measured beside the pipeline's; see `BenchConfig`."""
 NEEDS_PIPELINE = ("random", "variance")
+"""Those of them that reassign a pipeline's masks."""
 MIN_CQ = 3
+"""Smallest number of cqs that gives a BD-rate."""
 
 
 def check_cq(cq: tuple[int, ...]) -> None:
@@ -20,10 +23,11 @@ def check_cq(cq: tuple[int, ...]) -> None:
 
 @dataclass(frozen=True)
 class InputConfig:
-    """How clips are read and coded: `size` (`WxH`) and `frames` None take all, `raw` is `WxH[:bitdepth]`.
+    """How clips are read and coded: each at every `cq`, `repeats` times.
 
-    Every clip is coded at every `cq`, `repeats` times. `any_settings` lets a pipeline mask encodes of a usage or
-    libaom that it was not made for. Raises ToolkitError where the cqs give no BD-rate.
+    `size` (`WxH`) shrinks frames to fit and `frames` limits their number; None leaves them as they are. `raw` is
+    `WxH[:bitdepth]` of headerless files. `any_settings` lets a pipeline mask encodes of a usage or libaom that it was
+    not made for. Raises ToolkitError on cqs that give no BD-rate.
     """
 
     cq: tuple[int, ...] = (20, 32, 43, 55)
@@ -42,12 +46,12 @@ class InputConfig:
 
 @dataclass(frozen=True)
 class BenchConfig(InputConfig):
-    """By what clips are coded: by native `presets` and by `masked` ones.
+    """Arms of a benchmark: native `presets`, and those of them that are coded with masks as well (`masked`).
 
-    The first preset is the anchor of every BD-rate and time saving. `against` are arms to set beside the pipeline's:
-    `cnn-off` (libaom without its own CNN), `random` and `variance` (the pipeline's masks dealt out to other nodes),
-    `oracle` (the labels of a first encode fed back, for each of `oracle_stages`). Everything is coded with each number
-    of `threads`; BD-rates and CPU times are those of the first. Raises ToolkitError on values that make no benchmark.
+    The first preset is the anchor of every BD-rate and time saving. `against` names further arms: `cnn-off` (libaom
+    without its own CNN), `random` and `variance` (the pipeline's masks reassigned to other nodes), `oracle` (the labels
+    of a first encode fed back as masks, once for each of `oracle_stages`). Everything is coded with each number of
+    `threads`; BD-rates and CPU times are those of the first. Raises ToolkitError on values that make no benchmark.
     """
 
     presets: tuple[int, ...] = (0, 1, 2, 3)

@@ -1,4 +1,4 @@
-"""Masks that no model made: what a benchmark sets beside the pipeline's."""
+"""Masks that no model made, which a benchmark compares with the pipeline's."""
 
 from collections.abc import Mapping
 
@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.codec.encoder import Mask
-from integration.pipeline.flatness import deviation
 from integration.pipeline.pipeline import cut_nodes
 from integration.pipeline.pipeline_set import reached
-from integration.pipeline.policy import ALL, bits, with_inputs_of_ab
+from integration.pipeline.policy import ALL, bits, deviation, with_inputs_of_ab
 from toolkit.data.blockset import Luma
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
 from toolkit.windows import Window
@@ -20,9 +19,10 @@ _DIRECTION = {HORZ_A: HORZ, HORZ_B: HORZ, VERT_A: VERT, VERT_B: VERT}
 def oracle(labels: NDArray[np.uint8], stages: str) -> Mask:
     """Mask (rows, columns) of a perfect cascade, from the labels of an encode without masks.
 
-    `stages` "2": the label's class of Stage 2, and NONE; an AB keeps its inputs, as under every policy; a node coded as
-    NONE, of which Stage 2 knows nothing, stays free. "1+2+3": the label alone (with HORZ or VERT where libaom needs it
-    to search an AB). Nodes inside larger blocks, cut by the edge or of a class that no stage knows (4-way) stay free.
+    `stages` "2" allows NONE and the label's class in Stage 2; an AB keeps the partitions it is searched from, as under
+    every policy. A node coded as NONE, which is in no class of Stage 2, stays unrestricted. "1+2+3" allows the label
+    alone, with HORZ or VERT where libaom needs it to search an AB. Nodes inside larger blocks, cut by the frame's edge,
+    or of a class that no stage has (4-way) stay unrestricted.
     """
     table = np.zeros(256, np.uint16)
     if stages == "1+2+3":
@@ -38,12 +38,14 @@ def oracle(labels: NDArray[np.uint8], stages: str) -> Mask:
 
 
 def dealt(made: Mapping[int, Mask], luma: Luma, bit_depth: int, by: str, seed: int = 0) -> dict[int, Mask]:
-    """A pipeline's masks of a frame, by node size, dealt out to other whole nodes: as much is removed.
+    """Reassign a frame's masks, by node size, to other whole nodes: a control that prunes equally much.
 
-    `by` "random" deals blindly, drawn by `seed`; "variance" by the oldest rule there is: flat nodes get the entries
-    without SPLIT, the most textured ones those with only NONE and SPLIT, the rest lie between. The larger nodes come
-    first; what smaller ones were given goes to nodes that the larger ones' dealt masks leave to be searched, each entry
-    as often as these are more or fewer than the pipeline was asked about.
+    `by` "random" reassigns at random, drawn by `seed`. "variance" follows the oldest rule there is: flat nodes get the
+    entries without SPLIT, the most textured nodes those that allow only NONE and SPLIT, the others lie between.
+
+    The largest nodes come first. Entries of smaller nodes go to the nodes that the reassigned masks of larger ones let
+    the search reach. Where these are more or fewer than the pipeline was asked about, every entry is used
+    proportionally more or less often.
     """
     result: dict[int, Mask] = {}
     for node in sorted(made, reverse=True):
@@ -67,7 +69,7 @@ def dealt(made: Mapping[int, Mask], luma: Luma, bit_depth: int, by: str, seed: i
 
 
 def _rank(entries: Mask) -> NDArray[np.int64]:
-    """-1 for entries without SPLIT, 1 for those with no more than NONE and SPLIT, 0 for others."""
+    """Rank of each entry: -1 without SPLIT, 1 with SPLIT and at most NONE beside it, 0 otherwise."""
     only_split = (entries != 0) & (entries & (ALL - bits(NONE, SPLIT)) == 0) & (entries & bits(SPLIT) != 0)
     no_split = (entries != 0) & (entries & bits(SPLIT) == 0)
     rank: NDArray[np.int64] = only_split.astype(np.int64) - no_split
@@ -75,7 +77,7 @@ def _rank(entries: Mask) -> NDArray[np.int64]:
 
 
 def forbids(mask: Mask, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Where (rows, columns) the mask forbids the partition that the encoder chose without it."""
+    """Whether the mask forbids the partition that the encoder chose without it, at each node (rows, columns)."""
     known = (labels <= VERT_B) & (mask != 0)
     forbidden: NDArray[np.bool_] = known & (mask >> np.minimum(labels, VERT_B) & 1 == 0)
     return forbidden

@@ -1,15 +1,14 @@
-"""The benchmark's pictures as SVG text (matplotlib, no display)."""
+"""The benchmark's figures as SVG text, drawn by matplotlib without a display."""
 
 import math
-from typing import Any
 
 import matplotlib
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from scipy.interpolate import PchipInterpolator
 
 from integration.bench.session import CNN_OFF, NATIVE, PIPELINE
+from integration.bench.summary import Summary
 from toolkit.reports.style import STYLE, to_svg
 
 _MARKS = {
@@ -23,8 +22,8 @@ _MARKS = {
 }
 
 
-def draw_pareto(report: dict[str, Any]) -> str:
-    """Every arm in the plane of time saving and BD-rate; the native presets joined, spreads as bars."""
+def draw_pareto(report: Summary) -> str:
+    """Draw every arm in the plane of time saving and BD-rate: native presets joined by a line, spreads as bars."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.5, 5), layout="constrained")
         axes = figure.subplots()
@@ -35,7 +34,8 @@ def draw_pareto(report: dict[str, Any]) -> str:
             for number, arm in enumerate(a for a in report["arms"] if a["kind"] == kind):
                 place = arm["saving"], arm["loss"]["akima"]
                 if arm["saving_spread"]:
-                    axes.hlines(place[1], *arm["saving_spread"], color=colour, linewidth=1)
+                    low, high = arm["saving_spread"]
+                    axes.hlines(place[1], low, high, color=colour, linewidth=1)
                 axes.plot(*place, mark, color=colour, markersize=7, label=None if number else kind)
                 axes.annotate(str(arm["cpu_used"]), place, xytext=(6, 5), textcoords="offset points", color=colour)
         axes.set(
@@ -47,8 +47,11 @@ def draw_pareto(report: dict[str, Any]) -> str:
         return to_svg(figure)
 
 
-def draw_curves(report: dict[str, Any], clip: str) -> str:
-    """Rate and quality of a clip, every arm; and, as the curves all but coincide, their distance to the anchor's."""
+def draw_curves(report: Summary, clip: str) -> str:
+    """Draw every arm's curve of rate and quality of a clip, and beside it each curve's distance to the anchor's.
+
+    The distances are drawn because the curves themselves all but coincide.
+    """
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(8.5, 3.4), layout="constrained")
         whole, beside = figure.subplots(1, 2)
@@ -66,9 +69,5 @@ def draw_curves(report: dict[str, Any], clip: str) -> str:
         whole.set(xlabel="bytes", ylabel="PSNR-Y (dB)", xscale="log")
         whole.xaxis.set_minor_formatter(NullFormatter())
         beside.set(xlabel="PSNR-Y (dB)", ylabel="extra bytes at equal PSNR-Y (%)")
-        _beside(beside)
+        beside.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))
         return to_svg(figure)
-
-
-def _beside(axes: Axes) -> None:
-    axes.legend(fontsize="x-small", loc="center left", bbox_to_anchor=(1, 0.5))

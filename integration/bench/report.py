@@ -1,12 +1,13 @@
-"""A benchmark's report: JSON for scripts, its pictures, and one page that needs nothing but itself."""
+"""A benchmark's report on disk: JSON for scripts, and one page with all pictures in it."""
 
 import base64
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from integration.bench.figures import draw_curves, draw_pareto
+from integration.bench.run import Report
+from integration.bench.summary import ArmEntry, Summary
 from toolkit.files import atomic_write_bytes, atomic_write_json
 
 _COLUMNS = (
@@ -27,14 +28,14 @@ _COLUMNS = (
 FRONTIER_COLUMN = _COLUMNS.index("under the frontier")
 
 
-def columns(report: dict[str, Any]) -> list[str]:
-    """Heads of the table of arms."""
+def columns(report: Summary) -> list[str]:
+    """Column heads of the table of arms."""
     threads = report["settings"]["threads"]
     return [*_COLUMNS, *(f"wall, {count} thread{'s' if count > 1 else ''}" for count in threads)]
 
 
-def arm_cells(arm: dict[str, Any]) -> list[str]:
-    """One arm's row of the table under `columns`, as text; empty where a measure does not apply."""
+def arm_cells(arm: ArmEntry) -> list[str]:
+    """One arm's row of the table, text in the order of `columns`; empty where a measure does not apply."""
     native, spread = arm["kind"] == "native", arm["saving_spread"]
     own = arm["own_preset"]
     return [
@@ -55,8 +56,8 @@ def arm_cells(arm: dict[str, Any]) -> list[str]:
     ]
 
 
-def reuse(report: dict[str, Any]) -> str:
-    """Says that some times are of an earlier run, and how to get fresh ones; empty where none is."""
+def reuse(report: Report) -> str:
+    """Sentence saying that some times are an earlier run's, and how to get fresh ones; empty where none are."""
     if not report["reused"]:
         return ""
     return (
@@ -65,8 +66,8 @@ def reuse(report: dict[str, Any]) -> str:
     )
 
 
-def write_report(report: dict[str, Any], folder: Path) -> Path:
-    """Write report.json, pareto.svg and index.html beside the frames drawn in `folder`; returns the page's path."""
+def write_report(report: Report, folder: Path) -> Path:
+    """Write report.json, pareto.svg and index.html beside the frames drawn in `folder`; return the page's path."""
     pareto = draw_pareto(report)
     pictures = {clip: draw_curves(report, clip) for clip in report["clips"]}
     template = Environment(

@@ -1,31 +1,44 @@
-"""The benchmark: native presets and masked ones on the same clips, interleaved, in one run."""
+"""The benchmark: native and masked presets on the same clips, interleaved in one run."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
 from integration.bench.config import NEEDS_PIPELINE, BenchConfig
 from integration.bench.session import CNN_OFF, NATIVE, PIPELINE, Arm, Session
 from integration.bench.store import Measurement
-from integration.bench.summary import summarise
-from integration.bench.views import draw_views
+from integration.bench.summary import Summary, summarise
+from integration.bench.views import View, draw_views
 from integration.media.sources import identify
-from integration.pipeline.pipeline_set import Levels
+from integration.pipeline.pipeline_set import PipelineSet
 from toolkit.errors import ToolkitError
 
 Progress = Callable[[int, int, str], None]
 
 
-def arms_of(config: BenchConfig, levels: Levels | None) -> list[Arm]:
-    """Every way of encoding that a run compares, the native presets first."""
-    if levels is None and (lacking := [kind for kind in NEEDS_PIPELINE if kind in config.against]):
+class Report(Summary):
+    """The whole report, as it is written to report.json.
+
+    `reused` of all `encodes` were timed by an earlier run, not interleaved with the rest. `views` are by clip.
+    """
+
+    encodes: int
+    reused: int
+    views: dict[str, list[View]]
+
+
+def arms_of(config: BenchConfig, pipelines: PipelineSet | None) -> list[Arm]:
+    """Every way of encoding that a run compares, the native presets first.
+
+    Raises ToolkitError for arms that need a pipeline's masks where there is no pipeline.
+    """
+    if pipelines is None and (lacking := [kind for kind in NEEDS_PIPELINE if kind in config.against]):
         raise ToolkitError(f"--against {lacking[0]}: deals out a pipeline's masks. Pass --pipeline.")
     arms = [Arm(NATIVE, preset) for preset in config.presets]
     for preset in config.masked:
-        if levels is not None:
+        if pipelines is not None:
             arms.append(Arm(PIPELINE, preset))
         arms += [Arm(kind, preset) for kind in (CNN_OFF, *NEEDS_PIPELINE) if kind in config.against]
         if "oracle" in config.against:
@@ -37,24 +50,23 @@ def run_bench(
     paths: Sequence[Path],
     output: Path,
     config: BenchConfig,
-    levels: Levels | None = None,
+    pipelines: PipelineSet | None = None,
     progress: Progress = lambda done, total, what: None,
-) -> dict[str, Any]:
-    """Encode all that is not known yet in `output`, draw masks there, and return the summary.
+) -> Report:
+    """Make every encode that is not kept in `output` yet, draw masks there, and return the report.
 
-    Its `reused` of all `encodes` were known: they were timed by an earlier run, not interleaved with the rest.
-    `progress(done, total, what)` counts encodes. One that was stopped goes on. Raises ToolkitError for clips or a
-    pipelines that do not suit, or another run at work in the same folder.
+    A run that was stopped goes on where it was. `progress(done, total, what)` counts encodes. Raises ToolkitError for
+    clips that do not suit the pipelines, and where another run is at work in the same folder.
     """
-    files, arms = identify(paths), arms_of(config, levels)
+    files, arms = identify(paths), arms_of(config, pipelines)
     total = config.repeats * len(files) * len(config.cq) * len(arms)
     output.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(output / "lock", timeout=0):
-            session = Session(output, config, levels)
+            session = Session(output, config, pipelines)
             session.check(files)
             measured: list[Measurement] = []
-            # Arms change fastest and repeats slowest, so that a slow spell of the machine meets all arms alike.
+            # Arms change fastest and repeats slowest, so that a slow spell of the machine affects all arms alike.
             for repeat in range(config.repeats):
                 for file in files:
                     for cq in config.cq:
@@ -63,7 +75,7 @@ def run_bench(
                             progress(len(measured), total, f"{file.name}, cq {cq}, {arm.name}{threads}")
                             measured.append(session.measure(file, cq, arm, repeat))
             progress(total, total, "done")
-            views = draw_views(session, files, config) if levels else {}
+            views = draw_views(session, files, config) if pipelines else {}
     except Timeout:
         raise ToolkitError(f"{output}: another benchmark is writing there. Wait for it, or choose another.") from None
-    return summarise(measured, config, levels) | {"encodes": total, "reused": session.reused, "views": views}
+    return {**summarise(measured, config, pipelines), "encodes": total, "reused": session.reused, "views": views}

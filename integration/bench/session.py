@@ -1,4 +1,4 @@
-"""Encodes for a benchmark: each made once, kept as soon as it is done, and never made again."""
+"""Encodes of a benchmark: each is made once and kept as soon as it is done."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,29 +12,30 @@ from numpy.typing import NDArray
 from integration.bench.config import InputConfig
 from integration.bench.control_masks import dealt, forbids, oracle
 from integration.bench.store import Kept, Measurement
+from integration.codec.config import NODE_SIZES
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
 from integration.codec.libaom_build import libraries
 from integration.encoding.encode import check_masker, code_clip
 from integration.media.sources import SourceFile
 from integration.media.ssim import SsimMeter
 from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, parse_size
-from integration.pipeline.pipeline_set import Levels
+from integration.pipeline.pipeline_set import PipelineSet
 from integration.pipeline.policy import Policy
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model.provenance import trained_on
-from toolkit.partition import INSIDE_LARGER, NODE, NODES
+from toolkit.partition import INSIDE_LARGER, NODE
 
 NATIVE, CNN_OFF, PIPELINE, ORACLE = "native", "cnn-off", "pipeline", "oracle "
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to encode: a preset and what restricts its search.
+    """One way to encode: a preset, and what restricts its search.
 
-    `kind` is native, cnn-off, pipeline, random, variance, or oracle and its stages (`oracle 2`). `policy` takes the
-    place of the pipeline's own. `threads` are the encoder's, whose stream may depend on them.
+    `kind` is native, cnn-off, pipeline, random, variance, or oracle with its stages (`oracle 2`). `policy` replaces the
+    pipeline's own. `threads` are the encoder's, whose stream may depend on their number.
     """
 
     kind: str
@@ -49,53 +50,54 @@ class Arm:
 
 @dataclass(frozen=True)
 class Reference:
-    """What an unmasked encode chose: by node size labels (frames, rows, columns), and qindex (frames,)."""
+    """Choices of an unmasked encode: labels (frames, rows, columns) by node size, and qindex (frames,)."""
 
     labels: dict[int, NDArray[np.uint8]]
     qindex: NDArray[np.uint8]
 
 
 class Session:
-    """Encodes kept in `folder`, keyed by all that decides them.
+    """Encodes kept in `folder`, under keys made of everything that decides their results."""
 
-    Raises ToolkitError for a pipeline of another bit depth or encoder, and for clips that its models were trained on.
-    """
-
-    def __init__(self, folder: Path, config: InputConfig, levels: Levels | None = None) -> None:
-        self.folder, self.config, self.levels = folder, config, levels
+    def __init__(self, folder: Path, config: InputConfig, pipelines: PipelineSet | None = None) -> None:
+        self.folder, self.config, self.pipelines = folder, config, pipelines
         self._build = libraries().hook.parent.name
         self._kept = Kept(folder)
 
     @property
     def reused(self) -> int:
-        """Measurements taken from an earlier session: their seconds are of another time."""
+        """Number of measurements taken over from an earlier session, which timed them at another time."""
         return self._kept.reused
 
     def open(self, file: SourceFile) -> Clip:
-        """The clip's frames as every arm codes them."""
+        """Open a clip, its frames as every arm codes them."""
         size = parse_size(self.config.size) if self.config.size else None
         raw = RawFormat.parse(self.config.raw) if self.config.raw else None
         return open_clip(file.path, size, self.config.frames, raw)
 
     def check(self, files: Sequence[SourceFile]) -> None:
-        """Refuse clips that do not suit the pipeline, before anything is encoded."""
+        """Open every clip, and raise ToolkitError where one does not suit the pipelines, before anything is encoded.
+
+        A clip has to be of their bit depth, hold at least one whole node, and not be one that a model was trained on;
+        the encoder's settings have to be those that the models learnt from.
+        """
         for file in files:
             clip = self.open(file)
-            if self.levels is None:
+            if self.pipelines is None:
                 continue
-            for stage, bundle in (item for pipeline in self.levels.pipelines for item in pipeline.bundles.items()):
+            for stage, bundle in (item for pipeline in self.pipelines.members for item in pipeline.bundles.items()):
                 if file.sha256 in trained_on(bundle.manifest["provenance"]):
                     raise ToolkitError(f"{file.path}: Stage {stage} was trained on it. Use clips that it has not seen.")
             if min(clip.width, clip.height) < max(self.nodes):
                 size = f"{max(self.nodes)}x{max(self.nodes)}"
                 raise ToolkitError(f"{file.path}: {clip.width}x{clip.height} has no whole {size} node to mask.")
-            # The preset is what a benchmark varies: the pipeline's own is as good as any.
-            own = self._encoder_config(clip, 32, Arm(NATIVE, int(self.levels.encoder.get("cpu_used", 0))))
+            # A benchmark varies the preset, so the pipeline's own is used for this check.
+            own = self._encoder_config(clip, 32, Arm(NATIVE, int(self.pipelines.encoder.get("cpu_used", 0))))
             with Encoder(own) as encoder:
-                check_masker(self.levels, own, encoder.version, self.config.any_settings)
+                check_masker(self.pipelines, own, encoder.version, self.config.any_settings)
 
     def measure(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
-        """One encode, or what is known of it already."""
+        """Measurement of one encode, which is made unless its measurement is kept already."""
         return self._kept.measurement(self._key(file, cq, arm, repeat), lambda: self._encode(file, cq, arm, repeat))
 
     def _encoder_config(self, clip: Clip, cq: int, arm: Arm) -> EncoderConfig:
@@ -104,7 +106,7 @@ class Session:
     def _key(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> str:
         own: list[Any] = []
         if arm.kind in (PIPELINE, "random", "variance"):
-            for pipeline in self._needed(arm).pipelines:
+            for pipeline in self._needed(arm).members:
                 own += [pipeline.manifest["bundles"], pipeline.manifest["provider"], pipeline.policy.to_dict()]
         elif arm.kind.startswith(ORACLE):
             own = list(self.nodes)
@@ -115,25 +117,25 @@ class Session:
 
     @property
     def nodes(self) -> tuple[int, ...]:
-        """Sizes of the nodes that the arms with masks restrict."""
-        return self.levels.nodes if self.levels else (NODE,)
+        """Node sizes that the arms with masks restrict."""
+        return self.pipelines.nodes if self.pipelines else (NODE,)
 
-    def _needed(self, arm: Arm) -> Levels:
-        """The pipelines, the only one under the arm's policy where it has one."""
-        if self.levels is None:
+    def _needed(self, arm: Arm) -> PipelineSet:
+        """The pipelines; under the arm's policy, which only a single pipeline can take, where it has one."""
+        if self.pipelines is None:
             raise ToolkitError(f"{arm.name}: needs a pipeline. Pass --pipeline.")
         if arm.policy is None:
-            return self.levels
-        (pipeline,) = self.levels.pipelines
-        return Levels((replace(pipeline, policy=arm.policy),))
+            return self.pipelines
+        (pipeline,) = self.pipelines.members
+        return PipelineSet((replace(pipeline, policy=arm.policy),))
 
     def reference(self, file: SourceFile, cq: int, cpu_used: int, threads: int = 1) -> Reference:
-        """What the unmasked encode chose; encoded for it where that is not known."""
+        """Choices of the unmasked encode, which is made unless they are kept already."""
         kept = self._arrays(file, cq, Arm(NATIVE, cpu_used, threads=threads))
-        return Reference({node: kept[f"labels{node}"] for node in NODES}, kept["qindex"])
+        return Reference({node: kept[f"labels{node}"] for node in NODE_SIZES}, kept["qindex"])
 
     def made_masks(self, file: SourceFile, cq: int, arm: Arm) -> dict[int, Mask]:
-        """The masks (frames, rows, columns) of a pipeline's arm; encoded for them where they are not known."""
+        """Masks (frames, rows, columns) of a pipeline's arm by node size; its encode is made unless they are kept."""
         kept = self._arrays(file, cq, arm)
         return {node: kept[f"masks{node}"] for node in self.nodes}
 
@@ -141,16 +143,16 @@ class Session:
         return self._kept.arrays(self._key(file, cq, arm, 0), lambda: self._encode(file, cq, arm, 0))
 
     def given_masks(self, file: SourceFile, cq: int, arm: Arm) -> list[dict[int, Mask]]:
-        """Masks that cost nothing to make, those of a frame by node size, of an arm that is no pipeline."""
+        """Masks of an arm that is no pipeline, by node size for each frame; making them is not timed."""
         reference = self.reference(file, cq, arm.cpu_used, arm.threads)
         if arm.kind.startswith(ORACLE):
             stages, labels = arm.kind.removeprefix(ORACLE), reference.labels
             return [{n: oracle(labels[n][i], stages) for n in self.nodes} for i in range(len(reference.qindex))]
-        levels = self._needed(arm)
+        pipelines = self._needed(arm)
         masks = []
         for number, (planes, qindex) in enumerate(zip(self.open(file).frames(), reference.qindex, strict=True)):
-            made = levels.mask(planes[0], int(qindex))
-            masks.append(dealt(made, planes[0], levels.bit_depth, arm.kind, number))
+            made = pipelines.mask(planes[0], int(qindex))
+            masks.append(dealt(made, planes[0], pipelines.bit_depth, arm.kind, number))
         return masks
 
     def _encode(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
@@ -159,12 +161,12 @@ class Session:
         masks: list[dict[int, Mask]] = [] if free or arm.kind == PIPELINE else self.given_masks(file, cq, arm)
         given = masks or None
         source = self._source(arm, masks) if arm.kind == PIPELINE else None
-        chosen: dict[int, list[NDArray[np.uint8]]] = {node: [] for node in NODES}
+        chosen: dict[int, list[NDArray[np.uint8]]] = {node: [] for node in NODE_SIZES}
         meter, originals = SsimMeter(clip.width, clip.height, clip.bit_depth), clip.frames()
 
         def each(count: int, frame: EncodedFrame) -> None:
-            chosen[NODE].append(frame.labels)
-            chosen[32].append(frame.labels32)
+            for node, labels in frame.labels.items():
+                chosen[node].append(labels)
             meter.add(next(originals)[0], frame.reconstruction[0])
 
         with Encoder(self._encoder_config(clip, cq, arm), source) as encoder:
@@ -189,7 +191,7 @@ class Session:
             frames=report.frames, bytes=report.bytes, psnr_y=report.psnr_y, ssim_y=meter.mean,
             encode_seconds=report.encode_seconds, inference_seconds=report.inference_seconds,
             wall_seconds=report.wall_seconds,
-            masked_nodes=report.masked_blocks, kept_nodes=report.kept_blocks,
+            masked_nodes=report.masked_nodes, kept_nodes=report.kept_nodes,
             whole_nodes=report.frames * sum((clip.width // node) * (clip.height // node) for node in self.nodes),
             nodes=sum(int((labels[node] != INSIDE_LARGER).sum()) for node in self.nodes),
             lost_nodes=sum(int(forbids(mask, labels[node]).sum()) for node, mask in made.items()),
@@ -199,11 +201,11 @@ class Session:
         self._kept.keep(self._key(file, cq, arm, 0), **arrays)
 
     def _source(self, arm: Arm, made: list[dict[int, Mask]]) -> MaskSource:
-        """The pipelines under the arm's policy, called by the hook; their masks are kept in `made`."""
-        levels = self._needed(arm)
+        """Mask source that asks the pipelines under the arm's policy, and appends each frame's masks to `made`."""
+        pipelines = self._needed(arm)
 
         def source(luma: Luma, qindex: int) -> dict[int, Mask]:
-            made.append(levels.mask(luma, qindex))
+            made.append(pipelines.mask(luma, qindex))
             return made[-1]
 
         return source

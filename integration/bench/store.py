@@ -1,4 +1,4 @@
-"""What a benchmark keeps in its folder: a line for each encode, and the labels and masks that others are made from."""
+"""The benchmark's folder: a line for each encode, and the labels and masks that other arms are made from."""
 
 import json
 from collections.abc import Callable
@@ -14,12 +14,15 @@ from toolkit.files import atomic_file
 
 @dataclass(frozen=True)
 class Measurement:
-    """One encode. Seconds are CPU time of the whole process but `wall_seconds`; inference is apart from encoding.
+    """One encode.
 
-    `ssim_y` is the frames' mean (`integration.media.ssim`). Nodes are those of the sizes that are masked: `whole_nodes`
-    lie inside the frame, whatever was chosen there; at `masked_nodes` of them the mask took something away from the
-    search, at `kept_nodes` it would have left nothing. `nodes` are those whose partition the unmasked encode shows, not
-    inside a larger block; `lost_nodes` those of them where the mask forbids it.
+    Seconds are CPU time of the whole process, except `wall_seconds`. `encode_seconds` are without inference. `ssim_y`
+    is the mean over the frames (`integration.media.ssim`).
+
+    Nodes are counted over all sizes that are masked. `whole_nodes` lie wholly inside the frame. At `masked_nodes` of
+    them the mask took something away from the search, at `kept_nodes` it would have left nothing. `nodes` are those
+    where the unmasked encode chose a partition, because they are not inside a larger block; at `lost_nodes` of these
+    the mask forbids that choice.
     """
 
     clip: str
@@ -43,14 +46,15 @@ class Measurement:
 
     @property
     def seconds(self) -> float:
-        """What the encode cost, inference charged."""
+        """CPU seconds of the encode, inference included."""
         return self.encode_seconds + self.inference_seconds
 
 
 class Kept:
-    """Measurements and arrays by key: `folder`/measurements.jsonl, appended to at once, and `folder`/references/.
+    """Measurements and arrays by key, in `folder`/measurements.jsonl and `folder`/references/.
 
-    `reused` counts the measurements that were asked for and were here before this object was.
+    A measurement is appended as soon as it is made. `reused` counts the measurements that were asked for and had been
+    kept before this object was made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,13 +66,13 @@ class Kept:
                 entry = json.loads(line)
                 key = entry.pop("key")
                 self._done[key] = Measurement(**entry)
-            except (ValueError, TypeError):  # cut short by a kill, or of an older version: encoded again
+            except (ValueError, TypeError):  # cut short by a kill, or written by an older version: encode again
                 continue
         self._earlier = frozenset(self._done)
         self.reused = 0
 
     def measurement(self, key: str, encode: Callable[[], Measurement]) -> Measurement:
-        """The measurement of that key; `encode` makes it where it is not known."""
+        """Measurement under that key; `encode` makes it where none is kept."""
         self.reused += key in self._earlier
         if key not in self._done:
             made = encode()
@@ -78,7 +82,7 @@ class Kept:
         return self._done[key]
 
     def arrays(self, key: str, encode: Callable[[], object]) -> dict[str, NDArray[Any]]:
-        """The arrays of that key; where there are none, `encode` has to `keep` them."""
+        """Arrays under that key; where none are kept, `encode` is called and has to `keep` them."""
         path = self._path(key)
         if not path.is_file():
             encode()
@@ -86,7 +90,7 @@ class Kept:
             return dict(stored)
 
     def keep(self, key: str, **arrays: NDArray[Any]) -> None:
-        """Write arrays down, in place of what was there."""
+        """Write the arrays of a key, replacing older ones."""
         with atomic_file(self._path(key)) as temporary:
             np.savez_compressed(temporary, allow_pickle=False, **arrays)
 

@@ -1,17 +1,17 @@
-"""What the encodes of a benchmark say: BD-rate, time saving and their place beside libaom's own presets."""
+"""Results of a benchmark's encodes: BD-rate, time saving, and each arm's place beside libaom's own presets."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from statistics import fmean
-from typing import Any
+from typing import Any, TypedDict
 
 from integration.bench.bd import METHODS, Curve, Place, bd_rate, frontier_loss, time_saving
 from integration.bench.config import BenchConfig
 from integration.bench.session import NATIVE
 from integration.bench.store import Measurement
 from integration.media.ssim import ssim_decibels
-from integration.pipeline.pipeline_set import Levels
+from integration.pipeline.pipeline_set import PipelineSet
 from toolkit.errors import ToolkitError
 
 FORMAT_VERSION = 3
@@ -26,20 +26,112 @@ DEFINITIONS = {
     "against its preset": "the same measures with the unmasked preset of that number as the anchor",
     "SSIM": "BD-rate (Akima) on the frames' mean SSIM of luma (FFmpeg's ssim filter), taken as -10 log10(1 - SSIM); "
     "null where that does not rise with the bytes. VMAF is not measured: PyAV's FFmpeg is built without it",
-    "wall": "as time saving, but of the time on the clock (encoding and inference, not reading and measuring), with so "
-    "many threads on both sides; libaom may code another stream with more threads. Other work on the machine shows in "
-    "it, so CPU time is what counts. The models run on one thread",
+    "wall": "as time saving, but by the clock (encoding and inference, not reading and measuring), with that number of "
+    "threads on both sides; libaom may code another stream with more threads. Other work on the machine distorts it, "
+    "so CPU time is what counts. The models run on one thread",
     "masked": "nodes at which the mask took something away from the search, of all whole nodes of the sizes that are "
     "masked, searched or not",
     "wrongly": "nodes where the mask forbids what the unmasked encode chose, of those not inside a larger block",
 }
 Key = tuple[str, int]
+"""Kind and preset of an arm."""
 Clips = dict[str, list[Measurement]]
+"""Measurements of one arm by clip."""
 Quality = Callable[[Measurement], float]
 
 
-def summarise(measured: Sequence[Measurement], config: BenchConfig, levels: Levels | None) -> dict[str, Any]:
-    """The report as plain JSON values. Raises ToolkitError where curves give no BD-rate or streams differ."""
+class CurvePoint(TypedDict):
+    """One clip of one arm at one cq; seconds are means over repeats."""
+
+    cq: int
+    bytes: int
+    psnr_y: float
+    ssim_y: float
+    seconds: float
+    inference_seconds: float
+
+
+class ClipEntry(TypedDict):
+    """One clip of one arm against the anchor: `loss` is BD-rate by method, `saving` time saving, both in percent."""
+
+    loss: dict[str, float]
+    loss_ssim: float | None
+    saving: float
+    points: list[CurvePoint]
+
+
+class OwnPreset(TypedDict):
+    """An arm against the unmasked preset of its own number, in percent."""
+
+    loss: float
+    saving: float
+    saving_spread: list[float] | None
+
+
+class Worst(TypedDict):
+    """The clip with the greatest BD-rate, in percent."""
+
+    clip: str
+    loss: float
+
+
+class Wall(TypedDict):
+    """Times on the clock with one number of threads; savings and BD-rate in percent."""
+
+    wall_seconds: float
+    wall_saving: float
+    wall_saving_to_own_preset: float
+    loss: float
+
+
+class ArmEntry(TypedDict):
+    """One arm over all clips; DEFINITIONS explains the measures. Nodes are shares, `threads` is by their number."""
+
+    name: str
+    kind: str
+    cpu_used: int
+    loss: dict[str, float]
+    loss_ssim: float | None
+    saving: float
+    saving_spread: list[float] | None
+    own_preset: OwnPreset
+    under_frontier: float | None
+    worst: Worst
+    bytes: int
+    seconds: float
+    inference_seconds: float
+    inference_share: float
+    threads: dict[str, Wall]
+    masked_nodes: float
+    kept_nodes: float
+    lost_nodes: float
+    clips: dict[str, ClipEntry]
+
+
+class PipelineEntry(TypedDict):
+    """A pipeline whose masks were measured."""
+
+    node: int
+    sha256: str
+    stages: list[str]
+    policy: dict[str, Any]
+    learnt_from_cpu_used: int | None
+
+
+class Summary(TypedDict):
+    """Results of all arms; plain JSON values. `settings` are those of BenchConfig, `clips` their names."""
+
+    format_version: int
+    definitions: dict[str, str]
+    settings: dict[str, Any]
+    anchor: str
+    clips: list[str]
+    pipelines: list[PipelineEntry]
+    arms: list[ArmEntry]
+
+
+def summarise(measured: Sequence[Measurement], config: BenchConfig, pipelines: PipelineSet | None) -> Summary:
+    """Summarise all measurements. Raises ToolkitError where curves give no BD-rate, or repeats gave other streams."""
     found = _by_arm(measured, config.threads[0])
     anchor = found[(NATIVE, config.presets[0])]
     places = [_overall(found[(NATIVE, preset)], anchor) for preset in config.presets]
@@ -63,14 +155,14 @@ def summarise(measured: Sequence[Measurement], config: BenchConfig, levels: Leve
                 "policy": pipeline.policy.to_dict(),
                 "learnt_from_cpu_used": pipeline.encoder.get("cpu_used"),
             }
-            for pipeline in (levels.pipelines if levels else ())
+            for pipeline in (pipelines.members if pipelines else ())
         ],
         "arms": arms,
     }
 
 
 def _by_arm(measured: Sequence[Measurement], threads: int) -> dict[Key, Clips]:
-    """The measurements with so many threads."""
+    """Measurements with that number of threads, by arm."""
     found: dict[Key, Clips] = defaultdict(lambda: defaultdict(list))
     for one in measured:
         if one.threads == threads:
@@ -78,8 +170,8 @@ def _by_arm(measured: Sequence[Measurement], threads: int) -> dict[Key, Clips]:
     return found
 
 
-def _wall(clips: Clips, anchor: Clips, own: Clips) -> dict[str, float]:
-    """What the clock says, and the BD-rate, against the anchor's encodes with as many threads."""
+def _wall(clips: Clips, anchor: Clips, own: Clips) -> Wall:
+    """Wall times and BD-rate of an arm, all sides with the same number of threads."""
     spent, anchors, owns = (
         [one.wall_seconds for ones in side.values() for one in ones] for side in (clips, anchor, own)
     )
@@ -91,29 +183,15 @@ def _wall(clips: Clips, anchor: Clips, own: Clips) -> dict[str, float]:
     }
 
 
-def _arm(
-    key: Key,
-    clips: Clips,
-    anchor: Clips,
-    own: Clips,
-    natives: Sequence[Place],
-) -> dict[str, Any]:
+def _arm(key: Key, clips: Clips, anchor: Clips, own: Clips, natives: Sequence[Place]) -> ArmEntry:
     place = _overall(clips, anchor)
     everything = [one for ones in clips.values() for one in ones]
-    per_clip: dict[str, dict[str, Any]] = {
-        name: {
-            "loss": {method: bd_rate(curve(anchor[name]), curve(ones), method) for method in METHODS},
-            "loss_ssim": _ssim_loss(anchor[name], ones),
-            "saving": time_saving(_seconds(anchor[name]), _seconds(ones)),
-            "points": _points(ones),
-        }
-        for name, ones in clips.items()
-    }
+    per_clip = {name: _clip(ones, anchor[name]) for name, ones in clips.items()}
     ssim = [entry["loss_ssim"] for entry in per_clip.values()]
     worst = max(per_clip, key=lambda name: per_clip[name]["loss"]["akima"])
     line = frontier_loss(natives, place.saving)
     beside = _overall(clips, own)
-    # Neither need be there: a clip may be all of large blocks, or smaller than a node.
+    # Either may be 0: a clip may be smaller than a node, or coded in large blocks alone.
     whole, nodes = (
         max(sum(counts), 1) for counts in zip(*((one.whole_nodes, one.nodes) for one in everything), strict=True)
     )
@@ -142,8 +220,17 @@ def _arm(
     }
 
 
+def _clip(ones: Sequence[Measurement], anchor: Sequence[Measurement]) -> ClipEntry:
+    return {
+        "loss": {method: bd_rate(curve(anchor), curve(ones), method) for method in METHODS},
+        "loss_ssim": _ssim_loss(anchor, ones),
+        "saving": time_saving(_seconds(anchor), _seconds(ones)),
+        "points": _points(ones),
+    }
+
+
 def curve(ones: Sequence[Measurement], quality: Quality | None = None) -> Curve:
-    """Rate and quality (PSNR-Y) of one clip over its cqs; ToolkitError where a repeat gave another stream."""
+    """Rate and quality of one clip over its cqs, PSNR-Y by default; ToolkitError where a repeat gave another stream."""
     by_cq: dict[int, set[tuple[int, float]]] = defaultdict(set)
     for one in ones:
         by_cq[one.cq].add((one.bytes, (quality or _psnr)(one)))
@@ -183,7 +270,7 @@ def _saving(clips: Clips, anchor: Clips) -> float:
 
 
 def _spread(clips: Clips, anchor: Clips) -> list[float] | None:
-    """Least and greatest time saving over repeats, each by itself; None of a single one."""
+    """Least and greatest time saving of a repeat by itself; None where there is only one repeat."""
     repeats = sorted({one.repeat for ones in clips.values() for one in ones})
     if len(repeats) < 2:
         return None
@@ -199,8 +286,8 @@ def _seconds(ones: Sequence[Measurement]) -> list[float]:
     return [one.seconds for one in ones]
 
 
-def _points(ones: Sequence[Measurement]) -> list[dict[str, float]]:
-    """What the curves are drawn from: a point a cq, seconds averaged over repeats."""
+def _points(ones: Sequence[Measurement]) -> list[CurvePoint]:
+    """Points of the curves that are drawn, one a cq."""
     return [
         {
             "cq": cq,

@@ -1,8 +1,8 @@
-"""One frame of every clip as the benchmark shows it: what the masks left, beside what libaom chose without them."""
+"""Pictures of one frame of every clip: the partitions that the masks left, beside libaom's choice without them."""
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,7 @@ from toolkit.files import atomic_write_bytes
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NODE, SPLIT, VERT, VERT_A, VERT_B
 
 WINDOW = (288, 384)
-"""Height and width in pixels of the part of a frame that is shown: its middle, in whole nodes."""
+"""Largest height and width, in pixels, of the part of a frame that is shown: its middle, cut to whole nodes."""
 INK, GROUND, WRONG = (235, 235, 240), (18, 18, 20), (255, 0, 200)
 _SPLIT, _RECT, _AB = bits(SPLIT), bits(HORZ, VERT), bits(HORZ_A, HORZ_B, VERT_A, VERT_B)
 LEFT = (
@@ -32,14 +32,31 @@ LEFT = (
 )
 
 
-def draw_views(session: Session, files: Sequence[SourceFile], config: BenchConfig) -> dict[str, list[dict[str, Any]]]:
-    """Draw the first frame of every clip under the pipelines' masks at their first preset and the middle cq.
+class View(TypedDict):
+    """A picture of a frame's nodes of one size; `file` is a PNG, named from the report's folder.
 
-    Returns, by clip, what is shown, for each node size; `file` is a PNG in the session's folder.
+    Nodes are counted over the whole frame: `searched_nodes` are not inside a larger block, at `wrong_nodes` of them the
+    mask forbids libaom's choice; `restricted_nodes` have any mask.
+    """
+
+    node: int
+    file: str
+    arm: str
+    cq: int
+    qindex: int
+    restricted_nodes: int
+    wrong_nodes: int
+    searched_nodes: int
+
+
+def draw_views(session: Session, files: Sequence[SourceFile], config: BenchConfig) -> dict[str, list[View]]:
+    """Draw the first frame of every clip under the pipelines' masks, at the first masked preset and the middle cq.
+
+    Writes the pictures to the session's folder and returns, by clip, a view for each node size.
     """
     arm = Arm(PIPELINE, config.masked[0], threads=config.threads[0])
     cq = sorted(config.cq)[len(config.cq) // 2]
-    views: dict[str, list[dict[str, Any]]] = {}
+    views: dict[str, list[View]] = {}
     (session.folder / "frames").mkdir(exist_ok=True)
     for file in files:
         reference, made = session.reference(file, cq, arm.cpu_used, arm.threads), session.made_masks(file, cq, arm)
@@ -50,16 +67,22 @@ def draw_views(session: Session, files: Sequence[SourceFile], config: BenchConfi
             labels, mask = reference.labels[node][0], masks[0]
             name = f"frames/{file.name}-{node}.png"
             atomic_write_bytes(session.folder / name, draw_view(luma, clip.bit_depth, mask, labels, node))
-            entry = {"node": node, "file": name, "arm": arm.name, "cq": cq, "qindex": int(reference.qindex[0])}
-            entry["restricted_nodes"] = int(((mask != 0) & (mask != ALL)).sum())
-            entry["wrong_nodes"] = int(forbids(mask, labels).sum())
-            entry["searched_nodes"] = int((labels != INSIDE_LARGER).sum())
-            views[file.name].append(entry)
+            view = View(
+                node=node,
+                file=name,
+                arm=arm.name,
+                cq=cq,
+                qindex=int(reference.qindex[0]),
+                restricted_nodes=int(((mask != 0) & (mask != ALL)).sum()),
+                wrong_nodes=int(forbids(mask, labels).sum()),
+                searched_nodes=int((labels != INSIDE_LARGER).sum()),
+            )
+            views[file.name].append(view)
     return views
 
 
 def draw_view(luma: Luma, bit_depth: int, mask: Mask, labels: NDArray[np.uint8], node: int = NODE) -> bytes:
-    """A PNG: on the left nodes tinted by what the mask left of them, on the right the chosen partitions, outlined.
+    """Draw a PNG: on the left nodes tinted by what the mask left of them, on the right the chosen partitions outlined.
 
     Nodes where the mask forbids the choice are crossed out on both sides.
     """
@@ -78,7 +101,7 @@ def draw_view(luma: Luma, bit_depth: int, mask: Mask, labels: NDArray[np.uint8],
 
 
 def _left(entry: int) -> int | None:
-    """What a mask's entry left of a node, as an index of LEFT; None where it is unrestricted."""
+    """Index in LEFT of what a mask's entry leaves of a node; None where the node is unrestricted."""
     if entry in (0, ALL):
         return None
     kinds = bool(entry & _SPLIT), bool(entry & _RECT), bool(entry & _AB)
@@ -107,7 +130,7 @@ def _cross_out(image: Image.Image, places: Sequence[tuple[int, int]], node: int)
 
 
 def _sheet(sides: Sequence[Image.Image], titles: Sequence[str]) -> bytes:
-    """Both sides under their titles, a legend below each."""
+    """Put both sides on one PNG, under their titles and with a legend below each."""
     font, small = ImageFont.load_default(17), ImageFont.load_default(14)
     width, height = max(sides[0].width, 360), sides[0].height
     legends = [[*LEFT, ("choice forbidden", WRONG)], [(name, colour) for name, colour, _ in GROUPS]]

@@ -1,40 +1,28 @@
-"""Settings of one encode, and the nodes that they give a frame."""
+"""Settings of one encode, and the grids of nodes that they give a frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
-from toolkit.partition import NODE, NODES
+from toolkit.partition import NODES
 
 USAGES = ("good", "allintra")
 NODE_SIZES = NODES
-"""Sides of the squares whose partitions can be masked, read and priced: the hook's levels, in order."""
+"""Sides, in pixels, of the nodes whose partitions libaom can be told, asked for and made to price.
+
+Their order is that of the C interface.
+"""
 
 
 @dataclass(frozen=True)
-class EncoderConfig:
-    """Settings of one encode; the rest is fixed (one pass, constant quality, no 4-way partitions).
-
-    `keyint`: frames from key frame to key frame at most, 1 for key frames alone. `lag`: frames that libaom looks
-    ahead, 0 to 48, and by which packets come later; 0 where every frame is a key frame.
-    """
+class FrameFormat:
+    """Size of a frame in pixels, and its bit depth, 8 or 10."""
 
     width: int
     height: int
     bit_depth: int = 8
-    cq: int = 32
-    cpu_used: int = 1
-    usage: str = "good"
-    threads: int = 1
-    keyint: int = 1
-    lag: int = 0
-
-    @property
-    def nodes(self) -> tuple[int, int]:
-        """Rows and columns of 16x16 nodes, those cut by the frame's edge included."""
-        return self.grid(NODE)
 
     def grid(self, node_size: int) -> tuple[int, int]:
-        """Rows and columns of nodes of that size (16 or 32), those cut by the frame's edge included."""
+        """Rows and columns of nodes of that size, those cut by the frame's edge included."""
         return -(-self.height // node_size), -(-self.width // node_size)
 
     @property
@@ -43,12 +31,38 @@ class EncoderConfig:
         return {size: self.grid(size) for size in NODE_SIZES}
 
     def plane_shape(self, plane: int) -> tuple[int, int]:
-        """Height and width of plane 0 (luma), 1 or 2 (chroma, half size rounded up)."""
+        """Height and width of plane 0 (luma), 1 or 2 (chroma, half the size rounded up)."""
         return (self.height, self.width) if plane == 0 else ((self.height + 1) // 2, (self.width + 1) // 2)
 
 
+@dataclass(frozen=True)
+class CodingConfig:
+    """How frames are coded. What is not named here is fixed: one pass, constant quality, no 4-way partitions.
+
+    `keyint` is the largest distance between key frames, 1 for key frames alone. `lag` is the number of frames, 0 to 48,
+    that libaom looks ahead; packets come that many frames later. It is 0 where every frame is a key frame.
+    """
+
+    cq: int = 32
+    cpu_used: int = 1
+    usage: str = "good"
+    threads: int = 1
+    keyint: int = 1
+    lag: int = 0
+
+    @property
+    def coding(self) -> dict[str, Any]:
+        """These settings by name, for a config of which they are a part."""
+        return {field.name: getattr(self, field.name) for field in fields(CodingConfig)}
+
+
+@dataclass(frozen=True)
+class EncoderConfig(CodingConfig, FrameFormat):
+    """Everything that opens an encoder: the format of its frames, then how they are coded."""
+
+
 def encoder_settings(usage: str, cpu_used: int, version: str, threads: int = 1) -> dict[str, Any]:
-    """What a manifest records: everything that decides the partitions but cq and the frame itself."""
+    """Settings as a manifest records them: all that decides the partitions, except cq and the frame itself."""
     fixed = {"passes": 1, "end_usage": "q", "lag_in_frames": 0, "kf_max_dist": 0, "deltaq_mode": 0}
     fixed |= {"enable_1to4_partitions": 0}
     return {"name": "libaom", "version": version, "usage": usage, "cpu_used": cpu_used, "threads": threads} | {

@@ -1,7 +1,8 @@
-"""One frame that libaom has coded, with all that is read back of it."""
+"""One frame coded by libaom, with everything that is read back about it."""
 
 import ctypes
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,19 @@ from toolkit.partition import INSIDE_LARGER
 class EncodedFrame:
     """One shown frame.
 
-    `data` is the packet (one temporal unit); `number` counts frames from 0 in the order in which they were given;
-    `reconstruction` three planes like the input. `labels` uint8 (rows, columns) of the 16x16 nodes, AV1 partition ids,
-    255 inside a larger block or cut by the edge; `labels32` those of the 32x32 nodes. `masked_blocks` counts nodes, of
-    both sizes together, at which the mask took something away, `kept_blocks` those where it would have left nothing and
-    was ignored; `masked` says whether there was a mask, `mask_error` why a mask source gave none. With lag, a packet
-    may hold hidden frames: labels, `qindex` and `intra` are those of the last frame coded in it, all 255 and -1 where
-    it only shows a frame coded before. `costs`, where the encoder logs them and a frame was coded, COST_DTYPE (rows,
-    columns) of the nodes of the size that it logs: all NaN at nodes that were not searched.
+    `data` is its packet (one temporal unit). `number` counts frames from 0 in the order in which they were given.
+    `reconstruction` holds three planes, shaped like the input.
+
+    `labels` maps each node size to uint8 (rows, columns) of AV1 partition ids; 255 marks a node inside a larger block
+    or cut by the frame's edge. `costs` maps the node size whose costs are logged to COST_DTYPE (rows, columns), all NaN
+    at nodes that were not searched; it is empty where none are logged, or no frame was coded.
+
+    `masked_nodes` counts the nodes of all sizes at which the mask took something away; `kept_nodes` those at which it
+    would have left nothing and was therefore ignored. `masked` tells whether the frame had a mask, `mask_error` why a
+    mask source gave none.
+
+    With lag, a packet may hold hidden frames: labels, `qindex` and `intra` are those of the last frame coded in it. A
+    packet that only shows a frame coded before has labels of 255 and a `qindex` of -1.
     """
 
     data: bytes
@@ -32,14 +38,13 @@ class EncodedFrame:
     qindex: int
     key: bool
     intra: bool
-    labels: NDArray[np.uint8]
-    labels32: NDArray[np.uint8]
+    labels: Mapping[int, NDArray[np.uint8]]
     reconstruction: tuple[Luma, Luma, Luma]
-    masked_blocks: int
-    kept_blocks: int
+    masked_nodes: int
+    kept_nodes: int
     masked: bool
     mask_error: str | None
-    costs: NDArray[Any] | None = None
+    costs: Mapping[int, NDArray[Any]] = field(default_factory=dict)
 
 
 def read_frame(
@@ -53,19 +58,19 @@ def read_frame(
     mask_given: bool,
     mask_error: str | None,
 ) -> EncodedFrame:
-    """The frame of a packet, before the encoder's next call.
+    """Read the frame of a packet; only possible before the encoder's next call.
 
-    `has_labels`: the library has the hook; `cost_nodes`: the node size whose costs are logged; `mask_given`: there is a
-    mask source or were masks. Raises ToolkitError on an error of libaom's.
+    `has_labels`: the library has the hook. `cost_nodes`: the node size whose costs are logged. `mask_given`: a mask
+    source is set, or masks came with the frame. Raises ToolkitError where libaom reports an error.
     """
     failed, intra, coded = bool(result.mask_failed), bool(result.intra_frame), result.qindex >= 0
     y, u, v = (read_reconstruction(library, handle, config, plane) for plane in range(3))
-    labels, labels32 = (
-        read_labels(library, handle, config, size)
+    labels = {
+        size: read_labels(library, handle, config, size)
         if has_labels and coded
         else np.full(config.grid(size), INSIDE_LARGER, np.uint8)
         for size in NODE_SIZES
-    )
+    }
     return EncodedFrame(
         data=ctypes.string_at(result.data, result.size),
         number=result.frame_number,
@@ -73,13 +78,12 @@ def read_frame(
         key=bool(result.key_frame),
         intra=intra,
         labels=labels,
-        labels32=labels32,
         reconstruction=(y, u, v),
-        masked_blocks=sum(result.masked_blocks),
-        kept_blocks=sum(result.kept_blocks),
+        masked_nodes=sum(result.masked_blocks),
+        kept_nodes=sum(result.kept_blocks),
         masked=intra and not failed and mask_given,
         mask_error=mask_error if failed else None,
-        costs=read_costs(library, handle, config, cost_nodes) if cost_nodes and coded else None,
+        costs={cost_nodes: read_costs(library, handle, config, cost_nodes)} if cost_nodes and coded else {},
     )
 
 
@@ -93,7 +97,7 @@ def read_labels(
 
 
 def read_costs(library: ctypes.CDLL, handle: ctypes.c_void_p, config: EncoderConfig, node_size: int) -> NDArray[Any]:
-    """COST_DTYPE (rows, columns) of the last frame coded; ToolkitError where they were not logged."""
+    """COST_DTYPE (rows, columns) of the last frame coded; ToolkitError where its costs were not logged."""
     found = np.empty(config.grid(node_size), native.NODE_COSTS)
     native.check(library, handle, library.av1part_costs(handle, node_size, found.ctypes.data, *found.shape))
     target = np.empty(found.shape, COST_DTYPE)

@@ -1,4 +1,4 @@
-"""libaom as an encoder whose partition search can be restricted, and whose final partitions can be read."""
+"""libaom as an encoder whose partition search can be restricted and whose final partitions can be read."""
 
 import ctypes
 import time
@@ -23,12 +23,13 @@ __all__ = ["EncodedFrame", "Encoder", "EncoderConfig", "Mask", "MaskSource", "Ma
 
 
 class Encoder:
-    """One libaom encoder, of one thread at a time; use as a context manager.
+    """One libaom encoder, a context manager, to be used by one thread at a time.
 
-    `mask_source` is asked at the start of every intra frame, with the luma that libaom codes and the frame's
-    true qindex. Should it raise or return anything but masks of the right shapes, the frame is encoded
-    unmasked and `mask_error` says so. `mask_seconds` adds up what `clock` counts in it, the process's CPU time.
-    `library` is the hook's by default. Raises ToolkitError for settings that libaom or the interface refuses.
+    `mask_source` is asked at the start of every intra frame, with the luma that libaom codes and the frame's true
+    qindex. If it raises, or returns anything but masks of the right shapes, the frame is encoded unmasked and its
+    `mask_error` gives the reason. `mask_seconds` is the time spent in it by `clock`, which counts the process's CPU
+    seconds by default. `library` is the one with the hook by default. Raises ToolkitError for settings that libaom or
+    the interface refuses.
     """
 
     def __init__(
@@ -81,32 +82,32 @@ class Encoder:
 
     @property
     def version(self) -> str:
-        """libaom's version string."""
+        """Version of libaom, such as 3.12.1."""
         return native.libaom_version(self._library)
 
     def disable_cnn(self) -> None:
-        """Switch libaom's own CNN off, which prunes partitions of intra frames from cpu-used 1 on."""
+        """Switch off libaom's own CNN, which prunes partitions of intra frames from cpu-used 1 on."""
         self._check(self._library.av1part_disable_cnn(self._handle, 1))
 
     def log_costs(self, node_size: int = NODE) -> None:
-        """Have frames come with the RD cost and the CPU time of every partition that libaom tried at a node.
+        """Add to each frame the RD cost and CPU time of every partition that libaom tried at a node.
 
-        `node_size`: 16 or 32; at 32x32 nodes, SPLIT is the sum of the four quarters with all below them. Raises
-        ToolkitError for another size, or with a library that has no hook.
+        `node_size` is one of NODE_SIZES. SPLIT of a node larger than 16x16 is the sum of its four quarters and all
+        below them. Raises ToolkitError for another size, or with a library that has no hook.
         """
         if not self._has_labels:
             raise ToolkitError("Encoder: libaom without the hook logs no costs. Leave `library` at its default.")
-        if node_size not in NODE_SIZES:  # 0 would switch them off again
-            raise ToolkitError(f"Encoder: costs of nodes of size {node_size!r}, expected 16 or 32.")
+        if node_size not in NODE_SIZES:  # 0 would switch logging off again
+            sizes = " or ".join(map(str, NODE_SIZES))
+            raise ToolkitError(f"Encoder: costs of nodes of size {node_size!r}, expected {sizes}.")
         self._check(self._library.av1part_log_costs(self._handle, node_size))
         self._cost_nodes = node_size
 
     def encode(self, planes: Sequence[Luma], mask: Mask | Masks | None = None) -> EncodedFrame:
-        """Encode (y, u, v), uint8 or uint16 as the bit depth wants; `mask` takes the place of the mask source.
+        """Encode planes (y, u, v), uint8 or uint16 according to the bit depth.
 
-        A mask alone is that of the 16x16 nodes, a mapping has masks by node size, 16 and 32.
-
-        Raises ToolkitError on a wrong shape, dtype or range of planes or mask, with lag, or an error of libaom's.
+        `mask` replaces the mask source's answer: a mapping holds masks by node size, a mask alone is for 16x16 nodes.
+        Raises ToolkitError on a wrong shape, dtype or range of planes or mask, with lag, or where libaom fails.
         """
         if self.config.lag:
             raise ToolkitError("Encoder: with lag, frames come later than they are given; use feed and flush.")
@@ -115,7 +116,7 @@ class Encoder:
         return frame
 
     def feed(self, planes: Sequence[Luma], mask: Mask | Masks | None = None) -> EncodedFrame | None:
-        """Give a frame as to `encode`; returns the next frame that is ready, with lag None at first."""
+        """Give a frame, as to `encode`, and return the next one that is ready; with lag, None at first."""
         arrays = [self._plane(index, plane) for index, plane in enumerate(planes)]
         if len(arrays) != 3:
             raise ToolkitError(f"Encoder: {len(arrays)} planes, expected 3 (y, u, v in 4:2:0).")
@@ -124,11 +125,11 @@ class Encoder:
         masks = {size: np.ascontiguousarray(given) for size, given in masks.items()}
         pointers = (ctypes.c_void_p * 3)(*(a.ctypes.data for a in arrays))
         strides = (ctypes.c_size_t * 3)(*(a.shape[1] * a.itemsize for a in arrays))
-        levels = None if mask is None else _levels(masks)
-        return self._run(self._library.av1part_encode, pointers, strides, levels, given=mask is not None)
+        native_masks = None if mask is None else _native_masks(masks)
+        return self._run(self._library.av1part_encode, pointers, strides, native_masks, given=mask is not None)
 
     def flush(self) -> Iterator[EncodedFrame]:
-        """The frames that libaom still holds, with lag; none may be given afterwards."""
+        """Yield the frames that libaom still holds with lag; afterwards no frame may be given."""
         while True:
             frame = self._run(self._library.av1part_flush)
             if frame is None:
@@ -136,7 +137,7 @@ class Encoder:
             yield frame
 
     def _run(self, function: Callable[..., int], *arguments: Any, given: bool = False) -> EncodedFrame | None:
-        """Call libaom and read back the frame that is ready, if one is; `given`: masks were, by the caller."""
+        """Call libaom and read the frame that is ready, if there is one; `given`: the caller passed masks."""
         if not self._handle:
             raise ToolkitError("Encoder: closed already.")
         self._mask_error = self._interrupt = None
@@ -170,7 +171,7 @@ class Encoder:
         return plane if plane.flags.c_contiguous else plane.copy()
 
     def _answer(self, user: Any, source: Any, targets: Any) -> int:
-        """The C callback: no exception may leave it."""
+        """Answer the C callback: 0 with the masks written to `targets`, 1 for none. No exception may leave it."""
         before = self.clock()
         try:
             assert self.mask_source is not None
@@ -184,9 +185,9 @@ class Encoder:
                 return 1
             masks = by_node_size(mask)
             check_masks(masks, self.config.grids)
-            for level, size in enumerate(NODE_SIZES):
+            for index, size in enumerate(NODE_SIZES):
                 if size in masks:
-                    np.ctypeslib.as_array(targets[level].allowed, self.config.grid(size))[:] = masks[size]
+                    np.ctypeslib.as_array(targets[index].allowed, self.config.grid(size))[:] = masks[size]
         except Exception as error:
             self._mask_error = f"{type(error).__name__}: {error}"
             return 1
@@ -198,11 +199,11 @@ class Encoder:
         return 0
 
 
-def _levels(masks: Masks) -> Any:
-    """As the interface wants them; NULL where a node size has none. `masks` has to outlive the call."""
-    levels = (native.Mask * len(NODE_SIZES))()
-    for level, size in zip(levels, NODE_SIZES, strict=True):
+def _native_masks(masks: Masks) -> Any:
+    """Array of the C interface, one entry a node size, NULL where a size has no mask. `masks` must outlive the call."""
+    entries = (native.Mask * len(NODE_SIZES))()
+    for entry, size in zip(entries, NODE_SIZES, strict=True):
         if size in masks:
-            level.allowed = masks[size].ctypes.data_as(ctypes.POINTER(ctypes.c_uint16))
-            level.rows, level.columns = masks[size].shape
-    return levels
+            entry.allowed = masks[size].ctypes.data_as(ctypes.POINTER(ctypes.c_uint16))
+            entry.rows, entry.columns = masks[size].shape
+    return entries

@@ -1,4 +1,4 @@
-"""Partition ids as a decoder sees them: the independent check of the encoder's labels."""
+"""Partition ids read by a decoder: an independent check of the encoder's labels."""
 
 import ctypes
 from collections.abc import Iterable, Iterator
@@ -15,9 +15,10 @@ from toolkit.partition import NODE
 def inspect_packets(
     packets: Iterable[bytes], width: int, height: int, node_size: int = NODE
 ) -> Iterator[tuple[NDArray[np.uint8], int]]:
-    """For each packet of an AV1 stream: labels uint8 (rows, columns) as the encoder's, and the qindex.
+    """Yield, for each packet of an AV1 stream, its labels uint8 (rows, columns) and its qindex.
 
-    `node_size`: 16 or 32. Raises ToolkitError where libaom cannot decode a packet or its frames are not of that size.
+    The labels are of nodes of `node_size` pixels, one of NODE_SIZES, and mean the same as `EncodedFrame.labels`. Raises
+    ToolkitError where libaom cannot decode a packet, or where frames are not of that width and height.
     """
     library = native.load(libraries().hook)
     handle = ctypes.c_void_p()

@@ -1,8 +1,8 @@
-"""libaom with our hook: built once into a per-user cache, linked again in a second when the hook changes.
+"""libaom with our hook: built once into a per-user cache, and linked again within a second when the hook changes.
 
-Cache (`AV1PART_CACHE`, else the user's cache folder): `libaom-<key>` is the static library with its headers,
-keyed by source hash, flags and machine; `hook-<key>` the two shared libraries linked from it, keyed also by
-our C sources; `current*.json` names the libaom in use.
+The cache folder is `AV1PART_CACHE`, else the user's own. In it `libaom-<key>` is the static library with its headers,
+keyed by source hash, flags and machine. `hook-<key>` holds the two shared libraries linked from it, keyed by our C
+sources as well. `current*.json` names the libaom in use.
 """
 
 import hashlib
@@ -32,7 +32,7 @@ CMAKE_FLAGS = (
     "-DCMAKE_BUILD_TYPE=Release",
 )
 SANITIZERS = "address,undefined"
-# The last three are libaom's own: they decide the layout of its structs.
+# The last three are libaom's own flags: they decide the layout of its structs.
 C_FLAGS = (
     *("-std=c11", "-O2", "-fPIC", "-fvisibility=hidden", "-Wall", "-Wextra", "-Werror"),
     *("-DNDEBUG", "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE_SOURCE"),
@@ -49,7 +49,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Libraries:
-    """What a build leaves: `hook` has masks and labels, `stock` the same interface over untouched libaom."""
+    """Two shared libraries of a build: `hook` with masks and labels, `stock` the same interface to untouched libaom."""
 
     hook: Path
     stock: Path
@@ -57,18 +57,18 @@ class Libraries:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What a C compiler is told to build a program against av1part_hook.h and the library where they lie."""
+        """Flags for a C compiler to build a program against av1part_hook.h and this library."""
         folder = self.hook.parent
         return (f"-I{SOURCES}", f"-L{folder}", f"-l:{self.hook.name}", f"-Wl,-rpath,{folder}")
 
 
 def cache_folder() -> Path:
-    """Where builds are kept."""
+    """Folder in which builds are kept."""
     return Path(os.environ.get("AV1PART_CACHE") or user_cache_path("av1part"))
 
 
 def missing_tools() -> dict[str, str]:
-    """Tools that the build needs and that are not here: tool to Debian package."""
+    """Missing build tools, mapped to their Debian packages."""
     tools = dict(TOOLS)
     if platform.machine() in ("x86_64", "AMD64"):
         tools["nasm"] = "nasm"
@@ -87,8 +87,8 @@ def _check_tools() -> None:
 def build(source: Path | None = None, *, sanitize: bool = False, progress: Progress | None = None) -> Libraries:
     """Build libaom and the hook unless both are cached; `progress(done, total)` counts compiled files.
 
-    `source` is the pinned archive or a folder with libaom's source; None fetches the archive through apt.
-    Raises ToolkitError that names what is missing and what mends it.
+    `source` is the pinned archive or a folder with libaom's source; None fetches the archive through apt. Raises a
+    ToolkitError that names what is missing and how to get it.
     """
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
@@ -104,10 +104,10 @@ def build(source: Path | None = None, *, sanitize: bool = False, progress: Progr
 
 
 def libraries(*, sanitize: bool | None = None) -> Libraries:
-    """The libraries of the last `build`, linked again where our C sources have changed since.
+    """Libraries of the last `build`, linked again if our C sources have changed since.
 
-    `sanitize` None asks the environment (AV1PART_SANITIZE). Raises ToolkitError where libaom was not built,
-    or cannot be, and says what mends it.
+    `sanitize` None asks the environment (AV1PART_SANITIZE). Raises a ToolkitError that says what to do where libaom was
+    not built, or cannot be.
     """
     sanitize = bool(os.environ.get("AV1PART_SANITIZE")) if sanitize is None else sanitize
     cache = cache_folder()
@@ -129,7 +129,7 @@ def _key(parts: Any) -> str:
 
 
 def _run(command: list[str], log: Path, progress: Progress | None = None) -> None:
-    """Run a build command, its output in `log`; ToolkitError with the last lines where it fails."""
+    """Run a build command and append its output to `log`; ToolkitError with the last lines where it fails."""
     with (
         log.open("a") as out,
         subprocess.Popen(
@@ -175,7 +175,7 @@ def _compile_libaom(
 
 
 def _link(cache: Path, libaom: str, sanitize: bool) -> Libraries:
-    """The two shared libraries of that libaom and of our C sources as they are now."""
+    """Link that libaom with our C sources as they are now, unless that was done before."""
     sources = {p.name: sha256_file(p) for p in sorted(SOURCES.iterdir()) if p.suffix in (".c", ".h")}
     flags = [*C_FLAGS, *([f"-fsanitize={SANITIZERS}", "-g", "-fno-omit-frame-pointer"] if sanitize else [])]
     name = f"hook-{_key([libaom, sources, flags])}"
@@ -194,7 +194,7 @@ def _link(cache: Path, libaom: str, sanitize: bool) -> Libraries:
 def _compile_hook(libaom: Path, folder: Path, flags: list[str], sanitize: bool) -> None:
     log = folder / "link.log"
     for unit in sorted(set().union(*UNITS.values())):
-        # System headers, so that our warnings are about our code.
+        # Included as system headers, so that warnings are about our code alone.
         command = ["cc", *flags, "-isystem", str(libaom / "include"), "-c", str(SOURCES / f"{unit}.c")]
         _run([*command, "-o", str(folder / f"{unit}.o")], log)
     wraps = [f"-Wl,--wrap={symbol}" for symbol in WRAPPED]

@@ -1,4 +1,4 @@
-"""libaom's source: the pinned archive, fetched through apt or given, and always checked by its hash."""
+"""Source code of libaom: the pinned archive, fetched through apt or given, always checked by its hash."""
 
 import hashlib
 import shutil
@@ -21,10 +21,10 @@ BY_HAND = (
 
 
 def fetch_archive(folder: Path) -> Path:
-    """The pinned archive in `folder`, downloaded through apt unless it lies there already.
+    """Return the pinned archive in `folder`, downloaded through apt unless it lies there already.
 
-    The address comes from the machine's own apt configuration with the suite changed; nothing of the
-    system is touched. Raises ToolkitError where apt cannot get it.
+    The address comes from the machine's own apt configuration, with the suite changed. The system's own lists and
+    sources are left alone. Raises ToolkitError where apt cannot get it.
     """
     archive = folder / ARCHIVE
     if archive.is_file() and sha256_file(archive) == ARCHIVE_SHA256:
@@ -38,7 +38,7 @@ def fetch_archive(folder: Path) -> Path:
         for uri in _repositories():
             log = _apt_source(temporary, uri)
             found = temporary / "download" / ARCHIVE
-            # apt may fail on another file of the package and still leave this one: the hash decides.
+            # apt may fail on another file of the package and still leave this one, so the hash decides.
             if found.is_file() and sha256_file(found) == ARCHIVE_SHA256:
                 found.replace(archive)
                 return archive
@@ -47,7 +47,7 @@ def fetch_archive(folder: Path) -> Path:
 
 
 def _repositories() -> list[str]:
-    """Addresses of the machine's own repositories that have a `main` component, in apt's order."""
+    """Addresses of the machine's configured repositories that have a `main` component, in apt's order."""
     command = ["apt-get", "indextargets", "--format", "$(COMPONENT) $(REPO_URI)", "Created-By: Packages"]
     lines = subprocess.run(command, capture_output=True, text=True, check=False).stdout.splitlines()
     return list(
@@ -56,7 +56,7 @@ def _repositories() -> list[str]:
 
 
 def _apt_source(temporary: Path, uri: str) -> str:
-    """Let apt download the package's archive into `temporary`/download; returns what apt said."""
+    """Let apt download the package's archive into `temporary`/download; return apt's output."""
     for folder in ("sources", "lists/partial", "cache/archives/partial", "download"):
         (temporary / folder).mkdir(parents=True, exist_ok=True)
     entry = f"Types: deb-src\nURIs: {uri}\nSuites: {SUITE}\nComponents: main\n"
@@ -73,16 +73,16 @@ def _apt_source(temporary: Path, uri: str) -> str:
 
 
 def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack the pinned archive into `folder` and return its top folder; ToolkitError where the hash differs."""
+    """Unpack the pinned archive into `folder` and return the archive's top folder; ToolkitError on another hash."""
     identify(archive)
     shutil.unpack_archive(archive, folder, format="gztar", filter="data")
     return next(path for path in sorted(folder.iterdir()) if path.is_dir())
 
 
 def identify(source: Path) -> str:
-    """Hash that names the source: of the pinned archive, or of every path and content in a folder.
+    """Hash of a source: that of the pinned archive, or of every path and content in a folder.
 
-    Raises ToolkitError for another archive, or a folder that is not libaom's source.
+    Raises ToolkitError for another archive, and for a folder that does not hold libaom's source.
     """
     if source.is_dir():
         return _hash_folder(source)

@@ -1,4 +1,4 @@
-"""What a mask is: the partitions that may be searched at each node, for nodes of one size or of both."""
+"""Masks: the partitions that may be searched at each node, for one node size or several."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -14,18 +14,18 @@ from toolkit.partition import NODE
 Mask = NDArray[np.uint16]
 """(rows, columns) of nodes: bit k allows AV1 partition id k, 0 restricts nothing."""
 Masks = Mapping[int, Mask]
-"""From node size, 16 or 32, to its mask; a size that is missing is not restricted."""
+"""Mask by node size; nodes of a size without a mask are not restricted."""
 MaskSource = Callable[[Luma, int], Mask | Masks | None]
-"""From luma (H, W) and qindex 0-255 to masks, or None for no mask. A mask alone is that of 16x16 nodes."""
+"""Function from luma (H, W) and qindex 0-255 to masks, or None for no mask. A mask alone is for 16x16 nodes."""
 
 
 def by_node_size(mask: Mask | Masks) -> Masks:
-    """The masks of each node size; a mask alone is that of 16x16 nodes."""
+    """Masks by node size; a mask alone is taken for that of 16x16 nodes."""
     return mask if isinstance(mask, Mapping) else {NODE: mask}
 
 
 def check_masks(masks: Mapping[Any, Any], grids: Mapping[int, tuple[int, int]]) -> None:
-    """Raise ToolkitError unless each is uint16 of its node size's grid (rows, columns), with bits 0 to 9 only."""
+    """Raise ToolkitError unless each mask is uint16, of its node size's grid (rows, columns), with bits 0 to 9 only."""
     for node_size, mask in masks.items():
         if node_size not in grids:
             sizes = " or ".join(map(str, NODE_SIZES))

@@ -1,4 +1,4 @@
-"""The C interface of integration/libaom/av1part_hook.h as ctypes sees it."""
+"""The C interface of integration/libaom/av1part_hook.h, declared for ctypes."""
 
 import ctypes
 from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint8, c_uint16, c_uint32, c_void_p
@@ -64,7 +64,7 @@ class Result(ctypes.Structure):
 
 
 NODE_COSTS = np.dtype([("rd", np.float32, 10), ("seconds", np.float32, 10), ("bound", np.uint16)], align=True)
-"""av1part_node_costs."""
+"""Record of one node's costs, av1part_node_costs in C."""
 
 MaskCallback = ctypes.CFUNCTYPE(c_int, c_void_p, POINTER(Source), POINTER(Mask))
 
@@ -94,7 +94,7 @@ _INSPECTOR = (
 
 @cache
 def load(path: Path) -> ctypes.CDLL:
-    """Open a library of ours and declare its functions; ToolkitError where it does not load or is another version."""
+    """Open a library of ours and declare its functions; ToolkitError where it does not load or has another version."""
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
@@ -109,17 +109,17 @@ def load(path: Path) -> ctypes.CDLL:
 
 
 def libaom_version(library: ctypes.CDLL) -> str:
-    """libaom's own version, as in 3.12.1."""
+    """Version of libaom, such as 3.12.1."""
     return bytes(library.av1part_libaom_version()).decode().removeprefix("v")
 
 
 def explain(library: ctypes.CDLL, status: int, detail: bytes | None) -> str:
-    """A status in words, with the library's detail where there is one."""
+    """Put a status into words, with the library's detail where it gives one."""
     text = bytes(library.av1part_status_text(status)).decode()
     return f"{text} ({detail.decode(errors='replace')})" if detail else text
 
 
 def check(library: ctypes.CDLL, encoder: c_void_p, status: int) -> None:
-    """Raise ToolkitError, in the encoder's own words, unless the status is that of success."""
+    """Raise ToolkitError with the encoder's own explanation unless the status means success."""
     if status:
         raise ToolkitError(f"Encoder: {explain(library, status, library.av1part_error_detail(encoder))}.")

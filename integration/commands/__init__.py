@@ -1,4 +1,4 @@
-"""The commands of libaom, labelling, pipelines and encodes. Importing this imports none of them."""
+"""Table of the commands for libaom, labelling, pipelines and encodes. Importing it imports none of their modules."""
 
 COMMANDS = {
     "bench": (
@@ -7,15 +7,15 @@ COMMANDS = {
     ),
     "demo": (
         "integration.commands.demo",
-        "The whole main job on the embedded data set.",
+        "Run the whole main job on the embedded data set.",
     ),
     "encode": (
         "integration.commands.encode",
-        "Encode a clip with libaom, with or without the pipeline's masks.",
+        "Encode a clip with libaom, with or without a pipeline's masks.",
     ),
     "encoder": (
         "integration.commands.encoder",
-        "Build libaom with the hook, or say what is there.",
+        "Build libaom with the hook, or show the build.",
     ),
     "label": (
         "integration.commands.label",
@@ -23,11 +23,11 @@ COMMANDS = {
     ),
     "pipeline": (
         "integration.commands.pipeline",
-        "Stage 008: chain proven bundles, evaluate them, make masks.",
+        "Stage 008: chain proven bundles, and evaluate them.",
     ),
     "policy": (
         "integration.commands.policy",
         "Choose a pipeline's thresholds by what they cost in the encoder.",
     ),
 }
-"""Name of each command: the module that holds it, under the same name with _ for -, and its line in --help."""
+"""Module and line in --help of each command, by its name; in the module it has that name, with _ for -."""

@@ -16,36 +16,44 @@ _PATH = click.Path(path_type=Path)
 
 @click.group()
 def bench() -> None:
-    """Measure, both sides in one run."""
+    """Measure encodes with masks beside encodes without, in one run."""
 
 
 @bench.command()
 @click.argument("clips", metavar="CLIP...", type=_PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=_PATH, required=True, help="Report folder; what it holds is not timed again.")
-@click.option("--pipeline", "pipelines", multiple=True, type=_PATH, help="Whose masks are judged; one a node size.")
-@click.option("--presets", default=commas(_D.presets), show_default=True, callback=numbers, help="The first: anchor.")
+@click.option("-o", "--output", type=_PATH, required=True, help="Report folder; encodes that it holds are reused.")
+@click.option(
+    "--pipeline", "pipelines", multiple=True, type=_PATH, help="Pipeline to judge; repeatable, once a node size."
+)
+@click.option(
+    "--presets", default=commas(_D.presets), show_default=True, callback=numbers, help="The first is the anchor."
+)
 @click.option("--masked", default=commas(_D.masked), show_default=True, callback=numbers, help="Presets with masks.")
-@click.option("--against", default=commas(_D.against), callback=words, help=f"Any of {commas(AGAINST)}.")
-@click.option("--oracle-stages", default=commas(_D.oracle_stages), show_default=True, callback=words)
-@click.option("--threads", default=commas(_D.threads), show_default=True, callback=numbers, help="The first: CPU time.")
+@click.option("--against", default=commas(_D.against), callback=words, help=f"Further arms: any of {commas(AGAINST)}.")
+@click.option(
+    "--oracle-stages", default=commas(_D.oracle_stages), show_default=True, callback=words, help="Arms of the oracle."
+)
+@click.option(
+    "--threads", default=commas(_D.threads), show_default=True, callback=numbers, help="The first gives CPU times."
+)
 @encode_options(_D)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def encoder(clips: tuple[Path, ...], output: Path, pipelines: tuple[Path, ...], as_json: bool, **options: Any) -> None:
-    """Encode CLIPs with and without masks; BD-rate (PSNR-Y) against CPU time, inference charged.
+    """Encode CLIPs with and without masks, and report BD-rate (PSNR-Y) against CPU time, inference included.
 
     Every frame is a key frame. Writes report.json, pareto.svg and index.html into the report folder. With --threads
-    1,2 the report has wall times with 1 and 2 threads beside the CPU times.
+    1,2 the report also has wall times with 1 and 2 threads.
     """
     from integration.bench.report import reuse, write_report
     from integration.bench.run import run_bench
     from integration.commands.bench_tables import print_bench
     from integration.pipeline.pipeline import Pipeline
-    from integration.pipeline.pipeline_set import Levels
+    from integration.pipeline.pipeline_set import PipelineSet
     from toolkit.cli.progress import counted
 
-    levels = Levels([Pipeline.load(path, threads=1) for path in pipelines]) if pipelines else None
+    masks = PipelineSet([Pipeline.load(path, threads=1) for path in pipelines]) if pipelines else None
     with counted("encoding") as progress:
-        report = run_bench(clips, output, BenchConfig(**options), levels, progress)
+        report = run_bench(clips, output, BenchConfig(**options), masks, progress)
     page = write_report(report, output)
     if said := reuse(report):
         click.echo(f"Warning: {said}", err=True)

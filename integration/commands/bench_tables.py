@@ -1,17 +1,17 @@
-"""What the benchmark prints for people."""
+"""Table that the benchmark prints for people."""
 
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
 from integration.bench.report import arm_cells, columns
+from integration.bench.summary import Summary
 from toolkit.cli.tables import text_table
 
 
-def print_bench(report: dict[str, Any], page: Path) -> None:
+def print_bench(report: Summary, page: Path) -> None:
     """Print a benchmark's arms to stdout."""
-    # As wide as it needs to be: a folded table of numbers cannot be read.
+    # As wide as the table needs: numbers in a folded table cannot be read.
     console = Console(width=max(Console().width, 220), highlight=False, markup=False)
     table = text_table(f"{len(report['clips'])} clips, against {report['anchor']}", *columns(report))
     for arm in report["arms"]:

@@ -1,4 +1,4 @@
-"""The options of `InputConfig`, for every command that measures by encoding."""
+"""Command-line options of `InputConfig`, for every command that measures by encoding."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,20 +12,20 @@ Command = Callable[..., Any]
 
 
 def encode_options(default: InputConfig) -> Callable[[Command], Command]:
-    """The options of `InputConfig`: how a command that measures reads and codes its clips."""
+    """Decorator that adds the options of `InputConfig`: how clips are read and coded."""
     usages = click.Choice(["good", "allintra"])
     found = (
         click.option(
-            "--cq", default=commas(default.cq), show_default=True, callback=numbers, help="Of constant quality."
+            "--cq", default=commas(default.cq), show_default=True, callback=numbers, help="Constant-quality levels."
         ),
         click.option(
-            "--repeats", type=click.IntRange(1), default=default.repeats, show_default=True, help="Of an encode."
+            "--repeats", type=click.IntRange(1), default=default.repeats, show_default=True, help="Runs of each encode."
         ),
         click.option("--usage", default=default.usage, show_default=True, type=usages),
         click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each clip."),
         click.option("--size", help="Shrink to fit WxH."),
         click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth]."),
-        click.option("--any-settings", is_flag=True, help="Take a pipeline made for another usage or libaom."),
+        click.option("--any-settings", is_flag=True, help="Accept a pipeline made for another usage or libaom."),
     )
 
     def add(command: Command) -> Command:

@@ -1,4 +1,4 @@
-"""av1part encoder: build libaom with the hook, or say what is there."""
+"""`av1part encoder`: build libaom with the hook, or show the build."""
 
 from pathlib import Path
 
@@ -7,18 +7,18 @@ import click
 
 @click.group()
 def encoder() -> None:
-    """Build libaom with the hook, or say what is there."""
+    """Build libaom with the hook, or show the build."""
 
 
 @encoder.command()
 @click.option(
     "--source",
     type=click.Path(exists=True, path_type=Path),
-    help="The pinned source archive, or a folder with libaom's source, instead of fetching it through apt.",
+    help="Pinned source archive, or folder with libaom's source, to use instead of fetching it through apt.",
 )
-@click.option("--sanitize", is_flag=True, help="A separate build under AddressSanitizer and UBSan.")
+@click.option("--sanitize", is_flag=True, help="Make the separate build under AddressSanitizer and UBSan.")
 def build(source: Path | None, sanitize: bool) -> None:
-    """Build libaom and the hook into the user's cache; the second call is instant. Prints the library's path."""
+    """Build libaom and the hook into the user's cache and print the library's path. A second call is instant."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -34,10 +34,10 @@ def build(source: Path | None, sanitize: bool) -> None:
 
 @encoder.command()
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--sanitize", is_flag=True, help="Of the sanitized build.")
-@click.option("--flags", is_flag=True, help="Only what a C compiler needs to build a host: cc host.c $(...).")
+@click.option("--sanitize", is_flag=True, help="Show the sanitized build.")
+@click.option("--flags", is_flag=True, help="Print only a C compiler's flags to build a host: cc host.c $(...).")
 def info(as_json: bool, sanitize: bool, flags: bool) -> None:
-    """Versions, build flags and path; exits 1, naming what mends it, where something is missing."""
+    """Print versions, build flags and paths. Exits with 1 where something is missing, and says how to get it."""
     import json
     import shlex
 
@@ -47,6 +47,6 @@ def info(as_json: bool, sanitize: bool, flags: bool) -> None:
     if flags:
         return click.echo(shlex.join(found.flags))
     facts = {"path": str(found.hook), "stock": str(found.stock), "flags": shlex.join(found.flags), **found.info}
-    # The sanitized library loads only where the sanitizer's runtime is preloaded.
+    # The sanitized library can be loaded only where the sanitizer's runtime is preloaded.
     facts["libaom"] = "sanitized" if sanitize else native.libaom_version(native.load(found.hook))
     click.echo(json.dumps(facts) if as_json else "\n".join(f"{key}: {value}" for key, value in facts.items()))

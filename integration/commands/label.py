@@ -1,4 +1,4 @@
-"""av1part label: photographs or clips to a BlockSet of real AV1 partitions."""
+"""`av1part label`: photographs or clips to a BlockSet of real AV1 partitions."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def parse_cq(context: click.Context, parameter: click.Parameter, value: str) -> 
 
 @click.command()
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The data set's folder.")
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the data set to make.")
 @click.option(
     "--cq",
     default=",".join(map(str, DEFAULT.cq)),
@@ -33,7 +33,7 @@ def parse_cq(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--size", default="960x540", show_default=True, help="Shrink to fit WxH; `source` keeps the size.")
 @click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source.")
 @click.option("--split", default=DEFAULT.split, show_default=True, help="auto, train, val, test, or a TSV file.")
-@click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth].")
+@click.option("--raw", help="Layout of raw .yuv files, WxH[:bitdepth].")
 @click.option(
     "--node",
     default=str(DEFAULT.node),
@@ -42,11 +42,15 @@ def parse_cq(context: click.Context, parameter: click.Parameter, value: str) -> 
     help="Side of the nodes whose partitions are recorded.",
 )
 @click.option("--with-costs", is_flag=True, help="Also record the RD cost of every partition that libaom tried.")
-@click.option("--jobs", default=DEFAULT.jobs, show_default=True, type=click.IntRange(0), help="0: one a core.")
-@click.option("--sources-tsv", type=click.Path(exists=True, path_type=Path), help="Licences: sha256, licence, source.")
-@click.option("--overwrite", is_flag=True, help="Replace the data set should it exist.")
+@click.option(
+    "--jobs", default=DEFAULT.jobs, show_default=True, type=click.IntRange(0), help="Processes; 0 for one a core."
+)
+@click.option(
+    "--sources-tsv", type=click.Path(exists=True, path_type=Path), help="TSV of licences: sha256, licence, source."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a data set that is there.")
 def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, overwrite: bool, **options: Any) -> None:
-    """Code photographs or clips with libaom and record its partitions. A run that was stopped goes on."""
+    """Code photographs or clips with libaom and record its partitions. A run that was stopped goes on where it was."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,

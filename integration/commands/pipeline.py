@@ -11,22 +11,28 @@ from toolkit.data.format import HELD_OUT
 
 _BUILD, _EVAL = BuildConfig(), EvalConfig()
 _PATH = click.Path(path_type=Path)
-_provider = click.option("--provider", type=click.Choice(PROVIDERS), help="Default: the one it was built for.")
+_provider = click.option("--provider", type=click.Choice(PROVIDERS), help="Default: the one PIPE was built for.")
 _unproven = click.option("--allow-unproven", is_flag=True, help="Go on without a passing parity report; it is logged.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @click.group()
 def pipeline() -> None:
-    """Chain proven bundles, evaluate them, make masks."""
+    """Chain proven bundles, and evaluate them."""
 
 
 @pipeline.command()
 @click.argument("bundles", metavar="BUNDLE...", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="Pipeline folder to make.")
 @click.option("--provider", type=click.Choice(PROVIDERS), default=_BUILD.provider, show_default=True)
-@click.option("--policy", "thresholds", multiple=True, metavar="NAME[@LOW-HIGH]=VALUE", help="Threshold, at qindex.")
-@click.option("--fuse", is_flag=True, help="Add all stages as one ONNX graph, compared with running them apart.")
+@click.option(
+    "--policy",
+    "thresholds",
+    multiple=True,
+    metavar="NAME[@LOW-HIGH]=VALUE",
+    help="A threshold, at every qindex or at LOW to HIGH; repeatable.",
+)
+@click.option("--fuse", is_flag=True, help="Add all stages as one ONNX graph, checked against the separate stages.")
 @_unproven
 @click.option("--overwrite", is_flag=True, help="Replace a pipeline that is there.")
 def build(
@@ -56,9 +62,9 @@ def build(
 @click.argument("path", metavar="PIPE", type=_PATH)
 @click.argument("data", type=_PATH)
 @click.option("--split", type=click.Choice(HELD_OUT), default=_EVAL.split, show_default=True)
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many blocks, drawn by seed.")
-@click.option("--seed", type=int, default=_EVAL.seed, show_default=True, help="Of the draw.")
-@click.option("--any-settings", is_flag=True, help="Take data made with other encoder settings.")
+@click.option("--limit", type=click.IntRange(min=1), help="Score only this many blocks, drawn by --seed.")
+@click.option("--seed", type=int, default=_EVAL.seed, show_default=True, help="Seed of the draw.")
+@click.option("--any-settings", is_flag=True, help="Accept data made with other encoder settings.")
 @_provider
 @_unproven
 @_json
@@ -76,49 +82,13 @@ def evaluate(
     """Score PIPE on a held-out split of DATA, beside the trivial baselines."""
     from integration.commands.pipeline_tables import print_scores
     from integration.pipeline.pipeline import Pipeline
-    from integration.pipeline.score import evaluate as score
+    from integration.pipeline.score import score_pipeline
     from toolkit.data.blockset import BlockSet
 
     pipe, blocks = Pipeline.load(path, provider, allow_unproven=allow_unproven), BlockSet.load(data)
     for bundle in pipe.bundles.values():
         bundle.check_data(blocks, any_settings=any_settings)
         bundle.check_held_out(blocks, split)
-    result = {"pipeline_sha256": pipe.sha256, "data_sha256": blocks.sha256}
-    result |= score(pipe.cascade, pipe.policy, blocks, EvalConfig(split, limit, seed))
-    click.echo(json.dumps(result)) if as_json else print_scores(result)
-
-
-@pipeline.command()
-@click.argument("path", metavar="PIPE", type=_PATH)
-@click.argument("clip", type=_PATH)
-@click.option("--qindex", type=click.IntRange(0, 255), required=True, help="At which the clip will be coded.")
-@click.option("-o", "--output", type=_PATH, required=True, help="Masks to write, .npz or .npy.")
-@click.option("--frames", type=click.IntRange(min=1), help="Only the first N frames.")
-@click.option("--size", help="Shrink to fit WxH.")
-@click.option("--raw", help="Layout of a .yuv file, WxH[:bitdepth].")
-@_provider
-@_unproven
-@_json
-def run(
-    path: Path,
-    clip: Path,
-    qindex: int,
-    output: Path,
-    frames: int | None,
-    size: str | None,
-    raw: str | None,
-    provider: str | None,
-    allow_unproven: bool,
-    as_json: bool,
-) -> None:
-    """Write the allowed partitions of every node of every frame of CLIP, coded at one qindex."""
-    from integration.commands.pipeline_tables import describe_masks, frame_counter
-    from integration.media.video import RawFormat, open_clip, parse_size
-    from integration.pipeline.clip_masks import write_masks
-    from integration.pipeline.pipeline import Pipeline
-
-    pipe = Pipeline.load(path, provider, allow_unproven=allow_unproven)
-    opened = open_clip(clip, parse_size(size) if size else None, frames, RawFormat.parse(raw) if raw else None)
-    with frame_counter() as progress:
-        made = write_masks(pipe, opened, qindex, output, progress)
-    click.echo(json.dumps(made) if as_json else describe_masks(made, output))
+    scores = score_pipeline(pipe.cascade, pipe.policy, blocks, EvalConfig(split, limit, seed))
+    about = {"pipeline_sha256": pipe.sha256, "data_sha256": blocks.sha256}
+    click.echo(json.dumps({**about, **scores})) if as_json else print_scores(scores)

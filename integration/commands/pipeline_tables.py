@@ -1,13 +1,10 @@
-"""What the pipeline commands print for people."""
+"""Tables that the pipeline commands print for people."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
-from rich.progress import Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from integration.commands.policy_tables import policy_lines
@@ -15,10 +12,11 @@ from integration.commands.policy_tables import policy_lines
 if TYPE_CHECKING:
     from export.bundle.bundle import Bundle
     from integration.pipeline.policy import Policy
+    from integration.pipeline.score import Scores
 
 
 def print_pipeline(path: Path, bundles: dict[str, "Bundle"], policy: "Policy") -> None:
-    """Print what a pipeline was built from."""
+    """Print the bundles and the policy that a pipeline was built from."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
     node = next(iter(bundles.values())).contract.window.node
     console.print(f"{path}: stages {', '.join(bundles)} of {node}x{node} nodes")
@@ -33,8 +31,8 @@ def print_pipeline(path: Path, bundles: dict[str, "Bundle"], policy: "Policy") -
         console.print(f"  policy, {line}")
 
 
-def print_scores(scores: dict[str, Any]) -> None:
-    """Print what `evaluate` found to stdout."""
+def print_scores(scores: "Scores") -> None:
+    """Print the scores of a pipeline to stdout."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print(f"{scores['blocks']:,} blocks of the {scores['split']} split")
     for label, count in scores["left_out"].items():
@@ -44,7 +42,7 @@ def print_scores(scores: dict[str, Any]) -> None:
     for name, entry in _predictors(scores["baselines"]).items():
         table.add_row(name, f"{entry['accuracy']:.4f}", f"{entry['macro_f1']:.4f}")
     console.print(table)
-    console.print(_per_class("Classes", scores))
+    console.print(_per_class(scores))
     console.print(_confusion(scores))
     columns = ("blocks", "accuracy", "macro-F1", "best constant", "wrong here first")
     table = _table("Stages, each on the blocks that it classifies", "stage", *columns)
@@ -60,24 +58,6 @@ def print_scores(scores: dict[str, Any]) -> None:
     )
 
 
-def describe_masks(made: dict[str, Any], output: Path) -> str:
-    """One line on written masks."""
-    return (
-        f"{output}: {made['frames']} frames of {made['width']}x{made['height']} at qindex {made['qindex']}, "
-        f"{made['restricted']:.1%} of the nodes restricted, {made['inference_seconds']:.2f} s of inference"
-    )
-
-
-@contextmanager
-def frame_counter() -> Iterator[Callable[[int], None]]:
-    """A counter of frames on stderr, where that is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.completed} frames"), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("masks", total=None)
-        yield lambda frames: progress.update(task, completed=frames)
-
-
 def _table(title: str, *columns: str) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     for index, column in enumerate(columns):
@@ -91,14 +71,14 @@ def _predictors(found: dict[str, Any]) -> dict[str, dict[str, float]]:
     return {**named, "drawn by the classes' shares": found["stratified"]}
 
 
-def _per_class(title: str, scores: dict[str, Any]) -> Table:
-    table = _table(title, "class", "precision", "recall", "F1", "support")
+def _per_class(scores: "Scores") -> Table:
+    table = _table("Classes", "class", "precision", "recall", "F1", "support")
     for name, own in scores["per_class"].items():
         table.add_row(name, *(f"{own[k]:.4f}" for k in ("precision", "recall", "f1")), f"{own['support']:,}")
     return table
 
 
-def _confusion(scores: dict[str, Any]) -> Table:
+def _confusion(scores: "Scores") -> Table:
     table = _table("Confusion (rows: true, columns: predicted)", "", *scores["classes"])
     for name, row in zip(scores["classes"], scores["confusion"], strict=True):
         table.add_row(name, *(f"{n:,}" for n in row))

@@ -1,4 +1,4 @@
-"""What `policy fit` prints, and policies in words."""
+"""Output of `policy fit`, and policies in words."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from integration.tuning.search import Point
 
 CURVE = 12
-"""Points of the curve that are printed."""
+"""Approximate number of points of the curve that are printed."""
 
 
 def policy_lines(policy: "Policy") -> list[str]:
-    """One line for each range of qindex with the thresholds that may remove anything there."""
+    """Lines that describe a policy: for each range of qindex, the thresholds that may remove anything."""
     lines, first = [], 0
     for last, thresholds in policy.ranges:
         active = ", ".join(f"{name} {value:.4g}" for name, value in thresholds.active.items())
@@ -29,7 +29,7 @@ def policy_lines(policy: "Policy") -> list[str]:
 
 
 def trial_log() -> "Callable[[Trial], None]":
-    """A line on stderr for each policy that was tried on clips, as soon as that is done."""
+    """Function that prints a trial on clips to stderr, one line each."""
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
     def line(trial: "Trial") -> None:
@@ -43,7 +43,7 @@ def trial_log() -> "Callable[[Trial], None]":
 
 
 def print_fit(fit: "Fit", config: "FitConfig", output: Path) -> None:
-    """Print the curve that was found, what encodes made of it, and the choice."""
+    """Print the curve that was found, the trials by encoding, and the choice."""
     console = Console(width=max(Console().width, 120), highlight=False, markup=False)
     title = f"By the recorded costs of the {config.split} split"
     table = text_table(title, "", "RD cost lost", "time saving", "best one forbidden")
@@ -67,13 +67,13 @@ def print_fit(fit: "Fit", config: "FitConfig", output: Path) -> None:
 
 
 def _curve(fit: "Fit") -> "list[Point]":
-    """The choice and its neighbours on the curve, evenly thinned."""
+    """Points of the curve, thinned evenly; the choice is always among them."""
     every = max(1, len(fit.points) // CURVE)
     return [p for k, p in enumerate(fit.points) if k % every == 0 or p == fit.chosen]
 
 
 def fit_json(fit: "Fit") -> dict[str, Any]:
-    """A fit as plain JSON values."""
+    """Describe a fit in plain JSON values."""
 
     def plain(point: "Point") -> dict[str, Any]:
         return {"policy": point.policy.to_dict(), **point.outcome._asdict()}

@@ -1,4 +1,4 @@
-"""What the demo runs: few blocks and epochs, so that it ends within minutes. Light: imports no torch."""
+"""Sizes of the demo: few blocks and epochs, so that it ends within minutes. Without heavy imports."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 class DemoConfig:
     """Sizes of the demo's runs.
 
-    `lr_backbone` is above the field's 1e-6, which moves nothing in so few steps. `policy`: after so few steps the
-    probabilities are flat, so that the pipeline's own cautious thresholds would remove nothing; these do, to show it.
+    `lr_backbone` is larger than the usual 1e-6, which would change nothing in so few steps. `policy` is bolder than the
+    default: after so brief a training all probabilities are close, and cautious thresholds would remove nothing.
     """
 
     output: str = "runs/demo"

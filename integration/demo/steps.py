@@ -1,4 +1,4 @@
-"""The demo's steps: each is a command of av1part, printed before it runs, so that a user can run it alone."""
+"""The demo's steps: each is a command of av1part, printed before it runs so that a user can repeat it alone."""
 
 import contextlib
 import io
@@ -7,19 +7,22 @@ import shlex
 import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from integration.demo.config import DemoConfig
-from integration.demo.table import print_summary
+from integration.demo.table import Row, print_summary
 from toolkit import sample
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 
+if TYPE_CHECKING:
+    from integration.pipeline.score import Scores
+
 SAMPLE = Path(sample.__file__).parent
 MARKER = ".av1part-demo"
-# Name of the run, its stage and init. The pipeline takes the Stage 2 of the better init.
+# Name, stage and init of each run. The pipeline takes the better of the two Stage 2 runs.
 RUNS = (
     ("s1", "1", "imagenet"),
     ("s2-from-s1", "2", "stage1"),
@@ -30,28 +33,29 @@ RUNS = (
 
 
 class Demo:
-    """One demo in one folder. `run` raises ToolkitError where a step that has to work does not."""
+    """One demo in one folder. `run` raises ToolkitError where a step fails that has to work."""
 
     def __init__(self, output: Path, data: Path | None, config: DemoConfig) -> None:
         self.output, self.data, self.config = output, data or SAMPLE, config
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Row] = []
         self.started = time.monotonic()
 
     def run(self) -> None:
-        """Run every step and print the table."""
+        """Run every step and print the closing tables."""
         self._prepare()
         backbone = self._backbone()
         self.command("data", "info", self.data, "--preview", self.output / "pictures" / "data.png")
         for name, stage, init in RUNS:
             self.rows.append(self._train_and_prove(name, stage, init, backbone))
         pipe, chosen = self._pipeline()
-        scores = self.json("pipeline", "eval", pipe, self.data, "--split", "test", "--limit", self.config.limit_val)
+        options = ["--split", "test", "--limit", self.config.limit_val]
+        scores = cast("Scores", self.json("pipeline", "eval", pipe, self.data, *options))
         encodes = self._encode(pipe)
         print_summary(self.rows, chosen, backbone, scores, encodes, time.monotonic() - self.started)
         click.echo(f"Pictures: {self.output / 'pictures'}")
 
     def command(self, *words: object) -> None:
-        """Print a command and run it in this process; ToolkitError where it ends with an exit code other than 0."""
+        """Print a command and run it in this process; ToolkitError where its exit code is not 0."""
         arguments = [str(w) for w in words]
         click.secho(f"\n$ av1part {shlex.join(arguments)}", bold=True, err=True)
         code = main.main(arguments, prog_name="av1part", standalone_mode=False)
@@ -59,7 +63,7 @@ class Demo:
             raise ToolkitError(f"`av1part {arguments[0]}` ended with exit code {code}; its own words are above.")
 
     def json(self, *words: object) -> dict[str, Any]:
-        """The same with --json; returns what it prints."""
+        """Run a command with --json, as `command` does, and return the JSON that it prints."""
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             self.command(*words, "--json")
@@ -75,7 +79,7 @@ class Demo:
         (self.output / MARKER).touch()
 
     def _backbone(self) -> str:
-        """Both arms of the comparison of inits need ImageNet weights that are here, offline too."""
+        """Choose a backbone whose ImageNet weights are on this machine: comparing the inits needs them, offline too."""
         from toolkit.model.pretrained import imagenet_at_hand
 
         if imagenet_at_hand("resnet18-se"):
@@ -86,11 +90,11 @@ class Demo:
         )
         return "efficientnet-lite0"
 
-    def _train_and_prove(self, name: str, stage: str, init: str, backbone: str) -> dict[str, Any]:
+    def _train_and_prove(self, name: str, stage: str, init: str, backbone: str) -> Row:
         c, run, bundle = self.config, self.output / name, self.output / f"{name}.bundle"
         begun = time.monotonic()
         source = ["--from", self.output / "s1"] if init == "stage1" else []
-        # The Stage 3 heads learn on the Stage-1 backbone as it is: quick, and the pipeline does not hang on them.
+        # The Stage 3 heads learn on the Stage-1 backbone unchanged, which is quick; little depends on them.
         frozen = c.epochs if stage.startswith("3") else min(c.freeze_epochs, c.epochs)
         options = ["--epochs", c.epochs, "--freeze-epochs", frozen]
         options += ["--lr-backbone", c.lr_backbone, "--limit-train", c.limit_train, "--limit-val", c.limit_val]
@@ -98,27 +102,26 @@ class Demo:
             "train", self.data, "-o", run, "--stage", stage, "--backbone", backbone, "--init", init, *source, *options
         )
         selected = self.json("select", run)
-        # A weak head is part of what a demo may show; it says so, and so does the bundle.
+        # A demo may show a weak head, as long as the table and the bundle say that it is weak.
         weak = [] if selected["beats_baseline"] else ["--allow-weak"]
         self.command("export", run, "--epoch", selected["epoch"], "-o", bundle, *weak)
         held_out = ["--split", "test", "--provider", "cpu", "--limit", c.parity_blocks]
         parity = self.json("parity", bundle, self.data, *held_out)
         for picture in ("curves", "confusion"):
             shutil.copy(run / f"{picture}.png", self.output / "pictures" / f"{name}-{picture}.png")
-        row = {"name": name, "stage": stage, "init": init, "bundle": bundle, "seconds": time.monotonic() - begun}
-        return row | {"select": selected, "parity": parity}
+        return Row(name, stage, init, bundle, time.monotonic() - begun, selected, parity)
 
     def _pipeline(self) -> tuple[Path, str]:
         pipe = self.output / "cascade.pipe"
-        arms = [r for r in self.rows if r["stage"] == "2"]
-        best = max(arms, key=lambda r: r["select"]["macro_f1"])
-        bundles = [r["bundle"] for r in self.rows if r["stage"] != "2" or r is best]
+        arms = [row for row in self.rows if row.stage == "2"]
+        best = max(arms, key=lambda row: row.select["macro_f1"])
+        bundles = [row.bundle for row in self.rows if row.stage != "2" or row is best]
         policy = [word for setting in self.config.policy for word in ("--policy", setting)]
         self.command("pipeline", "build", *bundles, "-o", pipe, *policy)
-        return pipe, str(best["name"])
+        return pipe, best.name
 
     def _encode(self, pipe: Path) -> dict[str, dict[str, Any]] | None:
-        """One frame of the test split with and without masks; None where libaom could not be built."""
+        """Encode one frame of the test split with and without masks; None where libaom is not built."""
         try:
             self.command("encoder", "info")
         except click.ClickException as error:
@@ -131,7 +134,10 @@ class Demo:
         return {"without masks": plain, "with masks": masked}
 
     def _write_clip(self) -> tuple[Path, str]:
-        """The first test source's first frame as raw 4:2:0; the data set keeps luma alone, so chroma is neutral."""
+        """Write the first frame of the first test source as raw 4:2:0; return its path and its layout for --raw.
+
+        Chroma is neutral, because a data set holds luma alone.
+        """
         import numpy as np
 
         from toolkit.data.blockset import BlockSet

@@ -2,22 +2,18 @@
 
 from dataclasses import dataclass
 
+from integration.codec.config import CodingConfig
+
 
 @dataclass(frozen=True)
-class EncodeConfig:
-    """`size` (`WxH`) and `frames` None take all of the clip; `raw` is `WxH[:bitdepth]` of a headerless file.
+class EncodeConfig(CodingConfig):
+    """How a clip is read and coded; by default every frame is a key frame, and only key frames are masked.
 
-    `keyint` and `lag` as in `EncoderConfig`: by default every frame is a key frame, and only key frames are masked.
-    `ahead` frames are made ready while the encoder works, 0 for none. `any_settings` lets a pipeline mask an encode
-    whose settings it was not made for.
+    `ahead` frames are prepared while the encoder works, 0 for none. `size` (`WxH`) shrinks frames to fit and `frames`
+    limits their number; None leaves them as they are. `raw` is `WxH[:bitdepth]` of a headerless file. `any_settings`
+    lets a pipeline mask an encode whose settings it was not made for.
     """
 
-    cq: int = 32
-    cpu_used: int = 1
-    usage: str = "good"
-    threads: int = 1
-    keyint: int = 1
-    lag: int = 0
     ahead: int = 2
     size: str | None = None
     frames: int | None = None

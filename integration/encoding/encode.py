@@ -1,11 +1,11 @@
-"""A real encode of a clip, with a pipeline's masks or without, and what it cost."""
+"""A real encode of a clip, with a pipeline's masks or without, and a report of its cost."""
 
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,7 +23,7 @@ Progress = Callable[[int, int | None], None]
 
 
 class Masker(Protocol):
-    """What an encode asks of a pipeline."""
+    """A source of masks for an encode: a pipeline, or several for different node sizes."""
 
     @property
     def bit_depth(self) -> int:
@@ -31,23 +31,26 @@ class Masker(Protocol):
 
     @property
     def encoder(self) -> dict[str, Any]:
-        """Settings of the encoder whose labels it learnt."""
+        """Settings of the encoder whose decisions it learnt."""
 
     def mask(self, luma: Luma, qindex: int) -> Mask | Masks:
-        """Masks of a frame, luma (H, W) in code values, as `Encoder` takes them."""
+        """Masks of a frame, whose luma (H, W) holds raw code values; `Encoder` takes them as they are."""
 
 
 @dataclass
 class Report:
-    """Cost and result of an encode. Seconds are CPU time of the process but `wall_seconds` and `total_seconds`.
+    """Cost and result of an encode.
 
-    They are apart: `encode_seconds` is libaom's, `inference_seconds` that of masks, blocks cut out included,
-    `reading_seconds` that of decoding and shrinking frames. On the clock, `wall_seconds` is the time that encoding and
-    inference took together, `total_seconds` that of everything, of which `fps` is. `psnr_y` in dB from the squared
-    error of all frames together, None where the luma is exact. `masked_frames` had a mask, `masked_blocks` of their
-    nodes lost something to it, `masks_ahead` of the masks were ready before they were asked for. `failed_masks` counts
-    frames that were encoded unmasked because the pipeline failed, `unmasked_frames` has their numbers, `mask_errors`
-    the reasons. `qindex` has one entry a frame, -1 where a packet only shows a frame that was coded before.
+    CPU seconds of the process, which do not overlap: `encode_seconds` of libaom, `inference_seconds` of making masks,
+    with cutting out blocks, `reading_seconds` of decoding and shrinking frames. Seconds by the clock: `wall_seconds` of
+    encoding and inference together, `total_seconds` of everything; `fps` is by the latter.
+
+    `psnr_y`, in dB, is from the squared error of all frames together, None where the luma is exact. `qindex` has one
+    entry a frame, -1 where a packet only shows a frame that was coded before.
+
+    `masked_frames` had a mask; at `masked_nodes` the mask took something away, at `kept_nodes` it would have left
+    nothing. `masks_ahead` of the masks were ready before they were asked for. `failed_masks` counts the frames that
+    were encoded unmasked because the pipeline failed; `unmasked_frames` holds their numbers, `mask_errors` the reasons.
     """
 
     frames: int = 0
@@ -61,19 +64,23 @@ class Report:
     inference_seconds: float = 0.0
     reading_seconds: float = 0.0
     masked_frames: int = 0
-    masked_blocks: int = 0
-    kept_blocks: int = 0
+    masked_nodes: int = 0
+    kept_nodes: int = 0
     masks_ahead: int = 0
     failed_masks: int = 0
     unmasked_frames: list[int] = field(default_factory=list)
     mask_errors: list[str] = field(default_factory=list)
     qindex: list[int] = field(default_factory=list)
 
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values as `av1part encode --json` prints them: the counts of nodes are called blocks there."""
+        return {name.replace("_nodes", "_blocks"): value for name, value in asdict(self).items()}
+
 
 def check_masker(masker: Masker, config: EncoderConfig, version: str, any_settings: bool) -> None:
-    """Refuse a pipeline made for another bit depth or, unless `any_settings`, another encoder.
+    """Raise ToolkitError for a pipeline made for another bit depth or, unless `any_settings`, another encoder.
 
-    Threads may differ, and the distance of key frames: they alone are masked.
+    The number of threads may differ. So may the distance of key frames, because only key frames are masked.
     """
     if masker.bit_depth != config.bit_depth:
         raise ToolkitError(
@@ -99,17 +106,16 @@ def check_masker(masker: Masker, config: EncoderConfig, version: str, any_settin
 def encode_file(
     source: Path, output: Path, settings: EncodeConfig, masker: Masker | None = None, progress: Progress | None = None
 ) -> Report:
-    """Encode a clip or photograph to a file that `output_file` knows; `progress(frames, of)` counts.
+    """Encode a clip or photograph to a file of a format that `output_file` knows; `progress(frames, of)` counts frames.
 
-    The file is written whole or not at all. Raises ToolkitError for a bad source or settings, or a pipeline
-    that was made for others.
+    The file is written whole or not at all. Raises ToolkitError for a bad source or bad settings, and for a pipeline
+    that was made for other settings.
     """
     check_ending(output)
     size = parse_size(settings.size) if settings.size else None
     raw = RawFormat.parse(settings.raw) if settings.raw else None
     clip = open_clip(source, size, settings.frames, raw)
-    options = {name: getattr(settings, name) for name in ("cq", "cpu_used", "usage", "threads", "keyint", "lag")}
-    config = EncoderConfig(clip.width, clip.height, clip.bit_depth, **options)
+    config = EncoderConfig(clip.width, clip.height, clip.bit_depth, **settings.coding)
     ask = masker.mask if masker else None
     with ExitStack() as stack:
         ahead, read = None, clip
@@ -138,9 +144,9 @@ def encode_file(
 def code_clip(
     clip: Clip, encoder: Encoder, each: Callable[[int, EncodedFrame], None], masks: Sequence[Mask | Masks] | None = None
 ) -> Report:
-    """Encode every frame of a clip; `each(count, frame)` takes what was coded, frames counted from 1.
+    """Encode every frame of a clip; `each(count, frame)` is called with every coded frame, counted from 1.
 
-    `masks`, one a frame, take the place of the encoder's mask source. At most `lag` frames and one are held. Raises
+    `masks`, one entry a frame, replace the encoder's mask source. At most `lag` + 1 frames are held in memory. Raises
     ToolkitError for a clip without frames, or with fewer masks than frames.
     """
     report = Report()
@@ -196,8 +202,8 @@ def _count(report: Report, frame: EncodedFrame) -> None:
     report.qindex.append(frame.qindex)
     report.key_frames += frame.key
     report.masked_frames += frame.masked
-    report.masked_blocks += frame.masked_blocks
-    report.kept_blocks += frame.kept_blocks
+    report.masked_nodes += frame.masked_nodes
+    report.kept_nodes += frame.kept_nodes
     if frame.mask_error:
         report.unmasked_frames.append(frame.number)
         if frame.mask_error not in report.mask_errors:

@@ -1,4 +1,4 @@
-"""Work done ahead of the encoder, on a thread of its own: frames decoded, and masked where their qindex is foreseen."""
+"""Work ahead of the encoder on a thread: frames are decoded, and masked where their qindex can be foreseen."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from toolkit.errors import ToolkitError
 
 @dataclass(frozen=True)
 class _Frame:
-    """`mask` holds for `qindex`; the exception in its place is what making it raised."""
+    """A frame that is ready. `mask` was made for `qindex`; it is an exception where making it raised that."""
 
     planes: Planes
     qindex: int | None = None
@@ -27,15 +27,16 @@ class _Frame:
 
 
 class Ahead:
-    """A clip whose frames are made ready while the encoder works; a context, used by one thread.
+    """A clip whose frames are prepared while the encoder works; a context manager, used by one thread.
 
-    `frames()` gives the clip's frames once, at most `depth` of them held ready. `mask` is a mask source for the
-    encoder of these frames. With `masks`, every frame's mask is made ahead too, for the qindex of the frame before: at
-    constant quality all key frames but the first share one. A mask is used only where the encoder then shows that very
-    luma and qindex; else it is made anew, so that the result never depends on what was foreseen.
+    `frames()` yields the clip's frames once; at most `depth` of them are held ready. `mask` is the mask source for the
+    encoder of these frames. With `masks`, every frame's mask is made ahead too, for the qindex of the frame before it:
+    at constant quality all key frames but the first have the same qindex. Such a mask is used only where the encoder
+    then shows exactly this luma and qindex. Otherwise it is made again, so that the stream never depends on the
+    prediction.
 
-    `reading_seconds` and `mask_seconds` are CPU time of the thread, which runs nothing of libaom's; `used` counts masks
-    that were ready.
+    `reading_seconds` and `mask_seconds` are CPU time of the thread, in which libaom never runs. `used` counts the masks
+    that were ready in time.
     """
 
     def __init__(self, clip: Clip, depth: int, source: MaskSource | None = None, *, masks: bool = True) -> None:
@@ -66,15 +67,15 @@ class Ahead:
 
     @property
     def reading_seconds(self) -> float:
-        """What the thread spent on anything but masks."""
+        """CPU seconds of the thread without those spent on masks."""
         return self._cpu() - self.mask_seconds
 
     def clock(self) -> float:
-        """CPU time of the process without this thread's: what the encoder is billed by."""
+        """CPU seconds of the process without this thread's; the encoder's time is measured by it."""
         return time.process_time() - self._cpu()
 
     def frames(self) -> Iterator[Planes]:
-        """The clip's frames in order. What reading one raises is raised in its place."""
+        """Yield the clip's frames in order. An exception while reading one is raised in its place."""
         while True:
             item = self._ready.get()
             self._room.release()
@@ -84,10 +85,10 @@ class Ahead:
             if item is None:
                 return
             yield item.planes
-            self._known.set()  # it is coded: nothing more will be known of its qindex
+            self._known.set()  # the frame is coded, so its qindex is known by now if it ever will be
 
     def mask(self, luma: Luma, qindex: int) -> Mask | Masks | None:
-        """The mask of the frame being coded, luma (H, W) as the encoder shows it."""
+        """Mask of the frame being coded, whose luma (H, W) and qindex the encoder shows."""
         frame = self._current
         if frame and frame.qindex == qindex and frame.mask is not None and np.array_equal(luma, frame.planes[0]):
             self.used += 1
@@ -120,7 +121,7 @@ class Ahead:
                     break
         except Exception as error:
             self._ready.put(error)
-        self._leave.wait()  # the clock of a thread that has ended must not be read
+        self._leave.wait()  # because the CPU clock of a thread must not be read after its end
         self._spent = time.thread_time()
 
     def _prepared(self, planes: Planes) -> _Frame:
@@ -132,7 +133,7 @@ class Ahead:
         try:
             with self._lock:
                 mask = self._source(planes[0], qindex)
-        except Exception as error:  # raised again where the encoder asks, which counts it
+        except Exception as error:  # raised again when the encoder asks for the mask, and counted there
             mask = error
         self.mask_seconds += time.thread_time() - before
         return _Frame(planes, qindex, mask)

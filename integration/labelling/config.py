@@ -7,12 +7,13 @@ from toolkit.partition import NODE
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """What decides the labels, and how the work is done (`jobs` 0: one process a core).
+    """How sources are read and coded, what is recorded of them, and with how many processes.
 
-    `size` None keeps the sources' own; `frames` None takes all; `raw` is `WxH[:bitdepth]` of headerless files;
-    `node` is the side of the nodes whose partitions are recorded; `with_costs` also records what every partition that
-    was tried costs (`toolkit.data.blockset.COST_DTYPE`).
-    `split` is `auto`, `train`, `val`, `test`, or the path of a file with lines of source, tab, split.
+    `size` (width, height) shrinks frames to fit and `frames` limits their number; None leaves them as they are. `raw`
+    is `WxH[:bitdepth]` of headerless files. `node` is the side of the nodes whose partitions are recorded;
+    `with_costs` also records the cost of every partition that was tried (`toolkit.data.blockset.COST_DTYPE`). `split`
+    is `auto`, `train`, `val`, `test`, or the path of a file with lines of source, tab, split. `jobs` is the number of
+    processes, 0 for one a core.
     """
 
     cq: tuple[int, ...] = (20, 32, 43, 55)

@@ -1,6 +1,6 @@
-"""Labels: sources are coded by the real libaom at several cq, and its final partitions become a BlockSet.
+"""Labelling: libaom codes sources at several cqs, and its final partitions become a BlockSet.
 
-The work is cut into pieces of one source at one cq, each kept in a folder beside the result as soon as it is
+The work is cut into pieces of one source at one cq. Each piece is kept in a folder beside the result as soon as it is
 done, so that a run that was killed goes on where it stopped.
 """
 
@@ -29,14 +29,13 @@ from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, canonical_json
-from toolkit.partition import NODE
 
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One source at one cq: the unit of work. Its files are `<stem>.npz` and, with `keeps_luma`, `<stem>.luma`."""
+    """One source at one cq, the unit of work. It is kept as `<stem>.npz` and, with `keeps_luma`, `<stem>.luma`."""
 
     file: SourceFile
     cq: int
@@ -53,7 +52,7 @@ class Piece:
         return Path(f"{self.stem}.luma")
 
     def open(self) -> Clip:
-        """The source's frames as this piece codes them."""
+        """Open the source, its frames as this piece codes them."""
         raw = RawFormat.parse(self.config.raw) if self.config.raw else None
         return open_clip(self.file.path, self.config.size, self.config.frames, raw)
 
@@ -69,8 +68,8 @@ def label(
 ) -> None:
     """Label the sources and write a BlockSet to `output`; `progress(done, total)` counts pieces.
 
-    `licences` is a TSV (columns sha256, licence, source). Pieces of an earlier run with the same settings are
-    taken over. Raises ToolkitError for bad sources or settings before anything is coded.
+    `licences` is a TSV (columns sha256, licence, source). Pieces of an earlier run with the same settings are reused.
+    Raises ToolkitError for bad sources or settings, before anything is coded.
     """
     if output.exists() and not overwrite:
         raise ToolkitError(f"{output} exists already. Choose another name, remove it, or pass --overwrite.")
@@ -93,7 +92,7 @@ def label(
 
 
 def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build: str) -> Piece:
-    """A piece whose name is the hash of all that its content depends on, the encoder's `build` included."""
+    """Piece named by a hash of everything that its content depends on, the encoder's `build` included."""
     decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
     decides += [config.node, "costs"] if config.with_costs else [config.node]
     key = hashlib.sha256(canonical_json([*decides, build])).hexdigest()[:16]
@@ -101,7 +100,10 @@ def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build
 
 
 def check_sources(pieces: Sequence[Piece]) -> int:
-    """Open every source and try its settings on the encoder; returns the bit depth that all share."""
+    """Open every source, try the settings on the encoder, and return the bit depth that all sources share.
+
+    Raises ToolkitError on a source without a whole node, and on different bit depths.
+    """
     depths: dict[int, Path] = {}
     for piece in pieces:
         if piece.keeps_luma:
@@ -124,8 +126,8 @@ def open_encoder(clip: Clip, piece: Piece) -> Encoder:
 
 
 def run_pieces(pieces: Sequence[Piece], jobs: int, progress: Progress | None) -> None:
-    """Code what is not there yet, in `jobs` processes."""
-    # A lower cq takes longer: the last ones are short, so that all processes end at about the same time.
+    """Code the pieces that are not kept yet, in `jobs` processes."""
+    # A lower cq takes longer. With short pieces last, all processes end at about the same time.
     todo = sorted((piece for piece in pieces if not is_done(piece)), key=lambda piece: piece.cq)
     done = len(pieces) - len(todo)
     if progress:
@@ -157,21 +159,21 @@ def is_done(piece: Piece) -> bool:
 
 
 def code(piece: Piece) -> None:
-    """Encode a source at one cq and keep labels, costs (frames, rows, columns), qindex (frames,); once the luma."""
+    """Encode a piece and keep its labels and costs (frames, rows, columns), qindex (frames,), and luma where asked."""
     clip = piece.open()
-    labels, qindexes, costs = [], [], []
+    labels, qindexes, costs, node = [], [], [], piece.config.node
     with ExitStack() as stack:
         encoder = stack.enter_context(open_encoder(clip, piece))
         if piece.config.with_costs:
-            encoder.log_costs(piece.config.node)
+            encoder.log_costs(node)
         luma = None
         if piece.keeps_luma:
             luma = stack.enter_context(stack.enter_context(atomic_file(piece.luma_path)).open("wb"))
         for planes in clip.frames():
             frame = encoder.encode(planes)
-            labels.append(frame.labels if piece.config.node == NODE else frame.labels32)
-            if frame.costs is not None:
-                costs.append(frame.costs)
+            labels.append(frame.labels[node])
+            if node in frame.costs:
+                costs.append(frame.costs[node])
             qindexes.append(frame.qindex)
             if luma:
                 luma.write(planes[0].tobytes())
@@ -191,7 +193,10 @@ def write(
     config: LabelConfig,
     overwrite: bool,
 ) -> None:
-    """Put the pieces together as a BlockSet. Blocks go through files beside the pieces: long clips have very many."""
+    """Put the pieces together as a BlockSet.
+
+    Blocks are collected in files beside the pieces, because a long clip has too many of them for memory.
+    """
     node, sources = config.node, list[Source]()
     work = pieces[0].labels_path.parent
     cut = 0

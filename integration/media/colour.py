@@ -1,13 +1,13 @@
-"""From a photograph's RGB to the 4:2:0 planes that an encoder takes (ITU-R BT.709)."""
+"""Conversion of a photograph's RGB to the 4:2:0 planes that an encoder takes (ITU-R BT.709)."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def rgb_to_planes(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.uint8]]:
-    """Y (H, W), U and V (H/2, W/2) in BT.709's limited range from full-range RGB (H, W, 3), both sides even.
+    """Convert full-range RGB (H, W, 3), H and W even, to Y (H, W), U and V (H/2, W/2) in BT.709's limited range.
 
-    Chroma is the mean of 2x2 pixels. Integers alone, so exact anywhere.
+    Chroma is the mean of 2x2 pixels. Only integers are computed with, so that every machine gives the same planes.
     """
     red, blue = 0.2126, 0.0722
     green = 1 - red - blue

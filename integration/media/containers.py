@@ -1,14 +1,15 @@
-"""Files that AV1 packets are written to, by the ending of their name."""
+"""Files that AV1 packets are written to, chosen by the ending of their name."""
 
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import BinaryIO
 
 import av
 
 from integration.codec.encoder import EncodedFrame
-from integration.media.ivf import IvfWriter
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file
 
@@ -17,11 +18,12 @@ Write = Callable[[EncodedFrame], None]
 
 @contextmanager
 def output_file(path: Path, width: int, height: int, rate: Fraction) -> Iterator[Write]:
-    """A file for the frames of one encode, in order; call what is yielded with each.
+    """Open a file for the frames of one encode; call the function that is yielded with each frame, in order.
 
-    .ivf; .obu: the low-overhead format of the AV1 specification's section 5, a temporal delimiter before every
-    temporal unit; .mp4, .mkv, .webm through FFmpeg, which makes av1C of the first packet's sequence header. Written
-    whole or not at all. Raises ToolkitError on another ending, or where the place cannot be written.
+    The ending decides the format: .ivf; .obu, the low-overhead format of section 5 of the AV1 specification, with a
+    temporal delimiter before every temporal unit; .mp4, .mkv or .webm, by FFmpeg, which makes their av1C from the first
+    packet's sequence header. The file is written whole or not at all. Raises ToolkitError on another ending, or where
+    the path cannot be written.
     """
     check_ending(path)
     with atomic_file(path) as temporary, WRITERS[path.suffix.lower()](temporary, width, height, rate) as write:
@@ -32,6 +34,30 @@ def check_ending(path: Path) -> None:
     """Raise ToolkitError where no file of that ending can be written."""
     if path.suffix.lower() not in WRITERS:
         raise ToolkitError(f"{path}: expected a name that ends in {', '.join(WRITERS)}.")
+
+
+class IvfWriter:
+    """IVF, the plainest container of AV1 packets, written to a seekable file; `finish` completes its header."""
+
+    def __init__(self, file: BinaryIO, width: int, height: int, rate: Fraction) -> None:
+        self.frames = 0
+        self._file = file
+        self._head = (b"DKIF", 0, 32, b"AV01", width, height, rate.numerator, rate.denominator)
+        self._write_header()
+
+    def _write_header(self) -> None:
+        self._file.write(struct.pack("<4sHH4sHHIIII", *self._head, self.frames, 0))
+
+    def write(self, packet: bytes) -> None:
+        """Append the next frame's packet, whose time stamp is the frame's number."""
+        self._file.write(struct.pack("<IQ", len(packet), self.frames) + packet)
+        self.frames += 1
+
+    def finish(self) -> None:
+        """Put the number of frames into the header."""
+        self._file.seek(0)
+        self._write_header()
+        self._file.seek(0, 2)
 
 
 @contextmanager
@@ -47,7 +73,7 @@ def _obu(path: Path, width: int, height: int, rate: Fraction) -> Iterator[Write]
     with path.open("wb") as file:
 
         def write(frame: EncodedFrame) -> None:
-            file.write(frame.data)  # libaom's packets are temporal units, delimiter included
+            file.write(frame.data)  # libaom's packets are temporal units and include the delimiter
 
         yield write
 
@@ -61,7 +87,7 @@ def _container(path: Path, width: int, height: int, rate: Fraction) -> Iterator[
             def write(frame: EncodedFrame) -> None:
                 packet = av.Packet(frame.data)
                 packet.stream, packet.time_base = stream, 1 / rate
-                packet.pts = packet.dts = frame.number  # temporal units come in the order of display
+                packet.pts = packet.dts = frame.number  # temporal units come in display order
                 packet.duration, packet.is_keyframe = 1, frame.key
                 container.mux(packet)
 

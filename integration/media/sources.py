@@ -1,4 +1,4 @@
-"""What is known of the files to be labelled: hash, licence, and the split each belongs to."""
+"""Files to be coded: their hash, licence, origin and split."""
 
 import csv
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from toolkit.files import sha256_file
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A photograph or clip to be labelled; `name` is the file's name without its suffix."""
+    """A photograph or clip to be coded; `name` is the file's name without its suffix."""
 
     path: Path
     name: str
@@ -23,7 +23,7 @@ class SourceFile:
 
 
 def identify(paths: Sequence[Path]) -> list[SourceFile]:
-    """Hash the files; ToolkitError for none, one missing, equal names or equal contents."""
+    """Hash the files; ToolkitError where none is given, one is missing, or two have the same name or content."""
     if not paths:
         raise ToolkitError("No source given.")
     files: list[SourceFile] = []
@@ -41,13 +41,16 @@ def identify(paths: Sequence[Path]) -> list[SourceFile]:
 
 
 def with_splits(files: Sequence[SourceFile], how: str) -> list[SourceFile]:
-    """Give each source its split, as `toolkit.data.splits.assign_splits` says."""
+    """Copies of the files with their splits; `how` is as for `toolkit.data.splits.assign_splits`."""
     splits = assign_splits([file.name for file in files], how)
     return [replace(file, split=splits[file.name]) for file in files]
 
 
 def with_licences(files: Sequence[SourceFile], table: Path) -> list[SourceFile]:
-    """Licence and origin from a TSV with columns sha256, licence and source; ToolkitError where a file is not in it."""
+    """Copies of the files with licence and origin from a TSV with columns sha256, licence and source.
+
+    Raises ToolkitError where the table is not readable, or a file is not in it.
+    """
     try:
         with table.open(encoding="utf-8", newline="") as text:
             reader = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)

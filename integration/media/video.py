@@ -1,8 +1,8 @@
 """Sources as streams of 4:2:0 frames: photographs, containers that FFmpeg reads, and raw planes.
 
-Photographs become one 8-bit BT.709 frame in limited range. Clips keep their code values, whatever their
-matrix and range. Nothing is ever enlarged; what is shrunk is shrunk with Lanczos, an RGB photograph before
-its conversion and a clip plane by plane.
+A photograph becomes one 8-bit BT.709 frame in limited range. A clip keeps its code values, whatever their matrix and
+range. Nothing is ever enlarged. Frames are shrunk with Lanczos: a photograph as RGB, before its conversion, a clip
+plane by plane.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +20,7 @@ from toolkit.data.blockset import Luma, luma_dtype
 from toolkit.errors import ToolkitError
 
 Planes = tuple[Luma, Luma, Luma]
-"""y (H, W), u and v (ceil(H/2), ceil(W/2)): uint8 for 8 bit, uint16 for 10."""
+"""Planes y (H, W), u and v (ceil(H/2), ceil(W/2)): uint8 at 8 bit, uint16 at 10."""
 
 COLOUR = "photographs: RGB to 8-bit BT.709 limited range, chroma averaged over 2x2; clips: code values as they are"
 RESAMPLING = "Lanczos (Pillow), never enlarged"
@@ -31,7 +31,7 @@ PIXEL_FORMATS = {"yuv420p": 8, "yuvj420p": 8, "yuv420p10le": 10}
 
 @dataclass(frozen=True)
 class RawFormat:
-    """Layout of a headerless file: planes y, u, v of each frame in turn, 16-bit little-endian beyond 8 bit."""
+    """Layout of a headerless file: planes y, u, v of each frame in turn, 16-bit little-endian above 8 bit."""
 
     width: int
     height: int
@@ -39,7 +39,7 @@ class RawFormat:
 
     @classmethod
     def parse(cls, text: str) -> "RawFormat":
-        """From `WxH` or `WxH:bitdepth`; ToolkitError otherwise."""
+        """Parse `WxH` or `WxH:bitdepth`; ToolkitError otherwise."""
         size, _, depth = text.partition(":")
         width, height = parse_size(size)
         if depth not in ("", "8", "10"):
@@ -49,9 +49,10 @@ class RawFormat:
 
 @dataclass(frozen=True)
 class Clip:
-    """An opened source: size and bit depth of the frames that `frames()` yields anew at each call.
+    """An opened source: size, bit depth and rate of its frames, which every call of `frames()` yields from the start.
 
-    `count` is how many there should be, None where the source does not tell; for progress, not to be relied on.
+    `count` is the number of frames that the source announces, None where it announces none. It may be wrong: use it to
+    show progress only.
     """
 
     path: Path
@@ -64,7 +65,7 @@ class Clip:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Width and height from `WxH`, each 2 to 16384; ToolkitError otherwise."""
+    """Parse width and height from `WxH`, each 2 to 16384; ToolkitError otherwise."""
     width, _, height = text.partition("x")
     if not (width.isdigit() and height.isdigit() and 2 <= int(width) <= 16384 and 2 <= int(height) <= 16384):
         raise ToolkitError(f"Size {text!r}: expected WIDTHxHEIGHT, each 2 to 16384, as in 960x540.")
@@ -72,7 +73,7 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def fit(width: int, height: int, box: tuple[int, int] | None) -> tuple[int, int]:
-    """Largest size within the box with the same aspect and even sides; the size itself where it fits."""
+    """Size itself where it fits into the box, else the largest size in it with the same aspect and even sides."""
     if box is None or (width <= box[0] and height <= box[1]):
         return width, height
     if width * box[1] > height * box[0]:
@@ -85,10 +86,10 @@ def fit(width: int, height: int, box: tuple[int, int] | None) -> tuple[int, int]
 def open_clip(
     path: Path, size: tuple[int, int] | None = None, limit: int | None = None, raw: RawFormat | None = None
 ) -> Clip:
-    """Open a source, its frames shrunk to fit `size` and at most `limit` of them.
+    """Open a source; its frames are shrunk to fit `size`, and there are at most `limit` of them.
 
-    `raw` describes files named .yuv, .raw or .i420. Raises ToolkitError, here or while frames are read,
-    for a file that is missing, damaged, cut short, or not 4:2:0 of 8 or 10 bit.
+    `raw` describes files named .yuv, .raw or .i420. Raises ToolkitError, here or while frames are read, for a file that
+    is missing, damaged, cut short, or not 4:2:0 of 8 or 10 bit.
     """
     if not path.is_file():
         raise ToolkitError(f"{path}: no such file.")
@@ -113,7 +114,7 @@ def open_clip(
 
 def _shrink(planes: Planes, width: int, height: int, bit_depth: int) -> Planes:
     def plane(source: Luma, size: tuple[int, int]) -> Luma:
-        # Pillow resamples 8-bit samples or floats, not 16-bit ones.
+        # Pillow resamples 8-bit samples and floats, but no 16-bit samples.
         image = Image.fromarray(source if bit_depth == 8 else source.astype(np.float32))
         resized = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
         rounded: Luma = np.clip(np.rint(resized), 0, (1 << bit_depth) - 1).astype(source.dtype)
@@ -192,7 +193,7 @@ def _open_container(path: Path) -> Clip:
         number, last = 0, None
         try:
             with av.open(str(path)) as container:
-                # Threads would hold frames back, and name a damaged one too early.
+                # With threads frames come late, and errors would name a frame before the damaged one.
                 container.streams.video[0].thread_count = 1
                 for frame in container.decode(container.streams.video[0]):
                     if frame.is_corrupt:
@@ -203,7 +204,7 @@ def _open_container(path: Path) -> Clip:
                     number, last = number + 1, frame.time
         except av.error.FFmpegError as error:
             raise ToolkitError(f"{path}: frame {number} is damaged or cut short ({error}).") from None
-        # Some writers count a frame too many; more than a hundredth missing means a file cut short.
+        # Some writers announce a frame too many; where more than a hundredth is missing, the file is cut short.
         if declared - number > max(2, declared // 100) or number == 0:
             raise ToolkitError(f"{path}: {number} frames of {declared} could be read; it is cut short or damaged.")
         if seconds and last is not None and seconds - last > max(3 / float(rate), seconds / 100):
@@ -215,17 +216,20 @@ def _open_container(path: Path) -> Clip:
 
 
 def _seconds(container: av.container.InputContainer) -> float | None:
-    """How long the video says that it is, where its frames are not counted (Matroska)."""
+    """Length in seconds that a container announces where it does not count its frames (Matroska), or None."""
     hours, _, rest = container.streams.video[0].metadata.get("DURATION", "").partition(":")
     minutes, _, seconds = rest.partition(":")
     if seconds:
         return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    alone = len(container.streams) == 1 and container.duration  # else it may be the sound's
+    alone = len(container.streams) == 1 and container.duration  # with other streams it may be that of the sound
     return container.duration / av.time_base if alone and container.duration else None
 
 
 def _check_y4m(path: Path, width: int, height: int, bit_depth: int) -> int | None:
-    """Count the frames; FFmpeg leaves out a last one that is cut short without a word, but the file's size tells."""
+    """Count the frames by the file's size; None where frame headers have parameters.
+
+    Raises ToolkitError where the last frame is cut short, which FFmpeg would leave out silently.
+    """
     with path.open("rb") as file:
         header = len(file.readline(4096))
         plain = file.read(6) == b"FRAME\n"

@@ -1,7 +1,7 @@
-"""Building a pipeline: bundles copied in, checked as copies, sealed under one manifest."""
+"""Building a pipeline: bundles are copied in, the copies checked, and all sealed under one manifest."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,14 @@ def build_pipeline(
     config: BuildConfig,
     *,
     overwrite: bool = False,
-    policy_fit: dict[str, Any] | None = None,
+    policy_fit: Mapping[str, Any] | None = None,
 ) -> dict[str, Bundle]:
-    """Copy bundles into a new pipeline folder; returns them by stage, as copied.
+    """Copy bundles into a new pipeline folder and return the copies by stage.
 
-    `policy_fit` says where the policy came from, for the manifest.
-
-    Raises ToolkitError where Stage 2 is missing, bundles do not fit together, or one has no passing parity report for
-    its exact bytes on the provider (unless allowed, which is logged and recorded), and where a fused graph does not
-    give the masks of the stages run apart.
+    `policy_fit`, for the manifest, tells where the policy came from. A bundle without a passing parity report for its
+    exact bytes on the provider is an error, or is logged and recorded where the config allows it. Raises ToolkitError
+    also where Stage 2 is missing, where bundles do not fit together, and where a fused graph does not give the same
+    masks as the stages run apart.
     """
     originals = [Bundle.load(path) for path in paths]
     if not originals:
@@ -41,7 +40,7 @@ def build_pipeline(
     missing = unproven(by_stage, config.provider, by_stage if config.allow_unproven else ())
     with atomic_folder(output, overwrite=overwrite) as folder:
         copies = {stage: _copy(by_stage[stage], folder / "bundles" / stage) for stage in stages}
-        # What was checked above were the originals: the copies are what runs.
+        # Above, the originals were checked; the copies are what will run.
         unproven({s: b for s, b in copies.items() if s not in missing}, config.provider, ())
         manifest = {
             "kind": KIND,

@@ -8,7 +8,10 @@ from toolkit.errors import ToolkitError
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """`provider`: on which every bundle has to be proven, unless `allow_unproven`. `fuse`: add the one-graph form."""
+    """How a pipeline is built.
+
+    `provider`: every bundle has to be proven on it, unless `allow_unproven`. `fuse`: add all stages as one ONNX graph.
+    """
 
     provider: str = "cpu"
     allow_unproven: bool = False
@@ -17,7 +20,7 @@ class BuildConfig:
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """A held-out split and, where `limit` is given, at most so many of its blocks, drawn by `seed`.
+    """Blocks to score on: those of a held-out split, or `limit` of them at most, drawn by `seed`.
 
     Raises ToolkitError on a split that is not held out.
     """

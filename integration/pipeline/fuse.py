@@ -1,4 +1,4 @@
-"""The cascade as one ONNX graph: the stages' graphs side by side, their softmaxes multiplied into AV1 partition ids."""
+"""The cascade as one ONNX graph: the stages' graphs side by side, their softmaxes multiplied into those of AV1 ids."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from onnx import ModelProto, TensorProto, compose, helper, numpy_helper
 from export.bundle.bundle import Bundle
 from export.graph.export import OPSET, check_onnx
 from export.graph.runtime import Shapes
-from integration.pipeline.joint_probabilities import IDS, Layout
+from integration.pipeline.stages import IDS, Layout
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 
@@ -25,7 +25,7 @@ def outputs() -> Shapes:
 
 
 def metadata(bundles: Mapping[str, Bundle]) -> dict[str, str]:
-    """metadata_props of the fused graph: exactly which bundles it was made of."""
+    """Metadata of the fused graph, which names exactly the bundles that it was made of."""
     about = {
         "format_version": FORMAT_VERSION,
         "bundles": {stage: bundle.sha256 for stage, bundle in bundles.items()},
@@ -35,11 +35,11 @@ def metadata(bundles: Mapping[str, Bundle]) -> dict[str, str]:
 
 
 def fuse(bundles: Mapping[str, Bundle]) -> bytes:
-    """One ONNX file of a cascade: inputs `luma` and `qindex`, output `probabilities` float32 (N, 10).
+    """Make one ONNX file of a cascade: inputs `luma` and `qindex`, output `probabilities` float32 (N, 10).
 
-    The window is that of the largest context; a stage of less context is given the middle of it.
-    Column k is AV1 partition id k; `Layout` of integration.pipeline.joint_probabilities says what the columns of a
-    partial cascade mean. Raises ToolkitError where a bundle's graph, or the one that comes out, is not sound.
+    The window is that of the largest context; a stage with less context is given the middle of it.
+    Column k is AV1 partition id k; `integration.pipeline.stages.Layout` says what the columns of a partial cascade
+    mean. Raises ToolkitError where a bundle's graph or the fused graph is not sound.
     """
     layout = Layout.of(bundles)
     widest = max((bundle.contract for bundle in bundles.values()), key=lambda contract: contract.window.size)
@@ -81,7 +81,7 @@ def fuse(bundles: Mapping[str, Bundle]) -> bytes:
 
 
 def _crop(stage_graph: ModelProto, stage: str) -> onnx.NodeProto:
-    """The node that cuts a stage's window out of the largest one; the stage's own nodes then read its output."""
+    """Make the node that cuts a stage's window out of the largest one, and let the stage's nodes read its output."""
     names = {"luma": f"s{stage}/luma"}
     for node in stage_graph.graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]
@@ -95,7 +95,10 @@ def _crop_constants(stage: str, margin: int) -> list[TensorProto]:
 
 
 def _factor(stage: str) -> list[onnx.NodeProto]:
-    """Softmax, a column of ones at the end, and each id's column of those: exact copies, so TF32 has no part in it."""
+    """Nodes of a stage's factor: softmax, padded by a column of ones, then gathered to a column an AV1 id.
+
+    Padding and gathering copy exactly, so that TF32 plays no part.
+    """
     names = ("softmax", "padded", "factor")
     softmax, padded, factor = (f"s{stage}/{name}" for name in names)
     return [

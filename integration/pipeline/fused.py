@@ -1,10 +1,10 @@
-"""Running the fused graph: a cascade that answers every stage's question from one session and one call a batch."""
+"""The fused graph at work: a cascade whose stages are all answered by one session in one call a batch."""
 
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,31 +12,51 @@ from numpy.typing import NDArray
 from export.bundle.bundle import Bundle
 from export.graph.contract import Contract
 from export.graph.runtime import MAX_BATCH, check_signature, open_session, running
-from integration.pipeline.flatness import deviation
 from integration.pipeline.fuse import fuse, metadata, outputs
-from integration.pipeline.joint_probabilities import IDS, conditional, join
-from integration.pipeline.policy import Ask, Policy
-from integration.pipeline.stages import Cascade
+from integration.pipeline.policy import Ask, Policy, deviation
+from integration.pipeline.stages import IDS, Cascade, Stages, conditional, joint_probabilities
 from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.windows import Window
 
 FUSED = "fused.onnx"
 LIMIT = 1 << 31
-"""Bytes that a protobuf, and so a fused graph, may have."""
+"""Largest size of a protobuf, and so of a fused graph, in bytes."""
+
+
+class FusedCheck(TypedDict):
+    """Comparison of the fused graph with its stages run apart, on blocks that the bundles carry.
+
+    `max_error` and `budget` are of probabilities; `masks_differ` counts blocks.
+    """
+
+    blocks: int
+    max_error: float
+    budget: float
+    masks_differ: int
+
+
+class FusedEntry(TypedDict):
+    """Entry of a fused graph in the pipeline's manifest."""
+
+    bytes: int
+    sha256: str
+    check: FusedCheck
 
 
 class FusedModel:
-    """The fused graph of these bundles in an ONNX Runtime session on exactly one execution provider."""
+    """The fused graph of these bundles in an ONNX Runtime session on exactly one execution provider.
+
+    Raises ToolkitError for a graph that is not these bundles' cascade, and as RuntimeModel does.
+    """
 
     def __init__(self, model: bytes, bundles: Mapping[str, Bundle], provider: str, threads: int | None = None) -> None:
-        """Raises ToolkitError for a graph that is not these bundles' cascade, and as RuntimeModel does."""
         self.contract: Contract = max((b.contract for b in bundles.values()), key=lambda contract: contract.window.size)
         self._session, self.placement = open_session(model, provider, threads)
         check_signature(self._session, self.contract.inputs(), outputs(), metadata(bundles))
 
     def probabilities(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """AV1 partition ids' probabilities (N, 10) of windows (N, 1, S, S) at qindex (N,); errors as `logits`."""
+        """Probabilities (N, 10) of the AV1 ids for windows (N, 1, S, S) at qindex (N,); errors as RuntimeModel."""
         check_input(luma, qindex, self.contract.bit_depth, self.contract.window)
         result = np.empty((len(luma), IDS), np.float32)
         for start in range(0, len(luma), MAX_BATCH):
@@ -48,31 +68,15 @@ class FusedModel:
 
 
 @dataclass(frozen=True)
-class _Part:
-    """One stage of the fused graph, asked alone: its logits up to a constant."""
+class FusedCascade(Stages):
+    """Stages that are one graph together and always run all at once."""
 
     fused: FusedModel
-    stage: str
+    keys: Collection[str]
 
     @property
-    def window(self) -> Window:
-        return self.fused.contract.window
-
-    def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
-        p = conditional(self.fused.probabilities(luma, qindex), self.stage)
-        result: NDArray[np.float32] = np.log(np.maximum(p, np.finfo(np.float32).tiny)).astype(np.float32)
-        return result
-
-
-@dataclass(frozen=True)
-class FusedCascade(Cascade):
-    """A cascade whose stages are one graph, all of them run at once."""
-
-    fused: FusedModel
-
-    @classmethod
-    def of(cls, fused: FusedModel, stages: Collection[str]) -> "FusedCascade":
-        return cls({stage: _Part(fused, stage) for stage in stages}, fused)
+    def windows(self) -> dict[str, Window]:
+        return dict.fromkeys(self.keys, self.fused.contract.window)
 
     def every(self, luma: Luma, qindex: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
         joint = self._joint(luma, qindex)
@@ -85,11 +89,11 @@ class FusedCascade(Cascade):
         return joint
 
     def asker(self, luma: Luma, qindex: NDArray[np.uint8]) -> Ask:
-        """As a cascade's; the graph runs once on a block, when a first stage asks about it, and answers for all."""
+        """As for any stages; the graph runs on a block once, when any stage is first asked about it."""
         joint, known = np.empty((len(luma), IDS), np.float32), np.zeros(len(luma), bool)
 
         def ask(stage: str, index: NDArray[np.int64]) -> NDArray[np.float64] | None:
-            if stage not in self.models:
+            if stage not in self.keys:
                 return None
             new = index[~known[index]]
             if len(new):
@@ -99,23 +103,25 @@ class FusedCascade(Cascade):
         return ask
 
 
-def write_fused(folder: Path, bundles: Mapping[str, Bundle], policy: Policy, provider: str) -> dict[str, Any]:
-    """Fuse a pipeline's bundles, compare with running them apart, write the file; returns its manifest entry.
+def write_fused(folder: Path, bundles: Mapping[str, Bundle], policy: Policy, provider: str) -> FusedEntry:
+    """Fuse a pipeline's bundles, compare the graph with running them apart, write it; return its manifest entry.
 
-    Compared on the calibration blocks of every bundle's checkpoint: probabilities within what the bundles' own parity
-    budgets allow, and masks, which have to be equal. Raises ToolkitError, before anything is written, where not.
+    Both run on the calibration blocks of every bundle's checkpoint. Probabilities may differ by as much as the bundles'
+    own parity budgets allow, masks not at all. Raises ToolkitError, before anything is written, where they differ more.
     """
     data = fuse(bundles)
-    fused = FusedCascade.of(FusedModel(data, bundles, provider), bundles)
+    fused = FusedCascade(FusedModel(data, bundles, provider), tuple(bundles))
     apart = Cascade({stage: bundle.session(provider) for stage, bundle in bundles.items()})
     carried = [bundle.checkpoint().calibration for bundle in bundles.values()]
-    # What a stage of less context carries is widened by repeating its outermost pixels, as at a frame's edge.
+    # Blocks of a stage with less context are widened by repeating their outermost pixels, as at a frame's edge.
     margins = [(fused.window.context - blocks.window.context) for blocks in carried]
     widened = [np.pad(b.luma, ((0, 0), (0, 0), (m, m), (m, m)), "edge") for b, m in zip(carried, margins, strict=True)]
     luma = np.concatenate(widened)
     qindex = np.concatenate([blocks.qindex for blocks in carried])
-    error = float(np.abs(fused.fused.probabilities(luma, qindex) - join(apart.every(luma, qindex))).max(initial=0.0))
-    # Both may lie a stage's budget off; a softmax passes on at most half of that, twice over. Then float32's rounding.
+    expected = joint_probabilities(apart.every(luma, qindex))
+    error = float(np.abs(fused.fused.probabilities(luma, qindex) - expected).max(initial=0.0))
+    # Each side may be off by a stage's budget in its logits, of which a softmax passes on at most half: together once
+    # the budget. The rest is rounding to float32.
     budget = sum(float(b.manifest["export_check"]["max_budget"]) for b in bundles.values()) + 1e-6
     flatness = deviation(luma, fused.fused.contract.bit_depth, fused.window)
     masks = [policy.masks(qindex, flatness, c.asker(luma, qindex)) for c in (fused, apart)]
@@ -127,12 +133,12 @@ def write_fused(folder: Path, bundles: Mapping[str, Bundle], policy: Policy, pro
             "threshold lies within rounding of a probability: move it a little, or build without --fuse."
         )
     (folder / FUSED).write_bytes(data)
-    check = {"blocks": len(luma), "max_error": error, "budget": budget, "masks_differ": differ}
+    check = FusedCheck(blocks=len(luma), max_error=error, budget=budget, masks_differ=differ)
     return {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest(), "check": check}
 
 
 def read_fused(path: Path, manifest: Mapping[str, Any]) -> bytes | None:
-    """The bytes of a pipeline's fused graph, verified, None where it has none; ToolkitError where they are others."""
+    """Verified bytes of a pipeline's fused graph, None where it has none; ToolkitError where they were changed."""
     file = path / FUSED
     if "fused" not in manifest:
         if file.exists():

@@ -1,4 +1,4 @@
-"""A cascade's answers to blocks of a data set, a bounded number of them in memory at a time."""
+"""A cascade's answers about blocks of a data set, with a bounded number of blocks in memory."""
 
 import time
 from typing import NamedTuple
@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.pipeline.flatness import deviation
-from integration.pipeline.stages import Cascade
+from integration.pipeline.policy import deviation
+from integration.pipeline.stages import Stages
 from toolkit.data.blockset import BlockSet
 
 CHUNK = 16384
@@ -15,18 +15,21 @@ CHUNK = 16384
 
 
 class Inference(NamedTuple):
-    """Of N blocks: each stage's probabilities (N, classes), `flatness.deviation` (N,), CPU seconds that all took."""
+    """Answers about N blocks: each stage's probabilities (N, classes), `policy.deviation` (N,), and CPU seconds.
+
+    The seconds are those of the models alone, without reading blocks.
+    """
 
     probabilities: dict[str, NDArray[np.float64]]
     deviation: NDArray[np.float64]
     seconds: float
 
 
-def infer(cascade: Cascade, data: BlockSet, index: NDArray[np.int64]) -> Inference:
-    """Ask every stage about the blocks at positions (N,), N >= 1; the seconds are those of the models alone.
+def infer(cascade: Stages, data: BlockSet, index: NDArray[np.int64]) -> Inference:
+    """Ask every stage about the blocks at positions (N,), N >= 1.
 
-    Raises ToolkitError where the data are of other nodes, where a source has no surroundings for the cascade's window,
-    or a model gives no numbers.
+    Raises ToolkitError where the data have nodes of another size, where a source lacks the surroundings that the
+    cascade looks at, and where a model gives no finite numbers.
     """
     parts: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in cascade.stages}
     flatness = []

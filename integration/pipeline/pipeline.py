@@ -1,7 +1,7 @@
-"""Stage 008: proven bundles chained into one thing that says, for a frame and a qindex, what to search where."""
+"""Stage 008: proven bundles chained into one pipeline, which masks the nodes of a frame at its qindex."""
 
 import logging
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.bundle.bundle import Bundle
-from integration.pipeline.flatness import deviation
 from integration.pipeline.fused import FusedCascade, FusedModel, read_fused
-from integration.pipeline.policy import Policy
-from integration.pipeline.stages import Cascade, check_stages
+from integration.pipeline.policy import Policy, deviation
+from integration.pipeline.stages import Cascade, Stages, check_stages
 from toolkit.data.blockset import Luma, check_luma
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
@@ -37,23 +36,23 @@ _log = logging.getLogger("av1part")
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline folder, ready to run; open it with `Pipeline.load`."""
+    """A pipeline folder, ready to run; open it with `Pipeline.load`. `bundles` are by stage."""
 
     path: Path
     manifest: dict[str, Any]
     bundles: dict[str, Bundle]
-    cascade: Cascade
+    cascade: Stages
     policy: Policy
 
     @classmethod
     def load(
         cls, path: Path | str, provider: str | None = None, threads: int | None = None, *, allow_unproven: bool = False
     ) -> "Pipeline":
-        """Open a pipeline and verify every byte of it; `provider` is the one it was built for unless given.
+        """Open a pipeline and verify every byte of it, on the `provider` it was built for unless another is given.
 
-        Raises ToolkitError on a changed or missing file, on bundles that do not fit together, and on one that is not
-        proven on that provider; with `allow_unproven`, here or when it was built, a warning is logged instead.
-        A fused graph is used where there is one, on the provider that it was built for.
+        On the provider that it was built for, a pipeline with a fused graph runs that. Raises ToolkitError on a changed
+        or missing file, on bundles that do not fit together, and on a bundle that is not proven on the provider; for
+        the last, a warning is logged instead with `allow_unproven`, or where the pipeline was built with it.
         """
         path = Path(path)
         manifest = read_manifest(path)
@@ -74,17 +73,17 @@ class Pipeline:
         ):
             raise ToolkitError(f"{path}: the manifest's bit depth or encoder is not the bundles'. Build it again.")
         policy = Policy.from_dict(manifest["policy"])
-        cascade: Cascade
+        cascade: Stages
         fused = read_fused(path, manifest)
-        if fused and provider == manifest["provider"]:  # where alone it was compared
-            cascade = FusedCascade.of(FusedModel(fused, bundles, provider, threads), bundles)
+        if fused and provider == manifest["provider"]:  # the only one on which it was compared with its stages
+            cascade = FusedCascade(FusedModel(fused, bundles, provider, threads), tuple(bundles))
         else:
             cascade = Cascade({stage: b.session(provider, threads) for stage, b in bundles.items()})
         return cls(path, manifest, bundles, cascade, policy)
 
     @property
     def sha256(self) -> str:
-        """Hash of the manifest, which names every bundle's: names this pipeline exactly."""
+        """Hash of the manifest and thereby of every bundle: it identifies this pipeline exactly."""
         return str(self.manifest["sha256"])
 
     @property
@@ -98,21 +97,21 @@ class Pipeline:
 
     @property
     def node(self) -> int:
-        """Side of the nodes that it decides about, in pixels."""
+        """Side, in pixels, of the nodes that it decides about."""
         return self.cascade.window.node
 
     def mask(self, luma: Luma, qindex: int, asked: NDArray[np.bool_] | None = None) -> NDArray[np.uint16]:
         """Allowed partitions of every node of a frame, (ceil(H / node), ceil(W / node)): bit k allows AV1 id k.
 
-        `luma` (H, W) holds raw code values, `qindex` is the frame's, 0 to 255. Nodes cut by the frame's edge are 0:
-        unrestricted; so are those that are not `asked` about (the mask's shape). Raises ToolkitError on luma of
-        another dtype or bit depth, and a qindex out of range.
+        `luma` (H, W) holds raw code values; `qindex` is the frame's, 0 to 255. Nodes cut by the frame's edge are 0,
+        which means unrestricted, and so are nodes where `asked`, of the mask's shape, is false. Raises ToolkitError on
+        luma of another dtype or bit depth, and on a qindex out of range.
         """
         return frame_mask(self.cascade, self.policy, luma, qindex, self.bit_depth, asked)
 
 
 def frame_mask(
-    cascade: Cascade,
+    cascade: Stages,
     policy: Policy,
     luma: Luma,
     qindex: int,
@@ -140,25 +139,28 @@ def frame_mask(
 
 
 def cut_nodes(luma: Luma, window: Window, row: NDArray[np.int64], column: NDArray[np.int64]) -> Luma:
-    """The windows (N, 1, S, S) around nodes of a frame (H, W), counted in nodes; code values untouched.
+    """Windows (N, 1, S, S) around the nodes of a frame (H, W) at `row` and `column` (N,), which count nodes.
 
-    They are those of a data set's blocks, frame borders included: the same function cuts them.
+    Code values are untouched. The function that cuts them is the data set's own, so that training and encoder see the
+    same windows, at the frame's edges as well.
     """
     return cut_windows(luma[None], np.zeros_like(row), row * window.node, column * window.node, window)
 
 
 def read_manifest(path: Path) -> dict[str, Any]:
-    """A pipeline's manifest; ToolkitError unless it is a sealed one of this format."""
+    """Read a pipeline's manifest; ToolkitError unless it is sealed and of this format."""
     if not path.is_dir():
         raise ToolkitError(f"{path}: no such folder. Make a pipeline with `av1part pipeline build`.")
     manifest = read_sealed(path / "manifest.json", KIND, FORMAT_VERSION, "a pipeline's", _MEND, _ENTRIES)
-    check_stages(manifest["bundles"])  # before a path is made of them
+    check_stages(manifest["bundles"])  # before paths are made from their names
     return manifest
 
 
-def check_together(bundles: list[Bundle]) -> None:
-    """Raise ToolkitError unless the bundles are of different stages, one node size, bit depth and set of encoder
-    settings."""
+def check_together(bundles: Sequence[Bundle]) -> None:
+    """Raise ToolkitError unless the bundles suit one pipeline.
+
+    They have to be of different stages, and of the same node size, bit depth and encoder settings.
+    """
     first = bundles[0]
     by_stage: dict[str, Bundle] = {}
     for bundle in bundles:
@@ -170,21 +172,24 @@ def check_together(bundles: list[Bundle]) -> None:
                 f"{bundle.path} decides about {own}x{own} nodes, {first.path} about {other_node}x{other_node}. "
                 "Build a pipeline for each size; `av1part encode` takes both."
             )
-        check_learnt_alike(first, bundle, "Train every stage on the same data set.")
+    check_learnt_alike(bundles, "Train every stage on the same data set.")
 
 
-def check_learnt_alike(first: "Bundle | Pipeline", other: "Bundle | Pipeline", advice: str) -> None:
-    """Raise ToolkitError, ending in `advice`, unless both are of one bit depth and one set of encoder settings."""
-    if other.bit_depth != first.bit_depth:
-        raise ToolkitError(f"{other.path} takes {other.bit_depth} bit, {first.path} {first.bit_depth} bit. {advice}")
-    if differences := settings_differ(first.encoder, other.encoder):
-        raise ToolkitError(
-            f"{other.path} and {first.path} learnt from different encoder settings ({differences}). {advice}"
-        )
+def check_learnt_alike(models: "Sequence[Bundle] | Sequence[Pipeline]", advice: str) -> None:
+    """Raise ToolkitError, ending in `advice`, unless all take one bit depth and learnt from one set of settings."""
+    first = models[0]
+    for other in models[1:]:
+        if other.bit_depth != first.bit_depth:
+            found = f"{other.path} takes {other.bit_depth} bit, {first.path} {first.bit_depth} bit"
+            raise ToolkitError(f"{found}. {advice}")
+        if differences := settings_differ(first.encoder, other.encoder):
+            raise ToolkitError(
+                f"{other.path} and {first.path} learnt from different encoder settings ({differences}). {advice}"
+            )
 
 
 def unproven(bundles: dict[str, Bundle], provider: str, allowed: Collection[str]) -> list[str]:
-    """Stages whose bundle has no passing parity report on that provider; ToolkitError on one that is not `allowed`."""
+    """Stages whose bundle has no passing parity report on that provider; ToolkitError unless all are `allowed`."""
     found = [stage for stage, bundle in bundles.items() if not bundle.proven(provider)]
     for stage in found:
         if stage in allowed:

@@ -1,6 +1,6 @@
-"""Pipelines for nodes of different sizes, asked about a frame together: the larger nodes first."""
+"""Pipelines for nodes of different sizes, asked about a frame together, the largest nodes first."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,48 +16,46 @@ from toolkit.partition import SPLIT
 
 
 @dataclass(frozen=True)
-class Levels:
-    """At least one pipeline, at most one for each node size, in any order.
+class PipelineSet:
+    """At least one pipeline and at most one for each node size, in any order.
 
     Raises ToolkitError on two for one size, and on pipelines of different bit depths or encoder settings.
     """
 
-    pipelines: Sequence[Pipeline]
+    members: Sequence[Pipeline]
 
     def __post_init__(self) -> None:
-        if not self.pipelines:
+        if not self.members:
             raise ToolkitError("No pipeline given. Make one with `av1part pipeline build`.")
-        first, sizes = self.pipelines[0], [pipeline.node for pipeline in self.pipelines]
-        for pipeline in self.pipelines[1:]:
-            check_learnt_alike(first, pipeline, "Label with the same settings for both node sizes.")
-        if len(set(sizes)) < len(sizes):
-            listed = ", ".join(f"{p.path} {p.node}x{p.node}" for p in self.pipelines)
+        check_learnt_alike(self.members, "Label with the same settings for both node sizes.")
+        if len(set(self.nodes)) < len(self.nodes):
+            listed = ", ".join(f"{p.path} {p.node}x{p.node}" for p in self.members)
             raise ToolkitError(f"Pipelines of nodes {listed}: expected at most one for each size.")
 
     @property
     def bit_depth(self) -> int:
-        return self.pipelines[0].bit_depth
+        return self.members[0].bit_depth
 
     @property
     def encoder(self) -> dict[str, Any]:
         """Settings of the encoder whose decisions the models learnt."""
-        return self.pipelines[0].encoder
+        return self.members[0].encoder
 
     @property
     def nodes(self) -> tuple[int, ...]:
-        """The node sizes, largest first."""
-        return tuple(sorted((pipeline.node for pipeline in self.pipelines), reverse=True))
+        """Node sizes, the largest first."""
+        return tuple(sorted((pipeline.node for pipeline in self.members), reverse=True))
 
     def mask(self, luma: Luma, qindex: int) -> dict[int, Mask]:
-        """`Pipeline.mask` of every node size. Nodes inside a larger one that may not be split are not asked about."""
+        """`Pipeline.mask` by node size. Nodes inside a larger one that may not be split are not asked about."""
         found: dict[int, Mask] = {}
-        for pipeline in sorted(self.pipelines, key=lambda p: p.node, reverse=True):
+        for pipeline in sorted(self.members, key=lambda p: p.node, reverse=True):
             found[pipeline.node] = pipeline.mask(luma, qindex, reached(found, pipeline.node, luma.shape))
         return found
 
 
-def reached(larger: dict[int, Mask], node: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Whether the larger nodes' masks leave nodes of this size, (rows, columns), to be searched at all."""
+def reached(larger: Mapping[int, Mask], node: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Whether the masks of larger nodes, by size, let the search reach each node of size `node`, (rows, columns)."""
     rows, columns = -(-shape[0] // node), -(-shape[1] // node)
     result = np.ones((rows, columns), bool)
     for size, mask in larger.items():

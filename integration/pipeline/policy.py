@@ -1,7 +1,7 @@
 """From the stages' probabilities to the partitions that the encoder may still search.
 
-A policy only ever removes, and removes only what it is sure of on one side: pruning the partition that the
-encoder would have chosen costs bytes, keeping one that it would not have chosen costs a little time.
+A policy can only remove partitions. Its errors are not equally dear: removing the partition that the encoder would have
+chosen costs bytes, keeping one that it would not have chosen costs a little time.
 """
 
 import re
@@ -13,23 +13,42 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
+from toolkit.windows import Window
 
 ALL = 0x3FF
-"""Every AV1 partition id allowed: what a node starts from."""
+"""Mask that allows every AV1 partition id, from which each node starts."""
 
 Ask = Callable[[str, NDArray[np.int64]], NDArray[np.float64] | None]
-"""From a stage and block numbers (M,) to that stage's probabilities (M, classes); None where there is no such stage."""
+"""Function from a stage and block numbers (M,) to its probabilities (M, classes), or None where there is no such stage.
+"""
 
 
 def answers(probabilities: Mapping[str, NDArray[np.float64]]) -> Ask:
-    """Of stages that have been asked about all blocks already: their probabilities (N, classes), by stage."""
+    """`Ask` of stages whose probabilities (N, classes) of all blocks are known already, by stage."""
     return lambda stage, index: probabilities[stage][index] if stage in probabilities else None
 
 
+def deviation(luma: Luma, bit_depth: int, window: Window) -> NDArray[np.float64]:
+    """Standard deviation (N,) of the nodes in the middle of windows (N, 1, S, S), as a share of full scale.
+
+    It ranges from 0 (all pixels equal) to 0.5. Sums are of integers, so that every machine gives the same value. It
+    tells how flat a node is before any network is asked, and is cheap to compute for a whole frame.
+    """
+    inside = slice(window.context, window.context + window.node)
+    nodes = luma[:, 0, inside, inside].reshape(len(luma), window.node**2).astype(np.uint32)
+    count = nodes.shape[1]
+    total = nodes.sum(axis=1, dtype=np.uint64).astype(np.int64)
+    # At 16 bit a square just fits 32 bits; the sum of squares needs 64.
+    squares = np.einsum("nk,nk->n", nodes, nodes, dtype=np.uint64).astype(np.int64)
+    result: NDArray[np.float64] = np.sqrt(count * squares - total * total) / (count * ((1 << bit_depth) - 1))
+    return result
+
+
 def bits(*partitions: int) -> int:
-    """The mask that allows these AV1 ids."""
+    """Mask that allows these AV1 ids."""
     return sum(1 << p for p in set(partitions))
 
 
@@ -39,9 +58,9 @@ _AB, _INPUTS = bits(HORZ_A, HORZ_B, VERT_A, VERT_B), bits(SPLIT, HORZ, VERT)
 def with_inputs_of_ab(masks: NDArray[np.uint16]) -> NDArray[np.uint16]:
     """Masks with SPLIT, HORZ and VERT put back wherever an AB is still allowed.
 
-    libaom searches an AB only where it searches its direction, and decides which ABs to search by the costs of SPLIT
-    and of both directions. Without them it decides badly: with a perfect mask this alone costs 0.3 to 0.5% of BD-rate,
-    where everything else together costs 0.03% (docs/encoder.md).
+    libaom searches an AB only where it also searches the rectangle of that direction, and chooses which ABs to search
+    by the costs of SPLIT and of both rectangles. Without these costs it chooses badly: under a perfect mask this alone
+    costs 0.3 to 0.5% of BD-rate, everything else together 0.03% (docs/encoder.md).
     """
     result: NDArray[np.uint16] = np.where(masks & _AB, masks | _INPUTS, masks).astype(np.uint16)
     return result
@@ -52,18 +71,18 @@ _GROUPS = dict(zip(STAGES["2"].classes, STAGES["2"].groups, strict=True))
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Thresholds on probabilities, 0 to 1. Stage 2 and 3 probabilities are conditional on the stage above.
+    """Thresholds on probabilities, 0 to 1. Probabilities of Stages 2 and 3 are conditional on the stage above.
 
-    `none_only_above`: NONE alone where Stage 1's p(NONE) is above it. `drop_none_below`: NONE goes where p(NONE) is
-    below it; 0 by default, for the search of NONE is cheap and the other searches start from its result.
-    `split_only_above`: NONE and SPLIT alone where p(SPLIT) is above it. `drop_split_below`, `drop_rect_below`,
-    `drop_ab_below`: that class of Stage 2 goes. `drop_direction_below`: HORZ or VERT goes by Stage 3-RECT,
-    `drop_ab_kind_below`: HORZ_A, HORZ_B, VERT_A or VERT_B goes by Stage 3-AB. `flat_below`: a node whose luma's
-    standard deviation, as a share of full scale (`flatness.deviation`), is below it stays free and is not asked about:
-    libaom is done with it sooner than a network is.
+    `none_only_above`: only NONE is kept where Stage 1's p(NONE) is above it. `drop_none_below`: NONE is dropped where
+    p(NONE) is below it; 0 by default, because the search of NONE is cheap and the other searches start from its result.
+    `split_only_above`: only NONE and SPLIT are kept where Stage 2's p(SPLIT) is above it. `drop_split_below`,
+    `drop_rect_below`, `drop_ab_below`: the class of Stage 2 is dropped where its probability is below it.
+    `drop_direction_below`: HORZ or VERT is dropped by Stage 3-RECT. `drop_ab_kind_below`: HORZ_A, HORZ_B, VERT_A or
+    VERT_B is dropped by Stage 3-AB. `flat_below`: a node whose `deviation` is below it stays unrestricted and no stage
+    is asked about it, because libaom is done with such a node sooner than a network.
 
-    The Stage 2 defaults are one-sided on purpose: equal thresholds for all classes were ruinous in libaom, since a
-    SPLIT pruned wrongly costs far more than an AB. Raises ToolkitError on a threshold outside 0 to 1.
+    The defaults for Stage 2 differ by class on purpose: equal thresholds were ruinous in libaom, where a SPLIT removed
+    wrongly costs far more than an AB. Raises ToolkitError on a threshold outside 0 to 1.
     """
 
     none_only_above: float = 0.95
@@ -83,15 +102,15 @@ class Thresholds:
 
     @property
     def active(self) -> dict[str, float]:
-        """Those that may remove anything."""
+        """The thresholds, by name, whose value lets them remove anything."""
         return {name: v for name, v in asdict(self).items() if v != (1 if name.endswith("above") else 0)}
 
     def masks(self, deviation: NDArray[np.float64], ask: Ask) -> NDArray[np.uint16]:
-        """Allowed partitions of each of N nodes, (N,): bit k stands for AV1 partition id k.
+        """Allowed partitions of N nodes, (N,): bit k stands for AV1 partition id k.
 
-        `deviation` (N,) is the nodes' `flatness.deviation`. A stage is asked only for the nodes where its answer can
-        remove something. Whatever the thresholds, each stage's most probable class stays, so that no mask is empty;
-        an AB keeps its inputs; and NONE stays unless Stage 1 is sure of PARTITION.
+        `deviation` (N,) is that of the nodes (the function above). A stage is asked only about nodes where its answer
+        can remove something. Whatever the thresholds, each stage's most probable class stays, so that no mask is empty;
+        an AB keeps the partitions it is searched from; and NONE stays unless Stage 1 is sure of PARTITION.
         """
         allowed = np.full(len(deviation), ALL, np.uint16)
         rest = np.flatnonzero(deviation >= self.flat_below)
@@ -103,7 +122,7 @@ class Thresholds:
             rest = rest[none <= max(self.none_only_above, 0.5)]
         thresholds = (self.drop_split_below, self.drop_rect_below, self.drop_ab_below)
         if (any(thresholds) or self.split_only_above < 1) and (p := ask("2", rest)) is not None:
-            surest = p.argmax(axis=1)  # the first of equals
+            surest = p.argmax(axis=1)  # the first among equals
             only = (surest == 0) & (p[:, 0] > self.split_only_above)
             allowed[rest[only]] &= bits(NONE, SPLIT)
             for k, (group, threshold) in enumerate(zip(_GROUPS.values(), thresholds, strict=True)):
@@ -128,7 +147,7 @@ class Thresholds:
 
 
 TOP = 255
-"""The greatest qindex."""
+"""Greatest qindex."""
 _SETTING = re.compile(r"\s*(\w+)\s*(?:@\s*(\d+)\s*-\s*(\d+)\s*)?=(.*)", re.DOTALL)
 
 
@@ -136,9 +155,9 @@ _SETTING = re.compile(r"\s*(\w+)\s*(?:@\s*(\d+)\s*-\s*(\d+)\s*)?=(.*)", re.DOTAL
 class Policy:
     """Thresholds by the frame's base qindex: `ranges` holds (last qindex of the range, thresholds), rising to 255.
 
-    Nothing but whole nodes is asked about: those cut by the frame's edge are searched as libaom likes. Whether a node
-    ends up inside a larger block is not known yet when its mask is made, so it gets one like any other; a mask there
-    can cost nothing but the search that it saves. Raises ToolkitError on ranges that do not rise to 255.
+    Only whole nodes are asked about; nodes cut by the frame's edge are searched as libaom decides. Whether a node ends
+    up inside a larger block is not known when its mask is made, so it gets a mask like any other: there the mask can
+    only save time. Raises ToolkitError on ranges that do not rise to 255.
     """
 
     ranges: tuple[tuple[int, Thresholds], ...] = ((TOP, Thresholds()),)
@@ -163,7 +182,7 @@ class Policy:
 
     @classmethod
     def from_dict(cls, values: Any) -> "Policy":
-        """Read back `to_dict`, or thresholds without ranges, or a part of them; ToolkitError on anything else."""
+        """Policy from `to_dict`, or from some thresholds that hold at every qindex; ToolkitError on anything else."""
         if not isinstance(values, dict):
             raise ToolkitError(f"Policy: found {values!r:.80}, expected an object of thresholds.")
         if "ranges" not in values:
@@ -179,9 +198,9 @@ class Policy:
 
     @classmethod
     def from_text(cls, settings: Iterable[str]) -> "Policy":
-        """The default policy changed, in this order, by `NAME=VALUE` or `NAME@LOW-HIGH=VALUE` texts.
+        """The default policy, changed by `NAME=VALUE` or `NAME@LOW-HIGH=VALUE` texts in their order.
 
-        The latter holds for qindex LOW to HIGH alone. ToolkitError on a wrong one.
+        The second form holds for qindex LOW to HIGH only. Raises ToolkitError on any other text.
         """
         policy = cls()
         for setting in settings:
@@ -202,7 +221,7 @@ class Policy:
     def _changed(self, name: str, value: float, low: int, high: int) -> "Policy":
         if not low <= high <= TOP:
             raise ToolkitError(f"--policy {name}@{low}-{high}: expected a range of qindex within 0 to {TOP}.")
-        Policy.of(**{name: value})  # says what is wrong with them
+        Policy.of(**{name: value})  # raises where the name or the value is wrong
         lasts = sorted({last for last, _ in self.ranges} | {high} | ({low - 1} if low else set()))
         ranges = []
         for last in lasts:
@@ -215,7 +234,7 @@ class Policy:
         return next(thresholds for last, thresholds in self.ranges if qindex <= last)
 
     def masks(self, qindex: NDArray[np.uint8], deviation: NDArray[np.float64], ask: Ask) -> NDArray[np.uint16]:
-        """`Thresholds.masks` of nodes (N,) by each one's qindex (N,)."""
+        """`Thresholds.masks` of N nodes, each under the thresholds for its own qindex (N,)."""
         result = np.empty(len(qindex), np.uint16)
         number = np.searchsorted([last for last, _ in self.ranges], qindex)
         for k, (_, thresholds) in enumerate(self.ranges):
@@ -226,5 +245,5 @@ class Policy:
 
 
 def _ask_of(ask: Ask, index: NDArray[np.int64]) -> Ask:
-    """The same about some of the blocks, numbered anew."""
+    """`ask` restricted to the blocks at `index`, which are numbered from 0 again."""
     return lambda stage, own: ask(stage, index[own])

@@ -1,6 +1,6 @@
-"""What a cascade gets right on labelled blocks, where it goes wrong, and what the trivial predictors get."""
+"""Scores of a cascade on labelled blocks: where it is right, which stage errs, and what trivial predictors get."""
 
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from integration.pipeline.config import EvalConfig
 from integration.pipeline.inference import infer
 from integration.pipeline.policy import ALL, Policy, answers
-from integration.pipeline.stages import Cascade
+from integration.pipeline.stages import Stages
 from toolkit.data.blockset import BlockSet
 from toolkit.data.info import LABELS
 from toolkit.errors import ToolkitError
@@ -16,16 +16,52 @@ from toolkit.metrics import baselines, classification_metrics, flat_f1
 from toolkit.partition import STAGES
 
 
-def evaluate(cascade: Cascade, policy: Policy, data: BlockSet, config: EvalConfig) -> dict[str, Any]:
-    """Score a cascade on a split of a data set; JSON-ready.
+class StageScores(TypedDict):
+    """`classification_metrics` of one stage on the blocks that it classifies, whatever the stages above decided."""
 
-    Classes are the cascade's leaves: Stage 2's three on blocks that Stage 2 classifies, or up to the AV1 ids 0 to 7.
-    Beside what `classification_metrics` gives there are `classes`, each class's F1 by name, `baselines` (fitted on
-    the train split where it has such blocks), `blocks`, `left_out` {label: blocks of the split in no class},
-    `stages` {stage: metrics on the blocks that it classifies, whatever the stages above said}, `errors_by_stage`
-    {stage: blocks that went wrong there first}, and `policy` {restricted: share of blocks with anything removed,
-    removed: share of partitions removed, true_removed: share of blocks whose true partition was removed}.
-    Raises ToolkitError where the split has no such block.
+    blocks: int
+    accuracy: float
+    macro_f1: float
+    per_class: dict[str, dict[str, float]]
+    confusion: list[list[int]]
+    best_constant: dict[str, Any]
+
+
+class PolicyEffect(TypedDict):
+    """Shares: of blocks with anything removed, of partitions removed, of blocks whose true partition was removed."""
+
+    restricted: float
+    removed: float
+    true_removed: float
+
+
+class Scores(TypedDict):
+    """Scores of a pipeline; JSON-ready. Beside these keys, each class has its F1 under its own name (`ab_f1`).
+
+    `accuracy` to `confusion` are `classification_metrics` over `classes`. `baselines` are fitted on the train split if
+    it has such blocks. `left_out` counts, by label, the split's blocks that are in no class. `errors_by_stage` counts
+    the blocks at the first stage that got them wrong.
+    """
+
+    split: str
+    blocks: int
+    classes: list[str]
+    accuracy: float
+    macro_f1: float
+    per_class: dict[str, dict[str, float]]
+    confusion: list[list[int]]
+    baselines: dict[str, Any]
+    left_out: dict[str, int]
+    stages: dict[str, StageScores]
+    errors_by_stage: dict[str, int]
+    policy: PolicyEffect
+
+
+def score_pipeline(cascade: Stages, policy: Policy, data: BlockSet, config: EvalConfig) -> Scores:
+    """Score a cascade and its policy on a split of a data set.
+
+    The classes are the cascade's leaves: with Stage 2 alone its three classes, in a whole cascade the AV1 ids 0 to 7.
+    Raises ToolkitError where the split has no block of any class.
     """
     ids = sorted(i for group in cascade.leaves.values() for i in group)
     everything = data.split_index(config.split)
@@ -42,7 +78,7 @@ def evaluate(cascade: Cascade, policy: Policy, data: BlockSet, config: EvalConfi
     classes = tuple(cascade.leaves)
     truth = cascade.join(targets)
     metrics = classification_metrics(truth, cascade.join(decisions), classes)
-    return {
+    scores = {
         "split": config.split,
         "blocks": len(index),
         "classes": list(classes),
@@ -54,10 +90,11 @@ def evaluate(cascade: Cascade, policy: Policy, data: BlockSet, config: EvalConfi
         "errors_by_stage": _errors_by_stage(targets, decisions),
         "policy": _policy_effect(policy, probabilities, flatness, data.blocks["qindex"][index], true_ids),
     }
+    return cast("Scores", scores)  # a TypedDict cannot name the F1 of each class
 
 
-def _train_leaves(cascade: Cascade, data: BlockSet, ids: list[int], otherwise: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Leaves of the train split, what a constant predictor is fitted on."""
+def _train_leaves(cascade: Stages, data: BlockSet, ids: list[int], otherwise: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Leaves of the train split, on which constant predictors are fitted; `otherwise` where it has no such block."""
     in_train = np.array([s["split"] == "train" for s in data.sources])[data.blocks["source"]]
     partition = data.blocks["partition"][in_train & np.isin(data.blocks["partition"], ids)]
     if not len(partition):
@@ -72,21 +109,20 @@ def _left_out(data: BlockSet, split: str, ids: list[int]) -> dict[str, int]:
     return {LABELS[v]: n for v, n in zip(values.tolist(), counts.tolist(), strict=True)}
 
 
-def _by_stage(
-    targets: dict[str, NDArray[np.int64]], decisions: dict[str, NDArray[np.int64]]
-) -> dict[str, dict[str, Any]]:
-    result: dict[str, dict[str, Any]] = {}
+def _by_stage(targets: dict[str, NDArray[np.int64]], decisions: dict[str, NDArray[np.int64]]) -> dict[str, StageScores]:
+    result: dict[str, StageScores] = {}
     for stage, target in targets.items():
         own = target >= 0
         if own.any():
             metrics = classification_metrics(target[own], decisions[stage][own], STAGES[stage].classes)
             constant = baselines(target[own], target[own], STAGES[stage].classes)["best_constant"]
-            result[stage] = {"blocks": int(own.sum()), **metrics, "best_constant": constant}
+            scores = {"blocks": int(own.sum()), **metrics, "best_constant": constant}
+            result[stage] = cast("StageScores", scores)
     return result
 
 
 def _errors_by_stage(targets: dict[str, NDArray[np.int64]], decisions: dict[str, NDArray[np.int64]]) -> dict[str, int]:
-    """Blocks by the first stage on their true path that decided otherwise; together, all wrong blocks."""
+    """Blocks counted at the first stage on their true path that decided otherwise; the sum is all wrong blocks."""
     right = np.ones(len(next(iter(targets.values()))), bool)
     result = {}
     for stage, target in targets.items():
@@ -102,9 +138,9 @@ def _policy_effect(
     flatness: NDArray[np.float64],
     qindex: NDArray[np.uint8],
     true_ids: NDArray[np.uint8],
-) -> dict[str, float]:
+) -> PolicyEffect:
     masks = policy.masks(qindex, flatness, answers(probabilities))
-    kept = np.unpackbits((masks & 0xFF).astype(np.uint8))  # of the eight partitions that the stages know
+    kept = np.unpackbits((masks & 0xFF).astype(np.uint8))  # bits of the eight partitions that the stages know
     return {
         "restricted": float((masks != ALL).mean()),
         "removed": float(1 - kept.mean()),

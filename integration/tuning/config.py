@@ -1,4 +1,4 @@
-"""Options of fitting a policy, with their defaults; no heavy imports."""
+"""Options of fitting a policy and their defaults, without heavy imports."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,19 +17,18 @@ RULES = (
     "drop_direction_below",
     "drop_ab_kind_below",
 )
-"""What thresholds of a policy may remove; `flat_below` removes nothing and is always sought."""
+"""Thresholds of a policy that can remove partitions. `flat_below` removes nothing, and is always sought."""
 
 
 @dataclass(frozen=True)
 class FitConfig(InputConfig):
     """How thresholds are sought: on a held-out `split` of data with RD costs, for a loss of `target_loss` percent.
 
-    `ranges`: the last qindex of every range that gets thresholds of its own. `share`: of an encode's CPU time, what
-    goes into the search of these nodes and all below them, the only part that a mask can save. Where clips are given,
-    at most `checks` policies are tried on them by encoding; the base's options are about those encodes. `rules`: the
-    thresholds that are sought; the others stay off. By default those that gave the most in encodes
-    (docs/benchmarks.md).
-    Raises ToolkitError on values that make no search.
+    `rules` are the thresholds that are sought; the others stay off. The default is the set that gave most in encodes
+    (docs/benchmarks.md). `ranges` holds the last qindex of every range with its own thresholds. `share` is the part of
+    an encode's CPU time that goes into the search of these nodes and all below them; a mask can save no other part.
+    Where clips are given, at most `checks` policies are tried on them by encoding, which the inherited options are
+    about. Raises ToolkitError on values that make no search.
     """
 
     target_loss: float = 0.3

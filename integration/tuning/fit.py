@@ -1,7 +1,7 @@
-"""A pipeline's thresholds chosen by what they cost in the encoder, not by how well the model classifies.
+"""Choosing a pipeline's thresholds by their cost in the encoder, not by how well the model classifies.
 
-Recorded RD costs say it at once and without noise, for any number of policies (`policy_search`); but they know nothing
-of what one decision does to the next, of the bitstream or of the rest of the encoder. So the choice is tried on clips.
+Recorded RD costs judge any number of policies at once and without noise (`integration.tuning.search`). But they ignore
+how one decision affects the next, the bitstream, and the rest of the encoder. So the choice is tried on clips.
 """
 
 import shutil
@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NotRequired, Self, TypedDict
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -24,7 +24,7 @@ from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig
 from integration.pipeline.inference import infer
 from integration.pipeline.pipeline import Pipeline
-from integration.pipeline.pipeline_set import Levels
+from integration.pipeline.pipeline_set import PipelineSet
 from integration.tuning.config import FitConfig
 from integration.tuning.regret import Regret
 from integration.tuning.search import Nodes, Point, Search
@@ -33,15 +33,16 @@ from toolkit.errors import ToolkitError
 from toolkit.files import check_free
 
 LEAST_LOSS = 0.02
-"""Percent of BD-rate below which a loss counts as that: differences so small say nothing on other clips."""
+"""Smallest loss, in percent of BD-rate, by which the aim is corrected: smaller ones say nothing about other clips."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A policy by the recorded costs (`point`), and encoded: percent against the unmasked preset over all clips.
+    """A policy judged by recorded costs (`point`) and by encoding all clips.
 
-    `loss` is BD-rate, `saving` CPU time with inference charged, `inference_share` and `lost` (nodes at which the
-    encoder's own choice was forbidden) shares.
+    `loss` (BD-rate) and `saving` (CPU time, inference included) are percent against the unmasked preset.
+    `inference_share` is inference's share of the CPU time, `lost` the share of nodes at which the mask forbade the
+    encoder's own choice.
     """
 
     point: Point
@@ -53,23 +54,32 @@ class Trial:
 
 @dataclass(frozen=True)
 class Fit:
-    """The chosen point, all that the search looked at, and the encodes in the order in which they were made."""
+    """The chosen point, all points that the search looked at, and the trials in the order in which they were made."""
 
     chosen: Point
     points: list[Point]
     trials: list[Trial]
 
 
-def search_of(pipeline: Pipeline, data: BlockSet, config: FitConfig) -> Search:
-    """A search on a split of data with RD costs; what inference costs is measured on the way.
+class Origin(TypedDict):
+    """Data, and clips and preset of the trials, by which a policy was found; for the pipeline's manifest."""
 
-    Raises ToolkitError where there are no costs, or the data do not suit.
+    data_sha256: str
+    clips: NotRequired[list[dict[str, str]]]
+    cpu_used: NotRequired[int]
+
+
+def search_of(pipeline: Pipeline, data: BlockSet, config: FitConfig) -> Search:
+    """Prepare a search on a split of data with RD costs; the cost of inference is measured on the way.
+
+    Raises ToolkitError where the data hold no costs or do not suit the pipeline, and where the split is empty.
     """
     for bundle in pipeline.bundles.values():
         bundle.check_data(data, any_settings=config.any_settings)
         bundle.check_held_out(data, config.split)
     in_split = np.array([s["split"] == config.split for s in data.sources], bool)
-    index = np.flatnonzero(in_split[data.blocks["source"]])  # with the nodes inside larger blocks: they take time
+    # Nodes inside larger blocks are among them, because their search takes time too.
+    index = np.flatnonzero(in_split[data.blocks["source"]])
     if not len(index):
         raise ToolkitError(f"{data.path}: the {config.split} split is empty. Choose another --split.")
     if data.costs is None:
@@ -87,11 +97,12 @@ def fit_policy(
     encode: Callable[[Point], Trial] | None = None,
     progress: Callable[[Trial], None] = lambda trial: None,
 ) -> Fit:
-    """The policy that by recorded costs saves most for the target's loss; with `encode`, for that BD-rate on clips.
+    """Choose the policy that saves most, by recorded costs, for at most the target's loss.
 
-    RD cost lost is not BD-rate: after each trial the search aims as much lower or higher as the trial was off, and
-    the choice is the one that saved most of those within the target. BD-rates repeat exactly, times do not: so the
-    time that counts is that of the recorded costs. Raises ToolkitError where nothing within the target saves time.
+    The loss is of RD cost or, with `encode`, of BD-rate on clips. The two differ: after each trial the search aims
+    lower or higher by the factor that the trial was off, and of the trials within the target the one that saves most
+    is chosen. BD-rates repeat exactly and measured times do not, so the saving that counts is that of recorded costs.
+    Raises ToolkitError where no policy within the target saves time.
     """
     aim = config.target_loss
     trials: list[Trial] = []
@@ -114,8 +125,10 @@ def fit_policy(
 
 
 class Encodes:
-    """Trials on clips, at the preset `cpu_used`; a context. What was encoded lies beside the output until all is done,
-    so that a fit that was stopped goes on."""
+    """Trials on clips at the preset `cpu_used`; a context manager.
+
+    Encodes are kept beside the output until the fit is done, so that one that was stopped goes on where it was.
+    """
 
     def __init__(
         self, pipeline: Pipeline, paths: Sequence[Path], output: Path, cpu_used: int, config: FitConfig
@@ -125,7 +138,7 @@ class Encodes:
         self._lock = FileLock(self._work / "lock")
         self.cpu_used, self._config = cpu_used, config
         self._files = identify(paths)
-        self._session = Session(self._work, config, Levels((pipeline,)))
+        self._session = Session(self._work, config, PipelineSet((pipeline,)))
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -152,7 +165,7 @@ class Encodes:
         return [{"name": file.name, "sha256": file.sha256} for file in self._files]
 
     def trial(self, point: Point) -> Trial:
-        """Encode all clips at all cqs under a policy, each beside its unmasked encode."""
+        """Encode all clips at all cqs under a policy, each encode beside an unmasked one."""
         pairs = [self._pair(file, point) for file in self._files]
         self._count += 1
         native, masked = ([one for pair in pairs for one in pair[side]] for side in (0, 1))
@@ -170,7 +183,7 @@ class Encodes:
         arms = (Arm(NATIVE, self.cpu_used), Arm(PIPELINE, self.cpu_used, point.policy))
         for cq in self._config.cq:
             for repeat in range(self._config.repeats):
-                # The unmasked side is measured anew: the machine may be in another mood than a minute ago.
+                # The unmasked side is measured again each time, because the machine's speed changes within minutes.
                 number = self._count * self._config.repeats + repeat
                 for side, arm in zip(sides, arms, strict=True):
                     side.append(self._session.measure(file, cq, arm, number))
@@ -187,17 +200,17 @@ def fit_on(
     *,
     overwrite: bool = False,
 ) -> Fit:
-    """`fit_policy` on a data set with RD costs and, where given, clips; writes a copy of the pipeline to `output`."""
+    """Fit a policy on a data set with RD costs and, where given, clips; write the pipeline with it to `output`."""
     check_free(output, overwrite)
     search = search_of(pipeline, data, config)
-    about: dict[str, Any] = {"data_sha256": data.sha256}
+    origin: Origin = {"data_sha256": data.sha256}
     if clips:
         with Encodes(pipeline, clips, output, int(data.manifest["encoder"]["cpu_used"]), config) as encodes:
             fit = fit_policy(search, config, encodes.trial, progress)
-            about |= {"clips": encodes.clips, "cpu_used": encodes.cpu_used}
+            origin |= {"clips": encodes.clips, "cpu_used": encodes.cpu_used}
     else:
         fit = fit_policy(search, config)
-    write_fitted(pipeline, fit, output, config, about, overwrite=overwrite)
+    write_fitted(pipeline, fit, output, config, origin, overwrite=overwrite)
     return fit
 
 
@@ -206,11 +219,11 @@ def write_fitted(
     fit: Fit,
     output: Path,
     config: FitConfig,
-    about: dict[str, Any],
+    origin: Origin,
     *,
     overwrite: bool = False,
 ) -> None:
-    """A copy of the pipeline with the chosen policy; its manifest says how it was found, on which data and clips."""
+    """Write a copy of the pipeline with the chosen policy; its manifest says how and on which data that was found."""
     result: dict[str, Any] = {"recorded": fit.chosen.outcome._asdict()}
     for trial in fit.trials:
         if trial.point == fit.chosen:
@@ -223,5 +236,5 @@ def write_fitted(
         fit.chosen.policy,
         BuildConfig(pipeline.manifest["provider"], bool(pipeline.manifest["unproven"]), "fused" in pipeline.manifest),
         overwrite=overwrite,
-        policy_fit={"settings": asdict(config), **about, "result": result},
+        policy_fit={"settings": asdict(config), **origin, "result": result},
     )

@@ -1,6 +1,6 @@
-"""What a mask costs and saves, read off RD costs that an encoder recorded: no encode, thousands of masks a second.
+"""Loss and saving of masks, computed from RD costs that an encoder recorded: thousands of masks a second, no encode.
 
-The regret of a mask at a node is the RD cost of the best partition that it leaves, less that of the best one of all.
+The regret of a mask at a node is the RD cost of the best partition that it allows, less that of the best of all.
 """
 
 from dataclasses import dataclass, field
@@ -17,7 +17,11 @@ _KEEPS_HORZ, _KEEPS_VERT = bits(HORZ, HORZ_A, HORZ_B), bits(VERT, VERT_A, VERT_B
 
 
 class Outcome(NamedTuple):
-    """Percent: RD cost lost (mean over pictures), time saved (mean over sources), nodes whose best one is forbidden."""
+    """Effect of masks in percent.
+
+    `loss` is RD cost (mean over pictures), `saving` time (mean over sources), `lost` the nodes at which the best
+    partition is forbidden.
+    """
 
     loss: float
     saving: float
@@ -26,10 +30,11 @@ class Outcome(NamedTuple):
 
 @dataclass(frozen=True)
 class Regret:
-    """Costs of N nodes: `rd` and `seconds` (N, 10) by AV1 id, inf and 0 where a partition has no exact cost.
+    """Costs of N nodes, by AV1 id where they have a second axis.
 
-    `bound` (N, 10): the lower bound of a search that was cut short, inf elsewhere; `last` (N,): what is assumed where
-    nothing but such bounds is left. `loss_weight` and `time_weight` (N,) turn RD cost and seconds into percent.
+    `rd` (N, 10) is the RD cost, inf where a partition has no exact one. `bound` (N, 10) is the lower bound that a
+    search cut short has found, inf elsewhere. `seconds` (N, 10) is CPU time, 0 where there is none. `inside` (N,) marks
+    nodes inside larger blocks. `loss_weight` and `time_weight` (N,) turn RD cost and seconds into percent.
     """
 
     rd: NDArray[np.float32]
@@ -42,12 +47,13 @@ class Regret:
 
     @classmethod
     def of(cls, blocks: NDArray[Any], costs: NDArray[Any], share: float) -> "Regret":
-        """From records of a BlockSet and their costs, (N,) each; `share` of the encode's CPU time went into these.
+        """Costs from records of a BlockSet, (N,), and their recorded costs, (N,).
 
-        Every picture (source, frame, qindex) counts alike in the loss, as every clip and cq does in a BD-rate, and
-        every source in the time, as every clip does in a time saving. A picture's RD cost is the sum over its nodes of
-        their best; nodes inside larger blocks count there, and nowhere as a loss: the larger
-        block won against the best that the node has. Raises ToolkitError where no node has a cost.
+        `share` is the part of the encode's CPU time that went into these nodes. Every picture (source, frame, qindex)
+        has the same weight in the loss, as every clip and cq has in a BD-rate, and every source in the time, as every
+        clip has in a time saving. A picture's RD cost is the sum of its nodes' best ones. Nodes inside larger blocks
+        are part of this sum but never of a loss, because the larger block won against the best that they offered.
+        Raises ToolkitError where no node has a cost.
         """
         tried = np.isfinite(costs["rd"])
         cut = (costs["bound"][:, None] >> np.arange(10) & 1).astype(bool) & tried
@@ -74,12 +80,12 @@ class Regret:
         return len(self.rd)
 
     def part(self, index: NDArray[np.int64]) -> "Regret":
-        """Some of the nodes; their percents are still of the whole, so that parts add up."""
+        """The nodes at `index`; percents stay relative to all nodes, so that the outcomes of parts add up."""
         weights = self.loss_weight[index], self.time_weight[index]
         return Regret(self.rd[index], self.bound[index], self.seconds[index], self.inside[index], *weights)
 
     def of_masks(self, masks: NDArray[np.uint16]) -> Outcome:
-        """What masks (N,) lose and save together."""
+        """Outcome of masks (N,), one a node."""
         loss = saving = 0.0
         lost = 0
         for mask in np.flatnonzero(np.bincount(masks, minlength=ALL + 1)):
@@ -91,11 +97,12 @@ class Regret:
         return Outcome(loss, saving, 100 * lost / max(len(self), 1))
 
     def at(self, mask: int) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
-        """Loss and saving in percent, and whether the best partition is forbidden, of one mask at every node, (N,).
+        """Loss and saving in percent, and whether the best partition is forbidden, (N,) each, of one mask everywhere.
 
-        As in the hook, a node that the mask would leave nothing keeps all. A search that was cut short is worth
-        nothing here while an exact cost is left: it ran to the end only to find that it is no better, or would have.
-        Where nothing else is left, the worst exact cost of the node stands for it, or its bound if that is higher.
+        As in the hook, a node where the mask would leave nothing keeps all partitions. A search that was cut short is
+        ignored as long as a partition with an exact cost is allowed: it was cut short because it is no better. Where
+        only such searches are allowed, their cost is taken to be the node's worst exact cost, or their bound if that is
+        higher.
         """
         if mask not in self._known:
             self._known[mask] = self._at(mask)

@@ -1,4 +1,4 @@
-"""Thresholds found by what they cost and save, from recorded RD costs: a joint search without an encode."""
+"""Joint search of thresholds by what they lose and save according to recorded RD costs, without an encode."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -15,11 +15,14 @@ OFF = Thresholds(
     drop_direction_below=0, drop_ab_kind_below=0,
 )  # fmt: skip
 SHARES = (0.02, 0.05, *np.round(np.arange(0.1, 1, 0.1), 1).tolist(), 0.95, 0.98)
-"""Of the nodes that a threshold may touch, those at which it is tried: a model's probabilities mean what they like."""
+"""Shares of the nodes that a threshold may affect, at which its values are tried.
+
+Values are chosen by shares, not by probability, because the probabilities of a model need not be calibrated.
+"""
 PRICES = (0.1, 1e5)
-"""Points of time that a percent of RD cost has to buy: the cheapest and the dearest market that are looked into."""
+"""Lowest and highest price that is tried: the points of time saving that a percent of RD cost has to buy."""
 STEPS = 24
-_BELOW = {  # what a threshold cuts off from below: the stage, and the class (None: every one but the surest)
+_BELOW = {  # the stage and class that a threshold drops from below (None: every class but the most probable)
     "drop_ab_below": ("2", 2),
     "drop_rect_below": ("2", 1),
     "drop_split_below": ("2", 0),
@@ -34,7 +37,7 @@ Place = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Point:
-    """A policy and what it does by the recorded costs (`regret.Outcome`)."""
+    """A policy and its outcome by the recorded costs."""
 
     policy: Policy
     outcome: Outcome
@@ -42,9 +45,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Nodes:
-    """N nodes to search on: each stage's probabilities (N, classes), qindex, `flatness.deviation` and recorded costs.
+    """N nodes to search on: each stage's probabilities (N, classes), qindex, `policy.deviation` and recorded costs.
 
-    `charge`: CPU seconds of inference for a node that is asked about.
+    `charge` is the CPU seconds of inference for each node that is asked about.
     """
 
     probabilities: Probabilities
@@ -54,13 +57,13 @@ class Nodes:
     charge: float = 0.0
 
     def part(self, index: NDArray[np.int64]) -> "Nodes":
-        """Some of the nodes."""
+        """The nodes at `index`."""
         probabilities = {stage: p[index] for stage, p in self.probabilities.items()}
         return Nodes(probabilities, self.qindex[index], self.deviation[index], self.regret.part(index), self.charge)
 
 
 class _Range:
-    """The nodes of one range of qindex: what every set of thresholds does there, worked out once."""
+    """The nodes of one range of qindex, and the outcomes of thresholds there, each computed once."""
 
     def __init__(self, nodes: Nodes, rules: Collection[str]) -> None:
         self._nodes, self._answers = nodes, answers(nodes.probabilities)
@@ -71,7 +74,8 @@ class _Range:
         return len(self._nodes.qindex)
 
     def starts(self) -> list[Place]:
-        """Nothing removed, every node asked about; and the same with the flatter half left alone, where one can."""
+        """Places to start from: nothing removed, with every node asked about and, if possible, with half the flat ones
+        left out."""
         nothing = (0,) * len(self.values)
         flat = len(self.values.get("flat_below", ())) // 2
         return [nothing, *([(flat, *nothing[1:])] if flat else [])]
@@ -95,8 +99,10 @@ class _Range:
         return self._known[place]
 
     def ascend(self, price: float, place: Place) -> Place:
-        """The best place for time saved - price * loss that no change of one threshold makes better (of equals the
-        first)."""
+        """Climb from `place` to one that no change of a single threshold makes better, by saving - price * loss.
+
+        Among equals the first is taken.
+        """
 
         def worth(place: Place) -> float:
             outcome = self.outcome(place)
@@ -112,11 +118,11 @@ class _Range:
 
 
 class Search:
-    """Policies along the frontier of RD cost lost and time saved, by the Lagrangian: one price for all ranges.
+    """Search of policies along the frontier of RD cost lost and time saved: one price (Lagrangian) for all ranges.
 
-    Coordinate ascent on the thresholds named in `rules`, all of a range together: from nothing removed, with flat nodes
-    asked about and without, and from the last price's result. Deterministic. A range of qindex without nodes gets the
-    thresholds of the next one that has some.
+    In each range, coordinate ascent moves all thresholds named in `rules`. It starts from nothing removed, with flat
+    nodes asked about and without, and from the result at the last price. It is deterministic. A range of qindex without
+    nodes gets the thresholds of the next range with some.
     """
 
     def __init__(self, nodes: Nodes, lasts: tuple[int, ...], rules: Collection[str] = RULES) -> None:
@@ -129,7 +135,7 @@ class Search:
         self.points: list[Point] = []
 
     def at(self, price: float) -> Point:
-        """The policy that saves most when a percent of RD cost is worth `price` points of time."""
+        """Find the policy that saves most when a percent of RD cost is worth `price` points of time."""
         outcomes = []
         for k, part in enumerate(self._ranges):
             starts = (*part.starts(), self._places[k])
@@ -145,7 +151,10 @@ class Search:
         return point
 
     def within(self, target: float) -> Point:
-        """Of all policies looked at, the one that saves most for at most `target` percent of RD cost."""
+        """Bisect the price, and return the policy that saves most for at most `target` percent of RD cost.
+
+        Where no policy fits, it is the one at the highest price.
+        """
         low, high = np.log(PRICES)
         for _ in range(STEPS):
             middle = (low + high) / 2
@@ -158,9 +167,9 @@ class Search:
 
 
 def candidates(nodes: Nodes) -> dict[str, list[float]]:
-    """Values of each threshold whose stage is there, from off to those that touch ever more of the nodes.
+    """Values to try for each threshold whose stage is present, from off to those that affect more and more nodes.
 
-    `flat_below` is there only where asking costs something: nothing else speaks against asking about every node.
+    `flat_below` is among them only where asking costs time, for otherwise every node may be asked about.
     """
     probabilities, result = nodes.probabilities, {}
     if nodes.charge:
@@ -181,7 +190,7 @@ def _steps(off: float, values: NDArray[np.float64], shares: tuple[float, ...] | 
 
 
 def _others(p: NDArray[np.float64], k: int | None) -> NDArray[np.float64]:
-    """Probabilities of class k (None: of every class) where another is surer."""
+    """Probabilities of class k (None: of every class) at the nodes where another class is more probable."""
     surest = np.arange(p.shape[1]) == p.argmax(axis=1, keepdims=True)
     result: NDArray[np.float64] = p[~surest] if k is None else p[~surest[:, k], k]
     return result
