@@ -21,13 +21,13 @@ def compare(runs: tuple[Path, ...], report: Path | None, data: Path | None, cali
     from rich.console import Console
 
     from toolkit.commands.compare_tables import print_comparison
-    from toolkit.experiments.groups import compare_runs
+    from toolkit.experiments.compare import compare_runs
     from toolkit.experiments.report import write_report
-    from toolkit.experiments.run_calibration import calibrate_runs
+    from toolkit.experiments.run_reliability import measure_reliability
 
     found = compare_runs(runs)
     with Console(stderr=True).status("Scoring the best checkpoints again"):
-        calibrations = calibrate_runs(found.runs, data) if calibration else {}
+        calibrations = measure_reliability(found.runs, data) if calibration else {}
     if as_json:
         measured = {str(path): c.metrics for path, c in calibrations.items()}
         click.echo(json.dumps(found.to_dict() | {"calibration": measured}))

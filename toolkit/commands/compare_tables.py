@@ -4,15 +4,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from toolkit.cli.tables import text_table
-from toolkit.experiments.groups import Comparison
-from toolkit.experiments.tables import GLOSSARY, Calibrations, headline, sections
+from toolkit.experiments.compare import Comparison
+from toolkit.experiments.tables import GLOSSARY, Reliabilities, headline, sections
 
 WIDTH = 150
 """Characters that the widest table needs; a narrower terminal folds its lines."""
 _STYLES = {"good": "green", "bad": "bold red", "strong": "bold", "quiet": "dim", "": ""}
 
 
-def print_comparison(comparison: Comparison, calibration: Calibrations) -> None:
+def print_comparison(comparison: Comparison, calibration: Reliabilities) -> None:
     """Print every table of the report but the glossary."""
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)

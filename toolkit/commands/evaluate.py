@@ -31,8 +31,7 @@ def evaluate(
 
     checkpoint = open_checkpoint(model, epoch)
     found = evaluate_on(checkpoint, BlockSet.load(data), split, limit=limit, allow_seen=allow_seen)
-    found = {"model": str(model)} | found
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps({"model": str(model), **found}))
     else:
-        print_evaluation(found)
+        print_evaluation(model, found)

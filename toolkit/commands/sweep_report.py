@@ -8,9 +8,9 @@ from rich.console import Console
 
 from toolkit.commands.compare_tables import print_comparison
 from toolkit.errors import ToolkitError
-from toolkit.experiments.groups import compare_runs
+from toolkit.experiments.compare import compare_runs
 from toolkit.experiments.report import write_report
-from toolkit.experiments.run_calibration import calibrate_runs
+from toolkit.experiments.run_reliability import measure_reliability
 from toolkit.experiments.sweep import Outcome
 
 
@@ -19,7 +19,7 @@ def report(folder: Path, data: Path, finished: Sequence[Path], failed: Sequence[
     if finished:
         comparison = compare_runs(finished)
         with Console(stderr=True).status("Scoring the best checkpoints again"):
-            calibration = calibrate_runs(comparison.runs, data)
+            calibration = measure_reliability(comparison.runs, data)
         print_comparison(comparison, calibration)
         for path in write_report(comparison, calibration, folder / "report"):
             click.echo(f"Wrote {path}", err=True)

@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
+from toolkit.experiments.compare import Comparison
 from toolkit.experiments.figures import draw_comparison
-from toolkit.experiments.groups import Comparison
-from toolkit.experiments.tables import Calibrations, headline, sections
+from toolkit.experiments.tables import Reliabilities, headline, sections
 from toolkit.files import atomic_write_bytes
 from toolkit.reports.page import render
 from toolkit.reports.section import Cell
 
 
-def write_report(comparison: Comparison, calibration: Calibrations, target: Path) -> tuple[Path, Path]:
+def write_report(comparison: Comparison, calibration: Reliabilities, target: Path) -> tuple[Path, Path]:
     """Write TARGET.html and TARGET.md and return both paths; an ending .html or .md of `target` is dropped."""
     stem = target.with_suffix("") if target.suffix in (".html", ".md") else target
     paths = stem.with_name(f"{stem.name}.html"), stem.with_name(f"{stem.name}.md")
@@ -19,7 +19,7 @@ def write_report(comparison: Comparison, calibration: Calibrations, target: Path
     return paths
 
 
-def render_comparison(comparison: Comparison, calibration: Calibrations, kind: str) -> str:
+def render_comparison(comparison: Comparison, calibration: Reliabilities, kind: str) -> str:
     """Text of the report; `kind` is html or md."""
     first = comparison.runs[0]
     return render(
