@@ -1,4 +1,4 @@
-"""`compare` for people: the report's tables on stdout."""
+"""Tables of `compare`: those of its report, on stdout."""
 
 from rich.console import Console
 from rich.markup import escape
@@ -8,12 +8,12 @@ from toolkit.experiments.compare import Comparison
 from toolkit.experiments.tables import GLOSSARY, Reliabilities, headline, sections
 
 WIDTH = 150
-"""Characters that the widest table needs; a narrower terminal folds its lines."""
+"""Width of the widest table in characters; a narrower terminal folds its lines."""
 _STYLES = {"good": "green", "bad": "bold red", "strong": "bold", "quiet": "dim", "": ""}
 
 
 def print_comparison(comparison: Comparison, calibration: Reliabilities) -> None:
-    """Print every table of the report but the glossary."""
+    """Print every table of the report except the glossary."""
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)
     for section in sections(comparison, calibration):
