@@ -12,11 +12,11 @@ WIDTH = 150
 _STYLES = {"good": "green", "bad": "bold red", "strong": "bold", "quiet": "dim", "": ""}
 
 
-def print_comparison(comparison: Comparison, calibration: Reliabilities) -> None:
+def print_comparison(comparison: Comparison, reliability: Reliabilities) -> None:
     """Print every table of the report except the glossary."""
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)
-    for section in sections(comparison, calibration):
+    for section in sections(comparison, reliability):
         if section.rows and section.title != GLOSSARY:
             table = text_table(section.title, *section.columns)
             for row in section.rows:

@@ -22,7 +22,10 @@ def data() -> None:
     "--preview", type=click.Path(path_type=Path), help="Also draw frames with their partitions outlined (PNG)."
 )
 def info(path: Path, as_json: bool, preview: Path | None) -> None:
-    """Show sources, splits, licences, class histograms, blocks that a stage leaves out, and the trivial baselines."""
+    """Describe a data set.
+
+    Shown are sources, splits, licences, class histograms, blocks that a stage leaves out, and the trivial baselines.
+    """
     from toolkit.commands.data_tables import print_info
     from toolkit.data.blockset import BlockSet
     from toolkit.data.info import dataset_info

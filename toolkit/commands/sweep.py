@@ -29,7 +29,9 @@ def _list(name: str, text: str, **more: Any) -> Callable[[F], F]:
 @_list("--recipes", "Names from `av1part recipes`; NAME:OPTION=VALUE:... gives one its own options.", required=True)
 @_list("--inits", "Train every recipe with each of these inits.  [default: its own]", default="")
 @click.option("--seeds", type=int, default=_C.seeds, show_default=True, help="Number of runs of each recipe.")
-@click.option("--stage", type=click.Choice(list(STAGES)), default=_C.stage, show_default=True)
+@click.option(
+    "--stage", type=click.Choice(list(STAGES)), default=_C.stage, show_default=True, help="Stage of the cascade."
+)
 @click.option(
     "--stage1", type=click.Path(path_type=Path), help="Run or checkpoint to start from; no Stage 1 is trained."
 )

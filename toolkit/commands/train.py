@@ -41,9 +41,17 @@ def _flag(name: str, text: str) -> Callable[[F], F]:
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("-o", "--output", "run", type=click.Path(path_type=Path), required=True, help="Run folder to make.")
-@click.option("--stage", type=click.Choice(list(STAGES)), default=_M.stage, show_default=True)
-@click.option("--backbone", type=click.Choice(list(BACKBONES)), default=_M.backbone, show_default=True)
+@click.option("-o", "--output", "run", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
+@click.option(
+    "--stage", type=click.Choice(list(STAGES)), default=_M.stage, show_default=True, help="Stage of the cascade."
+)
+@click.option(
+    "--backbone",
+    type=click.Choice(list(BACKBONES)),
+    default=_M.backbone,
+    show_default=True,
+    help="Network below the head.",
+)
 @click.option("--qindex/--no-qindex", default=_M.qindex, show_default=True, help="Feed the qindex to the head.")
 @click.option(
     "--context", type=click.Choice([str(c) for c in CONTEXTS]), default=str(_M.context), show_default=True,

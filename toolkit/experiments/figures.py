@@ -29,15 +29,15 @@ class Picture(NamedTuple):
     wide: bool = False
 
 
-def draw_comparison(comparison: Comparison, calibration: Reliabilities) -> dict[str, list[Picture]]:
+def draw_comparison(comparison: Comparison, reliability: Reliabilities) -> dict[str, list[Picture]]:
     """Pictures of the report, by the title of their section."""
     curves = [Picture(title, svg, title == "macro-F1") for title, svg in draw_curves(comparison).items()]
     pictures = {"Ranking": [Picture("Best macro-F1 of every run", draw_ranking(comparison), True)], "Curves": curves}
-    if calibration:
+    if reliability:
         pictures["Calibration"] = [
             Picture(
                 f"Reliability before scaling (bins with under {RARE:.1%} of the blocks left out)",
-                draw_reliability(comparison, calibration),
+                draw_reliability(comparison, reliability),
             )
         ]
     return pictures
@@ -112,14 +112,14 @@ def _group_curves(axes: Axes, group: Group, value: Value, tone: str) -> None:
         axes.plot(x, mean, "o", color=tone)
 
 
-def draw_reliability(comparison: Comparison, calibration: Reliabilities) -> str:
+def draw_reliability(comparison: Comparison, reliability: Reliabilities) -> str:
     """Draw accuracy against confidence before scaling, the runs of a group pooled."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.2, 4.6), layout="constrained")
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color="#9ca3af", lw=1, linestyle="--")
         for place, group in enumerate(comparison.groups):
-            bins = [calibration[run.path].bins for run in group.runs]
+            bins = [reliability[run.path].bins for run in group.runs]
             count = np.sum([b.count for b in bins], axis=0)
             shown = count >= RARE * count.sum()
             confidence, accuracy = (

@@ -10,16 +10,16 @@ from toolkit.reports.page import render
 from toolkit.reports.section import Cell
 
 
-def write_report(comparison: Comparison, calibration: Reliabilities, target: Path) -> tuple[Path, Path]:
+def write_report(comparison: Comparison, reliability: Reliabilities, target: Path) -> tuple[Path, Path]:
     """Write TARGET.html and TARGET.md and return both paths; an ending .html or .md of `target` is dropped."""
     stem = target.with_suffix("") if target.suffix in (".html", ".md") else target
     paths = stem.with_name(f"{stem.name}.html"), stem.with_name(f"{stem.name}.md")
     for path in paths:
-        atomic_write_bytes(path, render_comparison(comparison, calibration, path.suffix[1:]).encode())
+        atomic_write_bytes(path, render_comparison(comparison, reliability, path.suffix[1:]).encode())
     return paths
 
 
-def render_comparison(comparison: Comparison, calibration: Reliabilities, kind: str) -> str:
+def render_comparison(comparison: Comparison, reliability: Reliabilities, kind: str) -> str:
     """Text of the report; `kind` is html or md."""
     first = comparison.runs[0]
     return render(
@@ -35,8 +35,8 @@ def render_comparison(comparison: Comparison, calibration: Reliabilities, kind: 
         blocks=first.description["blocks"],
         headline=headline(comparison),
         notes=comparison.notes,
-        sections=sections(comparison, calibration),
-        pictures=draw_comparison(comparison, calibration) if kind == "html" else {},
+        sections=sections(comparison, reliability),
+        pictures=draw_comparison(comparison, reliability) if kind == "html" else {},
     )
 
 

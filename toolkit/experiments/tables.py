@@ -20,11 +20,11 @@ GLOSSARY = "What the words mean"
 NOTHING = "–"
 
 
-def sections(comparison: Comparison, calibration: Reliabilities) -> list[Section]:
+def sections(comparison: Comparison, reliability: Reliabilities) -> list[Section]:
     """All sections of the report that have any content, in the order of reading."""
     found = [_ranking(comparison), _pairs(comparison), _unfreezing(comparison), _curves()]
-    found += [_classes(comparison), _calibration(comparison, calibration), _differing(comparison)]
-    found += [_runs(comparison, calibration), _baselines(comparison), _definitions()]
+    found += [_classes(comparison), _reliability(comparison, reliability), _differing(comparison)]
+    found += [_runs(comparison, reliability), _baselines(comparison), _definitions()]
     return [section for section in found if section.text or section.rows]
 
 
@@ -151,12 +151,12 @@ def _best_of_class(name: str) -> Measure:
     return lambda run: run.best_of_class(name)
 
 
-def _calibration(comparison: Comparison, calibration: Reliabilities) -> Section:
-    if not calibration:
+def _reliability(comparison: Comparison, reliability: Reliabilities) -> Section:
+    if not reliability:
         return Section("Calibration", "Not measured.")
     rows = []
     for group in comparison.groups:
-        cells = [Cell(_spread(group, _measured(calibration, name), 3)) for name in _RELIABILITY]
+        cells = [Cell(_spread(group, _measured(reliability, name), 3)) for name in _RELIABILITY]
         rows.append([_label(comparison, group), *cells])
     text = (
         f"Of the best epoch: expected calibration error ({BINS} bins) and negative log-likelihood, before and after "
@@ -166,8 +166,8 @@ def _calibration(comparison: Comparison, calibration: Reliabilities) -> Section:
     return Section("Calibration", text, columns, rows)
 
 
-def _measured(calibration: Reliabilities, name: _Score) -> Measure:
-    return lambda run: calibration[run.path].metrics[name]
+def _measured(reliability: Reliabilities, name: _Score) -> Measure:
+    return lambda run: reliability[run.path].metrics[name]
 
 
 def _differing(comparison: Comparison) -> Section:
@@ -182,14 +182,14 @@ def _differing(comparison: Comparison) -> Section:
     return Section("What differs", text, columns if keys else (), rows if keys else [])
 
 
-def _runs(comparison: Comparison, calibration: Reliabilities) -> Section:
+def _runs(comparison: Comparison, reliability: Reliabilities) -> Section:
     rows = []
     for group in comparison.groups:
         for run in group.runs:
             best = NOTHING if run.best is None else f"{run.best['macro_f1']:.4f} ({run.best['epoch']})"
             parts = [Cell(NOTHING if v is None else f"{v:.4f}") for v in (_frozen(run), _unfrozen(run))]
             gain = Cell(NOTHING if run.gain is None else f"{run.gain:+.4f}")
-            error = f"{calibration[run.path].metrics['ece']:.3f}" if run.path in calibration else NOTHING
+            error = f"{reliability[run.path].metrics['ece']:.3f}" if run.path in reliability else NOTHING
             rows.append(
                 [
                     Cell(run.name, swatch=_label(comparison, group).swatch),
