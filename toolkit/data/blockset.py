@@ -236,7 +236,7 @@ class BlockSet:
         seed: int = 0,
         window: Window | None = None,
     ) -> Blocks:
-        """Load a split's blocks in file order; with `limit`, at most so many, drawn by `seed` without replacement."""
+        """Load a split's blocks in file order; with `limit`, at most `limit` of them, drawn by `seed`."""
         return self.take(draw(self.split_index(split, stage), limit, seed), stage, window)
 
 
