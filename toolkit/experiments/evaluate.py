@@ -76,8 +76,8 @@ def evaluate_on(
 ) -> Evaluation:
     """Score a checkpoint on a split: overall, by source and by qindex, with the reliability of its probabilities.
 
-    `limit`: maximum number of blocks, drawn by SEED. Raises ToolkitError on another bit depth, and where the model was trained on a
-    source of the split, unless `allow_seen`; `seen` of the result then names the source.
+    `limit`: maximum number of blocks, drawn by SEED. Raises ToolkitError on another bit depth, and where the model was
+    trained on a source of the split, unless `allow_seen`; `seen` of the result then names the source.
     """
     if data.bit_depth != checkpoint.config.bit_depth:
         raise ToolkitError(
