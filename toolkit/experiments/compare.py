@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -39,7 +39,7 @@ class ComparisonRecord(TypedDict):
     """A comparison as --json gives it. `data`: path and sha256 of the runs' data set."""
 
     stage: str
-    data: dict[str, str]
+    data: Mapping[str, Any]
     baselines: Baselines
     groups: list[GroupRecord]
     differences: list[DifferenceRecord]
