@@ -16,8 +16,9 @@ from support.chromium import CHROMIUM, in_chromium
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.experiments.groups import Group, compare_runs, difference
-from toolkit.experiments.run_calibration import calibrate_runs
+from toolkit.experiments.compare import compare_runs
+from toolkit.experiments.groups import Group, difference
+from toolkit.experiments.run_reliability import measure_reliability
 from toolkit.experiments.run_summary import RunSummary
 from toolkit.model.checkpoint import save_torch
 from toolkit.model.config import ModelConfig
@@ -176,9 +177,9 @@ def test_a_checkpoint_that_is_not_the_measured_one_is_noticed(runs: dict[str, li
     worst = min(run.history(), key=lambda e: e["macro_f1"])
     shutil.copy(run.epoch_path(worst["epoch"]), run.artefact("model_best.pt"))
     with pytest.raises(ToolkitError, match="not the one that was measured"):
-        calibrate_runs([RunSummary.read(run.path)])
+        measure_reliability([RunSummary.read(run.path)])
     with pytest.raises(ToolkitError, match="or pass --no-calibration"):
-        calibrate_runs([RunSummary.read(run.path)], tmp_path / "moved")
+        measure_reliability([RunSummary.read(run.path)], tmp_path / "moved")
 
 
 @pytest.fixture(scope="module")

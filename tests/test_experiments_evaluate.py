@@ -14,12 +14,12 @@ from sklearn.metrics import f1_score, log_loss
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.experiments.calibration import (
+from toolkit.experiments.reliability import (
     BINS,
-    calibration_metrics,
     fit_temperature,
     negative_log_likelihood,
     reliability,
+    reliability_scores,
 )
 from toolkit.model.checkpoint import load_checkpoint, load_torch, save_torch
 from toolkit.model.network import predict
@@ -43,7 +43,7 @@ def draw(temperature: float, count: int = 20000) -> tuple[np.ndarray, np.ndarray
 def test_temperature_scaling_finds_the_temperature_and_mends_the_error() -> None:
     logits, targets = draw(2.5)
     assert fit_temperature(logits, targets) == pytest.approx(2.5, rel=0.03)
-    found = calibration_metrics(logits, targets, fit_temperature(logits, targets))
+    found = reliability_scores(logits, targets, fit_temperature(logits, targets))
     assert found["ece"] > 0.1
     assert found["ece_scaled"] < 0.02
     assert found["nll_scaled"] < found["nll"]

@@ -4,16 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import joblib
 import pytest
 from click.testing import CliRunner, Result
 from conftest import MakeBlockset
-from joblib._parallel_backends import ThreadingBackend
 
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.experiments.sweep import Outcome, run_state, sweep, train_arguments
-from toolkit.experiments.sweep_config import SweepConfig, Variant, plan
+from toolkit.experiments.sweep_config import BACKENDS, SweepConfig, Variant, plan
 from toolkit.model.checkpoint import save_torch
 from toolkit.training.run_folder import RunFolder
 
@@ -108,16 +106,6 @@ def test_bad_train_options_are_usage_errors(tmp_path: Path) -> None:
     assert "sets run of each run" in owned.output
 
 
-class Counting(ThreadingBackend):  # type: ignore[misc]
-    """An engine of somebody else's, as Ray's and Dask's joblib backends are."""
-
-    used = 0
-
-    def configure(self, *arguments: Any, **options: Any) -> int:
-        Counting.used += 1
-        return int(super().configure(*arguments, **options))
-
-
 @pytest.mark.slow
 def test_a_sweep_ends_in_a_report_and_goes_on_where_it_was_cut(blockset_8: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
@@ -151,20 +139,23 @@ def test_a_sweep_ends_in_a_report_and_goes_on_where_it_was_cut(blockset_8: Path,
 
 
 @pytest.mark.slow
-def test_a_failure_is_named_and_the_engine_is_configurable(blockset_8: Path, tmp_path: Path) -> None:
-    joblib.register_parallel_backend("counting", Counting)
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_failure_is_named_through_every_backend(blockset_8: Path, tmp_path: Path, backend: str) -> None:
     # The small backbone has no ImageNet weights.
     options = {"backbone": "small", "epochs": 1}
-    config = SweepConfig(
-        recipes("ulmfit"), seeds=1, options=options, stage1_recipe="imagenet", jobs=2, backend="counting"
-    )
+    config = SweepConfig(recipes("ulmfit"), seeds=1, options=options, stage1_recipe="imagenet", jobs=2, backend=backend)
     finished, failed = sweep(blockset_8, tmp_path / "sweep", config)
     assert finished == []
-    assert Counting.used > 0
     assert "no ImageNet weights for backbone 'small'" in failed[0].failure
     assert failed[1] == Outcome("ulmfit-seed42", "its Stage 1 (stage1-small-seed42) failed")
-    with pytest.raises(ToolkitError, match="joblib has no backend 'nothing'"):
-        sweep(blockset_8, tmp_path / "other", SweepConfig(recipes("scratch"), backend="nothing"))
+
+
+def test_a_backend_that_is_not_tested_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ToolkitError, match="backend ray: expected some of threading, loky"):
+        SweepConfig(recipes("scratch"), backend="ray")
+    refused = run_sweep(tmp_path, tmp_path / "out", "--recipes", "scratch", "--backend", "dask")
+    assert refused.exit_code == 2
+    assert "'dask' is not one of 'threading', 'loky'" in refused.output
 
 
 def test_another_data_set_is_refused(make_blockset: MakeBlockset, tmp_path: Path) -> None:

@@ -1,3 +1,3 @@
-"""What learns: the data contract, the models and their training. Imports neither export nor integration."""
+"""The learning part: data sets, models, training and comparison. Imports neither export nor integration."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The one error that a user can mend."""
+"""The error for everything that the user can put right."""
 
 import click
 

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent, and the hashes that seal them."""
+"""Write files and folders whole or not at all, and seal JSON documents with a hash."""
 
 import errno
 import hashlib
@@ -18,39 +18,39 @@ MAX_JSON_BYTES = 64 * 1024 * 1024
 
 
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in pieces."""
+    """Hex SHA-256 of a file's content."""
     with path.open("rb") as f:
         return hashlib.file_digest(f, "sha256").hexdigest()
 
 
 def canonical_json(value: Any) -> bytes:
-    """The one byte string of a JSON value (sorted keys, no blanks), so that it can be hashed.
+    """Encode a JSON value with sorted keys and without blanks, so that equal values have equal hashes.
 
-    Raises ValueError on NaN or infinity, TypeError on what JSON cannot hold.
+    Raises ValueError on NaN or infinity, TypeError on a value that JSON cannot hold.
     """
     plain = json.loads(json.dumps(value, allow_nan=False))  # whole-number keys become strings before they are sorted
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def seal(document: dict[str, Any]) -> dict[str, Any]:
-    """Return the document with `sha256`, the hash of its canonical JSON without that key."""
+    """Return the document with a key `sha256`: the hash of the canonical JSON of all its other keys."""
     body = {k: v for k, v in document.items() if k != "sha256"}
     return {**body, "sha256": hashlib.sha256(canonical_json(body)).hexdigest()}
 
 
 def is_sealed(document: dict[str, Any]) -> bool:
-    """Whether the document's own `sha256` is that of its content."""
+    """Whether the document's `sha256` is the hash of its content."""
     try:
         return bool(document.get("sha256") == seal(document)["sha256"])
-    except ValueError:  # NaN, or text that is no Unicode: nothing that `seal` wrote
+    except ValueError:  # NaN, or text that is not Unicode: `seal` writes neither
         return False
 
 
 def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> Any:
     """Read a JSON file of at most `limit` bytes.
 
-    Raises ToolkitError where it is missing, no ordinary file, too large, not JSON, holds a number that is not finite,
-    or names a key twice in one object, of which readers would take one or the other.
+    Raises ToolkitError on a file that is missing, not an ordinary file, too large or not JSON, on a number that is not
+    finite, and on a key given twice in one object, since readers disagree about which one counts.
     """
     try:
         status = path.stat()
@@ -83,12 +83,12 @@ def _finite(text: str) -> float:
 
 
 def _beside(path: Path) -> Path:
-    """A fresh hidden name in the same folder, so that a rename to `path` is atomic."""
+    """Fresh hidden name in the folder of `path`, so that renaming it to `path` is atomic."""
     return path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}{path.suffix}")
 
 
 def _unwritable(path: Path, error: OSError) -> ToolkitError:
-    # NumPy reports a write that was cut short without the system's number for it.
+    # NumPy reports a write that was cut short without the system's error number.
     short = error.errno is None and "requested and" in str(error)
     if short or error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ToolkitError(f"{path}: the disk is full. Nothing was changed there. Free some space and go on.")
@@ -97,9 +97,9 @@ def _unwritable(path: Path, error: OSError) -> ToolkitError:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success it replaces `path`, on any error it vanishes.
+    """Yield a temporary path beside `path`. On success it replaces `path`; on any error it is deleted.
 
-    Raises ToolkitError where the place cannot be written.
+    Raises ToolkitError where `path` cannot be written.
     """
     path = path.absolute()
     temporary = _beside(path)
@@ -110,12 +110,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
-        with suppress(OSError):  # a parent that is no folder
+        with suppress(OSError):  # the parent is not a folder
             temporary.unlink(missing_ok=True)
 
 
 def atomic_write_bytes(path: Path, data: bytes) -> None:
-    """Write bytes so that a reader sees the old file or the new one, never a part."""
+    """Write bytes atomically: a reader sees the old file or the new one, never a part."""
     with atomic_file(path) as temporary:
         temporary.write_bytes(data)
 
@@ -126,7 +126,7 @@ def atomic_write_json(path: Path, value: Any) -> None:
 
 
 def check_free(path: Path, overwrite: bool) -> None:
-    """Raise the ToolkitError of `atomic_folder` for a folder that may not be written, before any work is done."""
+    """Raise the ToolkitError of `atomic_folder` early, before any work is done for the folder."""
     if path.exists() and not overwrite:
         raise ToolkitError(f"{path} exists already. Choose another name, remove it, or pass --overwrite.")
     if path.exists() and not (path / "manifest.json").is_file():
@@ -135,10 +135,10 @@ def check_free(path: Path, overwrite: bool) -> None:
 
 @contextmanager
 def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; on success it becomes `path`, on any error it vanishes.
+    """Yield a temporary folder beside `path`. On success it becomes `path`; on any error it is deleted.
 
-    Raises ToolkitError where `path` exists already, unless `overwrite`; and even then where it is not a folder
-    of ours (one with a manifest.json), so that a mistyped name costs nobody a home directory.
+    Raises ToolkitError where `path` exists and `overwrite` is not given. A folder without a manifest.json was not
+    written by this tool and is never overwritten, so that a mistyped name costs nobody a home directory.
     """
     path = path.absolute()
     check_free(path, overwrite)

@@ -1,7 +1,7 @@
-"""Classification metrics (scikit-learn's) and the trivial baselines that every report shows beside them."""
+"""Classification metrics (by scikit-learn) and the trivial baselines that every report shows beside them."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +9,45 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from toolkit.errors import ToolkitError
+
+
+class ClassScores(TypedDict):
+    """Scores of one class, 0 to 1; `support` is its number of blocks."""
+
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class Scores(TypedDict):
+    """Result of `classification_metrics`."""
+
+    accuracy: float
+    macro_f1: float
+    per_class: dict[str, ClassScores]
+    confusion: list[list[int]]
+
+
+class BaselineScores(TypedDict):
+    """Scores of a predictor that never looks at a pixel."""
+
+    accuracy: float
+    macro_f1: float
+
+
+ConstantScores = TypedDict("ConstantScores", {"class": str, "accuracy": float, "macro_f1": float})
+"""BaselineScores of one constant, and the class that it always names."""
+
+
+class Baselines(TypedDict):
+    """Result of `baselines`."""
+
+    constant: dict[str, BaselineScores]
+    majority: ConstantScores
+    best_constant: ConstantScores
+    best_constant_by_accuracy: ConstantScores
+    stratified: BaselineScores
 
 
 def _check(what: str, values: NDArray[np.int64], classes: Sequence[str]) -> None:
@@ -23,13 +62,12 @@ def _check(what: str, values: NDArray[np.int64], classes: Sequence[str]) -> None
 
 def classification_metrics(
     targets: NDArray[np.int64], predictions: NDArray[np.int64], classes: Sequence[str]
-) -> dict[str, Any]:
-    """Scores of predicted class indices, both (N,), against the true ones; JSON-ready.
+) -> Scores:
+    """Score predicted class indices (N,) against the true ones (N,).
 
-    Gives `accuracy`, `macro_f1`, `per_class` {name: precision, recall, f1, support}, and `confusion`
-    (rows: true class, columns: predicted). A ratio whose denominator is 0 counts as 0. `macro_f1` is
-    scikit-learn's: the mean over the classes that occur in the targets or the predictions.
-    Raises ToolkitError on no blocks, unequal lengths or an index outside the classes.
+    `per_class` is by class name. `confusion` has a row for each true class and a column for each predicted one. A
+    ratio whose denominator is 0 counts as 0. `macro_f1` is the mean over the classes that occur in the targets or the
+    predictions, as in scikit-learn. Raises ToolkitError on no blocks, unequal lengths or an index outside the classes.
     """
     _check("targets", targets, classes)
     _check("predictions", predictions, classes)
@@ -38,7 +76,7 @@ def classification_metrics(
     labels = np.arange(len(classes))
     confusion = confusion_matrix(targets, predictions, labels=labels)
     columns = precision_recall_fscore_support(targets, predictions, labels=labels, zero_division=0)
-    per_class = {
+    per_class: dict[str, ClassScores] = {
         name: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
         for name, p, r, f, s in zip(classes, *columns, strict=True)
     }
@@ -50,23 +88,23 @@ def classification_metrics(
     }
 
 
-def flat_f1(metrics: dict[str, Any]) -> dict[str, float]:
-    """`{"split_f1": 0.5, ...}`: each class's F1 under its lower-case name."""
+def flat_f1(metrics: Scores) -> dict[str, float]:
+    """F1 of each class under its lower-case name, as in `{"split_f1": 0.5}`."""
     return {f"{name.lower()}_f1": float(scores["f1"]) for name, scores in metrics["per_class"].items()}
 
 
-def baselines(fitted: NDArray[np.int64], targets: NDArray[np.int64], classes: Sequence[str]) -> dict[str, Any]:
-    """What predictors that never look at a pixel score on `targets` (N,), fitted on `fitted` (M,).
+def baselines(fitted: NDArray[np.int64], targets: NDArray[np.int64], classes: Sequence[str]) -> Baselines:
+    """Score predictors that never look at a pixel on `targets` (N,), after fitting them on `fitted` (M,).
 
-    Each entry has `accuracy` and `macro_f1`. `constant` {name: entry}: always that class. `majority`: always
-    the most frequent class of `fitted`. `best_constant`: the constant of the highest macro-F1 on `targets`;
-    `best_constant_by_accuracy`: of the highest accuracy. `stratified`: drawn by the class shares of `fitted`
-    (seed 0). All but `constant` and `stratified` name their `class`. Raises ToolkitError as above.
+    `constant`: always the same class, by class name. `majority`: always the most frequent class of `fitted`.
+    `best_constant`: the constant of the highest macro-F1 on `targets`. `best_constant_by_accuracy`: the constant of
+    the highest accuracy there. `stratified`: drawn at random (seed 0) by the class shares of `fitted`. Raises
+    ToolkitError as `classification_metrics` does.
     """
     _check("fitted targets", fitted, classes)
     _check("targets", targets, classes)
 
-    def score(predictions: NDArray[np.int64]) -> dict[str, Any]:
+    def score(predictions: NDArray[np.int64]) -> BaselineScores:
         metrics = classification_metrics(targets, predictions, classes)
         return {"accuracy": metrics["accuracy"], "macro_f1": metrics["macro_f1"]}
 

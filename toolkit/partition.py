@@ -1,4 +1,4 @@
-"""AV1 partition types of a square node: ids, geometry, what flips do to them, and the cascade's stages.
+"""AV1 partition types of a square node: ids, rectangles, effect of flips, and the stages of the cascade.
 
 These ids (AV1 specification, section 6.10.4) are the only partition numbers anywhere: files, graphs, C.
 """
@@ -13,19 +13,20 @@ from toolkit.errors import ToolkitError
 NONE, HORZ, VERT, SPLIT, HORZ_A, HORZ_B, VERT_A, VERT_B, HORZ_4, VERT_4 = range(10)
 NAMES = ("NONE", "HORZ", "VERT", "SPLIT", "HORZ_A", "HORZ_B", "VERT_A", "VERT_B", "HORZ_4", "VERT_4")
 INSIDE_LARGER = 255
-"""Label of a node that lies inside a larger block: no decision was taken there."""
+"""Label of a node inside a larger block, where the encoder decided nothing about the node itself."""
 
 NODE = 16
-"""Side of a node in pixels, where nothing else is said."""
+"""Default side of a node, in pixels."""
 NODES = (16, 32)
-"""Sides of the nodes that models decide about; each size has its data sets, models and pipelines."""
+"""Sides in pixels of the nodes that models decide about. Data sets, models and pipelines are of one size each."""
 
 AUGMENTATIONS = ("none", "flips", "dihedral")
-"""How a block may be turned: not at all, by two flips, or by two flips and transposition."""
+"""Ways to turn a training block: none, flips along both axes, or flips and transposition."""
 
 Rectangle = tuple[int, int, int, int]
-"""Row, column, height, width, in quarters of the node's side."""
+"""Row, column, height, width."""
 
+# In quarters of the node's side.
 _QUARTERS: tuple[tuple[Rectangle, ...], ...] = (
     ((0, 0, 4, 4),),
     ((0, 0, 2, 4), (2, 0, 2, 4)),
@@ -41,7 +42,7 @@ _QUARTERS: tuple[tuple[Rectangle, ...], ...] = (
 
 
 def rectangles(partition: int, size: int = NODE) -> tuple[Rectangle, ...]:
-    """The blocks of a partition as (row, column, height, width) in pixels of a node of side `size`, a multiple of 4."""
+    """Blocks of a partition, in pixels, for a node of side `size`, a multiple of 4."""
     q = size // 4
     return tuple((r * q, c * q, h * q, w * q) for r, c, h, w in _QUARTERS[partition])
 
@@ -54,7 +55,7 @@ def _table(pairs: dict[int, int]) -> NDArray[np.uint8]:
     return table
 
 
-# What an operation on the pixels does to the id: new_ids = TABLE[ids]. 255 stays 255.
+# Partition id after the pixels were turned: new_ids = TABLE[ids]. 255 stays 255.
 FLIP_LEFT_RIGHT = _table({VERT_A: VERT_B})
 FLIP_UP_DOWN = _table({HORZ_A: HORZ_B})
 TRANSPOSE = _table({HORZ: VERT, HORZ_A: VERT_A, HORZ_B: VERT_B, HORZ_4: VERT_4})
@@ -62,14 +63,14 @@ TRANSPOSE = _table({HORZ: VERT, HORZ_A: VERT_A, HORZ_B: VERT_B, HORZ_4: VERT_4})
 
 @dataclass(frozen=True)
 class Stage:
-    """One decision of the cascade: an ordered tuple of classes, each a group of AV1 partition ids."""
+    """One decision of the cascade: its classes in order, each a group of AV1 partition ids."""
 
     key: str
     classes: tuple[str, ...]
     groups: tuple[tuple[int, ...], ...]
 
     def targets(self, partitions: NDArray[np.uint8]) -> NDArray[np.int64]:
-        """Class index per AV1 id (uint8, any shape), -1 where the id belongs to no class of this stage."""
+        """Class index of each AV1 id (uint8, any shape); -1 where the id is in no class of this stage."""
         if partitions.dtype != np.uint8:  # a negative number would silently index from the table's end
             raise ToolkitError(f"Partition ids are {partitions.dtype}, expected uint8.")
         table = np.full(256, -1, dtype=np.int64)
@@ -79,7 +80,7 @@ class Stage:
         return result
 
     def left_out(self, partitions: NDArray[np.uint8]) -> dict[int, int]:
-        """How many blocks of each AV1 id belong to no class of this stage (255: inside a larger block)."""
+        """Number of blocks by AV1 id, of the ids in no class of this stage (255: inside a larger block)."""
         ids, counts = np.unique(partitions[self.targets(partitions) < 0], return_counts=True)
         return dict(zip(ids.tolist(), counts.tolist(), strict=True))
 

@@ -1,4 +1,4 @@
-"""The one reader of sealed JSON documents: the same checks, in the same words, whatever lies in the folder."""
+"""Read and check sealed JSON documents: every kind of folder is refused for the same reasons in the same words."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,24 +8,25 @@ from toolkit.errors import ToolkitError
 from toolkit.files import MAX_JSON_BYTES, is_sealed, read_json
 
 Entries = Mapping[str, type | tuple[type, ...]]
-"""Types by place; dots lead into objects, and a parent comes before its entries."""
+"""Expected type of each entry by its place, as in "model.stage". A parent stands before its own entries."""
 _WHOLE = 1 << 63
 
 
 def read_sealed(
     file: Path, kind: str, version: int, what: str, mend: str, entries: Entries, *, limit: int = MAX_JSON_BYTES
 ) -> dict[str, Any]:
-    """Read a document of at most `limit` bytes and check it; raises ToolkitError as `read_json`, `check_sealed` do."""
+    """Read a document of at most `limit` bytes and check it; ToolkitError as `read_json` and `check_sealed`."""
     return check_sealed(read_json(file, limit), file, kind, version, what, mend, entries)
 
 
 def check_sealed(
     document: Any, file: Path, kind: str, version: int, what: str, mend: str, entries: Entries
 ) -> dict[str, Any]:
-    """Return the document where it is one that `toolkit.files.seal` sealed and that holds these entries.
+    """Return the document if its seal (`toolkit.files.seal`) is intact and it holds these entries.
 
-    `what`: whose it is, as in "a bundle's"; `mend`: a sentence that says how it is made again. Raises ToolkitError on
-    another kind or format version, a document that was edited since, and an entry that is missing or of another type.
+    `what` says whose document it is, as in "a bundle's"; `mend` is a sentence on how to make it again. Raises
+    ToolkitError on another kind or format version, on a document edited after it was sealed, and on an entry that is
+    missing or of another type.
     """
     if not isinstance(document, dict) or document.get("kind") != kind:
         found = document.get("kind") if isinstance(document, dict) else type(document).__name__
@@ -40,7 +41,7 @@ def check_sealed(
 
 
 def check_entries(document: Any, entries: Entries, what: str, mend: str) -> None:
-    """Raise ToolkitError unless `document` is an object with every entry, of its type; a bool is no number."""
+    """Raise ToolkitError unless `document` is an object with every entry of the right type. A bool is not a number."""
     if not isinstance(document, dict):
         raise ToolkitError(f"{what} is {type(document).__name__}, expected an object. {mend}")
     for place, kind in entries.items():
@@ -49,7 +50,7 @@ def check_entries(document: Any, entries: Entries, what: str, mend: str) -> None
             value = value.get(key)
         kinds = kind if isinstance(kind, tuple) else (kind,)
         strange = isinstance(value, bool) and bool not in kinds
-        strange |= isinstance(value, int) and abs(value) > _WHOLE  # no float, count or size of ours
+        strange |= isinstance(value, int) and abs(value) > _WHOLE  # larger than any count or size that this tool writes
         if strange or not isinstance(value, kinds):
             expected = " or ".join(k.__name__ for k in kinds)
             raise ToolkitError(f"{what}: {place} is {value!r:.80}, expected {expected}. {mend}")

@@ -1,4 +1,4 @@
-"""The pixels that a model looks at: a node and N source pixels around it. Cut here for every consumer alike."""
+"""Cut the windows that models look at: a node and N source pixels around it."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,15 +11,16 @@ from toolkit.errors import ToolkitError
 from toolkit.partition import NODE, NODES
 
 CONTEXTS = (0, 4, 8, 12, 16)
-"""Multiples of 4: networks that halve twice then have the node on whole cells of their map."""
+"""Allowed widths of the margin, in pixels. Multiples of 4, so that a network that halves the map twice keeps the node
+on whole cells."""
 
 
 @dataclass(frozen=True)
 class Window:
     """A square node of `node` pixels a side with `context` source pixels around it, on each side.
 
-    The two go together everywhere: 32x32 pixels may be a 32x32 node, or a 16x16 node and its surroundings.
-    Raises ToolkitError unless they are of NODES and CONTEXTS.
+    The two numbers travel together, because 32x32 pixels may be a 32x32 node or a 16x16 node and its surroundings.
+    Raises ToolkitError on a node that is not in NODES or a context that is not in CONTEXTS.
     """
 
     node: int = NODE
@@ -33,12 +34,12 @@ class Window:
 
     @property
     def size(self) -> int:
-        """Rows and columns of the window."""
+        """Number of rows, and of columns, in pixels."""
         return self.node + 2 * self.context
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of one window: channels, rows, columns."""
+        """Channels, rows and columns of one window."""
         return (1, self.size, self.size)
 
     def __str__(self) -> str:
@@ -46,7 +47,7 @@ class Window:
 
 
 ALONE = Window()
-"""A 16x16 node and nothing around it."""
+"""A 16x16 node without context."""
 
 
 def cut_windows(
@@ -56,16 +57,16 @@ def cut_windows(
     column: NDArray[np.integer[Any]],
     window: Window,
 ) -> NDArray[Any]:
-    """Windows (N, 1, S, S) around the nodes at frame, row, column (N,), in pixels, of planes (frames, height, width).
+    """Windows (N, 1, S, S) of planes (frames, height, width), around the nodes at frame, row, column (N,), in pixels.
 
-    Beyond the frame's edge its outermost pixels are repeated. Code values are untouched.
+    Outside the frame its outermost pixels are repeated. Code values stay as they are.
     """
     size, (_, height, width) = window.size, planes.shape
     frame, top, left = (values.astype(np.int64) for values in (frame, row, column))
     top, left = top - window.context, left - window.context
     result = np.empty((len(frame), *window.shape), planes.dtype)
     inside = (top >= 0) & (left >= 0) & (top + size <= height) & (left + size <= width)
-    if inside.any():  # whole rows are copied, which is several times faster than pixel by pixel
+    if inside.any():  # a copy of whole rows is several times faster than one pixel by pixel
         windows = sliding_window_view(planes, (size, size), axis=(1, 2))
         result[inside, 0] = windows[frame[inside], top[inside], left[inside]]
     if not inside.all():
@@ -77,9 +78,9 @@ def cut_windows(
 
 
 def centre(luma: NDArray[Any], window: Window, narrower: Window) -> NDArray[Any]:
-    """The windows (N, 1, S, S) of `window` with less context around the same nodes.
+    """Crop windows (N, 1, S, S) of `window` to less context around the same nodes.
 
-    Raises ToolkitError where they are no such windows, or `narrower` has another node or more context.
+    Raises ToolkitError where `luma` has another shape, or `narrower` has another node or more context.
     """
     off = window.context - narrower.context
     if luma.ndim != 4 or luma.shape[1:] != window.shape or window.node != narrower.node or off < 0:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from export.compare.batches import FULL_BATCH, batch_rows
 from toolkit.data.blockset import Blocks
-from toolkit.experiments.calibration import negative_log_likelihood, reliability
+from toolkit.experiments.reliability import negative_log_likelihood, reliability
 
 F1_MARGIN = 0.005
 """Macro-F1 that may be lost: half a point."""

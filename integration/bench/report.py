@@ -1,14 +1,12 @@
 """A benchmark's report on disk: JSON for scripts, and one page with all pictures in it."""
 
-import base64
 from pathlib import Path
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from integration.bench.figures import draw_curves, draw_pareto
 from integration.bench.run import Report
 from integration.bench.summary import ArmEntry, Summary
 from toolkit.files import atomic_write_bytes, atomic_write_json
+from toolkit.reports.page import data_uri, render
 
 _COLUMNS = (
     "arm",
@@ -70,19 +68,18 @@ def write_report(report: Report, folder: Path) -> Path:
     """Write report.json, pareto.svg and index.html beside the frames drawn in `folder`; return the page's path."""
     pareto = draw_pareto(report)
     pictures = {clip: draw_curves(report, clip) for clip in report["clips"]}
-    template = Environment(
-        loader=PackageLoader("integration"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    ).get_template("bench.html.jinja")
-    page = template.render(
+    page = render(
+        "integration",
+        "bench.html.jinja",
         report=report,
         reuse=reuse(report),
         columns=columns(report),
         frontier_column=FRONTIER_COLUMN,
         rows=[arm_cells(arm) for arm in report["arms"]],
-        pareto=_embedded(pareto.encode(), "svg+xml"),
-        pictures={clip: _embedded(svg.encode(), "svg+xml") for clip, svg in pictures.items()},
+        pareto=data_uri(pareto),
+        pictures={clip: data_uri(svg) for clip, svg in pictures.items()},
         views={
-            v["file"]: _embedded((folder / v["file"]).read_bytes(), "png")
+            v["file"]: data_uri((folder / v["file"]).read_bytes(), "png")
             for own in report["views"].values()
             for v in own
         },
@@ -91,7 +88,3 @@ def write_report(report: Report, folder: Path) -> Path:
     atomic_write_bytes(folder / "pareto.svg", pareto.encode())
     atomic_write_bytes(folder / "index.html", page.encode())
     return folder / "index.html"
-
-
-def _embedded(picture: bytes, kind: str) -> str:
-    return f"data:image/{kind};base64," + base64.b64encode(picture).decode()

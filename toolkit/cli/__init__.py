@@ -1,1 +1,1 @@
-"""The command line: the one place that may import from every package."""
+"""Parts that every command shares: the console script, options, progress bars and tables."""

@@ -1,4 +1,4 @@
-"""The console script `av1part`: the commands of the three packages, each imported only when it is used."""
+"""Console script `av1part`: the commands of the three packages, each imported only when it is used."""
 
 import importlib
 import os
@@ -7,16 +7,16 @@ import click
 
 from toolkit import __version__
 
-# PyTorch's OpenMP threads spin while they wait for each other, which on shared cores made training 1.4 to 3 times
-# slower than threads that sleep (docs/benchmarks.md). Read when torch is imported.
+# By default, PyTorch's OpenMP threads spin while they wait for each other. On shared cores, that made training 1.4 to 3
+# times slower than with sleeping threads (docs/benchmarks.md). The variable is read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 PACKAGES = ("toolkit", "export", "integration")
-"""Each has a table COMMANDS in its package `commands`. Found by name, so that nothing here imports upwards."""
+"""Packages with a table PACKAGE.commands.COMMANDS. They are imported by name, so that no import runs upwards."""
 
 
 def commands() -> dict[str, tuple[str, str]]:
-    """Module and line of help of every command, by its name."""
+    """Module and line of --help of every command, by its name."""
     found: dict[str, tuple[str, str]] = {}
     for package in PACKAGES:
         found |= importlib.import_module(f"{package}.commands").COMMANDS
@@ -24,7 +24,7 @@ def commands() -> dict[str, tuple[str, str]]:
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command's module only when the command is called."""
+    """Command group that imports a command's module only when the command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(commands())

@@ -1,4 +1,4 @@
-"""Click callbacks for option values: lists with commas between them, and factors."""
+"""Parse option values: lists with commas, and factors."""
 
 from fractions import Fraction
 
@@ -6,7 +6,7 @@ import click
 
 
 def numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
-    """Whole numbers; a usage error on anything else."""
+    """Whole numbers from a list with commas. Raises a usage error on anything else."""
     try:
         return tuple(int(part) for part in value.split(","))
     except ValueError:
@@ -14,17 +14,17 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str) -> t
 
 
 def words(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
-    """Words; none where the text is empty."""
+    """Words from a list with commas; empty ones are left out."""
     return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def commas(values: tuple[object, ...]) -> str:
-    """A default as it is typed."""
+    """Text of a list as a user would type it."""
     return ",".join(map(str, values))
 
 
 def factor(context: click.Context, parameter: click.Parameter, value: str) -> float:
-    """A factor on raw code values, given as a product of numbers and fractions; a usage error on anything else."""
+    """Factor on raw code values from a product of numbers and fractions. Raises a usage error on anything else."""
     try:
         factors = [Fraction(part) for part in value.split("*")]
     except (ValueError, ZeroDivisionError):

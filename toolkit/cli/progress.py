@@ -1,7 +1,7 @@
-"""Progress on stderr: a bar within an epoch, then one line for each."""
+"""Show progress on stderr: bars on a terminal, and a line for each epoch."""
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 class EpochLog:
-    """A context in which `step` moves a bar (only on a terminal) and `epoch` prints a finished epoch's line."""
+    """Context in which `step` moves a bar (only on a terminal) and `epoch` prints the line of a finished epoch."""
 
     def __init__(self, classes: Sequence[str]) -> None:
         self.classes = classes
@@ -29,10 +29,10 @@ class EpochLog:
         self.bar.stop()
 
     def step(self, what: str, done: int, total: int) -> None:
-        """Show what is being done and how far it is."""
+        """Show the work at hand, `what`, and how much of it is done."""
         self.bar.update(self.task, description=what, completed=done, total=total)
 
-    def epoch(self, entry: dict[str, Any]) -> None:
+    def epoch(self, entry: Mapping[str, Any]) -> None:
         """Print the line of a finished epoch."""
         per_class = "  ".join(f"{name} {entry['per_class'][name]['f1']:.3f}" for name in self.classes)
         regret = f"  regret {entry['regret']:.3f}%" if "regret" in entry else ""
@@ -44,7 +44,7 @@ class EpochLog:
 
 @contextmanager
 def counted(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A bar on stderr, where that is a terminal: call with what is done, the total, and what comes next."""
+    """Yield a function that moves a bar: call it with the number done, the total, and what comes next."""
     console = Console(stderr=True)
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -54,11 +54,11 @@ def counted(what: str) -> Iterator[Callable[[int, int, str], None]]:
 
 @contextmanager
 def coding() -> Iterator[Callable[[int, int | None], None]]:
-    """A bar of frames with their rate and the time left, on stderr where that is a terminal: call with done and all."""
+    """Yield a function that moves a bar of encoded frames, with rate and time left: call it with done and total."""
     console = Console(stderr=True)
     columns = (TextColumn("encoding"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     times = (TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
-    # Frames may take a minute each: a rate over rich's own half minute would be none at all.
+    # A frame may take a minute: over rich's own period of 30 seconds there would be no rate to show.
     with Progress(
         *columns, *times, console=console, transient=True, disable=not console.is_terminal, speed_estimate_period=600
     ) as progress:

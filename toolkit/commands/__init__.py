@@ -1,4 +1,4 @@
-"""The commands of data, training, selection and comparison. Importing this imports none of them."""
+"""Commands of data, training, selection and comparison. Importing this package imports none of them."""
 
 COMMANDS = {
     "compare": (
@@ -38,4 +38,4 @@ COMMANDS = {
         "Train one stage of the cascade.",
     ),
 }
-"""Name of each command: the module that holds it, under the same name with _ for -, and its line in --help."""
+"""Module and line of --help of each command, by its name. In the module, the command has this name with _ for -."""

@@ -1,22 +1,22 @@
-"""`compare` for people: the report's tables on stdout."""
+"""Tables of `compare`: those of its report, on stdout."""
 
 from rich.console import Console
 from rich.markup import escape
 
 from toolkit.cli.tables import text_table
-from toolkit.experiments.groups import Comparison
-from toolkit.experiments.tables import GLOSSARY, Calibrations, headline, sections
+from toolkit.experiments.compare import Comparison
+from toolkit.experiments.tables import GLOSSARY, Reliabilities, headline, sections
 
 WIDTH = 150
-"""Characters that the widest table needs; a narrower terminal folds its lines."""
+"""Width of the widest table in characters; a narrower terminal folds its lines."""
 _STYLES = {"good": "green", "bad": "bold red", "strong": "bold", "quiet": "dim", "": ""}
 
 
-def print_comparison(comparison: Comparison, calibration: Calibrations) -> None:
-    """Print every table of the report but the glossary."""
+def print_comparison(comparison: Comparison, reliability: Reliabilities) -> None:
+    """Print every table of the report except the glossary."""
     console = Console(highlight=False)
     console.width = max(console.width, WIDTH)
-    for section in sections(comparison, calibration):
+    for section in sections(comparison, reliability):
         if section.rows and section.title != GLOSSARY:
             table = text_table(section.title, *section.columns)
             for row in section.rows:

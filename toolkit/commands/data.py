@@ -18,9 +18,14 @@ def data() -> None:
 @data.command()
 @click.argument("path", metavar="DATA", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--preview", type=click.Path(path_type=Path), help="Also draw frames with their partition grid (PNG).")
+@click.option(
+    "--preview", type=click.Path(path_type=Path), help="Also draw frames with their partitions outlined (PNG)."
+)
 def info(path: Path, as_json: bool, preview: Path | None) -> None:
-    """Sources, splits, licences, class histograms, what each stage leaves out, and the trivial baselines."""
+    """Describe a data set.
+
+    Shown are sources, splits, licences, class histograms, blocks that a stage leaves out, and the trivial baselines.
+    """
     from toolkit.commands.data_tables import print_info
     from toolkit.data.blockset import BlockSet
     from toolkit.data.info import dataset_info
@@ -36,15 +41,17 @@ def info(path: Path, as_json: bool, preview: Path | None) -> None:
 
 @data.command("import")
 @click.argument("source", metavar="SRC", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="BlockSet folder to make.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="BlockSet folder to write.")
 @click.option("--format", "kind", type=click.Choice(FORMATS), required=True, help="Layout of SRC.")
-@click.option("--split", default=_D.split, show_default=True, help="triplets: auto, train, val, test or a table (TSV).")
+@click.option(
+    "--split", default=_D.split, show_default=True, help="Split of triplets: auto, train, val, test or a table (TSV)."
+)
 @click.option("--label-order", default=_D.label_order, show_default=True, help="Names of the labels 0, 1, 2, ...")
-@click.option("--qps", type=click.Choice(QPS), default=_D.qps, show_default=True, help="What SRC's qps are.")
-@click.option("--licence", default=_D.licence, show_default=True, help="Of the material, for the manifest.")
+@click.option("--qps", type=click.Choice(QPS), default=_D.qps, show_default=True, help="Meaning of the qps in SRC.")
+@click.option("--licence", default=_D.licence, show_default=True, help="Licence of the material, for the manifest.")
 @click.option("--overwrite", is_flag=True, help="Replace an existing data set.")
 def import_(source: Path, output: Path, kind: str, overwrite: bool, **options: str) -> None:
-    """Turn older data into a BlockSet, its scaling undone.
+    """Turn older data into a BlockSet, and undo their scaling.
 
     \b
     triplets  SRC/intra_raw_blocks/<seq>_sample_16.txt (10-bit little-endian uint16, Nx16x16),

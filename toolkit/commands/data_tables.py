@@ -1,18 +1,18 @@
-"""`data info` for people: the same facts as --json, as tables."""
-
-from typing import Any
+"""Tables of `data info`: the facts of its --json, for people."""
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from toolkit.cli.tables import text_table
+from toolkit.data.format import Counts
+from toolkit.data.info import CostInfo, DatasetInfo
 
 SOURCES_SHOWN = 40
 
 
-def print_info(info: dict[str, Any]) -> None:
-    """Print what `dataset_info` found to stdout."""
+def print_info(info: DatasetInfo) -> None:
+    """Print a data set's description to stdout."""
     console = Console(soft_wrap=True, highlight=False)
     frames = sum(s["frames"] for s in info["sources"])
     size, sources = f"{info['node']}x{info['node']} pixels", f"{len(info['sources'])} sources ({frames:,} frames)"
@@ -36,14 +36,14 @@ def print_info(info: dict[str, Any]) -> None:
     console.print(_baselines(info))
 
 
-def _splits(info: dict[str, Any]) -> Table:
+def _splits(info: DatasetInfo) -> Table:
     table = text_table("Splits (by whole source)", "split", "sources", "blocks")
     for split, counts in info["splits"].items():
         table.add_row(split, str(counts["sources"]), f"{counts['blocks']:,}")
     return table
 
 
-def _sources(info: dict[str, Any]) -> Table:
+def _sources(info: DatasetInfo) -> Table:
     table = text_table("Sources", "source", "split", "frames", "size", "blocks", "licence")
     for s in info["sources"][:SOURCES_SHOWN]:
         size = f"{s['width']}x{s['height']}"
@@ -51,14 +51,14 @@ def _sources(info: dict[str, Any]) -> Table:
     return table
 
 
-def _costs(costs: dict[str, dict[str, float]]) -> Table:
+def _costs(costs: dict[str, CostInfo]) -> Table:
     table = text_table("RD costs, share of the decided nodes", "partition", "tried", "searched to the end")
     for name, shares in costs.items():
         table.add_row(name, f"{shares['tried']:.1%}", f"{shares['exact']:.1%}")
     return table
 
 
-def _partitions(by_split: dict[str, dict[str, dict[str, int]]]) -> Table:
+def _partitions(by_split: Counts) -> Table:
     table = text_table("AV1 partitions, all qindexes", "partition", *by_split)
     sums = {
         split: {name: sum(c[name] for c in by_qindex.values()) for name in next(iter(by_qindex.values()))}
@@ -69,7 +69,7 @@ def _partitions(by_split: dict[str, dict[str, dict[str, int]]]) -> Table:
     return table
 
 
-def _histogram(stage: str, by_split: dict[str, dict[str, dict[str, int]]]) -> Table:
+def _histogram(stage: str, by_split: Counts) -> Table:
     classes = list(next(iter(next(iter(by_split.values())).values())))
     table = text_table(f"Stage {stage}: blocks by class", "split, qindex", *classes)
     for split, by_qindex in by_split.items():
@@ -84,7 +84,7 @@ def _count(part: int, whole: int) -> str:
     return f"{part:,} {part / max(1, whole):4.0%}"
 
 
-def _left_out(info: dict[str, Any]) -> Table:
+def _left_out(info: DatasetInfo) -> Table:
     stages = info["left_out"]
     table = text_table("Left out, blocks", "what", *(f"stage {key}" for key in stages))
     for label in dict.fromkeys(label for counts in stages.values() for label in counts):
@@ -94,7 +94,7 @@ def _left_out(info: dict[str, Any]) -> Table:
     return table
 
 
-def _baselines(info: dict[str, Any]) -> Table:
+def _baselines(info: DatasetInfo) -> Table:
     columns = ("macro-F1", "by always", "accuracy", "by always", "macro-F1 of a draw by shares")
     table = text_table("Trivial baselines: what a model must beat", "stage, split", *columns)
     for key, by_split in info["baselines"].items():

@@ -1,4 +1,4 @@
-"""`av1part ensemble`."""
+"""`av1part ensemble`: one checkpoint that averages several."""
 
 import json
 from pathlib import Path
@@ -12,13 +12,15 @@ from toolkit.model.ensemble_config import VIEWS, EnsembleConfig
 @click.argument("members", metavar="RUN_OR_CKPT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Checkpoint to write (.pt).")
 @click.option("--views", type=click.Choice(VIEWS), default=EnsembleConfig.views, show_default=True,
-              help="Average over flips, or flips and transposition, of each block too.")  # fmt: skip
-@click.option("--data", type=click.Path(path_type=Path), help="BlockSet whose val split scores it.  [default: a run's]")
+              help="Also average over flips, or flips and transposition, of each block.")  # fmt: skip
+@click.option(
+    "--data", type=click.Path(path_type=Path), help="BlockSet whose val split scores the ensemble.  [default: a run's]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def ensemble(members: tuple[Path, ...], output: Path, views: str, data: Path | None, as_json: bool) -> None:
-    """Make one checkpoint that averages the probabilities of several, of each RUN the best epoch's.
+    """Make one checkpoint that averages the probabilities of several; of a RUN, the best epoch's.
 
-    Members must take and give the same; they may differ in backbone. Every view costs a run of every member.
+    Members must have the same input and classes; they may differ in backbone. Every view costs a pass of every member.
     """
     from toolkit.data.blockset import BlockSet
     from toolkit.training.ensemble_build import data_of, make_ensemble

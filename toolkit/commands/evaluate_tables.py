@@ -1,19 +1,20 @@
-"""`evaluate` for people: the same facts as --json, as tables."""
+"""Tables of `evaluate`: the facts of its --json, for people."""
 
-from typing import Any
+from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from toolkit.cli.tables import text_table
+from toolkit.experiments.evaluate import Evaluation, SliceScores, SplitReliability
 
 
-def print_evaluation(found: dict[str, Any]) -> None:
-    """Print what `evaluate_on` found to stdout."""
+def print_evaluation(model: Path, found: Evaluation) -> None:
+    """Print the evaluation of `model` to stdout."""
     console = Console(soft_wrap=True, highlight=False)
     console.print(
-        f"{found['model']}, stage {found['stage']}, epoch {found['epoch']}, on {found['blocks']:,} blocks of the "
+        f"{model}, stage {found['stage']}, epoch {found['epoch']}, on {found['blocks']:,} blocks of the "
         f"{found['split']} split of {found['data']['path']}",
         markup=False,
     )
@@ -32,7 +33,7 @@ def print_evaluation(found: dict[str, Any]) -> None:
     )
 
 
-def _overall(found: dict[str, Any]) -> Table:
+def _overall(found: Evaluation) -> Table:
     table = text_table("Overall", "predictor", "macro-F1", "accuracy")
     table.add_row("the model", f"{found['overall']['macro_f1']:.4f}", f"{found['overall']['accuracy']:.4f}")
     for name, scores in found["baselines"].items():
@@ -41,17 +42,17 @@ def _overall(found: dict[str, Any]) -> Table:
     return table
 
 
-def _classes(found: dict[str, Any]) -> Table:
+def _classes(found: Evaluation) -> Table:
     table = text_table(
         "Per class", "class", "blocks", "F1", "precision", "recall", *(f"as {c}" for c in found["classes"])
     )
     for (name, scores), row in zip(found["overall"]["per_class"].items(), found["overall"]["confusion"], strict=True):
-        values = (f"{scores[k]:.4f}" for k in ("f1", "precision", "recall"))
+        values = (f"{score:.4f}" for score in (scores["f1"], scores["precision"], scores["recall"]))
         table.add_row(name, f"{scores['support']:,}", *values, *(f"{count:,}" for count in row))
     return table
 
 
-def _slices(title: str, column: str, slices: dict[str, dict[str, Any]]) -> Table:
+def _slices(title: str, column: str, slices: dict[str, SliceScores]) -> Table:
     table = text_table(title, column, "blocks", "macro-F1", "best constant", "always", "accuracy")
     for name, scores in slices.items():
         constant = (f"{scores['constant_macro_f1']:.4f}", scores["constant_class"])
@@ -60,7 +61,7 @@ def _slices(title: str, column: str, slices: dict[str, dict[str, Any]]) -> Table
     return table
 
 
-def _calibration(found: dict[str, Any]) -> Table:
+def _calibration(found: SplitReliability) -> Table:
     table = text_table("Calibration", "", "expected error (15 bins)", "NLL (nats)")
     table.add_row("as the model gives it", f"{found['ece']:.4f}", f"{found['nll']:.4f}")
     scaled = f"at temperature {found['temperature']:.3f}, fitted on {found['fitted_on']}"

@@ -1,4 +1,4 @@
-"""`av1part import-checkpoint`."""
+"""`av1part import-checkpoint`: make an older checkpoint exportable."""
 
 from pathlib import Path
 
@@ -10,17 +10,19 @@ from toolkit.partition import STAGES
 
 @click.command("import-checkpoint")
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--stage", type=click.Choice(list(STAGES)), required=True)
+@click.option("--stage", type=click.Choice(list(STAGES)), required=True, help="Stage that it decides.")
 @click.option(
     "--input-scale",
     required=True,
     callback=factor,
-    help="What raw code values were multiplied by: 1/1023, or 1/1023*1/1023 where they were scaled twice.",
+    help="Factor on raw code values in its training: 1/1023, or 1/1023*1/1023 where they were scaled twice.",
 )
-@click.option("--data", type=click.Path(path_type=Path), required=True, help="BlockSet whose val split scores it.")
+@click.option(
+    "--data", type=click.Path(path_type=Path), required=True, help="BlockSet whose val split scores the model."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Checkpoint to write (.pt).")
 def import_checkpoint(file: Path, stage: str, input_scale: float, data: Path, output: Path) -> None:
-    """Make an older .pt checkpoint of the field's ResNet-18 exportable. It is read without running any code."""
+    """Make an older .pt checkpoint of the field's ResNet-18 exportable, without running any code in the file."""
     from toolkit.data.blockset import BlockSet
     from toolkit.legacy import checkpoint as importer
 

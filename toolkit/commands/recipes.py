@@ -1,4 +1,4 @@
-"""`av1part recipes`."""
+"""`av1part recipes`: list the named recipes."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""`av1part select`."""
+"""`av1part select`: choose a run's best epoch."""
 
 import json
 from pathlib import Path
@@ -12,12 +12,12 @@ import click
     "--metric",
     default="macro_f1",
     show_default=True,
-    help="macro_f1, accuracy or regret (lowest), on the validation split.",
+    help="Metric on the validation split: macro_f1, accuracy or regret (the lowest).",
 )
-@click.option("--data", type=click.Path(path_type=Path), help="The run's data set, if it has moved.")
+@click.option("--data", type=click.Path(path_type=Path), help="Data set of the run, if it has moved.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def select(run: Path, metric: str, data: Path | None, as_json: bool) -> None:
-    """Choose RUN's best epoch: the best metric, the earlier of two equal; evaluated again from its file."""
+    """Choose the epoch of RUN with the best metric (the earlier of two equal) and evaluate it again from its file."""
     from toolkit.training.selection import select_epoch
 
     chosen = select_epoch(run, metric, data)

@@ -1,4 +1,4 @@
-"""`av1part train`."""
+"""`av1part train`: train one stage of the cascade."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -41,61 +41,99 @@ def _flag(name: str, text: str) -> Callable[[F], F]:
 
 @click.command()
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("-o", "--output", "run", type=click.Path(path_type=Path), required=True, help="Run folder to make.")
-@click.option("--stage", type=click.Choice(list(STAGES)), default=_M.stage, show_default=True)
-@click.option("--backbone", type=click.Choice(list(BACKBONES)), default=_M.backbone, show_default=True)
-@click.option("--qindex/--no-qindex", default=_M.qindex, show_default=True, help="Give the head the qindex.")
+@click.option("-o", "--output", "run", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
+@click.option(
+    "--stage", type=click.Choice(list(STAGES)), default=_M.stage, show_default=True, help="Stage of the cascade."
+)
+@click.option(
+    "--backbone",
+    type=click.Choice(list(BACKBONES)),
+    default=_M.backbone,
+    show_default=True,
+    help="Network below the head.",
+)
+@click.option("--qindex/--no-qindex", default=_M.qindex, show_default=True, help="Feed the qindex to the head.")
 @click.option(
     "--context", type=click.Choice([str(c) for c in CONTEXTS]), default=str(_M.context), show_default=True,
     callback=lambda ctx, param, value: int(value), help="Source pixels around the node, on each side.",
 )  # fmt: skip
 @click.option(
     "--spatial-attention/--no-spatial-attention",
-    default=_M.spatial_attention, show_default=True, help="A position gate in the small network.",
+    default=_M.spatial_attention, show_default=True, help="Weight positions by a learnt gate (small network).",
 )  # fmt: skip
 @click.option(
     "--adapter", type=click.Choice(ADAPTERS), default=_M.adapter, show_default=True, help="Residual adapters."
 )
-@click.option("--adapter-size", type=int, default=_M.adapter_size, show_default=True, help="Bottleneck's channels.")
-@click.option("--adapter-placement", type=click.Choice(PLACEMENTS), default=_M.adapter_placement, show_default=True)
-@click.option("--dropout", type=float, default=_M.dropout, help="Of the head.  [default: the stage's own]")
-@click.option("--recipe", type=click.Choice(list(RECIPES)), help="Other defaults; see `av1part recipes`.")
-@_option("init", click.Choice(INITS), "Where the backbone's weights come from.")
-@click.option("--from", "start", type=click.Path(path_type=Path), help="Stage-1 run or checkpoint, for --init stage1.")
-@click.option("--weights", type=click.Path(path_type=Path), help="ImageNet weights file (sha256 is checked).")
-@_option("epochs", int, "Epochs in all.")
-@_option("freeze_epochs", int, "First epochs, in which the backbone is frozen (random init: none).")
-@_option("batch_size", int, "Blocks a step, over all devices.")
-@_option("lr", float, "Learning rate of the head.")
-@_option("lr_backbone", float, "Learning rate of the backbone once unfrozen (random init: that of the head).")
-@_option("weight_decay", float, "AdamW's weight decay.")
-@_option(
-    "loss", click.Choice(LOSSES), "cb-focal: class-balanced focal loss; regret and cost-... need RD costs in DATA."
+@click.option(
+    "--adapter-size", type=int, default=_M.adapter_size, show_default=True, help="Channels of an adapter's bottleneck."
 )
-@_option("regret_cap", float, "Of cost-ce, cost-focal: share of RD cost beyond which a wrong choice counts no more.")
-@_option("beta", float, "Of the class-balanced weights (Cui 2019).")
-@_option("gamma", float, "Of the focal loss (Lin 2017).")
-@_option("auxiliary", float, "Weight of a second task in training: name each node's AV1 partition; 0: none.")
-@click.option("--teacher", type=click.Path(path_type=Path), help="Run or checkpoint (an ensemble) to learn from.")
-@_option("distil", float, "The teacher's share of the stage's loss, 0 to 1; the labels have the rest.")
-@_option("distil_temperature", float, "Of the teacher's softmax and ours (Hinton 2015).")
-@_option("augment", click.Choice(AUGMENTATIONS), "Flips, or flips and transposition; labels follow the pixels.")
-@_option("batch_norm", click.Choice(BATCH_NORMS), "Backbone's after unfreezing; auto: train for a random init alone.")
-@_option("gradual", int, "Epochs between one layer group's unfreezing and the next; 0: all at once.")
-@_option("sampler", click.Choice(SAMPLERS), "balanced: draw every class equally often.")
-@_option("seed", int, "Of weights, order, augmentation, dropout and limits.")
-@_option("limit_train", int, "At most so many training blocks, drawn by seed.")
-@_option("limit_val", int, "At most so many validation blocks, the same ones for every seed.")
-@_option("device", click.Choice(DEVICES), "Fabric's accelerator.")
-@_option("devices", int, "How many devices (or CPU processes).")
-@_option("precision", click.Choice(PRECISIONS), "Of training; evaluation is in float32.")
-@_flag("channels_last", "Memory layout: channels beside each other.")
-@_option("compile", click.Choice(COMPILE), "torch.compile's mode; reduce-overhead: CUDA graphs.")
-@_flag("fused", "AdamW's step in one kernel.")
-@_option("cache_gib", float, "Memory for the features of a frozen backbone; more than fits is computed at each use.")
-@click.option("--resume", is_flag=True, help="Go on after the last finished epoch, with the run's own options.")
-@click.option("--extend", type=int, help="With --resume: so many epochs more than planned, after a finished run.")
-@click.option("--extend-lr", type=float, help="The head's rate at the start of these; the backbone's in proportion.")
+@click.option(
+    "--adapter-placement",
+    type=click.Choice(PLACEMENTS),
+    default=_M.adapter_placement,
+    show_default=True,
+    help="Blocks of the backbone that get an adapter.",
+)
+@click.option("--dropout", type=float, default=_M.dropout, help="Dropout of the head.  [default: by stage]")
+@click.option("--recipe", type=click.Choice(list(RECIPES)), help="Named set of defaults; see `av1part recipes`.")
+@_option("init", click.Choice(INITS), "Source of the backbone's first weights.")
+@click.option("--from", "start", type=click.Path(path_type=Path), help="Stage 1 run or checkpoint, for --init stage1.")
+@click.option("--weights", type=click.Path(path_type=Path), help="File of ImageNet weights; its sha256 is checked.")
+@_option("epochs", int, "Number of epochs, frozen ones included.")
+@_option("freeze_epochs", int, "Number of first epochs with the backbone frozen (random init: none).")
+@_option("batch_size", int, "Blocks in a step, over all devices.")
+@_option("lr", float, "Learning rate of the head.")
+@_option("lr_backbone", float, "Learning rate of the backbone after unfreezing (random init: the head's).")
+@_option("weight_decay", float, "Weight decay of AdamW.")
+@_option(
+    "loss",
+    click.Choice(LOSSES),
+    "Loss function. cb-focal: class-balanced focal loss; regret and cost-... need RD costs in DATA.",
+)
+@_option("regret_cap", float, "Share of RD cost above which a wrong choice counts no more (cost-ce, cost-focal).")
+@_option("beta", float, "Beta of the class-balanced weights (Cui 2019).")
+@_option("gamma", float, "Gamma of the focal loss (Lin 2017).")
+@_option(
+    "auxiliary", float, "Weight of a second task, in training alone: name the AV1 partition of each node; 0: none."
+)
+@click.option(
+    "--teacher", type=click.Path(path_type=Path), help="Run or checkpoint, such as an ensemble, to learn from."
+)
+@_option("distil", float, "Share of the teacher in the stage's loss, 0 to 1; the labels have the rest.")
+@_option("distil_temperature", float, "Temperature of the teacher's and the student's softmax (Hinton 2015).")
+@_option(
+    "augment",
+    click.Choice(AUGMENTATIONS),
+    "Random flips, or flips and transposition; labels are turned with the pixels.",
+)
+@_option(
+    "batch_norm",
+    click.Choice(BATCH_NORMS),
+    "Mode of the backbone's batch-norm after unfreezing; auto: train mode for a random init alone.",
+)
+@_option("gradual", int, "Epochs from the unfreezing of one layer group to the next; 0: all at once.")
+@_option("sampler", click.Choice(SAMPLERS), "Order of the blocks. balanced: draw every class equally often.")
+@_option("seed", int, "Seed of weights, order, augmentation, dropout and limits.")
+@_option("limit_train", int, "Maximum number of training blocks, drawn by seed.")
+@_option("limit_val", int, "Maximum number of validation blocks, the same for every seed.")
+@_option("device", click.Choice(DEVICES), "Accelerator of Lightning Fabric.")
+@_option("devices", int, "Number of devices (or CPU processes).")
+@_option("precision", click.Choice(PRECISIONS), "Precision of training; evaluation is in float32.")
+@_flag("channels_last", "Store the channels of a pixel side by side in memory.")
+@_option("compile", click.Choice(COMPILE), "Mode of torch.compile; reduce-overhead: CUDA graphs.")
+@_flag("fused", "Do the step of AdamW in one kernel.")
+@_option(
+    "cache_gib",
+    float,
+    "Memory for features of a frozen backbone, in GiB; features that do not fit are computed at each use.",
+)
+@click.option("--resume", is_flag=True, help="Continue after the last finished epoch, with the run's own options.")
+@click.option("--extend", type=int, help="With --resume: number of epochs to add to a finished run.")
+@click.option(
+    "--extend-lr",
+    type=float,
+    help="Learning rate of the head at the start of the added epochs; the backbone's in proportion.",
+)
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -110,9 +148,9 @@ def train(
     extend_lr: float | None,
     **options: Any,
 ) -> None:
-    """Train one stage on DATA's training split and evaluate every epoch on its validation split.
+    """Train one stage on the training split of DATA and evaluate every epoch on its validation split.
 
-    The model decides about nodes of DATA's size, 16x16 or 32x32.
+    The model decides about nodes of the size that DATA has, 16x16 or 32x32.
 
     The defaults are the field's protocol for Stage 2: 30 epochs, 8 of them frozen, class-balanced focal loss.
     """
@@ -139,17 +177,17 @@ def train(
             blocks, folder, model, config, start=start, weights=weights, teacher=teacher, resume=resume,
             extension=extension, on_step=log.step, on_epoch=log.epoch,
         )  # fmt: skip
-    if history:  # several processes: the first one speaks
+    if history:  # of several processes, the first one speaks
         click.echo(f"{run}: finished. Choose its best epoch with `av1part select {run}`.")
 
 
 def _given(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
-    """The options that stand on the command line: they overrule a recipe, and must not contradict a resumed run."""
+    """Options given on the command line. They overrule a recipe, and must not contradict a resumed run."""
     return {k: v for k, v in options.items() if ctx.get_parameter_source(k) == click.core.ParameterSource.COMMANDLINE}
 
 
 def _idle(config: TrainConfig, given: dict[str, Any]) -> list[str]:
-    """What is given and has no effect beside a teacher."""
+    """Warnings about given options that have no effect beside a teacher."""
     labels = sorted({"loss", "beta", "gamma", "regret_cap"} & set(given))
     if config.distil == 1 and labels:
         return [f"{', '.join(labels)} of the labels have no effect: distil 1 leaves the whole loss to the teacher."]
@@ -165,7 +203,7 @@ def _extension(resume: bool, epochs: int | None, lr: float | None) -> Extension 
 
 
 def _options_of_run(description: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """The options that the run was started with; ToolkitError where one given now contradicts them."""
+    """Options that the run was started with. Raises ToolkitError where a given option contradicts them."""
     model = ModelConfig.from_dict(description["model"]).to_dict()
     own = {**TrainConfig.from_dict(description["train"]).to_dict(), **{k: model[k] for k in _MODEL_OPTIONS}}
     clash = [f"{k}: {v} now, {own[k]} then" for k, v in given.items() if own[k] != v]

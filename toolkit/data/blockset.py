@@ -1,6 +1,6 @@
-"""BlockSet: the data contract. Raw luma code values plus one AV1 partition id per 16x16 or 32x32 node and qindex.
+"""BlockSet, the data contract: raw luma code values, and one AV1 partition id for each node and qindex.
 
-Every consumer (train, select, export, parity, pipeline) reads blocks through this module alone.
+Every step (training, selection, export, proof, pipeline) reads blocks through this module.
 """
 
 from dataclasses import dataclass, fields
@@ -19,6 +19,8 @@ from toolkit.data.format import (
     KIND,
     SPLITS,
     Luma,
+    Manifest,
+    SourceEntry,
     check_blocks,
     check_costs,
     check_files,
@@ -50,13 +52,11 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Blocks:
-    """N blocks in memory: luma (N, 1, S, S) uint8 or uint16 raw code values; the rest (N,).
+    """N blocks in memory: luma (N, 1, S, S), raw code values as uint8 or uint16; all other arrays are (N,).
 
-    S = node + 2 x context: the node in the middle of its surroundings, `toolkit.windows` says how they are cut.
-
-    `target` is the stage's class index (int64), or the AV1 id itself where no stage was named. `costs` are records of
-    COST_DTYPE, None where the data set has none.
-    Raises ToolkitError on a wrong dtype or shape, or a value out of range.
+    S = node + 2 x context: the node stands in the middle, as `toolkit.windows` cuts it. `target` is the stage's class
+    index (int64), or the AV1 id itself where no stage was named. `costs` are records of COST_DTYPE, or None where the
+    data set has none. Raises ToolkitError on a wrong dtype or shape, or a value out of range.
     """
 
     luma: Luma
@@ -90,7 +90,7 @@ class Blocks:
 
     @property
     def window(self) -> Window:
-        """Of which node the luma is, and how much is around it."""
+        """Node size and context of the luma."""
         return Window(self.node, (int(self.luma.shape[3]) - self.node) // 2)
 
     def __len__(self) -> int:
@@ -108,11 +108,11 @@ class Blocks:
 class BlockSet:
     """A folder of `manifest.json`, `blocks.npy` and `luma/<source>.npy`; open it with `BlockSet.load`.
 
-    `costs`: records of COST_DTYPE parallel to `blocks`, from `costs.npy` where it is there.
+    `costs`: a record of COST_DTYPE for each block, from `costs.npy`; None where the folder has no such file.
     """
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     blocks: NDArray[Any]
     costs: NDArray[Any] | None = None
 
@@ -122,16 +122,16 @@ class BlockSet:
 
     @property
     def node(self) -> int:
-        """Side of the nodes that its labels are about, in pixels."""
+        """Side of the labelled nodes, in pixels."""
         return int(self.manifest["block_size"])
 
     @property
-    def sources(self) -> list[dict[str, Any]]:
+    def sources(self) -> list[SourceEntry]:
         return list(self.manifest["sources"])
 
     @property
     def sha256(self) -> str:
-        """Hash of the manifest, which holds the hash of every file: names this data set exactly."""
+        """Hash of the manifest, which holds the hash of every file; so it identifies the data set exactly."""
         return str(self.manifest["sha256"])
 
     @cached_property
@@ -139,24 +139,23 @@ class BlockSet:
         return {}
 
     def luma(self, source: int) -> Luma:
-        """All frames of a source, (frames, height, width) raw code values, mapped from the file."""
+        """All frames of a source: raw code values (frames, height, width), memory-mapped from the file."""
         if source not in self._planes:
             self._planes[source] = _load_array(self.path / self.sources[source]["luma"], mmap=True)
         return self._planes[source]
 
     @classmethod
     def load(cls, path: Path | str) -> "BlockSet":
-        """Open and verify a BlockSet: hashes, dtypes, shapes, ranges, and that no source is in two splits.
+        """Open a BlockSet and check its hashes, dtypes, shapes and ranges, and that no source is in two splits.
 
-        Raises ToolkitError that names the first thing wrong.
+        Raises ToolkitError on the first check that fails.
         """
         path = Path(path)
         if not path.is_dir():
             raise ToolkitError(
                 f"{path}: no such folder. Make a data set with `av1part label` or `av1part data import`."
             )
-        manifest = read_json(path / "manifest.json")
-        check_manifest(path, manifest)
+        manifest = check_manifest(path, read_json(path / "manifest.json"))
         check_files(path, manifest)
         costs = _load_array(path / COSTS) if COSTS in manifest["files"] else None
         result = cls(path, manifest, _load_array(path / "blocks.npy"), costs)
@@ -172,10 +171,10 @@ class BlockSet:
         return result
 
     def take(self, index: NDArray[np.integer[Any]], stage: str | None = None, window: Window | None = None) -> Blocks:
-        """The blocks at these positions of `blocks`, in this order, with the targets of that stage.
+        """Load the blocks at these positions of `blocks`, in this order, with the targets of `stage`.
 
-        `window`: what is cut out, by default the nodes alone. Raises ToolkitError where it is of other nodes, and
-        where a source is of loose blocks, which have no surroundings.
+        `window` says how much to cut out, by default the nodes alone. Raises ToolkitError where it is of another node
+        size, and where it has context and a source holds loose blocks, which have no surroundings.
         """
         rows = self.blocks[index]
         window = window or Window(self.node)
@@ -211,9 +210,9 @@ class BlockSet:
         )
 
     def split_index(self, split: str, stage: str | None = None) -> NDArray[np.int64]:
-        """Positions of a split's decided nodes (no 255), and with a stage only those that it classifies.
+        """Positions in `blocks` of a split's decided nodes (no label 255); with `stage`, only those that it classifies.
 
-        Raises ToolkitError where nothing is left.
+        Raises ToolkitError on another split, and where no position is left.
         """
         if split not in SPLITS:
             raise ToolkitError(f"Split {split!r}: expected one of {', '.join(SPLITS)}.")
@@ -237,12 +236,12 @@ class BlockSet:
         seed: int = 0,
         window: Window | None = None,
     ) -> Blocks:
-        """Load a split's blocks, at most `limit`, drawn without replacement by `seed`, kept in file order."""
+        """Load a split's blocks in file order; with `limit`, at most `limit` of them, drawn by `seed`."""
         return self.take(draw(self.split_index(split, stage), limit, seed), stage, window)
 
 
 def _load_array(path: Path, *, mmap: bool = False) -> NDArray[Any]:
-    """Load a .npy file (no pickles); raises ToolkitError where it is none."""
+    """Load a .npy file without unpickling anything. Raises ToolkitError on any other file."""
     try:
         array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:

@@ -1,19 +1,19 @@
-"""From the RD costs of AV1 partitions to what a wrong decision of a stage costs.
+"""Regret of a stage's decisions: RD cost of the chosen class beyond that of the best class.
 
-The encoder does not search everything to its end, so a class's regret is one of three:
+The encoder does not search every partition to the end, so that the regret of a class is one of three:
 
-- exact: the cheapest of its partitions was searched to the end;
-- between bounds: its cheapest is one that was given up. It cost at least its lower bound and at most what another
-  partition of the class, searched to the end, cost;
-- unknown: nothing of it was tried.
+- exact: the cheapest partition of the class was searched to the end;
+- between bounds: the search of the cheapest partition was cut short. Its cost lies between its lower bound and the cost
+  of the cheapest partition of the class that was searched to the end;
+- unknown: no partition of the class was tried.
 
-Where it is not exact, the lower bound is mostly the best cost itself, hence a regret of 0: taken as it is, it would say
-that a choice nobody looked into is free. So it counts as at least typical: the median regret that the class has
-where it lost and was searched to the end, among the blocks at hand, within its bounds.
+A lower bound is mostly the best cost itself, which is a regret of 0. Taken as it is, it would make a choice free only
+because nobody examined it. A regret that is not exact is therefore filled in, within its bounds, with a typical value:
+the median exact regret of the class over those of the given blocks where the class was not the best.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,20 +25,33 @@ from toolkit.partition import STAGES
 
 
 class ClassRegret(NamedTuple):
-    """What choosing each class costs beyond the stage's best one, as a share of that: `share` (N, classes), >= 0.
+    """Regret of each class at each block.
 
-    Never NaN: what the encoder left open is filled in as the module says; `exact` (N, classes) is where nothing was.
+    `share` (N, classes): RD cost beyond the best class, as a share of the best class's cost; at least 0, never NaN,
+    filled in as the module says. `exact` (N, classes): True where it was measured, not filled in.
     """
 
     share: NDArray[np.float32]
     exact: NDArray[np.bool_]
 
 
-def class_regret(blocks: Blocks, stage: str) -> ClassRegret:
-    """The regret of each class of a stage at each block.
+class RegretScores(TypedDict):
+    """Regret of decisions.
 
-    A block of which nothing at all was searched to the end has 0 at its label and the typical regret elsewhere. Raises
-    ToolkitError where the blocks have no costs.
+    `regret`: mean, in percent of RD cost. `regret_best_constant`: the same for the class that is cheapest when always
+    chosen. `regret_exact`: share of the decisions, 0 to 1, whose regret was measured, not filled in.
+    """
+
+    regret: float
+    regret_best_constant: float
+    regret_exact: float
+
+
+def class_regret(blocks: Blocks, stage: str) -> ClassRegret:
+    """Regret of each class of a stage at each block.
+
+    A block without any partition searched to the end has regret 0 at its label and the typical regret elsewhere.
+    Raises ToolkitError where the blocks have no costs.
     """
     if blocks.costs is None:
         raise ToolkitError("These blocks have no RD costs. Label the sources again with `av1part label --with-costs`.")
@@ -48,7 +61,7 @@ def class_regret(blocks: Blocks, stage: str) -> ClassRegret:
     highest = _cheapest(np.where(bounded(blocks.costs), np.inf, rd), groups)
     best = highest.min(1, keepdims=True)
     measured = np.isfinite(best)
-    with np.errstate(invalid="ignore"):  # infinity less infinity: of blocks without any exact cost, set below
+    with np.errstate(invalid="ignore"):  # infinity over infinity, at blocks without an exact cost: set below
         low, high = lowest / best - 1, highest / best - 1
     exact = measured & (lowest == highest) & np.isfinite(highest)
     typical = _typical(high, exact)
@@ -62,12 +75,8 @@ def class_regret(blocks: Blocks, stage: str) -> ClassRegret:
     return ClassRegret(regret.astype(np.float32), exact)
 
 
-def regret_metrics(regret: ClassRegret, predictions: NDArray[np.int64]) -> dict[str, float]:
-    """What decisions (N,) cost, JSON-ready, in percent of RD cost.
-
-    `regret`: mean of the share at the decision; `regret_best_constant`: of the class that is cheapest to choose
-    always; `regret_exact`: share of the decisions (0 to 1) whose regret was measured, not filled in.
-    """
+def regret_metrics(regret: ClassRegret, predictions: NDArray[np.int64]) -> RegretScores:
+    """Score decisions (N,), class indices of the stage, by their regret."""
     chosen = np.arange(len(predictions)), predictions
     return {
         "regret": 100 * float(regret.share[chosen].mean(dtype=np.float64)),
@@ -81,7 +90,7 @@ def _cheapest(rd: NDArray[np.float64], groups: Sequence[Sequence[int]]) -> NDArr
 
 
 def _typical(regret: NDArray[np.float64], exact: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Median exact regret (classes,) of the blocks where the class lost; of all classes where one never did; else 0."""
+    """Median exact regret (classes,) where the class was not best; if none is exact, that of all classes; else 0."""
     lost = exact & (regret > 0)
     overall = float(np.median(regret[lost])) if lost.any() else 0.0
     return np.array([np.median(r[at]) if at.any() else overall for r, at in zip(regret.T, lost.T, strict=True)])

@@ -1,13 +1,14 @@
-"""When two records of encoder settings stand for the same decisions."""
+"""Compare two records of encoder settings: do they lead to the same decisions?"""
 
+from collections.abc import Mapping
 from typing import Any
 
 NOT_DECISIVE = ("cq", "input", "threads")
-"""Which qindexes and pictures were labelled, and on how many threads: given a block and its qindex, the encoder
-decides alike. The qindex and the pixels are in the data themselves."""
+"""Settings that leave the decision about a given block at a given qindex unchanged: which qindexes and pictures were
+labelled, and on how many threads."""
 
 
-def settings_differ(own: dict[str, Any], other: dict[str, Any]) -> str:
-    """The decisive settings in which `other` differs from `own`, in words; empty where there is none."""
+def settings_differ(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+    """Name the decisive settings in which `other` differs from `own`; an empty text where there is none."""
     keys = sorted(({*own, *other}) - set(NOT_DECISIVE))
     return "; ".join(f"{k}: {other.get(k)!r}, expected {own.get(k)!r}" for k in keys if own.get(k) != other.get(k))

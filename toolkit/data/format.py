@@ -1,8 +1,8 @@
-"""The BlockSet on disk: its constants and every check that a reader and the writer share."""
+"""The BlockSet on disk: its constants and types, and the checks that its readers and its writer share."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,18 +17,53 @@ KIND = "av1part-blockset"
 FORMAT_VERSION = 1
 SPLITS = ("train", "val", "test")
 HELD_OUT = ("val", "test")
-"""The splits that no model trains on."""
+"""Splits that no model is trained on."""
 BLOCK_DTYPE = np.dtype(
     [("source", "<u2"), ("frame", "<u4"), ("row", "<u2"), ("column", "<u2"), ("qindex", "u1"), ("partition", "u1")]
 )
 COST_DTYPE = np.dtype([("rd", "<f4", 10), ("bound", "<u2"), ("seconds", "<f4", 10)])
-"""What it would cost to code a node by each AV1 partition id, as far as the encoder found out.
+"""Cost of coding a node by each AV1 partition id, as far as the encoder searched.
 
-`rd`: RD cost in libaom's units, the partition's signalling included; NaN: not tried. `bound`, bit k: the search of
-partition k was cut short, and rd[k] is a lower bound. `seconds`: CPU time spent on trying it.
+`rd`: RD cost in libaom's units, with the bits that signal the partition; NaN where it was not tried. `bound`: bit k is
+set where the search of partition k was cut short, so that rd[k] is only a lower bound. `seconds`: CPU time of the
+search.
 """
 COSTS = "costs.npy"
 Luma = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+class SourceEntry(TypedDict):
+    """A clip or photograph in the manifest. `sha256` is its original file's; `luma` is its file in the data set."""
+
+    name: str
+    split: str
+    sha256: str
+    licence: str
+    origin: str
+    frames: int
+    height: int
+    width: int
+    luma: str
+
+
+Counts = dict[str, dict[str, dict[str, int]]]
+"""Number of blocks by split, then qindex, then AV1 partition id or class; all keys are strings."""
+
+
+class Manifest(TypedDict):
+    """Content of manifest.json. `encoder` holds its settings, or how the data were imported."""
+
+    kind: str
+    format_version: int
+    bit_depth: int
+    block_size: int
+    encoder: dict[str, Any]
+    sources: list[SourceEntry]
+    histogram: Counts
+    excluded: dict[str, int]
+    files: dict[str, str]
+    sha256: str
+
 
 _MEND = "Label or import the data again (`av1part label`, `av1part data import`)."
 _ENTRIES: Entries = {
@@ -54,14 +89,14 @@ _SOURCE_ENTRIES: Entries = {
 
 
 def luma_dtype(bit_depth: int) -> np.dtype[Any]:
-    """uint8 for 8 bit, uint16 for 9 to 16 bit; ToolkitError otherwise."""
+    """Dtype of luma: uint8 for 8 bit, uint16 for 9 to 16 bit. Raises ToolkitError on another bit depth."""
     if isinstance(bit_depth, bool) or not isinstance(bit_depth, int) or not 8 <= bit_depth <= 16:
         raise ToolkitError(f"Bit depth {bit_depth!r:.80}: expected a whole number from 8 to 16.")
     return np.dtype(np.uint8 if bit_depth == 8 else np.uint16)
 
 
 def check_luma(luma: NDArray[Any], bit_depth: int, what: str) -> None:
-    """Refuse anything but raw luma code values of that bit depth (floats above all: they may be scaled)."""
+    """Raise ToolkitError unless `luma` holds raw code values of that bit depth; floats may have been scaled."""
     expected = luma_dtype(bit_depth)
     if luma.dtype != expected:
         scaled = " It looks scaled already; the model scales once, itself." if luma.dtype.kind == "f" else ""
@@ -73,9 +108,9 @@ def check_luma(luma: NDArray[Any], bit_depth: int, what: str) -> None:
 
 
 def check_input(luma: NDArray[Any], qindex: NDArray[Any], bit_depth: int, window: Window = ALONE) -> None:
-    """Refuse what a model of that window may not be fed.
+    """Raise ToolkitError unless a model of that window accepts this input.
 
-    Expects luma (N, 1, S, S) raw code values, S the window's size, and qindex (N,) uint8.
+    Expected: luma (N, 1, S, S) of raw code values, S the window's size, and qindex (N,) uint8.
     """
     check_luma(luma, bit_depth, "Model input")
     if luma.ndim != 4 or luma.shape[1:] != window.shape:
@@ -87,17 +122,20 @@ def check_input(luma: NDArray[Any], qindex: NDArray[Any], bit_depth: int, window
 
 
 def check_source_name(name: str) -> None:
-    """Raise ToolkitError unless the name can name a file on every system."""
+    """Raise ToolkitError unless the name is a valid file name on every system."""
     if not name or name.startswith(".") or len(name) > 200 or any(c in '/\\:*?"<>|' or ord(c) < 32 for c in name):
         raise ToolkitError(
             f'Source name {name!r}: expected 1 to 200 characters, no dot first, none of / \\ : * ? " < > |. Rename it.'
         )
 
 
-def check_manifest(path: Path, manifest: Any) -> None:
-    """Raise ToolkitError unless the manifest is a sealed one of this format with sound sources."""
+def check_manifest(path: Path, document: Any) -> Manifest:
+    """Return the document as the manifest of the data set at `path`.
+
+    Raises ToolkitError unless it is sealed, of this format, and its sources are sound.
+    """
     file = path / "manifest.json"
-    check_sealed(manifest, file, KIND, FORMAT_VERSION, "a data set's", _MEND, _ENTRIES)
+    manifest = cast(Manifest, check_sealed(document, file, KIND, FORMAT_VERSION, "a data set's", _MEND, _ENTRIES))
     if manifest["block_size"] not in NODES:
         raise ToolkitError(
             f"{path}: block size {manifest['block_size']}, expected one of {', '.join(map(str, NODES))}."
@@ -115,11 +153,12 @@ def check_manifest(path: Path, manifest: Any) -> None:
     if len(names) != len(manifest["sources"]):
         raise ToolkitError(f"{path}: two sources share a name. Rename one.")
     _check_splits(path, manifest)
+    return manifest
 
 
-def _check_splits(path: Path, manifest: dict[str, Any]) -> None:
-    """Raise ToolkitError unless each source is in one split, judged by its original and by its pixels."""
-    first: dict[tuple[str, str], dict[str, Any]] = {}
+def _check_splits(path: Path, manifest: Manifest) -> None:
+    """Raise ToolkitError where one original, or the same pixels, are in two splits."""
+    first: dict[tuple[str, str], SourceEntry] = {}
     for source in manifest["sources"]:
         if source["split"] not in SPLITS:
             raise ToolkitError(f"{path}: source {source['name']} is in split {source['split']!r}, not in {SPLITS}.")
@@ -133,8 +172,8 @@ def _check_splits(path: Path, manifest: dict[str, Any]) -> None:
                 )
 
 
-def check_files(path: Path, manifest: dict[str, Any]) -> None:
-    """Raise ToolkitError unless every file is there, inside the folder, with the manifest's hash."""
+def check_files(path: Path, manifest: Manifest) -> None:
+    """Raise ToolkitError unless every file is inside the folder and has the manifest's hash."""
     needed = {"blocks.npy", *(s["luma"] for s in manifest["sources"]), *({COSTS} & set(manifest["files"]))}
     if set(manifest["files"]) != needed:
         raise ToolkitError(f"{path}: the manifest lists {sorted(manifest['files'])}, expected {sorted(needed)}.")
@@ -150,8 +189,8 @@ def check_files(path: Path, manifest: dict[str, Any]) -> None:
             )
 
 
-def check_blocks(blocks: NDArray[Any], sources: list[dict[str, Any]], node: int, what: str) -> None:
-    """Raise ToolkitError unless there are records of BLOCK_DTYPE, each a whole node, once, with a known id."""
+def check_blocks(blocks: NDArray[Any], sources: list[SourceEntry], node: int, what: str) -> None:
+    """Raise ToolkitError unless these are records of BLOCK_DTYPE: whole nodes of known ids, each labelled once."""
     if blocks.dtype != BLOCK_DTYPE or blocks.ndim != 1:
         raise ToolkitError(f"{what}: blocks are {blocks.dtype}{blocks.shape}, expected 1-D records of {BLOCK_DTYPE}.")
     if not blocks.size:
@@ -165,7 +204,7 @@ def check_blocks(blocks: NDArray[Any], sources: list[dict[str, Any]], node: int,
     shapes = np.array([(s["frames"], s["height"], s["width"]) for s in sources], np.int64)
     nodes = shapes[:, 0] * (shapes[:, 1] // node) * (shapes[:, 2] // node)
     first = np.concatenate([[0], np.cumsum(nodes)[:-1]])
-    keys = np.empty(len(blocks), np.int64)  # one number a (node, qindex): nodes counted through all frames and sources
+    keys = np.empty(len(blocks), np.int64)  # a number for each node and qindex; nodes are counted through all sources
     off_grid = 0
     for part in parts(len(blocks)):
         source, frame, row, column = (blocks[k][part].astype(np.int64) for k in ("source", "frame", "row", "column"))
@@ -183,12 +222,12 @@ def check_blocks(blocks: NDArray[Any], sources: list[dict[str, Any]], node: int,
 
 
 def parts(count: int, size: int = 1 << 18) -> Iterator[slice]:
-    """Slices of so many records: what is derived from them would take many times their own memory at once."""
+    """Slices of at most `size` records each: values derived from all at once would take many times their memory."""
     return (slice(start, start + size) for start in range(0, count, size))
 
 
 def check_costs(costs: NDArray[Any], count: int, what: str) -> None:
-    """Raise ToolkitError unless there are `count` records of COST_DTYPE with possible values."""
+    """Raise ToolkitError unless these are `count` records of COST_DTYPE with possible values."""
     if costs.dtype != COST_DTYPE or costs.shape != (count,):
         raise ToolkitError(f"{what}: costs are {costs.dtype}{costs.shape}, expected {COST_DTYPE}({count},).")
     for part in parts(count):
@@ -203,6 +242,6 @@ def check_costs(costs: NDArray[Any], count: int, what: str) -> None:
 
 
 def bounded(costs: NDArray[Any]) -> NDArray[np.bool_]:
-    """Whether `rd` is a lower bound only, (..., 10), from records of COST_DTYPE."""
+    """Mask (..., 10) of the partitions whose `rd` is only a lower bound; from records of COST_DTYPE."""
     result: NDArray[np.bool_] = (costs["bound"][..., None] >> np.arange(10, dtype=np.uint16) & 1).astype(bool)
     return result

@@ -1,39 +1,85 @@
-"""What is in a data set: sources, splits, class histograms, what each stage leaves out, the trivial baselines."""
+"""Describe a data set: sources, splits, class histograms, blocks that a stage leaves out, trivial baselines."""
 
 from collections import Counter
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
+from numpy.typing import NDArray
 
 from toolkit.data.blockset import SPLITS, BlockSet
-from toolkit.data.format import bounded
-from toolkit.metrics import baselines
+from toolkit.data.format import Counts, SourceEntry, bounded
+from toolkit.metrics import Baselines, baselines
 from toolkit.partition import INSIDE_LARGER, NAMES, STAGES
 
 LABELS = {**dict(enumerate(NAMES)), INSIDE_LARGER: "inside a larger block"}
 
 
-def dataset_info(data: BlockSet) -> dict[str, Any]:
-    """Describe a data set; JSON-ready.
+class SourceInfo(TypedDict):
+    """A source as in the manifest, and its number of blocks."""
 
-    `node`: the blocks' side in pixels; `sources`: a list with each one's blocks counted; `splits` {split: sources,
-    blocks}; `licences` {licence: sources}; `histogram` {"partition" or a stage: {split: {qindex: {class: blocks}}}};
-    `left_out` {stage: {label: blocks}}; `excluded` {reason: nodes never stored}; `costs`: None, or {partition: shares
-    of the decided nodes where it was `tried` and where its RD cost is `exact`}; `cheapest_chosen`: None, or their
-    share whose label has the least exact cost; `baselines` {stage: {split: as `metrics.baselines`}}, fitted on the
-    train split where it has blocks of that stage.
+    name: str
+    split: str
+    licence: str
+    origin: str
+    frames: int
+    width: int
+    height: int
+    sha256: str
+    blocks: int
+
+
+class SplitInfo(TypedDict):
+    """Number of sources and blocks of a split."""
+
+    sources: int
+    blocks: int
+
+
+class CostInfo(TypedDict):
+    """Shares of the decided nodes, 0 to 1, where a partition was tried and where its RD cost is exact."""
+
+    tried: float
+    exact: float
+
+
+class DatasetInfo(TypedDict):
+    """Result of `dataset_info`, ready for JSON.
+
+    `node`: side of the nodes in pixels. `licences`: number of sources by licence. `histogram`: block counts by
+    "partition" and by stage. `left_out`: block counts by stage, then label. `excluded`: number of nodes that were never
+    stored, by reason. `costs`: by partition; None without RD costs. `cheapest_chosen`: share of the decided nodes whose
+    label has the least exact cost; None without RD costs. `baselines`: by stage, then split, fitted on the train split
+    where it has blocks of the stage.
     """
+
+    sha256: str
+    bit_depth: int
+    node: int
+    encoder: dict[str, Any]
+    blocks: int
+    sources: list[SourceInfo]
+    splits: dict[str, SplitInfo]
+    licences: dict[str, int]
+    histogram: dict[str, Counts]
+    left_out: dict[str, dict[str, int]]
+    excluded: dict[str, int]
+    costs: dict[str, CostInfo] | None
+    cheapest_chosen: float | None
+    baselines: dict[str, dict[str, Baselines]]
+
+
+def dataset_info(data: BlockSet) -> DatasetInfo:
+    """Describe a data set."""
     blocks, sources = data.blocks, data.sources
     per_source = np.bincount(blocks["source"], minlength=len(sources)).tolist()
     split_of = np.array([SPLITS.index(s["split"]) for s in sources])[blocks["source"]]
-    kept = ("name", "split", "licence", "origin", "frames", "width", "height", "sha256")
     return {
         "sha256": data.sha256,
         "bit_depth": data.bit_depth,
         "node": data.node,
         "encoder": data.manifest["encoder"],
         "blocks": len(blocks),
-        "sources": [{k: s[k] for k in kept} | {"blocks": n} for s, n in zip(sources, per_source, strict=True)],
+        "sources": [_source(s, n) for s, n in zip(sources, per_source, strict=True)],
         "splits": {
             split: {
                 "sources": sum(s["split"] == split for s in sources),
@@ -53,10 +99,24 @@ def dataset_info(data: BlockSet) -> dict[str, Any]:
     }
 
 
-def _histograms(data: BlockSet) -> dict[str, dict[str, dict[str, dict[str, int]]]]:
-    """The manifest's counts by AV1 partition, and summed into the classes of each stage."""
+def _source(entry: SourceEntry, blocks: int) -> SourceInfo:
+    return {
+        "name": entry["name"],
+        "split": entry["split"],
+        "licence": entry["licence"],
+        "origin": entry["origin"],
+        "frames": entry["frames"],
+        "width": entry["width"],
+        "height": entry["height"],
+        "sha256": entry["sha256"],
+        "blocks": blocks,
+    }
+
+
+def _histograms(data: BlockSet) -> dict[str, Counts]:
+    """Counts of the manifest, by AV1 partition and summed into the classes of each stage."""
     counts = data.manifest["histogram"]
-    result: dict[str, dict[str, dict[str, dict[str, int]]]] = {}
+    result: dict[str, Counts] = {}
     groupings: dict[str, dict[str, tuple[int, ...]]] = {"partition": {name: (i,) for i, name in LABELS.items()}}
     groupings |= {key: dict(zip(s.classes, s.groups, strict=True)) for key, s in STAGES.items()}
     for key, groups in groupings.items():
@@ -71,7 +131,7 @@ def _histograms(data: BlockSet) -> dict[str, dict[str, dict[str, dict[str, int]]
     return result
 
 
-def _costs(data: BlockSet) -> dict[str, dict[str, float]] | None:
+def _costs(data: BlockSet) -> dict[str, CostInfo] | None:
     decided = data.blocks["partition"] != INSIDE_LARGER
     if data.costs is None or not decided.any():
         return None
@@ -90,8 +150,8 @@ def _cheapest_chosen(data: BlockSet) -> float | None:
     return float((exact.argmin(1) == data.blocks["partition"][decided]).mean())
 
 
-def _baselines(data: BlockSet, split_of: np.ndarray[Any, np.dtype[Any]]) -> dict[str, dict[str, Any]]:
-    result: dict[str, dict[str, Any]] = {}
+def _baselines(data: BlockSet, split_of: NDArray[np.int64]) -> dict[str, dict[str, Baselines]]:
+    result: dict[str, dict[str, Baselines]] = {}
     for key, stage in STAGES.items():
         targets = stage.targets(data.blocks["partition"])
         by_split = {split: targets[(split_of == i) & (targets >= 0)] for i, split in enumerate(SPLITS)}

@@ -1,4 +1,4 @@
-"""A picture of a data set: frames with their partition grid, a row a source and a column a qindex."""
+"""Draw a data set: frames with their partitions outlined, a row for each source and a column for each qindex."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +13,7 @@ from toolkit.files import atomic_file
 from toolkit.partition import INSIDE_LARGER, NODE, rectangles
 
 WINDOW = (240, 400)
-"""Height and width in pixels of the part of a frame that is shown."""
+"""Height and width in pixels of the shown part of a frame."""
 SCALE = 2
 ROWS, COLUMNS = 3, 4
 MARGIN, TITLE = 8, 22
@@ -27,14 +27,14 @@ GROUPS = (
 )
 _COLOURS = {i: colour for _, colour, ids in GROUPS for i in ids}
 _View = tuple[NDArray[np.uint8], list[tuple[int, int, int]]]
-"""A luma window (height, width) and its nodes as (row, column, partition id)."""
+"""Luma (height, width) of 8 bit, and its nodes as (row, column, partition id)."""
 
 
 def write_preview(data: BlockSet, path: Path) -> None:
-    """Draw up to 3 sources (of different splits where possible) at up to 4 qindexes as a PNG.
+    """Draw up to 3 sources, of different splits where possible, at up to 4 qindexes as a PNG.
 
-    Every partition is outlined in its group's colour; nodes inside a larger block stay undrawn. Of a large frame
-    the window with most partitioned nodes is shown; loose blocks are laid out as a sheet.
+    Every partition is outlined in the colour of its group; nodes inside a larger block are not outlined. A large frame
+    is cropped to the window with most partitioned nodes. Loose blocks are laid out side by side.
     """
     cells = [[(_title(data, s, q), _view(data, s, q)) for q in _qindexes(data)] for s in _sources(data)]
     width = max(view[0].shape[1] for row in cells for _, view in row) * SCALE + MARGIN
@@ -59,7 +59,7 @@ def write_preview(data: BlockSet, path: Path) -> None:
 
 
 def _sources(data: BlockSet) -> list[int]:
-    """The first source of each split, then others, as many as there are rows."""
+    """Up to ROWS labelled sources: the first of each split, then the second of each, and so on."""
     labelled = set(np.unique(data.blocks["source"]).tolist())
     rank: dict[int, int] = {}
     seen: dict[str, int] = {}
@@ -69,7 +69,7 @@ def _sources(data: BlockSet) -> list[int]:
 
 
 def _qindexes(data: BlockSet) -> list[int]:
-    """Up to four qindexes of the shown sources, spread evenly."""
+    """Up to COLUMNS qindexes of the shown sources, spread evenly."""
     found = np.unique(data.blocks["qindex"][np.isin(data.blocks["source"], _sources(data))])
     return [int(q) for q in found[np.unique(np.linspace(0, len(found) - 1, COLUMNS).round().astype(int))]]
 
@@ -93,13 +93,13 @@ def _view(data: BlockSet, source: int, qindex: int) -> _View:
 
 
 def _window(rows: NDArray[Any], shape: tuple[int, ...], node: int) -> tuple[int, int, int, int, int]:
-    """Frame, row, column, height and width of the window with most partitioned nodes, the same at every qindex."""
+    """Frame, row, column, height and width of the window with most partitioned nodes over all qindexes."""
     height, width = min(shape[1], WINDOW[0]), min(shape[2], WINDOW[1])
     frame = int(np.bincount(rows["frame"]).argmax()) if len(rows) else 0
     nodes = rows[(rows["frame"] == frame) & (rows["partition"] > 0)]
     total = np.zeros((shape[1] // node + 1, shape[2] // node + 1), np.int64)
     np.add.at(total, (nodes["row"] // node + 1, nodes["column"] // node + 1), 1)
-    total = total.cumsum(0).cumsum(1)  # total[r, c]: partitioned nodes above and left of node (r, c)
+    total = total.cumsum(0).cumsum(1)  # total[r, c]: number of partitioned nodes above and left of node (r, c)
     h, w = height // node, width // node
     inside = total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
     r, c = (int(v) * node for v in np.unravel_index(int(inside.argmax()), inside.shape))
@@ -107,7 +107,7 @@ def _window(rows: NDArray[Any], shape: tuple[int, ...], node: int) -> tuple[int,
 
 
 def _sheet_of_blocks(data: BlockSet, planes: NDArray[Any], rows: NDArray[Any]) -> _View:
-    """Loose blocks side by side, the first that fit."""
+    """Lay the first loose blocks side by side, as many as fit."""
     node = data.node
     down, across = WINDOW[0] // node, WINDOW[1] // node
     luma = np.zeros((down * node, across * node), np.uint8)
@@ -120,13 +120,13 @@ def _sheet_of_blocks(data: BlockSet, planes: NDArray[Any], rows: NDArray[Any]) -
 
 
 def to_8_bit(luma: NDArray[Any], bit_depth: int) -> NDArray[np.uint8]:
-    """The upper 8 bits."""
+    """Keep the upper 8 bits of luma code values."""
     return (luma >> (bit_depth - 8)).astype(np.uint8)
 
 
 def draw_partitions(luma: NDArray[np.uint8], nodes: Sequence[tuple[int, int, int]], node: int = NODE) -> Image.Image:
-    """Luma (H, W) at SCALE with nodes of side `node`, (row, column, partition id) each, outlined in groups' colours."""
-    # Darkened, so that the lines stand out.
+    """Draw luma (H, W), enlarged by SCALE, and outline nodes (row, column, partition id) of `node` pixels a side."""
+    # The luma is darkened, so that the lines stand out.
     image = Image.fromarray((luma * 0.75).astype(np.uint8)).resize((luma.shape[1] * SCALE, luma.shape[0] * SCALE))
     image = image.convert("RGB")
     draw = ImageDraw.Draw(image)

@@ -1,20 +1,20 @@
-"""Drawing some of the blocks: by seed alone, or so that every class and every qindex is there."""
+"""Draw some of the blocks: evenly, or so that every class and every qindex is represented."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def draw(index: NDArray[np.int64], limit: int | None, seed: int) -> NDArray[np.int64]:
-    """At most `limit` of these positions, without replacement, by the seed, sorted."""
+    """Draw at most `limit` positions of `index` by the seed, without replacement; they come back sorted."""
     if limit is None or limit >= len(index):
         return index
     return np.sort(np.random.default_rng(seed).choice(index, limit, replace=False))
 
 
 def stratified_index(target: NDArray[np.int64], qindex: NDArray[np.uint8], limit: int, seed: int) -> NDArray[np.int64]:
-    """At most `limit` positions of (N,) arrays, sorted, as even over (class, qindex) pairs as the data allow.
+    """Draw at most `limit` positions of (N,) arrays, spread evenly over the pairs of class and qindex; sorted.
 
-    Each pair's positions are shuffled by the seed, and all pairs give their first, then all their second, and so on.
+    The seed shuffles each pair's positions. Every pair then gives its first one, every pair its second, and so on.
     """
     if len(target) <= limit:
         return np.arange(len(target))

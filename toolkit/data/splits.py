@@ -1,4 +1,4 @@
-"""Which split each source belongs to: by rule or by table, always whole sources."""
+"""Assign whole sources to splits, by rule or by table."""
 
 import hashlib
 from collections import Counter
@@ -12,12 +12,16 @@ SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 
 
 def assign_splits(names: Sequence[str], how: str = "auto") -> dict[str, str]:
-    """A split for each source name.
+    """Split of each source, by source name.
 
-    `how` is `auto` (about 70/15/15, decided by the names alone, at least one source a split from three sources
-    up), `train`, `val` or `test` (all of them), or the path of a table: a line a source, name and split with a tab
-    between; lines that begin with # are comments. Raises ToolkitError where a table leaves a source out, names
-    one twice or an unknown one.
+    `how` is one of:
+
+    - `auto`: about 70/15/15, decided by the names alone; each split has a source if there are three or more;
+    - `train`, `val` or `test`: all sources in this split;
+    - the path of a table with a line for each source: name, tab, split. Lines that begin with # are comments.
+
+    Raises ToolkitError where two sources share a name, and on a table that leaves out a source, names one twice or
+    names an unknown one.
     """
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice:
@@ -28,7 +32,7 @@ def assign_splits(names: Sequence[str], how: str = "auto") -> dict[str, str]:
 
 
 def _automatic(names: Sequence[str]) -> dict[str, str]:
-    # Ordered by hash: the same names give the same splits on any machine, whatever order they came in.
+    # Ordered by hash, so that the same names give the same splits on any machine and in any order.
     order = sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
     held_out = {s: round(SHARES[s] * len(order)) for s in ("val", "test")}
     if len(order) >= 3:

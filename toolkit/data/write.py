@@ -1,4 +1,4 @@
-"""Writing a BlockSet: checked, hashed, sealed, and put in place whole or not at all."""
+"""Write a BlockSet: checked, hashed, sealed, and put in place whole or not at all."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,9 @@ from toolkit.data.format import (
     COSTS,
     FORMAT_VERSION,
     KIND,
+    Counts,
     Luma,
+    SourceEntry,
     check_blocks,
     check_costs,
     check_files,
@@ -30,9 +32,9 @@ from toolkit.partition import NODE
 
 @dataclass(frozen=True)
 class Source:
-    """Where blocks come from: a clip or photograph, in exactly one split.
+    """A clip or photograph that blocks come from, in exactly one split.
 
-    `sha256` is that of the original file (or of the imported data); `luma` is (frames, height, width).
+    `sha256` is the hash of the original file (or of the imported data); `luma` is (frames, height, width).
     """
 
     name: str
@@ -43,12 +45,32 @@ class Source:
     origin: str = "unknown"
 
 
+def _entry(source: Source, bit_depth: int) -> SourceEntry:
+    """Entry of the manifest for a source, whose name and luma are checked first."""
+    check_source_name(source.name)
+    check_luma(source.luma, bit_depth, source.name)
+    if source.luma.ndim != 3:
+        raise ToolkitError(f"{source.name}: luma has shape {source.luma.shape}, expected (frames, height, width).")
+    frames, height, width = source.luma.shape
+    return {
+        "name": source.name,
+        "split": source.split,
+        "sha256": source.sha256,
+        "licence": source.licence,
+        "origin": source.origin,
+        "frames": frames,
+        "height": height,
+        "width": width,
+        "luma": f"luma/{source.name}.npy",
+    }
+
+
 def make_records(
     source: ArrayLike, frame: ArrayLike, row: ArrayLike, column: ArrayLike, qindex: ArrayLike, partition: ArrayLike
 ) -> NDArray[Any]:
-    """Records of BLOCK_DTYPE from whole numbers, each (N,) or one for all; row and column in pixels.
+    """Records of BLOCK_DTYPE (N,), from whole numbers (N,), or one number for all; row and column in pixels.
 
-    Raises ToolkitError where a number is not whole or does not fit (qindex: 0 to 255): nothing wraps around.
+    Raises ToolkitError where a number is not whole or does not fit (qindex: 0 to 255), since it would wrap around.
     """
     given = {"source": source, "frame": frame, "row": row, "column": column, "qindex": qindex, "partition": partition}
     arrays = {name: np.asarray(values) for name, values in given.items()}
@@ -64,10 +86,10 @@ def make_records(
     return np.atleast_1d(records)
 
 
-def histogram(blocks: NDArray[Any], sources: Sequence[dict[str, Any]]) -> dict[str, dict[str, dict[str, int]]]:
-    """Counts by split, then qindex, then partition id (JSON keys are strings)."""
+def histogram(blocks: NDArray[Any], sources: Sequence[SourceEntry]) -> Counts:
+    """Count blocks by split, qindex and partition id."""
     split = [s["split"] for s in sources]
-    result: dict[str, dict[str, dict[str, int]]] = {}
+    result: Counts = {}
     counts: Counter[int] = Counter()
     for part in parts(len(blocks)):
         some = blocks[part]
@@ -93,20 +115,12 @@ def write_blockset(
 ) -> None:
     """Write and seal a BlockSet folder.
 
-    `blocks` are records of BLOCK_DTYPE whose `source` indexes `sources`; `encoder` holds every encoder
-    setting (or how the data was imported); `block_size` is the nodes' side; `costs` are records of COST_DTYPE, one a
-    block; `excluded` counts what was left out, by reason (for one, nodes cut by the frame edge). Raises ToolkitError on
-    anything that `BlockSet.load` would refuse.
+    `blocks`: records of BLOCK_DTYPE, whose `source` is a position in `sources`. `encoder`: every encoder setting, or
+    how the data were imported. `block_size`: side of the nodes in pixels. `costs`: a record of COST_DTYPE a block.
+    `excluded`: number of nodes left out, by reason (such as nodes cut by the frame's edge). Raises ToolkitError on
+    anything that `BlockSet.load` would refuse, and where `path` exists and may not be overwritten.
     """
-    entries: list[dict[str, Any]] = []
-    for source in sources:
-        check_source_name(source.name)
-        check_luma(source.luma, bit_depth, source.name)
-        if source.luma.ndim != 3:
-            raise ToolkitError(f"{source.name}: luma has shape {source.luma.shape}, expected (frames, height, width).")
-        frames, height, width = source.luma.shape
-        entry = {k: getattr(source, k) for k in ("name", "split", "sha256", "licence", "origin")}
-        entries.append(entry | {"frames": frames, "height": height, "width": width, "luma": f"luma/{source.name}.npy"})
+    entries = [_entry(source, bit_depth) for source in sources]
     check_blocks(blocks, entries, block_size, str(path))
     if costs is not None:
         check_costs(costs, len(blocks), str(path))
@@ -130,7 +144,6 @@ def write_blockset(
             "excluded": excluded or {},
             "files": {name: sha256_file(folder / name) for name in names},
         }
-        sealed = seal(manifest)
-        check_manifest(path, sealed)
+        sealed = check_manifest(path, seal(manifest))
         check_files(folder, sealed)
         atomic_write_json(folder / "manifest.json", sealed)

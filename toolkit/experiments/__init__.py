@@ -1,1 +1,1 @@
-"""Scores beyond one run: evaluation on any data, calibration, comparisons and sweeps."""
+"""Evaluation on any data, reliability of probabilities, comparisons of runs, and sweeps over recipes."""

@@ -1,6 +1,6 @@
-"""Cross-data evaluation: a checkpoint on a split of any BlockSet, beside predictors that never look at a pixel."""
+"""Evaluate a checkpoint on a split of any BlockSet, beside predictors that never look at a pixel."""
 
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,25 +9,75 @@ from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.costs import class_regret, regret_metrics
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
-from toolkit.experiments.calibration import calibration_metrics, fit_temperature
-from toolkit.metrics import baselines, classification_metrics
+from toolkit.experiments.reliability import ReliabilityScores, fit_temperature, reliability_scores
+from toolkit.metrics import BaselineScores, Scores, baselines, classification_metrics
 from toolkit.model.checkpoint import Checkpoint
 from toolkit.model.network import predict
 from toolkit.model.provenance import is_known
 from toolkit.model.suitability import seen_sources
 
 SEED = 0
-"""Draws the blocks where a limit is given."""
+"""Seed that draws the blocks where a limit is given."""
+
+
+class SliceScores(Scores):
+    """Scores of the model on some blocks, and of the constant with the best macro-F1 on them."""
+
+    blocks: int
+    constant_class: str
+    constant_macro_f1: float
+    constant_accuracy: float
+
+
+class OverallScores(SliceScores):
+    """Scores on all blocks of the split; with RD costs, also the regret as in `costs.RegretScores`."""
+
+    regret: NotRequired[float]
+    regret_best_constant: NotRequired[float]
+    regret_exact: NotRequired[float]
+
+
+class SplitReliability(ReliabilityScores):
+    """Reliability on the split. `fitted_on`: blocks of the temperature; `nll_of_shares`: NLL of the class shares."""
+
+    fitted_on: str
+    nll_of_shares: float
+
+
+class DataReference(TypedDict):
+    """A data set by its folder and the hash of its manifest."""
+
+    path: str
+    sha256: str
+
+
+class Evaluation(TypedDict):
+    """Result of `evaluate_on`, ready for JSON. `baselines` are constants by class; `seen` names sources trained on."""
+
+    stage: str
+    classes: list[str]
+    epoch: int
+    data: DataReference
+    split: str
+    blocks: int
+    overall: OverallScores
+    baselines: dict[str, BaselineScores]
+    training_majority: str
+    beats_baseline: bool
+    calibration: SplitReliability
+    per_source: dict[str, SliceScores]
+    per_qindex: dict[str, SliceScores]
+    seen: list[str]
+    notes: list[str]
 
 
 def evaluate_on(
     checkpoint: Checkpoint, data: BlockSet, split: str, *, limit: int | None = None, allow_seen: bool = False
-) -> dict[str, Any]:
-    """Score a checkpoint on a split: overall (with RD costs also their regret), per source, per qindex, calibration;
-    JSON-ready.
+) -> Evaluation:
+    """Score a checkpoint on a split: overall, by source and by qindex, with the reliability of its probabilities.
 
-    Raises ToolkitError on another bit depth, and where a source of the split was trained on (unless `allow_seen`,
-    which the result's `seen` then names).
+    `limit`: maximum number of blocks, drawn by SEED. Raises ToolkitError on another bit depth, and where the model was
+    trained on a source of the split, unless `allow_seen`; `seen` of the result then names the source.
     """
     if data.bit_depth != checkpoint.config.bit_depth:
         raise ToolkitError(
@@ -43,9 +93,9 @@ def evaluate_on(
     blocks = data.split_blocks(split, checkpoint.stage, limit, SEED, checkpoint.config.window)
     logits = _logits(checkpoint, blocks)
     temperature, fitted_on = _temperature(checkpoint, data, split, logits, blocks)
-    overall = _scores(checkpoint, logits, blocks.target)
+    overall = cast(OverallScores, _scores(checkpoint, logits, blocks.target))
     if blocks.costs is not None:
-        overall |= regret_metrics(class_regret(blocks, checkpoint.stage), logits.argmax(1))
+        overall = {**overall, **regret_metrics(class_regret(blocks, checkpoint.stage), logits.argmax(1))}
     shares = np.bincount(blocks.target) / len(blocks)
     return {
         "stage": checkpoint.stage,
@@ -58,8 +108,11 @@ def evaluate_on(
         "baselines": baselines(blocks.target, blocks.target, checkpoint.config.classes)["constant"],
         "training_majority": checkpoint.baselines["majority"]["class"],
         "beats_baseline": overall["macro_f1"] > overall["constant_macro_f1"],
-        "calibration": calibration_metrics(logits, blocks.target, temperature)
-        | {"fitted_on": fitted_on, "nll_of_shares": float(-np.sum(shares[shares > 0] * np.log(shares[shares > 0])))},
+        "calibration": {
+            **reliability_scores(logits, blocks.target, temperature),
+            "fitted_on": fitted_on,
+            "nll_of_shares": float(-np.sum(shares[shares > 0] * np.log(shares[shares > 0]))),
+        },
         "per_source": {data.sources[s]["name"]: v for s, v in _slices(checkpoint, logits, blocks, "source").items()},
         "per_qindex": {str(q): v for q, v in _slices(checkpoint, logits, blocks, "qindex").items()},
         "seen": seen,
@@ -72,11 +125,11 @@ def _logits(checkpoint: Checkpoint, blocks: Blocks) -> NDArray[np.float32]:
     return logits
 
 
-def _scores(checkpoint: Checkpoint, logits: NDArray[np.float32], target: NDArray[np.int64]) -> dict[str, Any]:
+def _scores(checkpoint: Checkpoint, logits: NDArray[np.float32], target: NDArray[np.int64]) -> SliceScores:
     classes = checkpoint.config.classes
     constant = baselines(target, target, classes)["best_constant"]
-    scores = classification_metrics(target, logits.argmax(1), classes)
-    return scores | {
+    return {
+        **classification_metrics(target, logits.argmax(1), classes),
         "blocks": len(target),
         "constant_class": constant["class"],
         "constant_macro_f1": constant["macro_f1"],
@@ -84,7 +137,8 @@ def _scores(checkpoint: Checkpoint, logits: NDArray[np.float32], target: NDArray
     }
 
 
-def _slices(checkpoint: Checkpoint, logits: NDArray[np.float32], blocks: Blocks, by: str) -> dict[int, dict[str, Any]]:
+def _slices(checkpoint: Checkpoint, logits: NDArray[np.float32], blocks: Blocks, by: str) -> dict[int, SliceScores]:
+    """Scores by each value of `by`, a field of the blocks."""
     values: NDArray[np.integer[Any]] = getattr(blocks, by)
     parts = {int(v): values == v for v in np.unique(values)}
     return {v: _scores(checkpoint, logits[part], blocks.target[part]) for v, part in parts.items()}
@@ -93,13 +147,13 @@ def _slices(checkpoint: Checkpoint, logits: NDArray[np.float32], blocks: Blocks,
 def _temperature(
     checkpoint: Checkpoint, data: BlockSet, split: str, logits: NDArray[np.float32], blocks: Blocks
 ) -> tuple[float, str]:
-    """The temperature of the model's own validation blocks, and which they were."""
+    """Temperature fitted on the model's own validation blocks, and words that say which blocks these are."""
     if data.sha256 == checkpoint.data_sha256:
         if split == "val":
             return fit_temperature(logits, blocks.target), "these very blocks: the scaled figures are optimistic"
         val = data.split_blocks("val", checkpoint.stage, window=checkpoint.config.window)
         return fit_temperature(_logits(checkpoint, val), val.target), f"the {len(val):,} blocks of the val split"
-    # The blocks in the checkpoint are even over the classes; weighted, they count as the validation split did.
+    # The checkpoint carries equally many blocks of each class; weights restore the shares of the validation split.
     carried = checkpoint.calibration
     support = np.array([checkpoint.metrics["per_class"][c]["support"] for c in checkpoint.config.classes], float)
     drawn = np.bincount(carried.target, minlength=len(support))

@@ -1,4 +1,4 @@
-"""The pictures of a comparison, as SVG text that needs nothing but itself (matplotlib, no display)."""
+"""Draw the pictures of a comparison as self-contained SVG text (matplotlib, no display)."""
 
 import math
 from collections.abc import Callable
@@ -10,40 +10,41 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from toolkit.experiments.groups import Comparison, Group
-from toolkit.experiments.tables import Calibrations, colour, trivial_scores
+from toolkit.experiments.compare import Comparison
+from toolkit.experiments.groups import Group
+from toolkit.experiments.tables import Reliabilities, colour, trivial_scores
 from toolkit.reports.style import STYLE, to_svg
 from toolkit.training.run_folder import Epoch
 
 RARE = 0.005
-"""Share of the blocks below which a bin of the reliability diagram is left out: its accuracy is chance."""
+"""Share of the blocks below which a bin of the reliability diagram is left out, since its accuracy is mostly chance."""
 Value = Callable[[Epoch], float]
 
 
 class Picture(NamedTuple):
-    """An SVG; a wide one takes the page's whole width."""
+    """An SVG with its title; a wide one takes the whole width of the page."""
 
     title: str
     svg: str
     wide: bool = False
 
 
-def draw_comparison(comparison: Comparison, calibration: Calibrations) -> dict[str, list[Picture]]:
-    """The pictures of each section of the report, by its title."""
+def draw_comparison(comparison: Comparison, reliability: Reliabilities) -> dict[str, list[Picture]]:
+    """Pictures of the report, by the title of their section."""
     curves = [Picture(title, svg, title == "macro-F1") for title, svg in draw_curves(comparison).items()]
     pictures = {"Ranking": [Picture("Best macro-F1 of every run", draw_ranking(comparison), True)], "Curves": curves}
-    if calibration:
+    if reliability:
         pictures["Calibration"] = [
             Picture(
                 f"Reliability before scaling (bins with under {RARE:.1%} of the blocks left out)",
-                draw_reliability(comparison, calibration),
+                draw_reliability(comparison, reliability),
             )
         ]
     return pictures
 
 
 def draw_ranking(comparison: Comparison) -> str:
-    """Every run's best macro-F1 as a dot, the groups' means and deviations, the trivial scores as lines."""
+    """Draw each run's best macro-F1 as a dot, each group's mean and deviation, and the trivial scores as lines."""
     groups = comparison.groups
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(9.5, 0.9 + 0.42 * len(groups)), layout="constrained")
@@ -66,7 +67,7 @@ def draw_ranking(comparison: Comparison) -> str:
 
 
 def draw_curves(comparison: Comparison) -> dict[str, str]:
-    """One figure a metric with all runs in it: thin lines are runs, thick ones the means of groups."""
+    """Draw a figure for each metric: thin lines are runs, thick lines the means of groups."""
     metrics: dict[str, Value] = {"macro-F1": lambda e: e["macro_f1"], "accuracy": lambda e: e["accuracy"]}
     for name in comparison.runs[0].classes:
         metrics[f"F1 of {name}"] = _f1_of(name)
@@ -96,7 +97,7 @@ def _curves(comparison: Comparison, title: str, value: Value) -> str:
 
 
 def _group_curves(axes: Axes, group: Group, value: Value, tone: str) -> None:
-    """A group's runs; dashed while the backbone is frozen, with a triangle at its unfreezing."""
+    """Draw a group's runs and their mean: dashed while the backbone is frozen, with a triangle where it is unfrozen."""
     for run in group.runs:
         axes.plot([e["epoch"] for e in run.history], [value(e) for e in run.history], color=tone, lw=1, alpha=0.4)
     epochs = min(len(run.history) for run in group.runs)
@@ -111,14 +112,14 @@ def _group_curves(axes: Axes, group: Group, value: Value, tone: str) -> None:
         axes.plot(x, mean, "o", color=tone)
 
 
-def draw_reliability(comparison: Comparison, calibration: Calibrations) -> str:
-    """Accuracy against confidence, before scaling, the runs of a group taken together."""
+def draw_reliability(comparison: Comparison, reliability: Reliabilities) -> str:
+    """Draw accuracy against confidence before scaling, the runs of a group pooled."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.2, 4.6), layout="constrained")
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color="#9ca3af", lw=1, linestyle="--")
         for place, group in enumerate(comparison.groups):
-            bins = [calibration[run.path].bins for run in group.runs]
+            bins = [reliability[run.path].bins for run in group.runs]
             count = np.sum([b.count for b in bins], axis=0)
             shown = count >= RARE * count.sum()
             confidence, accuracy = (

@@ -1,28 +1,55 @@
-"""What a run says of itself: its best epochs frozen and unfrozen, whether it forgot, and when it had converged."""
+"""Summary of a run: its best epochs while frozen and after unfreezing, forgetting, and convergence."""
 
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+from toolkit.metrics import ClassScores
 from toolkit.model.config import ModelConfig
 from toolkit.training.config import TrainConfig
 from toolkit.training.recipes import RECIPES
 from toolkit.training.run_folder import Epoch, RunFolder, best_epoch
 
 FORGETTING = 0.05
-"""Macro-F1 by which the best epoch after unfreezing must lie below the best frozen one to be called forgetting."""
+"""A loss of macro-F1 above this, from the best frozen to the best unfrozen epoch, is called forgetting."""
 CHANGE = 0.01
-"""Macro-F1 below which a gain or loss at unfreezing is called none: epochs of one run differ by as much."""
+"""A gain or loss of macro-F1 up to this is called no change, since epochs of one run differ by as much."""
 CONVERGED_WITHIN = 0.01
-"""A run has converged at its first epoch whose macro-F1 is within this of its best."""
+"""A run has converged at its first epoch whose macro-F1 is within this of the run's best."""
 _NOT_SETTINGS = ("seed", "recipe", "device", "devices")
 _INIT_SETTINGS = ("data_sha256", "sha256")
 
 
+class EpochScores(TypedDict):
+    """Scores of an epoch on the validation split."""
+
+    epoch: int
+    macro_f1: float
+    accuracy: float
+    per_class: dict[str, ClassScores]
+
+
+class RunRecord(TypedDict):
+    """A run as --json gives it; `best_of_class`, `gain` and the rest as in `RunSummary`."""
+
+    run: str
+    seed: int
+    epochs: int
+    finished: bool
+    best: EpochScores | None
+    best_frozen: EpochScores | None
+    best_unfrozen: EpochScores | None
+    best_of_class: dict[str, float | None]
+    gain: float | None
+    verdict: str
+    converged_epoch: int | None
+    seconds: float | None
+
+
 @dataclass(frozen=True)
 class RunSummary:
-    """A run folder, read once. `name`: how reports call it."""
+    """A run folder, read once. `name` is its name in reports."""
 
     path: Path
     name: str
@@ -31,7 +58,7 @@ class RunSummary:
 
     @classmethod
     def read(cls, path: Path) -> "RunSummary":
-        """Read a run folder; ToolkitError where it is none."""
+        """Read a run folder. Raises ToolkitError where there is none."""
         run = RunFolder.open(path)
         return cls(path, path.resolve().name, run.read(), run.history())
 
@@ -57,7 +84,7 @@ class RunSummary:
 
     @property
     def recipe(self) -> str:
-        """The recipe's name, or the init where none was asked for."""
+        """Name of the recipe; of the init, where no recipe was named."""
         return str(self.description["train"].get("recipe") or self.init)
 
     @property
@@ -66,13 +93,13 @@ class RunSummary:
 
     @property
     def start(self) -> str:
-        """Hash of the weights that the run began with: two runs of one seed may still differ in their Stage 1."""
+        """Hash of the first weights, since two runs of one seed may start from different Stage 1 models."""
         return str(self.description["init"]["backbone_sha256"])
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        """All that decides a run but chance and the machine: runs of equal settings are seeds of one another."""
-        # A run from before an option existed was trained with its default.
+        """All that decides a run except chance and the machine. Runs of equal settings differ in the seed alone."""
+        # A run made before an option existed was trained with the option's default.
         options = TrainConfig().to_dict() | self.description["train"]
         train = {k: v for k, v in options.items() if k not in _NOT_SETTINGS}
         model = ModelConfig.from_dict(self.description["model"]).to_dict()
@@ -82,14 +109,14 @@ class RunSummary:
 
     @property
     def changed(self) -> set[str]:
-        """The settings that are not the recipe's own (not the defaults, where no recipe was asked for)."""
+        """Names of the settings that differ from the recipe (from the defaults, where no recipe was named)."""
         recipe = RECIPES.get(self.recipe)
         own = ModelConfig().to_dict() | TrainConfig().to_dict() | (recipe.options if recipe else {})
         return {k for k, v in self.settings.items() if v != own.get(k)}
 
     @property
     def planned(self) -> int:
-        """Epochs that the run shall have, extensions included."""
+        """Number of epochs that the run is to have, extensions included."""
         extensions = sum(int(e["epochs"]) for e in self.description.get("extensions", []))
         return int(self.description["train"]["epochs"]) + extensions
 
@@ -111,14 +138,14 @@ class RunSummary:
 
     @property
     def gain(self) -> float | None:
-        """Best macro-F1 after unfreezing less the best frozen one; None where the run lacks one of the phases."""
+        """Best macro-F1 after unfreezing minus the best while frozen; None where the run lacks either phase."""
         if self.best_frozen is None or self.best_unfrozen is None:
             return None
         return float(self.best_unfrozen["macro_f1"] - self.best_frozen["macro_f1"])
 
     @property
     def drop(self) -> float | None:
-        """Macro-F1 of the last frozen epoch less that of the first unfrozen one; None as for `gain`."""
+        """Macro-F1 of the last frozen epoch minus that of the first unfrozen one; None as for `gain`."""
         unfrozen = next((i for i, e in enumerate(self.history) if e["phase"] != "frozen"), 0)
         if unfrozen == 0:
             return None
@@ -126,12 +153,12 @@ class RunSummary:
 
     @property
     def verdict(self) -> str:
-        """What unfreezing did, in words."""
+        """Effect of unfreezing, in words."""
         return judge(self.gain, self.drop, frozen=self.best_frozen is not None)
 
     @property
     def converged(self) -> int | None:
-        """The first epoch within CONVERGED_WITHIN of the best macro-F1."""
+        """First epoch whose macro-F1 is within CONVERGED_WITHIN of the best."""
         if self.best is None:
             return None
         enough = self.best["macro_f1"] - CONVERGED_WITHIN
@@ -139,11 +166,11 @@ class RunSummary:
 
     @property
     def seconds(self) -> float | None:
-        """Wall time of all epochs; None where the run did not record it."""
+        """Wall time of all epochs, in seconds; None where the run did not record it."""
         times = [e.get("seconds") for e in self.history]
         return None if not times or None in times else float(sum(filter(None, times)))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> RunRecord:
         """Plain values for --json."""
         return {
             "run": str(self.path),
@@ -161,16 +188,23 @@ class RunSummary:
         }
 
     def best_of_class(self, name: str) -> float | None:
-        """The highest F1 that the class has in any epoch."""
+        """Highest F1 of the class in any epoch; None without an epoch."""
         return max((float(e["per_class"][name]["f1"]) for e in self.history), default=None)
 
 
-def _scores(entry: Epoch | None) -> dict[str, Any] | None:
-    return None if entry is None else {k: entry[k] for k in ("epoch", "macro_f1", "accuracy", "per_class")}
+def _scores(entry: Epoch | None) -> EpochScores | None:
+    if entry is None:
+        return None
+    return {
+        "epoch": entry["epoch"],
+        "macro_f1": entry["macro_f1"],
+        "accuracy": entry["accuracy"],
+        "per_class": entry["per_class"],
+    }
 
 
 def judge(gain: float | None, drop: float | None, *, frozen: bool) -> str:
-    """Name what unfreezing did to macro-F1. `frozen`: whether the run has frozen epochs at all."""
+    """Name the effect of unfreezing on macro-F1. `frozen`: whether the run has frozen epochs at all."""
     if gain is None:
         return "never unfrozen" if frozen else "never frozen"
     if gain < -FORGETTING:

@@ -1,4 +1,4 @@
-"""Recipes x seeds from one command: every run is an ordinary `av1part train`, resumable, in parallel through joblib."""
+"""Run a sweep: every run is an ordinary, resumable `av1part train` in a process of its own, several at once."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.experiments.run_summary import RunSummary
-from toolkit.experiments.sweep_config import Job, SweepConfig, plan
+from toolkit.experiments.sweep_config import Job, Options, SweepConfig, plan
 from toolkit.files import atomic_write_json, read_json
 from toolkit.training.run_folder import RunFolder
 
@@ -25,21 +25,20 @@ KIND = "av1part-sweep"
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a job ended; `failure` is empty where its run is finished."""
+    """Result of a job; `failure` is empty where its run is finished."""
 
     name: str
     failure: str = ""
 
 
 def sweep(data: Path, folder: Path, config: SweepConfig) -> tuple[list[Path], list[Outcome]]:
-    """Train what is planned and not yet finished; returns the finished runs of the swept stage, and the failures.
+    """Train every planned run that is not finished. Returns the finished runs of the swept stage, and the failures.
 
-    FOLDER/<recipe>-seed<N> are the runs, FOLDER/logs/<run>.log what each said. A finished run is left as it is, an
-    interrupted one resumed. Raises ToolkitError where the folder holds a sweep of other options or data, or another
-    process is sweeping there.
+    The runs are FOLDER/<recipe>-seed<N>, their output FOLDER/logs/<run>.log. A finished run is left as it is, an
+    interrupted one is resumed. Raises ToolkitError where the folder holds a sweep of other options or data, and where
+    another process is sweeping there.
     """
     jobs = plan(config)
-    _register(config.backend)
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / ".lock", timeout=0):
@@ -58,21 +57,8 @@ def sweep(data: Path, folder: Path, config: SweepConfig) -> tuple[list[Path], li
     return finished, [*failed.values(), *late, *(o for o in outcomes if o.failure)]
 
 
-def _register(backend: str) -> None:
-    """Make an engine's joblib backend known; joblib itself knows loky, multiprocessing, threading and dask."""
-    if backend == "ray":
-        from ray.util.joblib import register_ray
-
-        register_ray()
-    try:
-        with joblib.parallel_config(backend=backend):
-            pass
-    except (ValueError, ImportError) as error:
-        raise ToolkitError(f"joblib has no backend {backend!r} here ({error}). Install and start its engine.") from None
-
-
 def _check_folder(folder: Path, data: Path, config: SweepConfig) -> None:
-    """Note what the folder is for, or refuse what differs from it: recipes and seeds may be added, no more."""
+    """Note the data and options in the folder; raise ToolkitError where they differ from those noted before."""
     same: dict[str, Any] = {
         "data": BlockSet.load(data).sha256,
         "stage": config.stage,
@@ -101,7 +87,7 @@ def _run_all(data: Path, folder: Path, config: SweepConfig, jobs: Sequence[Job])
             click.echo(f"{job.name}: is finished", err=True)
             continue
         environment = {"CUDA_VISIBLE_DEVICES": config.gpus[index % len(config.gpus)]} if config.gpus else {}
-        if config.jobs > 1:  # as many threads in all as there are cores
+        if config.jobs > 1:  # in all, no more threads than cores
             environment["OMP_NUM_THREADS"] = os.environ.get(
                 "OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // config.jobs))
             )
@@ -112,7 +98,7 @@ def _run_all(data: Path, folder: Path, config: SweepConfig, jobs: Sequence[Job])
 
 
 def run_state(run: Path) -> str:
-    """`new`, `interrupted`, `finished`, or `without a finished epoch`."""
+    """State of a run folder: `new`, `interrupted`, `finished`, or `without a finished epoch`."""
     if not (run / "run.json").is_file():
         return "new"
     summary = RunSummary.read(run)
@@ -123,10 +109,10 @@ def run_state(run: Path) -> str:
 
 
 def run_job(job: Job, data: Path, folder: Path, state: str, environment: dict[str, str]) -> Outcome:
-    """Train one run in a process of its own, as a person would; whatever it says goes to its log."""
+    """Train one run through the command line, in a process of its own; its output goes to its log."""
     run = folder / job.name
     if state == "without a finished epoch":
-        shutil.rmtree(run)  # it holds a description and no result
+        shutil.rmtree(run)  # it holds a description but no result
     if state == "interrupted":
         arguments = ["--resume"]
     else:
@@ -148,8 +134,8 @@ def run_job(job: Job, data: Path, folder: Path, state: str, environment: dict[st
     return Outcome(job.name, f"exit code {code}: {said[-1].removeprefix('Error: ')} (see {path})")
 
 
-def train_arguments(options: dict[str, Any]) -> list[str]:
-    """Options by parameter name as the arguments of `av1part train`."""
+def train_arguments(options: Options) -> list[str]:
+    """Command-line arguments of `av1part train` for these options."""
     arguments = []
     for name, value in options.items():
         flag = {"start": "from"}.get(name, name).replace("_", "-")

@@ -1,4 +1,4 @@
-"""What a sweep trains. Light: imports no torch."""
+"""Plan of a sweep: recipes x inits x seeds as a list of training runs. Imports no torch."""
 
 import re
 from dataclasses import dataclass, field
@@ -11,7 +11,11 @@ from toolkit.training.config import INITS, TrainConfig
 from toolkit.training.recipes import RECIPES
 
 OWNED = ("run", "stage", "recipe", "init", "seed", "start", "resume", "extend", "extend_lr")
-"""Options of `train` that the sweep sets itself."""
+"""Options of `av1part train` that the sweep sets itself."""
+BACKENDS = ("threading", "loky")
+"""Backends of joblib that start the runs: threads of this process, or processes."""
+Options = dict[str, Any]
+"""Options of `av1part train` by parameter name."""
 _SHAPES_BACKBONE = ("backbone", "context", "spatial_attention")
 _TAUGHT = ("teacher", "distil", "distil_temperature")
 _NOT_FOR_STAGE1 = ("adapter", "adapter_size", "adapter_placement", "dropout", "gradual", *_TAUGHT)
@@ -19,14 +23,14 @@ _NOT_FOR_STAGE1 = ("adapter", "adapter_size", "adapter_placement", "dropout", "g
 
 @dataclass(frozen=True)
 class Variant:
-    """A recipe and the options of `train`, by parameter name, in which this arm of the sweep departs from it."""
+    """A recipe with the options in which this arm of the sweep differs from it."""
 
     recipe: str
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
 
     @property
     def name(self) -> str:
-        """ulmfit, or ulmfit+freeze-epochs=1: fit for a folder."""
+        """Name that is fit for a folder, as in ulmfit or ulmfit+freeze-epochs=1."""
         parts = [self.recipe, *(f"{k.replace('_', '-')}={v}" for k, v in self.options.items())]
         return re.sub(r"[^\w.=+-]", "_", "+".join(parts))
 
@@ -35,19 +39,19 @@ class Variant:
 class SweepConfig:
     """Options of `av1part sweep`.
 
-    Every recipe is trained with every init (its own where none is named) and so many seeds, counted from the
-    default seed. `options`: more options of `train`, by parameter name, for all runs; they overrule the recipes', and
-    a variant's own overrule both. `stage1`: a run or checkpoint
-    to start from; otherwise one Stage 1 is trained for each seed and backbone, by `stage1_recipe` (imagenet, or
-    scratch for the small backbone, if not given). `jobs` run at once through joblib's `backend`; `gpus` are handed
-    out in turn.
+    Every recipe is trained with each of `inits` (its own init, where none is named) and with `seeds` seeds, counted
+    from the default seed. `options` are for all runs: they overrule a recipe's own, and a variant's options overrule
+    both. `stage1` is a run or checkpoint to start from; without it, a Stage 1 is trained for each seed and backbone by
+    `stage1_recipe` (by default imagenet, and scratch for the small backbone). `jobs` runs go at once, started through
+    `backend`; `gpus` are numbers of GPUs, given to the runs in turn. Raises ToolkitError on an unknown recipe, init or
+    backend, on no recipe or seed, and on an option that the sweep sets itself.
     """
 
     recipes: tuple[Variant, ...] = ()
     inits: tuple[str, ...] = ()
     seeds: int = 3
     stage: str = "2"
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
     stage1: Path | None = None
     stage1_recipe: str | None = None
     jobs: int = 1
@@ -56,7 +60,11 @@ class SweepConfig:
 
     def __post_init__(self) -> None:
         recipes = [variant.recipe for variant in self.recipes]
-        for what, names, known in (("recipes", recipes, list(RECIPES)), ("inits", self.inits, list(INITS))):
+        for what, names, known in (
+            ("recipes", recipes, list(RECIPES)),
+            ("inits", self.inits, list(INITS)),
+            ("backend", [self.backend], list(BACKENDS)),
+        ):
             if unknown := [name for name in names if name not in known]:
                 raise ToolkitError(f"{what} {', '.join(unknown)}: expected some of {', '.join(known)}.")
         if not self.recipes or self.seeds < 1:
@@ -67,17 +75,17 @@ class SweepConfig:
 
 @dataclass(frozen=True)
 class Job:
-    """One run: the folder's name, its `train` options, and the name of the Stage-1 job that it waits for."""
+    """One run: the name of its folder, its options, and the name of the Stage 1 job that it starts from, if any."""
 
     name: str
-    options: dict[str, Any]
+    options: Options
     after: str | None = None
 
 
 def plan(config: SweepConfig) -> list[Job]:
-    """All runs, Stage-1 ones first; runs of one seed and backbone share their Stage 1.
+    """List all runs, Stage 1 first; runs of the same seed and backbone share their Stage 1.
 
-    Raises ToolkitError where two arms come out the same, or Stage 1 is swept by a recipe that needs a trained Stage 1.
+    Raises ToolkitError where two arms train the same, or Stage 1 is swept by a recipe that needs a trained Stage 1.
     """
     arms = [(variant, init) for variant in config.recipes for init in config.inits or (None,)]
     _check_distinct(config, arms)
@@ -99,15 +107,15 @@ def plan(config: SweepConfig) -> list[Job]:
     return [*first.values(), *runs]
 
 
-def _effective(config: SweepConfig, variant: Variant, init: str | None) -> dict[str, Any]:
-    """Every option of an arm's runs but stage and seed, defaults included."""
+def _effective(config: SweepConfig, variant: Variant, init: str | None) -> Options:
+    """All options of an arm's runs except stage and seed, defaults included."""
     defaults = ModelConfig().to_dict() | TrainConfig().to_dict()
     own = RECIPES[variant.recipe].options | config.options | variant.options
     return defaults | own | ({} if init is None else {"init": init})
 
 
 def _check_distinct(config: SweepConfig, arms: list[tuple[Variant, str | None]]) -> None:
-    seen: list[tuple[str, dict[str, Any]]] = []
+    seen: list[tuple[str, Options]] = []
     for variant, init in arms:
         name, effective = f"{variant.name} {init or ''}".strip(), _effective(config, variant, init)
         if config.stage == "1" and effective["init"] == "stage1":
@@ -121,8 +129,8 @@ def _check_distinct(config: SweepConfig, arms: list[tuple[Variant, str | None]])
         seen.append((name, effective))
 
 
-def _stage1(config: SweepConfig, effective: dict[str, Any], seed: int) -> Job:
-    """The Stage 1 whose backbone a run of these options takes over."""
+def _stage1(config: SweepConfig, effective: Options, seed: int) -> Job:
+    """Job of the Stage 1 whose backbone a run of these options starts from."""
     shape = {k: effective[k] for k in _SHAPES_BACKBONE}
     recipe = config.stage1_recipe or ("scratch" if shape["backbone"] == "small" else "imagenet")
     options = {k: v for k, v in config.options.items() if k not in _NOT_FOR_STAGE1}

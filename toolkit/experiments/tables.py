@@ -1,36 +1,40 @@
-"""A comparison in words and tables: the one content of its HTML, its Markdown and its terminal output."""
+"""Sections of a comparison: the words and tables of its HTML, its Markdown and its terminal output alike."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
-from toolkit.experiments.calibration import BINS
-from toolkit.experiments.groups import CONFIDENCE, Comparison, Difference, Group, Measure, difference
-from toolkit.experiments.run_calibration import RunCalibration
+from toolkit.experiments.compare import Comparison
+from toolkit.experiments.groups import CONFIDENCE, Difference, Group, Measure, difference
+from toolkit.experiments.reliability import BINS
+from toolkit.experiments.run_reliability import RunReliability
 from toolkit.experiments.run_summary import CHANGE, CONVERGED_WITHIN, FORGETTING, RunSummary, judge
 from toolkit.reports.section import Cell, Section
 
-Calibrations = Mapping[Path, RunCalibration]
+Reliabilities = Mapping[Path, RunReliability]
+_Score = Literal["ece", "nll", "temperature", "ece_scaled", "nll_scaled"]
+_RELIABILITY: tuple[_Score, ...] = ("ece", "nll", "temperature", "ece_scaled", "nll_scaled")
 _TONES = {"catastrophic forgetting": "bad", "loss": "bad", "gain": "good", "exceeds the seeds": "strong"}
 COLOURS = ("#2f6fb5", "#d9762b", "#3c9a5f", "#b8405e", "#7d5ba6", "#8c6d46", "#d46fae", "#6b7280", "#a3a32c", "#2aa3b0")
 GLOSSARY = "What the words mean"
 NOTHING = "–"
 
 
-def sections(comparison: Comparison, calibration: Calibrations) -> list[Section]:
-    """All parts of the report, in the order in which they are read."""
+def sections(comparison: Comparison, reliability: Reliabilities) -> list[Section]:
+    """All sections of the report that have any content, in the order of reading."""
     found = [_ranking(comparison), _pairs(comparison), _unfreezing(comparison), _curves()]
-    found += [_classes(comparison), _calibration(comparison, calibration), _differing(comparison)]
-    found += [_runs(comparison, calibration), _baselines(comparison), _definitions()]
+    found += [_classes(comparison), _reliability(comparison, reliability), _differing(comparison)]
+    found += [_runs(comparison, reliability), _baselines(comparison), _definitions()]
     return [section for section in found if section.text or section.rows]
 
 
 def colour(place: int) -> str:
-    """The colour of the group at a place of the ranking, in tables and pictures."""
+    """Colour of the group at a place of the ranking, in tables and pictures."""
     return COLOURS[place % len(COLOURS)]
 
 
 def headline(comparison: Comparison) -> str:
-    """The answer in a sentence or two."""
+    """Result of the comparison in a sentence or two."""
     first, *others = comparison.groups
     if not first.counted:
         return "No run is finished yet: there is nothing to rank."
@@ -53,7 +57,7 @@ def _unfrozen(run: RunSummary) -> float | None:
 
 
 def _spread(group: Group, measure: Measure, digits: int = 4, sign: str = "") -> str:
-    """Mean ± deviation over the seeds, the mean alone of one seed."""
+    """Mean ± deviation over the seeds; the mean alone where there is one seed."""
     mean, deviation = group.mean(measure), group.deviation(measure)
     if mean is None:
         return NOTHING
@@ -76,7 +80,7 @@ def _difference(found: Difference | None, digits: int = 4) -> str:
 
 
 def trivial_scores(run: RunSummary) -> dict[str, float]:
-    """Macro-F1 of the best constant, and of a draw by the training split's shares."""
+    """Macro-F1 of the best constant, and of a draw by the class shares of the training split."""
     found = run.description["baselines"]
     constant = found["best_constant"]
     return {f"always {constant['class']}": constant["macro_f1"], "drawn by shares": found["stratified"]["macro_f1"]}
@@ -99,7 +103,7 @@ def _ranking(comparison: Comparison) -> Section:
 def _pairs(comparison: Comparison) -> Section:
     groups = [group for group in comparison.groups if group.counted]
     if len(groups) < 3:
-        return Section("Every pair")  # two groups: the ranking says it all
+        return Section("Every pair")  # of two groups, the ranking has all
     rows = []
     for place, a in enumerate(groups):
         row = [Cell(f"{place + 1}. {a.label}", swatch=colour(place))]
@@ -147,13 +151,12 @@ def _best_of_class(name: str) -> Measure:
     return lambda run: run.best_of_class(name)
 
 
-def _calibration(comparison: Comparison, calibration: Calibrations) -> Section:
-    if not calibration:
+def _reliability(comparison: Comparison, reliability: Reliabilities) -> Section:
+    if not reliability:
         return Section("Calibration", "Not measured.")
     rows = []
     for group in comparison.groups:
-        names = ("ece", "nll", "temperature", "ece_scaled", "nll_scaled")
-        cells = [Cell(_spread(group, _measured(calibration, name), 3)) for name in names]
+        cells = [Cell(_spread(group, _measured(reliability, name), 3)) for name in _RELIABILITY]
         rows.append([_label(comparison, group), *cells])
     text = (
         f"Of the best epoch: expected calibration error ({BINS} bins) and negative log-likelihood, before and after "
@@ -163,8 +166,8 @@ def _calibration(comparison: Comparison, calibration: Calibrations) -> Section:
     return Section("Calibration", text, columns, rows)
 
 
-def _measured(calibration: Calibrations, name: str) -> Measure:
-    return lambda run: calibration[run.path].metrics[name]
+def _measured(reliability: Reliabilities, name: _Score) -> Measure:
+    return lambda run: reliability[run.path].metrics[name]
 
 
 def _differing(comparison: Comparison) -> Section:
@@ -179,14 +182,14 @@ def _differing(comparison: Comparison) -> Section:
     return Section("What differs", text, columns if keys else (), rows if keys else [])
 
 
-def _runs(comparison: Comparison, calibration: Calibrations) -> Section:
+def _runs(comparison: Comparison, reliability: Reliabilities) -> Section:
     rows = []
     for group in comparison.groups:
         for run in group.runs:
             best = NOTHING if run.best is None else f"{run.best['macro_f1']:.4f} ({run.best['epoch']})"
             parts = [Cell(NOTHING if v is None else f"{v:.4f}") for v in (_frozen(run), _unfrozen(run))]
             gain = Cell(NOTHING if run.gain is None else f"{run.gain:+.4f}")
-            error = f"{calibration[run.path].metrics['ece']:.3f}" if run.path in calibration else NOTHING
+            error = f"{reliability[run.path].metrics['ece']:.3f}" if run.path in reliability else NOTHING
             rows.append(
                 [
                     Cell(run.name, swatch=_label(comparison, group).swatch),
@@ -201,7 +204,7 @@ def _runs(comparison: Comparison, calibration: Calibrations) -> Section:
 
 
 def duration(seconds: float | None) -> str:
-    """Minutes and seconds, or hours and minutes."""
+    """Duration as text, in minutes and seconds or hours and minutes."""
     if seconds is None:
         return "not recorded"
     whole = round(seconds)

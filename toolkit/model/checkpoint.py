@@ -16,6 +16,7 @@ from torch import Tensor
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file
+from toolkit.metrics import Baselines
 from toolkit.model.config import ModelConfig
 from toolkit.model.ensemble import make_model
 from toolkit.model.network import Classifier
@@ -36,7 +37,7 @@ class Checkpoint:
     model: Classifier
     epoch: int
     metrics: dict[str, Any]
-    baselines: dict[str, Any]
+    baselines: Baselines
     data_sha256: str
     encoder: dict[str, Any]
     calibration: Blocks

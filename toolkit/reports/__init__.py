@@ -1,1 +1,1 @@
-"""What every report shares: sections, figure style, page writer."""
+"""Parts that every report shares: sections, figure style, page writer."""

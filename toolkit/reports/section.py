@@ -1,11 +1,11 @@
-"""What a report is made of: sections of text and a table, free of any format."""
+"""Content of a report, independent of its format: sections of text and a table."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 
 class Cell(NamedTuple):
-    """A table's cell; `tone` is good, bad, strong, quiet or nothing; `swatch` the group's colour."""
+    """Cell of a table. `tone`: good, bad, strong, quiet or empty. `swatch`: colour of the group, or empty."""
 
     text: str
     tone: str = ""
@@ -14,7 +14,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Section:
-    """A heading, a sentence or more, and a table whose first column is text; the last two may be empty."""
+    """A heading, some text, and a table whose first column is text. Text and table may be empty."""
 
     title: str
     text: str = ""

@@ -1,4 +1,4 @@
-"""How every figure of a report looks, and its way to SVG text (matplotlib, no display)."""
+"""Style of every figure of a report, and its conversion to SVG text (matplotlib, no display)."""
 
 import io
 from typing import Any
@@ -19,7 +19,7 @@ STYLE: dict[Any, Any] = {
 
 
 def to_svg(figure: Figure) -> str:
-    """SVG text that is the same whenever it is drawn."""
+    """SVG text of the figure; the same figure gives the same bytes."""
     text = io.StringIO()
     figure.savefig(text, format="svg", metadata={"Date": None})
     return text.getvalue()

@@ -20,7 +20,7 @@ Texts of the Creative Commons licences: <https://creativecommons.org/licenses/by
 
 
 def attribution() -> str:
-    """The text of LICENSE.md: a line a source, as the manifest records it."""
+    """Text of LICENSE.md, with a line for each source of the manifest."""
     manifest = json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))
     columns = ("name", "licence", "origin", "split")
     lines = ["| " + " | ".join(source[c].replace("|", "/") for c in columns) + " |\n" for source in manifest["sources"]]

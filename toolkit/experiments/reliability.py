@@ -1,7 +1,7 @@
-"""Calibration: does a probability of 0.7 come true seven times in ten? Measured, and mended by one temperature."""
+"""Reliability of probabilities: does 0.7 come true seven times in ten? Measured, and improved by one temperature."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,14 +11,17 @@ from scipy.special import log_softmax
 from toolkit.errors import ToolkitError
 
 BINS = 15
-"""Bins of the expected calibration error, as in Guo et al. 2017."""
+"""Number of bins of the expected calibration error, as in Guo et al. 2017."""
 MAX_LOG_TEMPERATURE = 5.0
-"""Temperatures are sought from exp(-5) to exp(5): logits that separate the classes perfectly have no best one."""
+"""Temperatures are sought from exp(-5) to exp(5), since logits that separate the classes perfectly have no best one."""
 
 
 @dataclass(frozen=True)
 class Reliability:
-    """Equal-width bins of the confidence (largest probability), (BINS,) each; empty bins have count 0 and NaN means."""
+    """Bins of equal width over the confidence (largest probability): number of blocks, mean confidence, and accuracy.
+
+    All arrays are (BINS,). The means of an empty bin are NaN.
+    """
 
     count: NDArray[np.int64]
     confidence: NDArray[np.float64]
@@ -26,15 +29,15 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """Expected calibration error, 0 to 1: mean |accuracy - confidence| over the bins, weighted by their blocks."""
+        """Expected calibration error, 0 to 1: mean |accuracy - confidence| over the bins, weighted by their count."""
         gaps = np.abs(self.accuracy - self.confidence)
         return float(np.nansum(gaps * self.count) / self.count.sum())
 
 
 def reliability(logits: NDArray[np.floating[Any]], targets: NDArray[np.int64], temperature: float = 1.0) -> Reliability:
-    """Bins of logits (N, classes) against class indices (N,), after division by the temperature.
+    """Compare logits (N, classes), divided by the temperature, with the true class indices (N,).
 
-    Raises ToolkitError on no blocks, or logits that are not finite.
+    Raises ToolkitError on no blocks, and on logits that are not finite.
     """
     probabilities = np.exp(_log_probabilities(logits, targets, temperature))
     confidence = probabilities.max(1)
@@ -55,7 +58,7 @@ def negative_log_likelihood(
     temperature: float = 1.0,
     weights: NDArray[np.float64] | None = None,
 ) -> float:
-    """Mean of -log p of the true class, in nats, weighted by `weights` (N,) if given; errors as `reliability`."""
+    """Mean of -log p of the true class, in nats; `weights` (N,) weight the blocks. Raises as `reliability` does."""
     rows = np.arange(len(targets))
     return float(np.average(-_log_probabilities(logits, targets, temperature)[rows, targets], weights=weights))
 
@@ -63,9 +66,10 @@ def negative_log_likelihood(
 def fit_temperature(
     logits: NDArray[np.floating[Any]], targets: NDArray[np.int64], weights: NDArray[np.float64] | None = None
 ) -> float:
-    """The temperature of the least NLL (temperature scaling, Guo et al. 2017); errors as `reliability`.
+    """Temperature of the least NLL (temperature scaling, Guo et al. 2017). Raises as `reliability` does.
 
-    The loss is convex in 1/T, so that a bounded search over one number finds it. No decision changes by it.
+    The NLL is convex in 1/T, so that a bounded search over one number finds the minimum. Dividing by a temperature
+    changes no decision.
     """
 
     def loss(log_temperature: float) -> float:
@@ -75,10 +79,20 @@ def fit_temperature(
     return float(np.exp(found.x))
 
 
-def calibration_metrics(
+class ReliabilityScores(TypedDict):
+    """Expected calibration error (0 to 1) and NLL (nats), as the model gives them and after temperature scaling."""
+
+    ece: float
+    nll: float
+    temperature: float
+    ece_scaled: float
+    nll_scaled: float
+
+
+def reliability_scores(
     logits: NDArray[np.floating[Any]], targets: NDArray[np.int64], temperature: float
-) -> dict[str, float]:
-    """`ece` and `nll` as the model gives them, `temperature`, and `ece_scaled` and `nll_scaled` after it."""
+) -> ReliabilityScores:
+    """Score logits (N, classes) against class indices (N,) before and after division by the temperature."""
     return {
         "ece": reliability(logits, targets).error,
         "nll": negative_log_likelihood(logits, targets),

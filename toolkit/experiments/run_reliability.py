@@ -1,4 +1,4 @@
-"""The calibration of runs' best checkpoints on their validation split; the files are scored again on the way."""
+"""Reliability of runs' best checkpoints on their validation split, with the checkpoints scored again from file."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,13 @@ from pathlib import Path
 
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.experiments.calibration import Reliability, calibration_metrics, fit_temperature, reliability
+from toolkit.experiments.reliability import (
+    Reliability,
+    ReliabilityScores,
+    fit_temperature,
+    reliability,
+    reliability_scores,
+)
 from toolkit.experiments.run_summary import RunSummary
 from toolkit.metrics import classification_metrics
 from toolkit.model.checkpoint import load_checkpoint
@@ -18,21 +24,22 @@ from toolkit.training.validation import validation_blocks
 
 
 @dataclass(frozen=True)
-class RunCalibration:
-    """`metrics` as `calibration_metrics` gives them; the bins are those before scaling."""
+class RunReliability:
+    """Reliability of a run's best checkpoint; `bins` are those before temperature scaling."""
 
-    metrics: dict[str, float]
+    metrics: ReliabilityScores
     bins: Reliability
 
 
-def calibrate_runs(
+def measure_reliability(
     runs: Sequence[RunSummary],
     data: Path | None = None,
-) -> dict[Path, RunCalibration]:
-    """Score the best checkpoint of each run (all of one data set; `data`: where it lies now) and fit its temperature.
+) -> dict[Path, RunReliability]:
+    """Score the best checkpoint of each run and fit its temperature; returned by the run's path.
 
-    The temperature is fitted on the blocks that it is measured on; one number on thousands of blocks hardly overfits.
-    Raises ToolkitError where the data set is another, or a file does not give the macro-F1 of its history.
+    All runs must be of one data set; `data` says where it is now, if it has moved. The temperature is fitted on the
+    same blocks that it is measured on, because one number hardly overfits thousands of blocks. Raises ToolkitError
+    where the data set is another, or a checkpoint does not give the macro-F1 that the run's history records.
     """
     where = data or Path(runs[0].description["data"]["path"])
     if not where.exists():
@@ -59,6 +66,6 @@ def calibrate_runs(
                 "The checkpoint is not the one that was measured. Train again."
             )
         temperature = fit_temperature(logits, val.target)
-        metrics = calibration_metrics(logits, val.target, temperature)
-        found[run.path] = RunCalibration(metrics, reliability(logits, val.target))
+        metrics = reliability_scores(logits, val.target, temperature)
+        found[run.path] = RunReliability(metrics, reliability(logits, val.target))
     return found

@@ -1,0 +1,30 @@
+"""Fill a page's template: the one place that sets Jinja2 up, for every report of every package."""
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+Filters = Mapping[str, Callable[[Any], Any]]
+
+
+def render(package: str, template: str, filters: Filters | None = None, **values: Any) -> str:
+    """Text of PACKAGE/templates/TEMPLATE with these values filled in.
+
+    Every value is escaped in *.html.jinja (names of runs and data sets are other people's text) and none in
+    *.md.jinja. `filters` and the filter `data_uri` are there for the template. Raises jinja2.UndefinedError on a
+    value that the template uses and nobody gave.
+    """
+    environment = Environment(
+        loader=PackageLoader(package), autoescape=template.endswith(".html.jinja"), undefined=StrictUndefined,
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
+    )  # fmt: skip
+    environment.filters |= {"data_uri": data_uri, **(filters or {})}
+    return environment.get_template(template).render(values)
+
+
+def data_uri(picture: str | bytes, kind: str = "svg+xml") -> str:
+    """Picture as an address that holds it whole, so that a page needs no file beside it; `kind` as in image/KIND."""
+    data = picture.encode() if isinstance(picture, str) else picture
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"
