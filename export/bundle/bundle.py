@@ -12,10 +12,10 @@ from export.bundle.report import REPORT_FILES, load_report
 from export.graph.contract import Contract
 from export.graph.runtime import RuntimeModel
 from toolkit.data.blockset import BlockSet
-from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.model.provenance import BEFORE, is_known, trained_on
+from toolkit.model.provenance import BEFORE, is_known
+from toolkit.model.suitability import check_bit_depth, check_settings, check_unseen
 from toolkit.sealed import Entries, read_sealed
 
 if TYPE_CHECKING:
@@ -143,18 +143,10 @@ class Bundle:
 
         The bit depth must always be the same; the encoder settings too, unless `any_settings`.
         """
-        if data.bit_depth != self.bit_depth:
-            raise ToolkitError(
-                f"{data.path} has {data.bit_depth}-bit luma, {self.path} takes {self.bit_depth} bit. "
-                "Use data of that depth, or a bundle trained on this one."
-            )
-        differences = settings_differ(self.encoder, data.manifest["encoder"])
-        if any_settings or not differences:
-            return
-        raise ToolkitError(
-            f"{data.path} was made with other encoder settings than {self.path} was trained for ({differences}). "
-            "Label it with the same settings, or pass --any-settings."
-        )
+        advice = " Use data of that depth, or a bundle trained on this one."
+        check_bit_depth(self.path, self.bit_depth, data, advice)
+        if not any_settings:
+            check_settings(self.path, self.encoder, data)
 
     @property
     def training_known(self) -> bool:
@@ -163,13 +155,8 @@ class Bundle:
 
     def check_held_out(self, data: BlockSet, split: str) -> None:
         """Raise ToolkitError where that split holds a source that the model, or its Stage 1, was trained on."""
-        seen = trained_on(self.manifest["provenance"])
-        leaked = [s["name"] for s in data.sources if s["split"] == split and s["sha256"] in seen]
-        if leaked:
-            raise ToolkitError(
-                f"{data.path}: the model was trained on {', '.join(leaked[:5])} of the {split} split ({len(leaked)} "
-                "sources in all); expected held-out ones. Use --split val or test of the data it was trained with."
-            )
+        advice = "; expected held-out ones. Use --split val or test of the data it was trained with."
+        check_unseen(self.manifest["provenance"], data, split, advice)
 
 
 def is_signed(bundle: Path) -> bool:

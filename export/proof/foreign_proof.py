@@ -17,12 +17,10 @@ from export.proof.foreign_config import AgainstConfig
 from export.proof.held_out import held_out_blocks
 from export.proof.prove import within_means
 from toolkit.data.blockset import Blocks, BlockSet
-from toolkit.data.encoder_settings import settings_differ
-from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_json, seal, sha256_file
 from toolkit.model.checkpoint import Checkpoint, load_checkpoint
 from toolkit.model.provenance import is_known
-from toolkit.model.suitability import seen_sources
+from toolkit.model.suitability import check_bit_depth, check_settings, check_unseen
 
 KIND = "av1part-parity-against"
 FORMAT_VERSION = 1
@@ -88,18 +86,10 @@ def write_report(path: Path, result: dict[str, Any]) -> None:
 
 def check_data(checkpoint: Checkpoint, data: BlockSet, config: ParityConfig, path: Path) -> None:
     """Raise ToolkitError unless the data are what the checkpoint's model was made for, and held out from it."""
-    if data.bit_depth != checkpoint.config.bit_depth:
-        raise ToolkitError(
-            f"{data.path} has {data.bit_depth}-bit luma, {path} takes {checkpoint.config.bit_depth} bit."
-        )
-    differences = settings_differ(checkpoint.encoder, data.manifest["encoder"])
-    if differences and not config.any_settings:
-        raise ToolkitError(
-            f"{data.path} was made with other encoder settings than {path} was trained for ({differences}). "
-            "Label it with the same settings, or pass --any-settings."
-        )
-    if seen := seen_sources(checkpoint, data, config.split):
-        raise ToolkitError(f"{data.path}: the model was trained on {', '.join(seen[:5])} of the {config.split} split.")
+    check_bit_depth(path, checkpoint.config.bit_depth, data)
+    if not config.any_settings:
+        check_settings(path, checkpoint.encoder, data)
+    check_unseen(checkpoint.provenance, data, config.split)
 
 
 def _compare_in(

@@ -8,13 +8,12 @@ from numpy.typing import NDArray
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.costs import class_regret, regret_metrics
 from toolkit.data.encoder_settings import settings_differ
-from toolkit.errors import ToolkitError
 from toolkit.experiments.reliability import ReliabilityScores, fit_temperature, reliability_scores
 from toolkit.metrics import BaselineScores, Scores, baselines, classification_metrics
 from toolkit.model.checkpoint import Checkpoint
 from toolkit.model.network import predict
 from toolkit.model.provenance import is_known
-from toolkit.model.suitability import seen_sources
+from toolkit.model.suitability import check_bit_depth, check_unseen, seen_sources
 
 SEED = 0
 """Seed that draws the blocks where a limit is given."""
@@ -79,17 +78,12 @@ def evaluate_on(
     `limit`: maximum number of blocks, drawn by SEED. Raises ToolkitError on another bit depth, and where the model was
     trained on a source of the split, unless `allow_seen`; `seen` of the result then names the source.
     """
-    if data.bit_depth != checkpoint.config.bit_depth:
-        raise ToolkitError(
-            f"{data.path} has {data.bit_depth}-bit luma, the model takes {checkpoint.config.bit_depth} bit. "
-            "Use data of that depth, or a model trained on this one."
-        )
-    seen = seen_sources(checkpoint, data, split)
-    if seen and not allow_seen:
-        raise ToolkitError(
-            f"{data.path}: the model was trained on {', '.join(seen[:5])} of the {split} split ({len(seen)} sources in "
-            "all), so its score there says nothing of new material. Use held-out sources, or pass --allow-seen."
-        )
+    advice = " Use data of that depth, or a model trained on this one."
+    check_bit_depth("the model", checkpoint.config.bit_depth, data, advice)
+    seen = seen_sources(checkpoint.provenance, data, split)
+    if not allow_seen:
+        advice = ", so its score there says nothing of new material. Use held-out sources, or pass --allow-seen."
+        check_unseen(checkpoint.provenance, data, split, advice)
     blocks = data.split_blocks(split, checkpoint.stage, limit, SEED, checkpoint.config.window)
     logits = _logits(checkpoint, blocks)
     temperature, fitted_on = _temperature(checkpoint, data, split, logits, blocks)
