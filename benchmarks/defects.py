@@ -98,7 +98,7 @@ def shuffled_patches(data: BlockSet) -> AbstractContextManager[Any]:
         mixed = quarters[torch.arange(n)[:, None], order].reshape(n, 2, 2, half, half)
         return mixed.transpose(2, 3).reshape(blocks.shape)
 
-    return patch("toolkit.training.train.turn_each", shuffle)
+    return patch("toolkit.training.epoch.turn_each", shuffle)
 
 
 @dataclass(frozen=True)

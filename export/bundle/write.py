@@ -21,8 +21,8 @@ from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.model.checkpoint import Checkpoint, environment, load_checkpoint, save_checkpoint
 from toolkit.model.network import predict
-from toolkit.training.run_folder import RunFolder
-from toolkit.training.selection import select_epoch
+from toolkit.training.run_folder import checkpoint_file
+from toolkit.training.selection import reevaluated_best
 
 EXPORT_BATCHES = (1, 64)
 
@@ -36,21 +36,19 @@ class Chosen:
 
 
 def choose_checkpoint(run_or_checkpoint: Path, epoch: int | None = None, data: Path | None = None) -> Chosen:
-    """A checkpoint file as it is; of a run the given epoch, or the one that `select_epoch` chooses (on `data`).
+    """A checkpoint file as it is; of a run the given epoch, or the best one, evaluated again (on `data`).
 
-    Raises ToolkitError where there is no such run, file or epoch, and for an epoch of a single file.
+    Raises ToolkitError where there is no such run, file or epoch, for an epoch of a single file, and where the best
+    epoch's file does not give its recorded score.
     """
-    if run_or_checkpoint.is_dir():
-        if epoch is None:
-            selection = select_epoch(run_or_checkpoint, data=data)
-            return Chosen(selection.path, f"best {selection.metric} of the run, evaluated again")
-        path = RunFolder.open(run_or_checkpoint).epoch_path(epoch)
-        if not path.is_file():
-            raise ToolkitError(f"{run_or_checkpoint}: has no epoch {epoch}. See `av1part select {run_or_checkpoint}`.")
-        return Chosen(path, f"epoch {epoch}, as asked")
-    if epoch is not None:
-        raise ToolkitError(f"{run_or_checkpoint}: --epoch is for a run folder, this is one checkpoint file.")
-    return Chosen(run_or_checkpoint, "the file given")
+    path = checkpoint_file(run_or_checkpoint, epoch, lambda run: reevaluated_best(run, data))
+    if not run_or_checkpoint.is_dir():
+        if path is None:
+            raise ToolkitError(f"{run_or_checkpoint}: --epoch is for a run folder, this is one checkpoint file.")
+        return Chosen(path, "the file given")
+    if path is None:
+        raise ToolkitError(f"{run_or_checkpoint}: has no epoch {epoch}. See `av1part select {run_or_checkpoint}`.")
+    return Chosen(path, "best macro_f1 of the run, evaluated again" if epoch is None else f"epoch {epoch}, as asked")
 
 
 def weaknesses(checkpoint: Checkpoint) -> list[str]:

@@ -1,6 +1,6 @@
 """`av1part train`: train one stage of the cascade."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -202,7 +202,7 @@ def _extension(resume: bool, epochs: int | None, lr: float | None) -> Extension 
     return Extension(epochs, lr)
 
 
-def _options_of_run(description: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _options_of_run(description: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     """Options that the run was started with. Raises ToolkitError where a given option contradicts them."""
     model = ModelConfig.from_dict(description["model"]).to_dict()
     own = {**TrainConfig.from_dict(description["train"]).to_dict(), **{k: model[k] for k in _MODEL_OPTIONS}}

@@ -9,7 +9,7 @@ from toolkit.metrics import ClassScores
 from toolkit.model.config import ModelConfig
 from toolkit.training.config import TrainConfig
 from toolkit.training.recipes import RECIPES
-from toolkit.training.run_folder import Epoch, RunFolder, best_epoch
+from toolkit.training.run_folder import Epoch, RunDescription, RunFolder, best_epoch
 
 FORGETTING = 0.05
 """A loss of macro-F1 above this, from the best frozen to the best unfrozen epoch, is called forgetting."""
@@ -53,7 +53,7 @@ class RunSummary:
 
     path: Path
     name: str
-    description: dict[str, Any]
+    description: RunDescription
     history: list[Epoch]
 
     @classmethod

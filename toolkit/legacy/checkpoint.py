@@ -1,4 +1,4 @@
-"""Older checkpoints of the field's networks, made into ours without changing what they compute."""
+"""Converting older checkpoints of the field's networks into ours, without changing what they compute."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,17 +15,18 @@ from toolkit.metrics import baselines
 from toolkit.model.checkpoint import Checkpoint, environment, load_torch, load_weights, save_checkpoint
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
+from toolkit.model.provenance import Provenance
 from toolkit.training.validation import calibration_blocks, evaluate, validation_blocks
 
 
 def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, input_scale: float) -> Checkpoint:
     """Write an older checkpoint (a dict with `model_state_dict`, of the field's ResNet-18) as one of ours.
 
-    `input_scale`: by what the raw luma code values were multiplied before the network saw them. The old file does
-    not say it, and a wrong one gives a working, wrong model: 1/1023 for 10 bit, 1/1023**2 where a script scaled
-    twice. `data` gives the validation blocks on which it is scored, calibrated and later proven; which sources it
-    was trained on is unknown, and recorded so. Raises ToolkitError on a file that is not such a checkpoint, holds
-    code, or has missing or unexpected weights.
+    `input_scale`: the factor on the raw luma code values before the network saw them: 1/1023 for 10 bit, 1/1023**2
+    where a script scaled twice. The old file does not name it, and a wrong one gives a model that works and is wrong.
+    `data` gives the validation blocks on which the model is scored, calibrated and later proven. The sources that it
+    was trained on are recorded as unknown. Raises ToolkitError on a file that is not such a checkpoint, holds code, or
+    has missing or unexpected weights.
     """
     if not 0 < input_scale <= 1:
         raise ToolkitError(f"--input-scale {input_scale}: expected a factor above 0 and at most 1, as in 1/1023.")
@@ -40,7 +41,7 @@ def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, in
     model.eval()
     val = validation_blocks(data, stage, None, config.window)
     epoch = values.get("epoch", 0)
-    provenance: dict[str, Any] = {
+    provenance: Provenance = {
         "run": source.name,
         "imported": {"sha256": sha256_file(source), "best_macro_f1_then": _number(values.get("best_macro_f1"))},
         "train_sources": [],
@@ -63,7 +64,7 @@ def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, in
 
 
 def _check_scale(scale: float, bit_depth: int) -> None:
-    """Raise ToolkitError where the scale is plainly another bit depth's: luma would come out 4 times too dark, say."""
+    """Raise ToolkitError where the scale belongs to another bit depth, so that luma would be too dark or too bright."""
     peaks = {bits: (1 << bits) - 1 for bits in range(8, 17)}
     fits = [bits for bits, peak in peaks.items() if any(np.isclose(scale, peak**-n, rtol=1e-6) for n in (1, 2))]
     if fits and bit_depth not in fits:
@@ -74,13 +75,13 @@ def _check_scale(scale: float, bit_depth: int) -> None:
 
 
 def _load(source: Path) -> Any:
-    """Tensors, plain values and NumPy arrays (which the older files hold in val_metrics); nothing else."""
+    """Load tensors, plain values and NumPy arrays (which the older files hold in val_metrics), and nothing else."""
     with torch.serialization.safe_globals([*_numpy_reconstruction()]):
         return load_torch(source)
 
 
 def _numpy_reconstruction() -> Iterator[Any]:
-    """What rebuilds a NumPy array or scalar from its bytes, under the names of NumPy 1 and 2, and no other code."""
+    """The functions and types that rebuild a NumPy array or scalar from its bytes, as NumPy 1 and 2 name them."""
     from numpy._core import multiarray
 
     for function in (multiarray._reconstruct, multiarray.scalar):
@@ -93,7 +94,7 @@ def _numpy_reconstruction() -> Iterator[Any]:
 
 
 def _renamed(state: dict[str, Any], model: PartitionNet) -> dict[str, Tensor]:
-    """The older names as ours; biases that the old layers did not have are zero, which computes the same."""
+    """Weights under our names. Biases that the old layers did not have are zero, which computes the same."""
     strange = [k for k, v in state.items() if not isinstance(v, Tensor)]
     if strange:
         raise ToolkitError(f"The older checkpoint's weights {strange[:5]} are no tensors.")

@@ -7,7 +7,7 @@ import zipfile
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -16,32 +16,47 @@ from torch import Tensor
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file
-from toolkit.metrics import Baselines
+from toolkit.metrics import Baselines, ClassScores
 from toolkit.model.config import ModelConfig
 from toolkit.model.ensemble import make_model
 from toolkit.model.network import Classifier
+from toolkit.model.provenance import Provenance
 
 FORMAT = "av1part-checkpoint"
 FORMAT_VERSION = 1
 _BLOCK_FIELDS = ("luma", "qindex", "partition", "target", "source", "frame", "row", "column")
 
 
+class Metrics(TypedDict):
+    """Scores of a model on blocks. Each class's F1 is also there under its own name, as `metrics.flat_f1` gives it.
+
+    With RD costs also the entries of `costs.regret_metrics`, in percent of RD cost (`regret_exact`: 0 to 1).
+    """
+
+    accuracy: float
+    macro_f1: float
+    per_class: dict[str, ClassScores]
+    regret: NotRequired[float]
+    regret_best_constant: NotRequired[float]
+    regret_exact: NotRequired[float]
+
+
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model (in evaluation mode, on the CPU) and what is known of it.
+    """A model (in evaluation mode, on the CPU) with its record.
 
-    `metrics` and `baselines` are those of the validation split; `encoder` the settings of the encoder whose
-    decisions it learnt; `calibration` some validation blocks, so that the file alone can be exported and proven.
+    `metrics` and `baselines`: on the validation split. `encoder`: settings of the encoder whose decisions it learnt.
+    `calibration`: some validation blocks, so that the file alone can be exported and proven.
     """
 
     model: Classifier
     epoch: int
-    metrics: dict[str, Any]
+    metrics: Metrics
     baselines: Baselines
     data_sha256: str
     encoder: dict[str, Any]
     calibration: Blocks
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
 
     @property
     def config(self) -> ModelConfig:
@@ -53,12 +68,12 @@ class Checkpoint:
 
 
 def save_torch(path: Path, value: Any) -> None:
-    """torch.save, atomically; the same value gives the same bytes."""
+    """Write a value with torch.save, atomically; the same value gives the same bytes."""
     with atomic_file(path) as temporary, temporary.open("wb") as file:
         try:
             torch.save(value, file)  # given a path, it would write the temporary file's name into the archive
         except RuntimeError as error:
-            if isinstance(error.__context__, OSError):  # the writer's own complaint hides what the system said
+            if isinstance(error.__context__, OSError):  # the writer's own message hides the system's
                 raise error.__context__ from None
             raise
 
@@ -71,7 +86,7 @@ def load_torch(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds: zip, pickle, runtime, key
-        # torch's first line advises to switch the safety off; what it stumbled over comes later.
+        # torch's first line advises to switch the safety off; a later one names what it found.
         wanted = re.search(r"[Uu]nsupported (\w+: )?(GLOBAL )?\S+|(?<=WeightsUnpickler error: ).+", str(error))
         first = str(error).splitlines()[0] if str(error) else type(error).__name__
         reason = wanted[0][:200] if wanted else first[:200]
@@ -82,7 +97,7 @@ def load_torch(path: Path) -> Any:
 
 
 def _check_archive(path: Path) -> None:
-    """Raise ToolkitError where a small file would unpack to a large one; torch.save stores its entries as they are."""
+    """Raise ToolkitError where a small file would unpack to a large one; torch.save compresses nothing."""
     if not zipfile.is_zipfile(path):
         return  # damaged, or torch's older format, which packs nothing
     try:
@@ -152,16 +167,16 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
 
 
 def _array(value: Any) -> Any:
-    """A tensor as an array, what is none as it is."""
+    """Convert a tensor to a NumPy array; return any other value unchanged."""
     if not isinstance(value, Tensor):
         return value
-    if not value.is_contiguous():  # it could be one number, said to be a billion blocks
+    if not value.is_contiguous():  # one stored number could claim to be a billion blocks
         raise TypeError("a tensor is larger than what is stored of it")
     return value.numpy()
 
 
 def load_weights(module: torch.nn.Module, state: dict[str, Tensor], what: str) -> None:
-    """Load a state dict whole; ToolkitError lists missing and unexpected names and wrong shapes."""
+    """Load a whole state dict; ToolkitError lists missing and unexpected names and wrong shapes."""
     own = module.state_dict()
     missing, unexpected = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     both = sorted(set(own) & set(state))
@@ -175,7 +190,7 @@ def load_weights(module: torch.nn.Module, state: dict[str, Tensor], what: str) -
 
 
 def environment() -> dict[str, str]:
-    """Versions of the packages that decide a result, and the git revision of the code where there is one."""
+    """Versions of the packages that decide a result, and the git revision of the code if it is in a repository."""
     found = {name: version(name) for name in ("torch", "torchvision", "numpy", "scikit-learn", "lightning-fabric")}
     here = Path(__file__).resolve().parents[2]
     if shutil.which("git") is None or not (here / ".git").exists():

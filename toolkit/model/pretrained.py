@@ -13,17 +13,18 @@ from torch import Tensor
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.model.network import PartitionNet
+from toolkit.model.provenance import InitRecord
 
 # The first 8 hex digits of the files' SHA-256, which their names carry.
 _SHA256 = {"resnet18-se": "f37072fd", "efficientnet-lite0": "57934424"}
 _TIMEOUT_S = 20.0
 
 
-def load_imagenet(model: PartitionNet, weights: Path | None = None) -> dict[str, str]:
-    """Fill the model's backbone with ImageNet weights; returns what they were, for the run's record.
+def load_imagenet(model: PartitionNet, weights: Path | None = None) -> InitRecord:
+    """Fill the model's backbone with ImageNet weights; returns the file's name and sha256, for the run's record.
 
-    `weights` is a file to use in place of the download or the cache. Raises ToolkitError where there is no
-    such file, its sha256 is not the true one's, or nothing can be fetched.
+    `weights`: a file to use in place of the download or the cache. Raises ToolkitError where there is no such file,
+    it has the wrong sha256, or nothing can be fetched.
     """
     name = model.config.backbone
     if name not in _SHA256:
@@ -43,7 +44,7 @@ def load_imagenet(model: PartitionNet, weights: Path | None = None) -> dict[str,
 
 
 def imagenet_at_hand(backbone: str) -> bool:
-    """Whether the backbone's ImageNet weights are on this machine already (nothing is fetched)."""
+    """Whether the backbone's ImageNet weights are already on this machine; fetches nothing."""
     if backbone == "resnet18-se":
         return _resnet_cache().is_file()
     return backbone == "efficientnet-lite0" and _lite0_file().is_file()
@@ -82,7 +83,7 @@ def _find(name: str) -> Path:
 
 @contextmanager
 def _timeout(seconds: float) -> Iterator[None]:
-    """torch.hub sets no time limit of its own, so that a blocked network would hang for ever."""
+    """Limit the wait for the network: torch.hub sets no limit, so that a blocked network would hang for ever."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
@@ -92,7 +93,7 @@ def _timeout(seconds: float) -> Iterator[None]:
 
 
 def fingerprint(state: dict[str, Tensor]) -> str:
-    """Hex SHA-256 over names, shapes and bytes of a state dict: tells two sets of weights apart."""
+    """Hex SHA-256 over names, shapes and bytes of a state dict; equal only for equal weights."""
     digest = hashlib.sha256()
     for key in sorted(state):
         value = state[key].detach().cpu().contiguous()

@@ -1,9 +1,8 @@
-"""One checkpoint of several: their probabilities averaged, measured afresh, and refused where that proves nothing."""
+"""Making one checkpoint of several models: their probabilities averaged, and measured afresh."""
 
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
@@ -13,16 +12,16 @@ from toolkit.model.checkpoint import Checkpoint, environment, save_checkpoint
 from toolkit.model.ensemble import Ensemble
 from toolkit.model.ensemble_config import EnsembleConfig
 from toolkit.model.pretrained import fingerprint
-from toolkit.model.provenance import is_known, trained_on
+from toolkit.model.provenance import MemberRecord, is_known, trained_on
 from toolkit.model.suitability import check_data
 from toolkit.partition import STAGES
-from toolkit.training.run_folder import RunFolder, open_checkpoint
+from toolkit.training.run_folder import RunFolder, open_checkpoint, recorded_best
 from toolkit.training.selection import TOLERANCE
 from toolkit.training.validation import calibration_blocks, evaluate, validation_blocks
 
 
 def data_of(members: Sequence[Path]) -> Path:
-    """Where the data set of the first run folder lies; ToolkitError where none of them is a run folder."""
+    """Path of the data set of the first run folder among the members; ToolkitError where none is a run folder."""
     for path in members:
         if path.is_dir():
             return Path(RunFolder.open(path).read()["data"]["path"])
@@ -30,12 +29,12 @@ def data_of(members: Sequence[Path]) -> Path:
 
 
 def make_ensemble(members: Sequence[Path], output: Path, data: BlockSet, views: str = "none") -> Checkpoint:
-    """Write the checkpoint of the ensemble of these run folders (their best epochs) or checkpoint files.
+    """Write the checkpoint of the ensemble of these run folders (their recorded best epochs) or checkpoint files.
 
-    It and each member are scored on the whole validation split of `data`; `provenance["members"]` records their files'
-    sha256, their own provenance and these scores. Raises ToolkitError where `output` exists; where members differ in
-    what they take or give, are the same weights twice, have learnt other encoder settings, have been trained on a
-    source that `data` holds back, or no longer give their recorded score on the data set they were trained with.
+    The ensemble and each member are scored on the whole validation split of `data`; `provenance["members"]` records
+    each member's file, provenance and score. Raises ToolkitError where `output` exists; where members differ in what
+    they take or give, or are the same weights twice; and where one has learnt other encoder settings, was trained on a
+    source that `data` holds back, or no longer gives its recorded score on the data set that it was trained with.
     """
     if output.exists():
         raise ToolkitError(f"{output} exists already. Choose another name, or remove it.")
@@ -75,6 +74,7 @@ def make_ensemble(members: Sequence[Path], output: Path, data: BlockSet, views: 
 
 
 def _check_distinct(names: Sequence[str], members: Sequence[Checkpoint]) -> None:
+    """Raise ToolkitError where two members have the same weights."""
     seen: dict[str, str] = {}
     for name, member in zip(names, members, strict=True):
         first = seen.setdefault(fingerprint(member.model.state_dict()), name)
@@ -82,9 +82,9 @@ def _check_distinct(names: Sequence[str], members: Sequence[Checkpoint]) -> None
             raise ToolkitError(f"{name} has the very weights of {first}: it would count twice. Name each model once.")
 
 
-def _record(path: Path, member: Checkpoint, data: BlockSet, val: Blocks) -> dict[str, Any]:
-    """What is kept of a member, with its score measured here."""
-    file = RunFolder.open(path).artefact("model_best.pt") if path.is_dir() else path
+def _record(path: Path, member: Checkpoint, data: BlockSet, val: Blocks) -> MemberRecord:
+    """Record of a member, with its score measured here; ToolkitError where that is not the recorded one."""
+    file = recorded_best(RunFolder.open(path)) if path.is_dir() else path
     macro_f1 = evaluate(member.model, val)[1]["macro_f1"]
     recorded, limit = member.metrics["macro_f1"], member.provenance.get("train", {}).get("limit_val")
     same_blocks = data.sha256 == member.data_sha256 and limit is None

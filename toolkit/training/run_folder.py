@@ -1,31 +1,108 @@
-"""The files of a training run, and what is written to each at the end of every epoch."""
+"""The files of a training run: what each holds, and when it is written."""
 
 import math
 import shutil
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, atomic_write_json, read_json
-from toolkit.model.checkpoint import Checkpoint, load_checkpoint, load_torch, save_checkpoint, save_torch
+from toolkit.metrics import Baselines
+from toolkit.model.checkpoint import Checkpoint, Metrics, load_checkpoint, load_torch, save_checkpoint, save_torch
+from toolkit.model.provenance import InitRecord, TeacherRecord
 from toolkit.training.config import Extension
 
 KIND = "av1part-run"
 FORMAT_VERSION = 1
-Epoch = dict[str, Any]
-"""One line of a run's history: epoch, phase, loss, lr, val_loss, accuracy, macro_f1, per_class, confusion, ..."""
+Metric = Literal["macro_f1", "accuracy", "regret"]
+"""Validation scores by which an epoch may be chosen."""
+
+
+class Scores(Metrics):
+    """Metrics of a model on the validation split, with the confusion (rows: true class) and the loss there."""
+
+    confusion: list[list[int]]
+    val_loss: NotRequired[float]
+
+
+class Epoch(Scores):
+    """One entry of a run's history. `groups`: how many of the backbone's layer groups learnt."""
+
+    epoch: int
+    phase: str
+    loss: float
+    lr: float
+    lr_backbone: float
+    groups: int
+    seconds: NotRequired[float]
+
+
+class DataRecord(TypedDict):
+    """The data set that a run is trained on."""
+
+    path: str
+    sha256: str
+
+
+class BlockCounts(TypedDict):
+    """Blocks of a run. `others`: training blocks of the second task alone."""
+
+    train: int
+    others: int
+    val: int
+
+
+class ExtensionRecord(TypedDict):
+    """A `config.Extension`."""
+
+    epochs: int
+    lr: float
+
+
+class RunDescription(TypedDict):
+    """What run.json holds. `model` and `train`: the configs' `to_dict`; `train_sources`: sha256 of each source.
+
+    `start`, `weights` and `teacher`: absolute paths, as they were given.
+    """
+
+    kind: NotRequired[str]
+    format_version: NotRequired[int]
+    run: str
+    model: dict[str, Any]
+    train: dict[str, Any]
+    data: DataRecord
+    train_sources: list[str]
+    blocks: BlockCounts
+    baselines: Baselines
+    environment: dict[str, str]
+    start: str | None
+    weights: str | None
+    teacher: str | None
+    init: NotRequired[InitRecord]
+    taught_by: NotRequired[TeacherRecord]
+    extensions: NotRequired[list[ExtensionRecord]]
+
+
+class State(TypedDict):
+    """What latest.pt holds: the last finished epoch, the states of optimiser and second task, and the history."""
+
+    epoch: int
+    optimizer: dict[str, Any]
+    auxiliary: NotRequired[dict[str, Any]]
+    history: list[Epoch]
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """RUN/run.json, RUN/checkpoints/epoch-001.pt ..., latest.pt, and the field's stageN_model_best.pt and so on."""
+    """A run folder: run.json, checkpoints/epoch-001.pt ... and latest.pt, and the field's stageN_model_best.pt etc."""
 
     path: Path
 
     @classmethod
     def open(cls, path: Path | str) -> "RunFolder":
-        """An existing run; ToolkitError where it is none, or of another version."""
+        """Open an existing run; ToolkitError where there is none, or one of another version."""
         run = cls(Path(path))
         description = run.read()
         if description.get("kind") != KIND or description.get("format_version") != FORMAT_VERSION:
@@ -38,93 +115,119 @@ class RunFolder:
             )
         return run
 
-    def read(self) -> dict[str, Any]:
-        """The content of run.json."""
+    def read(self) -> RunDescription:
+        """Read run.json; ToolkitError where it holds no object."""
         value = read_json(self.path / "run.json")
         if not isinstance(value, dict):
             raise ToolkitError(f"{self.path}/run.json: not a run's. Train again.")
-        return value
+        return cast(RunDescription, value)
 
-    def create(self, description: dict[str, Any]) -> None:
-        """Start a run: write run.json. ToolkitError where the folder already holds something."""
+    def create(self, description: RunDescription) -> None:
+        """Start a run: write run.json. ToolkitError where the folder is not empty."""
         if self.path.exists() and any(self.path.iterdir()):
             raise ToolkitError(f"{self.path} is not empty. Choose another name, or go on with it with --resume.")
         atomic_write_json(self.path / "run.json", {"kind": KIND, "format_version": FORMAT_VERSION, **description})
 
     def epoch_path(self, epoch: int) -> Path:
+        """Path of the checkpoint of an epoch (1-based)."""
         return self.path / "checkpoints" / f"epoch-{epoch:03d}.pt"
 
     def artefact(self, name: str) -> Path:
-        """stage2_model_best.pt, stage2_model_final.pt, stage2_history.pt or stage2_metrics.json, for this stage."""
+        """Path of this stage's model_best.pt, model_final.pt, history.pt or metrics.json, e.g. stage2_model_best.pt."""
         stage = str(self.read()["model"]["stage"]).replace("-", "_")
         return self.path / f"stage{stage}_{name}"
 
     def history(self) -> list[Epoch]:
-        """The finished epochs, oldest first; empty where none is."""
+        """Entries of the finished epochs, oldest first; empty before the first."""
         return list(self.latest()["history"]) if (self.path / "checkpoints" / "latest.pt").is_file() else []
 
-    def latest(self) -> dict[str, Any]:
-        """Optimiser state and history of the last finished epoch."""
+    def latest(self) -> State:
+        """State of the run after its last finished epoch; ToolkitError where the file is missing or another."""
         path = self.path / "checkpoints" / "latest.pt"
-        value: dict[str, Any] = load_torch(path)
+        value = load_torch(path)
         if not isinstance(value, dict) or not {"epoch", "optimizer", "history"} <= set(value):
             raise ToolkitError(f"{path}: not the state of a run. Copy the run folder again, or train again.")
-        return value
+        return cast(State, value)
 
     def write_epoch(
         self, checkpoint: Checkpoint, optimizer: dict[str, Any], auxiliary: dict[str, Any], history: list[Epoch]
     ) -> None:
-        """Write the epoch's weights, then the latest state: a stop between the two repeats the epoch, no more.
+        """Write the epoch's checkpoint, then the latest state: a stop between the two only repeats the epoch.
 
         `auxiliary`: weights that only training has.
         """
         save_checkpoint(self.epoch_path(checkpoint.epoch), checkpoint)
-        state = {"epoch": checkpoint.epoch, "optimizer": optimizer, "auxiliary": auxiliary, "history": history}
+        state: State = {"epoch": checkpoint.epoch, "optimizer": optimizer, "auxiliary": auxiliary, "history": history}
         save_torch(self.path / "checkpoints" / "latest.pt", state)
         self._publish(history)
 
     def _publish(self, history: list[Epoch]) -> None:
-        """Write what is named after the stage, all of which follows from the history and the epochs' files."""
+        """Write the files named after the stage; all of them follow from the history and the epochs' checkpoints."""
         best = best_epoch(history)
         if best is not None:
             copy(self.epoch_path(best["epoch"]), self.artefact("model_best.pt"))
         save_torch(self.artefact("history.pt"), history)
         atomic_write_json(self.artefact("metrics.json"), {"best": _summary(best), "final": _summary(history[-1])})
 
+    def extensions(self) -> list[Extension]:
+        """Extensions of the run, in the order in which they were planned."""
+        return [Extension(**e) for e in self.read().get("extensions", [])]
+
     def extend(self, extension: Extension) -> None:
-        """Plan more epochs after a finished run, and say so in run.json; ToolkitError where it is not finished."""
+        """Add an extension to run.json; ToolkitError where the epochs planned so far are not finished."""
         description = self.read()
         extensions = description.setdefault("extensions", [])
         planned = description["train"]["epochs"] + sum(e["epochs"] for e in extensions)
         done = len(self.history())
         if done < planned:
             raise ToolkitError(f"{self.path}: {done} of {planned} epochs are finished. First --resume it to its end.")
-        extensions.append(asdict(extension))
+        extensions.append({"epochs": extension.epochs, "lr": extension.lr})
         atomic_write_json(self.path / "run.json", description)
 
     def finish(self, history: list[Epoch]) -> None:
-        """Name the last epoch's weights as final; the rest again, for a full disk may have stopped the last epoch."""
+        """Copy the last epoch's checkpoint as the final one.
+
+        The other files are written again: a full disk may have stopped the last epoch before them.
+        """
         self._publish(history)
         copy(self.epoch_path(history[-1]["epoch"]), self.artefact("model_final.pt"))
 
 
-def open_checkpoint(path: Path, epoch: int | None = None) -> Checkpoint:
-    """A checkpoint file, or an epoch (None: the best) of a run folder; ToolkitError where there is none such."""
+def checkpoint_file(path: Path, epoch: int | None, best: Callable[[RunFolder], Path]) -> Path | None:
+    """Path of the checkpoint that is meant by a checkpoint file, or by a run folder and perhaps an epoch.
+
+    `best` finds the checkpoint of a run where no epoch is given: `recorded_best` or `selection.reevaluated_best`. None
+    where the run has no such epoch, and for an epoch of a single file. Raises ToolkitError on a folder that is no run.
+    """
     if not path.is_dir():
-        if epoch is not None:
-            raise ToolkitError(f"{path} is one checkpoint: an epoch can be chosen only of a run folder.")
-        return load_checkpoint(path)
+        return path if epoch is None else None
     run = RunFolder.open(path)
     if epoch is None:
-        return load_checkpoint(run.artefact("model_best.pt"))
-    if not run.epoch_path(epoch).is_file():
-        raise ToolkitError(f"{path} has no epoch {epoch}; {len(run.history())} are finished.")
-    return load_checkpoint(run.epoch_path(epoch))
+        return best(run)
+    file = run.epoch_path(epoch)
+    return file if file.is_file() else None
 
 
-def best_epoch(history: list[Epoch], metric: str = "macro_f1") -> Epoch | None:
-    """The epoch of the highest value (of `regret`, the lowest); the earlier of two equal ones; None where no value is
-    a number."""
+def recorded_best(run: RunFolder) -> Path:
+    """Path of the checkpoint with the highest validation macro-F1 in the run's own history, not evaluated again."""
+    return run.artefact("model_best.pt")
+
+
+def open_checkpoint(path: Path, epoch: int | None = None) -> Checkpoint:
+    """Load a checkpoint file, or an epoch (None: the recorded best) of a run; ToolkitError where there is none such."""
+    file = checkpoint_file(path, epoch, recorded_best)
+    if file is not None:
+        return load_checkpoint(file)
+    if path.is_dir():
+        raise ToolkitError(f"{path} has no epoch {epoch}; {len(RunFolder(path).history())} are finished.")
+    raise ToolkitError(f"{path} is one checkpoint: an epoch can be chosen only of a run folder.")
+
+
+def best_epoch(history: list[Epoch], metric: Metric = "macro_f1") -> Epoch | None:
+    """Entry of the highest value (of `regret`: the lowest), the earlier of two equal ones.
+
+    None where no epoch has a value that is a number.
+    """
     sign = -1 if metric == "regret" else 1
     finite = [e for e in history if not math.isnan(e.get(metric, math.nan))]
     return max(finite, key=lambda e: (sign * e[metric], -e["epoch"])) if finite else None
@@ -137,7 +240,9 @@ def copy(source: Path, target: Path) -> None:
 
 
 def _summary(epoch: Epoch | None) -> dict[str, Any] | None:
+    """Entry of metrics.json: the scores of an epoch, None for those that are not a number."""
     if epoch is None:
         return None
-    flat = {k: v for k, v in epoch.items() if k in ("epoch", "macro_f1", "accuracy", "regret") or k.endswith("_f1")}
+    whole = cast(dict[str, Any], epoch)
+    flat = {k: v for k, v in whole.items() if k in ("epoch", "macro_f1", "accuracy", "regret") or k.endswith("_f1")}
     return {k: v if v == v else None for k, v in flat.items()}

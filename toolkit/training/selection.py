@@ -5,34 +5,40 @@ import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from toolkit.errors import ToolkitError
-from toolkit.training.run_folder import Epoch, RunFolder, best_epoch
+from toolkit.metrics import ConstantScores
+from toolkit.model.checkpoint import Metrics
+from toolkit.training.run_folder import Metric, RunFolder, Scores, best_epoch
 
-METRICS = ("macro_f1", "accuracy", "regret")
+METRICS: tuple[Metric, ...] = get_args(Metric)
 TOLERANCE = {"macro_f1": 0.002, "accuracy": 0.002, "regret": 0.02}
-"""How far a re-evaluated metric may lie from the recorded one: other hardware may flip a near-tie, no more.
+"""Largest difference of a re-evaluated metric from the recorded one: other hardware may flip a near-tie, no more.
 Regret is in percent of RD cost."""
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The chosen epoch, its file, its re-evaluated validation metrics, and why it was chosen."""
+    """The chosen epoch, its file, its re-evaluated validation metrics, and why it was chosen.
+
+    `recorded`: the value of `metric` in the history. `ties`, `nan`, `collapsed`: epochs of an equal value, of none, and
+    of a single predicted class. `baseline`: the best constant predictor.
+    """
 
     epoch: int
     path: Path
     metric: str
     recorded: float
-    metrics: dict[str, Any]
-    baseline: dict[str, Any]
+    metrics: Metrics
+    baseline: ConstantScores
     ties: list[int]
     nan: list[int]
     collapsed: list[int]
 
     @property
     def beats_baseline(self) -> bool:
-        """Whether its macro-F1 is above the best constant predictor's."""
+        """Whether the epoch's macro-F1 is above the best constant predictor's."""
         return bool(self.metrics["macro_f1"] > self.baseline["macro_f1"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -54,7 +60,7 @@ class Selection:
         }
 
 
-def collapsed(entry: Epoch) -> bool:
+def collapsed(entry: Scores) -> bool:
     """Whether the epoch predicted a single class for every validation block."""
     return sum(any(row[c] for row in entry["confusion"]) for c in range(len(entry["confusion"]))) <= 1
 
@@ -66,8 +72,7 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
     data set lies now, if it has moved). Raises ToolkitError where no epoch is usable, the data set is another than
     the one trained on, or the file does not give the recorded value.
     """
-    if metric not in METRICS:
-        raise ToolkitError(f"Metric {metric!r}: expected one of {', '.join(METRICS)}.")
+    metric = _known(metric)
     folder = RunFolder.open(run)
     history = folder.history()
     best = best_epoch(history, metric)
@@ -96,7 +101,20 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
     )
 
 
-def _reevaluate(run: Path, path: Path, data: Path | None) -> dict[str, Any]:
+def reevaluated_best(run: RunFolder, data: Path | None = None) -> Path:
+    """Path of the checkpoint that `select_epoch` chooses: of the best recorded macro-F1, which its file still gives."""
+    return select_epoch(run.path, data=data).path
+
+
+def _known(metric: str) -> Metric:
+    """The metric, if it is one of METRICS; else ToolkitError."""
+    if metric not in METRICS:
+        raise ToolkitError(f"Metric {metric!r}: expected one of {', '.join(METRICS)}.")
+    return metric
+
+
+def _reevaluate(run: Path, path: Path, data: Path | None) -> Metrics:
+    """Metrics of a run's checkpoint on its validation split; runs in a process of its own."""
     from toolkit.data.blockset import BlockSet
     from toolkit.model.checkpoint import load_checkpoint
     from toolkit.training.validation import evaluate, validation_blocks

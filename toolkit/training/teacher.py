@@ -1,7 +1,7 @@
 """A teacher: a trained model, at best an ensemble, whose answers a smaller one learns from (Hinton et al. 2015).
 
-A label says which class won, if by a hair; the mean of several networks says how near the others were, and costs an
-encoder nothing once one network has learnt it.
+A label only says which class won, even if by a hair. The mean of several networks also says how near the others were,
+and costs an encoder nothing once one network has learnt it.
 """
 
 import hashlib
@@ -19,20 +19,21 @@ from toolkit.model.checkpoint import Checkpoint
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import predict
 from toolkit.model.pretrained import fingerprint
-from toolkit.model.provenance import record_of
+from toolkit.model.provenance import TeacherRecord, record_of
 from toolkit.model.suitability import check_data
 from toolkit.training.run_folder import open_checkpoint
 
 _AT_ONCE = 1024
 
 
-def open_teacher(path: Path, pupil: ModelConfig, data: BlockSet) -> tuple[Checkpoint, dict[str, Any]]:
-    """The teacher (of a run folder its best epoch's) and the record of it that goes into the pupil's provenance.
+def open_teacher(path: Path, pupil: ModelConfig, data: BlockSet) -> tuple[Checkpoint, TeacherRecord]:
+    """Load the teacher (of a run folder: the recorded best epoch) and make its record for the pupil's provenance.
 
     It may have another backbone, be an ensemble, or not see the qindex. Raises ToolkitError where it is of another
-    stage, node size or context, and as `check_data`: what it has seen, the pupil has learnt.
+    stage, node size or context, where its weights are not finite, and as `check_data`: the pupil learns what the
+    teacher has seen.
     """
-    path = path.resolve()  # a run that is resumed names it so
+    path = path.resolve()  # so that messages name it alike when the run is resumed
     teacher = open_checkpoint(path)
     for name in ("stage", "node", "context"):
         found, wanted = getattr(teacher.config, name), getattr(pupil, name)
@@ -42,17 +43,25 @@ def open_teacher(path: Path, pupil: ModelConfig, data: BlockSet) -> tuple[Checkp
     state = teacher.model.state_dict()
     if not all(bool(torch.isfinite(value).all()) for value in state.values()):
         raise ToolkitError(f"{path}: the teacher has weights that are no numbers. Name another, or train it again.")
-    whole = canonical_json({"config": teacher.config.to_dict(), "weights": fingerprint(state)})  # views are no weights
-    record = {"name": path.name, "backbone": teacher.config.backbone, "sha256": hashlib.sha256(whole).hexdigest()}
-    return teacher, record | record_of(teacher.provenance)
+    whole = canonical_json(
+        {"config": teacher.config.to_dict(), "weights": fingerprint(state)}
+    )  # the config too: views are not in the weights
+    record: TeacherRecord = {
+        "name": path.name,
+        "backbone": teacher.config.backbone,
+        "sha256": hashlib.sha256(whole).hexdigest(),
+        **record_of(teacher.provenance),
+    }
+    return teacher, record
 
 
 def lessons(
     teacher: Checkpoint, blocks: Blocks, to_device: Callable[[Any], Any], report: Callable[..., None]
 ) -> Tensor:
-    """Its logits (N, classes) at the blocks as they are stored; 0 at those that are not of its stage.
+    """Logits (N, classes) of the teacher at the blocks as they are stored; 0 at blocks that are not of its stage.
 
-    Asked for once a process; a turned block has them in its own order of classes. `report` as train's `on_step`.
+    Computed once in each process; the logits of a turned block are these in another order of classes. `report`: as
+    train's `on_step`.
     """
     own = (blocks.target >= 0).nonzero()[0]
     model = to_device(teacher.model)

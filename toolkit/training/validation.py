@@ -1,6 +1,7 @@
-"""Scoring a model while it is trained and chosen: on which blocks, and what is kept of it."""
+"""Scoring a model while it is trained and chosen: on which blocks, and which scores are kept."""
 
 import math
+from typing import Any, cast
 
 import torch
 
@@ -8,34 +9,36 @@ from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.costs import class_regret, regret_metrics
 from toolkit.data.sampling import stratified_index
 from toolkit.metrics import classification_metrics, flat_f1
+from toolkit.model.checkpoint import Metrics
 from toolkit.model.network import Classifier, predict
 from toolkit.training.losses import loss_of
-from toolkit.training.run_folder import Epoch
+from toolkit.training.run_folder import Scores
 from toolkit.windows import Window
 
 CALIBRATION_BLOCKS = 512
 
 
 def validation_blocks(data: BlockSet, stage: str, limit: int | None, window: Window) -> Blocks:
-    """The validation blocks, the same for every seed: runs that are compared must be measured alike."""
+    """Validation blocks of a stage, at most `limit`: the same for every seed, so that runs can be compared."""
     return data.split_blocks("val", stage, limit, window=window)
 
 
 def calibration_blocks(val: Blocks, seed: int = 0) -> Blocks:
-    """Those of the validation blocks that a checkpoint carries, as even over class and qindex as the data allow."""
+    """The validation blocks that a checkpoint carries, as even over class and qindex as the data allow."""
     return val[stratified_index(val.target, val.qindex, CALIBRATION_BLOCKS, seed)]
 
 
-def evaluate(model: Classifier, blocks: Blocks, loss_function: torch.nn.Module | None = None) -> tuple[Epoch, Epoch]:
-    """Score a model on blocks: (history line with the confusion and the loss, metrics for a checkpoint).
+def evaluate(model: Classifier, blocks: Blocks, loss_function: torch.nn.Module | None = None) -> tuple[Scores, Metrics]:
+    """Score a model on blocks: the scores for a history, and the metrics among them for a checkpoint.
 
-    Of blocks with RD costs also as `costs.regret_metrics`.
+    Blocks with RD costs also give the entries of `costs.regret_metrics`. The loss is there with a `loss_function`.
+    Logits that are not finite make macro-F1 and regret NaN.
     """
     model.eval()
     logits = predict(model, blocks.luma, blocks.qindex)
     predictions = logits.argmax(1).numpy()
     scores = classification_metrics(blocks.target, predictions, model.config.classes)
-    metrics = {k: v for k, v in scores.items() if k != "confusion"} | flat_f1(scores)
+    metrics: dict[str, Any] = {k: v for k, v in scores.items() if k != "confusion"} | flat_f1(scores)
     regret = None if blocks.costs is None else class_regret(blocks, model.config.stage)
     if regret is not None:
         metrics |= regret_metrics(regret, predictions)
@@ -49,4 +52,4 @@ def evaluate(model: Classifier, blocks: Blocks, loss_function: torch.nn.Module |
         shares = None if regret is None else torch.from_numpy(regret.share).to(device)
         with torch.no_grad():
             entry["val_loss"] = float(loss_of(loss_function, logits.to(device), targets, shares))
-    return entry, metrics
+    return cast(Scores, entry), cast(Metrics, metrics)

@@ -1,0 +1,139 @@
+"""One epoch: its steps, and what is kept of it."""
+
+import math
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import NoReturn, cast
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+
+from toolkit.errors import ToolkitError
+from toolkit.model.augment import turn_each
+from toolkit.model.checkpoint import Checkpoint
+from toolkit.model.provenance import Provenance
+from toolkit.training.build import Learner
+from toolkit.training.distributed import by_the_first, stop_all
+from toolkit.training.epoch_plan import EpochPlan, plan_epoch
+from toolkit.training.prepare import Job
+from toolkit.training.run_folder import Epoch, RunDescription
+from toolkit.training.schedule import Phase, enter, recalibrate
+from toolkit.training.validation import evaluate
+
+_TOGETHER = 50
+"""Reading a loss makes the steps wait for a GPU, or for each other; that many at a time serve as well."""
+_PROVENANCE = ("run", "train", "init", "taught_by", "train_sources", "environment")
+
+
+def run_epoch(learner: Learner, job: Job, epoch: int, phase: Phase, report: Callable[[int, int], None]) -> float:
+    """Train one epoch (1-based) in its phase; returns the mean loss of its blocks.
+
+    `report` is called with how many of how many steps are done. Raises ToolkitError where a loss is not a number.
+    """
+    config, fabric, model = job.config, learner.fabric, learner.model
+    luma, qindex, objective, optimizer = learner.luma, learner.qindex, learner.objective, learner.fabric_optimizer
+    if config.batch_norm == "recalibrate" and epoch == config.frozen_epochs + 1:
+        recalibrate(model, luma)
+    enter(model, learner.optimizer, config, phase)
+    if not phase.frozen:
+        learner.cache = None  # and its memory: the features change from now on
+    cache = learner.cache
+    module = learner.execution.begin(phase.groups, cached=cache is not None)
+    # Everything random in an epoch follows from (seed, epoch): a resumed run needs no other state.
+    generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
+    torch.manual_seed(config.seed * 1_000_003 + epoch)
+    plan = plan_epoch(config, job.model.stage, learner.partition, generator, fabric.world_size)
+    losses = _Losses(fabric, plan, luma.device, epoch, job.run.path)
+    steps = len(plan.batches)
+    for step, (begin, end) in enumerate(plan.batches):
+        report(step, steps)
+        # Every process draws alike and takes its own part.
+        mine = slice(begin + fabric.global_rank, end, fabric.world_size)
+        index, view = plan.index[mine], plan.view[mine]
+        if cache is not None:
+            outputs = module(None, qindex[index], cache(index, view))
+        else:
+            outputs = module(turn_each(luma[index].float(), view, config.augment), qindex[index])
+        loss = objective(outputs, plan, begin, end, fabric.global_rank, fabric.world_size)
+        losses.add(loss)
+        optimizer.zero_grad()
+        fabric.backward(loss)
+        optimizer.step()
+    report(steps, steps)
+    learner.execution.end()
+    return losses.total / len(luma)
+
+
+def record(learner: Learner, job: Job, epoch: int, phase: Phase, loss: float, begun: float) -> Epoch:
+    """Evaluate a finished epoch, write its files and add it to the history; returns its entry.
+
+    `begun`: the epoch's start by `time.monotonic`.
+    """
+    scores, metrics = evaluate(learner.model, job.val_blocks, learner.objective.own)
+    entry: Epoch = {
+        "epoch": epoch,
+        "phase": "frozen" if phase.frozen else "unfrozen",
+        "loss": loss,
+        "lr": phase.lr,
+        "lr_backbone": phase.lr_backbone,
+        "groups": phase.groups,
+        **scores,
+        "seconds": time.monotonic() - begun,
+    }
+    job.history.append(entry)
+    checkpoint = Checkpoint(
+        model=learner.model,
+        epoch=epoch,
+        metrics=metrics,
+        baselines=job.description["baselines"],
+        data_sha256=job.data.sha256,
+        encoder=job.data.manifest["encoder"],
+        calibration=job.calibration,
+        provenance=_provenance(job.description),
+    )
+    states = learner.optimizer.state_dict(), learner.auxiliary.state_dict()
+    by_the_first(learner.fabric, partial(job.run.write_epoch, checkpoint, *states, job.history))
+    return entry
+
+
+class _Losses:
+    """Sum of an epoch's losses over its blocks, read from the device a few batches at a time."""
+
+    def __init__(self, fabric: Fabric, plan: EpochPlan, device: torch.device, epoch: int, run: Path) -> None:
+        self.total = 0.0
+        self._fabric, self._epoch, self._run = fabric, epoch, run
+        self._sizes = [end - begin for begin, end in plan.batches]
+        self._together = 1 if device.type == "cpu" and fabric.world_size == 1 else _TOGETHER
+        self._read = 0
+        self._unread: list[Tensor] = []
+
+    def add(self, loss: Tensor) -> None:
+        """Take the loss of the next batch; ToolkitError in the first process where one that is read is no number."""
+        self._unread.append(loss.detach())
+        if len(self._unread) < self._together and self._read + len(self._unread) < len(self._sizes):
+            return
+        # The mean over the processes: all of them see what is not a number on one.
+        means: list[float] = self._fabric.all_reduce(torch.stack(self._unread), reduce_op="mean").tolist()  # type: ignore[union-attr]
+        self._unread.clear()
+        for value in means:
+            if not math.isfinite(value):
+                self._stop(value)
+            self.total += value * self._sizes[self._read]
+            self._read += 1
+
+    def _stop(self, value: float) -> NoReturn:
+        failure = ToolkitError(
+            f"The loss is {value} in epoch {self._epoch}, batch {self._read + 1} of {len(self._sizes)}. "
+            f"{self._epoch - 1} finished epochs are kept in {self._run}, as they were. Train again, to another folder, "
+            "with a lower --lr or --lr-backbone, or with --precision 32-true."
+        )
+        stop_all(failure if self._fabric.is_global_zero else None)
+
+
+def _provenance(description: RunDescription) -> Provenance:
+    """The part of a run's description that its checkpoints carry."""
+    whole = cast(dict[str, object], description)
+    return cast(Provenance, {k: whole[k] for k in _PROVENANCE if k in whole})
