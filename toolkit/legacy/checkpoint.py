@@ -108,7 +108,7 @@ def _renamed(state: dict[str, Any], model: PartitionNet) -> dict[str, Tensor]:
 
 
 def _same_size(value: Tensor, own: Tensor | None) -> bool:
-    # Only a scalar may be stored as () or (1,); any other difference of shape is a mistake, and is reported.
+    # Only a scalar may be stored as () or (1,). Any other difference of shape is a mistake, and is reported.
     return own is not None and (value.shape == own.shape or value.numel() == own.numel() == 1)
 
 

@@ -1,4 +1,4 @@
-"""Older data into a BlockSet: what both formats share. Loose blocks become one 16x16 frame each."""
+"""Importing older data as a BlockSet: the part that both formats share. Each loose block becomes a 16x16 frame."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from toolkit.legacy.config import ImportConfig
 from toolkit.legacy.loose_blocks import LooseBlocks
 from toolkit.partition import NAMES
 
-# libaom's quantizer_to_qindex: what a --cq-level means as base_qindex where nothing else changes it.
+# libaom's quantizer_to_qindex: the base_qindex of each --cq-level where nothing else changes it.
 QUANTIZER_TO_QINDEX = np.array([*range(0, 248, 4), 249, 255], dtype=np.int64)
 
 
 def import_data(kind: str, source: Path, output: Path, config: ImportConfig, *, overwrite: bool = False) -> list[str]:
-    """Import a folder of the format `triplets` or `pt` as a BlockSet; returns warnings for the user.
+    """Import a folder of the format `triplets` or `pt` as a BlockSet; return warnings for the user.
 
     Raises ToolkitError on anything missing, truncated or unidentifiable; nothing is guessed.
     """
@@ -51,7 +51,7 @@ def import_data(kind: str, source: Path, output: Path, config: ImportConfig, *, 
 
 
 def label_order(text: str) -> NDArray[np.uint8]:
-    """AV1 ids of the labels 0, 1, 2, ... from their comma-separated names; ToolkitError on others."""
+    """AV1 ids of the labels 0, 1, 2, ... from their comma-separated names; ToolkitError on other or repeated names."""
     names = [name.strip() for name in text.split(",")]
     unknown = [name for name in names if name not in NAMES]
     if unknown or len(set(names)) != len(names):
@@ -60,7 +60,7 @@ def label_order(text: str) -> NDArray[np.uint8]:
 
 
 def partitions(labels: NDArray[np.int64], order: NDArray[np.uint8], what: str) -> NDArray[np.uint8]:
-    """AV1 ids of labels in another order; ToolkitError on a label outside it."""
+    """AV1 ids of labels that number the partitions in `order`; ToolkitError on a label outside it."""
     if labels.size and (int(labels.min()) < 0 or int(labels.max()) >= len(order)):
         raise ToolkitError(
             f"{what}: labels run from {labels.min()} to {labels.max()}, expected 0 to {len(order) - 1}. "
@@ -71,7 +71,7 @@ def partitions(labels: NDArray[np.int64], order: NDArray[np.uint8], what: str) -
 
 
 def qindexes(qps: NDArray[np.int64], kind: str, what: str) -> NDArray[np.int64]:
-    """qindexes (0 to 255) of qps that are either qindexes or quantizer steps; ToolkitError on one out of range."""
+    """Qindexes (0 to 255) of numbers of a `kind`, qindex or quantizer; ToolkitError on a number out of range."""
     top = 255 if kind == "qindex" else len(QUANTIZER_TO_QINDEX) - 1
     if qps.size and (int(qps.min()) < 0 or int(qps.max()) > top):
         raise ToolkitError(f"{what}: qps run from {qps.min()} to {qps.max()}, expected {kind} 0 to {top}.")
@@ -79,6 +79,7 @@ def qindexes(qps: NDArray[np.int64], kind: str, what: str) -> NDArray[np.int64]:
 
 
 def _warn_of_qps(parts: list[LooseBlocks], kind: str) -> list[str]:
+    """Warning where numbers called qindexes look like quantizer steps."""
     top = max((int(p.qps.max()) for p in parts if p.qps.size), default=0)
     if kind == "qindex" and 0 < top < len(QUANTIZER_TO_QINDEX):
         return [

@@ -1,4 +1,4 @@
-"""What a reader of an older format hands to the importer: blocks without positions, by source."""
+"""Blocks without positions, by source: a reader of an older format hands them to the importer."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from toolkit.data.format import Luma
 
 @dataclass(frozen=True)
 class LooseBlocks:
-    """The blocks of one source without positions: luma (N, 16, 16); labels and qps (N,) whole numbers as found."""
+    """Blocks of one source without positions: luma (N, 16, 16); labels and qps (N,) int64, as they were found."""
 
     name: str
     sha256: str
@@ -23,7 +23,7 @@ class LooseBlocks:
 
 @dataclass(frozen=True)
 class Imported:
-    """What a format's reader found: sources, bit depth, a split for each, facts for the manifest, warnings."""
+    """Content of an older data set: sources, bit depth, the split of each, facts for the manifest, warnings."""
 
     parts: list[LooseBlocks]
     bit_depth: int

@@ -1,4 +1,4 @@
-"""The pt format: train.pt and val.pt, whose luma was scaled to float and whose sequences are lost."""
+"""Reader of the pt format: train.pt and val.pt, whose luma was scaled to float and whose sequences are lost."""
 
 import zipfile
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from toolkit.legacy.loose_blocks import Imported, LooseBlocks
 from toolkit.partition import NODE
 
 SCALINGS = (("divided by 1023", 1023.0, 10), ("divided by 1023 twice", 1023.0**2, 10), ("divided by 255", 255.0, 8))
-"""Name, divisor and bit depth of the scalings that are looked for."""
+"""Name, divisor and bit depth of each scaling that is tried."""
 CHUNK = 8192
 """Blocks held as float64 at a time."""
 BY_BLOCK = (
@@ -27,7 +27,7 @@ BY_BLOCK = (
 
 
 def read_pt(source: Path) -> Imported:
-    """Read SRC/train.pt and SRC/val.pt with `weights_only`, find how luma was scaled and undo it exactly.
+    """Read SRC/train.pt and SRC/val.pt without running code, find how luma was scaled and undo it exactly.
 
     Raises ToolkitError where a file, key or shape is not as expected, or where no one scaling explains every value.
     """
@@ -50,6 +50,7 @@ def read_pt(source: Path) -> Imported:
 
 
 def _read_file(file: Path) -> tuple[LooseBlocks, str, int]:
+    """Read one file: its blocks, the name of its scaling, and its bit depth."""
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except Exception as error:  # torch raises many kinds on damaged or unsafe files
@@ -72,6 +73,7 @@ def _read_file(file: Path) -> tuple[LooseBlocks, str, int]:
 
 
 def _whole_numbers(values: Any, n: int, what: str) -> NDArray[np.int64]:
+    """Convert n whole numbers of any type to (n,) int64; ToolkitError on anything else."""
     array = np.asarray(values)
     if array.size != n or array.dtype.kind not in "iuf" or not (np.isfinite(array) & (array == np.rint(array))).all():
         raise ToolkitError(f"{what} is {array.dtype}{array.shape}, expected {n} whole numbers.")
@@ -79,15 +81,16 @@ def _whole_numbers(values: Any, n: int, what: str) -> NDArray[np.int64]:
 
 
 def _chunks(samples: Tensor) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Start and float64 luma (n, 16, 16) of each chunk of samples."""
     for start in range(0, len(samples), CHUNK):
         yield start, samples[start : start + CHUNK, 0].numpy().astype(np.float64)
 
 
 def find_scaling(samples: Tensor, what: str) -> tuple[str, float, int]:
-    """The one scaling that turns every value into a code value: (name, divisor, bit depth).
+    """Find the one scaling that turns every value into a code value: (name, divisor, bit depth).
 
-    A value fits where its product with the divisor is a whole number k of that bit depth to within what two float32
-    divisions can lose (k times 2^-22). Raises ToolkitError on NaN, where none fits, and where several do.
+    A value fits where its product with the divisor is a whole number k of that bit depth, within the error of two
+    float32 divisions (k times 2^-22). Raises ToolkitError on NaN, where no scaling fits, and where several do.
     """
     if not len(samples):
         raise ToolkitError(f"{what}: no samples.")
@@ -114,6 +117,7 @@ def find_scaling(samples: Tensor, what: str) -> tuple[str, float, int]:
 
 
 def _whole(chunk: NDArray[np.float64], divisor: float, bit_depth: int) -> NDArray[np.bool_]:
+    """Whether each value, times the divisor, is a whole code value of the bit depth."""
     scaled = chunk * divisor
     code = np.rint(scaled)
     result: NDArray[np.bool_] = (np.abs(scaled - code) <= code * 2.0**-22) & (code < 1 << bit_depth)
@@ -125,4 +129,5 @@ def _fits(chunk: NDArray[np.float64], divisor: float, bit_depth: int) -> bool:
 
 
 def _shares(chunk: NDArray[np.float64], possible: list[tuple[str, float, int]]) -> str:
+    """Share of values that fit each scaling, in words."""
     return ", ".join(f"{_whole(chunk, d, b).mean():.1%} if {name}" for name, d, b in possible)

@@ -1,4 +1,4 @@
-"""The triplet format: per sequence a raw file of blocks, a text of labels and a text of qps."""
+"""Reader of the triplet format: for each sequence a raw file of blocks, a text of labels and a text of qps."""
 
 import hashlib
 from pathlib import Path
@@ -18,10 +18,10 @@ _RAW, _LABELS, _QPS = "_sample_16.txt", "_labels_16_intra.txt", "_qps_16_intra.t
 
 
 def read_triplets(source: Path, split: str) -> Imported:
-    """Map SRC/intra_raw_blocks, SRC/labels and SRC/qps; every sequence is a source.
+    """Read SRC/intra_raw_blocks, SRC/labels and SRC/qps; every sequence is a source.
 
-    Luma stays on disk, mapped. Raises ToolkitError on a missing part, counts that differ, a raw file that is cut, or
-    values beyond 10 bit (big-endian data, for one).
+    Luma is mapped and stays on disk. Raises ToolkitError on a missing part, counts that differ, a raw file that is cut
+    short, or values beyond 10 bit (big-endian data, for one).
     """
     raws = sorted((source / "intra_raw_blocks").glob(f"*{_RAW}"))
     if not raws:
@@ -37,6 +37,7 @@ def read_triplets(source: Path, split: str) -> Imported:
 
 
 def _read_sequence(source: Path, name: str, raw: Path) -> LooseBlocks:
+    """Read one sequence; ToolkitError as `read_triplets`."""
     labels_file, qps_file = source / "labels" / f"{name}{_LABELS}", source / "qps" / f"{name}{_QPS}"
     size = raw.stat().st_size
     if size == 0 or size % _BLOCK_BYTES:
@@ -55,7 +56,7 @@ def _read_sequence(source: Path, name: str, raw: Path) -> LooseBlocks:
 
 
 def _read_numbers(file: Path) -> NDArray[np.int64]:
-    """All whole numbers of a text, separated by blanks, commas or lines."""
+    """Read the whole numbers of a text, separated by blanks, commas or lines."""
     try:
         return np.array(file.read_bytes().replace(b",", b" ").split(), dtype=np.bytes_).astype(np.int64)
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""The network: backbones, adapters, ensembles, checkpoints, and which data a model may meet."""
+"""The network: backbones, adapters, ensembles, checkpoints, and the data that a model may meet."""

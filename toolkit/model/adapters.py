@@ -1,6 +1,6 @@
 """Residual adapters: small trainable layers between the layers of a frozen backbone.
 
-Every adapter starts as the identity (its last layer is zero), so that adding one changes nothing until it learns.
+The last layer of every adapter starts at zero, so that adding one changes nothing until it learns.
 """
 
 from typing import Any, cast
@@ -15,7 +15,7 @@ Site = tuple[nn.Module, str, int, int, int]
 
 
 class SeriesAdapter(nn.Module):
-    """h + W h behind a layer, W a 1x1 convolution (Rebuffi et al. 2017)."""
+    """Adapter behind a layer of output h: h + W h, W a 1x1 convolution (Rebuffi et al. 2017)."""
 
     def __init__(self, layer: nn.Module, before: int, after: int, stride: int, size: int) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class SeriesAdapter(nn.Module):
 
 
 class ParallelAdapter(nn.Module):
-    """layer(x) + W x beside a layer, W a 1x1 convolution of the layer's stride (Rebuffi et al. 2018)."""
+    """Adapter beside a layer: layer(x) + W x, W a 1x1 convolution of the layer's stride (Rebuffi et al. 2018)."""
 
     def __init__(self, layer: nn.Module, before: int, after: int, stride: int, size: int) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class ParallelAdapter(nn.Module):
 
 
 class BottleneckAdapter(nn.Module):
-    """h + up(relu(down(h))) behind a layer, through `size` channels (Houlsby et al. 2019)."""
+    """Adapter behind a layer of output h: h + up(relu(down(h))), through `size` channels (Houlsby et al. 2019)."""
 
     def __init__(self, layer: nn.Module, before: int, after: int, stride: int, size: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ _CLASSES = {"series": SeriesAdapter, "parallel": ParallelAdapter, "bottleneck": 
 
 
 def add_adapters(backbone: nn.Module, kind: str, size: int, placement: str) -> None:
-    """Wrap the backbone's residual layers in adapters: all of them, or the later half.
+    """Wrap the backbone's residual layers in adapters: all of them (placement `all`) or the later half (`late`).
 
     The backbone names them by its method `adapter_sites()`: (parent, name, channels in, channels out, stride).
     Raises ToolkitError for a backbone that has none.
@@ -74,7 +74,7 @@ def add_adapters(backbone: nn.Module, kind: str, size: int, placement: str) -> N
 
 
 def is_adapter(name: str) -> bool:
-    """Whether a parameter of that name is an adapter's."""
+    """Whether a parameter of this name belongs to an adapter."""
     return any(part.startswith(PREFIX) for part in name.split("."))
 
 

@@ -1,4 +1,4 @@
-"""Flips and transposition of blocks. What they do to a label is looked up in toolkit.partition, never assumed."""
+"""Flips and transposition of blocks. Their effect on a label is looked up in toolkit.partition, never assumed."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, STAGES, TRANSPOSE
 
-# Each operation: the change of pixels, and the table of what it does to the AV1 id. Bit k of a view is operation k.
+# Each operation: the change of pixels, and the table from AV1 id to AV1 id. Bit k of a view: operation k is done.
 _OPERATIONS: tuple[tuple[Callable[[Tensor], Tensor], NDArray[np.uint8]], ...] = (
     (lambda x: torch.flip(x, (-1,)), FLIP_LEFT_RIGHT),
     (lambda x: torch.flip(x, (-2,)), FLIP_UP_DOWN),
@@ -19,17 +19,17 @@ _USED = {"none": 0, "flips": 2, "dihedral": 3}
 
 
 def views(kind: str) -> int:
-    """How many ways the augmentation can show a block: 1, 4 or 8."""
+    """Number of views in which the augmentation can show a block: 1, 4 or 8."""
     return 1 << _USED[kind]
 
 
 def draw_views(kind: str, count: int, generator: torch.Generator) -> Tensor:
-    """A view for each of so many blocks, (count,) int64, from a CPU generator."""
+    """Random views (count,) int64 of the augmentation, from a CPU generator."""
     return torch.randint(views(kind), (count,), generator=generator)
 
 
 def turn(luma: Tensor, view: int) -> Tensor:
-    """All blocks (N, 1, H, W) in one view."""
+    """Turn all blocks (N, 1, H, W) into one view."""
     for bit, (change, _) in enumerate(_OPERATIONS):
         if view >> bit & 1:
             luma = change(luma)
@@ -37,7 +37,7 @@ def turn(luma: Tensor, view: int) -> Tensor:
 
 
 def turn_each(luma: Tensor, view: Tensor, kind: str = "dihedral") -> Tensor:
-    """Each block of (N, 1, H, W) in its own view, (N,) int64, of those of an augmentation."""
+    """Turn each block of (N, 1, H, W) into its own view, (N,) int64, one that the augmentation `kind` has."""
     for bit, (change, _) in enumerate(_OPERATIONS[: _USED[kind]]):
         chosen = (view >> bit & 1).bool()
         luma = torch.where(chosen[:, None, None, None], change(luma), luma)
@@ -45,12 +45,12 @@ def turn_each(luma: Tensor, view: Tensor, kind: str = "dihedral") -> Tensor:
 
 
 def class_orders(stage: str, kind: str) -> Tensor:
-    """(views, classes) int64: which class of the turned block each class of the block as stored is."""
+    """Table (views, classes) int64 from a class of the stored block to the class of the turned block."""
     table = torch.from_numpy(STAGES[stage].targets(np.arange(256, dtype=np.uint8)))
     orders = []
     for view in range(views(kind)):
         order = []
-        for group in STAGES[stage].groups:  # a stage's groups turn as wholes
+        for group in STAGES[stage].groups:  # all partitions of a class turn into one class
             (target,) = set(table[turned_labels(torch.tensor(group), torch.full((len(group),), view))].tolist())
             order.append(target)
         orders.append(order)
@@ -58,12 +58,12 @@ def class_orders(stage: str, kind: str) -> Tensor:
 
 
 def turned_classes(stage: str, kind: str) -> Tensor:
-    """(views, classes) int64: which class of the block as stored each class of the turned block is."""
+    """Table (views, classes) int64 from a class of the turned block to the class of the stored block."""
     return torch.argsort(class_orders(stage, kind), dim=1)
 
 
 def turned_labels(partition: Tensor, view: Tensor) -> Tensor:
-    """The AV1 ids (N,) int64 that the turned blocks have."""
+    """AV1 ids (N,) int64 of the blocks after turning each into its view."""
     for bit, (_, table) in enumerate(_OPERATIONS):
         ids = torch.from_numpy(table.astype(np.int64)).to(partition.device)
         partition = torch.where((view >> bit & 1).bool(), ids[partition], partition)

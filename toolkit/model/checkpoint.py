@@ -1,4 +1,4 @@
-"""Checkpoints: one file from which a model is rebuilt, evaluated, exported and proven, and nothing unpickled."""
+"""Checkpoints: one file from which a model is rebuilt, evaluated, exported and proven, without unpickling code."""
 
 import re
 import shutil
@@ -79,7 +79,7 @@ def save_torch(path: Path, value: Any) -> None:
 
 
 def load_torch(path: Path) -> Any:
-    """Load tensors and plain values, never code; ToolkitError where the file is missing, damaged or wants more."""
+    """Load tensors and plain values, never code; ToolkitError where the file is missing, damaged or holds more."""
     if not path.is_file():
         raise ToolkitError(f"{path}: no such file.")
     _check_archive(path)

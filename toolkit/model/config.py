@@ -1,4 +1,4 @@
-"""What a model is, in plain values: enough to rebuild it from a checkpoint alone. Light: imports no torch."""
+"""Description of a model in plain values, enough to rebuild it from a checkpoint. Light: imports no torch."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -25,13 +25,13 @@ _VIT_INPUT = 224
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """One stage's network. `qindex`: whether the head sees the qindex beside the block's features.
+    """Settings of one stage's network. `qindex`: whether the head sees the qindex beside the block's features.
 
-    `adapter`: residual adapters between the backbone's layers, all of them or the later half; `adapter_size`: the
-    bottleneck form's channels. `dropout`: of the head, None for the stage's own. `input_scale`: of an imported
-    model, the factor on raw code values in place of this toolkit's own scaling. `node`: side of the square that it
-    decides about, in pixels; `context`: source pixels around it that the network sees, on each side.
-    `spatial_attention`: a position gate after the last layer of the small network.
+    `adapter`: kind of residual adapters in the backbone; `adapter_placement`: behind all its residual layers or the
+    later half; `adapter_size`: channels of the bottleneck kind. `dropout`: rate in the head, None for the stage's own.
+    `input_scale`: for an imported model, its factor on raw code values in place of this toolkit's own scaling.
+    `node`: side of the square that the network decides about, in pixels. `context`: source pixels around the node that
+    it also sees, on each side. `spatial_attention`: a position gate after the last layer of the small network.
 
     Raises ToolkitError on an unknown stage or backbone, a bit depth outside 8 to 16, and a node, context or attention
     that the backbone cannot have.
@@ -74,7 +74,7 @@ class ModelConfig:
 
     @property
     def window(self) -> Window:
-        """What the network looks at."""
+        """The pixels that the network sees."""
         return Window(self.node, self.context)
 
     @property
@@ -83,6 +83,7 @@ class ModelConfig:
         return STAGES[self.stage].classes
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain values of all settings."""
         return asdict(self)
 
     @classmethod

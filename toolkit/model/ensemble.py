@@ -1,4 +1,4 @@
-"""An ensemble: the mean of several networks' probabilities, over views of the block if asked for, as one network."""
+"""An ensemble: one network that gives the mean probabilities of several, over views of the block if asked for."""
 
 import math
 from typing import Any
@@ -14,9 +14,9 @@ from toolkit.model.network import Classifier, PartitionNet
 
 
 class Ensemble(Classifier):
-    """Log of the mean of the members' softmax, as logits; of Stage 1 as [0, z], as every stage-1 model gives it.
+    """Network whose logits are the log of the mean of its members' softmax; for Stage 1 shifted to [0, z].
 
-    The views of a block are blocks of one batch to a member, so that the graph holds each member once.
+    A member takes all views of the blocks as one batch, so that the graph holds each member once.
     """
 
     order: Tensor
@@ -38,7 +38,7 @@ class Ensemble(Classifier):
         seen = []
         for member in self.members:
             log_p = F.log_softmax(member(luma, qindex), 1)
-            if self.views > 1:  # each view's classes back to the block's own: a turned HORZ is a VERT
+            if self.views > 1:  # from the classes of each view to the block's own: a transposed HORZ is a VERT
                 log_p = log_p.view(-1, self.views * classes).index_select(1, self.order)
             seen.append(log_p.view(-1, self.views, classes))
         together = torch.cat(seen, 1)
@@ -47,7 +47,7 @@ class Ensemble(Classifier):
 
 
 def make_model(values: dict[str, Any]) -> Classifier:
-    """A network or an ensemble of random weights by its config's `to_dict`; ToolkitError as the configs raise it."""
+    """Make a network or an ensemble with random weights from its config's `to_dict`; ToolkitError as the configs'."""
     if "members" in values:
         return Ensemble(EnsembleConfig.from_dict(values))
     return PartitionNet(ModelConfig.from_dict(values))

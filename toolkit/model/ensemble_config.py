@@ -1,4 +1,4 @@
-"""What an ensemble is, in plain values. Light: imports no torch."""
+"""Description of an ensemble in plain values. Light: imports no torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -9,27 +9,27 @@ from toolkit.model.config import ModelConfig
 from toolkit.partition import AUGMENTATIONS
 
 VIEWS = AUGMENTATIONS
-"""How many ways each member looks at a block: as it is, in 4 flips, or in all 8 flips and transpositions."""
+"""The views in which each member sees a block: as it is, in 4 flips, or in all 8 flips and transpositions."""
 _OWN = ("backbone", "adapter", "adapter_size", "adapter_placement", "dropout", "input_scale", "spatial_attention")
-"""Settings in which members may differ. All others say what goes in and what the logits mean."""
+"""Settings in which members may differ. All others define the input and the meaning of the logits."""
 
 
 @dataclass(frozen=True)
 class EnsembleConfig(ModelConfig):
-    """Several networks whose probabilities are averaged; made by `of`. What they share is as in any model's config."""
+    """Settings of several networks whose probabilities are averaged; made by `of`. Shared settings are the members'."""
 
     members: tuple[ModelConfig, ...] = ()
     views: str = "none"
 
     def __post_init__(self) -> None:
-        """Nothing: `of` has checked it, and each member has checked itself."""
+        """Check nothing: `of` has checked the ensemble, and each member has checked itself."""
 
     @classmethod
     def of(cls, members: Sequence[ModelConfig], views: str = "none", names: Sequence[str] = ()) -> "EnsembleConfig":
-        """The ensemble of these members, called `names` in messages.
+        """Settings of the ensemble of these members, which messages call `names`.
 
-        Raises ToolkitError on none, on one seen in one view alone, on a member that is an ensemble, and on members
-        of another stage, bit depth, use of the qindex, or anything else of their input.
+        Raises ToolkitError on no member, on one member in one view, on a member that is an ensemble, and on members
+        that differ in stage, bit depth, use of the qindex, or any other setting of input and classes.
         """
         names = names or [f"member {i + 1}" for i in range(len(members))]
         if views not in VIEWS:
@@ -54,7 +54,7 @@ class EnsembleConfig(ModelConfig):
         return cls(**values, backbone=backbone, members=tuple(members), views=views)
 
     def to_dict(self) -> dict[str, Any]:
-        """The members and the views, from which all else follows."""
+        """Plain values of the members and the views; all else follows from them."""
         return {"members": [member.to_dict() for member in self.members], "views": self.views}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The classifier of one stage: raw luma code values and qindex in, logits out. Scaling happens here, once."""
+"""The classifier of one stage: raw luma code values and qindex in, logits out. Luma is scaled here, and only here."""
 
 from typing import cast
 
@@ -22,9 +22,10 @@ QINDEX_FEATURES = 3
 
 
 class Standardise(nn.Module):
-    """Raw code values to what the backbone takes: the first layer, and the only scaling.
+    """First layer: scales raw code values for the backbone.
 
-    Zero mean and unit deviation for luma of that mean and std in [0, 1]; or, for an imported model, its own factor.
+    Luma of the given mean and std (of values in [0, 1]) gets zero mean and unit deviation. An imported model has its
+    own factor instead.
     """
 
     def __init__(self, config: ModelConfig, mean: float, std: float) -> None:
@@ -55,11 +56,11 @@ class Head(nn.Module):
 
     @property
     def last(self) -> nn.Linear:
-        """The layer that gives the logits."""
+        """The last layer, whose outputs are the logits."""
         return cast(nn.Linear, self.head[-1])
 
     def hidden(self, x: Tensor) -> Tensor:
-        """What the last layer is given, (N, last.in_features)."""
+        """Inputs of the last layer, (N, last.in_features)."""
         y: Tensor = self.head[:-1](x)
         return y
 
@@ -69,7 +70,7 @@ class Head(nn.Module):
 
 
 class Classifier(nn.Module):
-    """What every stage's model is, one network or several: forward(luma, qindex) as PartitionNet has it."""
+    """Base of every stage's model, one network or an ensemble: forward(luma, qindex) as PartitionNet's."""
 
     config: ModelConfig
 
@@ -78,8 +79,8 @@ class PartitionNet(Classifier):
     """Backbone and head of one stage.
 
     forward(luma (N, 1, S, S) raw code values as float, qindex (N, 1) float 0..255) gives logits (N, classes);
-    S is the window's size. Raises ToolkitError on another window, which a convolution would take without a word.
-    Stage 1 has one logit z (over a learned temperature) and gives [0, z], so that every stage is read alike.
+    S is the window's size. Raises ToolkitError on a window of another size, which a convolution would take silently.
+    Stage 1 has one logit z, divided by a learned temperature, and gives [0, z]: every stage is read alike.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -99,17 +100,17 @@ class PartitionNet(Classifier):
         self.add_adapters(config)
 
     def add_adapters(self, config: ModelConfig) -> None:
-        """Put the config's adapters in, if it has any. Training does so after the backbone has got its weights."""
+        """Add the adapters of a config, if it has any. Training does so after the backbone has its first weights."""
         if config.adapter != "none":
             add_adapters(self.backbone, config.adapter, config.adapter_size, config.adapter_placement)
         self.config = config
 
     def adapter_parameters(self) -> list[nn.Parameter]:
-        """The adapters' weights: they learn whatever else is frozen."""
+        """Weights of the adapters: they learn whatever else is frozen."""
         return [p for name, p in self.backbone.named_parameters() if is_adapter(name)]
 
     def features(self, luma: Tensor) -> Tensor:
-        """Features (N, F) of raw luma, before the head: what a frozen backbone gives."""
+        """Features (N, F) of raw luma (N, 1, S, S): the backbone's output, before the head."""
         size = self.config.window.size
         if luma.shape[1:] != (1, size, size):
             raise ToolkitError(
@@ -120,15 +121,15 @@ class PartitionNet(Classifier):
         return y
 
     def head_input(self, features: Tensor, qindex: Tensor) -> Tensor:
-        """What the head is given, from features (N, F) and qindex (N, 1)."""
+        """Inputs of the head, from features (N, F) and qindex (N, 1)."""
         if self.config.qindex:
-            # The quantiser step grows about exponentially with qindex: give the line and its bends.
+            # The quantiser step grows about exponentially with qindex: give a linear and two curved terms.
             q = qindex / 255.0
             features = torch.cat([features, q, q * q, torch.exp2(-8.0 * q)], 1)
         return features
 
     def as_logits(self, logits: Tensor) -> Tensor:
-        """Logits (N, classes) from what the head gives: the same but for Stage 1."""
+        """Logits (N, classes) from the head's output; only Stage 1's differ from it."""
         if self.single:
             z = logits / self.temperature
             logits = F.pad(z, (1, 0))  # unlike zeros_like, exports without a Shape node, which a GPU cannot run
@@ -139,7 +140,7 @@ class PartitionNet(Classifier):
         return self.as_logits(self.head(self.head_input(features, qindex)))
 
     def forward(self, luma: Tensor | None, qindex: Tensor, features: Tensor | None = None) -> Tensor:
-        """As above; training hands over the `features` of a frozen backbone, once computed, in place of luma."""
+        """Logits (N, classes). In training, cached `features` of a frozen backbone may take the place of luma."""
         if features is None:
             assert luma is not None
             features = self.features(luma)
@@ -149,7 +150,7 @@ class PartitionNet(Classifier):
 def to_input(
     luma: Luma, qindex: NDArray[np.uint8], bit_depth: int, dtype: torch.dtype = torch.float32, window: Window = ALONE
 ) -> tuple[Tensor, Tensor]:
-    """Integer windows (N, 1, S, S) and qindex (N,) uint8 as the two float inputs of the graph, values unchanged.
+    """Convert integer windows (N, 1, S, S) and qindex (N,) uint8 to the two float inputs, values unchanged.
 
     Raises ToolkitError on floats (scaled data), a wrong shape or values outside the bit depth.
     """
@@ -159,7 +160,7 @@ def to_input(
 
 @torch.inference_mode()
 def predict(model: Classifier, luma: Luma, qindex: NDArray[np.uint8], batch: int = 1024) -> Tensor:
-    """Logits (N, classes) of integer blocks, in evaluation mode, on the model's own device and dtype, as CPU tensor.
+    """Logits (N, classes) of integer blocks, as a CPU tensor, computed on the model's device and in its dtype.
 
     Raises ToolkitError as `to_input` does, and for a model in training mode.
     """

@@ -1,4 +1,4 @@
-"""Where a model's weights come from and what they have seen: the record that travels with them.
+"""Provenance of a model's weights: a record, stored with them, of their origin and the sources they have seen.
 
 Light: imports no torch.
 """
@@ -68,7 +68,7 @@ class Provenance(TypedDict, total=False):
 
 
 def record_of(provenance: Mapping[str, Any]) -> Seen:
-    """Provenance record, stored in a new model, of what the model that it learnt from had seen."""
+    """Provenance record, stored in a new model, of the model that it learnt from."""
     return {"trained_on": sorted(trained_on(provenance)), "train_sources_known": is_known(provenance)}
 
 

@@ -1,1 +1,1 @@
-"""Training one stage: configuration, losses, schedule, epochs, the run folder, selection."""
+"""Training one stage: its options, losses, schedule, epochs and run folder, and the choice of the best epoch."""

@@ -26,9 +26,9 @@ from toolkit.training.second_task import WithPartition
 class Learner:
     """A model on the training device, its optimiser, its loss, and the training blocks.
 
-    `auxiliary`: weights that only training has, those of the second task; no module with weights without one.
-    `fabric_optimizer`: the same optimiser, as Fabric steps it. `luma` (N, 1, S, S) integers as stored, `qindex` (N, 1)
-    float, `partition` AV1 ids (N,) int64. `cache`: None where features change, or once the backbone is unfrozen.
+    `auxiliary`: the layer of the second task, which the saved model lacks; an empty module without that task.
+    `fabric_optimizer`: the same optimiser, wrapped by Fabric. `luma` (N, 1, S, S) integers as stored, `qindex` (N, 1)
+    float, `partition` AV1 ids (N,) int64. `cache`: None where features change, and once the backbone is unfrozen.
     """
 
     fabric: Fabric
@@ -45,9 +45,10 @@ class Learner:
 
 
 def build(fabric: Fabric, job: Job) -> Learner:
-    """Build the model and its optimiser; for a new run also its folder, for a resumed one as its last epoch left them.
+    """Build the model and its optimiser, with the state of a resumed run; start the folder of a new run.
 
-    Raises ToolkitError where a class has no block, the first weights cannot be had, or the folder is not empty.
+    Raises ToolkitError where a class has no block, the first weights cannot be had, the folder is not empty, or there
+    is no compiler for `compile`.
     """
     config = job.config
     objective = Objective(job.train_blocks, str(job.data.path), job.model, config, fabric.to_device)
@@ -64,7 +65,7 @@ def build(fabric: Fabric, job: Job) -> Learner:
     fabric.to_device(learning)
     fabric_optimizer = fabric.setup_optimizers(optimizer)
     luma, qindex, partition = _on_device(fabric, job.train_blocks)
-    # With adapters the features change while the backbone is frozen.
+    # Adapters learn while the backbone is frozen, so that the features change.
     cacheable = not adapters and worth_caching(config.augment, config.frozen_epochs)
     cache = FeatureCache(model, luma, config.augment, config.cache_gib) if cacheable else None
     execution = Execution(fabric, learning, config)
@@ -75,7 +76,10 @@ def build(fabric: Fabric, job: Job) -> Learner:
 
 
 def _first_model(fabric: Fabric, job: Job) -> PartitionNet:
-    """The model with its first weights, adapters last: weights from elsewhere have none. Starts a new run's folder."""
+    """Make the model with its first weights, and start the folder of a new run.
+
+    Adapters come last: the weights of another model or of ImageNet have none.
+    """
     torch.manual_seed(job.config.seed)
     model = PartitionNet(replace(job.model, adapter="none"))
     if not job.history:
@@ -89,7 +93,7 @@ def _first_model(fabric: Fabric, job: Job) -> PartitionNet:
 def _optimizer(
     model: PartitionNet, adapters: list[nn.Parameter], more: Iterable[nn.Parameter], config: TrainConfig
 ) -> torch.optim.Optimizer:
-    """AdamW with two groups: the backbone without its adapters, and the rest with `more`."""
+    """Make AdamW with two groups: the backbone without its adapters; and the rest of the model, with `more`."""
     own = {id(p) for p in adapters}
     backbone = [p for p in model.backbone.parameters() if id(p) not in own]
     rest = [p for n, p in model.named_parameters() if not n.startswith("backbone.") or id(p) in own]
@@ -107,7 +111,7 @@ def _load_latest(job: Job, model: PartitionNet, auxiliary: nn.Module, optimizer:
 
 
 def _on_device(fabric: Fabric, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor]:
-    """Luma as it is stored (integers), qindex (N, 1) float, AV1 ids int64, whole on the training device."""
+    """Copy all blocks to the training device: luma as stored (integers), qindex (N, 1) float, AV1 ids (N,) int64."""
     luma = fabric.to_device(torch.from_numpy(blocks.luma))
     qindex = fabric.to_device(torch.from_numpy(blocks.qindex)).float()[:, None]
     return luma, qindex, fabric.to_device(torch.from_numpy(blocks.partition)).long()

@@ -9,7 +9,7 @@ INITS = ("imagenet", "stage1", "random")
 BATCH_NORMS = ("auto", "eval", "train", "recalibrate")
 SAMPLERS = ("none", "balanced")
 COST_LOSSES = ("regret", "cost-ce", "cost-focal")
-"""These need a data set with RD costs (`av1part label --with-costs`)."""
+"""Losses that need a data set with RD costs (`av1part label --with-costs`)."""
 LOSSES = ("cb-focal", "focal", "cross-entropy", *COST_LOSSES)
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -18,7 +18,7 @@ COMPILE = ("none", "default", "reduce-overhead")
 
 @dataclass(frozen=True)
 class Extension:
-    """More epochs after a finished run: the head's rate starts at `lr` anew, the backbone's in proportion."""
+    """More epochs after a finished run: the head's rate starts again at `lr`, the backbone's in proportion."""
 
     epochs: int
     lr: float
@@ -29,22 +29,24 @@ class TrainConfig:
     """Options of `av1part train`.
 
     `freeze_epochs`: epochs in which only the head learns; the backbone's batch-norm keeps its statistics.
-    `lr` (head) is constant while frozen, then both rates fall by a cosine to 0 over the other epochs. `gradual`:
-    epochs between one layer group's unfreezing and the next (0: all at once).
-    `batch_norm`: the backbone's after unfreezing; auto keeps the statistics of a pretrained backbone (eval) and
-    learns those of a random one (train); recalibrate measures them afresh on the training blocks, once.
-    A random init has nothing to keep: it is never frozen, and its backbone learns at `lr`.
-    `regret_cap`: share of RD cost beyond which a wrong choice counts no more to cost-ce and cost-focal.
-    `auxiliary`: weight, beside the stage's own loss, of a second task in training alone: to name the AV1 partition of
-    every decided node (toolkit.training.second_task); 0 for none.
-    `distil`: with a teacher (toolkit.training.teacher), its share of the stage's loss, 0 to 1; the labels have the
-    rest.
-    `distil_temperature`: what its logits and ours are divided by for that.
-    `limit_train` / `limit_val`: at most so many blocks; the training ones drawn by seed, the validation ones alike for
-    every seed. `recipe`: the name it was asked for by.
-    How it is run, not what: `precision`, `channels_last` (memory layout), `compile` (torch.compile's mode;
-    reduce-overhead uses CUDA graphs), `fused` (the optimiser's step as one kernel), `cache_gib` (memory for features
-    of the frozen backbone; views of the blocks that do not fit are computed at each use).
+    `lr`: learning rate of the head. It is constant while the backbone is frozen; then both rates fall by a cosine to 0
+    over the other epochs. A random init is never frozen, and its backbone learns at `lr`.
+    `gradual`: epochs between one layer group's unfreezing and the next; 0 unfreezes all at once.
+    `batch_norm`: mode of the backbone's batch-norm after unfreezing. eval keeps its statistics, train learns them,
+    recalibrate measures them once on the training blocks; auto is eval for a pretrained backbone, train for a random
+    one.
+    `regret_cap`: share of RD cost above which a wrong choice costs no more in cost-ce and cost-focal.
+    `auxiliary`: weight of the second task, to name the AV1 partition of every decided node
+    (toolkit.training.second_task); 0 for none. It exists in training alone.
+    `distil`: share of the teacher (toolkit.training.teacher) in the stage's loss, 0 to 1; the labels have the rest.
+    `distil_temperature`: divisor of the teacher's logits and the model's own in the teacher's part of the loss.
+    `limit_train`, `limit_val`: largest number of blocks. The training blocks are drawn by seed; the validation blocks
+    are the same for every seed. `recipe`: name of the recipe that was asked for.
+    The other options change how a run is computed, not what: `precision`, `channels_last` (memory layout), `compile`
+    (torch.compile's mode; reduce-overhead uses CUDA graphs), `fused` (the optimiser's step as one kernel), `cache_gib`
+    (memory for features of the frozen backbone; features that do not fit are computed at each use).
+
+    Raises ToolkitError on values that are out of range or do not go together.
     """
 
     init: str = "stage1"
@@ -102,7 +104,7 @@ class TrainConfig:
 
     @property
     def frozen_epochs(self) -> int:
-        """Epochs that really are frozen: none for a random init."""
+        """Number of epochs with a frozen backbone: none for a random init."""
         return 0 if self.init == "random" else min(self.freeze_epochs, self.epochs)
 
     @property
@@ -116,7 +118,7 @@ class TrainConfig:
         return self.lr if self.init == "random" else self.lr_backbone
 
     def doubts(self) -> list[str]:
-        """What is legal and probably not meant."""
+        """Warnings about options that are allowed but probably not meant."""
         if self.sampler == "balanced" and self.loss == "cb-focal":
             return [
                 "A balanced sampler on top of a class-balanced loss balances twice: the rare class comes to dominate."
@@ -124,11 +126,12 @@ class TrainConfig:
         return []
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain values of all options."""
         return asdict(self)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
-        """Rebuild from `to_dict`; options newer than the file take their defaults; ToolkitError names unknown ones."""
+        """Rebuild from `to_dict`: missing options take their defaults; ToolkitError names unknown ones."""
         unknown = sorted(set(values) - set(cls.__dataclass_fields__))
         if unknown:
             raise ToolkitError(f"Training options {unknown} are unknown to this av1part; it may be older than the run.")

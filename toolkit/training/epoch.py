@@ -1,4 +1,4 @@
-"""One epoch: its steps, and what is kept of it."""
+"""One epoch of training: its steps, its evaluation, and its files."""
 
 import math
 import time
@@ -24,14 +24,15 @@ from toolkit.training.schedule import Phase, enter, recalibrate
 from toolkit.training.validation import evaluate
 
 _TOGETHER = 50
-"""Reading a loss makes the steps wait for a GPU, or for each other; that many at a time serve as well."""
+"""Losses read from the device at a time: reading one makes the steps wait for a GPU, or for each other."""
 _PROVENANCE = ("run", "train", "init", "taught_by", "train_sources", "environment")
 
 
 def run_epoch(learner: Learner, job: Job, epoch: int, phase: Phase, report: Callable[[int, int], None]) -> float:
-    """Train one epoch (1-based) in its phase; returns the mean loss of its blocks.
+    """Train one epoch (1-based) in its phase; return the mean loss of its blocks.
 
-    `report` is called with how many of how many steps are done. Raises ToolkitError where a loss is not a number.
+    `report` is called with the number of finished steps and of all steps. Raises ToolkitError where a loss is not
+    finite.
     """
     config, fabric, model = job.config, learner.fabric, learner.model
     luma, qindex, objective, optimizer = learner.luma, learner.qindex, learner.objective, learner.fabric_optimizer
@@ -39,7 +40,7 @@ def run_epoch(learner: Learner, job: Job, epoch: int, phase: Phase, report: Call
         recalibrate(model, luma)
     enter(model, learner.optimizer, config, phase)
     if not phase.frozen:
-        learner.cache = None  # and its memory: the features change from now on
+        learner.cache = None  # the features change from now on; free their memory
     cache = learner.cache
     module = learner.execution.begin(phase.groups, cached=cache is not None)
     # Everything random in an epoch follows from (seed, epoch): a resumed run needs no other state.
@@ -50,7 +51,7 @@ def run_epoch(learner: Learner, job: Job, epoch: int, phase: Phase, report: Call
     steps = len(plan.batches)
     for step, (begin, end) in enumerate(plan.batches):
         report(step, steps)
-        # Every process draws alike and takes its own part.
+        # Every process draws the same plan and takes its own part of each batch.
         mine = slice(begin + fabric.global_rank, end, fabric.world_size)
         index, view = plan.index[mine], plan.view[mine]
         if cache is not None:
@@ -68,7 +69,7 @@ def run_epoch(learner: Learner, job: Job, epoch: int, phase: Phase, report: Call
 
 
 def record(learner: Learner, job: Job, epoch: int, phase: Phase, loss: float, begun: float) -> Epoch:
-    """Evaluate a finished epoch, write its files and add it to the history; returns its entry.
+    """Evaluate a finished epoch, write its files and add it to the history; return its entry.
 
     `begun`: the epoch's start by `time.monotonic`.
     """
@@ -111,11 +112,11 @@ class _Losses:
         self._unread: list[Tensor] = []
 
     def add(self, loss: Tensor) -> None:
-        """Take the loss of the next batch; ToolkitError in the first process where one that is read is no number."""
+        """Add the mean loss of the next batch; stop all processes where one is not finite."""
         self._unread.append(loss.detach())
         if len(self._unread) < self._together and self._read + len(self._unread) < len(self._sizes):
             return
-        # The mean over the processes: all of them see what is not a number on one.
+        # Averaged over the processes, so that all of them see a loss that is not a number on one.
         means: list[float] = self._fabric.all_reduce(torch.stack(self._unread), reduce_op="mean").tolist()  # type: ignore[union-attr]
         self._unread.clear()
         for value in means:
@@ -125,6 +126,7 @@ class _Losses:
             self._read += 1
 
     def _stop(self, value: float) -> NoReturn:
+        """Stop all processes over a loss; the first one raises the ToolkitError."""
         failure = ToolkitError(
             f"The loss is {value} in epoch {self._epoch}, batch {self._read + 1} of {len(self._sizes)}. "
             f"{self._epoch - 1} finished epochs are kept in {self._run}, as they were. Train again, to another folder, "

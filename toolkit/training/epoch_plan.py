@@ -1,4 +1,4 @@
-"""An epoch's blocks: their order, how each is turned, and where the batches end."""
+"""Plan of an epoch: the order of its blocks, how each is turned, and where the batches end."""
 
 from dataclasses import dataclass
 
@@ -13,9 +13,10 @@ from toolkit.training.config import TrainConfig
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """`index` (n,) into the training blocks, in order; each one's `view` and, seen so, its AV1 id and its `target`.
+    """The n blocks of an epoch in order: `index` into the training blocks, `view`, and labels as seen in that view.
 
-    `batches`: begin and end of each. All tensors are on the device of the blocks.
+    The labels are the AV1 id `partition` and the class `target`. All four are (n,) int64 on the device of the blocks.
+    `batches`: begin and end of each batch.
     """
 
     index: Tensor
@@ -28,17 +29,18 @@ class EpochPlan:
 def plan_epoch(
     config: TrainConfig, stage: str, partition: Tensor, generator: torch.Generator, processes: int
 ) -> EpochPlan:
-    """Draw an epoch over blocks of these AV1 ids (N,) int64, every process alike, from a CPU generator."""
+    """Draw the plan of an epoch over blocks of AV1 ids (N,) int64, alike in every process, from a CPU generator."""
     table = torch.from_numpy(STAGES[stage].targets(np.arange(256, dtype=np.uint8)))
     order = _order(config.sampler, table[partition.cpu()], generator)
     view = draw_views(config.augment, len(order), generator)
     turned = turned_labels(partition.cpu()[order], view)
     index, view, turned, target = (t.to(partition.device) for t in (order, view, turned, table[turned]))
+    # Batch-norm needs two blocks on every process.
     return EpochPlan(index, view, turned, target, cut(len(order), config.batch_size, 2 * processes))
 
 
 def cut(count: int, size: int, least: int) -> list[tuple[int, int]]:
-    """Begin and end of each batch; a last one too small for batch-norm on every process joins the one before it."""
+    """Begin and end of each batch of `size`; a last batch of fewer than `least` blocks joins the one before it."""
     batches = [(begin, min(begin + size, count)) for begin in range(0, count, size)]
     if len(batches) > 1 and batches[-1][1] - batches[-1][0] < least:
         batches[-2:] = [(batches[-2][0], count)]
@@ -46,7 +48,7 @@ def cut(count: int, size: int, least: int) -> list[tuple[int, int]]:
 
 
 def _order(sampler: str, target: Tensor, generator: torch.Generator) -> Tensor:
-    """The epoch's order of blocks: a permutation, or as many drawn with every class equally likely."""
+    """Order of an epoch's blocks: a permutation, or as many draws in which every class is equally likely."""
     if sampler == "none":
         return torch.randperm(len(target), generator=generator)
     weight = 1.0 / torch.bincount(target).clamp(min=1)[target]

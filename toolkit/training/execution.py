@@ -1,4 +1,4 @@
-"""How a network is run while it trains. Nothing of it is left in the weights: files hold them in the ordinary way."""
+"""How a network is run while it trains: memory layout and compilation. Saved weights show nothing of either."""
 
 import shutil
 from typing import Any
@@ -24,26 +24,25 @@ class Execution:
         self._groups: int | None = None
 
     def begin(self, groups: int, *, cached: bool) -> Any:
-        """What to call in the steps of an epoch in which so many of the backbone's layer groups learn.
+        """Module to call in the steps of an epoch in which `groups` of the backbone's layer groups learn.
 
-        `cached`: features come from the cache, so that the head alone runs; that is not worth compiling.
-
-        Wrapped anew each epoch: a distributed wrapper must know which parameters take part in this phase.
+        `cached`: features come from the cache, so that only the head runs; it is not worth compiling. The module is
+        wrapped afresh each epoch: a distributed wrapper must know which parameters take part in this phase.
         """
         if self.config.channels_last:
             self.model.to(memory_format=torch.channels_last)
         if self.config.compile == "none" or cached:
             return self.fabric.setup_module(self.model)
         if groups != self._groups:
-            # Else the programs of earlier phases count against PyTorch's limit, beyond which it stops compiling.
+            # PyTorch stops compiling beyond a number of programs, and those of earlier phases would count.
             torch._dynamo.reset()
             self._groups = groups
-        # A program for each batch size: one for all sizes would be made at the second size that is met, so that a
-        # resumed run would use others than one that was not stopped.
+        # One program for each batch size. PyTorch would make one for all sizes when it meets the second size, so that a
+        # resumed run would use other programs than a run that was not stopped.
         compiled = torch.compile(self.model, dynamic=False, mode=self.config.compile)
         return self.fabric.setup_module(compiled)  # type: ignore[arg-type]
 
     def end(self) -> None:
-        """Back to the ordinary layout: a model is evaluated and saved as it will be loaded."""
+        """Return to the ordinary memory layout: a model is evaluated and saved as it will be loaded."""
         if self.config.channels_last:
             self.model.to(memory_format=torch.contiguous_format)

@@ -10,10 +10,10 @@ _GIB = 1 << 30
 
 
 class FeatureCache:
-    """Features (N, F) of all training blocks in each view that the augmentation can show, computed at the first use.
+    """Features of all N training blocks in each view that the augmentation can show, computed at the first use.
 
-    While the backbone is frozen and in evaluation mode they cannot change, so that a frozen epoch costs the head
-    alone. Memory: views x N x F float32, at most `gib`; blocks in views beyond it are computed at each use.
+    While the backbone is frozen and in evaluation mode they cannot change, so that a frozen epoch only costs the head.
+    Memory: views x N x F float32, at most `gib`. Features in views that do not fit are computed at each use.
     """
 
     def __init__(self, model: PartitionNet, luma: Tensor, kind: str, gib: float, batch: int = 512) -> None:
@@ -24,7 +24,7 @@ class FeatureCache:
 
     @torch.no_grad()
     def __call__(self, index: Tensor, view: Tensor) -> Tensor:
-        """Features of the blocks at `index`, each in its `view`, both (n,)."""
+        """Features (n, F) of the blocks at `index`, each in its `view`, both (n,) int64."""
         if self._table is None:
             self._table = self._computed()
         if self.views == views(self.kind):
@@ -37,6 +37,7 @@ class FeatureCache:
         return result
 
     def _computed(self) -> Tensor:
+        """Features (views, N, F) of the views that fit."""
         table = torch.empty(self.views, len(self.luma), self.model.features_out, device=self.luma.device)
         for view in range(self.views):
             for start in range(0, len(self.luma), self.batch):

@@ -1,4 +1,4 @@
-"""Losses over class indices, with the class weights that the field uses."""
+"""Losses over class indices, and their class weights."""
 
 from collections.abc import Sequence
 
@@ -25,7 +25,10 @@ def class_balanced_weights(counts: Tensor, beta: float) -> Tensor:
 
 
 def class_counts(target: NDArray[np.int64], classes: Sequence[str], what: str) -> Tensor:
-    """Blocks of each class (classes,) int64; ToolkitError names the classes that have none."""
+    """Number of blocks of each class (classes,) int64; ToolkitError names the classes without a block.
+
+    `what`: the data set, for the message.
+    """
     counts = np.bincount(target, minlength=len(classes))
     absent = [name for name, count in zip(classes, counts, strict=True) if not count]
     if absent:
@@ -50,7 +53,7 @@ class FocalLoss(nn.Module):
         self.gamma = gamma
 
     def each(self, logits: Tensor, targets: Tensor) -> Tensor:
-        """The loss of each block, (N,)."""
+        """Loss of each block, (N,)."""
         log_p = F.log_softmax(logits.float(), 1).gather(1, targets[:, None])[:, 0]
         return self.weight[targets] * (1 - log_p.exp()) ** self.gamma * -log_p
 
@@ -59,7 +62,7 @@ class FocalLoss(nn.Module):
 
 
 class ExpectedRegret(nn.Module):
-    """Mean of sum_k p[k] * regret[k], in percent: what a decision drawn from the softmax would cost.
+    """Mean of sum_k p[k] * regret[k], in percent of RD cost: the expected cost of a decision drawn from the softmax.
 
     forward(logits (N, C) float, targets (N,) int64, regret (N, C) share of RD cost) gives a scalar.
     """
@@ -69,7 +72,7 @@ class ExpectedRegret(nn.Module):
 
 
 def stake(regret: Tensor, targets: Tensor, cap: float) -> Tensor:
-    """What is at stake at a block (N,), 0..1: the regret (N, C) of the best class but y, as a share of `cap`."""
+    """Stake of each block (N,), 0 to 1: the least regret (N, C) among the classes other than y, as a share of `cap`."""
     return regret.scatter(1, targets[:, None], torch.inf).amin(1).clamp(max=cap) / cap
 
 
@@ -85,9 +88,10 @@ class CostCrossEntropy(nn.Module):
 
 
 class CostFocal(FocalLoss):
-    """The class-balanced focal loss, a block counting for its stake: mean of (0.2 + 0.8 * stake) * focal[y].
+    """Class-balanced focal loss weighted by the stake of each block: mean of (0.2 + 0.8 * stake) * focal[y].
 
-    A label that hung by a hair is half noise, and counts a fifth. forward as ExpectedRegret's.
+    A block whose best two choices cost the same has a label that is half noise: it counts a fifth. forward as
+    ExpectedRegret's.
     """
 
     def __init__(self, weight: Tensor, gamma: float, cap: float) -> None:
@@ -99,16 +103,17 @@ class CostFocal(FocalLoss):
 
 
 def distillation(logits: Tensor, answers: Tensor, temperature: float) -> Tensor:
-    """What is left to learn of a teacher (Hinton et al. 2015): temperature**2 * KL(its softmax, ours), a mean; 0: all.
+    """Mean of temperature**2 * KL(teacher's softmax, ours) over the blocks (Hinton et al. 2015); 0 where they agree.
 
-    logits, answers: (N, C), ours and the teacher's; both divided by the temperature, at which small chances count.
+    `logits` and `answers`: ours and the teacher's, (N, C). Both are divided by the temperature, so that small
+    probabilities count.
     """
     ours, theirs = (F.log_softmax(x.float() / temperature, 1) for x in (logits, answers))
     return temperature**2 * F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
 
 
 def loss_of(function: nn.Module, logits: Tensor, targets: Tensor, regret: Tensor | None) -> Tensor:
-    """The loss of a batch, with the regrets (N, C) given to those functions that take them."""
+    """Loss of a batch, a scalar; the regrets (N, C) go to the functions that take them."""
     if isinstance(function, ExpectedRegret | CostCrossEntropy | CostFocal):
         assert regret is not None
         value: Tensor = function(logits, targets, regret)
@@ -118,9 +123,9 @@ def loss_of(function: nn.Module, logits: Tensor, targets: Tensor, regret: Tensor
 
 
 def make_loss(name: str, counts: Tensor, beta: float, gamma: float, regret_cap: float) -> nn.Module:
-    """The loss by its name in train_config.LOSSES; `counts` (classes,) are the training split's.
+    """Make the loss of a name in `config.LOSSES`; `counts` (classes,): training blocks of each class.
 
-    Those in COST_LOSSES are called with the regrets besides.
+    The losses in `config.COST_LOSSES` take the regrets as a third argument.
     """
     weight = class_balanced_weights(counts, beta)  # also refuses an empty class for the unweighted losses
     if name == "regret":

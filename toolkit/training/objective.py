@@ -1,4 +1,4 @@
-"""What a training step minimises: the stage's loss, what a teacher says beside it, and a second task's loss."""
+"""Loss that a training step minimises: the stage's own, a teacher's part in it, and the second task's beside it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,11 +17,11 @@ from toolkit.training.losses import class_counts, distillation, loss_of, make_lo
 
 
 class Objective:
-    """The loss of a step, such that its mean over the processes is that of the batch's blocks.
+    """Per-process loss, scaled so that averaging over processes gives the batch's.
 
-    `own` is the stage's loss over its blocks. `answers`: a teacher's logits (N, classes) for all blocks as stored; its
-    part of that loss is the config's `distil`. Raises ToolkitError where one of its classes has no block, and for a
-    loss of RD costs where there are none.
+    `own`: the stage's loss over its blocks. `answers`: a teacher's logits (N, classes) for all blocks as stored; the
+    config's `distil` is their share of the stage's loss. Raises ToolkitError where a class of the stage has no block,
+    and for a loss of RD costs where the data have none.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class Objective:
         self.turned: Tensor = to_device(turned_classes(model.stage, config.augment))
 
     def __call__(self, outputs: Any, plan: EpochPlan, begin: int, end: int, rank: int, processes: int) -> Tensor:
-        """The loss of one process's part, every `processes`-th block from begin + rank on, of the batch to `end`.
+        """Loss of one process's part of the batch from `begin` to `end`: every `processes`-th block from its rank on.
 
-        outputs: logits (n, classes) of these blocks; with the second task a pair of those and the AV1 ids' (n, 10).
+        `outputs`: logits (n, classes) of these blocks; with the second task a pair: these, and the AV1 ids' (n, 10).
         """
         mine = slice(begin + rank, end, processes)
         if not self.auxiliary:
@@ -66,8 +66,9 @@ class Objective:
         return loss
 
     def _own(self, logits: Tensor, plan: EpochPlan, mine: slice, keep: Tensor | slice = slice(None)) -> Tensor:
+        """Mean loss of the stage over the blocks `keep` of `mine`, with the teacher's part."""
         index, view, target = (t[mine][keep] for t in (plan.index, plan.view, plan.target))
-        of_class = self.turned[view]  # (n, classes): which class of the block as stored each of the turned one is
+        of_class = self.turned[view]  # (n, classes): the class of the stored block for each class of the turned one
         costs = None if self.regret is None else self.regret[index].gather(1, of_class)
         loss = loss_of(self.own, logits, target, costs)
         if self.answers is None:

@@ -1,4 +1,4 @@
-"""What a run is asked to do, read and checked before there is a model."""
+"""Reading and checking all that a run is asked to do, before there is a model."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,16 +17,16 @@ from toolkit.training.second_task import training_blocks
 from toolkit.training.teacher import open_teacher
 from toolkit.training.validation import calibration_blocks, validation_blocks
 
-# Which teacher it was, its own record says.
+# Entries in which a resumed run must agree. Its teacher is told by its record, wherever the file lies now.
 _KEPT: tuple[Literal["model", "train", "start", "weights"], ...] = ("model", "train", "start", "weights")
 
 
 @dataclass
 class Job:
-    """One run to train: its data, its options, its description as run.json holds it, and its finished epochs.
+    """A run to train: its data, its options, its description for run.json, and its finished epochs.
 
-    `start` and `weights`: where the first weights come from. `teacher`: let go (None) once it has been asked.
-    `calibration`: the validation blocks that every checkpoint carries. `history` grows by an entry an epoch.
+    `calibration`: the validation blocks that every checkpoint carries. `start` and `weights`: files of the first
+    weights. `teacher`: None once its answers are known. `history`: entries of the finished epochs; it grows.
     """
 
     data: BlockSet
@@ -55,9 +55,9 @@ def prepare(
     *,
     resume: bool,
 ) -> Job:
-    """Read the blocks, describe the run, or take the description of the run to resume, and open the teacher.
+    """Read the blocks, describe the run (with `resume`: as it was started), and open the teacher.
 
-    Raises ToolkitError on unusable data, on an unfit teacher, and where the run to resume was started otherwise.
+    Raises ToolkitError on unusable data, on an unfit teacher, and where the run to resume had other options or files.
     """
     train_blocks = training_blocks(data, model.stage, config, model.window)
     val_blocks = validation_blocks(data, model.stage, config.limit_val, model.window)
@@ -95,7 +95,7 @@ def prepare(
 def _describe(
     data: BlockSet, run: RunFolder, model: ModelConfig, config: TrainConfig, train_blocks: Blocks, val_blocks: Blocks
 ) -> RunDescription:
-    """What run.json says of a run before it starts, except for the files that it was given."""
+    """Describe a run that has not started, without the files that it was given."""
     own = train_blocks.target[train_blocks.target >= 0]
     return {
         "run": run.path.name,
@@ -114,9 +114,9 @@ def _describe(
 
 
 def _description_to_resume(run: RunFolder, now: RunDescription) -> RunDescription:
-    """What the run was started with; ToolkitError where what is asked for `now` is another run."""
+    """Description of the run as it was started; ToolkitError where `now` describes another run."""
     then = RunFolder.open(run.path).read()
-    then["model"] = ModelConfig.from_dict(then["model"]).to_dict()  # an older run says nothing of newer options
+    then["model"] = ModelConfig.from_dict(then["model"]).to_dict()  # fills in options newer than the run
     then["train"] = TrainConfig.from_dict(then["train"]).to_dict()
     then.setdefault("teacher", None)
     if then["data"]["sha256"] != now["data"]["sha256"]:
@@ -126,7 +126,7 @@ def _description_to_resume(run: RunFolder, now: RunDescription) -> RunDescriptio
             f"Resume with {then['data']['path']}."
         )
     for key in _KEPT:
-        # The first weights may be left away now; another file in their place would be ignored in silence.
+        # The files may be left out now. Another file would be ignored silently, and is refused.
         if now[key] is not None and now[key] != then[key]:
             raise ToolkitError(f"{run.path} was started with another {key}: {then[key]!r}, now {now[key]!r}.")
     return then

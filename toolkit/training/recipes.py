@@ -1,4 +1,4 @@
-"""Named recipes: the field's ways of training Stage 2, and ours. Each is a set of options, every one overridable."""
+"""Named recipes: the field's ways of training Stage 2, and ours. Each is a set of options that a user may override."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a recipe does, where it is from, and the options in which it differs from the defaults."""
+    """A recipe: its description, its source, and the options that differ from the defaults."""
 
     text: str
     source: str

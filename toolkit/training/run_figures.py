@@ -22,7 +22,7 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def draw_run(run: RunFolder) -> list[Path]:
-    """Write curves.png and confusion.png into the run folder; returns their paths (none before the first epoch)."""
+    """Write curves.png and confusion.png into the run folder; return their paths, none where no epoch has a score."""
     history, description = run.history(), run.read()
     best = best_epoch(history)
     if best is None:

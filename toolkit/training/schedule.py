@@ -1,4 +1,4 @@
-"""What is frozen and how fast the rest learns: a function of the epoch alone, so that resuming needs no more."""
+"""What is frozen and how fast the rest learns: it follows from the epoch alone, so that resuming needs no state."""
 
 import itertools
 import math
@@ -15,7 +15,7 @@ from toolkit.training.config import Extension, TrainConfig
 
 @dataclass(frozen=True)
 class Phase:
-    """One epoch's settings. `groups`: how many of the backbone's layer groups learn, from the last (0: frozen)."""
+    """Settings of one epoch. `groups`: how many of the backbone's layer groups learn, counted from the last."""
 
     frozen: bool
     groups: int
@@ -24,10 +24,10 @@ class Phase:
 
 
 def phase_of(config: TrainConfig, extensions: Sequence[Extension], epoch: int, groups: int) -> Phase:
-    """The phase of an epoch (1-based), for a backbone of so many layer groups.
+    """Phase of an epoch (1-based), for a backbone of `groups` layer groups.
 
-    Cosine annealing (Loshchilov & Hutter 2017) over the unfrozen epochs, and anew over each extension; gradual
-    unfreezing (Howard & Ruder 2018) lets one more group learn every `gradual` epochs.
+    The rates fall by cosine annealing (Loshchilov & Hutter 2017) over the unfrozen epochs, and again over each
+    extension. Gradual unfreezing (Howard & Ruder 2018) lets one more group learn every `gradual` epochs.
     """
     if epoch <= config.frozen_epochs:
         return Phase(True, 0, config.lr, 0.0)
@@ -46,16 +46,16 @@ def phase_of(config: TrainConfig, extensions: Sequence[Extension], epoch: int, g
 
 
 def layer_groups(model: PartitionNet) -> list[list[nn.Module]]:
-    """The backbone's layer groups, first to last."""
+    """Layer groups of the backbone, first to last."""
     groups: list[list[nn.Module]] = cast(Any, model.backbone).layer_groups()
     return groups
 
 
 def enter(model: PartitionNet, optimizer: torch.optim.Optimizer, config: TrainConfig, phase: Phase) -> None:
-    """Put the model into training mode for a phase and set the learning rates (groups: backbone, the rest).
+    """Put the model into training mode for a phase, and set the learning rates of backbone and rest.
 
-    Adapters learn in every phase. The backbone's batch-norm keeps its statistics while frozen, and afterwards
-    unless the config lets it go.
+    Adapters learn in every phase. The backbone's batch-norm keeps its statistics while frozen, and afterwards if the
+    config says so.
     """
     model.train()
     model.backbone.requires_grad_(False)
@@ -71,6 +71,6 @@ def enter(model: PartitionNet, optimizer: torch.optim.Optimizer, config: TrainCo
 
 
 def recalibrate(model: PartitionNet, luma: torch.Tensor, batch: int = 256) -> None:
-    """Measure the backbone's batch-norm statistics afresh on integer luma (N, 1, S, S), weights untouched."""
+    """Measure the backbone's batch-norm statistics again, on integer luma (N, 1, S, S); weights stay as they are."""
     batches = [model.standardise(part.float()) for part in torch.split(luma, batch) if len(part) > 1]
     torch.optim.swa_utils.update_bn(batches, model.backbone)

@@ -1,8 +1,7 @@
-"""A second task beside a stage's own, in training alone: name the AV1 partition of every decided node.
+"""A second task in training, beside the stage's own: name the AV1 partition of every decided node.
 
-Multitask learning (Caruana 1997). A stage's classes put partitions together and leave nodes out; which of them it was,
-and what the nodes left out look like, are labels that the backbone can learn from too. Nothing of it is in the model
-that is saved.
+Multitask learning (Caruana 1997). A stage's classes merge partitions and leave nodes out. The exact partition, and the
+nodes left out, are labels that the backbone can learn from too. The saved model has nothing of the second task.
 """
 
 import numpy as np
@@ -17,9 +16,9 @@ from toolkit.windows import Window
 
 
 class WithPartition(nn.Module):
-    """A network and a layer beside its last one, with a logit for each of the ten partition types.
+    """A network with a second last layer, which has a logit for each of the ten partition types.
 
-    forward as the network's, but gives both: logits (N, classes), and those of the AV1 ids (N, 10).
+    forward takes what the network's takes, and gives two: logits (N, classes), and logits of the AV1 ids (N, 10).
     """
 
     def __init__(self, net: PartitionNet) -> None:
@@ -36,9 +35,9 @@ class WithPartition(nn.Module):
 
 
 def training_blocks(data: BlockSet, stage: str, config: TrainConfig, window: Window) -> Blocks:
-    """The training split's blocks of a stage; with the second task also its other decided nodes, of target -1.
+    """Training blocks of a stage; with the second task also the split's other decided nodes, whose target is -1.
 
-    A limit leaves the same share of those. Raises ToolkitError where the split has no block of the stage.
+    A limit keeps the same share of both. Raises ToolkitError where the split has no block of the stage.
     """
     if not config.auxiliary:
         return data.split_blocks("train", stage, config.limit_train, config.seed, window)

@@ -1,4 +1,4 @@
-"""Choosing the best epoch of a run, and proving that its file is what the history says."""
+"""Choosing the best epoch of a run, and checking that its file gives the recorded score."""
 
 import math
 import multiprocessing
@@ -80,7 +80,7 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
         mend = "Train on a data set with RD costs (label --with-costs)" if metric == "regret" else "Train it (again)"
         raise ToolkitError(f"{run}: {len(history)} epochs are finished and none has a {metric}. {mend}.")
     path = folder.epoch_path(best["epoch"])
-    # A spawned interpreter shares no memory with a trainer that may run in this process: only the file counts.
+    # A new interpreter shares no memory with a training run in this process: only the file counts.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         metrics = pool.submit(_reevaluate, folder.path, path, data).result()
     if not math.isclose(metrics[metric], best[metric], abs_tol=TOLERANCE[metric]):

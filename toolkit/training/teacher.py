@@ -33,7 +33,7 @@ def open_teacher(path: Path, pupil: ModelConfig, data: BlockSet) -> tuple[Checkp
     stage, node size or context, where its weights are not finite, and as `check_data`: the pupil learns what the
     teacher has seen.
     """
-    path = path.resolve()  # so that messages name it alike when the run is resumed
+    path = path.resolve()  # a resumed run only knows this one, and must make the same record
     teacher = open_checkpoint(path)
     for name in ("stage", "node", "context"):
         found, wanted = getattr(teacher.config, name), getattr(pupil, name)
@@ -43,9 +43,8 @@ def open_teacher(path: Path, pupil: ModelConfig, data: BlockSet) -> tuple[Checkp
     state = teacher.model.state_dict()
     if not all(bool(torch.isfinite(value).all()) for value in state.values()):
         raise ToolkitError(f"{path}: the teacher has weights that are no numbers. Name another, or train it again.")
-    whole = canonical_json(
-        {"config": teacher.config.to_dict(), "weights": fingerprint(state)}
-    )  # the config too: views are not in the weights
+    # The config too: an ensemble's views are not in its weights.
+    whole = canonical_json({"config": teacher.config.to_dict(), "weights": fingerprint(state)})
     record: TeacherRecord = {
         "name": path.name,
         "backbone": teacher.config.backbone,

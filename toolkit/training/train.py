@@ -1,4 +1,4 @@
-"""Training one stage. Reads top to bottom: what is asked, the model, then one epoch after another."""
+"""Training one stage: prepare the job, build the learner, run and record one epoch after another, finish."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from toolkit.training.schedule import layer_groups, phase_of
 from toolkit.training.teacher import lessons
 
 Report = Callable[[str, int, int], None]
-"""Called with what is being done, and how many of how many steps are."""
+"""Called with the name of the work, the number of finished steps, and the number of all steps."""
 
 
 def train(
@@ -50,14 +50,14 @@ def train(
     fabric.launch()
     job = prepare(data, run, model_config, config, start, weights, teacher, resume=resume)
     learner = build(fabric, job)
-    if extension is not None:  # noted once nothing is left that could be refused
+    if extension is not None:  # noted last, when nothing can be refused any more
         by_the_first(fabric, partial(run.extend, extension))
     extensions = run.extensions()
     first, last = len(job.history) + 1, config.epochs + sum(e.epochs for e in extensions)
     if job.teacher is not None and first <= last:
         answers = lessons(job.teacher, job.train_blocks, fabric.to_device, on_step)
         learner.objective.answers = fabric.to_device(answers)
-    job.teacher = None  # and its memory
+    job.teacher = None  # frees its memory
     for epoch in range(first, last + 1):
         begun = time.monotonic()
         phase = phase_of(config, extensions, epoch, len(layer_groups(learner.model)))

@@ -43,7 +43,7 @@ def evaluate(model: Classifier, blocks: Blocks, loss_function: torch.nn.Module |
     if regret is not None:
         metrics |= regret_metrics(regret, predictions)
     if not bool(torch.isfinite(logits).all()):
-        # An argmax over NaN is a class like any other, and would be scored as one.
+        # The argmax over NaN is a class, and would be scored as a decision.
         metrics |= {k: math.nan for k in ("macro_f1", "regret") if k in metrics}
     entry = metrics | {"confusion": scores["confusion"]}
     if loss_function is not None:

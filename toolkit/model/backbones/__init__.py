@@ -1,9 +1,9 @@
-"""Networks that turn a standardised luma block into a feature vector, by the names of model_config.BACKBONES.
+"""Networks that turn a standardised luma block into a feature vector, by the names in toolkit.model.config.BACKBONES.
 
-A backbone takes (N, 1, S, S), S a window's size, and gives (N, features). It states `features`, and the
-`mean` and `std` by which luma in [0, 1] is to be standardised for it. `layer_groups()` names its parts for gradual
-unfreezing, first to last; `adapter_sites()`, where it has residual layers, the places for adapters;
-`load_imagenet(weights)`, where such weights exist, takes them.
+A backbone takes (N, 1, S, S), S a window's size, and gives (N, features). It has the attributes `features`, and `mean`
+and `std` of luma in [0, 1], by which its input is standardised. `layer_groups()` gives its parts for gradual
+unfreezing, first to last. A backbone with residual layers has `adapter_sites()`, the places for adapters. One with
+ImageNet weights has `load_imagenet(weights)`.
 """
 
 from torch import nn

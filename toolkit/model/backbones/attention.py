@@ -1,4 +1,4 @@
-"""A gate for each position of a map (CBAM's second half, Woo et al. 2018)."""
+"""A gate for each position of a feature map (the second half of CBAM, Woo et al. 2018)."""
 
 import torch
 from torch import Tensor, nn

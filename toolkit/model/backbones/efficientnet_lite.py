@@ -6,7 +6,7 @@ Module names follow the weight file of the PyPI package efficientnet-lite0-pytor
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# Of each row of blocks: repeats, kernel, stride of the first, expansion, output channels.
+# Each row of blocks: repeats, kernel, stride of the first block, expansion, output channels.
 _ROWS = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
@@ -23,7 +23,10 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 
 
 class SameConv2d(nn.Conv2d):
-    """Convolution with the weights' original padding: the output is ceil(size / stride), the odd pixel at the end."""
+    """Convolution with the padding that the weights were trained with: an output of ceil(size / stride) pixels.
+
+    An odd pixel of padding goes to the end.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         kernel, stride = self.kernel_size[0], self.stride[0]
@@ -59,7 +62,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """(N, 1, H, W) to (N, 1280). Upsamples by 2: five halvings of 16 pixels leave nothing."""
+    """Backbone from (N, 1, H, W) to (N, 1280). It upsamples by 2, since five halvings of 16 pixels leave nothing."""
 
     features = 1280
     mean, std = 127 / 255, 128 / 255  # the weights were trained on (value - 127) / 128
@@ -79,7 +82,7 @@ class EfficientNetLite0(nn.Module):
         self._bn1 = _norm(self.features)
 
     def forward(self, x: Tensor) -> Tensor:
-        # By factor: a target size would be exported with a Shape node, which ONNX Runtime puts on the CPU.
+        # Upsample by a factor: a target size would export a Shape node, which ONNX Runtime puts on the CPU.
         x = F.interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
         x = F.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
@@ -87,7 +90,7 @@ class EfficientNetLite0(nn.Module):
         return F.relu6(self._bn1(self._conv_head(x))).mean((2, 3))
 
     def layer_groups(self) -> list[list[nn.Module]]:
-        """Groups for gradual unfreezing, first to last."""
+        """Layer groups for gradual unfreezing, first to last."""
         blocks = list(self._blocks)
         groups = [[self._conv_stem, self._bn0, *blocks[:3]], blocks[3:5], blocks[5:8], blocks[8:11], blocks[11:]]
         return [*groups, [self._conv_head, self._bn1]]
@@ -103,7 +106,7 @@ class EfficientNetLite0(nn.Module):
         return sites
 
     def load_imagenet(self, weights: dict[str, Tensor]) -> None:
-        """Take the package's weights; the stem's RGB kernels are summed, exact on a grey picture."""
+        """Load the package's weights. The stem's RGB kernels are summed, which is exact on a grey picture."""
         own = {k: v for k, v in weights.items() if not k.startswith("_fc.")}
         own["_conv_stem.weight"] = own["_conv_stem.weight"].sum(1, keepdim=True)
         self.load_state_dict(own)

@@ -1,7 +1,7 @@
 """ResNet-18 on one luma channel with the field's attention blocks (He 2016; Hu 2018; Woo 2018).
 
-Module names are those of the older checkpoints (backbone.conv1 ... se4.excitation.2, spatial_attn.conv), so that
-these can be imported.
+Module names are those of the older checkpoints (backbone.conv1 ... se4.excitation.2, spatial_attn.conv), which can
+therefore be imported.
 """
 
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ from toolkit.model.backbones.torchvision_registry import resnet_sites
 
 
 class SqueezeExcitation(nn.Module):
-    """Channel gates from the mean of each channel (Hu et al. 2018), with a bottleneck of channels / 16."""
+    """Channel gates from the mean of each channel (Hu et al. 2018), through a bottleneck of channels / `reduction`."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class ResNet18SE(nn.Module):
-    """(N, 1, H, W) to (N, 512)."""
+    """Backbone from (N, 1, H, W) to (N, 512)."""
 
     features = 512
     mean, std = 0.449, 0.226  # of ImageNet's grey values
@@ -53,7 +53,7 @@ class ResNet18SE(nn.Module):
         return x.mean((2, 3))
 
     def layer_groups(self) -> list[list[nn.Module]]:
-        """Groups for gradual unfreezing, first to last."""
+        """Layer groups for gradual unfreezing, first to last."""
         groups: list[list[nn.Module]] = [[self.conv1, self.bn1], [self.layer1, self.se1], [self.layer2, self.se2]]
         return [*groups, [self.layer3, self.se3], [self.layer4, self.se4, self.spatial_attn]]
 
@@ -62,10 +62,10 @@ class ResNet18SE(nn.Module):
         return resnet_sites(self)
 
     def load_imagenet(self, weights: dict[str, Tensor]) -> None:
-        """Take torchvision's ResNet-18 weights. The attention blocks stay as they were made.
+        """Load torchvision's ResNet-18 weights. The attention blocks keep their random weights.
 
-        The stem's RGB kernels are summed: that is what the network computes on a grey picture. (Averaging, as the
-        field did, divides the activations by 3 under frozen batch-norm.)
+        The stem's RGB kernels are summed, which is exact on a grey picture. (Averaging, as the field did, divides the
+        activations by 3 under frozen batch-norm.) Raises ValueError on weights of another network.
         """
         own = {k: v for k, v in weights.items() if not k.startswith("fc.")}
         own["conv1.weight"] = own["conv1.weight"].sum(1, keepdim=True)

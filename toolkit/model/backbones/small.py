@@ -1,4 +1,4 @@
-"""A small network for nodes of either size, made for an encoder's budget: stride early, keep positions to the end."""
+"""A small network for nodes of 16 or 32 pixels, fast enough for an encoder: it strides early and keeps positions."""
 
 import torch
 from torch import Tensor, nn
@@ -14,12 +14,12 @@ def _layer(before: int, after: int, kernel: int, stride: int, padding: int) -> n
 
 
 class SmallNet(nn.Module):
-    """(N, 1, S, S) to (N, features): the node's 4x4 map of 16 channels, flattened.
+    """Backbone from (N, 1, S, S) to (N, features): the node's 4x4 map of 16 channels, flattened.
 
-    Pooling would lose which half is split, the whole difference between HORZ_A and HORZ_B. The block alone runs
-    through these layers, as the whole window would cost several times as much; its surroundings are seen in patches
-    of 4x4 pixels, through two layers of their own, and add 16 channels of S / 8 x S / 8 positions. A 32x32 node is
-    strided by 4 at first, so that it costs about what a 16x16 one does, though there are four of those in it.
+    Pooling would lose which half is split, the whole difference between HORZ_A and HORZ_B. Only the node runs through
+    these layers: the whole window would cost several times as much. Its surroundings are seen in patches of 4x4
+    pixels, through two layers of their own, and add 16 channels of S / 8 x S / 8 positions. The first stride of a
+    32x32 node is 4, so that it costs about as much as a 16x16 node.
     """
 
     mean, std = 0.5, 0.25
@@ -41,7 +41,7 @@ class SmallNet(nn.Module):
             self.features += 16 * (window.size // 8) ** 2
 
     def layer_groups(self) -> list[list[nn.Module]]:
-        """Groups for gradual unfreezing, first to last. The surroundings go with the last: both feed the head."""
+        """Layer groups for gradual unfreezing, first to last. The surroundings join the last: both feed the head."""
         last = [self.layers[-1], self.spatial_attn, *([self.surroundings] if self.window.context else [])]
         return [*([layer] for layer in self.layers[:-1]), last]
 

@@ -1,4 +1,4 @@
-"""Backbones by torchvision's model registry on one luma channel: the plain networks that others compare with."""
+"""Backbones from torchvision's model registry on one luma channel: plain networks to compare with."""
 
 import torch.nn.functional as F
 import torchvision
@@ -6,13 +6,13 @@ from torch import Tensor, nn
 
 from toolkit.windows import ALONE, Window
 
-# By how much a block is upsampled inside the graph: what the network's halvings need.
+# Factor by which a block is upsampled inside the graph, so that the network's halvings leave something.
 FACTOR = {"resnet18": 1, "resnet50": 1, "efficientnet_b0": 2}
 VIT_INPUT = 224
 
 
 class TorchvisionBackbone(nn.Module):
-    """(N, 1, S, S), S a window's size, to (N, features): a registry network without its classifier."""
+    """Backbone from (N, 1, S, S), S a window's size, to (N, features): a registry network without its classifier."""
 
     mean, std = 0.449, 0.226  # of ImageNet's grey values
 
@@ -37,7 +37,7 @@ class TorchvisionBackbone(nn.Module):
         return y
 
     def layer_groups(self) -> list[list[nn.Module]]:
-        """Groups for gradual unfreezing, first to last."""
+        """Layer groups for gradual unfreezing, first to last."""
         parts = self.network.features if self.name == "efficientnet_b0" else self.network
         children = list(parts.children())
         if self.name == "vit_b_16":
@@ -45,13 +45,13 @@ class TorchvisionBackbone(nn.Module):
         return [[m] for m in children if any(True for _ in m.parameters())]
 
     def adapter_sites(self) -> list[tuple[nn.Module, str, int, int, int]]:
-        """The residual blocks of a ResNet; other networks have none here."""
+        """Every residual block of a ResNet, as `resnet_sites` gives them; none of other networks."""
         if not self.name.startswith("resnet"):
             return []
         return resnet_sites(self.network)
 
     def load_imagenet(self, weights: dict[str, Tensor]) -> None:
-        """Take torchvision's weights of this network; the stem's RGB kernels are summed, its classifier left out."""
+        """Load torchvision's weights of this network: the stem's RGB kernels are summed, the classifier is left out."""
         own, expected = dict(weights), self.network.state_dict()
         stem = next(k for k, v in own.items() if v.ndim == 4)
         own[stem] = own[stem].sum(1, keepdim=True)
@@ -70,7 +70,7 @@ def resnet_sites(network: nn.Module) -> list[tuple[nn.Module, str, int, int, int
 
 
 def _ends(network: nn.Module, name: str) -> tuple[nn.Module, str, str]:
-    """Parent and attribute of the first convolution, and the classifier's attribute."""
+    """Parent and attribute name of the first convolution, and the attribute name of the classifier."""
     if name == "vit_b_16":
         return network, "conv_proj", "heads"
     if name == "efficientnet_b0":
@@ -79,5 +79,6 @@ def _ends(network: nn.Module, name: str) -> tuple[nn.Module, str, str]:
 
 
 def _on_one_channel(conv: nn.Conv2d) -> nn.Conv2d:
+    """Make a convolution like this one with one input channel and random weights."""
     size, stride, padding = conv.kernel_size, conv.stride, conv.padding
     return nn.Conv2d(1, conv.out_channels, size, stride, padding, bias=conv.bias is not None)  # type: ignore[arg-type]
