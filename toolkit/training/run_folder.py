@@ -20,14 +20,14 @@ Metric = Literal["macro_f1", "accuracy", "regret"]
 """Validation scores by which an epoch may be chosen."""
 
 
-class Scores(Metrics):
+class ValidationScores(Metrics):
     """Metrics of a model on the validation split, with the confusion (rows: true class) and the loss there."""
 
     confusion: list[list[int]]
     val_loss: NotRequired[float]
 
 
-class Epoch(Scores):
+class Epoch(ValidationScores):
     """One entry of a run's history. `groups`: how many of the backbone's layer groups learnt."""
 
     epoch: int

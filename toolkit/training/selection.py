@@ -10,7 +10,7 @@ from typing import Any, get_args
 from toolkit.errors import ToolkitError
 from toolkit.metrics import ConstantScores
 from toolkit.model.checkpoint import Metrics
-from toolkit.training.run_folder import Metric, RunFolder, Scores, best_epoch
+from toolkit.training.run_folder import Metric, RunFolder, ValidationScores, best_epoch
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 TOLERANCE = {"macro_f1": 0.002, "accuracy": 0.002, "regret": 0.02}
@@ -60,7 +60,7 @@ class Selection:
         }
 
 
-def collapsed(entry: Scores) -> bool:
+def collapsed(entry: ValidationScores) -> bool:
     """Whether the epoch predicted a single class for every validation block."""
     return sum(any(row[c] for row in entry["confusion"]) for c in range(len(entry["confusion"]))) <= 1
 

@@ -12,7 +12,7 @@ from toolkit.metrics import classification_metrics, flat_f1
 from toolkit.model.checkpoint import Metrics
 from toolkit.model.network import Classifier, predict
 from toolkit.training.losses import loss_of
-from toolkit.training.run_folder import Scores
+from toolkit.training.run_folder import ValidationScores
 from toolkit.windows import Window
 
 CALIBRATION_BLOCKS = 512
@@ -28,7 +28,9 @@ def calibration_blocks(val: Blocks, seed: int = 0) -> Blocks:
     return val[stratified_index(val.target, val.qindex, CALIBRATION_BLOCKS, seed)]
 
 
-def evaluate(model: Classifier, blocks: Blocks, loss_function: torch.nn.Module | None = None) -> tuple[Scores, Metrics]:
+def evaluate(
+    model: Classifier, blocks: Blocks, loss_function: torch.nn.Module | None = None
+) -> tuple[ValidationScores, Metrics]:
     """Score a model on blocks: the scores for a history, and the metrics among them for a checkpoint.
 
     Blocks with RD costs also give the entries of `costs.regret_metrics`. The loss is there with a `loss_function`.
@@ -52,4 +54,4 @@ def evaluate(model: Classifier, blocks: Blocks, loss_function: torch.nn.Module |
         shares = None if regret is None else torch.from_numpy(regret.share).to(device)
         with torch.no_grad():
             entry["val_loss"] = float(loss_of(loss_function, logits.to(device), targets, shares))
-    return cast(Scores, entry), cast(Metrics, metrics)
+    return cast(ValidationScores, entry), cast(Metrics, metrics)
