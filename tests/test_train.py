@@ -23,8 +23,8 @@ from toolkit.model.checkpoint import load_checkpoint, load_torch, save_checkpoin
 from toolkit.model.config import ModelConfig
 from toolkit.model.provenance import is_known
 from toolkit.training.config import TrainConfig
-from toolkit.training.run_folder import RunFolder
-from toolkit.training.selection import select_epoch
+from toolkit.training.run_folder import RunFolder, recorded_best
+from toolkit.training.selection import reevaluated_best, select_epoch
 from toolkit.training.train import train
 
 
@@ -211,6 +211,9 @@ def test_select_notices_weights_of_another_epoch(stage2: RunFolder, tmp_path: Pa
     shutil.copy(run.epoch_path(worst), run.epoch_path(best))
     with pytest.raises(ToolkitError, match="not the one that was measured"):
         select_epoch(run.path)
+    assert load_checkpoint(recorded_best(run)).epoch == best  # the copy that the run made at the time, not scored again
+    with pytest.raises(ToolkitError, match="not the one that was measured"):
+        reevaluated_best(run)
 
 
 def test_select_names_collapsed_epochs() -> None:
