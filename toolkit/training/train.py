@@ -55,8 +55,7 @@ def train(
     extensions = run.extensions()
     first, last = len(job.history) + 1, config.epochs + sum(e.epochs for e in extensions)
     if job.teacher is not None and first <= last:
-        answers = lessons(job.teacher, job.train_blocks, fabric.to_device, on_step)
-        learner.objective.answers = fabric.to_device(answers)
+        learner.objective.answers = fabric.to_device(lessons(job.teacher, job.train_blocks, fabric.to_device, on_step))
     job.teacher = None  # frees its memory
     for epoch in range(first, last + 1):
         begun = time.monotonic()
