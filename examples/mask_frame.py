@@ -47,7 +47,7 @@ def main() -> None:
     for name, source in (("without masks", None), ("with masks", pipeline.mask)):
         with Encoder(config, source) as encoder:  # asks the source once it knows the frame's true qindex
             frame = encoder.encode((luma, *grey))
-        print(f"{name}: {len(frame.data)} bytes at qindex {frame.qindex}, {frame.masked_blocks} nodes masked")
+        print(f"{name}: {len(frame.data)} bytes at qindex {frame.qindex}, {frame.masked_nodes} nodes masked")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -14,6 +15,7 @@ from export.bundle.bundle import Bundle
 from integration.codec.libaom_build import Libraries
 
 ROOT = Path(__file__).parents[1]
+API = (ROOT / "docs" / "api.md").read_text()
 PACKAGES = ("toolkit", "export", "integration")
 
 
@@ -76,12 +78,27 @@ def test_every_public_name_is_there_typed_and_documented(name: str) -> None:
     }
     assert typed == package._HOME  # what mypy sees is what is imported
     assert set(package.__all__) - {"__version__"} == set(typed)
-    documented = re.findall(r"^### `(\w+)", (ROOT / "docs" / "api.md").read_text(), re.MULTILINE)
+    documented = re.findall(r"^### `(\w+)", API, re.MULTILINE)
     for public in typed:
         assert callable(getattr(package, public))
         assert public in documented
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         package.nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_documented_signatures_name_real_parameters(name: str) -> None:
+    package, checked = importlib.import_module(name), 0
+    for public in set(package.__all__) - {"__version__"}:
+        found = re.search(rf"^    {public}\((.*?)\)\s", API, re.MULTILINE | re.DOTALL)
+        if found is None:
+            continue  # opened with a method, such as BlockSet.load
+        written = re.findall(r"(?:^|, |\s)(\w+)(?::|=)", re.sub(r"\(.*?\)+|\[.*?\]+", "", found[1]))
+        written += [word for word in re.split(r",\s*", found[1]) if word.isidentifier()]
+        assert set(written) <= set(inspect.signature(getattr(package, public)).parameters), public
+        assert written or not found[1]
+        checked += 1
+    assert checked >= 4
 
 
 def test_importing_the_packages_imports_neither_torch_nor_onnxruntime() -> None:
