@@ -1,1 +1,57 @@
-"""What runs: libaom with the hook, labelling, the stage-008 pipeline and real encodes."""
+"""What runs: libaom with the hook, labelling, the stage-008 pipeline and real encodes.
+
+The names in `__all__` are the public ones (docs/api.md); each is imported at its first use.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from integration.codec.config import EncoderConfig
+    from integration.codec.encoder import Encoder
+    from integration.encoding.config import EncodeConfig
+    from integration.encoding.encode import encode_file
+    from integration.labelling.config import LabelConfig
+    from integration.labelling.label import label
+    from integration.media.video import open_clip
+    from integration.pipeline.build import build_pipeline
+    from integration.pipeline.config import BuildConfig
+    from integration.pipeline.pipeline import Pipeline
+    from integration.pipeline.policy import Policy, Thresholds
+else:
+    _HOME = {
+        "BuildConfig": "integration.pipeline.config",
+        "EncodeConfig": "integration.encoding.config",
+        "Encoder": "integration.codec.encoder",
+        "EncoderConfig": "integration.codec.config",
+        "LabelConfig": "integration.labelling.config",
+        "Pipeline": "integration.pipeline.pipeline",
+        "Policy": "integration.pipeline.policy",
+        "Thresholds": "integration.pipeline.policy",
+        "build_pipeline": "integration.pipeline.build",
+        "encode_file": "integration.encoding.encode",
+        "label": "integration.labelling.label",
+        "open_clip": "integration.media.video",
+    }
+
+    def __getattr__(name: str) -> object:
+        """Import a public name from the module that defines it; AttributeError where the name is not public."""
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_HOME[name]), name)
+
+
+__all__ = [
+    "BuildConfig",
+    "EncodeConfig",
+    "Encoder",
+    "EncoderConfig",
+    "LabelConfig",
+    "Pipeline",
+    "Policy",
+    "Thresholds",
+    "build_pipeline",
+    "encode_file",
+    "label",
+    "open_clip",
+]

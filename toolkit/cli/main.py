@@ -5,8 +5,6 @@ import os
 
 import click
 
-from toolkit import __version__
-
 # By default, PyTorch's OpenMP threads spin while they wait for each other. On shared cores, that made training 1.4 to 3
 # times slower than with sleeping threads (docs/benchmarks.md). The variable is read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -43,7 +41,7 @@ class LazyGroup(click.Group):
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="av1part")
+@click.version_option(package_name="av1part", prog_name="av1part")
 def main() -> None:
     """Train an AV1 block-partition classifier, prove its ONNX export, and put it inside a real encoder."""
 
