@@ -1,4 +1,4 @@
-"""A graph whose inputs and output are bound to buffers on the provider's device: raw integers in, cast there."""
+"""A graph with inputs and output bound to buffers on the provider's device, where raw integers are cast."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -33,7 +33,7 @@ class BoundModel:
         threads: int | None = None,
         options: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`batch`: blocks of every call; the rest as of `RuntimeModel`, whose errors are raised here too."""
+        """Allocate buffers for calls of `batch` blocks; the rest, and the errors, as of `RuntimeModel`."""
         if batch < 1:
             raise ToolkitError(f"{batch} blocks a call: expected at least 1.")
         self.contract = contract
@@ -70,9 +70,9 @@ class BoundModel:
 
 
 def with_raw_inputs(model: bytes, contract: Contract) -> bytes:
-    """The graph with integer inputs (luma uint8, above 8 bit uint16; qindex uint8), cast to float32 by its first nodes.
+    """Give the graph integer inputs (luma uint8, above 8 bit uint16; qindex uint8), cast to float32 by its first nodes.
 
-    The casts are exact. Made from the sealed bytes for the run, as the float16 copy is, and never stored.
+    The casts are exact. Made from the sealed bytes for each run, like the float16 copy, and never stored.
     """
     proto = onnx.load_model_from_string(model)
     kinds = {"luma": TensorProto.UINT8 if contract.bit_depth == 8 else TensorProto.UINT16, "qindex": TensorProto.UINT8}
@@ -90,6 +90,6 @@ def with_raw_inputs(model: bytes, contract: Contract) -> bytes:
 
 
 def _shapes(contract: Contract, batch: int) -> list[list[int]]:
-    """Shapes of luma, qindex and logits for so many blocks."""
+    """Shapes of luma, qindex and logits for `batch` blocks."""
     shapes = [*contract.inputs().values(), *contract.outputs().values()]
     return [[size if isinstance(size, int) else batch for size in shape] for shape in shapes]

@@ -51,7 +51,7 @@ def raw_blocks(contract: Any, batch: int) -> tuple[Any, Any]:
 
 
 def time_profile(path: Path, name: str, repeats: int) -> dict[str, Any]:
-    """{batch: {bound, unbound: ms}} of a profile's session; meant for a process with the profile's switches."""
+    """Milliseconds by batch size, bound and unbound, of a profile's session; needs the profile's switches set."""
     from bound import BoundModel
 
     from export.bundle.bundle import Bundle
@@ -75,7 +75,7 @@ def time_profile(path: Path, name: str, repeats: int) -> dict[str, Any]:
 
 
 def time_torch(path: Path, repeats: int) -> dict[str, Any]:
-    """PyTorch on the GPU: {batch: ms} in eager float32 with TF32 off, and blocks a second of training steps."""
+    """PyTorch on the GPU: milliseconds by batch size in eager float32 without TF32, and training's blocks a second."""
     import torch
     import torch.nn.functional as F
 
@@ -115,7 +115,7 @@ def time_torch(path: Path, repeats: int) -> dict[str, Any]:
 
 
 def apart(path: Path, what: str, repeats: int) -> dict[str, Any]:
-    """`time_profile` or `time_torch` in a process with the switches of that profile; {missing: why} where not run."""
+    """Run `time_profile` or `time_torch` in a process with the profile's switches; {missing: why} where it cannot."""
     from export.graph.profiles import PROFILES as ALL
 
     switches = (ALL[what].environment or {}) if what in ALL else {}
@@ -130,7 +130,7 @@ def apart(path: Path, what: str, repeats: int) -> dict[str, Any]:
 
 
 def proof_rows(name: str, results: dict[str, Any]) -> list[Row]:
-    """A row a profile of one bundle's proof."""
+    """Table rows of one bundle's proof, one for each profile."""
     rows = []
     for profile, r in results.items():
         if r["status"] == "not-run":
@@ -149,7 +149,7 @@ def proof_rows(name: str, results: dict[str, Any]) -> list[Row]:
 
 
 def time_rows(name: str, timed: dict[str, dict[str, Any]], eager: dict[str, Any]) -> list[Row]:
-    """A row a profile and batch: bound, unbound, PyTorch eager, and the goal for a frame."""
+    """Table rows for each profile and batch: bound, unbound, PyTorch eager, and the goal for a frame."""
     rows = []
     for profile, found in timed.items():
         if "missing" in found:
@@ -164,13 +164,40 @@ def time_rows(name: str, timed: dict[str, dict[str, Any]], eager: dict[str, Any]
 
 
 def short(reason: str) -> str:
-    """What is missing, without the advice."""
+    """The reason without its advice."""
     return reason.split(" Expected ")[0].removeprefix("Error: ").replace("|", "/")[:240].rstrip(".")
 
 
 def table(head: str, rows: list[Row]) -> str:
     cells = head.split(" | ")
     return "\n".join(f"| {' | '.join(row)} |" for row in [cells, ["---"] * len(cells), *rows])
+
+
+def section(health: dict[str, Any], proofs: list[Row], times: list[Row], training: list[Row]) -> str:
+    """Markdown section of `examine`'s result and the three tables."""
+    from export.bundle.write import versions
+
+    gpu = ", ".join(health["driver"]["devices"]) or "none"
+    found = [*health["problems"], *health["warnings"]] or ["no problem" if health["gpu"] else "no NVIDIA driver here"]
+    problems = [f"- doctor: {text}" for text in found]
+    packages = ", ".join(f"{k} {v}" for k, v in versions().items() if k in ("torch", "onnxruntime-gpu", "onnx"))
+    return "\n\n".join(
+        [
+            "## On a GPU",
+            f"`python benchmarks/gpu.py DATA BUNDLE...`; GPU: {gpu}; {packages}.",
+            "\n".join(problems),
+            "### Proofs",
+            table(
+                "bundle | profile | verdict | RMS error (times PyTorch's own) | largest | flips (near-ties) | "
+                "largest difference between batch sizes | repeated | nodes",
+                proofs,
+            ),
+            f"### Milliseconds a call, end to end (goal: under {GOAL:g} for {FRAME:,} blocks on one H100)",
+            table("bundle | profile | blocks | IO binding | without | PyTorch eager (ratio) | goal", times),
+            f"### Training, blocks a second (PyTorch, forward, backward and AdamW, batches of {TRAINING_BATCH:,})",
+            table("bundle | float32 | TF32", training),
+        ]
+    )
 
 
 @click.command()
@@ -190,7 +217,6 @@ def main(
         work = time_torch if only == "torch" else lambda path, n: time_profile(path, only, n)
         click.echo(json.dumps(work(data, repeats)))
         return
-    from export.bundle.write import versions
     from export.proof.config import ParityConfig
     from export.proof.doctor import examine
     from export.proof.prove import prove
@@ -211,27 +237,7 @@ def main(
         times += time_rows(path.name, timed, torch_times)
         trained = [f"{torch_times[p]:,.0f}" for p in ("float32", "TF32")] if "missing" not in torch_times else None
         training.append([path.name, *(trained or [f"not run: {short(torch_times['missing'])}", ""])])
-    gpu = ", ".join(health["driver"]["devices"]) or "none"
-    found = [*health["problems"], *health["warnings"]] or ["no problem" if health["gpu"] else "no NVIDIA driver here"]
-    problems = [f"- doctor: {text}" for text in found]
-    packages = ", ".join(f"{k} {v}" for k, v in versions().items() if k in ("torch", "onnxruntime-gpu", "onnx"))
-    text = "\n\n".join(
-        [
-            "## On a GPU",
-            f"`python benchmarks/gpu.py DATA BUNDLE...`; GPU: {gpu}; {packages}.",
-            "\n".join(problems),
-            "### Proofs",
-            table(
-                "bundle | profile | verdict | RMS error (times PyTorch's own) | largest | flips (near-ties) | "
-                "largest difference between batch sizes | repeated | nodes",
-                proofs,
-            ),
-            f"### Milliseconds a call, end to end (goal: under {GOAL:g} for {FRAME:,} blocks on one H100)",
-            table("bundle | profile | blocks | IO binding | without | PyTorch eager (ratio) | goal", times),
-            f"### Training, blocks a second (PyTorch, forward, backward and AdamW, batches of {TRAINING_BATCH:,})",
-            table("bundle | float32 | TF32", training),
-        ]
-    )
+    text = section(health, proofs, times, training)
     click.echo(text)
     if output:
         output.write_text(text + "\n")

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from export.graph.contract import Contract
 from export.graph.export import export_onnx
-from export.graph.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel
+from export.graph.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel, feed
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet, predict
 
@@ -47,7 +47,7 @@ OPTIONS: dict[str, Callable[[ort.SessionOptions], None]] = {
 
 
 def eager(model: PartitionNet, device: str = "cpu") -> Run:
-    """The faster of one call a batch and calls of CUT blocks, tried once."""
+    """PyTorch eager in one call a batch or in calls of CUT blocks, whichever is faster at the first call."""
     model = model.to(device)
     choices: dict[int, Run] = {size: lambda x, q, size=size: predict(model, x, q, size) for size in (FRAME, CUT)}
     best: dict[int, Run] = {}
@@ -61,7 +61,7 @@ def eager(model: PartitionNet, device: str = "cpu") -> Run:
 
 
 def compiled(model: PartitionNet, device: str = "cpu") -> Run:
-    """torch.compile, one program for all batches above 1, cut like eager's."""
+    """torch.compile in one program for all batches above 1, in calls of CUT blocks."""
     torch._dynamo.reset()
     program: Any = torch.compile(model.to(device), dynamic=True)
 
@@ -75,12 +75,12 @@ def compiled(model: PartitionNet, device: str = "cpu") -> Run:
 
 
 def product(data: bytes, contract: Contract, threads: int) -> Run:
-    """As the pipeline runs a bundle."""
+    """ONNX Runtime as a pipeline runs a bundle."""
     return RuntimeModel(data, contract, threads=threads).logits
 
 
 def with_options(data: bytes, threads: int, change: Callable[[ort.SessionOptions], None]) -> Run:
-    """A bare session that differs from ONNX Runtime's defaults by one thing."""
+    """A bare session that differs from ONNX Runtime's defaults in one option."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     change(options)
@@ -89,26 +89,25 @@ def with_options(data: bytes, threads: int, change: Callable[[ort.SessionOptions
     def run(luma: NDArray[np.uint8], qindex: NDArray[np.uint8]) -> Any:
         for start in range(0, len(luma), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
-            x, q = luma[part].astype(np.float32), qindex[part, None].astype(np.float32)
-            session.run(["logits"], {"luma": x, "qindex": q})
+            session.run(["logits"], feed(luma[part], qindex[part]))
 
     return run
 
 
 def bound(data: bytes, contract: Contract, batch: int, provider: str, threads: int | None = None) -> Run:
-    """Inputs and output bound to buffers on the device, where the raw integers are cast."""
+    """ONNX Runtime with inputs and output bound to buffers on the device, where raw integers are cast."""
     return BoundModel(data, contract, batch, provider, threads).logits
 
 
 def on_cuda(data: bytes, contract: Contract, model: PartitionNet, batch: int) -> dict[str, Run]:
-    """The sides on CUDA, in strict float32; ProviderUnavailable where there is none."""
+    """The sides on CUDA in strict float32; ProviderUnavailable without CUDA."""
     sides = {"ONNX Runtime, IO binding": bound(data, contract, batch, "cuda")}
     sides["ONNX Runtime"] = RuntimeModel(data, contract, "cuda").one_call
     return sides | ({"PyTorch eager": eager(model, "cuda")} if torch.cuda.is_available() else {})
 
 
 def seconds(run: Run, luma: NDArray[np.uint8], qindex: NDArray[np.uint8]) -> float:
-    """Seconds of one call, over as many as last SHORTEST together; the first call is not counted."""
+    """Mean seconds of a call over at least SHORTEST seconds of calls; the first call is not counted."""
     run(luma, qindex)
     time.sleep(PAUSE)
     calls, begun = 0, time.perf_counter()
@@ -119,7 +118,7 @@ def seconds(run: Run, luma: NDArray[np.uint8], qindex: NDArray[np.uint8]) -> flo
 
 
 def measure(sides: dict[str, Run], batch: int, repeats: int, title: str) -> None:
-    """Print a row a side: milliseconds, and how many times faster the first side is."""
+    """Print a row for each side: milliseconds, and how many times faster the first side is."""
     rng = np.random.default_rng(0)
     luma = rng.integers(0, 256, (batch, 1, 16, 16)).astype(np.uint8)
     qindex = rng.integers(0, 256, batch).astype(np.uint8)

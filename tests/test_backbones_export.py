@@ -13,7 +13,7 @@ from torch import nn
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import Chosen, write_bundle
-from export.compare.budget import Budget, calibrate, compare
+from export.compare.budget import Budget, compare, set_budget
 from export.compare.config import FRAME, LIMIT
 from export.compare.flops import LEAST, affordable, affordable_batches, operations, thinned
 from export.proof.bundle_faults import MODEL_FAULTS, planted
@@ -97,7 +97,7 @@ def test_it_exports_and_is_proven(
 
 def check_not_degenerate(model: PartitionNet, blocks: Blocks) -> None:
     """The blocks' logits differ far beyond the budget, and so would a wrong fold of the batch-norms."""
-    budget, exact = calibrate(model, blocks)
+    budget, exact = set_budget(model, blocks)
     assert (exact.std(0) > 100 * budget.max).all()
     if any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
         wrong = planted(model, blocks, MODEL_FAULTS["another batch-norm epsilon"])
@@ -125,4 +125,4 @@ def test_a_large_model_is_spared_what_it_cannot_afford(blockset_8: Path, monkeyp
     assert (config.limit, len(calibration), config.batches) == (LEAST, LEAST, (1, 2, 3, 7, 64))
     assert within_means(checkpoint, ParityConfig(limit=50))[0].limit == 50
     assert np.array_equal(thinned(blocks, 2).qindex, blocks.qindex[[0, -1]])
-    assert isinstance(calibrate(small, calibration)[0], Budget)
+    assert isinstance(set_budget(small, calibration)[0], Budget)

@@ -12,7 +12,7 @@ from conftest import MakeBlockset
 
 import export.compare.noninferiority
 from export.bundle.bundle import Bundle
-from export.bundle.quantize import calibration_blocks, quantize_bundle
+from export.bundle.quantize import quantize_bundle, range_blocks
 from export.bundle.quantize_config import QuantizeConfig
 from export.compare.batches import batch_rows
 from export.compare.noninferiority import bootstrap_difference, judge_int8
@@ -80,17 +80,17 @@ def test_calibration_takes_training_blocks_alone(
     proven: Path, exported: Path, blockset_8: Path, make_blockset: MakeBlockset, tmp_path: Path
 ) -> None:
     bundle, data = Bundle.load(proven), BlockSet.load(blockset_8)
-    blocks = calibration_blocks(bundle, data, QuantizeConfig(limit=50))
+    blocks = range_blocks(bundle, data, QuantizeConfig(limit=50))
     assert {data.sources[s]["split"] for s in np.unique(blocks.source)} == {"train"}
     strangers = BlockSet.load(make_blockset(tmp_path / "more", splits={"train": 4}, frames=1))
     with pytest.raises(ToolkitError, match="not trained on train-3"):
-        calibration_blocks(bundle, strangers, QuantizeConfig())
+        range_blocks(bundle, strangers, QuantizeConfig())
     held_out = BlockSet.load(make_blockset(tmp_path / "test", splits={"test": 2}, frames=1))
     with pytest.raises(ToolkitError, match="train split has no block"):
-        calibration_blocks(bundle, held_out, QuantizeConfig())
+        range_blocks(bundle, held_out, QuantizeConfig())
     bundle.manifest["provenance"]["train_sources_known"] = False
     with pytest.raises(ToolkitError, match="nobody knows what it was trained on"):
-        calibration_blocks(bundle, data, QuantizeConfig())
+        range_blocks(bundle, data, QuantizeConfig())
     with pytest.raises(ToolkitError, match="not proven on the CPU"):
         quantize_bundle(exported, blockset_8, tmp_path / "x", QuantizeConfig())
     with pytest.raises(ToolkitError, match="at least one block"):

@@ -17,12 +17,13 @@ from onnx import numpy_helper
 
 from export.bundle.bundle import Bundle
 from export.compare.batches import batch_rows
+from export.compare.budget import judge
 from export.graph.contract import Contract
 from export.graph.export import export_onnx
 from export.graph.runtime import RuntimeModel
 from export.proof.bisect import bisect
 from export.proof.config import ParityConfig
-from export.proof.prove import judge, prepare
+from export.proof.prove import prepare
 from export.proof.selftest import selftest
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
@@ -198,11 +199,11 @@ def test_the_selftest_knows_what_no_view_can_show(
 
 
 def test_a_forgotten_member_is_caught(bundle: Path, blockset_8: Path) -> None:
-    proof = prepare(Bundle.load(bundle), BlockSet.load(blockset_8), QUICK)
+    proof = prepare(Bundle.load(bundle).checkpoint(), BlockSet.load(blockset_8), QUICK)
     rows = proof.blocks[batch_rows(len(proof.blocks), 64)]
     one, both = (predict(m, rows.luma, rows.qindex).numpy() for m in (proof.model.members[0], proof.model))  # type: ignore[index,arg-type]
-    assert judge({64: both}, proof, proof.budget)["status"] == "passed"
-    assert judge({64: one}, proof, proof.budget)["status"] == "failed"
+    assert judge({64: both}, proof.reference, proof.budget)["status"] == "passed"
+    assert judge({64: one}, proof.reference, proof.budget)["status"] == "failed"
 
 
 def member(path: Path, source: Path, **changes: Any) -> Path:

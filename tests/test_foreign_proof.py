@@ -13,15 +13,15 @@ from support.commands import cli as run
 from support.commands import message
 
 from export.graph.contract import Contract
+from export.proof.config import ForeignConfig
 from export.proof.foreign import ForeignModel
-from export.proof.foreign_config import AgainstConfig
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import is_sealed, sha256_file
 
 
 def cli(model: Path, exported: Path, data: Path, *words: object) -> Result:
-    common = ["parity", model, "--against", exported / "checkpoint.pt", data, "--limit", 40]
+    common = ["parity-foreign", model, exported / "checkpoint.pt", data, "--limit", 40]
     return run(*common, *words)
 
 
@@ -187,12 +187,12 @@ def test_a_single_logit_of_stage_1_stands_for_two(tmp_path: Path) -> None:
     )
     opsets = [helper.make_opsetid("", 20)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), tmp_path / "sum.onnx")
-    model = ForeignModel(tmp_path / "sum.onnx", Contract("1", 8, False), AgainstConfig(input_scale=0.5))
+    model = ForeignModel(tmp_path / "sum.onnx", Contract("1", 8, False), ForeignConfig(input_scale=0.5))
     assert model.logits(np.ones((2, 1, 16, 16), np.uint8), np.zeros(2, np.uint8)).tolist() == [[0, 128], [0, 128]]
     with pytest.raises(ToolkitError, match="none takes the qindex"):
-        ForeignModel(tmp_path / "sum.onnx", Contract("1", 8, True), AgainstConfig())
+        ForeignModel(tmp_path / "sum.onnx", Contract("1", 8, True), ForeignConfig())
     with pytest.raises(ToolkitError, match="--output-name"):
-        ForeignModel(tmp_path / "sum.onnx", Contract("2", 8, False), AgainstConfig(output="other"))
+        ForeignModel(tmp_path / "sum.onnx", Contract("2", 8, False), ForeignConfig(output="other"))
 
 
 def test_what_is_no_model_or_no_held_out_data_is_refused(
@@ -215,4 +215,11 @@ def test_options_of_the_one_form_do_not_go_with_the_other(exported: Path, blocks
     assert cli(own, exported, blockset_8, "--input-scale", "0").exit_code == 1
     run = CliRunner().invoke(main, ["parity", str(exported), str(blockset_8), "--layout", "nhwc"])
     assert run.exit_code == 2
-    assert "--layout needs --against" in run.stderr
+    assert "No such option" in run.stderr
+
+
+@pytest.mark.parametrize("words", [("--against", "c.pt"), ("--against=c.pt", "--input-scale", "1/255", "-o", "r.json")])
+def test_the_former_spelling_says_what_to_type_now(words: tuple[str, ...]) -> None:
+    run = CliRunner().invoke(main, ["parity", "model.onnx", "data", *words])
+    assert run.exit_code == 2
+    assert "av1part parity-foreign MODEL.onnx CHECKPOINT DATA" in run.stderr

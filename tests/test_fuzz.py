@@ -22,7 +22,7 @@ from support.sealed import NUMBERS, TEXTS, places, reseal
 
 from export.bundle.bundle import BESIDE, SIZE_LIMITS, Bundle
 from export.bundle.signing import sign, verify_signature
-from export.compare.budget import calibrate, compare, reference_logits
+from export.compare.budget import compare, reference_logits, set_budget
 from export.graph.export import check_onnx
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
@@ -355,7 +355,7 @@ def test_flipped_bytes_under_good_hashes_are_refused_or_fail_the_proof_or_change
     copy = tmp_path / "copy"
     honest = Bundle.load(original)
     calibration = honest.checkpoint().calibration[:40]
-    budget, reference = calibrate(honest.checkpoint().model, calibration)
+    budget, reference = set_budget(honest.checkpoint().model, calibration)
     session = honest.session(threads=1)
     for seed in range(CASES // 5):
         shutil.rmtree(copy, ignore_errors=True)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from onnx import ModelProto, numpy_helper
 
-from export.compare.budget import calibrate, compare
+from export.compare.budget import compare, set_budget
 from export.graph.contract import Contract
 from export.graph.export import OPSET, check_onnx, export_onnx
 from export.graph.runtime import RuntimeModel
@@ -104,7 +104,7 @@ def test_large_backbones_pass_and_need_no_cpu_node(backbone: str, stage: str, bl
     operators = {node.op_type for node in check_onnx(data, Contract.of(large.config)).graph.node}
     assert not operators & {"Shape", "Range", "NonZero", "If", "Loop", "BatchNormalization", "Dropout"}
     found = RuntimeModel(data, Contract.of(large.config)).logits(blocks.luma, blocks.qindex)
-    budget, reference = calibrate(large, blocks)
+    budget, reference = set_budget(large, blocks)
     assert compare(found, reference, budget).reasons == ()
 
 

@@ -15,7 +15,7 @@ from support.gpu import NO_CUDA
 
 from export.bundle.bundle import Bundle
 from export.compare.budget import budget_of
-from export.compare.gpu_budget import calibrate_on_gpu
+from export.compare.gpu_budget import set_budget_on_gpu
 from export.graph.float16 import as_float16
 from export.graph.profiles import PROFILES, check_strict, profile_of, unfit
 from export.graph.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
@@ -78,7 +78,7 @@ def test_float16_copies_compute_in_float16_within_the_contract(exported: Path, b
 def test_a_budget_of_reduced_precision_needs_a_gpu(exported: Path, precision: str) -> None:
     checkpoint = Bundle.load(exported).checkpoint()
     with pytest.raises(ProviderUnavailable, match="finds no GPU"):
-        calibrate_on_gpu(checkpoint.model, checkpoint.calibration, precision)
+        set_budget_on_gpu(checkpoint.model, checkpoint.calibration, precision)
 
 
 def test_a_budget_is_not_set_from_nan() -> None:

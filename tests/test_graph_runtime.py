@@ -8,7 +8,7 @@ import pytest
 from support.gpu import NO_CUDA
 
 from export.bundle.bundle import Bundle
-from export.compare.batches import DISTINCT, FULL_BATCH, batch_rows, run_all, sweep
+from export.compare.batches import DISTINCT, FULL_BATCH, batch_rows, run_all, run_batches
 from export.graph.contract import Contract
 from export.graph.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel
 from toolkit.data.blockset import BlockSet
@@ -82,7 +82,7 @@ def test_a_sweep_runs_each_size(runtime: RuntimeModel, monkeypatch: pytest.Monke
     sizes: list[int] = []
     real = RuntimeModel.one_call
     monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: sizes.append(len(x)) or real(s, x, q))
-    found = sweep(runtime, LUMA, QINDEX, (1, 7, 64))
+    found = run_batches(runtime.one_call, LUMA, QINDEX, (1, 7, 64))
     assert sizes == [1] * 9 + [7, 2] + [64, 1]
     np.testing.assert_allclose(found[64][:9], found[1][:9], atol=1e-6)
 

@@ -16,7 +16,7 @@ from support.gpu import NO_CUDA
 
 import export.graph.process
 from export.bundle.bundle import Bundle
-from export.compare.budget import NEAR_TIE_LIMIT, Budget, calibrate, compare, summarise
+from export.compare.budget import NEAR_TIE_LIMIT, Budget, compare, set_budget, summarise
 from export.graph.export import export_onnx
 from export.graph.profiles import PROFILES
 from export.graph.runtime import RuntimeModel
@@ -62,7 +62,7 @@ def test_an_honest_bundle_is_proven(bundle: Path, blockset_8: Path) -> None:
 
 
 def test_the_draw_is_even_over_classes_and_qindex(exported: Path, blockset_8: Path) -> None:
-    proof = prepare(Bundle.load(exported), BlockSet.load(blockset_8), CPU)
+    proof = prepare(Bundle.load(exported).checkpoint(), BlockSet.load(blockset_8), CPU)
     _, counts = np.unique(np.stack([proof.blocks.target, proof.blocks.qindex]), axis=1, return_counts=True)
     assert counts.min() >= 9
     assert counts.max() <= 11
@@ -75,8 +75,8 @@ def test_the_budget_never_sees_the_output(exported: Path, blockset_8: Path, monk
 
     monkeypatch.setattr(RuntimeModel, "__init__", unusable)
     bundle = Bundle.load(exported)
-    proof = prepare(bundle, BlockSet.load(blockset_8), CPU)
-    again, _ = calibrate(proof.model, bundle.checkpoint().calibration)
+    proof = prepare(bundle.checkpoint(), BlockSet.load(blockset_8), CPU)
+    again, _ = set_budget(proof.model, bundle.checkpoint().calibration)
     assert proof.budget == again
     assert again.rms == 4 * again.reference_rms
     assert again.max == 8 * again.reference_max
@@ -87,11 +87,11 @@ def test_a_budget_has_a_floor_and_needs_blocks(exported: Path) -> None:
     dead = PartitionNet(ModelConfig("2", "small")).eval()
     for parameter in dead.parameters():
         torch.nn.init.zeros_(parameter)
-    budget, _ = calibrate(dead, calibration)
+    budget, _ = set_budget(dead, calibration)
     assert budget.reference_rms == 0
     assert budget.rms > 0
     with pytest.raises(ToolkitError, match="no calibration blocks"):
-        calibrate(dead, calibration[:0])
+        set_budget(dead, calibration[:0])
 
 
 @pytest.mark.parametrize("error", [0.0, 3e-7])
@@ -218,7 +218,7 @@ def test_unfit_data_are_refused(bundle: Path, make_blockset: MakeBlockset, tmp_p
 
 def test_a_process_of_its_own_gives_the_same_numbers(exported: Path, blockset_8: Path) -> None:
     bundle = Bundle.load(exported)
-    proof = prepare(bundle, BlockSet.load(blockset_8), replace(CPU, limit=20))
+    proof = prepare(bundle.checkpoint(), BlockSet.load(blockset_8), replace(CPU, limit=20))
     apart = replace(PROFILES["cpu-fp32"], environment={"NVIDIA_TF32_OVERRIDE": "0"})
     found = run_apart(exported, proof.blocks, apart, (7,))
     assert found.placement == bundle.session().placement

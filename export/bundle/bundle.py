@@ -1,4 +1,4 @@
-"""A bundle: the folder that ships. One graph, one bit depth, one set of encoder settings, every byte accounted for."""
+"""The bundle, the folder that ships: one graph, one bit depth, one set of encoder settings, every byte checked."""
 
 import hashlib
 import os
@@ -6,9 +6,10 @@ import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
-from export.bundle.report import REPORT_FILES, load_report
+from export.bundle.report import REPORT_FILES, Report, load_report
+from export.compare.budget import Verdict
 from export.graph.contract import Contract
 from export.graph.runtime import RuntimeModel
 from toolkit.data.blockset import BlockSet
@@ -25,11 +26,11 @@ KIND = "av1part-bundle"
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 SIZE_LIMITS = {"model.onnx": 1 << 29, "checkpoint.pt": 1 << 29, "MODEL_CARD.md": 1 << 20}
-"""The files that a manifest must list, and the bytes that each may have."""
+"""Files that a manifest must list, and the most bytes that each may have."""
 SIGNATURE = "manifest.sig"
 SIGNATURE_BYTES = 64
 BESIDE = (*REPORT_FILES, SIGNATURE)
-"""The files that may lie beside: made after the manifest, each naming it or signing it."""
+"""Files that may lie beside the manifest: made after it, they name or sign it."""
 _MANIFEST_LIMIT, _BESIDE_LIMIT = 1 << 22, 1 << 26
 _MEND = "Make the bundle again with `av1part export`."
 _ENTRIES: Entries = {
@@ -54,25 +55,69 @@ _ENTRIES: Entries = {
     "provenance.baselines.best_constant.macro_f1": (int, float),
     "files": dict,
 }
-"""What any reader may rely on, a parent always before its entries."""
+"""Entries that any reader may rely on, with their types; a parent always precedes its entries."""
+
+
+class FileEntry(TypedDict):
+    """Size and hash of one file of a bundle."""
+
+    bytes: int
+    sha256: str
+
+
+Quantization = TypedDict(
+    "Quantization",
+    {
+        "from": str,
+        "model_sha256": str,
+        "data_sha256": str,
+        "split": str,
+        "blocks": int,
+        "sources": int,
+        "operators": list[str],
+        "limit": int,
+        "seed": int,
+    },
+)
+"""Origin of an int8 graph. `from`: sha256 of the float32 bundle; `blocks`, `sources`: numbers that set its ranges."""
+
+
+class Manifest(TypedDict):
+    """manifest.json. `contract`: as of `Contract.to_dict`; `weak`: reasons why the model is not worth shipping.
+
+    `export_check`: the comparison at export time, of the float32 graph. `quantization`: only of an int8 bundle.
+    """
+
+    kind: str
+    format_version: int
+    contract: dict[str, Any]
+    backbone: str
+    opset: int
+    encoder: dict[str, Any]
+    weak: list[str]
+    export_check: Verdict
+    provenance: dict[str, Any]
+    quantization: NotRequired[Quantization]
+    files: dict[str, FileEntry]
+    sha256: str
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle; open it with `Bundle.load`. `report` is its parity report, None where it has none."""
+    """A verified bundle, opened with `Bundle.load`. `report`: its parity report, None where it has none."""
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     contract: Contract
-    report: dict[str, Any] | None
+    report: Report | None
 
     @classmethod
     def load(cls, path: Path | str, *, with_report: bool = True) -> "Bundle":
         """Open a bundle and verify every byte of it.
 
         Raises ToolkitError on a missing, additional, linked, oversized or changed file, on a manifest that was edited
-        or has an entry of another type, and on a parity report that was edited or belongs to another bundle (unless
-        `with_report` is false: a new proof is about to replace it).
+        or has an entry of another type, and on a parity report that was edited or belongs to another bundle.
+        `with_report` false leaves the report unread, for a new proof that replaces it.
         """
         path = Path(path)
         _check_names(path)
@@ -81,12 +126,12 @@ class Bundle:
             _check_file(path / name, entry)
         contract = Contract.from_dict(manifest["contract"], f"{path}/{MANIFEST}")
         report = load_report(path, manifest["sha256"]) if with_report else None
-        is_signed(path)  # raises on what cannot be a signature
+        is_signed(path)  # raises on a file that cannot be a signature
         return cls(path, manifest, contract, report)
 
     @property
     def sha256(self) -> str:
-        """Hash of the manifest, which holds the hash of every file: names this bundle exactly."""
+        """Hash of the manifest. The manifest holds the hash of every file, so this names the bundle exactly."""
         return str(self.manifest["sha256"])
 
     @property
@@ -104,27 +149,27 @@ class Bundle:
 
     @property
     def encoder(self) -> dict[str, Any]:
-        """Settings of the encoder whose decisions the model learnt."""
+        """Settings of the encoder that made the training labels."""
         return dict(self.manifest["encoder"])
 
     @property
     def int8(self) -> bool:
-        """Whether the graph is the int8 one that `av1part quantize` derived from another bundle."""
+        """Whether the graph is int8, derived from another bundle by `av1part quantize`."""
         return "quantization" in self.manifest
 
     def model_bytes(self) -> bytes:
-        """The ONNX file; read and hashed again, so that what runs is what was verified."""
+        """Read the ONNX file and check its hash again, so that the verified bytes are the ones that run."""
         data = (self.path / "model.onnx").read_bytes()
         if hashlib.sha256(data).hexdigest() != self.manifest["files"]["model.onnx"]["sha256"]:
             raise ToolkitError(f"{self.path}/model.onnx changed since the bundle was opened. Open it again.")
         return data
 
     def session(self, provider: str = "cpu", threads: int | None = None) -> RuntimeModel:
-        """The graph, ready to run; errors as RuntimeModel raises them."""
+        """Open the graph on that provider; errors as of RuntimeModel."""
         return RuntimeModel(self.model_bytes(), self.contract, provider, threads)
 
     def checkpoint(self) -> "Checkpoint":
-        """The PyTorch model that was exported; ToolkitError where it is not of this bundle's contract."""
+        """Load the PyTorch model that was exported; ToolkitError where it departs from this bundle's contract."""
         from toolkit.model.checkpoint import load_checkpoint  # imports torch, which running a bundle does not need
 
         _check_file(self.path / "checkpoint.pt", self.manifest["files"]["checkpoint.pt"])  # again: it may have changed
@@ -139,7 +184,7 @@ class Bundle:
         return bool(result and result["status"] == "passed" and result["comparisons"] > 0)
 
     def check_data(self, data: BlockSet, *, any_settings: bool = False) -> None:
-        """Raise ToolkitError unless the data are what the model was made for.
+        """Raise ToolkitError unless the data fit the model.
 
         The bit depth must always be the same; the encoder settings too, unless `any_settings`.
         """
@@ -150,17 +195,17 @@ class Bundle:
 
     @property
     def training_known(self) -> bool:
-        """Whether the manifest names every source that the model was trained on; an imported checkpoint's does not."""
+        """Whether the manifest names every source of the training data; that of an imported checkpoint does not."""
         return is_known(self.manifest["provenance"])
 
     def check_held_out(self, data: BlockSet, split: str) -> None:
-        """Raise ToolkitError where that split holds a source that the model, or its Stage 1, was trained on."""
+        """Raise ToolkitError where the split holds a source that the model, or its Stage 1, was trained on."""
         advice = "; expected held-out ones. Use --split val or test of the data it was trained with."
         check_unseen(self.manifest["provenance"], data, split, advice)
 
 
 def is_signed(bundle: Path) -> bool:
-    """Whether a signature lies there; by whom, only `verify_signature` tells. ToolkitError where it cannot be one."""
+    """Whether the bundle has a signature; only `verify_signature` tells whose. ToolkitError on a wrong size."""
     file = bundle / SIGNATURE
     if not file.exists():
         return False
@@ -178,7 +223,7 @@ def _check_names(path: Path) -> None:
     found = set()
     with os.scandir(path) as entries:
         for entry in entries:
-            # A report that is just being written, or was when the power went, lies there under a temporary name.
+            # A report that is being written, or was at a power failure, has a temporary name.
             temporary = entry.name.startswith(tuple(f".{name}." for name in BESIDE))
             if entry.name not in required and entry.name not in BESIDE and not temporary:
                 raise ToolkitError(f"{path}: {entry.name!r} does not belong in a bundle. Remove it.")
@@ -191,8 +236,8 @@ def _check_names(path: Path) -> None:
         raise ToolkitError(f"{path}: {', '.join(sorted(required - found))} missing. Copy the whole bundle.")
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    """The manifest; ToolkitError unless it is a sealed one of this format with entries of the right types."""
+def _read_manifest(path: Path) -> Manifest:
+    """Read the manifest; ToolkitError unless it is sealed, of this format, and its entries have the right types."""
     file = path / MANIFEST
     manifest = read_sealed(file, KIND, FORMAT_VERSION, "a bundle's", _MEND, _ENTRIES, limit=_MANIFEST_LIMIT)
     if set(manifest["files"]) != set(SIZE_LIMITS):
@@ -211,11 +256,11 @@ def _read_manifest(path: Path) -> dict[str, Any]:
             raise ToolkitError(f"{file}: {name} has {size!r} bytes, expected 0 to {SIZE_LIMITS[name]}.")
         if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
             raise ToolkitError(f"{file}: {name} has no sha256. {_MEND}")
-    return manifest
+    return cast(Manifest, manifest)
 
 
-def _check_file(file: Path, entry: dict[str, Any]) -> None:
-    """Raise ToolkitError unless the file has the manifest's size and hash. The size goes first: it bounds the work."""
+def _check_file(file: Path, entry: FileEntry) -> None:
+    """Raise ToolkitError unless the file has the manifest's size and hash. The size comes first: it bounds the work."""
     status = file.lstat()
     if not stat.S_ISREG(status.st_mode) or status.st_size != entry["bytes"]:
         raise ToolkitError(f"{file}: {status.st_size} bytes, the manifest says {entry['bytes']}. Copy or export again.")

@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what a bundle is for and what was measured, in a page."""
+"""MODEL_CARD.md: intended use and measurements of a bundle, on one page."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from toolkit.partition import NAMES
 
 
 def model_card(manifest: dict[str, Any]) -> str:
-    """Markdown made from a manifest's entries alone; it claims nothing that was not measured."""
+    """Write the card in Markdown from the manifest alone; it claims only measurements."""
     contract, provenance = manifest["contract"], manifest["provenance"]
     metrics, constant = provenance["metrics"], provenance["baselines"]["best_constant"]
     classes = "\n".join(
@@ -53,7 +53,7 @@ bit depths or already scaled pixels were not measured.
 
 
 def _origin(manifest: dict[str, Any]) -> str:
-    """What the weights are: one epoch of a network, or the members of an ensemble."""
+    """Origin of the weights: one epoch of a network, or the members of an ensemble."""
     provenance = manifest["provenance"]
     chosen = f"Backbone {manifest['backbone']}, epoch {provenance['epoch']} ({provenance['chosen']})."
     if taught_by := provenance.get("taught_by"):
@@ -66,13 +66,13 @@ def _origin(manifest: dict[str, Any]) -> str:
 
 
 def _others(contract: dict[str, Any]) -> str:
-    """The partitions that no class holds, by name."""
+    """Names of the partitions that no class holds."""
     held = {id for c in contract["classes"] for id in c["av1_ids"]}
     return ", ".join(name for id, name in enumerate(NAMES) if id not in held)
 
 
 def _training(provenance: dict[str, Any]) -> str:
-    """How much is known of what the weights have seen."""
+    """Sentence on how far the training data are known."""
     if not is_known(provenance):
         return "An imported model: what it was trained on is not known; it may have seen the blocks of its proofs."
     return f"Trained on {len(trained_on(provenance))} sources, which manifest.json names by sha256; proofs refuse them."

@@ -1,4 +1,4 @@
-"""An int8 bundle, derived from a float32 one: sealed like it, naming it, and proven in a profile of its own."""
+"""Int8 bundles, each derived from a float32 one, naming it, sealed like it and proven in a profile of its own."""
 
 import contextlib
 import io
@@ -16,6 +16,7 @@ from onnx import ModelProto
 from export.bundle.bundle import MANIFEST, SIZE_LIMITS, Bundle
 from export.bundle.quantize_config import QuantizeConfig
 from export.graph.export import check_onnx
+from export.graph.runtime import feed
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import stratified_index
 from toolkit.errors import ToolkitError
@@ -25,12 +26,12 @@ from toolkit.partition import STAGES
 
 _BATCH = 64
 _OPERATORS = ("Conv", "Relu", "Clip", "MaxPool", "Add")
-"""What becomes int8. Gemm does not: quantised, the last ones would clip logits at the calibration's largest."""
+"""Operators that become int8. Gemm stays float32: quantised, the last ones would clip logits at the largest seen."""
 
 
 @dataclass
 class _Reader:
-    """Calibration blocks as ONNX Runtime's quantiser asks for them: one feed at a time, then None."""
+    """Reader of training blocks for ONNX Runtime's quantiser: one feed at a time, then None."""
 
     blocks: Blocks
     start: int = 0
@@ -40,25 +41,25 @@ class _Reader:
         self.start += _BATCH
         if not len(part):
             return None
-        return {"luma": part.luma.astype(np.float32), "qindex": part.qindex[:, None].astype(np.float32)}
+        return feed(part.luma, part.qindex)
 
     def __iter__(self) -> "_Reader":
         return self
 
     def __next__(self) -> dict[str, Any]:
-        feed = self.get_next()
-        if feed is None:
+        values = self.get_next()
+        if values is None:
             raise StopIteration
-        return feed
+        return values
 
 
 def quantize_bundle(
     path: Path, data_path: Path, output: Path, config: QuantizeConfig, *, overwrite: bool = False
 ) -> Bundle:
-    """Write the int8 bundle of a proven float32 bundle, calibrated on blocks that the model was trained on.
+    """Write the int8 bundle of a proven float32 bundle, with ranges set on blocks that the model was trained on.
 
-    Static quantisation (QDQ, weights per channel). Raises ToolkitError where the bundle is int8 already, not proven on
-    the CPU, or of unknown training; where the data hold no block that it was trained on; and where `output` exists.
+    Static quantisation (QDQ, weights per channel). Raises ToolkitError for a bundle that is int8 already, not proven
+    on the CPU, or of unknown training; for data without its training blocks; and where `output` exists.
     """
     bundle = Bundle.load(path)
     data = BlockSet.load(data_path)
@@ -67,7 +68,7 @@ def quantize_bundle(
     if not bundle.proven("cpu"):
         raise ToolkitError(f"{path}: not proven on the CPU, so not worth deriving from. Run `av1part parity` first.")
     bundle.check_data(data)
-    blocks = calibration_blocks(bundle, data, config)
+    blocks = range_blocks(bundle, data, config)
     graph = quantize_graph(bundle.model_bytes(), blocks, bundle.contract.metadata())
     check_onnx(graph, bundle.contract, int8=True)
     with atomic_folder(output, overwrite=overwrite) as folder:
@@ -92,12 +93,12 @@ def quantize_bundle(
         files = {n: {"bytes": (folder / n).stat().st_size, "sha256": sha256_file(folder / n)} for n in SIZE_LIMITS}
         manifest = {**bundle.manifest, "quantization": quantization, "files": files}
         atomic_write_json(folder / MANIFEST, seal(manifest))
-        Bundle.load(folder).session()  # what is put in place is what its consumers accept
+        Bundle.load(folder).session()  # put in place only what consumers accept
     return Bundle.load(output)
 
 
-def calibration_blocks(bundle: Bundle, data: BlockSet, config: QuantizeConfig) -> Blocks:
-    """Training blocks, even over class and qindex. ToolkitError unless the model was trained on every one's source."""
+def range_blocks(bundle: Bundle, data: BlockSet, config: QuantizeConfig) -> Blocks:
+    """Training blocks that set the int8 ranges, even over class and qindex; ToolkitError on an untrained source."""
     if not bundle.training_known:
         raise ToolkitError(
             f"{bundle.path}: an imported model, of which nobody knows what it was trained on; calibration takes "
@@ -118,14 +119,14 @@ def calibration_blocks(bundle: Bundle, data: BlockSet, config: QuantizeConfig) -
 
 
 def quantize_graph(model: bytes, blocks: Blocks, metadata: dict[str, str]) -> bytes:
-    """The graph with _OPERATORS in int8 and these metadata; ToolkitError where ONNX Runtime cannot quantise it."""
+    """Quantise _OPERATORS of the graph to int8 and set its metadata; ToolkitError where ONNX Runtime cannot."""
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     logger = logging.getLogger()
     level = logger.level
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        logger.setLevel(logging.ERROR)  # it advises to preprocess, which the exporter has done
+        logger.setLevel(logging.ERROR)  # it advises preprocessing; the exporter has done that
         target = Path(folder) / "int8.onnx"
         try:
             quantize_static(
@@ -144,6 +145,6 @@ def quantize_graph(model: bytes, blocks: Blocks, metadata: dict[str, str]) -> by
         finally:
             logger.setLevel(level)
         proto: ModelProto = onnx.load(target)
-    onnx.helper.set_model_props(proto, metadata)  # it adds a mark of its own
+    onnx.helper.set_model_props(proto, metadata)  # the quantiser adds an entry of its own
     data: bytes = proto.SerializeToString(deterministic=True)
     return data

@@ -7,7 +7,7 @@ from toolkit.errors import ToolkitError
 
 @dataclass(frozen=True)
 class QuantizeConfig:
-    """`limit`: training blocks that set the ranges, drawn by `seed` evenly over class and qindex."""
+    """`limit`: number of training blocks that set the int8 ranges, drawn by `seed`, even over class and qindex."""
 
     limit: int = 512
     seed: int = 0

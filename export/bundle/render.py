@@ -1,4 +1,4 @@
-"""A parity report to read: Markdown, and one HTML file that needs nothing beside it. Both are made from parity.json."""
+"""Readable forms of parity.json: Markdown, and one HTML file that needs no other file."""
 
 from typing import Any
 
@@ -6,17 +6,17 @@ from toolkit.reports.page import Filters, render
 
 
 def render_markdown(report: dict[str, Any]) -> str:
-    """The report as Markdown."""
+    """Render the report as Markdown."""
     return render("export", "parity.md.jinja", _FILTERS, report=report)
 
 
 def render_html(report: dict[str, Any]) -> str:
-    """The report as HTML, with each profile's ten worst blocks as pictures. Every text is escaped."""
+    """Render the report as HTML, with each profile's ten worst blocks as pictures. Every text is escaped."""
     return render("export", "parity.html.jinja", _FILTERS, report=report)
 
 
 def _repeats(values: dict[str, dict[str, Any]]) -> str:
-    """Whether outputs repeat: "to the bit", or by how much they differ."""
+    """Say for each pair of runs whether they agree "to the bit", or by how much they differ."""
     text = {n: "to the bit" if r["equal"] else f"largest difference {r['largest']}" for n, r in sorted(values.items())}
     return ", ".join(f"{n}: {t}" for n, t in text.items()) or "not measured"
 

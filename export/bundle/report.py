@@ -1,10 +1,13 @@
-"""parity.json: what was proven of a bundle's exact bytes, profile by profile; parity.md and .html, the same to read."""
+"""Report of a proof, profile by profile, on a bundle's exact bytes: parity.json, and to read parity.md and .html."""
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from export.bundle.render import render_html, render_markdown
+from export.compare.batches import Difference
+from export.compare.worst_blocks import WorstBlock
 from export.graph.profiles import PROFILES
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_bytes, atomic_write_json, seal
@@ -18,10 +21,90 @@ STATUSES = ("passed", "failed", "not-run")
 _LIMIT = 1 << 22
 
 
-def load_report(bundle: Path, manifest_sha256: str) -> dict[str, Any] | None:
-    """A bundle's report, or None where there is none.
+class Drawn(TypedDict):
+    """The blocks of a proof: of which data and split, how many at most (`limit`), and by which seed."""
 
-    Raises ToolkitError where it was edited, is malformed, or was written for other bytes than this bundle's.
+    sha256: str
+    split: str
+    split_sha256: str
+    blocks_sha256: str
+    limit: int | None
+    seed: int
+
+
+class About(TypedDict):
+    """What a proof was made of: blocks, files and packages."""
+
+    blocks: int
+    classes: list[str]
+    any_settings: bool
+    held_out: str
+    data: Drawn
+    model_sha256: str
+    checkpoint_sha256: str
+    versions: dict[str, str]
+
+
+class ProfileResult(TypedDict):
+    """One profile's result in parity.json. A profile that was not run has only the entries that are always there.
+
+    Entries of `Verdict` or `Int8Verdict` and of `About` follow: `rms` to `max_budget` only where a budget decides,
+    `noninferiority` only for int8.
+    """
+
+    profile: str
+    provider: str
+    precision: str
+    budget_assumed: bool
+    status: str
+    reason: str
+    comparisons: int
+    rms: NotRequired[float]
+    max: NotRequired[float]
+    flips: NotRequired[int]
+    flips_allowed: NotRequired[int]
+    near_tie_share: NotRequired[float]
+    batches: NotRequired[dict[str, Any]]
+    ratio: NotRequired[float]
+    rms_budget: NotRequired[float]
+    max_budget: NotRequired[float]
+    reference_rms: NotRequired[float]
+    reference_max: NotRequired[float]
+    calibration_blocks: NotRequired[int]
+    noninferiority: NotRequired[dict[str, Any]]
+    placement: NotRequired[dict[str, int]]
+    repeatability: NotRequired[dict[str, Difference]]
+    batch_variance: NotRequired[dict[str, float | None]]
+    worst: NotRequired[list[WorstBlock]]
+    gpu: NotRequired[dict[str, str]]
+    blocks: NotRequired[int]
+    classes: NotRequired[list[str]]
+    any_settings: NotRequired[bool]
+    held_out: NotRequired[str]
+    data: NotRequired[Drawn]
+    model_sha256: NotRequired[str]
+    checkpoint_sha256: NotRequired[str]
+    versions: NotRequired[dict[str, str]]
+
+
+class Report(TypedDict):
+    """parity.json. `providers`: the results of `profiles` that prove cpu or cuda."""
+
+    kind: str
+    format_version: int
+    manifest_sha256: str
+    passed: bool
+    profiles: dict[str, ProfileResult]
+    providers: dict[str, ProfileResult]
+    parity_md_sha256: str
+    parity_html_sha256: str
+    sha256: str
+
+
+def load_report(bundle: Path, manifest_sha256: str) -> Report | None:
+    """Read a bundle's report; None where there is none.
+
+    Raises ToolkitError for a report that was edited, is malformed, or was written for the bytes of another bundle.
     """
     file = bundle / "parity.json"
     if not file.is_file():
@@ -46,15 +129,16 @@ def load_report(bundle: Path, manifest_sha256: str) -> dict[str, Any] | None:
             raise ToolkitError(f"{readable}: missing or larger than {_LIMIT} bytes. {again}")
         if _sha256(readable.read_bytes()) != report.get(_hash_key(name)):
             raise ToolkitError(f"{readable}: changed since parity.json was written. {again}")
-    return report
+    return cast(Report, report)
 
 
-def by_provider(profiles: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The results of those profiles that let a pipeline use a provider, by its name.
+def by_provider(profiles: Mapping[str, ProfileResult]) -> dict[str, ProfileResult]:
+    """Results that let a pipeline use a provider, by the provider's name.
 
-    A float32 bundle has a cpu-fp32 result, an int8 one cpu-int8; what was not run gives way to what was.
+    A float32 bundle has a cpu-fp32 result, an int8 one cpu-int8. A profile that ran takes precedence over one that did
+    not.
     """
-    found: dict[str, dict[str, Any]] = {}
+    found: dict[str, ProfileResult] = {}
     for name, profile in PROFILES.items():
         if profile.proves and name in profiles:
             earlier = found.setdefault(profile.proves, profiles[name])
@@ -63,17 +147,17 @@ def by_provider(profiles: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]
     return found
 
 
-def write_report(bundle: Path, manifest_sha256: str, results: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Write the files, atomically each, and return the report.
+def write_report(bundle: Path, manifest_sha256: str, results: Mapping[str, ProfileResult]) -> Report:
+    """Write the three files, each atomically, and return the report.
 
-    Results of other profiles for the same manifest are kept, and so is a profile's earlier result where it could
-    not run now: the machine that has the GPU need not be the one that has the encoder.
+    Earlier results for the same manifest are kept for profiles that did not run now: the machine with the GPU need not
+    be the one with the encoder.
     """
     try:
         earlier = load_report(bundle, manifest_sha256)
     except ToolkitError:
-        earlier = None  # damaged, or another bundle's: there is nothing in it to keep
-    profiles: dict[str, dict[str, Any]] = dict(earlier["profiles"]) if earlier else {}
+        earlier = None  # damaged, or of another bundle: it holds nothing to keep
+    profiles: dict[str, ProfileResult] = dict(earlier["profiles"]) if earlier else {}
     for name, result in results.items():
         if result["status"] != "not-run" or name not in profiles:
             profiles[name] = result
@@ -91,7 +175,7 @@ def write_report(bundle: Path, manifest_sha256: str, results: dict[str, dict[str
     for name, text in texts.items():
         atomic_write_bytes(bundle / name, text)
     atomic_write_json(bundle / "parity.json", report)
-    return report
+    return cast(Report, report)
 
 
 def _hash_key(name: str) -> str:

@@ -1,7 +1,7 @@
 """Signatures of bundles: Ed25519 (RFC 8032) over the bytes of manifest.json, which names the bytes of every file.
 
-`manifest.sig` is the bare 64-byte signature, so that `openssl pkeyutl -verify -rawin` reads it too. It says who sealed
-the model. The parity reports are made by whoever runs `av1part parity` and are not covered.
+`manifest.sig` is the bare 64-byte signature, so that `openssl pkeyutl -verify -rawin` reads it too. It shows who sealed
+the model. It does not cover the parity reports: anybody who runs `av1part parity` makes them.
 """
 
 import json
@@ -17,7 +17,7 @@ _MAKE = "Make a pair with `openssl genpkey -algorithm ed25519 -out key.pem` and 
 
 
 def sign(bundle: Bundle, key: Path, password: bytes | None = None) -> Path:
-    """Write the signature of an opened bundle beside its manifest, over an earlier one; returns its path.
+    """Write the signature of an opened bundle beside its manifest, replacing an earlier one; returns its path.
 
     `key`: a PEM file (PKCS#8) of an Ed25519 private key. Raises ToolkitError on any other file, a missing or wrong
     password, and where the package `cryptography` is missing.
@@ -41,7 +41,7 @@ def sign(bundle: Bundle, key: Path, password: bytes | None = None) -> Path:
 def verify_signature(bundle: Bundle, public_key: Path) -> None:
     """Raise ToolkitError unless the holder of this key signed the manifest of the opened bundle.
 
-    `public_key`: a PEM file of an Ed25519 public key. Nothing that lies in the bundle can name the key.
+    `public_key`: a PEM file of an Ed25519 public key. A bundle never names the key itself: a forger would name his.
     """
     serialization, ed25519, exceptions = _library()
     try:
@@ -62,7 +62,7 @@ def verify_signature(bundle: Bundle, public_key: Path) -> None:
 
 
 def _manifest_bytes(bundle: Bundle) -> bytes:
-    """The manifest as it lies on disk; ToolkitError where it is not what was opened."""
+    """Bytes of the manifest on disk; ToolkitError where they differ from the opened manifest."""
     file = bundle.path / "manifest.json"
     data = file.read_bytes()
     try:

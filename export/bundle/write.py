@@ -1,4 +1,4 @@
-"""From a checkpoint to a sealed bundle: refused where the model is worthless, compared before it is put in place."""
+"""Export of a checkpoint to a sealed bundle: worthless models are refused, graphs compared before they are in place."""
 
 import math
 import re
@@ -11,9 +11,9 @@ import numpy as np
 
 from export.bundle.bundle import FORMAT_VERSION, KIND, MANIFEST, SIZE_LIMITS, Bundle
 from export.bundle.model_card import model_card
-from export.compare.batches import batch_rows, sweep
-from export.compare.budget import calibrate, compare, summarise
-from export.compare.flops import affordable, thinned
+from export.compare.batches import run_batches
+from export.compare.budget import Verdict, judge, set_budget
+from export.compare.flops import affordable_budget_blocks
 from export.graph.contract import Contract
 from export.graph.export import OPSET, export_onnx
 from export.graph.runtime import RuntimeModel
@@ -29,16 +29,16 @@ EXPORT_BATCHES = (1, 64)
 
 @dataclass(frozen=True)
 class Chosen:
-    """The checkpoint file to export and why it is this one."""
+    """The checkpoint file to export, and the reason for choosing it."""
 
     path: Path
     reason: str
 
 
 def choose_checkpoint(run_or_checkpoint: Path, epoch: int | None = None, data: Path | None = None) -> Chosen:
-    """A checkpoint file as it is; of a run the given epoch, or the best one, evaluated again (on `data`).
+    """The given checkpoint file; of a run the given epoch, or without one the best, evaluated again (on `data`).
 
-    Raises ToolkitError where there is no such run, file or epoch, for an epoch of a single file, and where the best
+    Raises ToolkitError for a run, file or epoch that does not exist, for an epoch of a single file, and where the best
     epoch's file does not give its recorded score.
     """
     path = checkpoint_file(run_or_checkpoint, epoch, lambda run: reevaluated_best(run, data))
@@ -52,26 +52,26 @@ def choose_checkpoint(run_or_checkpoint: Path, epoch: int | None = None, data: P
 
 
 def weaknesses(checkpoint: Checkpoint) -> list[str]:
-    """Why the model is not worth shipping; empty where it is."""
+    """Reasons why the model is not worth shipping; empty where it is."""
     found = []
     score, constant = checkpoint.metrics["macro_f1"], checkpoint.baselines["best_constant"]["macro_f1"]
     if not math.isfinite(score):
         raise ToolkitError(f"Epoch {checkpoint.epoch}: validation macro-F1 is {score}. Choose another epoch.")
     if score <= constant:
         found.append(f"validation macro-F1 {score:.4f} does not beat the best constant predictor's {constant:.4f}")
-    calibration = checkpoint.calibration
-    decisions = np.unique(predict(checkpoint.model, calibration.luma, calibration.qindex, 256).argmax(1).numpy())
+    blocks = checkpoint.calibration
+    decisions = np.unique(predict(checkpoint.model, blocks.luma, blocks.qindex, 256).argmax(1).numpy())
     if len(decisions) == 1:
         name = checkpoint.config.classes[int(decisions[0])]
-        found.append(f"the output is one constant: {name} for each of {len(calibration)} calibration blocks")
+        found.append(f"the output is one constant: {name} for each of {len(blocks)} calibration blocks")
     return found
 
 
 def write_bundle(chosen: Chosen, output: Path, *, allow_weak: bool = False, overwrite: bool = False) -> Bundle:
     """Export a checkpoint, compare the ONNX file with PyTorch, and only then put the bundle in place.
 
-    Raises ToolkitError on a weak model (unless `allow_weak`, which the manifest records), on a graph or an output that
-    is not the model's, and where `output` exists (unless `overwrite`).
+    Raises ToolkitError for a weak model (unless `allow_weak`, which the manifest records), for a graph that departs
+    from the contract or from the model's logits, and where `output` exists (unless `overwrite`).
     """
     checkpoint = load_checkpoint(chosen.path)
     weak = weaknesses(checkpoint)
@@ -81,7 +81,7 @@ def write_bundle(chosen: Chosen, output: Path, *, allow_weak: bool = False, over
             "--allow-weak, which the bundle will say."
         )
     with atomic_folder(output, overwrite=overwrite) as folder:
-        # Everything below is made from the checkpoint that ships, not from the one it was copied from.
+        # Everything below is made from the checkpoint that ships, not from its original.
         provenance = without_paths(checkpoint.provenance)
         save_checkpoint(folder / "checkpoint.pt", replace(checkpoint, provenance=provenance))
         checkpoint = load_checkpoint(folder / "checkpoint.pt")
@@ -117,32 +117,27 @@ def write_bundle(chosen: Chosen, output: Path, *, allow_weak: bool = False, over
         (folder / "MODEL_CARD.md").write_text(model_card(body), encoding="utf-8")
         files = {n: {"bytes": (folder / n).stat().st_size, "sha256": sha256_file(folder / n)} for n in SIZE_LIMITS}
         atomic_write_json(folder / MANIFEST, seal({**body, "files": files}))
-        Bundle.load(folder)  # what is put in place is what its consumers accept
+        Bundle.load(folder)  # put in place only what consumers accept
     return Bundle.load(output)
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that decide what is exported and how it runs."""
+    """Versions of the packages that decide how a graph is exported and how it runs."""
     names = ("av1part", "onnx", "onnxscript", "onnxruntime-gpu")
     return environment() | {name: version(name) for name in names}
 
 
-def _compare(model: bytes, checkpoint: Checkpoint) -> dict[str, Any]:
-    """ONNX Runtime on the CPU against float64 on the calibration blocks."""
-    calibration = checkpoint.calibration
-    if len(calibration):
-        calibration = thinned(calibration, affordable(checkpoint.model, calibration))
-    budget, reference = calibrate(checkpoint.model, calibration)
+def _compare(model: bytes, checkpoint: Checkpoint) -> Verdict:
+    """Compare ONNX Runtime on the CPU with float64 on the budget blocks."""
+    blocks = affordable_budget_blocks(checkpoint.model, checkpoint.calibration)
+    budget, reference = set_budget(checkpoint.model, blocks)
     runtime = RuntimeModel(model, Contract.of(checkpoint.config))
-    batches = {min(size, len(calibration)) for size in EXPORT_BATCHES}
-    found = sweep(runtime, calibration.luma, calibration.qindex, sorted(batches))
-    comparisons = {b: compare(y, reference[batch_rows(len(calibration), b)], budget) for b, y in found.items()}
-    result = summarise(comparisons)
-    return {**result, "rms_budget": budget.rms, "max_budget": budget.max, "ratio": budget.ratio(result["rms"])}
+    batches = sorted({min(size, len(blocks)) for size in EXPORT_BATCHES})
+    return judge(run_batches(runtime.one_call, blocks.luma, blocks.qindex, batches), reference, budget)
 
 
 def without_paths(value: Any) -> Any:
-    """The value with every absolute path cut to its last part: a bundle must not tell where it was made."""
+    """Cut every absolute path in the value to its last part: a bundle must not tell where it was made."""
     if isinstance(value, dict):
         return {without_paths(k): without_paths(v) for k, v in value.items()}
     if isinstance(value, list | tuple):

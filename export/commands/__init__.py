@@ -1,4 +1,4 @@
-"""The commands of export, bundles and proofs. Importing this imports none of them."""
+"""Commands for exports, bundles and proofs. Importing this table imports none of them."""
 
 COMMANDS = {
     "bundle": (
@@ -17,9 +17,13 @@ COMMANDS = {
         "export.commands.parity",
         "Prove that ONNX Runtime gives PyTorch's predictions on held-out blocks.",
     ),
+    "parity-foreign": (
+        "export.commands.parity_foreign",
+        "Prove that an ONNX file of other making gives a checkpoint's predictions.",
+    ),
     "quantize": (
         "export.commands.quantize",
         "Derive an int8 bundle from a proven one.",
     ),
 }
-"""Name of each command: the module that holds it, under the same name with _ for -, and its line in --help."""
+"""By command name: its module, and its line in --help. The module holds it under that name, with _ for -."""

@@ -70,13 +70,13 @@ def info(path: Path, as_json: bool) -> None:
 
 
 def describe(opened: "Bundle") -> str:
-    """A few lines on a bundle."""
+    """Describe a bundle in a few lines."""
     manifest, check = opened.manifest, opened.manifest["export_check"]
     provenance, contract = manifest["provenance"], opened.contract.to_dict()
     ids = ", ".join(f"{c['name']} {c['av1_ids']}" for c in contract["classes"])
     constant = provenance["baselines"]["best_constant"]
-    report = opened.report or {"providers": {}}
-    proofs = ", ".join(f"{name} {result['status']}" for name, result in report["providers"].items())
+    providers = opened.report["providers"] if opened.report else {}
+    proofs = ", ".join(f"{name} {result['status']}" for name, result in providers.items())
     weak = [f"WEAK: {reason}" for reason in manifest["weak"]]
     lines = [
         f"{opened.path}: stage {opened.stage}, {manifest['backbone']}, {opened.contract.window}, "

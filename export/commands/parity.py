@@ -1,12 +1,12 @@
 """`av1part parity`."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from export.commands.against import with_against
 from export.compare.config import LIMIT
 from export.graph.profiles import PROFILES, PROVIDERS
 from export.proof.config import ParityConfig
@@ -14,7 +14,20 @@ from export.proof.config import ParityConfig
 _DEFAULT = ParityConfig()
 
 
-@click.command()
+class _Parity(click.Command):
+    """Answers the former spelling with `--against`, whose other options this command no longer knows."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if any(word.split("=")[0] == "--against" for word in args):
+            raise click.UsageError(
+                "--against is a command of its own now. Type: av1part parity-foreign MODEL.onnx CHECKPOINT DATA, "
+                "followed by the other options.",
+                ctx,
+            )
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Parity)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("--split", default=_DEFAULT.split, show_default=True, help="Held-out split: val or test.")
@@ -38,7 +51,6 @@ _DEFAULT = ParityConfig()
 @click.option("--junit", type=click.Path(path_type=Path), help="Also write the result as JUnit XML to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-@with_against
 def parity(
     ctx: click.Context, /, bundle: Path, data: Path, selftest: bool, bisect: bool, junit: Path | None, as_json: bool,
     **options: Any,
@@ -64,7 +76,7 @@ def parity(
         ctx.exit(1)
 
 
-def _lines(result: dict[str, Any]) -> str:
+def _lines(result: Mapping[str, Any]) -> str:
     lines = [f"{result['blocks']} blocks of the {result['split']} split"]
     for name, r in result.get("profiles", {}).items():
         lines.append(f"  {name}: {r['status']}" + (f", {_numbers(r)}" if r["comparisons"] else ""))
@@ -76,7 +88,7 @@ def _lines(result: dict[str, Any]) -> str:
     return "\n".join([*lines, "PASSED" if result["passed"] else "NOT PASSED"])
 
 
-def _numbers(r: dict[str, Any]) -> str:
+def _numbers(r: Mapping[str, Any]) -> str:
     if "noninferiority" in r:
         found = r["noninferiority"]
         return (

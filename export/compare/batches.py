@@ -1,8 +1,8 @@
-"""Batch sizes 1 to a whole frame, each with a ragged tail, on one session; and whether it repeats itself."""
+"""Runs of a graph in batches from 1 block to a whole frame, each with a ragged tail, and whether they repeat."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,24 +11,37 @@ from export.graph.runtime import RuntimeModel
 from toolkit.data.blockset import Luma
 
 FULL_BATCH = 64
-"""The batch size that runs every block. Another one shows what the size does, for which fewer blocks are enough."""
+"""The batch size that runs every block. Other sizes only show what a size changes; fewer blocks suffice for that."""
 DISTINCT = 512
 _REPEATED = 256
 
 
+Number = TypeVar("Number", np.float32, np.float64)
+
+
+class Difference(TypedDict):
+    """Whether two runs agree to the bit, and their largest difference: None where either holds NaN or infinity."""
+
+    equal: bool
+    largest: float | None
+
+
 @dataclass(frozen=True)
 class Outputs:
-    """Logits of `batch_rows` by batch size; node placement by provider; `repeats` as from `repeatability`."""
+    """Outputs of one session: logits of `batch_rows` by batch size, and number of graph nodes by provider.
+
+    `repeats`: the first call against a second one in the "same session", and against one in a "fresh session".
+    """
 
     logits: dict[int, NDArray[np.float32]]
     placement: dict[str, int]
-    repeats: dict[str, dict[str, Any]]
+    repeats: dict[str, Difference]
 
 
 def batch_rows(blocks: int, batch: int) -> NDArray[np.int64]:
-    """Which block each row of a sweep holds: of 64 all of them, else up to 512 spread evenly over them.
+    """Index (rows,) of the block in each row of a run: every block for batches of 64, else up to 512, evenly spread.
 
-    They are repeated until one batch is full and the last is not.
+    Blocks repeat until one batch is full and the last one is not.
     """
     distinct = np.arange(blocks)
     if batch != FULL_BATCH and blocks > DISTINCT:
@@ -39,35 +52,41 @@ def batch_rows(blocks: int, batch: int) -> NDArray[np.int64]:
     return distinct[np.arange(rows) % len(distinct)]
 
 
-def sweep(
-    model: RuntimeModel, luma: Luma, qindex: NDArray[np.uint8], batches: Sequence[int]
-) -> dict[int, NDArray[np.float32]]:
-    """Logits of `batch_rows` for each batch size, really computed in calls of that size."""
+def run_batches(
+    call: Callable[[Luma, NDArray[np.uint8]], NDArray[Number]],
+    luma: Luma,
+    qindex: NDArray[np.uint8],
+    batches: Sequence[int],
+) -> dict[int, NDArray[Number]]:
+    """Logits of `batch_rows` by batch size, each computed in calls of that size."""
     results = {}
     for batch in batches:
         rows = batch_rows(len(luma), batch)
         parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-        results[batch] = np.concatenate([model.one_call(luma[part], qindex[part]) for part in parts])
+        results[batch] = np.concatenate([call(luma[part], qindex[part]) for part in parts])
     return results
 
 
 def run_all(
     open_session: Callable[[], RuntimeModel], luma: Luma, qindex: NDArray[np.uint8], batches: Sequence[int]
 ) -> Outputs:
-    """The whole sweep on a new session, and its repeatability."""
+    """Run every batch size on a new session, and measure whether calls repeat."""
     session = open_session()
-    found = sweep(session, luma, qindex, batches)
+    found = run_batches(session.one_call, luma, qindex, batches)
     part = slice(0, _REPEATED)
     first, again = (session.one_call(luma[part], qindex[part]) for _ in range(2))
     fresh = open_session().one_call(luma[part], qindex[part])
-    repeats = {"same session": _difference(first, again), "fresh session": _difference(first, fresh)}
+    repeats: dict[str, Difference] = {
+        "same session": _difference(first, again),
+        "fresh session": _difference(first, fresh),
+    }
     return Outputs(found, session.placement, repeats)
 
 
 def between_batches(logits: Mapping[int, NDArray[np.float32]], blocks: int) -> dict[str, float | None]:
-    """By batch size: the largest difference of a block's logits from those in the first size's calls; None: not finite.
+    """Largest difference between a block's logits at each batch size and at the first size; None: not finite.
 
-    Kernels are chosen by size, so that it need not be 0.
+    It need not be 0: kernels are chosen by batch size.
     """
     first = min(logits, key=lambda size: (size != FULL_BATCH, size))
     usual = dict(zip(batch_rows(blocks, first).tolist(), logits[first], strict=False))
@@ -80,8 +99,7 @@ def between_batches(logits: Mapping[int, NDArray[np.float32]], blocks: int) -> d
     return result
 
 
-def _difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> dict[str, Any]:
-    """{equal: to the bit, largest: difference; None where either holds NaN or infinity}."""
+def _difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> Difference:
     finite = bool(np.isfinite(first).all() and np.isfinite(second).all())
     largest = float(np.abs(first.astype(np.float64) - second).max()) if finite else None
     return {"equal": first.tobytes() == second.tobytes(), "largest": largest}

@@ -1,13 +1,14 @@
-"""What counts as equal: errors against float64 within a budget that the output under test had no part in."""
+"""Verdicts on logits: errors against float64 must stay within a budget set without the output under test."""
 
 import copy
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from export.compare.batches import batch_rows
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.model.network import Classifier, predict
@@ -15,18 +16,22 @@ from toolkit.model.network import Classifier, predict
 RMS_FACTOR, MAX_FACTOR = 4.0, 8.0
 """Healthy float32 runtimes measure 0.6 to 1.1 times PyTorch's own error; the mildest real damage over 100 times.
 
-Found on CPUs, in float32. For every GPU profile they are an assumption, which `Profile.budget_assumed` says.
+Measured on CPUs in float32. For every GPU profile they are assumed, and its report says so
+(`Profile.budget_assumed`).
 """
 
 NEAR_TIE_LIMIT = 0.05
-"""Where more blocks than this are near-ties, decisions could not show a fault, so the comparison fails."""
+"""Largest share of near-ties: above it decisions could not show a fault, so the comparison fails."""
 
 Logits = NDArray[np.float32] | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How far logits may lie from the float64 reference, and the error of PyTorch float32 that it was set from."""
+    """Largest allowed errors against float64, and the reference implementation's own errors that set them.
+
+    `blocks`: number of budget blocks.
+    """
 
     rms: float
     max: float
@@ -35,34 +40,34 @@ class Budget:
     blocks: int
 
     def ratio(self, rms: float) -> float:
-        """An RMS error as a multiple of the error that the budget was set from."""
+        """An RMS error as a multiple of the error that set the budget."""
         return rms * RMS_FACTOR / self.rms
 
 
 def reference_logits(model: Classifier, blocks: Blocks) -> NDArray[np.float64]:
-    """Logits (N, classes) of the model computed in float64: the truth that every float32 result is measured by."""
+    """Logits (N, classes) of the model computed in float64, against which every other result is measured."""
     result: NDArray[np.float64] = predict(copy.deepcopy(model).double(), blocks.luma, blocks.qindex, 256).numpy()
     return result
 
 
-def calibrate(model: Classifier, calibration: Blocks) -> tuple[Budget, NDArray[np.float64]]:
-    """Measure PyTorch float32 against float64 on the calibration blocks: the budget, and the float64 logits.
+def set_budget(model: Classifier, budget_blocks: Blocks) -> tuple[Budget, NDArray[np.float64]]:
+    """Measure PyTorch float32 against float64 on the budget blocks; returns the budget and the float64 logits.
 
-    Raises ToolkitError without calibration blocks or with a model whose logits are not finite.
+    Raises ToolkitError without blocks, and for a model whose logits are not finite.
     """
-    if not len(calibration):
+    if not len(budget_blocks):
         raise ToolkitError("The checkpoint carries no calibration blocks, so no budget can be set. Train it again.")
-    exact = reference_logits(model, calibration)
+    exact = reference_logits(model, budget_blocks)
     if not np.isfinite(exact).all():
         raise ToolkitError("The model gives NaN or infinite logits on its calibration blocks. Choose another epoch.")
-    single: NDArray[np.float32] = predict(model, calibration.luma, calibration.qindex, 256).numpy()
+    single: NDArray[np.float32] = predict(model, budget_blocks.luma, budget_blocks.qindex, 256).numpy()
     return budget_of(single, exact), exact
 
 
 def budget_of(implementation: NDArray[np.float32], exact: NDArray[np.float64]) -> Budget:
-    """The budget that a reference implementation's own error sets: its logits against the float64 ones, (N, classes).
+    """Budget set by a reference implementation's own error: its logits against the float64 ones, both (N, classes).
 
-    Raises ToolkitError where they are not finite.
+    Raises ToolkitError where its logits are not finite.
     """
     if not np.isfinite(implementation).all():
         raise ToolkitError("PyTorch gives NaN or infinite logits at this precision, so no budget can be set.")
@@ -82,10 +87,11 @@ def budget_of(implementation: NDArray[np.float32], exact: NDArray[np.float64]) -
 
 @dataclass(frozen=True)
 class Comparison:
-    """One output against the reference. `comparisons` counts logits; flips and near-ties count blocks.
+    """Errors of one output against the reference. `comparisons` counts logits; flips and near-ties count blocks.
 
-    `near_ties`: blocks whose two largest float64 logits lie closer than twice the budget, where alone a decision may
-    differ; `flips`: decisions that do differ elsewhere; `flips_allowed`: on near-ties. `reasons`: why it fails.
+    `near_ties`: blocks whose two largest float64 logits lie closer than twice the budget; only there may a decision
+    differ. `flips_allowed`: decisions that differ there; `flips`: decisions that differ elsewhere. `reasons`: why the
+    comparison fails, empty where it passes.
     """
 
     comparisons: int
@@ -104,14 +110,55 @@ class Comparison:
     def near_tie_share(self) -> float:
         return self.near_ties / self.blocks if self.blocks else 0.0
 
-    def to_dict(self) -> dict[str, Any]:
-        return {**asdict(self), "reasons": list(self.reasons), "near_tie_share": self.near_tie_share}
+    def to_dict(self) -> "BatchResult":
+        """The comparison as a report has it."""
+        values = {**asdict(self), "reasons": list(self.reasons), "near_tie_share": self.near_tie_share}
+        return cast(BatchResult, values)
+
+
+class BatchResult(TypedDict):
+    """A report's entry for one batch size; the entries are those of `Comparison`."""
+
+    comparisons: int
+    blocks: int
+    rms: float
+    max: float
+    percentiles: dict[str, float]
+    rms_per_class: list[float]
+    max_per_class: list[float]
+    flips: int
+    flips_allowed: int
+    near_ties: int
+    reasons: list[str]
+    near_tie_share: float
+
+
+class Summary(TypedDict):
+    """A report's verdict over all batch sizes: the worst errors, the sum of the counts, `batches` by size."""
+
+    status: str
+    reason: str
+    comparisons: int
+    rms: float
+    max: float
+    flips: int
+    flips_allowed: int
+    near_tie_share: float
+    batches: dict[str, BatchResult]
+
+
+class Verdict(Summary):
+    """A summary beside the budget that decided it. `ratio`: `rms` in multiples of the reference's own error."""
+
+    ratio: float
+    rms_budget: float
+    max_budget: float
 
 
 def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> Comparison:
     """Compare logits (N, classes) with the float64 reference of the same shape, in values and in decisions.
 
-    Never raises on bad values: NaN, infinities, another shape and zero blocks are reasons to fail.
+    Bad values never raise: NaN, infinities, another shape and zero blocks are reasons to fail.
     """
     if found.shape != reference.shape or not reference.size:
         reason = f"compared {found.shape} with {reference.shape}: expected equal shapes and at least one block"
@@ -149,8 +196,20 @@ def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> Co
     )
 
 
-def summarise(by_batch: Mapping[int, Comparison]) -> dict[str, Any]:
-    """One verdict over every batch size: {status, reason, comparisons, rms, max, flips, near_tie_share, batches}."""
+def judge(found: Mapping[int, Logits], reference: NDArray[np.float64], budget: Budget) -> Verdict:
+    """Verdict on logits by batch size, as `run_batches` gives them, of the blocks of `reference` (N, classes)."""
+    rows = {batch: reference[batch_rows(len(reference), batch)] for batch in found}
+    summary = summarise({batch: compare(logits, rows[batch], budget) for batch, logits in found.items()})
+    return {
+        **summary,
+        "ratio": budget.ratio(summary["rms"]),
+        "rms_budget": budget.rms,
+        "max_budget": budget.max,
+    }
+
+
+def summarise(by_batch: Mapping[int, Comparison]) -> Summary:
+    """Combine the comparisons of all batch sizes; nothing compared is a failure."""
     parts = list(by_batch.values())
     reasons = [f"batch {size}: {reason}" for size, c in by_batch.items() for reason in c.reasons]
     comparisons = sum(c.comparisons for c in parts)

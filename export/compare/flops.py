@@ -1,4 +1,4 @@
-"""How much of a proof a model can afford: its floating-point operations, counted, decide. Most models afford it all."""
+"""Size of a proof that a model affords, decided by its floating-point operations. Most models afford a full one."""
 
 from collections.abc import Sequence
 
@@ -12,32 +12,37 @@ from toolkit.model.network import Classifier, to_input
 
 LEAST = 16
 _REFERENCE, _CALL = 5e11, 1e13
-"""Operations of the float64 reference and of one call: half a minute and minutes on one core. ViT-B/16 takes 3.5e10 a
-block, resnet18-se 3e7."""
+"""Most operations of the float64 reference and of one call: half a minute, and minutes, on one core. A block takes
+ViT-B/16 3.5e10 operations, resnet18-se 3e7."""
 
 
 def operations(model: Classifier, blocks: Blocks) -> int:
-    """Floating-point operations of the forward pass of one of these blocks (N >= 1)."""
+    """Floating-point operations of the forward pass of the first of these blocks (at least one)."""
     luma, qindex = to_input(blocks.luma[:1], blocks.qindex[:1], blocks.bit_depth, window=blocks.window)
-    # With gradients on, attention runs as single operators, which the counter knows.
+    # With gradients on, attention runs as single operators; the counter knows only those.
     with FlopCounterMode(display=False) as counter, torch.enable_grad():
         model(luma, qindex)
     return int(counter.get_total_flops())
 
 
 def affordable(model: Classifier, blocks: Blocks) -> int:
-    """How many blocks a float64 reference may have: LIMIT, or fewer of a large model, 16 at least."""
+    """Most blocks of a float64 reference: LIMIT, fewer for a large model, never below 16."""
     return int(np.clip(_REFERENCE // operations(model, blocks), LEAST, LIMIT))
 
 
+def affordable_budget_blocks(model: Classifier, blocks: Blocks) -> Blocks:
+    """A checkpoint's budget blocks, thinned to as many as its model affords; none stay none."""
+    return thinned(blocks, affordable(model, blocks)) if len(blocks) else blocks
+
+
 def affordable_batches(model: Classifier, blocks: Blocks, batches: Sequence[int]) -> tuple[int, ...]:
-    """The batch sizes that one call can afford; the smallest at least."""
+    """Batch sizes that one call affords; at least the smallest."""
     most = _CALL / operations(model, blocks)
     return tuple(b for b in batches if b <= most) or (min(batches),)
 
 
 def thinned(blocks: Blocks, count: int) -> Blocks:
-    """At most so many of the blocks, evenly spaced."""
+    """At most `count` of the blocks, evenly spaced."""
     if len(blocks) <= count:
         return blocks
     return blocks[np.linspace(0, len(blocks) - 1, count).astype(np.int64)]

@@ -1,4 +1,4 @@
-"""The budget of a reduced precision: the error that PyTorch itself makes at it, on a real GPU. Nothing is simulated."""
+"""Budget of a reduced precision: PyTorch's own error at that precision, measured on a real GPU, never simulated."""
 
 import copy
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ from toolkit.data.blockset import Blocks
 from toolkit.model.network import Classifier, predict
 
 
-def calibrate_on_gpu(model: Classifier, calibration: Blocks, precision: str) -> Budget:
-    """Measure PyTorch at `precision` (tf32 or float16) on the GPU against float64 on the calibration blocks.
+def set_budget_on_gpu(model: Classifier, budget_blocks: Blocks, precision: str) -> Budget:
+    """Measure PyTorch at `precision` (tf32 or float16) on the GPU against float64 on the budget blocks.
 
-    Raises ProviderUnavailable where PyTorch has no GPU that computes in it.
+    Raises ProviderUnavailable where PyTorch finds no GPU with that precision.
     """
     if not torch.cuda.is_available():
         raise ProviderUnavailable(
@@ -28,13 +28,13 @@ def calibrate_on_gpu(model: Classifier, calibration: Blocks, precision: str) -> 
     if precision == "float16":
         there = there.half()
     with _tf32(precision == "tf32"):
-        found = predict(there, calibration.luma, calibration.qindex, 256).float().numpy()
-    return budget_of(found, reference_logits(model, calibration))
+        found = predict(there, budget_blocks.luma, budget_blocks.qindex, 256).float().numpy()
+    return budget_of(found, reference_logits(model, budget_blocks))
 
 
 @contextmanager
 def _tf32(allowed: bool) -> Iterator[None]:
-    """TF32 in matrix products and convolutions, or neither; put back afterwards."""
+    """Allow or forbid TF32 in matrix products and convolutions, and restore both settings afterwards."""
     products, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
     before = products.allow_tf32, convolutions.allow_tf32
     products.allow_tf32 = convolutions.allow_tf32 = allowed

@@ -1,7 +1,7 @@
-"""How an int8 bundle is judged: not by its logits' errors, but by whether its decisions are worse than float64's."""
+"""Verdict on an int8 bundle: not the errors of its logits count, but whether its decisions are worse than float64's."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,28 +11,60 @@ from toolkit.data.blockset import Blocks
 from toolkit.experiments.reliability import negative_log_likelihood, reliability
 
 F1_MARGIN = 0.005
-"""Macro-F1 that may be lost: half a point."""
+"""Largest allowed loss of macro-F1: half a point."""
 ECE_MARGIN = 0.01
-"""Expected calibration error that may be added."""
+"""Largest allowed gain in expected calibration error."""
 BATCH_MARGIN = 0.005
-"""Share of decisions that another batch size may change."""
+"""Largest share of decisions that another batch size may change."""
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 MIN_SOURCES = 5
-"""Blocks of one source are alike, so sources are what is drawn; of fewer a bootstrap has no spread to speak of."""
+"""Fewest sources for a bootstrap: it draws sources, because blocks of one source are alike."""
+
+
+class Int8BatchResult(TypedDict):
+    """Decisions of an int8 graph against float64's at one batch size. `f1_lower`: lower bound of `f1_difference`."""
+
+    blocks: int
+    sources: int
+    f1_difference: float
+    f1_lower: float
+    ece: float
+    ece_float64: float
+    nll: float
+    nll_float64: float
+    rms: float
+    max: float
+    percentiles: dict[str, float]
+    rms_per_class: list[float]
+    max_per_class: list[float]
+    flips: int
+
+
+class Int8Verdict(TypedDict):
+    """A report's verdict over all batch sizes. `noninferiority`: the main batch size's result, beside its margins."""
+
+    status: str
+    reason: str
+    comparisons: int
+    rms: float
+    max: float
+    flips: int
+    batches: dict[str, dict[str, Any]]
+    noninferiority: dict[str, Any]
 
 
 def judge_int8(
     found: Mapping[int, NDArray[np.float32]], reference: NDArray[np.float64], blocks: Blocks, classes: int, seed: int
-) -> dict[str, Any]:
-    """The verdict on a sweep of an int8 graph: {status, reason, comparisons, ..., batches, noninferiority}.
+) -> Int8Verdict:
+    """Verdict on an int8 graph's logits by batch size.
 
-    On every block (batches of 64): macro-F1 less float64's, whose one-sided 95% lower bound (paired bootstrap over
-    sources) must lie above -0.005, and the expected calibration error, which may grow by 0.01. Other batch sizes may
-    change half a percent of those decisions. Logits must be finite.
+    Every block counts, in batches of 64. The difference of macro-F1 from float64's needs a one-sided 95% lower bound
+    (paired bootstrap over sources) above -0.005. The expected calibration error may grow by 0.01. Other batch sizes
+    may change half a percent of the decisions. Logits must be finite.
     """
     main = FULL_BATCH if FULL_BATCH in found else next(iter(found), 0)
-    batches: dict[str, dict[str, Any]] = {}
+    batches: dict[str, Int8BatchResult] = {}
     reasons = []
     for size, logits in found.items():
         rows = batch_rows(len(blocks), size)
@@ -70,8 +102,8 @@ def judge_int8(
     }
 
 
-def _worse(found: dict[str, Any]) -> list[str]:
-    """Why a comparison does not show that int8 is no worse."""
+def _worse(found: Int8BatchResult) -> list[str]:
+    """Reasons why a comparison does not show that int8 is no worse; empty where it does."""
     reasons = []
     if found["sources"] < MIN_SOURCES:
         reasons.append(f"{found['sources']} sources, expected at least {MIN_SOURCES} to draw from; label more")
@@ -95,9 +127,9 @@ def bootstrap_difference(
     classes: int,
     seed: int,
 ) -> tuple[float, float]:
-    """Macro-F1 of `found` less that of `reference`, both (N,) decisions, and its lower bound.
+    """Macro-F1 of the decisions `found` minus that of `reference`, both (N,), and the difference's lower bound.
 
-    Sources are drawn with replacement, the same ones for both; a class that a draw lacks counts 0 in both.
+    Sources are drawn with replacement, the same for both sides. A class missing from a draw counts 0 on both sides.
     """
     _, which = np.unique(source, return_inverse=True)
     sources = int(which.max()) + 1
@@ -123,22 +155,19 @@ def _macro_f1(confusion: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def _compare(
     logits: NDArray[np.float32], exact: NDArray[np.float64], blocks: Blocks, classes: int, seed: int
-) -> dict[str, Any]:
+) -> Int8BatchResult:
     ours, theirs = logits.argmax(1), exact.argmax(1)
     difference, lower = bootstrap_difference(ours, theirs, blocks.target, blocks.source, classes, seed)
     errors = np.abs(logits - exact)
-    calibration = {
-        "ece": reliability(logits, blocks.target).error,
-        "ece_float64": reliability(exact, blocks.target).error,
-        "nll": negative_log_likelihood(logits, blocks.target),
-        "nll_float64": negative_log_likelihood(exact, blocks.target),
-    }
     return {
         "blocks": len(blocks),
         "sources": len(np.unique(blocks.source)),
         "f1_difference": difference,
         "f1_lower": lower,
-        **calibration,
+        "ece": reliability(logits, blocks.target).error,
+        "ece_float64": reliability(exact, blocks.target).error,
+        "nll": negative_log_likelihood(logits, blocks.target),
+        "nll_float64": negative_log_likelihood(exact, blocks.target),
         "rms": float(np.sqrt(np.mean(errors**2))),
         "max": float(errors.max()),
         "percentiles": {str(p): float(np.percentile(errors, p)) for p in (50, 90, 99, 99.9)},

@@ -1,8 +1,8 @@
-"""The blocks on which an output lies furthest from float64: where they are, and what they look like."""
+"""Blocks whose logits lie furthest from float64: their places and their pictures."""
 
 import base64
 import io
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,12 +13,33 @@ from toolkit.data.blockset import Blocks, BlockSet
 WORST = 10
 
 
+class WorstBlock(TypedDict):
+    """A report's entry for one block. `margin`: between the two largest float64 logits; `error`: largest of a logit.
+
+    `error` and `logits` hold text where they are not finite. `png`: the window's luma, in base64.
+    """
+
+    source: str
+    frame: int
+    row: int
+    column: int
+    qindex: int
+    label: str
+    decision: str
+    decision_float64: str
+    margin: float
+    error: float | str
+    logits: list[float | str]
+    logits_float64: list[float]
+    png: str
+
+
 def worst_blocks(
     found: NDArray[np.float32], reference: NDArray[np.float64], blocks: Blocks, data: BlockSet, classes: tuple[str, ...]
-) -> list[dict[str, Any]]:
-    """The ten worst blocks, changed decisions first, then by largest error; `png` is the window's luma in base64.
+) -> list[WorstBlock]:
+    """The ten worst blocks: changed decisions first, then by largest error.
 
-    Empty where `found` has another shape than the reference (N, classes).
+    Empty where `found` and the reference (N, classes) differ in shape.
     """
     if found.shape != reference.shape:
         return []
@@ -29,7 +50,10 @@ def worst_blocks(
     return [
         {
             "source": data.sources[int(blocks.source[i])]["name"],
-            **{name: int(getattr(blocks, name)[i]) for name in ("frame", "row", "column", "qindex")},
+            "frame": int(blocks.frame[i]),
+            "row": int(blocks.row[i]),
+            "column": int(blocks.column[i]),
+            "qindex": int(blocks.qindex[i]),
             "label": classes[int(blocks.target[i])],
             "decision": classes[int(found[i].argmax())],
             "decision_float64": classes[int(reference[i].argmax())],
@@ -50,5 +74,5 @@ def _png(luma: NDArray[Any], bit_depth: int) -> str:
 
 
 def _number(value: Any) -> float | str:
-    """JSON has no NaN and no infinity; say them."""
+    """The value, or its name where JSON has no number for it: NaN and the infinities."""
     return float(value) if np.isfinite(value) else str(float(value))

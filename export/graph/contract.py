@@ -1,4 +1,4 @@
-"""The contract of an exported graph: what it takes, what it gives, and what each logit means in AV1's ids."""
+"""The contract of an exported graph: its inputs, its output, and the AV1 partition ids behind each logit."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +19,9 @@ class Contract:
     """Inputs `luma` float32 (N, 1, S, S) of raw code values 0 .. 2**bit_depth - 1 and `qindex` float32 (N, 1) of
     0 .. 255; output `logits` float32 (N, classes) in the order of the stage's classes.
 
-    `qindex`: whether the network looks at the qindex; the input is there in any case. `window`: the node that it
-    decides about and the source pixels around it; S is its size.
-    Raises ToolkitError on a stage or bit depth that does not exist.
+    `qindex`: whether the network uses the qindex; the input exists in any case. `window`: the node to decide about and
+    the source pixels around it; S is the window's size. Raises ToolkitError on a stage or bit depth that does not
+    exist.
     """
 
     stage: str
@@ -54,7 +54,7 @@ class Contract:
         return {"logits": ["batch", len(self.classes)]}
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it in JSON types: what the graph's metadata and a bundle's manifest both say."""
+        """The contract in JSON types, as it stands in the graph's metadata and in a bundle's manifest."""
         groups, size, context = STAGES[self.stage].groups, self.window.size, self.window.context
         return {
             "format_version": FORMAT_VERSION,
@@ -71,7 +71,7 @@ class Contract:
 
     @classmethod
     def from_dict(cls, values: Any, what: str) -> "Contract":
-        """Read back `to_dict`; ToolkitError names the first entry that is missing, of another type or value."""
+        """Read back `to_dict`; ToolkitError names the first entry that is missing or has another type or value."""
         try:
             size, context = values["window"]["height"], values["window"]["row"]  # the node's place in the window
             window = Window(size - 2 * context, context)
@@ -82,7 +82,7 @@ class Contract:
                 f"{what}: no contract with stage, bit_depth, qindex_used and window. Export it again."
             ) from None
         for key in sorted({*expected, *values}):
-            # As JSON, so that true is not 1 and 1.0 is not 1.
+            # As JSON, where true, 1 and 1.0 differ.
             found, wanted = canonical_json(values.get(key)), canonical_json(expected.get(key))
             if found != wanted:
                 raise ToolkitError(

@@ -1,4 +1,4 @@
-"""PyTorch to ONNX: one file, dynamic batch, scaling inside the graph, and every property asserted afterwards."""
+"""Export from PyTorch to ONNX: one file, any batch size, scaling inside the graph, every property asserted."""
 
 import logging
 import math
@@ -14,16 +14,16 @@ from toolkit.errors import ToolkitError
 from toolkit.model.network import Classifier
 
 OPSET = 20
-"""ONNX Runtime's CUDA provider has no MaxPool kernel from opset 22 on; torch writes 18 where less is asked."""
+"""ONNX Runtime's CUDA provider has no MaxPool kernel from opset 22 on; asked for less than 18, torch writes 18."""
 LARGEST = 1 << 24
-"""Elements of one value, weights included (ViT-B/16's largest: 2.4 million): no graph may eat memory when opened."""
+"""Most elements of one value, weights included (ViT-B/16: 2.4 million): no graph may fill the memory when opened."""
 
 
 def export_onnx(model: Classifier) -> bytes:
-    """The model as one ONNX file, checked against its contract. Writes nothing to disk or stdout.
+    """Export the model as one ONNX file, checked against its contract. Writes nothing to disk or stdout.
 
-    Raises ToolkitError for a model in training mode (dropout, batch statistics) or on the GPU, and where the graph
-    that came out is not what was asked for.
+    Raises ToolkitError for a model in training mode (dropout, batch statistics) or on the GPU, and for a graph that
+    departs from the contract.
     """
     training = [name or "the model" for name, module in model.named_modules() if module.training]
     if training:
@@ -41,10 +41,10 @@ def export_onnx(model: Classifier) -> bytes:
 
 
 def export_program(model: Classifier) -> torch.onnx.ONNXProgram:
-    """torch's own result: the graph, and the PyTorch program that it was made from, of the same value names."""
+    """Export by torch: the graph, and the PyTorch program behind it with the same value names."""
     contract = Contract.of(model.config)
     batch = torch.export.Dim("batch", min=1)
-    # Two rows at least: torch would take a batch of one for a constant.
+    # At least two rows: torch would take a batch of one for a constant.
     luma = torch.full((2, *contract.window.shape), float(1 << (contract.bit_depth - 1)))
     example = (luma, torch.full((2, 1), 128.0))
     logger = logging.getLogger("torch.onnx")
@@ -52,7 +52,7 @@ def export_program(model: Classifier) -> torch.onnx.ONNXProgram:
     logger.setLevel(logging.ERROR)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's own deprecations and one axis named like the other
+            warnings.simplefilter("ignore")  # torch's own deprecations, and two axes with one name
             program = torch.onnx.export(
                 model,
                 example,
@@ -72,7 +72,7 @@ def export_program(model: Classifier) -> torch.onnx.ONNXProgram:
 
 
 def _strip(proto: ModelProto) -> None:
-    """Remove what torch notes beside every node and value: absolute source paths and stack traces."""
+    """Remove torch's notes on every node and value: absolute source paths and stack traces."""
     graph = proto.graph
     for item in (graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
         item.doc_string = ""
@@ -81,13 +81,13 @@ def _strip(proto: ModelProto) -> None:
 
 
 def check_onnx(data: bytes, contract: Contract, *, int8: bool = False) -> ModelProto:
-    """Parse an ONNX file and check everything but its values; ToolkitError names what departs from the contract.
+    """Parse an ONNX file and check all but its values; ToolkitError names the departure from the contract.
 
     `int8`: whether it must be quantised; without it, it must not be.
     """
     try:
         proto = onnx.load_model_from_string(data)
-        # Before the checker, which would go and look for the files.
+        # Before the checker, which would open the files.
         external = [t.name for t in _tensors(proto) if t.external_data or t.data_location]
         if external:
             raise ToolkitError(f"ONNX file: weights {external[:3]} lie outside the file. Export it again.")
@@ -96,7 +96,7 @@ def check_onnx(data: bytes, contract: Contract, *, int8: bool = False) -> ModelP
         raise
     except Exception as error:  # protobuf, checker and shape inference have no common base
         raise ToolkitError(f"ONNX file: not valid ({str(error).splitlines()[0][:300]}). Export it again.") from None
-    # Names, shapes and types first: values of the wrong tensor mean nothing.
+    # Names, shapes and types first: other properties of the wrong tensor mean nothing.
     found_in = [(v.name, _shape(v)) for v in proto.graph.input]
     found_out = [(v.name, _shape(v)) for v in proto.graph.output]
     _expect("inputs", found_in, list(contract.inputs().items()))
@@ -119,14 +119,14 @@ def check_onnx(data: bytes, contract: Contract, *, int8: bool = False) -> ModelP
 
 
 def _oversized(proto: ModelProto) -> list[str]:
-    """Values whose fixed dimensions alone, as far as they can be told, take more than LARGEST elements."""
+    """Names of values whose fixed, inferred dimensions alone make more than LARGEST elements."""
     inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph.value_info
     sizes = {v.name: math.prod(d.dim_value or 1 for d in v.type.tensor_type.shape.dim) for v in inferred}
     return sorted(name for name, size in sizes.items() if size > LARGEST)
 
 
 def _tensors(proto: ModelProto) -> list[Any]:
-    """Every tensor that may name an external file: initializers, and those in attributes, nested graphs refused."""
+    """Every tensor that may name an external file: initializers and attributes. ToolkitError on a nested graph."""
     tensors = list(proto.graph.initializer)
     for node in proto.graph.node:
         for attribute in node.attribute:
@@ -144,7 +144,7 @@ def _shape(value: Any) -> list[int | str]:
 def _expect(what: str, found: Any, expected: Any) -> None:
     if found == expected:
         return
-    if isinstance(found, dict):  # name what differs alone
+    if isinstance(found, dict):  # name only the entries that differ
         keys = [k for k in sorted({*found, *expected}, key=str) if found.get(k) != expected.get(k)]
         found, expected = {k: found.get(k) for k in keys}, {k: expected.get(k) for k in keys}
     raise ToolkitError(

@@ -1,4 +1,4 @@
-"""A module of this package run as a process of its own."""
+"""Running a module of this package as a process of its own."""
 
 import json
 import os
@@ -11,12 +11,12 @@ from typing import Any
 from toolkit.errors import ToolkitError
 
 TIMEOUT = 3600.0
-"""Seconds that a process may take: far more than any proof needs, so that a driver that hangs is an error at last."""
+"""Most seconds of a process: far more than any proof needs, so that a hanging driver becomes an error at last."""
 
 
 def run_module(module: str, folder: Path, switches: Mapping[str, str | None]) -> Any:
-    """`python -m MODULE FOLDER` with these environment variables (None: unset); returns its FOLDER/answer.json."""
-    # This package may be importable from the current folder alone.
+    """Run `python -m MODULE FOLDER` with these environment variables (None: unset); returns FOLDER/answer.json."""
+    # This package may be importable only from the current folder.
     search = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
     environment = {**os.environ, "PYTHONPATH": search.rstrip(os.pathsep), **switches}
     try:

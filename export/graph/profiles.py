@@ -1,4 +1,4 @@
-"""Profiles: on what and in which precision a bundle runs, each proven apart. Light: no torch, no onnxruntime."""
+"""Profiles: provider and precision of a run, each proven apart. Light: imports neither torch nor onnxruntime."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from toolkit.errors import ToolkitError
 
 TF32_SWITCH = "NVIDIA_TF32_OVERRIDE"
-"""0 forbids TF32 to every NVIDIA library of a process, for good; `use_tf32` of a session is best effort."""
+"""Environment variable; 0 forbids TF32 to every NVIDIA library of a process. A session's `use_tf32` only tries."""
 
 
 PROVIDERS = ("cpu", "cuda")
-"""What --provider takes: each stands for its strict profile, and a pipeline may ask for it."""
+"""Values of --provider: each stands for its strict profile, and a pipeline may ask for it."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class Profile:
 
     @property
     def strict(self) -> bool:
-        """Whether TF32 would break the promise."""
+        """Whether the profile promises float32 where TF32 is possible."""
         return self.provider != "cpu" and self.precision == "float32"
 
     @property
     def budget_assumed(self) -> bool:
-        """Whether the factors of its budget (4 and 8) are an assumption: they were found on CPUs, never on a GPU."""
+        """Whether its budget's factors (4 and 8) are an assumption: they were measured only on CPUs."""
         return self.provider != "cpu"
 
 
@@ -83,14 +83,14 @@ PROFILES = {
 
 
 def profile_of(provider: str, *, int8: bool) -> str:
-    """The profile that `--provider` means for a float32 or an int8 bundle."""
+    """Name of the profile that `--provider` stands for, of a float32 or an int8 bundle."""
     if provider == "cpu":
         return "cpu-int8" if int8 else "cpu-fp32"
     return "cuda-strict"
 
 
 def unfit(profile: Profile, *, int8: bool) -> str:
-    """Why a bundle of that kind cannot run in that profile; empty where it can."""
+    """Reason why a bundle of that kind cannot run in the profile; empty where it can."""
     if int8 and profile.precision != "int8":
         return f"The bundle is int8; {profile.name} runs float32 bundles. Prove the one that it was made from."
     if profile.precision == "int8" and not int8:
@@ -99,7 +99,7 @@ def unfit(profile: Profile, *, int8: bool) -> str:
 
 
 def check_strict(profile: Profile, options: Mapping[str, str], environment: Mapping[str, str]) -> None:
-    """Raise ToolkitError where a strict profile could compute in TF32, by its session's options or its process."""
+    """Raise ToolkitError where its session's options or its process let a strict profile compute in TF32."""
     if not profile.strict:
         return
     if environment.get(TF32_SWITCH) != "0":

@@ -1,4 +1,4 @@
-"""ONNX Runtime, and the proof that it runs where it was asked to: never silently on another provider."""
+"""ONNX Runtime sessions, proven to run on the provider that was asked for and never silently on another."""
 
 import contextlib
 import io
@@ -29,9 +29,9 @@ OPTIONS: dict[str, dict[str, str]] = {
     "cuda": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
     "tensorrt": {},
 }
-"""Of each provider, where a profile says nothing else. cuDNN's EXHAUSTIVE search is not repeatable."""
+"""Options of each provider, unless a profile has its own. cuDNN's EXHAUSTIVE search is not repeatable."""
 MAX_BATCH = 1000
-"""Blocks in one call: more are run in pieces."""
+"""Most blocks in one call of a session; more are run in pieces."""
 _FATAL_ONLY = 4
 _NAMES = {"cuda": "CUDA", "tensorrt": "TensorRT"}
 _NEEDS = {
@@ -40,17 +40,17 @@ _NEEDS = {
     "tensorrt": "Expected an NVIDIA driver and the libraries of TensorRT, which onnxruntime-gpu does not bring.",
 }
 Shapes = dict[str, list[int | str]]
-"""Name and shape of each input or output; a text stands for any size."""
+"""Name and shape of each input or output; a string stands for any size."""
 
 
 class ProviderUnavailable(ToolkitError):
-    """An execution provider that was asked for cannot run on this machine; the message says what is missing."""
+    """Raised where the requested execution provider cannot run on this machine; the message names what is missing."""
 
 
 class RuntimeModel:
     """An exported graph in an ONNX Runtime session on exactly one execution provider.
 
-    `placement` counts the graph's nodes by the provider they were given to, as ONNX Runtime itself reports it.
+    `placement`: number of graph nodes by the provider that runs them, as ONNX Runtime itself reports it.
     """
 
     def __init__(
@@ -61,10 +61,11 @@ class RuntimeModel:
         threads: int | None = None,
         options: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
-        """`threads`: within one operator; None takes ONNX Runtime's default, one per core. `options`: the provider's.
+        """Open the graph. `threads`: within one operator; None takes ONNX Runtime's default, one per core.
 
-        Raises ProviderUnavailable where the provider is not there or would not run every node; ToolkitError for a
-        file that ONNX Runtime cannot load or whose inputs, outputs or metadata are not the contract's.
+        `options`: of the provider. Raises ProviderUnavailable where the provider is missing or would not run every
+        node; ToolkitError for a file that ONNX Runtime cannot load, or whose inputs, outputs or metadata are not the
+        contract's.
         """
         self.contract = contract
         self.provider = provider
@@ -74,7 +75,7 @@ class RuntimeModel:
 
     @property
     def window(self) -> Window:
-        """What the graph takes of each node."""
+        """Pixels that the graph takes for each node."""
         return self.contract.window
 
     def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -90,20 +91,34 @@ class RuntimeModel:
         return result
 
     def one_call(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """`logits` in a single call of the session, of whatever size."""
+        """Logits as of `logits`, in a single call of the session of any number of blocks."""
         check_input(luma, qindex, self.contract.bit_depth, self.contract.window)
         return self._run(luma, qindex)
 
     def _run(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
-        feed = {"luma": luma.astype(np.float32), "qindex": qindex[:, None].astype(np.float32)}
-        with running():
-            logits: NDArray[np.float32] = self._session.run(["logits"], feed)[0]
-        return logits
+        return run_session(self._session, ["logits"], luma, qindex)[0]
+
+
+def feed(luma: Luma, qindex: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+    """Inputs of a graph of ours by name: luma (N, 1, S, S) and qindex (N, 1), raw values as float32."""
+    return {"luma": luma.astype(np.float32), "qindex": qindex[:, None].astype(np.float32)}
+
+
+def run_session(
+    session: Any, names: list[str] | None, luma: Luma, qindex: NDArray[np.uint8]
+) -> list[NDArray[np.float32]]:
+    """Run a graph of ours in one call; returns the outputs of these names, all of them for None.
+
+    Raises ToolkitError where ONNX Runtime cannot run it.
+    """
+    with running():
+        outputs: list[NDArray[np.float32]] = session.run(names, feed(luma, qindex))
+    return outputs
 
 
 @contextlib.contextmanager
 def running() -> Iterator[None]:
-    """Turn what ONNX Runtime raises while a graph runs into a ToolkitError."""
+    """Turn any error of ONNX Runtime while a graph runs into a ToolkitError."""
     try:
         yield
     except Exception as error:  # its errors have no base of their own
@@ -115,7 +130,7 @@ def running() -> Iterator[None]:
 def open_session(
     model: bytes, provider: str, threads: int | None, options: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Any, dict[str, int]]:
-    """A session on exactly this provider, and its node placement; errors as RuntimeModel raises them."""
+    """Open a session on exactly this provider; returns it and its node placement. Errors as of RuntimeModel."""
     if provider not in PROVIDERS:
         raise ToolkitError(f"Provider {provider!r}: expected one of {', '.join(PROVIDERS)}.")
     if threads is not None and threads < 1:
@@ -131,7 +146,7 @@ def open_session(
 
 def _open(model: bytes, provider: str, threads: int | None, provider_options: dict[str, str]) -> Any:
     options = ort.SessionOptions()
-    options.log_severity_level = _FATAL_ONLY  # what goes wrong is raised as well
+    options.log_severity_level = _FATAL_ONLY  # errors are raised as well
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     # Threads that spin while they wait burn the cores that the encoder runs on (docs/benchmarks.md).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -181,7 +196,7 @@ def check_signature(session: Any, inputs: Shapes, outputs: Shapes, metadata: dic
 
 @contextlib.contextmanager
 def _captured_output() -> Iterator[list[str]]:
-    """Collect what C++ code writes to stderr and preload_dlls prints to stdout: the reason lies there alone."""
+    """Lines that C++ code writes to stderr and preload_dlls prints to stdout: the only place that names the cause."""
     lines: list[str] = []
     printed = io.StringIO()
     sys.stderr.flush()
@@ -202,7 +217,7 @@ def _captured_output() -> Iterator[list[str]]:
 
 
 def _missing(log: list[str]) -> str:
-    """The one line of ONNX Runtime's log that names what is missing, without colours and source places."""
+    """First line of ONNX Runtime's log that names something missing, without colours and source locations."""
     for word in ("cannot open shared object", "CUDA failure", "CUDA error", "Require cuDNN"):
         for line in log:
             if word in line:

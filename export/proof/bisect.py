@@ -1,8 +1,8 @@
-"""Where a wrong graph goes wrong: its first node whose output departs from the float64 PyTorch model's."""
+"""Search for the first node of a wrong graph whose output departs from the float64 PyTorch model's."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import onnx
@@ -13,7 +13,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper
 from export.compare.budget import RMS_FACTOR, reference_logits
 from export.compare.flops import affordable, thinned
 from export.graph.export import export_program
-from export.graph.runtime import open_session, running
+from export.graph.runtime import open_session, run_session
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.model.network import Classifier, to_input
@@ -22,16 +22,36 @@ BLOCKS = 16
 Values = dict[str, NDArray[Any]]
 
 
+class Culprit(TypedDict):
+    """The first wrong node. `module`, RMS `error` and `allowed` are missing for a node that PyTorch does not have."""
+
+    name: str
+    operator: str
+    output: str
+    inputs: list[str]
+    module: NotRequired[str]
+    error: NotRequired[float | str]
+    allowed: NotRequired[float]
+
+
+class Bisection(TypedDict):
+    """Whether and where a graph departs from float64; `node` is missing where it does not, or does not even run."""
+
+    departs: bool
+    message: str
+    node: NotRequired[Culprit]
+
+
 @dataclass(frozen=True)
 class _Reference:
-    """What PyTorch computes by value name, in float64 and float32, and the module that each value comes from."""
+    """PyTorch's values by name, in float64 and float32, and the module that computes each."""
 
     double: Values
     single: Values
     modules: dict[str, str]
 
     def departs(self, name: str, found: NDArray[Any]) -> tuple[float, float] | None:
-        """(RMS error, allowed) of a value that lies further from float64 than 4 times PyTorch float32; else None."""
+        """(RMS error, allowed) of a value further from float64 than 4 times PyTorch float32's error; else None."""
         exact = self.double[name]
         if found.shape != exact.shape:
             return float("inf"), 0.0
@@ -42,7 +62,7 @@ class _Reference:
 
 
 class _Recorder(torch.fx.Interpreter):
-    """Runs a program node by node and keeps every tensor."""
+    """Interpreter that runs a program node by node and keeps every tensor."""
 
     def __init__(self, module: torch.fx.GraphModule) -> None:
         super().__init__(module)
@@ -55,14 +75,13 @@ class _Recorder(torch.fx.Interpreter):
         return value
 
 
-def bisect(model: Classifier, graph: bytes, blocks: Blocks) -> dict[str, Any]:
-    """Run the graph on the CPU with every value as an output, beside PyTorch's own program in float64.
+def bisect(model: Classifier, graph: bytes, blocks: Blocks) -> Bisection:
+    """Run the graph on the CPU with every value as an output, and PyTorch's own program in float64 beside it.
 
-    Returns {departs, message} and, where it departs, `node`: {name, operator, output, module, error, allowed} of the
-    first node in the graph's order: an operator that PyTorch does not have, or else one whose output is wrong.
-    The graph must be one of ours, whose values bear the names of PyTorch's program. Raises ToolkitError otherwise.
+    Names the first wrong node in the graph's order: an operator that PyTorch does not have, or one whose output is
+    wrong. Raises ToolkitError for a graph that is not our export: its values must bear the names of PyTorch's program.
     """
-    # Every value of a large model, of many blocks, would fill the memory.
+    # Every value of a large model for many blocks would fill the memory.
     part = thinned(blocks, min(BLOCKS, max(2, affordable(model, blocks) // BLOCKS)))
     reference = _reference(model, part)
     proto = onnx.load_model_from_string(graph)
@@ -81,7 +100,7 @@ def bisect(model: Classifier, graph: bytes, blocks: Blocks) -> dict[str, Any]:
 
 
 def _culprit(output: str, producers: dict[str, NodeProto], found: Values, reference: _Reference) -> NodeProto:
-    """The node that made a departing value, or the first before it that has no counterpart and changes something."""
+    """The node that made a departing value, or the first one before it that PyTorch lacks and that changes a value."""
     strangers: list[NodeProto] = []
 
     def look(name: str) -> None:
@@ -108,15 +127,16 @@ def _known(value: NDArray[Any] | None, reference: _Reference) -> bool:
     )
 
 
-def _answer(node: NodeProto, reference: _Reference, found: Values) -> dict[str, Any]:
+def _answer(node: NodeProto, reference: _Reference, found: Values) -> Bisection:
     output = node.output[0]
-    place: dict[str, Any] = {"name": node.name, "operator": node.op_type, "output": output, "inputs": list(node.input)}
+    place: Culprit = {"name": node.name, "operator": node.op_type, "output": output, "inputs": list(node.input)}
     if output not in reference.double:
         message = f"{node.op_type} node {node.name!r} (output {output!r}) is not in the PyTorch model and changes it."
         return {"departs": True, "node": place, "message": message}
     error, allowed = reference.departs(output, found[output]) or (0.0, 0.0)
     module = reference.modules.get(output, "")
-    place |= {"module": module, "error": error if np.isfinite(error) else str(error), "allowed": allowed}
+    place["module"], place["allowed"] = module, allowed
+    place["error"] = error if np.isfinite(error) else str(error)
     message = (
         f"{node.op_type} node {node.name!r} (output {output!r}, PyTorch's {module or 'forward'}) is the first to "
         f"depart from float64: RMS error {error:.3g}, allowed {allowed:.3g}."
@@ -143,7 +163,7 @@ def _reference(model: Classifier, blocks: Blocks) -> _Reference:
 
 @torch.inference_mode()
 def _evaluate(program: torch.export.ExportedProgram, inputs: tuple[torch.Tensor, ...], dtype: torch.dtype) -> Values:
-    """Every value of the program in that dtype, the last one under its name in the graph, `logits`."""
+    """Every value of the program in that dtype by name; the last one is named `logits`, as in the graph."""
     state = {**program.state_dict, **program.constants}
     given: Iterator[torch.Tensor] = iter(inputs)
     arguments = []
@@ -160,17 +180,15 @@ def _evaluate(program: torch.export.ExportedProgram, inputs: tuple[torch.Tensor,
 
 
 def _run_with_every_value(proto: ModelProto, blocks: Blocks) -> Values:
-    """Each float32 value of the graph, by name."""
+    """Every float32 value of the graph, by name."""
     copy = ModelProto()
     copy.CopyFrom(proto)
     inferred = onnx.shape_inference.infer_shapes(copy).graph.value_info
     floats = [v.name for v in inferred if v.type.tensor_type.elem_type == TensorProto.FLOAT]
     copy.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in floats)
     session, _ = open_session(copy.SerializeToString(), "cpu", None)
-    feed = {"luma": blocks.luma.astype(np.float32), "qindex": blocks.qindex[:, None].astype(np.float32)}
     names = [output.name for output in session.get_outputs()]
-    with running():
-        return dict(zip(names, session.run(names, feed), strict=True))
+    return dict(zip(names, run_session(session, names, blocks.luma, blocks.qindex), strict=True))
 
 
 def _rms(values: NDArray[Any]) -> float:

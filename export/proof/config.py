@@ -1,4 +1,4 @@
-"""Options of `av1part parity` and their defaults. Light: imports neither torch nor onnxruntime."""
+"""Options of `av1part parity` and `parity-foreign`. Light: imports neither torch nor onnxruntime."""
 
 from dataclasses import dataclass
 
@@ -7,14 +7,17 @@ from export.graph.profiles import PROFILES, PROVIDERS
 from toolkit.data.format import HELD_OUT
 from toolkit.errors import ToolkitError
 
+LAYOUTS = ("nchw", "nhwc", "nhw", "flat")
+
 
 @dataclass(frozen=True)
 class ParityConfig:
-    """`limit`: blocks compared, drawn by `seed` evenly over class and qindex; None: LIMIT, or as many fewer as a large
-    model affords. `batches`: sizes in which they run, but for those that such a model does not afford in one call.
+    """Blocks and profiles of a proof.
 
-    `providers` and `profiles`: those that must pass; without any the CPU must, and CUDA is tried. Raises ToolkitError
-    on a split that is not held out, an unknown profile, or no block or batch size.
+    `limit`: number of blocks, drawn by `seed`, even over class and qindex; None: LIMIT, or fewer for a large model.
+    `batches`: batch sizes of the runs; a large model skips those that one call cannot afford. `providers`, `profiles`:
+    must pass; without any the CPU must, and CUDA is tried. Raises ToolkitError on a split that is not held out, an
+    unknown profile, or no block or batch size.
     """
 
     split: str = "test"
@@ -39,3 +42,26 @@ class ParityConfig:
             for value in values:
                 if value not in known:
                     raise ToolkitError(f"{name} {value!r}: expected one of {', '.join(known)}.")
+
+
+@dataclass(frozen=True)
+class ForeignConfig:
+    """How to feed a graph of other making. A name or `layout` of None is found by shape.
+
+    `luma`, `qindex`, `output`: names of the inputs and of the output; `layout`: of the luma input. `input_scale` and
+    `qindex_scale`: factors on raw code values and on the qindex. Raises ToolkitError on an unknown layout or a factor
+    that is not above 0.
+    """
+
+    luma: str | None = None
+    qindex: str | None = None
+    output: str | None = None
+    layout: str | None = None
+    input_scale: float = 1.0
+    qindex_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.layout is not None and self.layout not in LAYOUTS:
+            raise ToolkitError(f"Layout {self.layout!r}: expected one of {', '.join(LAYOUTS)}.")
+        if not self.input_scale > 0 or not self.qindex_scale > 0:
+            raise ToolkitError(f"Scales {self.input_scale}, {self.qindex_scale}: expected factors above 0.")

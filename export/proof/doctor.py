@@ -1,4 +1,4 @@
-"""What stands between this machine's GPU and a CUDA profile: driver, library majors, both runtimes, a real run."""
+"""Obstacles between this machine's GPU and a CUDA profile: driver, library majors, both runtimes, a real run."""
 
 import ctypes
 import functools
@@ -22,7 +22,7 @@ _CUDA_NO_DEVICE = 100
 
 @dataclass(frozen=True)
 class Driver:
-    """`installed`: whether there is anything of an NVIDIA driver. `cuda`: the newest CUDA (major, minor) it can serve.
+    """The NVIDIA driver. `installed`: whether any part of one is there; `cuda`: newest CUDA (major, minor) it serves.
 
     `problem`: why it cannot be used; empty where it can.
     """
@@ -35,7 +35,7 @@ class Driver:
 
 @dataclass(frozen=True)
 class Libraries:
-    """What the two frameworks were built against and bring: majors, 0 where unknown or none."""
+    """Versions of the two frameworks and majors of their libraries; 0 where unknown or none."""
 
     runtimes: dict[str, str]
     torch: str
@@ -48,9 +48,9 @@ class Libraries:
 def examine(
     driver: Callable[[], Driver] | None = None, libraries: Callable[[], Libraries] | None = None
 ) -> dict[str, Any]:
-    """{ok, gpu, problems, warnings, driver, libraries, probes}; `ok` is false where a driver is there but unusable.
+    """Examine the machine. `ok` is false where a driver is there but unusable.
 
-    `problems` each say what was found, what is needed and what mends it. Without a driver there are no probes.
+    Each of `problems` says what was found, what is needed and what mends it. Without a driver there are no probes.
     """
     found, versions = (driver or find_driver)(), (libraries or find_libraries)()
     problems = [found.problem] if found.problem else []
@@ -73,7 +73,7 @@ def examine(
 
 
 def conflicts(versions: Libraries) -> list[str]:
-    """What is wrong with the installed runtimes, GPU or not."""
+    """Problems of the installed runtimes, with or without a GPU."""
     if not versions.runtimes:
         return ["No ONNX Runtime is installed. Run: pip install onnxruntime-gpu"]
     if len(versions.runtimes) > 1:
@@ -85,7 +85,7 @@ def conflicts(versions: Libraries) -> list[str]:
 
 
 def mismatches(driver: Driver, versions: Libraries) -> list[str]:
-    """Majors that do not fit each other; only what is known is compared."""
+    """Problems of majors that do not fit each other; unknown ones are not compared."""
     found = []
     if "onnxruntime-gpu" not in versions.runtimes or not versions.ort_cuda:
         found.append("The installed ONNX Runtime has no CUDA provider. Run: pip install onnxruntime-gpu")
@@ -140,7 +140,7 @@ def _name(cuda: ctypes.CDLL, index: int) -> str:
 
 
 def find_libraries() -> Libraries:
-    """What is installed here, as the packages and their libraries say themselves."""
+    """Find the installed packages and libraries, as they report themselves."""
     import torch
 
     runtimes = {}
@@ -161,7 +161,7 @@ def find_libraries() -> Libraries:
 
 
 def _wanted(package: str) -> int:
-    """The major of a library that onnxruntime-gpu's own extras ask for (it loads cuDNN only when it is needed)."""
+    """Major of a library that onnxruntime-gpu's extras require; it loads cuDNN only on use, so no link tells."""
     try:
         requires = metadata.requires("onnxruntime-gpu") or []
     except metadata.PackageNotFoundError:
@@ -172,7 +172,7 @@ def _wanted(package: str) -> int:
 
 @functools.cache
 def _linked(library: str) -> int:
-    """The major of a library that ONNX Runtime's CUDA provider is linked to; 0 where there is no such provider."""
+    """Major of a library that ONNX Runtime's CUDA provider is linked to; 0 without such a provider."""
     spec = util.find_spec("onnxruntime")
     if spec is None or spec.origin is None:
         return 0
@@ -185,7 +185,7 @@ def _linked(library: str) -> int:
 
 
 def _probe(what: str) -> dict[str, Any]:
-    """Run something real on the GPU, in a process of its own: {error, ...}."""
+    """Run a real product on the GPU in a process of its own; `error` is empty where it is right."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "probe").write_text(what)
@@ -197,7 +197,7 @@ def _probe(what: str) -> dict[str, Any]:
 
 
 def gpu_versions() -> dict[str, str]:
-    """The GPU, its driver and the CUDA libraries, for a report."""
+    """Versions of the GPU, its driver and the CUDA libraries, for a report."""
     driver, libraries = find_driver(), find_libraries()
     return {
         "gpu": ", ".join(driver.devices),

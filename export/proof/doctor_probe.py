@@ -1,4 +1,4 @@
-"""`python -m export.proof.doctor_probe FOLDER`: one small product on the GPU, by torch or by ONNX Runtime, never both.
+"""`python -m export.proof.doctor_probe FOLDER`: a small product on the GPU, by either torch or ONNX Runtime.
 
 Reads FOLDER/probe (torch or onnxruntime), writes FOLDER/answer.json.
 """
@@ -14,7 +14,7 @@ SIZE = 64
 
 
 def probe_torch() -> dict[str, Any]:
-    """A matrix product on the GPU against the CPU's."""
+    """Compare PyTorch's matrix product on the GPU with the CPU's."""
     import torch
 
     if not torch.cuda.is_available():
@@ -25,7 +25,7 @@ def probe_torch() -> dict[str, Any]:
 
 
 def probe_onnxruntime() -> dict[str, Any]:
-    """The same as a graph with a convolution, so that cuDNN is loaded too, on the CUDA provider alone."""
+    """Compare ONNX Runtime's convolution, which loads cuDNN too, on the CUDA provider alone with the CPU's."""
     from onnx import TensorProto, helper, numpy_helper
 
     from export.graph.runtime import open_session

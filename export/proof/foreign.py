@@ -1,4 +1,4 @@
-"""An ONNX file that we did not write: what its inputs and output are, and running blocks of ours through it."""
+"""ONNX files of other making: finding their inputs and output, and running our blocks through them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from export.graph.contract import Contract
-from export.proof.foreign_config import AgainstConfig
+from export.proof.config import ForeignConfig
 from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
@@ -29,7 +29,7 @@ _FATAL_ONLY = 4
 
 @dataclass(frozen=True)
 class Input:
-    """One input: its name, type, and shape with None where any size goes."""
+    """One input: its name, type and shape. A size of None stands for any."""
 
     name: str
     dtype: np.dtype[Any]
@@ -40,15 +40,18 @@ class Input:
 
 
 class ForeignModel:
-    """A graph of unknown making in an ONNX Runtime session on the CPU, fed as `config` says, the rest found by shape.
+    """A graph of other making in an ONNX Runtime session on the CPU.
 
-    `batch`: the one batch size that it takes, None where it takes any. `files`: sha256 of the file and of every file
-    of weights beside it.
+    `config` names its inputs and output; the rest is found by shape. `batch`: its fixed batch size, None for any.
+    `files`: sha256 of the file and of every file of weights beside it.
     """
 
-    def __init__(self, path: Path, contract: Contract, config: AgainstConfig) -> None:
-        """Raises ToolkitError on a file that is no ONNX or keeps weights elsewhere, and where an input or the output
-        cannot be told apart from others, or takes no blocks of ours; the message lists what the graph has."""
+    def __init__(self, path: Path, contract: Contract, config: ForeignConfig) -> None:
+        """Open the graph and find its inputs and output.
+
+        Raises ToolkitError for a file that is no ONNX or keeps weights elsewhere, and for an input or output that is
+        ambiguous or does not fit our blocks; the message lists the graph's own.
+        """
         self.contract, self.config = contract, config
         self.files = _files(path)
         self._session = _open(path)
@@ -94,16 +97,16 @@ class ForeignModel:
         return str(fits[0].name)
 
     def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Logits (N, classes) of integer windows (N, 1, S, S) at qindex (N,) in one call, or in calls of `batch`.
+        """Logits (N, classes) of integer windows (N, 1, S, S) at qindex (N,), in one call or in calls of `batch`.
 
-        Raises ToolkitError where the graph cannot run, or gives another shape.
+        Raises ToolkitError where the graph cannot run, or its output has another shape.
         """
         check_input(luma, qindex, self.contract.bit_depth, self.contract.window)
         count = len(luma)
         size = self.batch or count
         parts = []
         for start in range(0, count, size):
-            index = np.minimum(np.arange(start, start + size), count - 1)  # the last block again, to fill a batch
+            index = np.minimum(np.arange(start, start + size), count - 1)  # repeats the last block to fill a batch
             parts.append(self._call(luma[index], qindex[index]))
         result = np.concatenate(parts)[:count]
         if self.contract.stage == "1" and result.shape == (count, 1):
@@ -131,7 +134,7 @@ class ForeignModel:
 
 
 def _layouts(value: Input, size: int) -> list[str]:
-    """The layouts of luma of size x size, one channel or grey on three, that this shape may be."""
+    """Layouts that fit this shape, for luma of size x size in one channel or as grey in three."""
     shapes: dict[str, tuple[tuple[int, ...], ...]] = {
         "nchw": ((1, 3), (size,), (size,)),
         "nhwc": ((size,), (size,), (1, 3)),
@@ -158,7 +161,7 @@ def _input(value: Any, path: str) -> Input:
 
 
 def _files(path: Path) -> dict[str, str]:
-    """Hashes of the model's file and of the files of weights beside it; ToolkitError where they lie elsewhere."""
+    """Hashes of the model's file and of the weights beside it; ToolkitError for weights elsewhere."""
     try:
         proto = onnx.load(path, load_external_data=False)
     except FileNotFoundError:
@@ -175,7 +178,7 @@ def _files(path: Path) -> dict[str, str]:
 
 def _open(path: Path) -> Any:
     options = ort.SessionOptions()
-    options.log_severity_level = _FATAL_ONLY  # what goes wrong is raised as well
+    options.log_severity_level = _FATAL_ONLY  # errors are raised as well
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:

@@ -1,22 +1,19 @@
-"""The same proof for an ONNX file that we did not write: against the checkpoint that it is said to come from."""
+"""Proof of an ONNX file of other making against the checkpoint that it is said to come from."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from export.bundle.write import versions
-from export.compare.batches import batch_rows
-from export.compare.budget import Budget, calibrate, compare, reference_logits, summarise
+from export.compare.batches import run_batches
+from export.compare.budget import Verdict, compare, judge
 from export.graph.contract import Contract
-from export.proof.config import ParityConfig
+from export.proof.config import ForeignConfig, ParityConfig
 from export.proof.foreign import ForeignModel
-from export.proof.foreign_config import AgainstConfig
-from export.proof.held_out import held_out_blocks
-from export.proof.prove import within_means
-from toolkit.data.blockset import Blocks, BlockSet
+from export.proof.prove import Proof, prepare
+from toolkit.data.blockset import BlockSet
 from toolkit.files import atomic_write_json, seal, sha256_file
 from toolkit.model.checkpoint import Checkpoint, load_checkpoint
 from toolkit.model.provenance import is_known
@@ -27,36 +24,75 @@ FORMAT_VERSION = 1
 _TRIAL = 64
 
 
-def prove_against(
-    model: Path, checkpoint_path: Path, data_path: Path, config: ParityConfig, graph: AgainstConfig
-) -> dict[str, Any]:
+class LumaInput(TypedDict):
+    """The luma input: its name, layout and the factor on code values."""
+
+    name: str
+    layout: str
+    scale: float
+
+
+class QindexInput(TypedDict):
+    """The qindex input: its name and the factor on the qindex."""
+
+    name: str
+    scale: float
+
+
+class Inputs(TypedDict):
+    """How the graph was fed; `qindex` is None for a graph without such an input."""
+
+    luma: LumaInput
+    qindex: QindexInput | None
+
+
+class ForeignReport(Verdict):
+    """Sealed result of `prove_foreign`. `hint`: an input scale with which the comparison would pass, or empty.
+
+    `model`: sha256 of the graph's files, by name. `blocks`: number of blocks compared.
+    """
+
+    kind: str
+    format_version: int
+    passed: bool
+    hint: str
+    blocks: int
+    split: str
+    model: dict[str, str]
+    inputs: Inputs
+    output: str
+    checkpoint: dict[str, str | int]
+    data: dict[str, str | int | None]
+    held_out: str
+    any_settings: bool
+    versions: dict[str, str]
+    sha256: str
+
+
+def prove_foreign(
+    model: Path, checkpoint_path: Path, data_path: Path, config: ParityConfig, graph: ForeignConfig
+) -> ForeignReport:
     """Compare a foreign ONNX file on the CPU with the checkpoint's float64 model on held-out blocks.
 
-    Returns {passed, reason, comparisons, rms, max, batches, model, inputs, ...}, sealed; writes nothing. The rules and
-    budgets are `prove`'s; where it fails, `hint` names an input scale with which it would not. Raises ToolkitError on
-    a graph that takes no blocks of ours, and on data unfit for a proof.
+    Rules and budgets are those of `prove`. Writes nothing. Raises ToolkitError for a graph that cannot take our blocks
+    and for data unfit for a proof.
     """
     checkpoint = load_checkpoint(checkpoint_path)
     data = BlockSet.load(data_path)
     check_data(checkpoint, data, config, checkpoint_path)
     foreign = ForeignModel(model, Contract.of(checkpoint.config), graph)
-    config, calibration = within_means(checkpoint, config)
-    blocks = held_out_blocks(data, checkpoint.stage, checkpoint.config.window, config)
-    budget, _ = calibrate(checkpoint.model, calibration)
-    reference = reference_logits(checkpoint.model, blocks)
+    proof = prepare(checkpoint, data, config)
+    config, blocks = proof.config, proof.blocks
     batches = (foreign.batch,) if foreign.batch else config.batches
-    result = summarise({size: _compare_in(foreign, blocks, reference, budget, size) for size in batches})
+    result = judge(run_batches(foreign.logits, blocks.luma, blocks.qindex, batches), proof.reference, proof.budget)
     passed = result["status"] == "passed"
-    return seal(
+    report = seal(
         {
             "kind": KIND,
             "format_version": FORMAT_VERSION,
             "passed": passed,
             **result,
-            "hint": "" if passed else _hint(model, foreign, blocks, reference, budget),
-            "rms_budget": budget.rms,
-            "max_budget": budget.max,
-            "ratio": budget.ratio(result["rms"]),
+            "hint": "" if passed else _hint(model, foreign, proof),
             "blocks": len(blocks),
             "split": config.split,
             "model": foreign.files,
@@ -77,40 +113,32 @@ def prove_against(
             "versions": versions(),
         }
     )
+    return cast(ForeignReport, report)
 
 
-def write_report(path: Path, result: dict[str, Any]) -> None:
-    """Write what `prove_against` returned as JSON."""
-    atomic_write_json(path, result)
+def write_report(path: Path, result: ForeignReport) -> None:
+    """Write a report as JSON."""
+    atomic_write_json(path, dict(result))
 
 
 def check_data(checkpoint: Checkpoint, data: BlockSet, config: ParityConfig, path: Path) -> None:
-    """Raise ToolkitError unless the data are what the checkpoint's model was made for, and held out from it."""
+    """Raise ToolkitError unless the data fit the checkpoint's model and are held out from its training."""
     check_bit_depth(path, checkpoint.config.bit_depth, data)
     if not config.any_settings:
         check_settings(path, checkpoint.encoder, data)
     check_unseen(checkpoint.provenance, data, config.split)
 
 
-def _compare_in(
-    foreign: ForeignModel, blocks: Blocks, reference: NDArray[np.float64], budget: Budget, batch: int
-) -> Any:
-    rows = batch_rows(len(blocks), batch)
-    parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-    found = np.concatenate([foreign.logits(blocks.luma[part], blocks.qindex[part]) for part in parts])
-    return compare(found, reference[rows], budget)
-
-
-def _hint(model: Path, foreign: ForeignModel, blocks: Blocks, reference: NDArray[np.float64], budget: Budget) -> str:
-    """The scale that was meant, if one of the usual makes a few blocks equal; never used for a verdict."""
-    peak, own = (1 << blocks.bit_depth) - 1, foreign.config
+def _hint(model: Path, foreign: ForeignModel, proof: Proof) -> str:
+    """Input scale that was probably meant: a usual one that makes a few blocks equal. Never used for a verdict."""
+    peak, own = (1 << proof.blocks.bit_depth) - 1, foreign.config
     if np.issubdtype(foreign.luma.dtype, np.integer):
         return ""
-    few = blocks[:_TRIAL]
+    few = proof.blocks[:_TRIAL]
     scales = {"1": 1.0, f"1/{peak}": 1 / peak, f"1/{peak + 1}": 1 / (peak + 1), f"1/{peak}*1/{peak}": 1 / peak**2}
     for text, scale in scales.items():
         for qtext, qscale in {"1": 1.0, "1/255": 1 / 255}.items():
             trial = ForeignModel(model, foreign.contract, replace(own, input_scale=scale, qindex_scale=qscale))
-            if not compare(trial.logits(few.luma, few.qindex), reference[: len(few)], budget).reasons:
+            if not compare(trial.logits(few.luma, few.qindex), proof.reference[: len(few)], proof.budget).reasons:
                 return f"{len(few)} blocks are equal with --input-scale {text} --qindex-scale {qtext}."
     return ""

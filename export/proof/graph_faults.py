@@ -1,4 +1,4 @@
-"""Faults as they happen in practice, planted in a copy of an exported graph."""
+"""Faults that happen in practice, planted in a copy of an exported graph."""
 
 import json
 from collections.abc import Callable
@@ -12,11 +12,11 @@ from export.graph.contract import Contract
 
 
 class NotApplicable(Exception):
-    """The graph has no place for this fault; it is neither caught nor missed."""
+    """Raised where the graph has no place for a fault, which then is neither caught nor missed."""
 
 
 def scaled_kernel(proto: ModelProto) -> None:
-    """The strongest kernel of the first convolution is 1% too strong."""
+    """Make the strongest kernel of the first convolution 1% too strong."""
     node = next((n for n in proto.graph.node if n.op_type == "Conv"), None)
     if node is None:
         raise NotApplicable("the graph has no convolution")
@@ -28,23 +28,23 @@ def scaled_kernel(proto: ModelProto) -> None:
 
 
 def scale_off_by_one(proto: ModelProto) -> None:
-    """Luma is divided by 2**bit_depth where 2**bit_depth - 1 was meant."""
+    """Divide luma by 2**bit_depth instead of 2**bit_depth - 1."""
     peak = json.loads(_metadata(proto)["av1part"])["input_range"][1]
     _after_input(proto, "luma", "Mul", np.float32(peak / (peak + 1)))
 
 
 def transposed_input(proto: ModelProto) -> None:
-    """Rows and columns of the block are swapped."""
+    """Swap rows and columns of the block."""
     _after_input(proto, "luma", "Transpose", perm=[0, 1, 3, 2])
 
 
 def dropped_qindex(proto: ModelProto) -> None:
-    """The network never sees the qindex."""
+    """Multiply the qindex by 0, so that the network never sees it."""
     _after_input(proto, "qindex", "Mul", np.float32(0))
 
 
 def permuted_classes(proto: ModelProto) -> None:
-    """The classes come out in another order."""
+    """Put the classes of the output in another order."""
     classes = proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value
     for node in proto.graph.node:
         node.output[:] = ["logits_before" if o == "logits" else o for o in node.output]
@@ -55,7 +55,7 @@ def permuted_classes(proto: ModelProto) -> None:
 
 
 def moved_weights(proto: ModelProto) -> None:
-    """Every weight lies about 0.1% off."""
+    """Move every weight by about 0.1%."""
     rng = np.random.default_rng(0)
     for tensor in proto.graph.initializer:
         values = numpy_helper.to_array(tensor)
@@ -65,7 +65,7 @@ def moved_weights(proto: ModelProto) -> None:
 
 
 def other_metadata(proto: ModelProto) -> None:
-    """The graph has the metadata of another bundle: the same classes, but for the other bit depth."""
+    """Give the graph another bundle's metadata: the same classes, the other bit depth."""
     own = Contract.from_dict(json.loads(_metadata(proto)["av1part"]), "metadata")
     helper.set_model_props(proto, replace(own, bit_depth=10 if own.bit_depth == 8 else 8).metadata())
 
@@ -90,7 +90,7 @@ def _initializers(proto: ModelProto) -> dict[str, Any]:
 
 
 def _after_input(proto: ModelProto, name: str, operator: str, operand: Any = None, **attributes: Any) -> None:
-    """Put an operator between a graph input and all who read it."""
+    """Put an operator between a graph input and every node that reads it."""
     readers = [node for node in proto.graph.node if name in node.input]
     if not readers:
         raise NotApplicable(f"no node reads {name}")

@@ -1,4 +1,4 @@
-"""A sweep in a process of its own, for profiles with process-wide switches."""
+"""Runs in a process of their own, for profiles with process-wide switches."""
 
 import json
 import tempfile
@@ -15,9 +15,9 @@ from toolkit.errors import ToolkitError
 
 
 def run_apart(bundle: Path, blocks: Blocks, profile: Profile, batches: tuple[int, ...]) -> Outputs:
-    """`run_all` of the profile in a fresh process with its switches.
+    """Run `run_all` of the profile in a fresh process with the profile's switches.
 
-    Raises ProviderUnavailable as the session there does, and ToolkitError where the process fails otherwise.
+    Raises ProviderUnavailable where the session there does, and ToolkitError where the process fails otherwise.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,8 +1,8 @@
-"""A parity run as JUnit XML, for servers that show test results."""
+"""JUnit XML of a parity run, for servers that show test results."""
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,16 +11,17 @@ from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_bytes
 
 
-def write_junit(path: Path, result: dict[str, Any]) -> None:
-    """One suite a profile and one case a batch size (`prove`), or one case a planted fault (`selftest`).
+def write_junit(path: Path, result: Mapping[str, Any]) -> None:
+    """Write a suite for each profile with a case for each batch size (`prove`), or a case for each fault (`selftest`).
 
-    Not run is skipped, never passed. Raises ToolkitError where the file cannot be written.
+    A profile or fault that was not run counts as skipped, never as passed. Raises ToolkitError where the file cannot be
+    written.
     """
     root = ET.Element("testsuites", name="av1part parity")
     for name, profile in result.get("profiles", {}).items():
         cases = {f"batch {size}": "; ".join(b["reasons"]) for size, b in profile.get("batches", {}).items()}
         skipped = profile["reason"] if profile["status"] == "not-run" else None
-        # What fails as a whole (a graph that does not load, outputs that do not repeat) has no batch size.
+        # A failure of the whole profile (a graph that does not load, outputs that do not repeat) has no batch size.
         listed = any(cases.values())
         whole = profile["reason"] if profile["status"] == "failed" and not listed else ""
         _suite(root, name, {**cases, "profile": whole}, skipped)
@@ -39,7 +40,7 @@ def write_junit(path: Path, result: dict[str, Any]) -> None:
 
 @contextmanager
 def errors_to(path: Path | None) -> Iterator[None]:
-    """Write a ToolkitError as the one case of a suite, and pass it on: a server must not find an earlier run's file."""
+    """Write a ToolkitError as the only case of a suite and raise it again: no earlier run's file may remain."""
     try:
         yield
     except ToolkitError as error:
@@ -58,7 +59,7 @@ def _write(path: Path, root: ET.Element) -> None:
 
 
 def _suite(root: ET.Element, name: str, cases: dict[str, str], skipped: str | None) -> ET.Element:
-    """A suite of cases, each with the reason why it failed; all of them skipped where there is a reason for that."""
+    """Add a suite of cases, each with the reason why it failed, or empty. With `skipped` all cases are skipped."""
     failures = sum(bool(reason) for reason in cases.values())
     counts = {
         "tests": len(cases),
@@ -79,5 +80,5 @@ def _suite(root: ET.Element, name: str, cases: dict[str, str], skipped: str | No
 
 
 def _clean(text: str) -> str:
-    """XML cannot hold control characters at all."""
+    """Replace control characters, which XML cannot hold."""
     return re.sub(r"[^\t\n\r\x20-\uD7FF\uE000-\uFFFD\U00010000-\U0010FFFF]", "?", text)

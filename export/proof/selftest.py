@@ -1,18 +1,18 @@
-"""Whether the gate can fail: faults planted in copies must be caught, the untouched bundle pass."""
+"""Self-test of the proof: faults planted in copies of a bundle must be caught, and the untouched bundle must pass."""
 
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import ParamSpec, TypedDict
 
 import numpy as np
 import onnx
 
 from export.bundle.bundle import Bundle
-from export.compare.batches import sweep
-from export.compare.budget import reference_logits
+from export.compare.batches import run_batches
+from export.compare.budget import judge, reference_logits
 from export.graph.export import check_onnx, export_onnx
 from export.graph.profiles import PROFILES, Profile, check_strict
 from export.graph.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
@@ -20,31 +20,48 @@ from export.proof.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULT
 from export.proof.config import ParityConfig
 from export.proof.graph_faults import FAULTS, NotApplicable, transposed_input
 from export.proof.isolated import run_apart
-from export.proof.prove import Proof, judge, open_both, prepare
+from export.proof.prove import Proof, open_both, prepare
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.model.network import Classifier
 
 BATCH = (64,)
 _TF32_RUN = "TF32 where strict was asked: the logits"
-Fault = dict[str, str]
 P = ParamSpec("P")
 
 
-def selftest(path: Path, data_path: Path, config: ParityConfig) -> dict[str, Any]:
+class Fault(TypedDict):
+    """A planted fault: caught, missed, not-applicable or not-run; the untouched bundle has passed or failed.
+
+    `reason`: why the bundle was refused, or why the fault was not tried.
+    """
+
+    status: str
+    reason: str
+
+
+class SelftestResult(TypedDict):
+    """Result of `selftest`. `faults`: by name, the untouched bundle among them as "nothing"."""
+
+    passed: bool
+    faults: dict[str, Fault]
+    split: str
+    blocks: int
+
+
+def selftest(path: Path, data_path: Path, config: ParityConfig) -> SelftestResult:
     """Judge the bundle, and copies of it each with one fault, exactly as `prove` would on the CPU.
 
-    Returns {passed, faults: {name: {status: caught|missed|not-applicable|not-run, reason}}, split, blocks}, the
-    untouched bundle among them as passed or failed. What TF32 does to the logits is not run without a GPU. Writes
-    nothing into the bundle. Raises ToolkitError as `prove` does, and for an int8 bundle.
+    Without a GPU the fault of TF32 logits is not run. Writes nothing into the bundle. Raises ToolkitError as `prove`
+    does, and for an int8 bundle.
     """
     bundle, data = open_both(path, data_path, config)
     if bundle.int8:
         raise ToolkitError(f"{path} is int8: the self-test plants its faults in the float32 bundle it was made from.")
-    proof = prepare(bundle, data, config)
+    proof = prepare(bundle.checkpoint(), data, config)
     model = bundle.model_bytes()
     untouched = _of_graph(bundle, model, proof) or _of_profile(PROFILES["cuda-strict"]) or _of_copy(path, None)
-    faults = {"nothing": {"status": "failed" if untouched else "passed", "reason": untouched}}
+    faults: dict[str, Fault] = {"nothing": {"status": "failed" if untouched else "passed", "reason": untouched}}
     for name, plant in FAULTS.items():
         faults[name] = _tried(_of_planted_graph, bundle, model, plant, proof)
     for name, change in MODEL_FAULTS.items():
@@ -59,7 +76,7 @@ def selftest(path: Path, data_path: Path, config: ParityConfig) -> dict[str, Any
 
 
 def _tried(gate: Callable[P, str], *what: P.args, **options: P.kwargs) -> Fault:
-    """Caught where the gate gives a reason to refuse."""
+    """Try one fault: caught where the gate gives a reason to refuse."""
     try:
         reason = gate(*what, **options)
     except NotApplicable as error:
@@ -70,7 +87,7 @@ def _tried(gate: Callable[P, str], *what: P.args, **options: P.kwargs) -> Fault:
 
 
 def _of_planted_graph(bundle: Bundle, model: bytes, plant: Callable[[onnx.ModelProto], None], proof: Proof) -> str:
-    """Why the gate refuses the graph with this fault in it."""
+    """Reason to refuse the graph with this fault planted in it; empty where it passes."""
     if plant is transposed_input and _indifferent(proof):
         raise NotApplicable("the model averages over transposition: it gives a turned block the same logits")
     proto = onnx.load_model_from_string(model)
@@ -79,29 +96,29 @@ def _of_planted_graph(bundle: Bundle, model: bytes, plant: Callable[[onnx.ModelP
 
 
 def _indifferent(proof: Proof) -> bool:
-    """Whether transposing the blocks changes none of the float64 logits by more than the budget."""
+    """Whether transposing the blocks changes no float64 logit by more than the budget."""
     turned = replace(proof.blocks, luma=proof.blocks.luma.swapaxes(2, 3))
     return bool(np.abs(reference_logits(proof.model, turned) - proof.reference).max() <= proof.budget.max)
 
 
 def _of_planted_model(bundle: Bundle, change: Callable[[Classifier, Blocks], None], proof: Proof) -> str:
-    """Why the gate refuses the graph of a PyTorch model with this fault in it."""
-    return _of_graph(bundle, export_onnx(planted(proof.model, proof.calibration, change)), proof)
+    """Reason to refuse the graph exported from a PyTorch model with this fault; empty where it passes."""
+    return _of_graph(bundle, export_onnx(planted(proof.model, proof.budget_blocks, change)), proof)
 
 
 def _of_graph(bundle: Bundle, model: bytes, proof: Proof) -> str:
-    """Why the gate refuses this graph; empty where it passes."""
+    """Reason to refuse this graph; empty where it passes."""
     try:
         check_onnx(model, bundle.contract)
         session = RuntimeModel(model, bundle.contract)
-        found = sweep(session, proof.blocks.luma, proof.blocks.qindex, BATCH)
+        found = run_batches(session.one_call, proof.blocks.luma, proof.blocks.qindex, BATCH)
     except ToolkitError as error:
         return error.message
-    return str(judge(found, proof, proof.budget)["reason"])
+    return judge(found, proof.reference, proof.budget)["reason"]
 
 
 def _of_copy(path: Path, damage: Callable[[Path], None] | None) -> str:
-    """Why a bundle's consumers refuse a copy of it with this damage; empty where they take it."""
+    """Reason why consumers refuse a copy of the bundle with this damage; empty where they accept it."""
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(shutil.copytree(path, Path(folder) / "bundle"))
         if damage:
@@ -117,7 +134,7 @@ def _of_copy(path: Path, damage: Callable[[Path], None] | None) -> str:
 
 
 def _of_profile(profile: Profile) -> str:
-    """Why the check before a profile's run refuses it; empty where it takes it."""
+    """Reason why `check_strict` refuses the profile before its run; empty where it accepts it."""
     switches = {k: v for k, v in (profile.environment or {}).items() if v is not None}
     try:
         check_strict(profile, {**OPTIONS[profile.provider], **profile.options}, switches)
@@ -127,6 +144,6 @@ def _of_profile(profile: Profile) -> str:
 
 
 def _of_tf32(bundle: Bundle, proof: Proof) -> str:
-    """Why TF32's logits fail strict float32's budget; raises ProviderUnavailable where there is no GPU."""
+    """Reason why logits computed in TF32 fail strict float32's budget; raises ProviderUnavailable without a GPU."""
     found = run_apart(bundle.path, proof.blocks, PROFILES["cuda-tf32"], BATCH)
-    return str(judge(found.logits, proof, proof.budget)["reason"])
+    return judge(found.logits, proof.reference, proof.budget)["reason"]

@@ -1,4 +1,4 @@
-"""`python -m export.proof.worker FOLDER`: one profile's sweep in a process of its own, with its process-wide switches.
+"""`python -m export.proof.worker FOLDER`: run one profile in this process, started with the profile's switches.
 
 Reads FOLDER/job.json and inputs.npz, writes outputs.npz and then answer.json. Imports no torch, so that no other
 CUDA runtime is in the process.
@@ -21,7 +21,7 @@ from toolkit.errors import ToolkitError
 
 
 def work(folder: Path) -> dict[str, object]:
-    """Run the job; errors that a user can mend are part of the answer."""
+    """Run the job and return the answer, which also carries errors that a user can mend."""
     job = json.loads((folder / "job.json").read_text())
     profile = PROFILES[job["profile"]]
     try:

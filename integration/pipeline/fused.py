@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from export.bundle.bundle import Bundle
 from export.graph.contract import Contract
-from export.graph.runtime import MAX_BATCH, check_signature, open_session, running
+from export.graph.runtime import MAX_BATCH, check_signature, open_session, run_session
 from integration.pipeline.fuse import fuse, metadata, outputs
 from integration.pipeline.policy import Ask, Policy, deviation
 from integration.pipeline.stages import IDS, Cascade, Stages, conditional, joint_probabilities
@@ -61,9 +61,7 @@ class FusedModel:
         result = np.empty((len(luma), IDS), np.float32)
         for start in range(0, len(luma), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
-            feed = {"luma": luma[part].astype(np.float32), "qindex": qindex[part, None].astype(np.float32)}
-            with running():
-                (result[part],) = self._session.run(None, feed)
+            (result[part],) = run_session(self._session, None, luma[part], qindex[part])
         return result
 
 

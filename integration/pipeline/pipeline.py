@@ -196,7 +196,7 @@ def unproven(bundles: dict[str, Bundle], provider: str, allowed: Collection[str]
             _log.warning("Stage %s is not proven on %s; used all the same, as was asked.", stage, provider)
             continue
         bundle = bundles[stage]
-        result = (bundle.report or {"providers": {}})["providers"].get(provider, {})
+        result = bundle.report["providers"].get(provider) if bundle.report else None
         has = f"its report says: {result['status']}" if result else "no report on it"
         raise ToolkitError(
             f"{bundle.path}: not proven on {provider} ({has}). Run `av1part parity {bundle.path} DATA --provider "
