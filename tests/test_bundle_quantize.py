@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import MakeBlockset
 
+import export.bundle.bundle
 import export.compare.noninferiority
 from export.bundle.bundle import Bundle
 from export.bundle.quantize import quantize_bundle, range_blocks
@@ -17,6 +20,7 @@ from export.bundle.quantize_config import QuantizeConfig
 from export.compare.batches import batch_rows
 from export.compare.noninferiority import bootstrap_difference, judge_int8
 from export.graph.export import check_onnx
+from export.graph.instruction_set import class_of, instruction_set
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
 from export.proof.selftest import selftest
@@ -66,6 +70,71 @@ def test_an_int8_bundle_is_sealed_and_names_its_origin(eight: Path, proven: Path
     inputs = {i for node in proto.graph.node if node.op_type == "DequantizeLinear" for i in node.input}
     stored = {t.name: t.data_type for t in proto.graph.initializer}
     assert onnx.TensorProto.INT8 in {stored[i] for i in inputs if i in stored}
+
+
+def test_no_pair_of_int8_products_can_overflow_16_bit(eight: Path) -> None:
+    # x86-64 CPUs without VNNI add two products of unsigned values and signed weights in 16 bit, and clip.
+    proto = onnx.load(eight / "model.onnx")
+    weights = [onnx.numpy_helper.to_array(t) for t in proto.graph.initializer if t.data_type == onnx.TensorProto.INT8]
+    largest = max(int(np.abs(w.astype(np.int64)).max()) for w in weights)
+    assert 2 * 255 * largest <= np.iinfo(np.int16).max
+    assert largest > 60  # the range is used
+
+
+@pytest.mark.skipif(not shutil.which("valgrind"), reason="needs valgrind, whose CPU has AVX2 and nothing newer")
+def test_an_int8_graph_gives_the_same_logits_on_an_avx2_cpu(eight: Path, blockset_8: Path, tmp_path: Path) -> None:
+    blocks = BlockSet.load(blockset_8).split_blocks("test", "2", 64)
+    here = Bundle.load(eight).session(threads=1).one_call(blocks.luma, blocks.qindex)
+    np.savez(tmp_path / "in.npz", luma=blocks.luma.astype(np.float32), qindex=blocks.qindex[:, None].astype(np.float32))
+    code = (
+        "import sys, numpy as np, onnxruntime as ort; from export.graph.instruction_set import instruction_set\n"
+        "inputs = dict(np.load(sys.argv[2])); options = ort.SessionOptions(); options.intra_op_num_threads = 1\n"
+        "session = ort.InferenceSession(sys.argv[1], options, providers=['CPUExecutionProvider'])\n"
+        "np.save(sys.argv[3], session.run(['logits'], inputs)[0]); print(instruction_set())"
+    )
+    files = [str(eight / "model.onnx"), str(tmp_path / "in.npz"), str(tmp_path / "out.npy")]
+    command = ["valgrind", "--tool=none", "-q", sys.executable, "-c", code, *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
+    assert done.stdout.strip() == "x86-64 AVX2"
+    np.testing.assert_allclose(np.load(tmp_path / "out.npy"), here, atol=0.05)  # full 8-bit weights: 0.7 off
+
+
+@pytest.mark.parametrize(
+    ("machine", "features", "flags", "expected"),
+    [
+        ("x86_64", {"AVX2", "AVX512F", "AVX512VNNI"}, {"avx2", "avx512f"}, "x86-64 VNNI"),
+        ("x86_64", {"AVX2"}, {"avx2", "avx_vnni"}, "x86-64 VNNI"),  # no AVX-512 in this one
+        ("x86_64", {"AVX2"}, {"avx2", "avx512f", "avx512_vnni", "avx_vnni"}, "x86-64 AVX2"),  # hidden by an emulator
+        ("AMD64", {"AVX2", "AVX512F"}, set(), "x86-64 AVX-512"),
+        ("x86_64", {"SSE42"}, set(), "x86-64"),
+        ("aarch64", {"ASIMDDP"}, set(), "Arm dot product"),
+        ("arm64", set(), set(), "Arm"),
+        ("riscv64", set(), set(), "riscv64"),
+    ],
+)
+def test_cpus_are_told_apart_by_their_int8_products(
+    machine: str, features: set[str], flags: set[str], expected: str
+) -> None:
+    assert class_of(machine, features, flags) == expected
+
+
+def test_an_int8_bundle_proven_on_another_kind_of_cpu_is_named(
+    eight: Path, proven: Path, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(export.compare.noninferiority, "F1_MARGIN", 0.05)
+    copy = Path(shutil.copytree(eight, tmp_path / "copy"))
+    assert prove(copy, many, ParityConfig(limit=2000, batches=(1, 64)))["passed"]
+    here = instruction_set()
+    assert Bundle.load(copy).report["profiles"]["cpu-int8"]["versions"]["instruction_set"] == here
+    assert Bundle.load(copy).manifest["provenance"]["exported_with"]["instruction_set"] == here
+    Bundle.load(copy).session()
+    assert "another kind of CPU" not in caplog.text
+    monkeypatch.setattr(export.bundle.bundle, "instruction_set", lambda: "x86-64 AVX2, tried")
+    Bundle.load(proven).session()  # float32 stays within its budget anywhere
+    assert "another kind of CPU" not in caplog.text
+    Bundle.load(copy).session()
+    assert f"another kind of CPU ({here}) than this (x86-64 AVX2, tried)" in caplog.text
 
 
 def test_no_quantised_node_follows_a_gemm(eight: Path) -> None:

@@ -1,6 +1,7 @@
 """The bundle, the folder that ships: one graph, one bit depth, one set of encoder settings, every byte checked."""
 
 import hashlib
+import logging
 import os
 import re
 import stat
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 from export.bundle.report import REPORT_FILES, Report, load_report
 from export.compare.budget import Verdict
 from export.graph.contract import Contract
+from export.graph.instruction_set import instruction_set
 from export.graph.runtime import RuntimeModel
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
@@ -21,6 +23,8 @@ from toolkit.sealed import Entries, read_sealed
 
 if TYPE_CHECKING:
     from toolkit.model.checkpoint import Checkpoint
+
+_log = logging.getLogger("av1part")
 
 KIND = "av1part-bundle"
 FORMAT_VERSION = 1
@@ -165,8 +169,20 @@ class Bundle:
         return data
 
     def session(self, provider: str = "cpu", threads: int | None = None) -> RuntimeModel:
-        """Open the graph on that provider; errors as of RuntimeModel."""
+        """Open the graph on that provider, with the warning of `check_cpu`; errors as of RuntimeModel."""
+        self.check_cpu(provider)
         return RuntimeModel(self.model_bytes(), self.contract, provider, threads)
+
+    def check_cpu(self, provider: str) -> None:
+        """Warn where this int8 bundle was proven on a CPU of another instruction set than this one's."""
+        if not self.int8 or provider != "cpu" or not self.proven(provider) or self.report is None:
+            return
+        there = self.report["providers"][provider].get("versions", {}).get("instruction_set", "not recorded")
+        if there != (here := instruction_set()):
+            _log.warning(
+                "%s: int8, proven on another kind of CPU (%s) than this (%s). Prove it here: av1part parity %s DATA.",
+                self.path, there, here, self.path,
+            )  # fmt: skip
 
     def checkpoint(self) -> "Checkpoint":
         """Load the PyTorch model that was exported; ToolkitError where it departs from this bundle's contract."""

@@ -16,6 +16,7 @@ from export.compare.budget import Verdict, judge, set_budget
 from export.compare.flops import affordable_budget_blocks
 from export.graph.contract import Contract
 from export.graph.export import OPSET, export_onnx
+from export.graph.instruction_set import instruction_set
 from export.graph.runtime import RuntimeModel
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
@@ -122,9 +123,9 @@ def write_bundle(chosen: Chosen, output: Path, *, allow_weak: bool = False, over
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that decide how a graph is exported and how it runs."""
+    """Versions of the packages that decide how a graph is exported and how it runs, and the CPU's instruction set."""
     names = ("av1part", "onnx", "onnxscript", "onnxruntime-gpu")
-    return environment() | {name: version(name) for name in names}
+    return environment() | {name: version(name) for name in names} | {"instruction_set": instruction_set()}
 
 
 def _compare(model: bytes, checkpoint: Checkpoint) -> Verdict:

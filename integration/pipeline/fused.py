@@ -52,6 +52,8 @@ class FusedModel:
 
     def __init__(self, model: bytes, bundles: Mapping[str, Bundle], provider: str, threads: int | None = None) -> None:
         self.contract: Contract = max((b.contract for b in bundles.values()), key=lambda contract: contract.window.size)
+        for bundle in bundles.values():
+            bundle.check_cpu(provider)
         self._session, self.placement = open_session(model, provider, threads)
         check_signature(self._session, self.contract.inputs(), outputs(), metadata(bundles))
 
