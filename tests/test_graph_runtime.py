@@ -68,7 +68,7 @@ def test_large_calls_are_cut_into_proven_batches(runtime: RuntimeModel) -> None:
 
 @pytest.mark.parametrize("batch", [1, 2, 7, 64, 1000, 8160])
 @pytest.mark.parametrize("blocks", [1, 5, 64, 140, 2000])
-def test_a_sweep_fills_a_batch_and_leaves_a_tail(blocks: int, batch: int) -> None:
+def test_a_run_fills_a_batch_and_leaves_a_tail(blocks: int, batch: int) -> None:
     rows = batch_rows(blocks, batch)
     # The sizes beside the main one show what the size does: some of many blocks, spread over all, are enough.
     distinct = blocks if batch == FULL_BATCH else min(blocks, DISTINCT)
@@ -78,7 +78,7 @@ def test_a_sweep_fills_a_batch_and_leaves_a_tail(blocks: int, batch: int) -> Non
     assert batch == 1 or len(rows) % batch
 
 
-def test_a_sweep_runs_each_size(runtime: RuntimeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_takes_each_size(runtime: RuntimeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     real = RuntimeModel.one_call
     monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: sizes.append(len(x)) or real(s, x, q))

@@ -117,7 +117,7 @@ class Comparison:
 
 
 class BatchResult(TypedDict):
-    """A report's entry for one batch size; the entries are those of `Comparison`."""
+    """A report's entry for one batch size, as of `Comparison`."""
 
     comparisons: int
     blocks: int

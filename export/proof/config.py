@@ -15,7 +15,7 @@ class ParityConfig:
     """Blocks and profiles of a proof.
 
     `limit`: number of blocks, drawn by `seed`, even over class and qindex; None: LIMIT, or fewer for a large model.
-    `batches`: batch sizes of the runs; a large model skips those that one call cannot afford. `providers`, `profiles`:
+    `batches`: batch sizes of the runs; a large model skips sizes that one call cannot afford. `providers`, `profiles`:
     must pass; without any the CPU must, and CUDA is tried. Raises ToolkitError on a split that is not held out, an
     unknown profile, or no block or batch size.
     """

@@ -74,8 +74,8 @@ def prove_foreign(
 ) -> ForeignReport:
     """Compare a foreign ONNX file on the CPU with the checkpoint's float64 model on held-out blocks.
 
-    Rules and budgets are those of `prove`. Writes nothing. Raises ToolkitError for a graph that cannot take our blocks
-    and for data unfit for a proof.
+    Rules and budgets are the same as in `prove`. Writes nothing. Raises ToolkitError for a graph that cannot take our
+    blocks and for data unfit for a proof.
     """
     checkpoint = load_checkpoint(checkpoint_path)
     data = BlockSet.load(data_path)
