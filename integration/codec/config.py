@@ -37,10 +37,11 @@ class FrameFormat:
 
 @dataclass(frozen=True)
 class CodingConfig:
-    """How frames are coded. What is not named here is fixed: one pass, constant quality, no 4-way partitions.
+    """How frames are coded. What is not named here is fixed: one pass and constant quality.
 
     `keyint` is the largest distance between key frames, 1 for key frames alone. `lag` is the number of frames, 0 to 48,
-    that libaom looks ahead; packets come that many frames later. It is 0 where every frame is a key frame.
+    that libaom looks ahead; packets come that many frames later. It is 0 where every frame is a key frame. `four_way`
+    lets libaom search HORZ_4 and VERT_4, as it does by default.
     """
 
     cq: int = 32
@@ -49,6 +50,7 @@ class CodingConfig:
     threads: int = 1
     keyint: int = 1
     lag: int = 0
+    four_way: bool = False
 
     @property
     def coding(self) -> dict[str, Any]:
@@ -61,10 +63,12 @@ class EncoderConfig(CodingConfig, FrameFormat):
     """Everything that opens an encoder: the format of its frames, then how they are coded."""
 
 
-def encoder_settings(usage: str, cpu_used: int, version: str, threads: int = 1) -> dict[str, Any]:
+def encoder_settings(
+    usage: str, cpu_used: int, version: str, threads: int = 1, *, four_way: bool = False
+) -> dict[str, Any]:
     """Settings as a manifest records them: all that decides the partitions, except cq and the frame itself."""
     fixed = {"passes": 1, "end_usage": "q", "lag_in_frames": 0, "kf_max_dist": 0, "deltaq_mode": 0}
-    fixed |= {"enable_1to4_partitions": 0}
+    fixed |= {"enable_1to4_partitions": int(four_way)}
     return {"name": "libaom", "version": version, "usage": usage, "cpu_used": cpu_used, "threads": threads} | {
         **fixed,
         "chroma": "4:2:0",

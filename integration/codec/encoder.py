@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from integration.codec import native
 from integration.codec.config import NODE_SIZES, USAGES, EncoderConfig, encoder_settings
@@ -18,6 +19,8 @@ from integration.codec.masks import Mask, Masks, MaskSource, by_node_size, check
 from toolkit.data.blockset import Luma, check_luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
+from toolkit.pruners.features import DECISIONS
+from toolkit.pruners.record import ROW
 
 __all__ = ["EncodedFrame", "Encoder", "EncoderConfig", "Mask", "MaskSource", "Masks", "encoder_settings"]
 
@@ -102,6 +105,44 @@ class Encoder:
             raise ToolkitError(f"Encoder: costs of nodes of size {node_size!r}, expected {sizes}.")
         self._check(self._library.av1part_log_costs(self._handle, node_size))
         self._cost_nodes = node_size
+
+    def record_search(self, share: float = 1.0, seed: int = 0) -> None:
+        """Record what is known during the search of squares, and what came of it (`search_rows`).
+
+        `share`: of the superblocks, 0 to 1, drawn by `seed`; 0 stops the record. Raises ToolkitError on another share,
+        with several threads, or with a library that has no hook.
+        """
+        self._check_hook("records no search")
+        self._check(self._library.av1part_record_search(self._handle, share, seed))
+
+    def search_rows(self) -> NDArray[Any]:
+        """Record of the last frame's search: ROW (rows,), a parent before its quarters."""
+        rows, count = ctypes.c_void_p(), ctypes.c_size_t()
+        self._check(self._library.av1part_search_rows(self._handle, ctypes.byref(rows), ctypes.byref(count)))
+        size = count.value * ROW.itemsize
+        return np.frombuffer(ctypes.string_at(rows, size) if size else b"", ROW)
+
+    def set_pruner(self, pruner: bytes, price: float, most: float) -> None:
+        """Prune inside the search of intra frames.
+
+        A decision skips where the predicted loss is below `price` times the predicted time, and below `most`. Raises
+        ToolkitError on bytes that are no pruner for this hook, or a price or `most` that is not above 0.
+        """
+        self._check_hook("has no pruner")
+        self._check(self._library.av1part_set_pruner(self._handle, pruner, len(pruner), price, most))
+
+    def decisions(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """How often the pruner was asked, and how often it skipped, since the encoder was opened.
+
+        Both int32 (sides 8, 16, 32, 64 and 128; decisions of toolkit.pruners.features.DECISIONS).
+        """
+        counts = np.zeros((2, native.SQUARES, len(DECISIONS)), np.int32)
+        self._check(self._library.av1part_decisions(self._handle, counts.ctypes.data))
+        return counts[0], counts[1]
+
+    def _check_hook(self, without: str) -> None:
+        if not self._has_labels:
+            raise ToolkitError(f"Encoder: libaom without the hook {without}. Leave `library` at its default.")
 
     def encode(self, planes: Sequence[Luma], mask: Mask | Masks | None = None) -> EncodedFrame:
         """Encode planes (y, u, v), uint8 or uint16 according to the bit depth.

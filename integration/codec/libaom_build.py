@@ -38,10 +38,14 @@ C_FLAGS = (
     *("-DNDEBUG", "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE_SOURCE"),
 )
 SHARED = ("encoder", "frames", "nodes")
-UNITS = {"hook": (*SHARED, "hook", "labels", "costs", "inspect"), "stock": (*SHARED, "stock")}
+UNITS = {
+    "hook": (*SHARED, "hook", "labels", "costs", "search", "features", "pruner", "inspect"),
+    "stock": (*SHARED, "stock"),
+}
 WRAPPED = (
     *("av1_encode_frame", "av1_pack_bitstream", "av1_prune_ab_partitions", "av1_prune_partitions_before_search"),
     *("av1_rd_pick_intra_mode_sb", "av1_free_pc_tree_recursive"),
+    *("av1_save_context", "av1_restore_context", "av1_ml_prune_4_partition"),
 )
 TOOLS = {"cc": "gcc", "c++": "g++", "cmake": "cmake", "ninja": "ninja-build", "perl": "perl"}
 Progress = Callable[[int, int], None]

@@ -1,7 +1,7 @@
 """The C interface of integration/libaom/av1part_hook.h, declared for ctypes."""
 
 import ctypes
-from ctypes import POINTER, c_char_p, c_int, c_int32, c_int64, c_size_t, c_uint8, c_uint16, c_uint32, c_void_p
+from ctypes import POINTER, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_uint8, c_uint16, c_uint32, c_void_p
 from functools import cache
 from pathlib import Path
 
@@ -9,8 +9,10 @@ import numpy as np
 
 from integration.codec.config import NODE_SIZES
 from toolkit.errors import ToolkitError
+from toolkit.pruners.features import Feature
+from toolkit.pruners.record import FEATURES
 
-API_VERSION = 4
+API_VERSION = 5
 
 
 class Config(ctypes.Structure):
@@ -25,6 +27,7 @@ class Config(ctypes.Structure):
         ("keyint", c_int32),
         ("threads", c_int32),
         ("lag", c_int32),
+        ("four_way", c_int32),
     )
 
 
@@ -63,6 +66,8 @@ class Result(ctypes.Structure):
     )
 
 
+SQUARES = 5
+"""Sides of the squares that are searched: 8, 16, 32, 64 and 128."""
 NODE_COSTS = np.dtype([("rd", np.float32, 10), ("seconds", np.float32, 10), ("bound", np.uint16)], align=True)
 """Record of one node's costs, av1part_node_costs in C."""
 
@@ -84,6 +89,14 @@ _ENCODER = (
     ("av1part_labels", c_int, (c_void_p, c_int, c_void_p, c_int, c_int)),
     ("av1part_costs", c_int, (c_void_p, c_int, c_void_p, c_int, c_int)),
 )
+_SEARCH = (
+    ("av1part_feature", c_int, (c_int, POINTER(c_char_p), POINTER(c_char_p), POINTER(c_int))),
+    ("av1part_record_search", c_int, (c_void_p, c_double, c_uint32)),
+    ("av1part_search_rows", c_int, (c_void_p, POINTER(c_void_p), POINTER(c_size_t))),
+    ("av1part_set_pruner", c_int, (c_void_p, c_char_p, c_size_t, c_double, c_double)),
+    ("av1part_decisions", c_int, (c_void_p, c_void_p)),
+    ("av1part_pruner_evaluate", c_int, (c_char_p, c_size_t, c_int, c_int, c_void_p, c_size_t, c_void_p)),
+)
 _INSPECTOR = (
     ("av1part_inspector_open", c_int, (c_int, c_int, POINTER(c_void_p))),
     ("av1part_inspector_close", None, (c_void_p,)),
@@ -99,7 +112,8 @@ def load(path: Path) -> ctypes.CDLL:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         raise ToolkitError(f"{path}: does not load ({error}). Run `av1part encoder build` again.") from None
-    for name, result, arguments in _ENCODER + (_INSPECTOR if hasattr(library, "av1part_inspect") else ()):
+    hooked = hasattr(library, "av1part_inspect")  # the library over untouched libaom has neither
+    for name, result, arguments in _ENCODER + (_SEARCH + _INSPECTOR if hooked else ()):
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
     version = int(library.av1part_api_version())
@@ -123,3 +137,16 @@ def check(library: ctypes.CDLL, encoder: c_void_p, status: int) -> None:
     """Raise ToolkitError with the encoder's own explanation unless the status means success."""
     if status:
         raise ToolkitError(f"Encoder: {explain(library, status, library.av1part_error_detail(encoder))}.")
+
+
+def feature_table(library: ctypes.CDLL) -> tuple[Feature, ...]:
+    """Features that the hook records and decides by, as it lists them itself."""
+    name, unit, point = c_char_p(), c_char_p(), c_int()
+    table = []
+    for index in range(FEATURES):
+        if library.av1part_feature(index, *map(ctypes.byref, (name, unit, point))):
+            raise ToolkitError(
+                f"The hook has {index} features, expected {FEATURES}. Run `av1part encoder build` again."
+            )
+        table.append(Feature((name.value or b"").decode(), (unit.value or b"").decode(), point.value))
+    return tuple(table)

@@ -29,5 +29,13 @@ COMMANDS = {
         "integration.commands.policy",
         "Choose a pipeline's thresholds by what they cost in the encoder.",
     ),
+    "pruner": (
+        "integration.commands.pruner",
+        "Learn what libaom's search may skip, prove it, and look at it.",
+    ),
+    "record": (
+        "integration.commands.record",
+        "Code photographs or clips and keep what libaom's search knew and found.",
+    ),
 }
 """Module and line in --help of each command, by its name; in the module it has that name, with _ for -."""

@@ -26,3 +26,24 @@ class LabelConfig:
     jobs: int = 0
     with_costs: bool = False
     node: int = NODE
+
+
+@dataclass(frozen=True)
+class RecordConfig:
+    """What decides a record of the search, and how the work is done (`jobs` 0: one process a core).
+
+    `share`: of the superblocks, 0 to 1, whose search is kept, drawn by `seed`; the rest as in LabelConfig. The default
+    speed is the one that pruners pay most at (docs/encoder.md).
+    """
+
+    cq: tuple[int, ...] = (20, 32, 43, 55)
+    cpu_used: int = 2
+    usage: str = "good"
+    size: tuple[int, int] | None = (960, 540)
+    frames: int | None = None
+    split: str = "auto"
+    raw: str | None = None
+    jobs: int = 0
+    four_way: bool = True
+    share: float = 0.5
+    seed: int = 0

@@ -19,12 +19,14 @@
 
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
-#define AV1PART_API_VERSION 4
+#define AV1PART_API_VERSION 5
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
 #define AV1PART_LEVELS 2
 #define AV1PART_NODE_SIZE(level) (16 << (level))
+#define AV1PART_FEATURES 49   /* of a node, see av1part_feature */
+#define AV1PART_SQUARES 5     /* sides of the squares that are searched: 8, 16, 32, 64, 128 */
 #define AV1PART_API __attribute__((visibility("default")))
 
 #ifdef __cplusplus
@@ -40,7 +42,8 @@ typedef enum av1part_status {
   AV1PART_ERR_FULL = -5,       /* AV1PART_MAX_ENCODERS are open already */
   AV1PART_ERR_MASK = -6,       /* the mask's rows and columns are not the frame's */
   AV1PART_ERR_SAMPLE = -7,     /* a sample does not fit in the bit depth */
-  AV1PART_ERR_BITSTREAM = -8   /* the stream shows a block structure that AV1 does not have */
+  AV1PART_ERR_BITSTREAM = -8,  /* the stream shows a block structure that AV1 does not have */
+  AV1PART_ERR_PRUNER = -9      /* the bytes are no pruner, or one for another table of features */
 } av1part_status;
 
 typedef struct av1part_encoder av1part_encoder;
@@ -57,6 +60,7 @@ typedef struct av1part_config {
   int32_t keyint;       /* 1 to 9999 frames from key frame to key frame at most; 1: every frame, as all intra wants */
   int32_t threads;      /* 1 to 64 */
   int32_t lag;          /* 0 to 48 frames that libaom looks ahead, only with keyint above 1 */
+  int32_t four_way;     /* 1: HORZ_4 and VERT_4 are searched, as libaom does by default; 0: they are not */
 } av1part_config;
 
 /* What a mask callback is shown. `luma` is the source that the encoder codes: uint8_t for 8 bit, uint16_t
@@ -110,11 +114,51 @@ typedef struct av1part_node_costs {
   uint16_t bound;                    /* bit k: the search of k was cut short, rd[k] is a lower bound */
 } av1part_node_costs;
 
+/* What a pruner may skip at a square, in the order in which it is asked. */
+enum {
+  AV1PART_STOP,        /* after NONE: everything else */
+  AV1PART_NO_SPLIT,    /* after NONE: SPLIT */
+  AV1PART_NO_RECT,     /* after SPLIT: HORZ and VERT, and with them AB and 4-way */
+  AV1PART_NO_AB,       /* after HORZ and VERT: the four ABs */
+  AV1PART_NO_FOUR_WAY, /* after the ABs: HORZ_4 and VERT_4, where libaom would ask its own network about both */
+  AV1PART_DECISIONS
+};
+
+/* The parts of a square's search, in order. */
+enum {
+  AV1PART_STAGE_NONE,
+  AV1PART_STAGE_SPLIT,
+  AV1PART_STAGE_RECT,
+  AV1PART_STAGE_AB,
+  AV1PART_STAGE_FOUR_WAY,
+  AV1PART_STAGES
+};
+
+/* What was known at a square during its search, and what came of it. Costs in bits: RD cost divided by rdmult. */
+typedef struct av1part_search_row {
+  int32_t row, column, side; /* in luma samples */
+  int32_t parent;            /* index of the row of the square around it, -1: none */
+  uint8_t quarter;           /* 0 to 3, which of its parent */
+  uint8_t partition;         /* what the search chose; AV1PART_INSIDE_LARGER: nothing that beats the limit */
+  uint8_t reached;           /* bit d: decision d could have been taken */
+  uint8_t unused;
+  float limit;                            /* cost to be beaten; NaN: none */
+  float bits[AV1PART_PARTITIONS];         /* cost by partition id, signalling included; NaN: not searched to the end */
+  float seconds[AV1PART_STAGES];          /* the thread's CPU time by stage, quarters of SPLIT included */
+  float features[AV1PART_FEATURES];       /* 0 where the search did not come to the point at which they are known */
+} av1part_search_row;
+
+/* How often a pruner was asked, and how often it skipped, by side (8 << index) and decision. */
+typedef struct av1part_decision_counts {
+  int32_t asked[AV1PART_SQUARES][AV1PART_DECISIONS];
+  int32_t taken[AV1PART_SQUARES][AV1PART_DECISIONS];
+} av1part_decision_counts;
+
 AV1PART_API int av1part_api_version(void);
 AV1PART_API const char *av1part_libaom_version(void);
 AV1PART_API const char *av1part_status_text(int status);
 
-/* Open an encoder: one pass, constant quality, deltaq-mode 0, 4-way partitions off.
+/* Open an encoder: one pass, constant quality, deltaq-mode 0.
  * On failure *encoder is NULL and `detail` (may be NULL) holds the reason. */
 AV1PART_API int av1part_open(const av1part_config *config, av1part_encoder **encoder, char *detail,
                              size_t detail_size);
@@ -131,6 +175,29 @@ AV1PART_API int av1part_disable_cnn(av1part_encoder *encoder, int disable);
 /* Record RD costs and times of every whole node of that size (16 or 32) of intra frames, or no longer (0, at first).
  * The bitstream is the same either way. */
 AV1PART_API int av1part_log_costs(av1part_encoder *encoder, int node_size);
+
+/* Name, unit and point (0 before the node's search, 1 after NONE, 2 after SPLIT, 3 after the rectangles, 4 after the
+ * ABs) of a feature, 0 to AV1PART_FEATURES - 1. The table is sorted by point. */
+AV1PART_API int av1part_feature(int index, const char **name, const char **unit, int *point);
+
+/* Record the search of intra frames at a share (0 to 1, by superblock, drawn by `seed`) of the squares that no edge of
+ * the frame cuts; 0 stops it. One thread alone. The bitstream is the same either way. */
+AV1PART_API int av1part_record_search(av1part_encoder *encoder, double share, uint32_t seed);
+
+/* The rows of the last frame, valid until the encoder's next call. A parent's row comes before its quarters'. */
+AV1PART_API int av1part_search_rows(const av1part_encoder *encoder, const av1part_search_row **rows, size_t *count);
+
+/* Prune inside the search of intra frames: skip where the predicted loss is below `price` times the predicted time, and
+ * below `most`. `data` NULL switches it off. On an error nothing changes. */
+AV1PART_API int av1part_set_pruner(av1part_encoder *encoder, const void *data, size_t size, double price, double most);
+
+/* Since the encoder was opened. */
+AV1PART_API int av1part_decisions(const av1part_encoder *encoder, av1part_decision_counts *counts);
+
+/* What a pruner predicts for rows x AV1PART_FEATURES features: log of loss and log of time, two doubles a row. For
+ * comparison with the model that it was made from. */
+AV1PART_API int av1part_pruner_evaluate(const void *data, size_t size, int side, int decision, const float *features,
+                                        size_t rows, double *predictions);
 
 /* Encode one frame of three planes, `strides` in bytes. `masks` may be NULL; else it has AV1PART_LEVELS entries,
  * which are copied and take the callback's place for this frame; with lag it has to be NULL. */

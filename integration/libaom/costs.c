@@ -15,6 +15,7 @@
 #include "av1/encoder/rd.h"
 #include "av1/encoder/rdopt.h"
 #include "costs.h"
+#include "search.h"
 
 __typeof__(av1_rd_pick_intra_mode_sb) __real_av1_rd_pick_intra_mode_sb, __wrap_av1_rd_pick_intra_mode_sb;
 __typeof__(av1_free_pc_tree_recursive) __real_av1_free_pc_tree_recursive, __wrap_av1_free_pc_tree_recursive;
@@ -105,6 +106,7 @@ void __wrap_av1_rd_pick_intra_mode_sb(const AV1_COMP *cpi, MACROBLOCK *x, RD_STA
   const bool ours = search.target && !search.quarter;
   const int partition = x->e_mbd.mi[0]->partition;
   if (ours) start(partition);
+  av1part_search_modes(partition, ctx, best_rd);
   __real_av1_rd_pick_intra_mode_sb(cpi, x, rd_cost, bsize, ctx, best_rd);
   if (!ours) return;
   stop(partition);
@@ -177,5 +179,6 @@ void __wrap_av1_free_pc_tree_recursive(PC_TREE *tree, int num_planes, int keep_b
       search.quarter = NULL;
     }
   }
+  av1part_search_end(tree);
   __real_av1_free_pc_tree_recursive(tree, num_planes, keep_best, keep_none, partition_search_type);
 }

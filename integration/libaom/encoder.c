@@ -20,6 +20,7 @@ const char *av1part_status_text(int status) {
     case AV1PART_ERR_FULL: return "too many encoders are open";
     case AV1PART_ERR_MASK: return "the mask's rows and columns are not the frame's";
     case AV1PART_ERR_SAMPLE: return "a sample does not fit in the bit depth";
+    case AV1PART_ERR_PRUNER: return "not a pruner for this hook";
     case AV1PART_ERR_BITSTREAM: return "the stream shows a block structure that AV1 does not have";
     default: return "unknown status";
   }
@@ -51,6 +52,7 @@ static const char *bad_setting(const av1part_config *c) {
   if (c->all_intra && c->keyint != 1) return "keyint: all-intra usage has key frames only, expected 1";
   if (!within(c->lag, 0, 48)) return "lag: expected 0 to 48";
   if (c->lag && c->keyint == 1) return "lag: key frames alone need none, expected 0 or a keyint above 1";
+  if (!within(c->four_way, 0, 1)) return "four_way: expected 0 or 1";
   if (!within(c->threads, 1, 64)) return "threads: expected 1 to 64";
   return NULL;
 }
@@ -81,7 +83,7 @@ static int start_codec(av1part_encoder *e) {
   if (aom_codec_control(&e->codec, AOME_SET_CPUUSED, c->cpu_used) != AOM_CODEC_OK ||
       aom_codec_control(&e->codec, AOME_SET_CQ_LEVEL, (unsigned)c->cq) != AOM_CODEC_OK ||
       aom_codec_control(&e->codec, AV1E_SET_DELTAQ_MODE, 0u) != AOM_CODEC_OK ||
-      aom_codec_control(&e->codec, AV1E_SET_ENABLE_1TO4_PARTITIONS, 0) != AOM_CODEC_OK) {
+      aom_codec_control(&e->codec, AV1E_SET_ENABLE_1TO4_PARTITIONS, c->four_way) != AOM_CODEC_OK) {
     return av1part_fail(e, AV1PART_ERR_LIBAOM, "setting the encoder up");
   }
   return AV1PART_OK;

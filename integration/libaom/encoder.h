@@ -2,6 +2,7 @@
 #ifndef AV1PART_ENCODER_H_
 #define AV1PART_ENCODER_H_
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "aom/aom_encoder.h"
@@ -44,6 +45,15 @@ struct av1part_encoder {
 
   const av1part_level *costs_level; /* whose nodes' costs are recorded, NULL where none are */
   av1part_node_costs *costs;        /* its rows x columns, written like `effect` */
+
+  uint32_t search_share, search_seed; /* of the superblocks whose search is recorded, in 1/65536 */
+  av1part_search_row *search_rows;    /* of the last frame */
+  size_t search_rows_used, search_rows_room;
+  bool search_lost; /* out of memory: rows are missing */
+  bool search_active; /* this frame's search is recorded or pruned */
+  struct av1part_pruner *pruner;
+  double prune_log_price, prune_log_most;
+  atomic_int decisions[AV1PART_SQUARES + 1][AV1PART_DECISIONS][2]; /* by log2(side) - 2: asked, taken */
 };
 
 /* encoder.c. Keep in the detail what failed (and libaom's own words where it is its status); returns the status. */

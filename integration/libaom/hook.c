@@ -13,6 +13,8 @@
 #include "av1/encoder/partition_strategy.h"
 #include "costs.h"
 #include "encoder.h"
+#include "pruner.h"
+#include "search.h"
 
 /* Declared through the originals' types: should a signature change, this file stops compiling. */
 __typeof__(av1_encode_frame) __real_av1_encode_frame, __wrap_av1_encode_frame;
@@ -45,6 +47,8 @@ void av1part_hook_release(av1part_encoder *encoder) {
   if (encoder->slot < 0) return;
   atomic_store(&table[encoder->slot].instance, NULL);
   atomic_store(&table[encoder->slot].claimed, false);
+  av1part_pruner_free(encoder->pruner);
+  encoder->pruner = NULL;
   encoder->slot = -1;
 }
 
@@ -91,11 +95,14 @@ static int ask_callback(av1part_encoder *e, const AV1_COMP *cpi) {
 
 static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
   e->mask_active = false;
+  e->search_active = false;
   if (e->costs_level) av1part_costs_clear(e); /* a frame coded again is searched again: the last search counts */
   /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
   if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
   av1part_clear_effects(e);
   if (!frame_is_intra_only(&cpi->common)) return;
+  av1part_search_frame(e);
+  e->search_active = e->pruner || e->search_share;
   if (e->mask_given) {
     e->mask_active = true;
   } else if (e->callback) {
@@ -185,6 +192,7 @@ void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *
         x->must_find_valid_partition ? EFFECT_KEPT : (uint8_t)apply_mask(cpi, level->mask[node], state);
   }
   begin_costs(e, cpi, x, state);
+  av1part_search_begin(e && e->search_active ? e : NULL, cpi, x, state);
 }
 
 void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC_TREE *pc_tree,
@@ -202,4 +210,5 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
     }
   }
   av1part_costs_ab(state, ab_partitions_allowed);
+  av1part_search_ab(state, ab_partitions_allowed);
 }

@@ -25,6 +25,7 @@ void av1part_nodes_free(av1part_encoder *e) {
     free(e->levels[l].labels);
   }
   free(e->costs);
+  free(e->search_rows);
 }
 
 void av1part_clear_effects(av1part_encoder *e) {

@@ -1,0 +1,82 @@
+"""`av1part pruner`: decisions inside the encoder's search, learnt from its record."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from integration.pruning.config import FitConfig
+from toolkit.cli.options import commas, numbers, words
+
+if TYPE_CHECKING:
+    from integration.pruning.bundle import PrunerBundle
+
+_D = FitConfig()
+_PATH = click.Path(path_type=Path)
+
+
+@click.group()
+def pruner() -> None:
+    """Learn what libaom's search may skip, prove it, and look at it."""
+
+
+@pruner.command()
+@click.argument("record", type=_PATH)
+@click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
+@click.option("--price", type=float, default=_D.price, show_default=True, help="Loss that a pixel of time may cost.")
+@click.option("--most", type=float, default=_D.most, show_default=True, help="Pixels that one decision may lose.")
+@click.option("--trees", type=click.IntRange(1, 1000), default=_D.trees, show_default=True, help="Of a forest.")
+@click.option("--leaves", type=click.IntRange(2, 256), default=_D.leaves, show_default=True, help="Of a tree.")
+@click.option("--sides", default=commas(_D.sides), show_default=True, callback=numbers, help="Node sizes to decide at.")
+@click.option(
+    "--decisions", default=commas(_D.decisions), show_default=True, callback=words, help="What may be skipped."
+)
+@click.option("--seed", type=int, default=_D.seed, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def fit(record: Path, output: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
+    """Learn a pruner from RECORD (of `av1part record`), prove its forms on held-out rows, and seal it.
+
+    Unit of loss and time: an average pixel of the picture, of its bits or of its CPU time.
+    """
+    from integration.pruning.fit import fit_pruner
+    from toolkit.pruners.record import SearchSet
+
+    made = fit_pruner(SearchSet.load(record), output, FitConfig(**options), overwrite=overwrite)
+    click.echo(json.dumps(made.manifest) if as_json else describe(made))
+    if not as_json:
+        click.echo(
+            f"Next: av1part encode CLIP --pruner {output} --cpu-used {made.manifest['encoder']['cpu_used']} -o OUT"
+        )
+
+
+@pruner.command()
+@click.argument("path", metavar="PRUNER", type=_PATH)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def info(path: Path, as_json: bool) -> None:
+    """Verify PRUNER and say what it decides, what it learnt from, and what its proof compared."""
+    from integration.pruning.bundle import PrunerBundle
+
+    opened = PrunerBundle.load(path)
+    click.echo(json.dumps(opened.manifest) if as_json else describe(opened))
+
+
+def describe(made: "PrunerBundle") -> str:
+    """What a person wants to know of a pruner, a line each."""
+    manifest, encoder, proof = made.manifest, made.manifest["encoder"], made.manifest["proof"]
+    sources = manifest["learnt"]["sources"]
+    split = {s: sum(source["split"] == s for source in sources) for s in ("train", "val", "test")}
+    lines = [
+        f"{made.path}: {len(made.data):,} bytes for libaom {encoder['version']}, {encoder['usage']}, cpu-used "
+        f"{encoder['cpu_used']}, {manifest['bit_depth']} bit",
+        f"  learnt from {split['train']} sources, judged on {split['val']}, proven on {proof['rows']:,} rows of "
+        f"{split['test']} others: C equal to the bit, ONNX Runtime {proof['onnxruntime']} within {proof['budget']:g}",
+        f"  price {manifest['price']:g}, at most {manifest['most']:g} pixels a decision; on validation, each alone:",
+    ]
+    for name, own in manifest["validation"].items():
+        lines.append(
+            f"    {name}: skips {own['skipped']:,} of {own['asked']:,}, {own['time_percent']:.1f}% of the time for "
+            f"{own['loss_percent']:.2f}% of the bits"
+        )
+    return "\n".join(lines)

@@ -1,0 +1,195 @@
+"""Recording the search: sources are coded by the real libaom, and what it knew and found at every node is kept.
+
+One source at one cq is a piece of work, kept beside the result as soon as it is done: a run that was killed goes on
+where it stopped. The streams are byte for byte those of an encode that records nothing.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from integration.codec import native
+from integration.codec.config import EncoderConfig, encoder_settings
+from integration.codec.encoder import Encoder
+from integration.codec.libaom_build import libraries
+from integration.labelling.config import RecordConfig
+from integration.media.sources import SourceFile, identify, with_licences, with_splits
+from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
+from toolkit.errors import ToolkitError
+from toolkit.files import atomic_folder, atomic_write_json, canonical_json, check_free
+from toolkit.pruners.record import FrameEntry, write_search_set
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One source at one cq; `folder` holds its rows and, once it is done, entries.json."""
+
+    file: SourceFile
+    source: int
+    cq: int
+    config: RecordConfig
+    folder: Path
+
+    @property
+    def done(self) -> bool:
+        return (self.folder / "entries.json").is_file()
+
+    def open(self) -> Clip:
+        """The source's frames as this piece codes them."""
+        raw = RawFormat.parse(self.config.raw) if self.config.raw else None
+        return open_clip(self.file.path, self.config.size, self.config.frames, raw)
+
+
+def record(
+    paths: Sequence[Path],
+    output: Path,
+    config: RecordConfig,
+    *,
+    licences: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Record the search of the sources' frames, all coded as key frames, in a folder that SearchSet.load opens.
+
+    `licences`: a TSV (columns sha256, licence, source); `progress(done, total)` counts pieces. Raises ToolkitError for
+    bad sources or settings before anything is coded.
+    """
+    check_free(output, overwrite)
+    files = with_splits(identify(paths), config.split)
+    files = with_licences(files, licences) if licences else files
+    work = output.parent / f".{output.name}.work"
+    build = libraries().hook.parent.name
+    pieces = [
+        Piece(file, index, cq, config, work / f"{file.name}-{_key(file, config, build)}-cq{cq}")
+        for index, file in enumerate(files)
+        for cq in config.cq
+    ]
+    bit_depth = _check_sources(pieces)
+    work.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(work / "lock", timeout=0):
+            _run(pieces, config.jobs or os.cpu_count() or 1, progress)
+            _write(output, files, pieces, bit_depth, config, overwrite)
+    except Timeout:
+        raise ToolkitError(f"{output}: another run is recording to it. Wait for it, or choose another name.") from None
+    shutil.rmtree(work)
+
+
+def _key(file: SourceFile, config: RecordConfig, build: str) -> str:
+    """Hash of all that a piece's content depends on but its cq."""
+    decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, config.raw, config.four_way]
+    decides += [config.share, config.seed, COLOUR, RESAMPLING, build]
+    return hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
+
+
+def _check_sources(pieces: Sequence[Piece]) -> int:
+    """Open every source once and try the settings; returns the bit depth that all share."""
+    depths: dict[int, Path] = {}
+    for piece in pieces:
+        if piece.cq != piece.config.cq[0]:
+            continue
+        clip = piece.open()
+        depths[clip.bit_depth] = piece.file.path
+        if piece.source == 0:
+            _encoder(clip, piece).close()
+    if len(depths) > 1:
+        listed = ", ".join(f"{path.name} has {depth} bit" for depth, path in sorted(depths.items()))
+        raise ToolkitError(f"{listed}; a record has one bit depth. Record them apart.")
+    return next(iter(depths))
+
+
+def _encoder(clip: Clip, piece: Piece) -> Encoder:
+    c = piece.config
+    settings = EncoderConfig(
+        clip.width, clip.height, clip.bit_depth, piece.cq, c.cpu_used, c.usage, four_way=c.four_way
+    )
+    return Encoder(settings)
+
+
+def _run(pieces: Sequence[Piece], jobs: int, progress: Progress | None) -> None:
+    """Code what is not there yet, in `jobs` processes; low cq first, which takes longest."""
+    todo = sorted((piece for piece in pieces if not piece.done), key=lambda piece: piece.cq)
+    report = progress or (lambda done, total: None)
+    done = len(pieces) - len(todo)
+    report(done, len(pieces))
+    if jobs == 1 or len(todo) < 2:
+        for count, piece in enumerate(todo, done + 1):
+            code(piece)
+            report(count, len(pieces))
+        return
+    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn")) as pool:
+        futures = [pool.submit(code, piece) for piece in todo]
+        try:
+            for count, future in enumerate(as_completed(futures), done + 1):
+                future.result()
+                report(count, len(pieces))
+        except BrokenProcessPool:
+            raise ToolkitError(
+                "A recording process died (out of memory?). Run the same command again: what is done is kept; "
+                "--jobs 1 needs the least memory."
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def code(piece: Piece) -> None:
+    """Encode a source at one cq; keep the rows of every frame, then entries.json."""
+    clip, entries = piece.open(), []
+    shutil.rmtree(piece.folder, ignore_errors=True)
+    piece.folder.mkdir(parents=True)
+    with _encoder(clip, piece) as encoder:
+        # Another seed for each source, so that equal places of several are drawn apart.
+        encoder.record_search(piece.config.share, (piece.config.seed + piece.source) & 0xFFFFFFFF)
+        for number, planes in enumerate(clip.frames()):
+            before = time.process_time()
+            frame = encoder.encode(planes)
+            seconds = time.process_time() - before
+            name = f"{piece.file.name}-cq{piece.cq}-{number:05d}.npy"
+            np.save(piece.folder / name, encoder.search_rows(), allow_pickle=False)
+            pixels = clip.width * clip.height
+            entries.append(
+                FrameEntry(piece.source, number, piece.cq, frame.qindex, 8 * len(frame.data), pixels, seconds, name)
+            )
+    if not entries:
+        raise ToolkitError(f"{piece.file.path}: holds no frame.")
+    atomic_write_json(piece.folder / "entries.json", [asdict(entry) for entry in entries])
+
+
+def _write(
+    output: Path,
+    files: Sequence[SourceFile],
+    pieces: Sequence[Piece],
+    bit_depth: int,
+    config: RecordConfig,
+    overwrite: bool,
+) -> None:
+    library = native.load(libraries().hook)
+    settings = encoder_settings(config.usage, config.cpu_used, native.libaom_version(library))
+    settings |= {"enable_1to4_partitions": int(config.four_way), "cq": list(config.cq)}
+    size = "source" if config.size is None else f"{config.size[0]}x{config.size[1]}"
+    settings |= {"input": {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}}
+    settings |= {"recorded": {"share": config.share, "seed": config.seed}}
+    sources = [
+        {"name": f.name, "split": f.split, "sha256": f.sha256, "licence": f.licence, "origin": f.origin} for f in files
+    ]
+    with atomic_folder(output, overwrite=overwrite) as folder:
+        (folder / "rows").mkdir()
+        entries = []
+        for piece in pieces:
+            for entry in json.loads((piece.folder / "entries.json").read_text()):
+                shutil.copyfile(piece.folder / entry["file"], folder / "rows" / entry["file"])
+                entries.append(FrameEntry(**entry | {"file": f"rows/{entry['file']}"}))
+        write_search_set(folder, bit_depth, settings, native.feature_table(library), sources, entries)

@@ -1,0 +1,480 @@
+/* Decisions inside the search of a node, and the record from which they are learnt.
+ *
+ * libaom searches a square in the order NONE, SPLIT (each quarter in its turn), HORZ, VERT, AB, 4-way, and restores the
+ * square's saved context after each: this is where a stage's end is seen. The address of the saved context names the
+ * recursion's level. A decision only takes away, and only where the square has something that it can be coded as, so
+ * that no square is left without a choice. Recording writes nothing that libaom reads. Measured times are recorded and
+ * never looked at by a decision, so that streams repeat. */
+#define _POSIX_C_SOURCE 200809L /* clock_gettime */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "av1/common/quant_common.h"
+#include "av1/encoder/context_tree.h"
+#include "av1/encoder/encodeframe.h"
+#include "av1/encoder/encoder.h"
+#include "av1/encoder/partition_strategy.h"
+#include "av1/encoder/rd.h"
+#include "features.h"
+#include "luma.h"
+#include "pruner.h"
+#include "search.h"
+
+__typeof__(av1_save_context) __real_av1_save_context, __wrap_av1_save_context;
+__typeof__(av1_restore_context) __real_av1_restore_context, __wrap_av1_restore_context;
+__typeof__(av1_ml_prune_4_partition) __real_av1_ml_prune_4_partition, __wrap_av1_ml_prune_4_partition;
+
+enum { LEVELS = 6, QUARTERS = 4, NO_MODES = -1 };
+
+/* A square that is being searched. Costs are in bits: libaom's RD cost divided by its rdmult. */
+typedef struct {
+  av1part_encoder *encoder; /* NULL: this level is idle */
+  const MACROBLOCK *x;
+  PartitionSearchState *state;
+  const void *context; /* libaom's saved context of the node_search */
+  bool whole;          /* no edge of the frame cuts it */
+  bool split_done;
+  int row;           /* of the record, -1: not recorded */
+  int modes;         /* partition whose modes were searched last, NO_MODES since the last stage ended */
+  const PICK_MODE_CONTEXT *none; /* results of NONE's search */
+  int quarters;      /* of SPLIT that are done, each at the costs of `quarter` */
+  int kinds[QUARTERS];
+  double quarter[QUARTERS];
+  double limit;      /* to be beaten; infinite: unknown */
+  double bits[AV1PART_PARTITIONS]; /* NAN: not searched to its end */
+  double clock;
+  float seconds[AV1PART_STAGES];
+  unsigned reached;  /* bit d: decision d could be taken */
+  float features[FEATURE_COUNT];
+} node_search;
+
+/* This thread's squares by log2(width) - 2, and the one that is being searched, -1 for none. */
+static _Thread_local node_search squares[LEVELS];
+static _Thread_local int current = -1;
+static _Thread_local const void *last_saved;
+
+static int level_of(int width) {
+  int level = 0;
+  while (4 << level < width) ++level;
+  return level;
+}
+
+static double cpu_seconds(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+static int side_of(const node_search *s) { return s->state->part_blk_params.width; }
+
+static double to_bits(const node_search *s, int64_t rdcost) {
+  return rdcost == INT64_MAX ? INFINITY : (double)rdcost / s->x->rdmult;
+}
+
+static float ratio(double value, double to) {
+  if (!(to > 0) || !isfinite(value)) return RATIO_MOST;
+  return (float)fmin(value / to, RATIO_MOST);
+}
+
+static float per_pixel(const node_search *s, double bits) {
+  return (float)log2(0.001 + fmax(bits, 0) / ((double)side_of(s) * side_of(s)));
+}
+
+static node_search *parent_of(const node_search *s) {
+  const ptrdiff_t above = s - squares + 1;
+  if (above >= LEVELS) return NULL;
+  node_search *const parent = &squares[above];
+  return parent->encoder == s->encoder && parent->x == s->x ? parent : NULL;
+}
+
+/* ---- the record ---- */
+
+void av1part_search_frame(av1part_encoder *e) {
+  e->search_rows_used = 0;
+  e->search_lost = false;
+}
+
+/* Whether the superblock around this sample is recorded: a hash of its place, so that whole paths from the superblock
+ * down are kept together, and another seed draws others. */
+static bool drawn(const av1part_encoder *e, int mi_row, int mi_col) {
+  uint32_t h = (uint32_t)(mi_row >> 4) * 0x9E3779B1u ^ (uint32_t)(mi_col >> 4) * 0x85EBCA77u ^ e->search_seed;
+  h ^= (uint32_t)e->packets * 0xC2B2AE3Du;
+  h = (h ^ h >> 15) * 0x2C1B3C6Du;
+  h = (h ^ h >> 12) * 0x297A2D39u;
+  return (h ^ h >> 15) >> 16 < e->search_share;
+}
+
+/* Recording is for one thread (av1part_record_search refuses others), so rows need no lock. */
+static int new_row(av1part_encoder *e) {
+  if (e->search_rows_used == e->search_rows_room) {
+    const size_t room = e->search_rows_room ? 2 * e->search_rows_room : 4096;
+    av1part_search_row *const grown = realloc(e->search_rows, room * sizeof(*grown));
+    if (!grown) {
+      e->search_lost = true;
+      return -1;
+    }
+    e->search_rows = grown;
+    e->search_rows_room = room;
+  }
+  memset(&e->search_rows[e->search_rows_used], 0, sizeof(*e->search_rows));
+  return (int)e->search_rows_used++;
+}
+
+static void open_row(node_search *s) {
+  const PartitionBlkParams *const place = &s->state->part_blk_params;
+  const node_search *const parent = parent_of(s);
+  s->row = -1;
+  if (!s->encoder->search_share || !s->whole || side_of(s) < 8) return;
+  if (!drawn(s->encoder, place->mi_row, place->mi_col)) return;
+  s->row = new_row(s->encoder);
+  if (s->row < 0) return;
+  av1part_search_row *const row = &s->encoder->search_rows[s->row];
+  row->row = place->mi_row * MI_SIZE;
+  row->column = place->mi_col * MI_SIZE;
+  row->side = side_of(s);
+  row->parent = parent ? parent->row : -1;
+  row->quarter = (uint8_t)(parent ? parent->quarters : 0);
+}
+
+static void close_row(node_search *s, const PC_TREE *tree) {
+  if (s->row < 0) return;
+  av1part_search_row *const row = &s->encoder->search_rows[s->row];
+  const node_search *const parent = parent_of(s);
+  /* libaom keeps the sum of an AB to itself; of the one that it chose, the square's final cost tells. */
+  if (s->state->found_best_partition && parent) {
+    s->bits[tree->partitioning] = to_bits(s, parent->state->this_rdc.rdcost);
+  }
+  row->partition = s->state->found_best_partition ? tree->partitioning : AV1PART_INSIDE_LARGER;
+  row->reached = (uint8_t)s->reached;
+  row->limit = isfinite(s->limit) ? (float)s->limit : NAN;
+  for (int k = 0; k < AV1PART_PARTITIONS; ++k) row->bits[k] = (float)s->bits[k];
+  memcpy(row->seconds, s->seconds, sizeof(row->seconds));
+  memcpy(row->features, s->features, sizeof(row->features));
+}
+
+/* ---- decisions ---- */
+
+/* Whether to skip what a decision is about. Possible only where the square has a result already. */
+static bool skip(node_search *s, int decision) {
+  if (!s->whole || !s->state->found_best_partition || s->x->must_find_valid_partition) return false;
+  s->reached |= 1u << decision;
+  const av1part_encoder *const e = s->encoder;
+  double loss, time;
+  if (!e->pruner || !av1part_pruner_predict(e->pruner, side_of(s), decision, s->features, &loss, &time)) return false;
+  const bool pays = loss < e->prune_log_price + time && loss < e->prune_log_most;
+  atomic_int *const count = s->encoder->decisions[level_of(side_of(s))][decision];
+  atomic_fetch_add_explicit(&count[0], 1, memory_order_relaxed);
+  if (pays) atomic_fetch_add_explicit(&count[1], 1, memory_order_relaxed);
+  return pays;
+}
+
+static double best_of(const node_search *s, int first, int last, int *which) {
+  double best = INFINITY;
+  for (int k = first; k <= last; ++k) {
+    if (s->bits[k] < best) {
+      best = s->bits[k];
+      *which = k;
+    }
+  }
+  return best;
+}
+
+/* ---- features ---- */
+
+static void neighbour_features(node_search *s, const MB_MODE_INFO *block, int width, int height) {
+  const double side = log2(side_of(s));
+  s->features[width] = block ? (float)(log2(block_size_wide[block->bsize]) - side) : -8;
+  s->features[height] = block ? (float)(log2(block_size_high[block->bsize]) - side) : -8;
+}
+
+static float symbol_bits(const node_search *s, int partition) {
+  const int cost = s->state->partition_cost[partition];
+  return (float)fmin((double)cost / (1 << AV1_PROB_COST_SHIFT), 64);
+}
+
+static void node_features(node_search *s, const AV1_COMP *cpi) {
+  const MACROBLOCK *const x = s->x;
+  const MACROBLOCKD *const xd = &x->e_mbd;
+  const struct buf_2d *const source = &x->plane[0].src;
+  const bool deep = is_cur_buf_hbd(xd);
+  const void *const luma = deep ? (const void *)CONVERT_TO_SHORTPTR(source->buf) : (const void *)source->buf;
+  /* The dequantiser's step is 8 times that on the samples' scale for transforms of size 8x8, as rd.c takes it. */
+  const double step = av1_ac_quant_QTX(x->qindex, 0, cpi->common.seq_params->bit_depth) / 8.0;
+  const node_search *const parent = parent_of(s);
+  s->features[FEATURE_QINDEX] = (float)x->qindex;
+  av1part_luma_features(luma, source->stride, deep, side_of(s), step, s->features);
+  neighbour_features(s, xd->up_available ? xd->above_mbmi : NULL, FEATURE_ABOVE_WIDTH, FEATURE_ABOVE_HEIGHT);
+  neighbour_features(s, xd->left_available ? xd->left_mbmi : NULL, FEATURE_LEFT_WIDTH, FEATURE_LEFT_HEIGHT);
+  s->features[FEATURE_SYMBOL_NONE] = symbol_bits(s, PARTITION_NONE);
+  s->features[FEATURE_SYMBOL_SPLIT] = symbol_bits(s, PARTITION_SPLIT);
+  s->features[FEATURE_SYMBOL_HORZ] = symbol_bits(s, PARTITION_HORZ);
+  s->features[FEATURE_SYMBOL_VERT] = symbol_bits(s, PARTITION_VERT);
+  const bool known = parent && isfinite(parent->bits[PARTITION_NONE]);
+  s->features[FEATURE_PARENT_NONE] = known ? per_pixel(parent, parent->bits[PARTITION_NONE]) : -8;
+  s->features[FEATURE_QUARTER] = (float)(parent ? parent->quarters : 0);
+}
+
+static void none_features(node_search *s) {
+  const MB_MODE_INFO *const block = s->x->e_mbd.mi[0];
+  const RD_STATS *const found = &s->state->this_rdc;
+  const double cost = s->bits[PARTITION_NONE], rate = (double)found->rate / (1 << AV1_PROB_COST_SHIFT);
+  const node_search *const parent = parent_of(s);
+  const double above = parent ? parent->bits[PARTITION_NONE] / QUARTERS : NAN;
+  s->features[FEATURE_NONE_COST] = per_pixel(s, cost);
+  s->features[FEATURE_NONE_RATE] = per_pixel(s, rate);
+  s->features[FEATURE_NONE_RATE_SHARE] = (float)(cost > 0 ? fmin(rate / cost, 1) : 0);
+  s->features[FEATURE_NONE_TO_LIMIT] = isfinite(s->limit) ? ratio(cost, s->limit) : 0;
+  s->features[FEATURE_NONE_TO_PARENT] = isfinite(above) ? ratio(cost, above) : 0;
+  s->features[FEATURE_NONE_MODE] = block->mode;
+  s->features[FEATURE_NONE_CFL] = block->uv_mode == UV_CFL_PRED;
+  s->features[FEATURE_NONE_TRANSFORM] = (float)(log2(tx_size_wide[block->tx_size]) - log2(side_of(s)));
+  s->features[FEATURE_NONE_SKIP] = s->none->skippable != 0;
+  s->features[FEATURE_NONE_TOOLS] =
+      block->palette_mode_info.palette_size[0] ? 2 : (float)(block->filter_intra_mode_info.use_filter_intra != 0);
+}
+
+static void split_features(node_search *s) {
+  double total = 0, most = 0, least = INFINITY, nones = 0;
+  int whole = 0, again = 0;
+  for (int q = 0; q < s->quarters; ++q) {
+    total += s->quarter[q];
+    most = fmax(most, s->quarter[q]);
+    least = fmin(least, s->quarter[q]);
+    const int64_t none = s->state->split_rd[q];
+    nones += none > 0 && none < INT64_MAX ? to_bits(s, none) : s->quarter[q];
+    whole += s->kinds[q] == PARTITION_NONE;
+    again += s->kinds[q] == PARTITION_SPLIT;
+  }
+  const double none = s->bits[PARTITION_NONE];
+  int which;
+  const bool all = s->quarters == QUARTERS && total > 0;
+  s->features[FEATURE_SPLIT_TO_NONE] = s->quarters ? ratio(total + symbol_bits(s, PARTITION_SPLIT), none) : (float)RATIO_MOST;
+  s->features[FEATURE_SPLIT_DONE] = (float)s->quarters;
+  s->features[FEATURE_SPLIT_NONES] = s->quarters ? ratio(nones, none) : (float)RATIO_MOST;
+  s->features[FEATURE_SPLIT_LARGEST] = (float)(total > 0 ? most / total : 0);
+  s->features[FEATURE_SPLIT_SMALLEST] = (float)(all ? least / total : 0);
+  s->features[FEATURE_SPLIT_TOP] = (float)(all ? (s->quarter[0] + s->quarter[1]) / total : 0.5);
+  s->features[FEATURE_SPLIT_LEFT] = (float)(all ? (s->quarter[0] + s->quarter[2]) / total : 0.5);
+  s->features[FEATURE_SPLIT_WHOLE] = (float)whole;
+  s->features[FEATURE_SPLIT_AGAIN] = (float)again;
+  s->features[FEATURE_BEST_TO_LIMIT] =
+      isfinite(s->limit) ? ratio(best_of(s, PARTITION_NONE, PARTITION_SPLIT, &which), s->limit) : 0;
+}
+
+static void rectangle_features(node_search *s) {
+  int which = PARTITION_NONE;
+  const double best = best_of(s, PARTITION_NONE, PARTITION_SPLIT, &which);
+  const int64_t *const horz = s->state->rect_part_rd[HORZ], *const vert = s->state->rect_part_rd[VERT];
+  s->features[FEATURE_HORZ_TO_BEST] = ratio(s->bits[PARTITION_HORZ], best);
+  s->features[FEATURE_VERT_TO_BEST] = ratio(s->bits[PARTITION_VERT], best);
+  s->features[FEATURE_NONE_TO_BEST] = ratio(s->bits[PARTITION_NONE], best);
+  s->features[FEATURE_SPLIT_TO_BEST] = ratio(s->bits[PARTITION_SPLIT], best);
+  s->features[FEATURE_HORZ_FIRST] = ratio(horz[0] > 0 ? to_bits(s, horz[0]) : INFINITY, best);
+  s->features[FEATURE_VERT_FIRST] = ratio(vert[0] > 0 ? to_bits(s, vert[0]) : INFINITY, best);
+  s->features[FEATURE_BEST] = (float)which;
+}
+
+static void ab_features(node_search *s, int best_partition, int64_t best_rdcost) {
+  int which = PARTITION_NONE;
+  const double before = best_of(s, PARTITION_NONE, PARTITION_SPLIT, &which);
+  s->features[FEATURE_AB_GAIN] = ratio(to_bits(s, best_rdcost), before);
+  s->features[FEATURE_BEST_WITH_AB] = (float)best_partition;
+}
+
+/* ---- the stages of a square ---- */
+
+/* Book the time since the last stage's end. */
+static void book(node_search *s, int stage) {
+  if (s->row < 0) return;
+  const double now = cpu_seconds();
+  s->seconds[stage] += (float)(now - s->clock);
+  s->clock = now;
+}
+
+static void none_done(node_search *s) {
+  book(s, AV1PART_STAGE_NONE);
+  PartitionSearchState *const state = s->state;
+  if (state->this_rdc.rate == INT_MAX) return;
+  s->bits[PARTITION_NONE] = to_bits(s, state->this_rdc.rdcost);
+  none_features(s);
+  if (state->terminate_partition_search || side_of(s) < 8) return;
+  if (skip(s, AV1PART_STOP)) {
+    state->terminate_partition_search = 1;
+  } else if (state->do_square_split && skip(s, AV1PART_NO_SPLIT)) {
+    state->do_square_split = 0;
+  }
+}
+
+static void split_done(node_search *s) {
+  book(s, AV1PART_STAGE_SPLIT);
+  PartitionSearchState *const state = s->state;
+  s->split_done = true;
+  if (s->quarters == QUARTERS) {
+    s->bits[PARTITION_SPLIT] = symbol_bits(s, PARTITION_SPLIT);
+    for (int q = 0; q < QUARTERS; ++q) s->bits[PARTITION_SPLIT] += s->quarter[q];
+  }
+  split_features(s);
+  if (state->terminate_partition_search || !state->do_rectangular_split || side_of(s) < 8) return;
+  if (skip(s, AV1PART_NO_RECT)) { /* nor AB, nor 4-way: libaom searches them only where it may search rectangles */
+    state->do_rectangular_split = 0;
+    state->partition_rect_allowed[HORZ] = state->partition_rect_allowed[VERT] = 0;
+  }
+}
+
+static int stage_of(int partition) {
+  if (partition <= PARTITION_VERT) return AV1PART_STAGE_RECT;
+  return partition <= PARTITION_VERT_B ? AV1PART_STAGE_AB : AV1PART_STAGE_FOUR_WAY;
+}
+
+static void stage_done(node_search *s) {
+  const int partition = s->modes;
+  s->modes = NO_MODES;
+  if (partition == PARTITION_NONE) {
+    none_done(s);
+  } else if (partition == NO_MODES || partition == PARTITION_SPLIT) {
+    if (!s->split_done) split_done(s);
+  } else {
+    book(s, stage_of(partition));
+    const bool summed = partition < PARTITION_HORZ_A || partition > PARTITION_VERT_B;
+    if (summed && s->state->sum_rdc.rate < INT_MAX) s->bits[partition] = to_bits(s, s->state->sum_rdc.rdcost);
+  }
+}
+
+void av1part_search_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x, PartitionSearchState *state) {
+  const PartitionBlkParams *const place = &state->part_blk_params;
+  const int level = level_of(place->width);
+  for (int l = 0; l <= level && l < LEVELS; ++l) squares[l].encoder = NULL; /* what an error has left unfinished */
+  current = -1;
+  if (!e || level >= LEVELS) return;
+  node_search *const s = &squares[level];
+  memset(s, 0, sizeof(*s));
+  s->encoder = e;
+  s->x = x;
+  s->state = state;
+  s->context = last_saved;
+  s->whole = (place->mi_row * MI_SIZE + place->width <= e->config.height) &&
+             (place->mi_col * MI_SIZE + place->width <= e->config.width);
+  s->modes = NO_MODES;
+  s->limit = INFINITY;
+  for (int k = 0; k < AV1PART_PARTITIONS; ++k) s->bits[k] = NAN;
+  if (place->bsize == cpi->common.seq_params->sb_size) { /* what lies above is of an earlier superblock */
+    for (int l = level + 1; l < LEVELS; ++l) squares[l].encoder = NULL;
+  }
+  open_row(s);
+  if (s->whole && place->width >= 8) node_features(s, cpi);
+  if (s->row >= 0) s->clock = cpu_seconds();
+  current = level;
+}
+
+void av1part_search_modes(int partition, const PICK_MODE_CONTEXT *block, int64_t best_rd) {
+  if (current < 0) return;
+  node_search *const s = &squares[current];
+  s->modes = partition;
+  if (partition == PARTITION_NONE) s->none = block;
+  if (partition == PARTITION_NONE && best_rd < INT64_MAX) s->limit = to_bits(s, best_rd) + symbol_bits(s, PARTITION_NONE);
+}
+
+void av1part_search_ab(const PartitionSearchState *state, int *allowed) {
+  if (current < 0 || squares[current].state != state) return;
+  node_search *const s = &squares[current];
+  if (!(allowed[0] | allowed[1] | allowed[2] | allowed[3]) || side_of(s) < 8) return;
+  rectangle_features(s);
+  if (skip(s, AV1PART_NO_AB)) memset(allowed, 0, NUM_AB_PARTS * sizeof(*allowed));
+}
+
+void __wrap_av1_ml_prune_4_partition(AV1_COMP *const cpi, MACROBLOCK *const x, int part_ctx, int64_t best_rd,
+                                     PartitionSearchState *state, int *part4_allowed,
+                                     unsigned int pb_source_variance) {
+  __real_av1_ml_prune_4_partition(cpi, x, part_ctx, best_rd, state, part4_allowed, pb_source_variance);
+  if (current < 0 || squares[current].state != state || !(part4_allowed[0] | part4_allowed[1])) return;
+  if (state->terminate_partition_search) return;
+  rectangle_features(&squares[current]);
+  ab_features(&squares[current], part_ctx, best_rd);
+  if (skip(&squares[current], AV1PART_NO_FOUR_WAY)) part4_allowed[0] = part4_allowed[1] = 0;
+}
+
+void __wrap_av1_save_context(const MACROBLOCK *x, RD_SEARCH_MACROBLOCK_CONTEXT *context, int mi_row, int mi_col,
+                             BLOCK_SIZE bsize, const int num_planes) {
+  last_saved = context;
+  __real_av1_save_context(x, context, mi_row, mi_col, bsize, num_planes);
+}
+
+void __wrap_av1_restore_context(MACROBLOCK *x, const RD_SEARCH_MACROBLOCK_CONTEXT *context, int mi_row, int mi_col,
+                                BLOCK_SIZE bsize, const int num_planes) {
+  if (current >= 0 && squares[current].context == context) stage_done(&squares[current]);
+  __real_av1_restore_context(x, context, mi_row, mi_col, bsize, num_planes);
+}
+
+/* The quarter's final cost lies in its parent's state by now. */
+static void add_quarter(node_search *parent, const node_search *child, const PC_TREE *tree) {
+  if (!child->state->found_best_partition || parent->quarters == QUARTERS) return;
+  parent->kinds[parent->quarters] = tree->partitioning;
+  parent->quarter[parent->quarters++] = to_bits(parent, parent->state->this_rdc.rdcost);
+}
+
+void av1part_search_end(const PC_TREE *tree) {
+  if (current < 0) return;
+  node_search *const s = &squares[current];
+  if (block_size_wide[tree->block_size] != side_of(s)) return;
+  node_search *const parent = parent_of(s);
+  close_row(s, tree);
+  if (parent) add_quarter(parent, s, tree);
+  s->encoder = NULL;
+  current = parent ? current + 1 : -1;
+}
+
+/* ---- the interface ---- */
+
+int av1part_record_search(av1part_encoder *e, double share, uint32_t seed) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "recording was switched during an encode");
+  if (!(share >= 0 && share <= 1)) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "share: expected 0 to 1");
+  if (share > 0 && e->config.threads > 1) {
+    return av1part_fail(e, AV1PART_ERR_ARGUMENT, "share: the search is recorded with one thread alone");
+  }
+  e->search_share = (uint32_t)(share * 65536);
+  e->search_seed = seed;
+  e->search_rows_used = 0;
+  return AV1PART_OK;
+}
+
+int av1part_search_rows(const av1part_encoder *e, const av1part_search_row **rows, size_t *count) {
+  if (!e || !rows || !count) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return AV1PART_ERR_STATE;
+  if (e->search_lost) return AV1PART_ERR_MEMORY;
+  *rows = e->search_rows;
+  *count = e->search_rows_used;
+  return AV1PART_OK;
+}
+
+int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double price, double most) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the pruner was changed during an encode");
+  av1part_pruner *pruner = NULL;
+  if (data) {
+    const char *why;
+    if (!(price > 0) || !(most > 0)) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "price or most: expected above 0");
+    pruner = av1part_pruner_load(data, size, &why);
+    if (!pruner) return av1part_fail(e, AV1PART_ERR_PRUNER, why);
+    e->prune_log_price = log(price);
+    e->prune_log_most = log(most);
+  }
+  av1part_pruner_free(e->pruner);
+  e->pruner = pruner;
+  return AV1PART_OK;
+}
+
+int av1part_decisions(const av1part_encoder *e, av1part_decision_counts *counts) {
+  if (!e || !counts) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return AV1PART_ERR_STATE;
+  memset(counts, 0, sizeof(*counts));
+  for (int l = 1; l < LEVELS; ++l) {
+    for (int d = 0; d < AV1PART_DECISIONS; ++d) {
+      counts->asked[l - 1][d] = atomic_load(&e->decisions[l][d][0]);
+      counts->taken[l - 1][d] = atomic_load(&e->decisions[l][d][1]);
+    }
+  }
+  return AV1PART_OK;
+}

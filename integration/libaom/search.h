@@ -1,0 +1,25 @@
+/* What hook.c and costs.c tell search.c of the search of a square. Each does nothing where the encoder neither records
+ * its search nor prunes inside it. */
+#ifndef AV1PART_SEARCH_H_
+#define AV1PART_SEARCH_H_
+
+#include "av1/encoder/encodeframe_utils.h"
+#include "encoder.h"
+
+/* A frame begins: forget the rows of the last one. */
+void av1part_search_frame(av1part_encoder *encoder);
+
+/* The search of a square begins; `encoder` NULL where it is none of ours, or not an intra frame. */
+void av1part_search_begin(av1part_encoder *encoder, const AV1_COMP *cpi, const MACROBLOCK *x,
+                          PartitionSearchState *state);
+
+/* The modes of a block are about to be searched, for the square that is being searched. */
+void av1part_search_modes(int partition, const PICK_MODE_CONTEXT *block, int64_t best_rd);
+
+/* Which of HORZ_A, HORZ_B, VERT_A, VERT_B are about to be searched; takes them all away where that pays. */
+void av1part_search_ab(const PartitionSearchState *state, int *ab_partitions_allowed);
+
+/* The search of a square ends. */
+void av1part_search_end(const PC_TREE *tree);
+
+#endif

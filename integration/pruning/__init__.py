@@ -1,0 +1,1 @@
+"""Pruners as files: the sealed folder, its making and its proof."""

@@ -1,0 +1,106 @@
+"""A pruner's folder: its native form, its ONNX form, and a sealed manifest with the proof that both decide alike."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from integration.codec import native
+from integration.codec.config import EncoderConfig
+from toolkit.errors import ToolkitError
+from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
+from toolkit.pruners.features import Feature
+from toolkit.sealed import Entries, read_sealed
+
+KIND = "av1part-pruner"
+FORMAT_VERSION = 1
+NATIVE, GRAPH = "pruner.bin", "pruner.onnx"
+LIMIT = 1 << 26
+"""Most bytes that a file of a pruner may have."""
+_MEND = "Make it again with `av1part pruner fit`."
+_ENTRIES: Entries = {
+    "bit_depth": int,
+    "encoder": dict,
+    "features": list,
+    "price": float,
+    "most": float,
+    "learnt": dict,
+    "learnt.train_sources": list,
+    "proof": dict,
+    "proof.rows": int,
+    "validation": dict,
+    "files": dict,
+}
+_SAME = ("version", "usage", "enable_1to4_partitions")
+"""Encoder settings that have to be those of the record; speed may differ, and is said where it does."""
+
+
+@dataclass(frozen=True)
+class PrunerBundle:
+    """A verified pruner, opened with `PrunerBundle.load`: `data` are the bytes that the hook takes."""
+
+    path: Path
+    manifest: dict[str, Any]
+    data: bytes
+
+    @classmethod
+    def load(cls, path: Path | str) -> "PrunerBundle":
+        """Open a pruner and check every byte; ToolkitError where it is none, was changed, or carries no proof."""
+        path = Path(path)
+        manifest = read_sealed(path / "manifest.json", KIND, FORMAT_VERSION, "a pruner's", _MEND, _ENTRIES)
+        if set(manifest["files"]) != {NATIVE, GRAPH}:
+            raise ToolkitError(f"{path}/manifest.json: lists {sorted(manifest['files'])}, expected {NATIVE}, {GRAPH}.")
+        for name, digest in manifest["files"].items():
+            file = path / name
+            if not file.is_file() or file.stat().st_size > LIMIT:
+                raise ToolkitError(f"{file}: missing or larger than {LIMIT} bytes. Copy the whole folder. {_MEND}")
+            if sha256_file(file) != digest:
+                raise ToolkitError(f"{file}: changed (sha256 differs from the manifest). {_MEND}")
+        if not manifest["proof"].get("passed"):
+            raise ToolkitError(f"{path}: its forms were not proven to decide alike. {_MEND}")
+        return cls(path, manifest, (path / NATIVE).read_bytes())
+
+    @property
+    def price(self) -> float:
+        """Loss that one pixel of time may cost, unless the encode says another."""
+        return float(self.manifest["price"])
+
+    @property
+    def most(self) -> float:
+        """Most that one decision may lose, in average pixels."""
+        return float(self.manifest["most"])
+
+    def check_encoder(self, config: EncoderConfig, version: str, features: tuple[Feature, ...]) -> None:
+        """Raise ToolkitError unless the pruner was made for this hook's features, bit depth, usage and libaom."""
+        mine = [Feature(**feature) for feature in self.manifest["features"]]
+        if mine != list(features):
+            raise ToolkitError(f"{self.path}: made for another table of features than this hook's. {_MEND}")
+        if self.manifest["bit_depth"] != config.bit_depth:
+            raise ToolkitError(
+                f"{self.path}: made for {self.manifest['bit_depth']} bit, the encode has {config.bit_depth}. "
+                "Record and fit with clips of this bit depth."
+            )
+        here = {"version": version, "usage": config.usage, "enable_1to4_partitions": int(config.four_way)}
+        for key in _SAME:
+            if self.manifest["encoder"].get(key) != here[key]:
+                raise ToolkitError(
+                    f"{self.path}: {key} was {self.manifest['encoder'].get(key)!r} in its record, {here[key]!r} here. "
+                    "Record and fit with these settings."
+                )
+
+
+def write_pruner(path: Path, manifest: dict[str, Any], data: bytes, graph: bytes, *, overwrite: bool = False) -> None:
+    """Seal a pruner's folder; whole or not at all."""
+    with atomic_folder(path, overwrite=overwrite) as folder:
+        (folder / NATIVE).write_bytes(data)
+        (folder / GRAPH).write_bytes(graph)
+        files = {name: sha256_file(folder / name) for name in (NATIVE, GRAPH)}
+        body = json.loads(json.dumps(manifest | {"kind": KIND, "format_version": FORMAT_VERSION, "files": files}))
+        atomic_write_json(folder / "manifest.json", seal(body))
+
+
+def current_features() -> tuple[Feature, ...]:
+    """Features of the hook that is built here."""
+    from integration.codec.libaom_build import libraries
+
+    return native.feature_table(native.load(libraries().hook))

@@ -1,0 +1,103 @@
+"""A record of the search becomes a pruner: learnt, judged on validation rows, proven on held-out rows, sealed."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from export.pruner.graph import pruner_graph
+from integration.pruning.bundle import PrunerBundle, current_features, write_pruner
+from integration.pruning.config import FitConfig
+from integration.pruning.prove import prove
+from toolkit.errors import ToolkitError
+from toolkit.files import check_free
+from toolkit.pruners import targets
+from toolkit.pruners.learn import LearnConfig, learn
+from toolkit.pruners.pruner import Pruner
+from toolkit.pruners.record import RecordedFrame, SearchSet
+
+
+def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: bool = False) -> PrunerBundle:
+    """Learn a pruner from the record's training split and write its folder.
+
+    Raises ToolkitError where the record is of another hook's features, has too few rows or no held-out ones, or where
+    the native or the ONNX form does not decide as the reference: then nothing is written.
+    """
+    check_free(output, overwrite)
+    if data.features != current_features():
+        raise ToolkitError(f"{data.path}: recorded with another table of features than this hook's. Record it again.")
+    learning = LearnConfig(
+        trees=config.trees, leaves=config.leaves, sides=config.sides, decisions=config.decisions, seed=config.seed
+    )
+    pruner = learn(list(data.frames("train")), data.features, learning)
+    native_form, graph = pruner.native(), pruner_graph(pruner)
+    proof = prove(pruner, native_form, graph, held_out(data, pruner, config), config.price)
+    if not proof["passed"]:
+        raise ToolkitError(f"The pruner's forms do not decide alike: {proof['comparisons']}. Nothing was written.")
+    sources = data.manifest["sources"]
+    manifest = {
+        "bit_depth": data.manifest["bit_depth"],
+        "encoder": data.manifest["encoder"],
+        "features": data.manifest["features"],
+        "price": config.price,
+        "most": config.most,
+        "learnt": {
+            "record_sha256": data.sha256,
+            "config": asdict(learning),
+            "train_sources": [s["sha256"] for s in sources if s["split"] == "train"],
+            "sources": sources,
+        },
+        "validation": simulate(pruner, data.frames("val"), config.price, config.most),
+        "proof": proof,
+    }
+    write_pruner(output, manifest, native_form, graph, overwrite=overwrite)
+    return PrunerBundle.load(output)
+
+
+def held_out(data: SearchSet, pruner: Pruner, config: FitConfig) -> dict[tuple[int, str], NDArray[np.float32]]:
+    """Features of at most `proof_rows` held-out rows for every size and decision, drawn by seed from the test split."""
+    rng = np.random.default_rng(config.seed)
+    found: dict[tuple[int, str], list[NDArray[np.float32]]] = {key: [] for key in pruner.loss}
+    for frame in data.frames("test"):
+        for side, decision in found:
+            rows = frame.rows[targets.reached(frame.rows, decision) & (frame.rows["side"] == side)]
+            found[side, decision].append(rows["features"])
+    result = {}
+    for key, parts in found.items():
+        rows = np.concatenate(parts)
+        kept = rng.permutation(len(rows))[: config.proof_rows]
+        result[key] = np.ascontiguousarray(rows[kept])
+    return result
+
+
+def simulate(pruner: Pruner, frames: Iterator[RecordedFrame], price: float, most: float) -> dict[str, Any]:
+    """Losses and times of the decisions that would be taken at a price, each as if it were the only one.
+
+    Shares are of the pictures' bits and CPU seconds, averaged over pictures; decisions interact in an encode, so that
+    their sum is no forecast: the benchmark in the encoder is.
+    """
+    shares: dict[str, list[tuple[float, float, int, int]]] = {}
+    for frame in frames:
+        for side, decision in pruner.loss:
+            at = targets.reached(frame.rows, decision) & (frame.rows["side"] == side)
+            rows = frame.rows[at]
+            if not len(rows):
+                continue
+            loss = pruner.loss[side, decision].predict(rows["features"])
+            time = pruner.time[side, decision].predict(rows["features"])
+            skip = (loss < np.log(price) + time) & (loss < np.log(most))
+            lost = targets.losses(frame.rows, decision)[at][skip].sum() / frame.bits
+            saved = targets.times(frame.rows, decision)[at][skip].sum() / frame.seconds
+            shares.setdefault(f"{decision}_{side}", []).append((lost, saved, int(skip.sum()), len(rows)))
+    return {
+        name: {
+            "asked": sum(s[3] for s in own),
+            "skipped": sum(s[2] for s in own),
+            "loss_percent": 100 * float(np.mean([s[0] for s in own])),
+            "time_percent": 100 * float(np.mean([s[1] for s in own])),
+        }
+        for name, own in sorted(shares.items())
+    }

@@ -1,0 +1,1 @@
+"""Pruners: decisions inside the encoder's search, learnt from its record."""

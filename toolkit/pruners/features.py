@@ -1,0 +1,30 @@
+"""What a record of the search holds: decisions, stages, features, and from which point each is known.
+
+The C hook defines the features (integration/libaom/features.h) and lists them through its interface; a record carries
+that list, so that no second definition exists.
+"""
+
+from dataclasses import dataclass
+
+DECISIONS = ("stop", "no_split", "no_rect", "no_ab", "no_four_way")
+"""What a pruner may skip: all after NONE, SPLIT, the rectangles with all after them, the ABs, HORZ_4 and VERT_4."""
+POINTS = ("node", "none", "split", "ab", "four_way")
+"""Points of a node's search from which features are known: before it, after NONE, SPLIT, HORZ and VERT, the ABs."""
+POINT_OF = {"stop": 1, "no_split": 1, "no_rect": 2, "no_ab": 3, "no_four_way": 4}
+"""Index in POINTS of the point at which each decision is taken."""
+STAGES = ("none", "split", "rect", "ab", "four_way")
+"""Parts of a node's search in order, whose CPU time is recorded."""
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A number known of a node during its search: `point` is the index in POINTS from which on it is known."""
+
+    name: str
+    unit: str
+    point: int
+
+
+def known_at(features: tuple[Feature, ...], decision: str) -> int:
+    """How many of the features, which are sorted by point, a decision may look at."""
+    return sum(feature.point <= POINT_OF[decision] for feature in features)

@@ -1,0 +1,65 @@
+"""A sum of regression trees: its arrays, its float64 reference, and the bytes that the C hook reads."""
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+NODE = np.dtype([("feature", "<i4"), ("left", "<u4"), ("right", "<u4"), ("threshold", "<f4"), ("value", "<f8")])
+"""One node: `feature` -1 for a leaf; a row goes left where its feature is at most `threshold` (float32)."""
+
+
+@dataclass(frozen=True)
+class Forest:
+    """Trees whose values are summed from `start`: `roots` (trees,) index `nodes` (nodes,) of dtype NODE."""
+
+    start: float
+    roots: NDArray[np.uint32]
+    nodes: NDArray[Any]
+
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Reference predictions (rows,) of features (rows, columns), summed tree by tree in float64."""
+        total = np.full(len(features), self.start)
+        rows = np.arange(len(features))
+        for root in self.roots:
+            at = np.full(len(features), root, np.int64)
+            while (inner := self.nodes["feature"][at] >= 0).any():
+                node = self.nodes[at[inner]]
+                left = features[rows[inner], node["feature"]] <= node["threshold"]
+                at[inner] = np.where(left, node["left"], node["right"])
+            total += self.nodes["value"][at]
+        return total
+
+
+def from_boosting(model: Any) -> Forest:
+    """Forest of a fitted scikit-learn HistGradientBoostingRegressor; predicts its raw value (before any link).
+
+    A float64 threshold becomes the largest float32 below or at it, which sends every float32 feature the same way.
+    """
+    parts, roots, used = [], [], 0
+    for (tree,) in model._predictors:
+        own = tree.nodes
+        nodes = np.zeros(len(own), NODE)
+        leaf = own["is_leaf"].astype(bool)
+        nodes["feature"] = np.where(leaf, -1, own["feature_idx"])
+        nodes["left"], nodes["right"] = own["left"] + used, own["right"] + used
+        nodes["threshold"] = np.where(leaf, 0, _float32_below(own["num_threshold"]))
+        nodes["value"] = np.where(leaf, own["value"], 0)
+        parts.append(nodes)
+        roots.append(used)
+        used += len(own)
+    start = float(np.ravel(model._baseline_prediction)[0])
+    return Forest(start, np.array(roots, np.uint32), np.concatenate(parts))
+
+
+def _float32_below(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    rounded = values.astype(np.float32)
+    return np.where(rounded > values, np.nextafter(rounded, np.float32(-np.inf)), rounded).astype(np.float32)
+
+
+def forest_bytes(side: int, decision: int, kind: int, forest: Forest) -> bytes:
+    """One forest as the hook reads it (integration/libaom/pruner.c has the layout)."""
+    head = struct.pack("<5Id", side, decision, kind, len(forest.roots), len(forest.nodes), forest.start)
+    return head + forest.roots.astype("<u4").tobytes() + forest.nodes.tobytes()

@@ -1,0 +1,100 @@
+"""Learning a pruner from records: boosted trees for the expected loss and the expected time of every decision.
+
+Loss and time of one decision are measured in average pixels of their own picture: bits lost divided by the picture's
+bits a pixel, seconds saved divided by its seconds a pixel. A price, the loss that one pixel of time may cost, then
+means the same for pictures of any size and for every quantiser.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.errors import ToolkitError
+from toolkit.pruners import targets
+from toolkit.pruners.features import DECISIONS, Feature, known_at
+from toolkit.pruners.forest import Forest, from_boosting
+from toolkit.pruners.pruner import Pruner
+from toolkit.pruners.record import RecordedFrame
+
+
+@dataclass(frozen=True)
+class LearnConfig:
+    """Trees of a forest, their leaves, and which node sizes and decisions get one.
+
+    64x64 nodes are left out: one wrong decision there can cost a picture more than all others save (docs/encoder.md).
+    `least_rows`: a size and decision with fewer rows gets no forest.
+    """
+
+    trees: int = 60
+    leaves: int = 16
+    least_leaf: int = 40
+    rate: float = 0.1
+    sides: tuple[int, ...] = (8, 16, 32)
+    decisions: tuple[str, ...] = DECISIONS
+    least_rows: int = 400
+    seed: int = 0
+
+
+def learn(frames: Sequence[RecordedFrame], features: tuple[Feature, ...], config: LearnConfig) -> Pruner:
+    """Pruner learnt from the frames; ToolkitError where no decision has rows enough."""
+    loss: dict[tuple[int, str], Forest] = {}
+    time: dict[tuple[int, str], Forest] = {}
+    for decision in config.decisions:
+        table = examples(frames, decision, known_at(features, decision))
+        for side in config.sides:
+            own = table.of(side)
+            if len(own.side) < config.least_rows or not own.loss.any() or not own.time.any():
+                continue
+            loss[side, decision] = _boost(own.features, own.loss, config)
+            time[side, decision] = _boost(own.features, own.time, config)
+    if not loss:
+        raise ToolkitError(
+            f"No decision has {config.least_rows} recorded nodes. Record more pictures, or a larger share of each."
+        )
+    return Pruner(features, loss, time)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows at which one decision could be taken: side (N,), features (N, known) float32, loss and time (N,)."""
+
+    side: NDArray[np.int32]
+    features: NDArray[np.float32]
+    loss: NDArray[np.float64]
+    time: NDArray[np.float64]
+
+    def of(self, side: int) -> "Examples":
+        """Those of one node size."""
+        own = self.side == side
+        return Examples(self.side[own], self.features[own], self.loss[own], self.time[own])
+
+
+def examples(frames: Sequence[RecordedFrame], decision: str, known: int) -> Examples:
+    """What the frames teach of one decision, with the first `known` features."""
+    sides, features, loss, time = [], [], [], []
+    for frame in frames:
+        at = targets.reached(frame.rows, decision)
+        rows = frame.rows[at]
+        sides.append(rows["side"])
+        features.append(rows["features"][:, :known])
+        loss.append(targets.losses(frame.rows, decision)[at] * frame.pixels / frame.bits)
+        time.append(targets.times(frame.rows, decision)[at] * frame.pixels / frame.seconds)
+    return Examples(*(np.concatenate(parts) for parts in (sides, features, loss, time)))
+
+
+def _boost(features: NDArray[np.float32], target: NDArray[np.float64], config: LearnConfig) -> Forest:
+    """Trees that predict the log of the target's expectation (Poisson loss, Friedman 2001)."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+
+    model = HistGradientBoostingRegressor(
+        loss="poisson",
+        learning_rate=config.rate,
+        max_iter=config.trees,
+        max_leaf_nodes=config.leaves,
+        min_samples_leaf=config.least_leaf,
+        early_stopping=False,
+        random_state=config.seed,
+    )
+    return from_boosting(model.fit(features, target))

@@ -1,0 +1,68 @@
+"""What a decision would have cost and saved, computed from the record of a whole search.
+
+The loss of a decision counts at the root of the search tree: a node's own regret matters only where the node lies on
+the chosen path, and at most as much as the next best choice of any square around it would have cost instead.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.partition import HORZ_4, HORZ_A, NONE, SPLIT, VERT_4, VERT_B
+from toolkit.pruners.features import DECISIONS
+
+Rows = NDArray[Any]
+"""Rows of one frame's search, as the hook records them: a parent before its quarters, costs in bits (NaN: unknown)."""
+_LOST = {"no_split": (SPLIT, SPLIT), "no_ab": (HORZ_A, VERT_B), "no_four_way": (HORZ_4, VERT_4)}
+_STAGES = {
+    "stop": slice(1, 5),
+    "no_split": slice(1, 2),
+    "no_rect": slice(2, 5),
+    "no_ab": slice(3, 4),
+    "no_four_way": slice(4, 5),
+}
+
+
+def loss_caps(rows: Rows) -> NDArray[np.float64]:
+    """Most that a wrong decision at each row can cost the frame, in bits (rows,); 0 off the chosen path."""
+    bits = np.where(np.isnan(rows["bits"]), np.inf, rows["bits"].astype(np.float64))
+    others = np.delete(bits, SPLIT, axis=1).min(axis=1)
+    split = rows["partition"] == SPLIT
+    slack = np.full(len(rows), -1.0)
+    slack[split] = others[split] - bits[split, SPLIT]
+    caps = np.where(rows["partition"] <= VERT_4, np.inf, 0.0)
+    for i, parent in enumerate(rows["parent"]):
+        if parent >= 0:
+            caps[i] = min(caps[i], caps[parent], max(slack[parent], 0.0))
+    return caps
+
+
+def losses(rows: Rows, decision: str) -> NDArray[np.float64]:
+    """Bits that the frame would have lost by the decision at each row (rows,), 0 or more.
+
+    RD costs divided by rdmult are bits, so that distortion counts at the encoder's own exchange rate. What was not
+    searched to its end counts as no alternative.
+    """
+    bits = np.where(np.isnan(rows["bits"]), np.inf, rows["bits"].astype(np.float64))
+    best = bits.min(axis=1)
+    if decision == "stop":
+        left = bits[:, NONE]
+    elif decision == "no_rect":
+        left = np.minimum(bits[:, NONE], bits[:, SPLIT])
+    else:
+        first, last = _LOST[decision]
+        left = np.delete(bits, np.s_[first : last + 1], axis=1).min(axis=1)
+    with np.errstate(invalid="ignore"):
+        own = np.where(np.isfinite(best), left - best, 0.0)
+    return np.minimum(own, loss_caps(rows))
+
+
+def times(rows: Rows, decision: str) -> NDArray[np.float64]:
+    """CPU seconds that the decision would have saved at each row (rows,)."""
+    return np.asarray(rows["seconds"][:, _STAGES[decision]].sum(axis=1), np.float64)
+
+
+def reached(rows: Rows, decision: str) -> NDArray[np.bool_]:
+    """Rows at which the decision could have been taken (rows,)."""
+    return (rows["reached"] >> DECISIONS.index(decision) & 1).astype(bool)
