@@ -1,0 +1,35 @@
+"""Pruners of one leaf or one split, made by hand."""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from toolkit.pruners.features import DECISIONS, Feature
+from toolkit.pruners.forest import NODE, Forest
+from toolkit.pruners.pruner import Pruner
+from toolkit.pruners.record import FEATURES
+
+
+def constant(value: float) -> Forest:
+    """A forest that predicts the same for every row."""
+    return Forest(0.0, np.zeros(1, np.uint32), np.array([(-1, 0, 0, 0.0, value)], NODE))
+
+
+def tree(feature: int, threshold: float, left: float, right: float) -> Forest:
+    """A forest of one split."""
+    nodes = [(feature, 1, 2, threshold, 0.0), (-1, 0, 0, 0.0, left), (-1, 0, 0, 0.0, right)]
+    return Forest(0.0, np.zeros(1, np.uint32), np.array(nodes, NODE))
+
+
+def toy_pruner(keys: Iterable[tuple[int, str]], loss: Forest | float, time: Forest | float) -> Pruner:
+    """A pruner with the same forests, or constants, at every one of these sizes and decisions."""
+    loss, time = (f if isinstance(f, Forest) else constant(f) for f in (loss, time))
+    features = tuple(Feature(f"f{i}", "", 0) for i in range(FEATURES))
+    keys = list(keys)
+    assert {decision for _, decision in keys} <= set(DECISIONS)
+    return Pruner(features, dict.fromkeys(keys, loss), dict.fromkeys(keys, time))
+
+
+def toy(keys: Iterable[tuple[int, str]], loss: Forest | float, time: Forest | float) -> bytes:
+    """Its native bytes."""
+    return toy_pruner(keys, loss, time).native()

@@ -1,0 +1,202 @@
+"""Learning pruners: targets as computed by hand, forests equal in all their forms, records that refuse."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+from sklearn.ensemble import HistGradientBoostingRegressor
+from support.pruners import toy_pruner, tree
+
+from export.pruner.graph import output_name, pruner_graph
+from integration.codec.libaom_build import Libraries
+from integration.pruning.prove import native_predictions, prove
+from toolkit.errors import ToolkitError
+from toolkit.files import seal
+from toolkit.partition import HORZ, HORZ_4, HORZ_A, NONE, SPLIT
+from toolkit.pruners import targets
+from toolkit.pruners.features import DECISIONS, POINTS, Feature, known_at
+from toolkit.pruners.forest import from_boosting
+from toolkit.pruners.learn import LearnConfig, examples, learn
+from toolkit.pruners.pruner import Pruner
+from toolkit.pruners.record import FEATURES, ROW, FrameEntry, RecordedFrame, SearchSet, check_rows, write_search_set
+
+TABLE = tuple(Feature(f"f{i}", "", min(i // 10, 4)) for i in range(FEATURES))
+
+
+def square(parent: int, partition: int, side: int = 16, **costs: float) -> np.ndarray:
+    row = np.zeros(1, ROW)
+    row["parent"], row["partition"], row["side"], row["reached"] = parent, partition, side, 31
+    row["bits"] = np.nan
+    names = {"none": NONE, "horz": HORZ, "split": SPLIT, "ab": HORZ_A, "four": HORZ_4}
+    for name, cost in costs.items():
+        row["bits"][0, names[name]] = cost
+    return row
+
+
+def test_losses_of_a_single_square_are_what_its_next_best_would_have_cost() -> None:
+    rows = np.concatenate([square(-1, SPLIT, none=130, split=100, horz=110, ab=105, four=104)])
+    assert [targets.losses(rows, d)[0] for d in DECISIONS] == [30, 4, 0, 0, 0]
+    rows = np.concatenate([square(-1, HORZ_A, none=130, split=120, horz=110, ab=100, four=104)])
+    assert [targets.losses(rows, d)[0] for d in DECISIONS] == [30, 0, 20, 4, 0]
+
+
+def test_a_loss_counts_at_most_what_the_squares_around_would_have_cost_and_only_on_the_chosen_path() -> None:
+    rows = np.concatenate(
+        [
+            square(-1, SPLIT, 32, none=107, split=100),
+            square(0, HORZ, none=60, horz=25),  # chosen, 35 lost by stopping, but 7 by the parent's NONE
+            square(-1, NONE, 32, none=90, split=100),
+            square(2, HORZ, none=60, horz=25),  # its parent is not split
+            square(0, 255, none=60),  # nothing was found there
+        ]
+    )
+    assert targets.losses(rows, "stop").tolist() == [7, 7, 0, 0, 0]
+
+
+def test_times_are_the_stages_that_a_decision_skips() -> None:
+    rows = square(-1, NONE)
+    rows["seconds"] = (1, 2, 4, 8, 16)
+    assert [targets.times(rows, d)[0] for d in DECISIONS] == [30, 2, 28, 8, 16]
+
+
+def test_units_are_average_pixels_of_the_picture() -> None:
+    rows = square(-1, HORZ, none=150, horz=100)
+    rows["seconds"] = (1, 0, 2, 0, 0)
+    made = examples([RecordedFrame(rows, bits=1000, pixels=4000, seconds=10.0)], "stop", 3)
+    assert made.loss.tolist() == [200]
+    assert made.time.tolist() == [800]
+    assert made.features.shape == (1, 3)
+
+
+def some_rows(count: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    rows = np.zeros(count, ROW)
+    rows["features"] = rng.normal(size=(count, FEATURES)).astype(np.float32)
+    rows["features"][:, 0] = rng.integers(0, 256, count)
+    rows["side"], rows["parent"], rows["reached"], rows["partition"] = 16, -1, 31, HORZ
+    rows["bits"] = np.nan
+    rows["bits"][:, HORZ] = 100
+    rows["bits"][:, NONE] = 100 + 50 * np.exp(rows["features"][:, 11])
+    rows["seconds"] = np.exp(rows["features"][:, [1, 2, 3, 4, 5]])
+    return rows
+
+
+def test_a_forest_predicts_what_scikit_learn_does_to_the_last_bits() -> None:
+    rows = some_rows(3000, 0)
+    target = rows["bits"][:, NONE].astype(np.float64)
+    model = HistGradientBoostingRegressor(loss="poisson", max_iter=30, max_leaf_nodes=16).fit(rows["features"], target)
+    fresh = some_rows(5000, 1)["features"]
+    expected = np.log(model.predict(fresh))
+    np.testing.assert_allclose(from_boosting(model).predict(fresh), expected, atol=1e-12)
+
+
+@pytest.fixture(scope="module")
+def learnt() -> Pruner:
+    frames = [RecordedFrame(some_rows(2000, seed), 10_000, 100_000, 1.0) for seed in range(2)]
+    config = LearnConfig(trees=12, leaves=8, decisions=("stop", "no_ab"))
+    return learn(frames, TABLE, config)
+
+
+def test_a_decision_looks_at_nothing_that_is_known_later(learnt: Pruner) -> None:
+    assert set(learnt.loss) == {(16, "stop")}  # no_ab lost nothing here: there is nothing to learn
+    used = learnt.loss[16, "stop"].nodes["feature"]
+    assert used.max() < known_at(TABLE, "stop") == 20
+    assert known_at(TABLE, "no_four_way") == FEATURES
+    assert len(POINTS) == 5
+
+
+def test_the_hook_onnx_runtime_and_the_reference_agree(learnt: Pruner, libaom: Libraries) -> None:
+    features = some_rows(1000, 7)["features"]
+    proof = prove(learnt, learnt.native(), pruner_graph(learnt), {(16, "stop"): features}, 0.05)
+    assert proof["passed"]
+    assert proof["rows"] == 1000
+    (only,) = proof["comparisons"]
+    assert only["native_differs"] == only["flips"] == 0
+    with pytest.raises(ToolkitError, match="No held-out row of stop at 16x16 nodes"):
+        prove(learnt, learnt.native(), pruner_graph(learnt), {}, 0.05)
+
+
+def test_planted_faults_are_caught(learnt: Pruner, libaom: Libraries) -> None:
+    key = (16, "stop")
+    rows = {key: some_rows(2000, 8)["features"]}
+    graph = pruner_graph(learnt)
+
+    def judged(loss: object) -> bool:
+        wrong = Pruner(learnt.features, {key: loss}, learnt.time)  # type: ignore[dict-item]
+        return bool(prove(learnt, wrong.native(), graph, rows, 0.05)["passed"])
+
+    forest = learnt.loss[key]
+    assert judged(forest)
+    swapped = forest.nodes.copy()
+    used = np.unique(swapped["feature"][swapped["feature"] >= 0])[:2]
+    swapped["feature"] = np.select(
+        [swapped["feature"] == used[0], swapped["feature"] == used[1]], used[::-1], swapped["feature"]
+    )
+    shifted = forest.nodes.copy()
+    at = int(np.flatnonzero(shifted["feature"] >= 0)[0])
+    shifted["threshold"][at] = np.nextafter(rows[key][0, shifted["feature"][at]], np.float32(-np.inf))
+    scaled = forest.nodes.copy()
+    scaled["value"] = np.log1p(np.exp(scaled["value"]))
+    for nodes in (swapped, shifted, scaled):
+        assert not judged(type(forest)(forest.start, forest.roots, nodes))
+    # The graph that ships is compared as well: one of other trees does not pass.
+    other = pruner_graph(toy_pruner([key], tree(0, 100.0, -1.0, 1.0), 0.0))
+    assert not prove(learnt, learnt.native(), other, rows, 0.05)["passed"]
+
+
+def test_a_threshold_of_one_float32_step_is_seen(libaom: Libraries) -> None:
+    value = np.float32(0.1)
+    features = np.zeros((2, FEATURES), np.float32)
+    features[0, 3], features[1, 3] = value, np.nextafter(value, np.float32(1))
+    pruner = toy_pruner([(8, "stop")], tree(3, float(value), -1.0, 1.0), 0.0)
+    assert native_predictions(pruner.native(), (8, "stop"), features)[:, 0].tolist() == [-1.0, 1.0]
+    session = ort.InferenceSession(pruner_graph(pruner), providers=["CPUExecutionProvider"])
+    assert session.run([output_name(8, "stop")], {"features": features})[0][:, 0].tolist() == [-1.0, 1.0]
+
+
+def written(folder: Path, rows: np.ndarray | None = None) -> Path:
+    (folder / "rows").mkdir(parents=True)
+    np.save(folder / "rows" / "a.npy", some_rows(20, 0) if rows is None else rows)
+    entry = FrameEntry(0, 0, 32, 128, 1000, 4096, 0.5, "rows/a.npy")
+    source = {"name": "a", "split": "train", "sha256": "0" * 64, "licence": "CC0-1.0", "origin": "synthetic"}
+    write_search_set(folder, 8, {"version": "3.12.1"}, TABLE, [source], [entry])
+    return folder
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
+    opened = SearchSet.load(written(tmp_path / "record"))
+    (found,) = opened.frames("train")
+    assert found.rows.tobytes() == some_rows(20, 0).tobytes()
+    assert (found.bits, found.pixels, found.seconds) == (1000, 4096, 0.5)
+    assert opened.features == TABLE
+    with pytest.raises(ToolkitError, match="no source is in the val split"):
+        next(opened.frames("val"))
+
+
+def test_what_is_no_sound_record_is_refused(tmp_path: Path) -> None:
+    bad = some_rows(5, 0)
+    bad["features"][3, 7] = np.nan
+    with pytest.raises(ToolkitError, match="a feature is not a number"):
+        written(tmp_path / "nan", bad)
+    bad = some_rows(5, 0)
+    bad["parent"][2] = 4
+    with pytest.raises(ToolkitError, match="a square before the one around it"):
+        written(tmp_path / "order", bad)
+    with pytest.raises(ToolkitError, match="expected rows of a search"):
+        check_rows(np.zeros((3, 3)), "here")
+    folder = written(tmp_path / "changed")
+    np.save(folder / "rows" / "a.npy", some_rows(20, 1))
+    with pytest.raises(ToolkitError, match=r"a\.npy: changed"):
+        SearchSet.load(folder)
+    folder = written(tmp_path / "table")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["features"].pop()
+    (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
+    with pytest.raises(ToolkitError, match="a table of 48 features, expected 49"):
+        SearchSet.load(folder)
+    manifest["features"].append(manifest["features"][0])
+    (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
+    with pytest.raises(ToolkitError, match="sorted by the point"):
+        SearchSet.load(folder)

@@ -1,0 +1,203 @@
+"""The record of the search, and the pruner in it: silent while recording, sound while pruning."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.pictures import frame
+from support.pruners import toy, tree
+
+from integration.codec import native
+from integration.codec.config import EncoderConfig
+from integration.codec.encoder import Encoder
+from integration.codec.inspector import inspect_packets
+from integration.codec.libaom_build import Libraries
+from toolkit.errors import ToolkitError
+from toolkit.partition import SPLIT
+from toolkit.pruners import targets
+from toolkit.pruners.features import DECISIONS, POINTS, STAGES
+from toolkit.pruners.record import check_features, check_rows
+
+
+def coded(width: int, height: int, bit_depth: int = 8, **options: int) -> bytes:
+    with Encoder(EncoderConfig(width, height, bit_depth, four_way=True, **options)) as encoder:
+        return encoder.encode(frame(width, height, bit_depth)).data
+
+
+@pytest.fixture
+def recording(libaom: Libraries) -> Iterator[Encoder]:
+    with Encoder(EncoderConfig(192, 128, cq=40, cpu_used=2, four_way=True)) as encoder:
+        encoder.record_search()
+        yield encoder
+
+
+@pytest.mark.parametrize("cpu_used", [0, 2, 4, 6])
+@pytest.mark.parametrize(("width", "height", "bit_depth"), [(128, 64, 8), (70, 90, 8), (64, 72, 10)])
+def test_recording_changes_no_byte(libaom: Libraries, cpu_used: int, width: int, height: int, bit_depth: int) -> None:
+    config = EncoderConfig(width, height, bit_depth, cpu_used=cpu_used, four_way=True)
+    with Encoder(config) as encoder:
+        encoder.record_search(0.7, seed=3)
+        recorded = encoder.encode(frame(width, height, bit_depth)).data
+    with Encoder(config, library=libaom.stock) as encoder:
+        assert encoder.encode(frame(width, height, bit_depth)).data == recorded
+
+
+def test_rows_tell_the_same_partitions_as_the_stream(recording: Encoder) -> None:
+    coded = recording.encode(frame(192, 128))
+    rows = recording.search_rows()
+    check_rows(rows, "rows")
+    assert set(rows["side"]) == {64, 32, 16, 8}
+    on_path = targets.loss_caps(rows) > 0
+    chosen = rows[on_path & (rows["side"] == 16)]
+    assert len(chosen) > 20
+    for row in chosen:
+        label = coded.labels[row["row"] // 16, row["column"] // 16]
+        assert label == row["partition"]
+
+
+def test_a_parent_s_split_is_the_sum_of_its_quarters(recording: Encoder) -> None:
+    recording.encode(frame(192, 128))
+    rows = recording.search_rows()
+    checked = 0
+    for index in np.flatnonzero((rows["partition"] == SPLIT) & (rows["side"] > 8)):
+        quarters = rows[rows["parent"] == index]
+        assert len(quarters) == 4
+        best = np.nanmin(quarters["bits"], axis=1).sum()
+        signalled = rows["bits"][index, SPLIT]
+        assert best == pytest.approx(signalled, rel=1e-3, abs=16)
+        checked += 1
+    assert checked > 3
+
+
+def test_a_share_draws_whole_superblocks_and_the_seed_draws_others(libaom: Libraries) -> None:
+    drawn = []
+    for seed in (0, 1):
+        with Encoder(EncoderConfig(256, 192, cpu_used=4)) as encoder:
+            encoder.record_search(0.5, seed)
+            encoder.encode(frame(256, 192))
+            rows = encoder.search_rows()
+        drawn.append({(r["row"] // 64, r["column"] // 64) for r in rows})
+        assert 0 < len(drawn[-1]) < 12
+        assert (rows["side"] == 64).sum() == len(drawn[-1])
+    assert drawn[0] != drawn[1]
+
+
+def test_the_table_is_sorted_and_rows_hold_features_only_once_they_are_known(recording: Encoder) -> None:
+    library = native.load(Path(recording._library._name))
+    table = native.feature_table(library)
+    check_features(table, "the hook")
+    assert len({feature.name for feature in table}) == len(table)
+    recording.encode(frame(192, 128))
+    rows = recording.search_rows()
+    after_split = [feature.point == POINTS.index("split") for feature in table]
+    without = rows[rows["seconds"][:, STAGES.index("split")] == 0]
+    assert len(without)
+    assert not without["features"][:, after_split].any()
+
+
+def test_what_a_pruner_may_skip_is_skipped_and_counted(libaom: Libraries) -> None:
+    config = EncoderConfig(192, 128, cq=40, cpu_used=1, four_way=True)
+    with Encoder(config) as encoder:
+        plain = encoder.encode(frame(192, 128))
+    for decision in DECISIONS:
+        with Encoder(config) as encoder:
+            encoder.set_pruner(toy([(16, decision)], loss=-9.0, time=9.0), price=1.0, most=1e9)
+            pruned = encoder.encode(frame(192, 128))
+            asked, taken = encoder.decisions()
+        own = asked[1, DECISIONS.index(decision)]
+        assert own > 0
+        assert taken[1, DECISIONS.index(decision)] == own
+        assert asked.sum() == own
+        if decision == "stop":
+            assert not set(np.unique(pruned.labels)) - {0, 255, SPLIT} - set(np.unique(plain.labels))
+            assert pruned.data != plain.data
+
+
+def test_a_pruner_that_never_skips_changes_no_byte(libaom: Libraries) -> None:
+    everywhere = [(side, decision) for side in (8, 16, 32, 64) for decision in DECISIONS]
+    config = EncoderConfig(128, 128, cpu_used=2, four_way=True)
+    with Encoder(config) as encoder:
+        encoder.set_pruner(toy(everywhere, loss=9.0, time=-9.0), price=1.0, most=1e9)
+        kept = encoder.encode(frame(128, 128)).data
+        asked, taken = encoder.decisions()
+    assert asked.sum() > 0
+    assert taken.sum() == 0
+    assert kept == coded(128, 128, cpu_used=2)
+
+
+def test_what_one_decision_may_lose_is_bounded(libaom: Libraries) -> None:
+    config = EncoderConfig(128, 128, cpu_used=2, four_way=True)
+    for most, some in ((0.5, False), (2.0, True)):
+        with Encoder(config) as encoder:
+            encoder.set_pruner(toy([(16, "stop")], loss=0.0, time=20.0), price=1.0, most=most)
+            encoder.encode(frame(128, 128))
+            _, taken = encoder.decisions()
+        assert bool(taken.sum()) == some
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("cpu_used", [0, 3, 6])
+@pytest.mark.parametrize(("width", "height", "bit_depth"), [(200, 120, 8), (66, 130, 10)])
+@pytest.mark.parametrize("usage", ["good", "allintra"])
+def test_skipping_all_that_may_be_skipped_leaves_a_stream_that_decodes(
+    libaom: Libraries, threads: int, cpu_used: int, width: int, height: int, bit_depth: int, usage: str
+) -> None:
+    everywhere = [(side, decision) for side in (8, 16, 32, 64, 128) for decision in DECISIONS]
+    config = EncoderConfig(width, height, bit_depth, 50, cpu_used, usage, threads, four_way=True)
+    streams = []
+    for _ in range(2):
+        with Encoder(config) as encoder:
+            encoder.set_pruner(toy(everywhere, loss=-9.0, time=9.0), price=1.0, most=1e9)
+            coded = encoder.encode(frame(width, height, bit_depth))
+        streams.append(coded.data)
+    ((labels, _),) = inspect_packets([coded.data], width, height)
+    assert np.array_equal(labels, coded.labels)
+    assert streams[0] == streams[1]
+
+
+def test_a_tree_sends_rows_left_at_its_threshold(libaom: Libraries) -> None:
+    """qindex is feature 0: skip only where it is at most the frame's own."""
+    config = EncoderConfig(128, 64, cq=40, cpu_used=2)
+    with Encoder(config) as encoder:
+        qindex = encoder.encode(frame(128, 64)).qindex
+    for threshold, some in ((qindex, True), (np.nextafter(np.float32(qindex), np.float32(0)), False)):
+        with Encoder(config) as encoder:
+            forest = tree(feature=0, threshold=float(threshold), left=-9.0, right=9.0)
+            encoder.set_pruner(toy([(16, "stop")], loss=forest, time=0.0), price=1.0, most=1e9)
+            encoder.encode(frame(128, 64))
+            _, taken = encoder.decisions()
+        assert bool(taken.sum()) == some
+
+
+def test_bytes_that_are_no_pruner_are_refused_and_the_old_one_stays(libaom: Libraries) -> None:
+    good = toy([(16, "stop")], loss=-9.0, time=9.0)
+    rng = np.random.default_rng(0)
+    with Encoder(EncoderConfig(64, 64, cpu_used=2)) as encoder:
+        for bad in (b"", good[:-1], good + b"\0", b"x" + good[1:], good[:8] + b"\x07" + good[9:]):
+            with pytest.raises(ToolkitError, match="not a pruner for this hook"):
+                encoder.set_pruner(bad, 1.0, 1.0)
+        for _ in range(300):
+            changed = bytearray(good)
+            for at in rng.integers(8, len(good), 3):
+                changed[at] = rng.integers(256)
+            try:
+                encoder.set_pruner(bytes(changed), 1.0, 1.0)
+            except ToolkitError:
+                continue
+            encoder.encode(frame(64, 64))
+        for price, most in ((0.0, 1.0), (1.0, -1.0), (float("nan"), 1.0)):
+            with pytest.raises(ToolkitError, match="expected above 0"):
+                encoder.set_pruner(good, price, most)
+
+
+def test_recording_wants_one_thread_and_a_share(libaom: Libraries) -> None:
+    with Encoder(EncoderConfig(64, 64, threads=2)) as encoder, pytest.raises(ToolkitError, match="one thread"):
+        encoder.record_search()
+    with Encoder(EncoderConfig(64, 64)) as encoder, pytest.raises(ToolkitError, match="share: expected 0 to 1"):
+        encoder.record_search(1.5)
+    with Encoder(EncoderConfig(64, 64), library=libaom.stock) as encoder:
+        with pytest.raises(ToolkitError, match="records no search"):
+            encoder.record_search()
+        with pytest.raises(ToolkitError, match="has no pruner"):
+            encoder.set_pruner(b"", 1.0, 1.0)
