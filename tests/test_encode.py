@@ -306,7 +306,7 @@ def test_the_command_prints_json_of_a_10_bit_raw_clip(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)
     assert {"bytes", "psnr_y", "encode_seconds", "inference_seconds", "masked_blocks"} <= set(report)
-    with Encoder(EncoderConfig(64, 48, 10, cq=20)) as encoder:
+    with Encoder(EncoderConfig(64, 48, 10, cq=20, four_way=True)) as encoder:
         assert report["bytes"] == len(encoder.encode(frame(64, 48, 10)).data)
     with av.open(str(tmp_path / "out.ivf")) as container:
         assert next(container.decode(video=0)).format.name == "yuv420p10le"

@@ -52,7 +52,7 @@ def test_rows_tell_the_same_partitions_as_the_stream(recording: Encoder) -> None
     chosen = rows[on_path & (rows["side"] == 16)]
     assert len(chosen) > 20
     for row in chosen:
-        label = coded.labels[row["row"] // 16, row["column"] // 16]
+        label = coded.labels[16][row["row"] // 16, row["column"] // 16]
         assert label == row["partition"]
 
 
@@ -110,7 +110,7 @@ def test_what_a_pruner_may_skip_is_skipped_and_counted(libaom: Libraries) -> Non
         assert taken[1, DECISIONS.index(decision)] == own
         assert asked.sum() == own
         if decision == "stop":
-            assert not set(np.unique(pruned.labels)) - {0, 255, SPLIT} - set(np.unique(plain.labels))
+            assert not set(np.unique(pruned.labels[16])) - {0, 255, SPLIT} - set(np.unique(plain.labels[16]))
             assert pruned.data != plain.data
 
 
@@ -152,7 +152,7 @@ def test_skipping_all_that_may_be_skipped_leaves_a_stream_that_decodes(
             coded = encoder.encode(frame(width, height, bit_depth))
         streams.append(coded.data)
     ((labels, _),) = inspect_packets([coded.data], width, height)
-    assert np.array_equal(labels, coded.labels)
+    assert np.array_equal(labels, coded.labels[16])
     assert streams[0] == streams[1]
 
 

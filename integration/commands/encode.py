@@ -25,6 +25,15 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
     type=click.Path(path_type=Path),
     help="Restrict the search by its masks; repeatable, once for each node size.",
 )
+@click.option(
+    "--pruner", type=click.Path(path_type=Path), help="Decides inside the search (`av1part pruner fit`)."
+)
+@click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
+@click.option(
+    "--four-way/--no-4way",
+    default=None,
+    help="Search HORZ_4 and VERT_4.  [default: as the pruner or the pipeline was made; without either, yes]",
+)
 @click.option("--cq", default=_D.cq, show_default=True, type=click.IntRange(0, 63), help="Constant-quality level.")
 @click.option("--cpu-used", default=_D.cpu_used, show_default=True, type=click.IntRange(0, 6), help="Speed preset.")
 @click.option("--usage", default=_D.usage, show_default=True, type=click.Choice(["good", "allintra"]))
@@ -56,8 +65,16 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 @click.option("--any-settings", is_flag=True, help="Use a pipeline made for other encoder settings.")
 @click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def encode(clip: Path, output: Path, pipelines: tuple[Path, ...], strict: bool, as_json: bool, **options: Any) -> None:
-    """Encode a clip with libaom, with the masks of pipelines or without.
+def encode(
+    clip: Path,
+    output: Path,
+    pipelines: tuple[Path, ...],
+    pruner: Path | None,
+    strict: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Encode a clip with libaom; a pruner or the masks of pipelines make it faster.
 
     CLIP is a photograph, y4m, mp4 or any other video that FFmpeg reads, or raw yuv.
 
@@ -70,7 +87,11 @@ def encode(clip: Path, output: Path, pipelines: tuple[Path, ...], strict: bool, 
     from toolkit.cli.progress import coding
     from toolkit.errors import ToolkitError
 
-    masker = None
+    masker = opened = None
+    if pruner:
+        from integration.pruning.bundle import PrunerBundle
+
+        opened = PrunerBundle.load(pruner)
     if pipelines:
         from integration.pipeline.pipeline import Pipeline
         from integration.pipeline.pipeline_set import PipelineSet
@@ -78,8 +99,11 @@ def encode(clip: Path, output: Path, pipelines: tuple[Path, ...], strict: bool, 
         # A mask made ahead of the encoder has a whole frame's time, so one thread beside the encoder's is enough.
         threads = 1 if options["ahead"] else options["threads"]
         masker = PipelineSet([Pipeline.load(path, threads=threads) for path in pipelines])
+    if options["four_way"] is None:
+        made = opened.manifest["encoder"] if opened else masker.encoder if masker else {}
+        options["four_way"] = bool(made.get("enable_1to4_partitions", 1))
     with coding() as progress:
-        done = encode_file(clip, output, EncodeConfig(**options), masker, progress)
+        done = encode_file(clip, output, EncodeConfig(**options), masker, progress, opened)
     click.echo(json.dumps(done.to_dict()) if as_json else summary(done))
     if done.failed_masks:
         said = f"{done.failed_masks} of {done.frames} frames went unmasked: {'; '.join(done.mask_errors)}"
@@ -104,4 +128,8 @@ def summary(report: "Report") -> str:
         "reading": f"{report.reading_seconds:.2f} CPU s",
         "wall": f"{report.total_seconds:.2f} s, {report.fps:.2f} frames a second",
     }
+    for decision in sorted({name.rpartition("_")[0] for name in report.decisions}):
+        own = {k.rpartition("_")[2]: v for k, v in report.decisions.items() if k.rpartition("_")[0] == decision}
+        sizes = ", ".join(f"{v['skipped']} of {v['asked']} at {side}x{side}" for side, v in own.items())
+        lines[f"pruner, {decision.replace('_', ' ')}"] = sizes
     return "\n".join(f"{name}: {value}" for name, value in lines.items())

@@ -11,7 +11,8 @@ class EncodeConfig(CodingConfig):
 
     `ahead` frames are prepared while the encoder works, 0 for none. `size` (`WxH`) shrinks frames to fit and `frames`
     limits their number; None leaves them as they are. `raw` is `WxH[:bitdepth]` of a headerless file. `any_settings`
-    lets a pipeline mask an encode whose settings it was not made for.
+    lets a pipeline mask an encode whose settings it was not made for. `price` is what a pruner may lose for the time
+    that it saves; None takes its own.
     """
 
     ahead: int = 2
@@ -19,3 +20,4 @@ class EncodeConfig(CodingConfig):
     frames: int | None = None
     raw: str | None = None
     any_settings: bool = False
+    price: float | None = None

@@ -16,6 +16,8 @@ from integration.encoding.config import EncodeConfig
 from integration.encoding.lookahead import Ahead
 from integration.media.containers import check_ending, output_file
 from integration.media.video import Clip, RawFormat, open_clip, parse_size
+from integration.pruning.bundle import PrunerBundle
+from integration.pruning.encoder import count_decisions, use_pruner
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 
@@ -51,6 +53,7 @@ class Report:
     `masked_frames` had a mask; at `masked_nodes` the mask took something away, at `kept_nodes` it would have left
     nothing. `masks_ahead` of the masks were ready before they were asked for. `failed_masks` counts the frames that
     were encoded unmasked because the pipeline failed; `unmasked_frames` holds their numbers, `mask_errors` the reasons.
+    `decisions` has, by node size and decision, how often a pruner was asked and how often it skipped.
     """
 
     frames: int = 0
@@ -71,6 +74,7 @@ class Report:
     unmasked_frames: list[int] = field(default_factory=list)
     mask_errors: list[str] = field(default_factory=list)
     qindex: list[int] = field(default_factory=list)
+    decisions: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values as `av1part encode --json` prints them: the counts of nodes are called blocks there."""
@@ -89,7 +93,7 @@ def check_masker(masker: Masker, config: EncoderConfig, version: str, any_settin
         )
     if any_settings:
         return
-    wanted = encoder_settings(config.usage, config.cpu_used, version)
+    wanted = encoder_settings(config.usage, config.cpu_used, version, four_way=config.four_way)
     del wanted["threads"]
     differ = [
         f"{key} is {masker.encoder.get(key, 'not recorded')!r} there and {value!r} here"
@@ -104,12 +108,17 @@ def check_masker(masker: Masker, config: EncoderConfig, version: str, any_settin
 
 
 def encode_file(
-    source: Path, output: Path, settings: EncodeConfig, masker: Masker | None = None, progress: Progress | None = None
+    source: Path,
+    output: Path,
+    settings: EncodeConfig,
+    masker: Masker | None = None,
+    progress: Progress | None = None,
+    pruner: PrunerBundle | None = None,
 ) -> Report:
     """Encode a clip or photograph to a file of a format that `output_file` knows; `progress(frames, of)` counts frames.
 
-    The file is written whole or not at all. Raises ToolkitError for a bad source or bad settings, and for a pipeline
-    that was made for other settings.
+    The file is written whole or not at all. Raises ToolkitError for a bad source or bad settings, and for a pipeline or
+    a pruner that was made for other settings.
     """
     check_ending(output)
     size = parse_size(settings.size) if settings.size else None
@@ -126,6 +135,8 @@ def encode_file(
         encoder = stack.enter_context(Encoder(config, ahead.mask if ahead and ask else ask, clock=clock))
         if masker:
             check_masker(masker, config, encoder.version, settings.any_settings)
+        if pruner:
+            use_pruner(encoder, pruner, settings.price)
         write = stack.enter_context(output_file(output, config.width, config.height, clip.rate))
 
         def each(count: int, frame: EncodedFrame) -> None:
@@ -134,6 +145,7 @@ def encode_file(
                 progress(count, clip.count)
 
         report = code_clip(read, encoder, each)
+        report.decisions = count_decisions(encoder) if pruner else {}
         if ahead:
             report.reading_seconds += ahead.reading_seconds
             report.inference_seconds += ahead.mask_seconds

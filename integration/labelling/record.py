@@ -177,8 +177,9 @@ def _write(
     overwrite: bool,
 ) -> None:
     library = native.load(libraries().hook)
-    settings = encoder_settings(config.usage, config.cpu_used, native.libaom_version(library))
-    settings |= {"enable_1to4_partitions": int(config.four_way), "cq": list(config.cq)}
+    version = native.libaom_version(library)
+    settings = encoder_settings(config.usage, config.cpu_used, version, four_way=config.four_way)
+    settings |= {"cq": list(config.cq)}
     size = "source" if config.size is None else f"{config.size[0]}x{config.size[1]}"
     settings |= {"input": {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}}
     settings |= {"recorded": {"share": config.share, "seed": config.seed}}
