@@ -27,7 +27,7 @@ class InputConfig:
 
     `size` (`WxH`) shrinks frames to fit and `frames` limits their number; None leaves them as they are. `raw` is
     `WxH[:bitdepth]` of headerless files. `any_settings` lets a pipeline mask encodes of a usage or libaom that it was
-    not made for. Raises ToolkitError on cqs that give no BD-rate.
+    not made for. `four_way` searches HORZ_4 and VERT_4 in every arm. Raises ToolkitError on cqs that give no BD-rate.
     """
 
     cq: tuple[int, ...] = (20, 32, 43, 55)
@@ -37,6 +37,7 @@ class InputConfig:
     frames: int | None = None
     raw: str | None = None
     any_settings: bool = False
+    four_way: bool = False
 
     def __post_init__(self) -> None:
         check_cq(self.cq)
@@ -51,7 +52,8 @@ class BenchConfig(InputConfig):
     The first preset is the anchor of every BD-rate and time saving. `against` names further arms: `cnn-off` (libaom
     without its own CNN), `random` and `variance` (the pipeline's masks reassigned to other nodes), `oracle` (the labels
     of a first encode fed back as masks, once for each of `oracle_stages`). Everything is coded with each number of
-    `threads`; BD-rates and CPU times are those of the first. Raises ToolkitError on values that make no benchmark.
+    `threads`; BD-rates and CPU times are those of the first. A pruner is an arm at each of `prices`, or at its own
+    price. Raises ToolkitError on values that make no benchmark.
     """
 
     presets: tuple[int, ...] = (0, 1, 2, 3)
@@ -59,6 +61,7 @@ class BenchConfig(InputConfig):
     against: tuple[str, ...] = ()
     oracle_stages: tuple[str, ...] = ("2", "1+2+3")
     threads: tuple[int, ...] = (1,)
+    prices: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()

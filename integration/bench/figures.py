@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 from scipy.interpolate import PchipInterpolator
 
-from integration.bench.session import CNN_OFF, NATIVE, PIPELINE
+from integration.bench.session import CNN_OFF, NATIVE, PIPELINE, PRUNER
 from integration.bench.summary import Summary
 from toolkit.reports.style import STYLE, to_svg
 
@@ -22,6 +22,11 @@ _MARKS = {
 }
 
 
+def _mark(kind: str) -> tuple[str, str]:
+    """Colour and marker of an arm's kind; every price of a pruner has the same."""
+    return ("#2563eb", "o") if kind.startswith(PRUNER) else _MARKS.get(kind, ("#374151", "*"))
+
+
 def draw_pareto(report: Summary) -> str:
     """Draw every arm in the plane of time saving and BD-rate: native presets joined by a line, spreads as bars."""
     with matplotlib.rc_context(STYLE):
@@ -30,7 +35,7 @@ def draw_pareto(report: Summary) -> str:
         natives = sorted((a["saving"], a["loss"]["akima"]) for a in report["arms"] if a["kind"] == NATIVE)
         axes.plot(*zip(*natives, strict=True), color=_MARKS[NATIVE][0], linewidth=1.2, zorder=1)
         for kind in dict.fromkeys(arm["kind"] for arm in report["arms"]):
-            colour, mark = _MARKS.get(kind, ("#374151", "*"))
+            colour, mark = _mark(kind)
             for number, arm in enumerate(a for a in report["arms"] if a["kind"] == kind):
                 place = arm["saving"], arm["loss"]["akima"]
                 if arm["saving_spread"]:
@@ -60,7 +65,7 @@ def draw_curves(report: Summary, clip: str) -> str:
         line = PchipInterpolator(*zip(*rising, strict=True))
         for arm in report["arms"]:
             points = arm["clips"][clip]["points"]
-            colour, mark = _MARKS.get(arm["kind"], ("#374151", "*"))
+            colour, mark = _mark(arm["kind"])
             shade = 1 - 0.2 * (arm["cpu_used"] % 4)
             style = {"color": colour, "marker": mark, "markersize": 4, "linewidth": 0.9, "alpha": shade}
             whole.plot([p["bytes"] for p in points], [p["psnr_y"] for p in points], **style)

@@ -7,12 +7,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from integration.bench.config import NEEDS_PIPELINE, BenchConfig
-from integration.bench.session import CNN_OFF, NATIVE, PIPELINE, Arm, Session
+from integration.bench.session import CNN_OFF, NATIVE, PIPELINE, PRUNER, Arm, Session
 from integration.bench.store import Measurement
 from integration.bench.summary import Summary, summarise
 from integration.bench.views import View, draw_views
 from integration.media.sources import identify
 from integration.pipeline.pipeline_set import PipelineSet
+from integration.pruning.bundle import PrunerBundle
 from toolkit.errors import ToolkitError
 
 Progress = Callable[[int, int, str], None]
@@ -29,7 +30,7 @@ class Report(Summary):
     views: dict[str, list[View]]
 
 
-def arms_of(config: BenchConfig, pipelines: PipelineSet | None) -> list[Arm]:
+def arms_of(config: BenchConfig, pipelines: PipelineSet | None, pruner: PrunerBundle | None = None) -> list[Arm]:
     """Every way of encoding that a run compares, the native presets first.
 
     Raises ToolkitError for arms that need a pipeline's masks where there is no pipeline.
@@ -40,6 +41,8 @@ def arms_of(config: BenchConfig, pipelines: PipelineSet | None) -> list[Arm]:
     for preset in config.masked:
         if pipelines is not None:
             arms.append(Arm(PIPELINE, preset))
+        if pruner is not None:
+            arms += [Arm(f"{PRUNER}{price:g}", preset) for price in config.prices or (pruner.price,)]
         arms += [Arm(kind, preset) for kind in (CNN_OFF, *NEEDS_PIPELINE) if kind in config.against]
         if "oracle" in config.against:
             arms += [Arm(f"oracle {stages}", preset) for stages in config.oracle_stages]
@@ -52,18 +55,19 @@ def run_bench(
     config: BenchConfig,
     pipelines: PipelineSet | None = None,
     progress: Progress = lambda done, total, what: None,
+    pruner: PrunerBundle | None = None,
 ) -> Report:
     """Make every encode that is not kept in `output` yet, draw masks there, and return the report.
 
     A run that was stopped goes on where it was. `progress(done, total, what)` counts encodes. Raises ToolkitError for
-    clips that do not suit the pipelines, and where another run is at work in the same folder.
+    clips that do not suit the pipelines or the pruner, and where another run is at work in the same folder.
     """
-    files, arms = identify(paths), arms_of(config, pipelines)
+    files, arms = identify(paths), arms_of(config, pipelines, pruner)
     total = config.repeats * len(files) * len(config.cq) * len(arms)
     output.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(output / "lock", timeout=0):
-            session = Session(output, config, pipelines)
+            session = Session(output, config, pipelines, pruner)
             session.check(files)
             measured: list[Measurement] = []
             # Arms change fastest and repeats slowest, so that a slow spell of the machine affects all arms alike.

@@ -21,20 +21,23 @@ from integration.media.ssim import SsimMeter
 from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, parse_size
 from integration.pipeline.pipeline_set import PipelineSet
 from integration.pipeline.policy import Policy
+from integration.pruning.bundle import PrunerBundle
+from integration.pruning.encoder import use_pruner
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model.provenance import trained_on
 from toolkit.partition import INSIDE_LARGER, NODE
 
-NATIVE, CNN_OFF, PIPELINE, ORACLE = "native", "cnn-off", "pipeline", "oracle "
+NATIVE, CNN_OFF, PIPELINE, ORACLE, PRUNER = "native", "cnn-off", "pipeline", "oracle ", "pruner "
 
 
 @dataclass(frozen=True)
 class Arm:
     """One way to encode: a preset, and what restricts its search.
 
-    `kind` is native, cnn-off, pipeline, random, variance, or oracle with its stages (`oracle 2`). `policy` replaces the
+    `kind` is native, cnn-off, pipeline, random, variance, oracle with its stages (`oracle 2`), or pruner with its price
+    (`pruner 0.05`). `policy` replaces the
     pipeline's own. `threads` are the encoder's, whose stream may depend on their number.
     """
 
@@ -59,8 +62,14 @@ class Reference:
 class Session:
     """Encodes kept in `folder`, under keys made of everything that decides their results."""
 
-    def __init__(self, folder: Path, config: InputConfig, pipelines: PipelineSet | None = None) -> None:
-        self.folder, self.config, self.pipelines = folder, config, pipelines
+    def __init__(
+        self,
+        folder: Path,
+        config: InputConfig,
+        pipelines: PipelineSet | None = None,
+        pruner: PrunerBundle | None = None,
+    ) -> None:
+        self.folder, self.config, self.pipelines, self.pruner = folder, config, pipelines, pruner
         self._build = libraries().hook.parent.name
         self._kept = Kept(folder)
 
@@ -83,6 +92,8 @@ class Session:
         """
         for file in files:
             clip = self.open(file)
+            if self.pruner and file.sha256 in self.pruner.manifest["learnt"]["train_sources"]:
+                raise ToolkitError(f"{file.path}: the pruner was trained on it. Use clips that it has not seen.")
             if self.pipelines is None:
                 continue
             for stage, bundle in (item for pipeline in self.pipelines.members for item in pipeline.bundles.items()):
@@ -101,7 +112,8 @@ class Session:
         return self._kept.measurement(self._key(file, cq, arm, repeat), lambda: self._encode(file, cq, arm, repeat))
 
     def _encoder_config(self, clip: Clip, cq: int, arm: Arm) -> EncoderConfig:
-        return EncoderConfig(clip.width, clip.height, clip.bit_depth, cq, arm.cpu_used, self.config.usage, arm.threads)
+        frame, usage = (clip.width, clip.height, clip.bit_depth), self.config.usage
+        return EncoderConfig(*frame, cq, arm.cpu_used, usage, arm.threads, four_way=self.config.four_way)
 
     def _key(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> str:
         own: list[Any] = []
@@ -110,9 +122,22 @@ class Session:
                 own += [pipeline.manifest["bundles"], pipeline.manifest["provider"], pipeline.policy.to_dict()]
         elif arm.kind.startswith(ORACLE):
             own = list(self.nodes)
+        elif arm.kind.startswith(PRUNER):
+            own = [self._needed_pruner(arm).sha256]
         config = self.config
         source = [file.sha256, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
-        parts = [*source, config.usage, self._build, cq, arm.kind, arm.cpu_used, arm.threads, repeat, own]
+        parts = [
+            *source,
+            config.usage,
+            config.four_way,
+            self._build,
+            cq,
+            arm.kind,
+            arm.cpu_used,
+            arm.threads,
+            repeat,
+            own,
+        ]
         return hashlib.sha256(canonical_json(parts)).hexdigest()[:24]
 
     @property
@@ -128,6 +153,11 @@ class Session:
             return self.pipelines
         (pipeline,) = self.pipelines.members
         return PipelineSet((replace(pipeline, policy=arm.policy),))
+
+    def _needed_pruner(self, arm: Arm) -> PrunerBundle:
+        if self.pruner is None:
+            raise ToolkitError(f"{arm.name}: needs a pruner. Pass --pruner.")
+        return self.pruner
 
     def reference(self, file: SourceFile, cq: int, cpu_used: int, threads: int = 1) -> Reference:
         """Choices of the unmasked encode, which is made unless they are kept already."""
@@ -157,7 +187,7 @@ class Session:
 
     def _encode(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
         clip = self.open(file)
-        free = arm.kind in (NATIVE, CNN_OFF)
+        free = arm.kind in (NATIVE, CNN_OFF) or arm.kind.startswith(PRUNER)
         masks: list[dict[int, Mask]] = [] if free or arm.kind == PIPELINE else self.given_masks(file, cq, arm)
         given = masks or None
         source = self._source(arm, masks) if arm.kind == PIPELINE else None
@@ -172,6 +202,8 @@ class Session:
         with Encoder(self._encoder_config(clip, cq, arm), source) as encoder:
             if arm.kind == CNN_OFF:
                 encoder.disable_cnn()
+            if arm.kind.startswith(PRUNER):
+                use_pruner(encoder, self._needed_pruner(arm), float(arm.kind.removeprefix(PRUNER)))
             report = code_clip(clip, encoder, each, given)
         if report.failed_masks:
             raise ToolkitError(f"{file.path}: {report.failed_masks} frames without a mask: {report.mask_errors}")

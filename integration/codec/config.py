@@ -1,5 +1,6 @@
 """Settings of one encode, and the grids of nodes that they give a frame."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -61,6 +62,13 @@ class CodingConfig:
 @dataclass(frozen=True)
 class EncoderConfig(CodingConfig, FrameFormat):
     """Everything that opens an encoder: the format of its frames, then how they are coded."""
+
+
+def four_way_of(given: bool | None, *made_for: Mapping[str, Any]) -> bool:
+    """Whether to search HORZ_4 and VERT_4: as given, else as the models' encoder settings say, else as libaom does."""
+    if given is not None:
+        return given
+    return bool(made_for[0].get("enable_1to4_partitions", 1)) if made_for else True
 
 
 def encoder_settings(

@@ -7,8 +7,9 @@ from typing import Any
 import click
 
 from integration.bench.config import AGAINST, BenchConfig
+from integration.codec.config import four_way_of
 from integration.commands.encode_options import encode_options
-from toolkit.cli.options import commas, numbers, words
+from toolkit.cli.options import commas, numbers, prices, words
 
 _D = BenchConfig()
 _PATH = click.Path(path_type=Path)
@@ -25,6 +26,8 @@ def bench() -> None:
 @click.option(
     "--pipeline", "pipelines", multiple=True, type=_PATH, help="Pipeline to judge; repeatable, once a node size."
 )
+@click.option("--pruner", type=_PATH, help="Pruner to judge (`av1part pruner fit`).")
+@click.option("--prices", default="", callback=prices, help="Its prices, as in 0.02,0.05.  [default: its own]")
 @click.option(
     "--presets", default=commas(_D.presets), show_default=True, callback=numbers, help="The first is the anchor."
 )
@@ -38,8 +41,15 @@ def bench() -> None:
 )
 @encode_options(_D)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
-def encoder(clips: tuple[Path, ...], output: Path, pipelines: tuple[Path, ...], as_json: bool, **options: Any) -> None:
-    """Encode CLIPs with and without masks, and report BD-rate (PSNR-Y) against CPU time, inference included.
+def encoder(
+    clips: tuple[Path, ...],
+    output: Path,
+    pipelines: tuple[Path, ...],
+    pruner: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Encode CLIPs with and without masks or a pruner; report BD-rate (PSNR-Y) against CPU time, deciding included.
 
     Every frame is a key frame. Writes report.json, pareto.svg and index.html into the report folder. With --threads
     1,2 the report also has wall times with 1 and 2 threads.
@@ -49,11 +59,14 @@ def encoder(clips: tuple[Path, ...], output: Path, pipelines: tuple[Path, ...], 
     from integration.commands.bench_tables import print_bench
     from integration.pipeline.pipeline import Pipeline
     from integration.pipeline.pipeline_set import PipelineSet
+    from integration.pruning.bundle import PrunerBundle
     from toolkit.cli.progress import counted
 
+    opened = PrunerBundle.load(pruner) if pruner else None
     masks = PipelineSet([Pipeline.load(path, threads=1) for path in pipelines]) if pipelines else None
+    options["four_way"] = four_way_of(options["four_way"], *(model.encoder for model in (opened, masks) if model))
     with counted("encoding") as progress:
-        report = run_bench(clips, output, BenchConfig(**options), masks, progress)
+        report = run_bench(clips, output, BenchConfig(**options), masks, progress, opened)
     page = write_report(report, output)
     if said := reuse(report):
         click.echo(f"Warning: {said}", err=True)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from integration.codec.config import four_way_of
 from integration.encoding.config import EncodeConfig
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
     type=click.Path(path_type=Path),
     help="Restrict the search by its masks; repeatable, once for each node size.",
 )
-@click.option(
-    "--pruner", type=click.Path(path_type=Path), help="Decides inside the search (`av1part pruner fit`)."
-)
+@click.option("--pruner", type=click.Path(path_type=Path), help="Decides inside the search (`av1part pruner fit`).")
 @click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
 @click.option(
     "--four-way/--no-4way",
@@ -99,9 +98,8 @@ def encode(
         # A mask made ahead of the encoder has a whole frame's time, so one thread beside the encoder's is enough.
         threads = 1 if options["ahead"] else options["threads"]
         masker = PipelineSet([Pipeline.load(path, threads=threads) for path in pipelines])
-    if options["four_way"] is None:
-        made = opened.manifest["encoder"] if opened else masker.encoder if masker else {}
-        options["four_way"] = bool(made.get("enable_1to4_partitions", 1))
+    made_for = [model.encoder for model in (opened, masker) if model]
+    options["four_way"] = four_way_of(options["four_way"], *made_for)
     with coding() as progress:
         done = encode_file(clip, output, EncodeConfig(**options), masker, progress, opened)
     click.echo(json.dumps(done.to_dict()) if as_json else summary(done))

@@ -25,6 +25,9 @@ def encode_options(default: InputConfig) -> Callable[[Command], Command]:
         click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each clip."),
         click.option("--size", help="Shrink to fit WxH."),
         click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth]."),
+        click.option(
+            "--four-way/--no-4way", default=None, help="Search HORZ_4 and VERT_4.  [default: as the models were made]"
+        ),
         click.option("--any-settings", is_flag=True, help="Accept a pipeline made for another usage or libaom."),
     )
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from integration.codec.config import four_way_of
 from integration.commands.encode_options import encode_options
 from integration.tuning.config import FitConfig
 from toolkit.cli.options import commas, numbers, words
@@ -54,6 +55,8 @@ def fit(
     from integration.tuning.fit import fit_on
     from toolkit.data.blockset import BlockSet
 
-    source, config, costs = Pipeline.load(pipe, threads=1), FitConfig(**options), BlockSet.load(data)
+    source, costs = Pipeline.load(pipe, threads=1), BlockSet.load(data)
+    options["four_way"] = four_way_of(options["four_way"], source.encoder)
+    config = FitConfig(**options)
     found = fit_on(source, costs, clips, output, config, trial_log(), overwrite=overwrite)
     click.echo(json.dumps(fit_json(found))) if as_json else print_fit(found, config, output)

@@ -61,6 +61,16 @@ class PrunerBundle:
         return cls(path, manifest, (path / NATIVE).read_bytes())
 
     @property
+    def encoder(self) -> dict[str, Any]:
+        """Settings of the encoder whose search it learnt."""
+        return dict(self.manifest["encoder"])
+
+    @property
+    def sha256(self) -> str:
+        """Hash that names the pruner."""
+        return str(self.manifest["sha256"])
+
+    @property
     def price(self) -> float:
         """Loss that one pixel of time may cost, unless the encode says another."""
         return float(self.manifest["price"])

@@ -13,6 +13,17 @@ def numbers(context: click.Context, parameter: click.Parameter, value: str) -> t
         raise click.BadParameter(f"{value!r}: expected whole numbers with commas, as in 20,32,43,55.") from None
 
 
+def prices(context: click.Context, parameter: click.Parameter, value: str) -> tuple[float, ...]:
+    """Numbers above 0 from a list with commas, which may be empty. Raises a usage error on anything else."""
+    try:
+        found = tuple(float(part) for part in value.split(",") if part.strip())
+    except ValueError:
+        found = (0.0,)
+    if not all(0 < price < float("inf") for price in found):
+        raise click.BadParameter(f"{value!r}: expected numbers above 0 with commas, as in 0.02,0.05.")
+    return found
+
+
 def words(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
     """Words from a list with commas; empty ones are left out."""
     return tuple(part.strip() for part in value.split(",") if part.strip())
