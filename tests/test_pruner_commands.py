@@ -1,0 +1,173 @@
+"""From photographs to a pruned encode by commands alone, and what each of them refuses."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.commands import cli, done, fails
+from support.pictures import CHELSEA
+
+from integration.codec.libaom_build import Libraries
+from integration.pruning.bundle import GRAPH, NATIVE, PrunerBundle
+from toolkit.files import seal
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Crops of the cat, each a source of its own."""
+    folder = tmp_path_factory.mktemp("photographs")
+    paths = []
+    with Image.open(CHELSEA) as cat:
+        for index in range(6):
+            left, top = index % 3 * 100, index // 3 * 90
+            paths.append(folder / f"crop{index}.png")
+            cat.crop((left, top, left + 160, top + 144)).save(paths[-1])
+    return paths
+
+
+@pytest.fixture(scope="module")
+def record(photographs: list[Path], libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("record")
+    table = folder / "splits.tsv"
+    names = ("train", "train", "train", "train", "val", "test")
+    table.write_text("".join(f"crop{index}\t{split}\n" for index, split in enumerate(names)))
+    words = ("--cq", "25,40,55", "--share", "1", "--split", table, "--jobs", "1", "--size", "source", "--cpu-used", "1")
+    done("record", *photographs, "-o", folder / "set", *words)
+    return folder / "set"
+
+
+@pytest.fixture(scope="module")
+def pruner(record: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("pruner") / "pruner"
+    result = done(
+        "pruner", "fit", record, "-o", path, "--trees", "10", "--leaves", "8", "--price", "0.1", "--sides", "8,16"
+    )
+    assert "C equal to the bit" in result.output
+    return path
+
+
+def test_a_pruner_says_what_it_learnt_from_and_what_was_compared(pruner: Path, record: Path) -> None:
+    manifest = json.loads(done("pruner", "info", pruner, "--json").output)
+    assert manifest["proof"]["passed"]
+    assert manifest["proof"]["rows"] > 100
+    assert {c["native_differs"] for c in manifest["proof"]["comparisons"]} == {0}
+    assert len(manifest["learnt"]["train_sources"]) == 4
+    assert manifest["learnt"]["record_sha256"] == json.loads((record / "manifest.json").read_text())["sha256"]
+    assert manifest["encoder"]["enable_1to4_partitions"] == 1
+    assert all(own["skipped"] <= own["asked"] for own in manifest["validation"].values())
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_encode_with_a_pruner_counts_decisions_and_repeats(
+    pruner: Path, photographs: list[Path], tmp_path: Path, threads: int
+) -> None:
+    reports = []
+    for name in ("a.ivf", "b.ivf"):
+        words = ("--pruner", pruner, "--cpu-used", "1", "--cq", "40", "--threads", threads, "--json")
+        reports.append(json.loads(done("encode", photographs[5], "-o", tmp_path / name, *words).output))
+    assert (tmp_path / "a.ivf").read_bytes() == (tmp_path / "b.ivf").read_bytes()
+    decisions = reports[0]["decisions"]
+    assert decisions == reports[1]["decisions"]
+    assert sum(own["skipped"] for own in decisions.values()) > 0
+    plain = json.loads(
+        done("encode", photographs[5], "-o", tmp_path / "c.ivf", "--cpu-used", "1", "--cq", "40", "--json").output
+    )
+    assert plain["decisions"] == {}
+    free = ("--pruner", pruner, "--price", "1e-30", "--cpu-used", "1", "--cq", "40", "--threads", threads)
+    result = done("encode", photographs[5], "-o", tmp_path / "d.ivf", *free)
+    assert "pruner, stop: 0 of" in result.output
+    if threads == 1:
+        assert (tmp_path / "c.ivf").read_bytes() == (tmp_path / "d.ivf").read_bytes()
+
+
+def test_the_benchmark_has_an_arm_a_price_and_refuses_what_was_trained_on(
+    pruner: Path, photographs: list[Path], tmp_path: Path
+) -> None:
+    words = ("--pruner", pruner, "--presets", "1,2", "--masked", "1", "--repeats", "1", "--cq", "25,40,55", "--json")
+    report = json.loads(done("bench", "encoder", photographs[5], "-o", tmp_path, *words, "--prices", "0.02,0.5").stdout)
+    assert [arm["name"] for arm in report["arms"]] == [
+        "native at 1",
+        "native at 2",
+        "pruner 0.02 at 1",
+        "pruner 0.5 at 1",
+    ]
+    assert report["arms"][3]["saving"] > 0
+    fails(cli("bench", "encoder", photographs[0], "-o", tmp_path / "x", *words), "the pruner was trained on it")
+    assert cli("bench", "encoder", photographs[5], "-o", tmp_path, *words, "--prices", "0,1").exit_code == 2
+
+
+def test_a_pruner_of_other_settings_is_refused(pruner: Path, photographs: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / "out.ivf"
+    encode = ("encode", photographs[5], "-o", out, "--pruner", pruner)
+    fails(cli(*encode, "--no-4way"), "enable_1to4_partitions was 1 in its record, 0 here")
+    fails(cli(*encode, "--usage", "allintra"), "usage was 'good' in its record, 'allintra' here")
+    fails(cli(*encode, "--price", "-1"), "Price -1.0", "expected numbers above 0")
+    deep = tmp_path / "deep.yuv"
+    deep.write_bytes(np.full(64 * 64 * 3 // 2, 500, "<u2").tobytes())
+    fails(cli("encode", deep, "-o", out, "--raw", "64x64:10", "--pruner", pruner), "made for 8 bit, the encode has 10")
+    assert not out.exists()
+
+
+def test_a_changed_pruner_is_refused(pruner: Path, photographs: list[Path], tmp_path: Path) -> None:
+    def changed(name: str) -> Path:
+        shutil.copytree(pruner, tmp_path / name)
+        return tmp_path / name
+
+    for file in (NATIVE, GRAPH):
+        folder = changed(file)
+        data = bytearray((folder / file).read_bytes())
+        data[len(data) // 2] ^= 1
+        (folder / file).write_bytes(data)
+        fails(cli("pruner", "info", folder), f"{file}: changed")
+    folder = changed("unproven")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["proof"]["passed"] = False
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    fails(cli("pruner", "info", folder), "was edited")
+    (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
+    fails(cli("pruner", "info", folder), "not proven to decide alike")
+    folder = changed("table")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["features"][3]["name"] = "another"
+    (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
+    assert PrunerBundle.load(folder).price == 0.1
+    encode = ("encode", photographs[5], "-o", tmp_path / "o.ivf", "--pruner", folder)
+    fails(cli(*encode), "another table of features")
+    fails(cli("pruner", "info", tmp_path / "nowhere"), "no such file")
+
+
+def test_fit_refuses_what_makes_no_pruner(record: Path, tmp_path: Path) -> None:
+    fit = ("pruner", "fit", record, "-o", tmp_path / "p")
+    fails(cli(*fit, "--price", "0"), "Price 0.0")
+    fails(cli(*fit, "--sides", "12"), "--sides 12: expected any of 8, 16, 32, 64, 128")
+    fails(cli(*fit, "--decisions", "nothing"), "--decisions nothing")
+    (tmp_path / "p").mkdir()
+    fails(cli(*fit), "exists already")
+
+
+def test_a_record_that_was_stopped_goes_on(
+    photographs: list[Path], libaom: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from integration.labelling import record as recording
+    from toolkit.errors import ToolkitError
+
+    words = ("record", *photographs[:3], "-o", tmp_path / "set", "--cq", "40", "--jobs", "1", "--size", "64x64")
+    real, coded = recording.code, []
+
+    def stops(piece: recording.Piece) -> None:
+        if len(coded) == 2:
+            raise ToolkitError("stopped here")
+        coded.append(piece.file.name)
+        real(piece)
+
+    monkeypatch.setattr(recording, "code", stops)
+    fails(cli(*words), "stopped here")
+    assert not (tmp_path / "set").exists()
+    monkeypatch.setattr(recording, "code", lambda piece: (coded.append(piece.file.name), real(piece)))
+    done(*words)
+    assert sorted(coded) == sorted({path.stem for path in photographs[:3]})
+    assert not list(tmp_path.glob(".set.work"))
+    fails(cli(*words), "exists already")
