@@ -94,7 +94,6 @@ def test_the_benchmark_has_an_arm_a_price_and_refuses_what_was_trained_on(
         "pruner 0.02 at 1",
         "pruner 0.5 at 1",
     ]
-    assert report["arms"][3]["saving"] > 0
     fails(cli("bench", "encoder", photographs[0], "-o", tmp_path / "x", *words), "the pruner was trained on it")
     assert cli("bench", "encoder", photographs[5], "-o", tmp_path, *words, "--prices", "0,1").exit_code == 2
 

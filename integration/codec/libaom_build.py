@@ -39,7 +39,7 @@ C_FLAGS = (
 )
 SHARED = ("encoder", "frames", "nodes")
 UNITS = {
-    "hook": (*SHARED, "hook", "labels", "costs", "search", "features", "pruner", "inspect"),
+    "hook": (*SHARED, "hook", "labels", "costs", "inside_search", "node_features", "pruner", "inspect"),
     "stock": (*SHARED, "stock"),
 }
 WRAPPED = (

@@ -14,7 +14,7 @@
 #include "costs.h"
 #include "encoder.h"
 #include "pruner.h"
-#include "search.h"
+#include "inside_search.h"
 
 /* Declared through the originals' types: should a signature change, this file stops compiling. */
 __typeof__(av1_encode_frame) __real_av1_encode_frame, __wrap_av1_encode_frame;

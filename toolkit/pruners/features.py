@@ -1,7 +1,7 @@
 """What a record of the search holds: decisions, stages, features, and from which point each is known.
 
-The C hook defines the features (integration/libaom/features.h) and lists them through its interface; a record carries
-that list, so that no second definition exists.
+The C hook defines the features (integration/libaom/node_features.h) and lists them through its interface. A record
+carries that list, so that no second definition exists.
 """
 
 from dataclasses import dataclass

@@ -1,5 +1,5 @@
 /* The table of features, and those of a node's luma. */
-#include "features.h"
+#include "node_features.h"
 
 #include <math.h>
 #include <stddef.h>

@@ -17,10 +17,10 @@
 #include "av1/encoder/encoder.h"
 #include "av1/encoder/partition_strategy.h"
 #include "av1/encoder/rd.h"
-#include "features.h"
+#include "node_features.h"
 #include "luma.h"
 #include "pruner.h"
-#include "search.h"
+#include "inside_search.h"
 
 __typeof__(av1_save_context) __real_av1_save_context, __wrap_av1_save_context;
 __typeof__(av1_restore_context) __real_av1_restore_context, __wrap_av1_restore_context;

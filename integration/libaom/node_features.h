@@ -4,8 +4,8 @@
  * what a decision may look at is the table's beginning up to its own point. All are finite. `log` is log2; relative to
  * the quantiser: divided by the luma AC quantiser step (variances by its square); costs are RD costs divided by libaom's
  * rdmult, which makes them bits. A ratio is at most RATIO_MOST, which also stands for what was not tried. */
-#ifndef AV1PART_FEATURES_H_
-#define AV1PART_FEATURES_H_
+#ifndef AV1PART_NODE_FEATURES_H_
+#define AV1PART_NODE_FEATURES_H_
 
 #define RATIO_MOST 4.0
 
