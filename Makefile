@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOAK_S ?= 180
 
-.PHONY: demo test lint libaom soak sanitize bench install clean
+.PHONY: demo test lint libaom soak sanitize bench zoo install clean
 
 demo: install  ## the whole main job on the embedded data set
 	-$(BIN)/av1part encoder build
@@ -36,6 +36,9 @@ bench: install  ## inference, training and memory, both sides of a ratio in one 
 	$(BIN)/python benchmarks/execution.py --backbone small
 	$(BIN)/python benchmarks/execution.py --backbone resnet18-se --rounds 3 --no-compile
 	$(BIN)/python benchmarks/memory.py
+
+zoo: install libaom  ## make the pruner in the box again from PHOTOS, a folder that holds its photographs
+	$(BIN)/python benchmarks/rebuild_zoo.py photo-8bit $(PHOTOS) -o runs/photo-8bit
 
 install: .venv/installed
 

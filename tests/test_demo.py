@@ -57,3 +57,24 @@ def test_without_the_encoder_it_goes_on(tmp_path: Path, monkeypatch: pytest.Monk
 def test_a_step_that_fails_ends_it(tmp_path: Path) -> None:
     with pytest.raises(ToolkitError):
         Demo(tmp_path / "out", None, DemoConfig()).command("select", tmp_path / "no-run")
+
+
+def test_the_verdict_charges_deciding_and_says_when_it_costs(capsys: pytest.CaptureFixture[str]) -> None:
+    def coded(seconds: float, inference: float, size: int, psnr: float) -> dict[str, Any]:
+        return {
+            "bytes": size, "psnr_y": psnr, "encode_seconds": seconds, "inference_seconds": inference, "masked_blocks": 0
+        }  # fmt: skip
+
+    encodes = {
+        "without masks": coded(4.0, 0.0, 1000, 40.0),
+        "with masks": coded(3.0, 2.0, 1010, 39.9),
+        "without a pruner": coded(4.0, 0.0, 1000, 40.0),
+        "pruner photo-8bit": coded(3.0, 0.0, 1001, 39.95),
+    }
+    entry = {"class": "NONE", "accuracy": 0.5, "macro_f1": 0.1}
+    scores = {"accuracy": 0.6, "macro_f1": 0.2, "baselines": {"majority": entry, "best_constant": entry}}
+    print_summary([], "none", "small", scores, encodes, 1.0)
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "with masks: COSTS 25% of the CPU time of the encode without masks, deciding charged, for +1.00%" in printed
+    assert "pruner photo-8bit: saves 25% of the CPU time of the encode without a pruner" in printed
+    assert "+0.10% bytes at -0.05 dB" in printed

@@ -135,7 +135,7 @@ def test_a_changed_pruner_is_refused(pruner: Path, photographs: list[Path], tmp_
     assert PrunerBundle.load(folder).price == 0.1
     encode = ("encode", photographs[5], "-o", tmp_path / "o.ivf", "--pruner", folder)
     fails(cli(*encode), "another table of features")
-    fails(cli("pruner", "info", tmp_path / "nowhere"), "no such file")
+    fails(cli("pruner", "info", tmp_path / "nowhere"), "no such folder, and no pruner in the box")
 
 
 def test_fit_refuses_what_makes_no_pruner(record: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def bench() -> None:
 @click.option(
     "--pipeline", "pipelines", multiple=True, type=_PATH, help="Pipeline to judge; repeatable, once a node size."
 )
-@click.option("--pruner", type=_PATH, help="Pruner to judge (`av1part pruner fit`).")
+@click.option("--pruner", type=_PATH, help="Pruner to judge: a folder, or a name of `av1part pruner list`.")
 @click.option("--prices", default="", callback=prices, help="Its prices, as in 0.02,0.05.  [default: its own]")
 @click.option(
     "--presets", default=commas(_D.presets), show_default=True, callback=numbers, help="The first is the anchor."
@@ -54,6 +54,7 @@ def encoder(
     Every frame is a key frame. Writes report.json, pareto.svg and index.html into the report folder. With --threads
     1,2 the report also has wall times with 1 and 2 threads.
     """
+    from integration import zoo
     from integration.bench.report import reuse, write_report
     from integration.bench.run import run_bench
     from integration.commands.bench_tables import print_bench
@@ -62,7 +63,7 @@ def encoder(
     from integration.pruning.bundle import PrunerBundle
     from toolkit.cli.progress import counted
 
-    opened = PrunerBundle.load(pruner) if pruner else None
+    opened = PrunerBundle.load(zoo.find(pruner)) if pruner else None
     masks = PipelineSet([Pipeline.load(path, threads=1) for path in pipelines]) if pipelines else None
     options["four_way"] = four_way_of(options["four_way"], *(model.encoder for model in (opened, masks) if model))
     with counted("encoding") as progress:

@@ -26,7 +26,11 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
     type=click.Path(path_type=Path),
     help="Restrict the search by its masks; repeatable, once for each node size.",
 )
-@click.option("--pruner", type=click.Path(path_type=Path), help="Decides inside the search (`av1part pruner fit`).")
+@click.option(
+    "--pruner",
+    type=click.Path(path_type=Path),
+    help="Decides inside the search: a folder, or a name of `av1part pruner list`.",
+)
 @click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
 @click.option(
     "--four-way/--no-4way",
@@ -88,9 +92,10 @@ def encode(
 
     masker = opened = None
     if pruner:
+        from integration import zoo
         from integration.pruning.bundle import PrunerBundle
 
-        opened = PrunerBundle.load(pruner)
+        opened = PrunerBundle.load(zoo.find(pruner))
     if pipelines:
         from integration.pipeline.pipeline import Pipeline
         from integration.pipeline.pipeline_set import PipelineSet

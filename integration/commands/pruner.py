@@ -56,10 +56,26 @@ def fit(record: Path, output: Path, overwrite: bool, as_json: bool, **options: A
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def info(path: Path, as_json: bool) -> None:
     """Verify PRUNER and say what it decides, what it learnt from, and what its proof compared."""
+    from integration import zoo
     from integration.pruning.bundle import PrunerBundle
 
-    opened = PrunerBundle.load(path)
+    opened = PrunerBundle.load(zoo.find(path))
     click.echo(json.dumps(opened.manifest) if as_json else describe(opened))
+
+
+@pruner.command("list")
+def list_() -> None:
+    """List the pruners in the box: what each was made for, and what it learnt from."""
+    from integration import zoo
+    from integration.pruning.bundle import PrunerBundle
+
+    for name in zoo.names():
+        made = PrunerBundle.load(zoo.FOLDER / name)
+        sources = sum(source["split"] == "train" for source in made.manifest["learnt"]["sources"])
+        click.echo(
+            f"{name}: key frames of {made.manifest['bit_depth']} bit, {made.encoder['usage']} usage, cpu-used "
+            f"{made.encoder['cpu_used']}; learnt from {sources} photographs; price {made.price:g}"
+        )
 
 
 def describe(made: "PrunerBundle") -> str:

@@ -21,3 +21,5 @@ class DemoConfig:
     policy: tuple[str, ...] = ("drop_ab_below=0.33", "split_only_above=0.38")
     cq: int = 32
     cpu_used: int = 1
+    pruner: str = "photo-8bit"
+    pruner_cpu_used: int = 2

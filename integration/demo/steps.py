@@ -121,17 +121,29 @@ class Demo:
         return pipe, best.name
 
     def _encode(self, pipe: Path) -> dict[str, dict[str, Any]] | None:
-        """Encode one frame of the test split with and without masks; None where libaom is not built."""
+        """Encode one frame of the test split with masks, with the pruner in the box, and without either.
+
+        None where libaom is not built. Masks and pruner have each their own plain encode to be set beside, at their
+        own speed and with or without 4-way partitions as they were made.
+        """
         try:
             self.command("encoder", "info")
         except click.ClickException as error:
             click.echo(f"No encode: {error.message}", err=True)
             return None
         clip, size = self._write_clip()
-        words = ["encode", clip, "--raw", size, "--cq", self.config.cq, "--cpu-used", self.config.cpu_used]
-        plain = self.json(*words, "-o", self.output / "plain.ivf")
-        masked = self.json(*words, "--pipeline", pipe, "-o", self.output / "masked.ivf")
-        return {"without masks": plain, "with masks": masked}
+        words = ["encode", clip, "--raw", size, "--cq", self.config.cq]
+        masks = [*words, "--cpu-used", self.config.cpu_used, "--no-4way"]
+        pruned = [*words, "--cpu-used", self.config.pruner_cpu_used]
+        encodes = {
+            "without masks": self.json(*masks, "-o", self.output / "plain.ivf"),
+            "with masks": self.json(*masks, "--pipeline", pipe, "-o", self.output / "masked.ivf"),
+        }
+        if ":" not in size:  # the pruner in the box is for 8 bit
+            pruner = self.config.pruner
+            encodes["without a pruner"] = self.json(*pruned, "-o", self.output / "stock.ivf")
+            encodes[f"pruner {pruner}"] = self.json(*pruned, "--pruner", pruner, "-o", self.output / "pruned.ivf")
+        return encodes
 
     def _write_clip(self) -> tuple[Path, str]:
         """Write the first frame of the first test source as raw 4:2:0; return its path and its layout for --raw.

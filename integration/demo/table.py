@@ -43,6 +43,8 @@ def print_summary(
         console.print("Encodes: not run (libaom is not built; see above).")
     else:
         console.print(_encodes(encodes))
+        for line in _verdicts(encodes):
+            console.print(line)
     console.print(f"Took {seconds:.0f} s.")
 
 
@@ -68,6 +70,21 @@ def _cascade(scores: "Scores") -> Table:
         cells = (f"{entry[k]:.3f}" for k in ("accuracy", "macro_f1"))
         table.add_row(f"{name.replace('_', ' ')}: always {entry['class']}", *cells)
     return table
+
+
+def _verdicts(encodes: dict[str, dict[str, Any]]) -> list[str]:
+    """What masks and pruner gave over the plain encode just before them, in words: CPU time, bytes, PSNR-Y."""
+    lines = []
+    for (plain_name, plain), (name, own) in zip(list(encodes.items())[::2], list(encodes.items())[1::2], strict=True):
+        seconds = own["encode_seconds"] + own["inference_seconds"]
+        saved = 100 * (1 - seconds / plain["encode_seconds"])
+        more = 100 * (own["bytes"] / plain["bytes"] - 1)
+        verdict = "saves" if saved > 0 else "COSTS"
+        lines.append(
+            f"{name}: {verdict} {abs(saved):.0f}% of the CPU time of the encode {plain_name}, deciding charged, for "
+            f"{more:+.2f}% bytes at {own['psnr_y'] - plain['psnr_y']:+.2f} dB. One encode each."
+        )
+    return lines
 
 
 def _encodes(encodes: dict[str, dict[str, Any]]) -> Table:

@@ -33,7 +33,7 @@ class RecordConfig:
     """What decides a record of the search, and how the work is done (`jobs` 0: one process a core).
 
     `share`: of the superblocks, 0 to 1, whose search is kept, drawn by `seed`; the rest as in LabelConfig. The default
-    speed is the one that pruners pay most at (docs/encoder.md).
+    speed is the one that pruners pay most at (docs/pruners.md).
     """
 
     cq: tuple[int, ...] = (20, 32, 43, 55)

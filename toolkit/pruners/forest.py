@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 NODE = np.dtype([("feature", "<i4"), ("left", "<u4"), ("right", "<u4"), ("threshold", "<f4"), ("value", "<f8")])
 """One node: `feature` -1 for a leaf; a row goes left where its feature is at most `threshold` (float32)."""
 
+_NATIVE_NODE = np.dtype([("threshold", "<f4"), ("feature", "<i2"), ("next", "<u2")])
+
 
 @dataclass(frozen=True)
 class Forest:
@@ -61,5 +63,28 @@ def _float32_below(values: NDArray[np.float64]) -> NDArray[np.float32]:
 
 def forest_bytes(side: int, decision: int, kind: int, forest: Forest) -> bytes:
     """One forest as the hook reads it (integration/libaom/pruner.c has the layout)."""
-    head = struct.pack("<5Id", side, decision, kind, len(forest.roots), len(forest.nodes), forest.start)
-    return head + forest.roots.astype("<u4").tobytes() + forest.nodes.tobytes()
+    trees = [_in_order(forest.nodes, int(root)) for root in forest.roots]
+    nodes, values = zip(*trees, strict=True)
+    counts = np.array([(len(n), len(v)) for n, v in trees])
+    first = np.concatenate([[(0, 0)], counts.cumsum(axis=0)[:-1]]).astype("<u4")
+    sizes = (len(trees), *counts.sum(axis=0).tolist())
+    head = struct.pack("<6Id", side, decision, kind, *sizes, forest.start)
+    return head + first.tobytes() + np.concatenate(nodes).tobytes() + np.concatenate(values).tobytes()
+
+
+def _in_order(nodes: NDArray[Any], root: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Nodes of one tree, each before what lies left of it, then right of it; and the values of its leaves."""
+    order: list[int] = []
+    waiting = [root]
+    while waiting:
+        at = waiting.pop()
+        order.append(at)
+        if nodes["feature"][at] >= 0:
+            waiting += [int(nodes["right"][at]), int(nodes["left"][at])]
+    place = {at: i for i, at in enumerate(order)}
+    own = nodes[order]
+    leaf = own["feature"] < 0
+    result = np.zeros(len(order), _NATIVE_NODE)
+    result["threshold"], result["feature"] = own["threshold"], own["feature"]
+    result["next"] = np.where(leaf, leaf.cumsum() - 1, [place.get(int(r), 0) - i for i, r in enumerate(own["right"])])
+    return result, own["value"][leaf].astype("<f8")

@@ -21,16 +21,19 @@ from toolkit.pruners.record import RecordedFrame
 
 @dataclass(frozen=True)
 class LearnConfig:
-    """Trees of a forest, their leaves, and which node sizes and decisions get one.
+    """Trees of a loss's and of a time's forest, their leaves, and which node sizes and decisions get them.
 
-    64x64 nodes are left out: one wrong decision there can cost a picture more than all others save (docs/encoder.md).
+    A time is smoother than a loss, so fewer trees with longer steps do, and every decision asks both forests. 64x64
+    nodes are left out: one wrong decision there can cost a picture more than all others save (docs/pruners.md).
     `least_rows`: a size and decision with fewer rows gets no forest.
     """
 
     trees: int = 60
+    time_trees: int = 20
     leaves: int = 16
     least_leaf: int = 40
     rate: float = 0.1
+    time_rate: float = 0.25
     sides: tuple[int, ...] = (8, 16, 32)
     decisions: tuple[str, ...] = DECISIONS
     least_rows: int = 400
@@ -47,8 +50,8 @@ def learn(frames: Sequence[RecordedFrame], features: tuple[Feature, ...], config
             own = table.of(side)
             if len(own.side) < config.least_rows or not own.loss.any() or not own.time.any():
                 continue
-            loss[side, decision] = _boost(own.features, own.loss, config)
-            time[side, decision] = _boost(own.features, own.time, config)
+            loss[side, decision] = _boost(own.features, own.loss, config.trees, config.rate, config)
+            time[side, decision] = _boost(own.features, own.time, config.time_trees, config.time_rate, config)
     if not loss:
         raise ToolkitError(
             f"No decision has {config.least_rows} recorded nodes. Record more pictures, or a larger share of each."
@@ -84,14 +87,16 @@ def examples(frames: Sequence[RecordedFrame], decision: str, known: int) -> Exam
     return Examples(*(np.concatenate(parts) for parts in (sides, features, loss, time)))
 
 
-def _boost(features: NDArray[np.float32], target: NDArray[np.float64], config: LearnConfig) -> Forest:
+def _boost(
+    features: NDArray[np.float32], target: NDArray[np.float64], trees: int, rate: float, config: LearnConfig
+) -> Forest:
     """Trees that predict the log of the target's expectation (Poisson loss, Friedman 2001)."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
     model = HistGradientBoostingRegressor(
         loss="poisson",
-        learning_rate=config.rate,
-        max_iter=config.trees,
+        learning_rate=rate,
+        max_iter=trees,
         max_leaf_nodes=config.leaves,
         min_samples_leaf=config.least_leaf,
         early_stopping=False,

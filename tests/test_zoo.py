@@ -1,0 +1,41 @@
+"""The models in the box: named, proven, small, learnt from material that may be redistributed, and of this hook."""
+
+from pathlib import Path
+
+import pytest
+from support.commands import cli, done, fails
+
+from integration import zoo
+from integration.codec.libaom_build import Libraries
+from integration.pruning.bundle import PrunerBundle, current_features
+from toolkit.data.blockset import BlockSet
+from toolkit.sample import __file__ as sample
+
+FREE = ("CC0", "CC-BY", "Public Domain")
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_a_model_in_the_box_is_proven_for_this_hook_and_free(name: str, libaom: Libraries) -> None:
+    made = PrunerBundle.load(zoo.FOLDER / name)
+    assert made.manifest["proof"]["rows"] > 10_000
+    assert [feature.name for feature in current_features()] == [f["name"] for f in made.manifest["features"]]
+    for source in made.manifest["learnt"]["sources"]:
+        assert source["licence"].startswith(FREE), source
+    assert sum(file.stat().st_size for file in (zoo.FOLDER / name).iterdir()) < 4 << 20
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_it_has_not_learnt_from_the_held_out_photographs_of_the_embedded_set(name: str) -> None:
+    data = BlockSet.load(Path(sample).parent)
+    learnt = {s["sha256"]: s for s in PrunerBundle.load(zoo.FOLDER / name).manifest["learnt"]["sources"]}
+    for source in data.sources:
+        if source["split"] == "test":
+            assert learnt.get(source["sha256"], {}).get("split") != "train"
+
+
+def test_it_is_found_by_name_and_listed() -> None:
+    assert "photo-8bit" in zoo.names()
+    listed = done("pruner", "list").output
+    assert all(f"{name}: key frames of" in listed for name in zoo.names())
+    assert zoo.find(Path("photo-8bit")) == zoo.FOLDER / "photo-8bit"
+    fails(cli("pruner", "info", "photo-9bit"), "no pruner in the box. These are: photo-8bit")
