@@ -11,7 +11,7 @@ from integration.pruning.bundle import PrunerBundle, current_features
 from toolkit.data.blockset import BlockSet
 from toolkit.sample import __file__ as sample
 
-FREE = ("CC0", "CC-BY", "Public Domain")
+FREE = ("cc0", "cc-by", "public domain")
 
 
 @pytest.mark.parametrize("name", zoo.names())
@@ -20,7 +20,7 @@ def test_a_model_in_the_box_is_proven_for_this_hook_and_free(name: str, libaom: 
     assert made.manifest["proof"]["rows"] > 10_000
     assert [feature.name for feature in current_features()] == [f["name"] for f in made.manifest["features"]]
     for source in made.manifest["learnt"]["sources"]:
-        assert source["licence"].startswith(FREE), source
+        assert source["licence"].lower().startswith(FREE), source
     assert sum(file.stat().st_size for file in (zoo.FOLDER / name).iterdir()) < 4 << 20
 
 
