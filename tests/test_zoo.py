@@ -2,12 +2,16 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.commands import cli, done, fails
 
 from integration import zoo
+from integration.codec.config import EncoderConfig
+from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import Libraries
 from integration.pruning.bundle import PrunerBundle, current_features
+from integration.pruning.encoder import use_pruner
 from toolkit.data.blockset import BlockSet
 from toolkit.sample import __file__ as sample
 
@@ -39,3 +43,24 @@ def test_it_is_found_by_name_and_listed() -> None:
     assert all(f"{name}: key frames of" in listed for name in zoo.names())
     assert zoo.find(Path("photo-8bit")) == zoo.FOLDER / "photo-8bit"
     fails(cli("pruner", "info", "photo-9bit"), "no pruner in the box. These are: photo-8bit")
+
+
+def test_small_dark_objects_in_a_plain_bright_sky_survive(libaom: Libraries) -> None:
+    """Where SPLIT halves the cost of a few nodes among very many plain ones, at the coarsest quantiser of the record."""
+    rng = np.random.default_rng(0)
+    sky = np.clip(np.linspace(205, 225, 384) + rng.normal(0, 1.2, (256, 384)), 0, 255)
+    for _ in range(10):
+        row, column, side = rng.integers(20, 216), rng.integers(20, 344), rng.integers(5, 14)
+        sky[row : row + side, column : column + 2 * side] = rng.integers(25, 60)
+    planes = sky.astype(np.uint8), *np.full((2, 128, 192), 128, np.uint8)
+    size, psnr = {}, {}
+    for name in (None, *zoo.names()):
+        with Encoder(EncoderConfig(384, 256, cq=55, cpu_used=2, four_way=True)) as encoder:
+            if name:
+                use_pruner(encoder, PrunerBundle.load(zoo.FOLDER / name))
+            coded = encoder.encode(planes)
+        size[name] = len(coded.data)
+        psnr[name] = 10 * np.log10(255**2 / ((planes[0].astype(float) - coded.reconstruction[0]) ** 2).mean())
+    for name in zoo.names():
+        assert size[name] <= 1.03 * size[None]
+        assert psnr[name] >= psnr[None] - 0.5
