@@ -46,7 +46,7 @@ def test_it_is_found_by_name_and_listed() -> None:
 
 
 def test_small_dark_objects_in_a_plain_bright_sky_survive(libaom: Libraries) -> None:
-    """Where SPLIT halves the cost of a few nodes among very many plain ones, at the coarsest quantiser of the record."""
+    """A few nodes whose SPLIT is worth much among very many plain ones, at the coarsest quantiser of the record."""
     rng = np.random.default_rng(0)
     sky = np.clip(np.linspace(205, 225, 384) + rng.normal(0, 1.2, (256, 384)), 0, 255)
     for _ in range(10):
