@@ -53,6 +53,22 @@ def edit(run: Path, **changes: Any) -> None:
     (run / "run.json").write_text(json.dumps(description | changes))
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        # No machine of the tests has 64 GPUs, nor a Mac's beside them.
+        (["--device", "cuda", "--devices", 64], "--device cuda --devices 64 --precision 32-true was asked for"),
+        (["--device", "mps", "--devices", 64], "was asked for and this machine cannot do it"),
+        (["--device", "cpu", "--devices", 0], "devices 0: expected at least 1"),
+        (["--device", "auto", "--devices", -1], "devices -1: expected at least 1"),
+    ],
+)
+def test_a_device_that_is_not_there(words: list[object], said: str, blockset_8: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert said in refused("train", blockset_8, "-o", run, "--backbone", "small", "--init", "random", *words)
+    assert not run.exists()
+
+
 def test_a_run_folder_of_another_version(run: Path, blockset_8: Path) -> None:
     edit(run, format_version=2)
     for words in (["select", run], ["train", blockset_8, "-o", run, "--resume"], ["evaluate", run, blockset_8]):

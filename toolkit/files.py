@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, plain_system_errors
 
 MAX_JSON_BYTES = 64 * 1024 * 1024
 
@@ -53,16 +53,15 @@ def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> Any:
     finite, and on a key given twice in one object, since readers disagree about which one counts.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe or a device would be read for ever
-            raise ToolkitError(f"{path}: a folder, pipe or device, expected an ordinary file. Make it again.")
-        if status.st_size > limit:
-            raise ToolkitError(f"{path}: larger than {limit} bytes, so not one of ours. Make it again.")
-        text = path.read_text(encoding="utf-8")
+        with plain_system_errors():
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # a pipe or a device would be read for ever
+                raise ToolkitError(f"{path}: a folder, pipe or device, expected an ordinary file. Make it again.")
+            if status.st_size > limit:
+                raise ToolkitError(f"{path}: larger than {limit} bytes, so not one of ours. Make it again.")
+            text = path.read_text(encoding="utf-8")
         return json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
-    except FileNotFoundError:
-        raise ToolkitError(f"{path}: no such file.") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ToolkitError(f"{path}: not readable as JSON ({error}). Make it again.") from None
 
 
@@ -92,7 +91,12 @@ def _unwritable(path: Path, error: OSError) -> ToolkitError:
     short = error.errno is None and "requested and" in str(error)
     if short or error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ToolkitError(f"{path}: the disk is full. Nothing was changed there. Free some space and go on.")
-    return ToolkitError(f"{path}: could not be written ({error}). Nothing was changed there.")
+    named = Path(str(error.filename or path))
+    ours = named in (path, *path.parents) or named.name.startswith(f".{path.name[:100]}.")
+    reason = error.strerror if ours and error.strerror else error  # without the temporary's name
+    if isinstance(error, FileExistsError):
+        reason = "a file stands where a folder was expected"
+    return ToolkitError(f"{path}: could not be written ({reason}). Nothing was changed there.")
 
 
 @contextmanager

@@ -101,6 +101,8 @@ class TrainConfig:
                 f"epochs {self.epochs}, freeze-epochs {self.freeze_epochs}, batch-size {self.batch_size}: expected "
                 "at least 1 epoch, a batch of at least 1, and no negative number."
             )
+        if self.devices < 1:
+            raise ToolkitError(f"devices {self.devices}: expected at least 1.")
 
     @property
     def frozen_epochs(self) -> int:
