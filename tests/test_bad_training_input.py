@@ -199,6 +199,19 @@ def whole(blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFold
     return run
 
 
+@pytest.mark.parametrize(
+    "entry", [{"data": {}}, {"train": {}}, {"init": None}, {"model": {"stage": []}}, {"extensions": [{}]}, {"train": 7}]
+)
+def test_a_run_json_without_its_entries(run: Path, blockset_8: Path, entry: dict[str, Any]) -> None:
+    edit(run, **entry)
+    for words in (
+        ["select", run],
+        ["compare", run, run, "-o", run / "c"],
+        ["train", blockset_8, "-o", run, "--resume"],
+    ):
+        assert "expected" in refused(*words)
+
+
 @pytest.mark.parametrize("name", ["run.json", "epoch-002.pt", "latest.pt", "model_best.pt", "history.pt", "final.pt"])
 def test_whatever_the_last_write_was_resuming_completes_the_run(
     name: str, whole: RunFolder, blockset_8: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import pytest
 from click.testing import CliRunner
 from support.pictures import CHELSEA
 
 from integration.codec import libaom_build
 from integration.codec.libaom_build import Libraries
+from integration.media.video import open_clip, parse_size
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError, plain_system_errors
 from toolkit.files import atomic_folder, atomic_write_json
@@ -149,3 +151,44 @@ def test_a_read_only_cache_that_is_complete_works(
     monkeypatch.setattr(libaom_build, "atomic_write_json", refuse)
     assert libaom_build.libraries(sanitize=sanitized).hook == cache / libaom.hook.parent.name / libaom.hook.name
     assert libaom_build.build(sanitize=sanitized).hook.parent.parent == cache
+
+
+@pytest.mark.parametrize(
+    "name", ["a:b.png", "x" * 201 + ".png", "\u00e9" * 121 + ".png", b"bad\xff.png".decode(errors="surrogateescape")]
+)
+def test_a_name_that_label_cannot_keep_is_refused_before_anything_is_coded(
+    name: str, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(CHELSEA, tmp_path / name)
+    monkeypatch.setattr("integration.labelling.label.code", None)
+    assert "Source name" in said("label", name, "-o", "data")
+
+
+def test_names_that_ffmpeg_would_misread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    clip = b"YUV4MPEG2 W64 H64 F30:1\n" + 2 * (b"FRAME\n" + bytes(64 * 96))
+    Path("take:2.y4m").write_bytes(clip)
+    assert len(list(open_clip(Path("take:2.y4m")).frames())) == 2
+    name = b"bad\xff.y4m".decode(errors="surrogateescape")
+    Path(name).write_bytes(clip)
+    assert len(list(open_clip(Path(name)).frames())) == 2
+
+
+def test_a_size_in_other_digits() -> None:
+    with pytest.raises(ToolkitError, match="expected WIDTHxHEIGHT"):
+        parse_size("\u00b2x\u00b2")
+
+
+def test_a_codec_that_ffmpeg_does_not_know(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mkv"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=30)
+        stream.width = stream.height = 64
+        stream.pix_fmt = "yuv420p"
+        for packet in [*stream.encode(av.VideoFrame(64, 64, "yuv420p")), *stream.encode()]:
+            container.mux(packet)
+    data = path.read_bytes()
+    assert b"V_FFV1" in data
+    path.write_bytes(data.replace(b"V_FFV1", b"V_NONE"))
+    with pytest.raises(ToolkitError, match=r"clip.mkv: its video is in a codec that FFmpeg cannot decode"):
+        open_clip(path)

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import math
+import os
 import secrets
 import shutil
 import stat
@@ -83,7 +84,12 @@ def _finite(text: str) -> float:
 
 def _beside(path: Path) -> Path:
     """Fresh hidden name in the folder of `path`, so that renaming it to `path` is atomic."""
-    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}{path.suffix}")
+    return path.with_name(f"{_hidden(path)}{secrets.token_hex(6)}{path.suffix}")
+
+
+def _hidden(path: Path) -> str:
+    """How the temporary names of `path` begin. Systems count bytes, not characters."""
+    return f".{os.fsencode(path.name)[:100].decode(errors='ignore')}."
 
 
 def _unwritable(path: Path, error: OSError) -> ToolkitError:
@@ -92,7 +98,7 @@ def _unwritable(path: Path, error: OSError) -> ToolkitError:
     if short or error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ToolkitError(f"{path}: the disk is full. Nothing was changed there. Free some space and go on.")
     named = Path(str(error.filename or path))
-    ours = named in (path, *path.parents) or named.name.startswith(f".{path.name[:100]}.")
+    ours = named in (path, *path.parents) or named.name.startswith(_hidden(path))
     reason = error.strerror if ours and error.strerror else error  # without the temporary's name
     if isinstance(error, FileExistsError):
         reason = "a file stands where a folder was expected"

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from toolkit.errors import ToolkitError
+from toolkit.sealed import check_fields
 
 INITS = ("imagenet", "stage1", "random")
 BATCH_NORMS = ("auto", "eval", "train", "recalibrate")
@@ -137,4 +138,5 @@ class TrainConfig:
         unknown = sorted(set(values) - set(cls.__dataclass_fields__))
         if unknown:
             raise ToolkitError(f"Training options {unknown} are unknown to this av1part; it may be older than the run.")
+        check_fields(cls, values, "Training options")
         return cls(**values)
