@@ -53,6 +53,22 @@ def edit(run: Path, **changes: Any) -> None:
     (run / "run.json").write_text(json.dumps(description | changes))
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        # No machine of the tests has 64 GPUs, nor a Mac's beside them.
+        (["--device", "cuda", "--devices", 64], "--device cuda --devices 64 --precision 32-true was asked for"),
+        (["--device", "mps", "--devices", 64], "was asked for and this machine cannot do it"),
+        (["--device", "cpu", "--devices", 0], "devices 0: expected at least 1"),
+        (["--device", "auto", "--devices", -1], "devices -1: expected at least 1"),
+    ],
+)
+def test_a_device_that_is_not_there(words: list[object], said: str, blockset_8: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert said in refused("train", blockset_8, "-o", run, "--backbone", "small", "--init", "random", *words)
+    assert not run.exists()
+
+
 def test_a_run_folder_of_another_version(run: Path, blockset_8: Path) -> None:
     edit(run, format_version=2)
     for words in (["select", run], ["train", blockset_8, "-o", run, "--resume"], ["evaluate", run, blockset_8]):
@@ -181,6 +197,19 @@ def whole(blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> RunFold
     words = ["train", str(blockset_8), *RANDOM, "--epochs", "2", "--batch-size", "64", "-o", str(run.path)]
     assert CliRunner().invoke(main, words).exit_code == 0
     return run
+
+
+@pytest.mark.parametrize(
+    "entry", [{"data": {}}, {"train": {}}, {"init": None}, {"model": {"stage": []}}, {"extensions": [{}]}, {"train": 7}]
+)
+def test_a_run_json_without_its_entries(run: Path, blockset_8: Path, entry: dict[str, Any]) -> None:
+    edit(run, **entry)
+    for words in (
+        ["select", run],
+        ["compare", run, run, "-o", run / "c"],
+        ["train", blockset_8, "-o", run, "--resume"],
+    ):
+        assert "expected" in refused(*words)
 
 
 @pytest.mark.parametrize("name", ["run.json", "epoch-002.pt", "latest.pt", "model_best.pt", "history.pt", "final.pt"])

@@ -398,3 +398,28 @@ def test_impossible_costs_are_refused(
     with pytest.raises(ToolkitError, match=message):
         write_blockset(tmp_path / "set", sources, data.blocks, 8, {"name": "x"}, costs=costs)
     assert not (tmp_path / "set").exists()
+
+
+@pytest.mark.parametrize("histogram", [{"train": 1}, {"train": {"x": {}}}, {"val": {"60": {"0": "a"}}}])
+def test_the_reader_refuses_a_histogram_of_other_things(copy: Path, histogram: Any) -> None:
+    rewrite(copy, put(histogram, "histogram"))
+    with pytest.raises(ToolkitError, match="something else than numbers of blocks"):
+        BlockSet.load(copy)
+
+
+@pytest.mark.parametrize("shape", ["(-1,)", "(-8, -8)", "(999999999999999999,)", "(9" + "9" * 40 + ",)", "('a',)"])
+def test_the_reader_refuses_arrays_of_absurd_shapes(copy: Path, shape: str) -> None:
+    header = f"{{'descr': {BLOCK_DTYPE.descr!r}, 'fortran_order': False, 'shape': {shape}, }}".ljust(470) + "\n"
+    data = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + bytes(64)
+    (copy / "blocks.npy").write_bytes(data)
+    digest = sha256_file(copy / "blocks.npy")
+    rewrite(copy, put(digest, "files", "blocks.npy"))
+    with pytest.raises(ToolkitError, match=r"blocks.npy: not a NumPy array"):
+        BlockSet.load(copy)
+
+
+def test_the_reader_refuses_a_link_to_itself(copy: Path) -> None:
+    (copy / "blocks.npy").unlink()
+    (copy / "blocks.npy").symlink_to("blocks.npy")
+    with pytest.raises(ToolkitError, match=r"blocks.npy leads out of the data set"):
+        BlockSet.load(copy)

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import json
 import math
+import os
 import secrets
 import shutil
 import stat
@@ -12,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, plain_system_errors
 
 MAX_JSON_BYTES = 64 * 1024 * 1024
 
@@ -53,16 +54,15 @@ def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> Any:
     finite, and on a key given twice in one object, since readers disagree about which one counts.
     """
     try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # a pipe or a device would be read for ever
-            raise ToolkitError(f"{path}: a folder, pipe or device, expected an ordinary file. Make it again.")
-        if status.st_size > limit:
-            raise ToolkitError(f"{path}: larger than {limit} bytes, so not one of ours. Make it again.")
-        text = path.read_text(encoding="utf-8")
+        with plain_system_errors():
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # a pipe or a device would be read for ever
+                raise ToolkitError(f"{path}: a folder, pipe or device, expected an ordinary file. Make it again.")
+            if status.st_size > limit:
+                raise ToolkitError(f"{path}: larger than {limit} bytes, so not one of ours. Make it again.")
+            text = path.read_text(encoding="utf-8")
         return json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
-    except FileNotFoundError:
-        raise ToolkitError(f"{path}: no such file.") from None
-    except (OSError, ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise ToolkitError(f"{path}: not readable as JSON ({error}). Make it again.") from None
 
 
@@ -84,7 +84,12 @@ def _finite(text: str) -> float:
 
 def _beside(path: Path) -> Path:
     """Fresh hidden name in the folder of `path`, so that renaming it to `path` is atomic."""
-    return path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}{path.suffix}")
+    return path.with_name(f"{_hidden(path)}{secrets.token_hex(6)}{path.suffix}")
+
+
+def _hidden(path: Path) -> str:
+    """How the temporary names of `path` begin. Systems count bytes, not characters."""
+    return f".{os.fsencode(path.name)[:100].decode(errors='ignore')}."
 
 
 def _unwritable(path: Path, error: OSError) -> ToolkitError:
@@ -92,7 +97,12 @@ def _unwritable(path: Path, error: OSError) -> ToolkitError:
     short = error.errno is None and "requested and" in str(error)
     if short or error.errno in (errno.ENOSPC, errno.EDQUOT):
         return ToolkitError(f"{path}: the disk is full. Nothing was changed there. Free some space and go on.")
-    return ToolkitError(f"{path}: could not be written ({error}). Nothing was changed there.")
+    named = Path(str(error.filename or path))
+    ours = named in (path, *path.parents) or named.name.startswith(_hidden(path))
+    reason = error.strerror if ours and error.strerror else error  # without the temporary's name
+    if isinstance(error, FileExistsError):
+        reason = "a file stands where a folder was expected"
+    return ToolkitError(f"{path}: could not be written ({reason}). Nothing was changed there.")
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from toolkit.errors import ToolkitError
 from toolkit.files import MAX_JSON_BYTES, is_sealed, read_json
@@ -38,6 +38,18 @@ def check_sealed(
         raise ToolkitError(f"{file} was edited: its sha256 does not match. {mend}")
     check_entries(document, entries, str(file), mend)
     return document
+
+
+def check_fields(cls: type, values: Mapping[str, Any], what: str) -> None:
+    """Raise ToolkitError unless each value has the type of the dataclass's field of that name."""
+    hints = get_type_hints(cls)
+    for name in values.keys() & hints.keys():
+        kinds = get_args(hints[name]) or (hints[name],)
+        if float in kinds:
+            kinds = (*kinds, int)
+        if type(values[name]) not in kinds:
+            expected = " or ".join(kind.__name__ for kind in kinds)
+            raise ToolkitError(f"{what}: {name} is {values[name]!r:.80}, expected {expected}.")
 
 
 def check_entries(document: Any, entries: Entries, what: str, mend: str) -> None:

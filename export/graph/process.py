@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ToolkitError
+from toolkit.processes import child_environment
 
 TIMEOUT = 3600.0
 """Most seconds of a process: far more than any proof needs, so that a hanging driver becomes an error at last."""
@@ -18,7 +19,7 @@ def run_module(module: str, folder: Path, switches: Mapping[str, str | None]) ->
     """Run `python -m MODULE FOLDER` with these environment variables (None: unset); returns FOLDER/answer.json."""
     # This package may be importable only from the current folder.
     search = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "PYTHONPATH": search.rstrip(os.pathsep), **switches}
+    environment = {**child_environment(), "PYTHONPATH": search.rstrip(os.pathsep), **switches}
     try:
         process = subprocess.run(
             [sys.executable, "-m", module, str(folder)],

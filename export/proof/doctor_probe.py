@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from toolkit.processes import obey_parent
+
 SIZE = 64
 
 
@@ -51,6 +53,7 @@ def probe_onnxruntime() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    obey_parent()
     target = Path(sys.argv[1])
     probe = {"torch": probe_torch, "onnxruntime": probe_onnxruntime}[(target / "probe").read_text()]
     (target / "answer.json").write_text(json.dumps(probe()))

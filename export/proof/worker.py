@@ -18,6 +18,7 @@ from export.graph.float16 import as_float16
 from export.graph.profiles import PROFILES, check_strict
 from export.graph.runtime import ProviderUnavailable, RuntimeModel
 from toolkit.errors import ToolkitError
+from toolkit.processes import obey_parent
 
 
 def work(folder: Path) -> dict[str, object]:
@@ -45,5 +46,6 @@ def work(folder: Path) -> dict[str, object]:
 
 
 if __name__ == "__main__":
+    obey_parent()
     target = Path(sys.argv[1])
     (target / "answer.json").write_text(json.dumps(work(target)))

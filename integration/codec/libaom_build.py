@@ -10,9 +10,11 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from platformdirs import user_cache_path
 from integration.codec import libaom_source
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, canonical_json, read_json, sha256_file
+from toolkit.processes import end_with_parent
 
 SOURCES = Path(__file__).resolve().parents[1] / "libaom"
 CMAKE_FLAGS = (
@@ -99,11 +102,14 @@ def build(source: Path | None = None, *, sanitize: bool = False, progress: Progr
     origin = libaom_source.identify(source) if source else libaom_source.ARCHIVE_SHA256
     flags = [*CMAKE_FLAGS, *([f"-DSANITIZE={SANITIZERS}"] if sanitize else [])]
     name = f"libaom-{_key([origin, flags, platform.machine()])}"
-    with FileLock(cache / f"{name}.lock"):
-        if not (cache / name / "build.json").is_file():
-            _check_tools()
-            _compile_libaom(source, cache, name, flags, origin, progress)
-    atomic_write_json(cache / _current(sanitize), {"libaom": name})
+    if not _is_built(cache / name):
+        with FileLock(cache / f"{name}.lock"):
+            if not _is_built(cache / name):
+                _check_tools()
+                _compile_libaom(source, cache, name, flags, origin, progress)
+    current = cache / _current(sanitize)
+    if not current.is_file() or read_json(current) != {"libaom": name}:
+        atomic_write_json(current, {"libaom": name})
     return _link(cache, name, sanitize)
 
 
@@ -118,7 +124,7 @@ def libraries(*, sanitize: bool | None = None) -> Libraries:
     option = " --sanitize" if sanitize else ""
     if (cache / _current(sanitize)).is_file():
         name = str(read_json(cache / _current(sanitize))["libaom"])
-        if (cache / name / "build.json").is_file():
+        if _is_built(cache / name):
             return _link(cache, name, sanitize)
     _check_tools()
     raise ToolkitError(f"libaom is not built in {cache}. Run `av1part encoder build{option}` (3 to 4 minutes, once).")
@@ -126,6 +132,11 @@ def libraries(*, sanitize: bool | None = None) -> Libraries:
 
 def _current(sanitize: bool) -> str:
     return "current-sanitize.json" if sanitize else "current.json"
+
+
+def _is_built(folder: Path) -> bool:
+    """Whether the build is there. It appears whole, so that it needs no lock: a shared cache may be read-only."""
+    return (folder / "build.json").is_file()
 
 
 def _key(parts: Any) -> str:
@@ -137,7 +148,12 @@ def _run(command: list[str], log: Path, progress: Progress | None = None) -> Non
     with (
         log.open("a") as out,
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            preexec_fn=partial(end_with_parent, os.getpid(), signal.SIGTERM),  # Ninja then ends its compilers
         ) as process,
     ):
         assert process.stdout is not None
@@ -183,15 +199,16 @@ def _link(cache: Path, libaom: str, sanitize: bool) -> Libraries:
     sources = {p.name: sha256_file(p) for p in sorted(SOURCES.iterdir()) if p.suffix in (".c", ".h")}
     flags = [*C_FLAGS, *([f"-fsanitize={SANITIZERS}", "-g", "-fno-omit-frame-pointer"] if sanitize else [])]
     name = f"hook-{_key([libaom, sources, flags])}"
-    with FileLock(cache / f"{name}.lock"):
-        if not (cache / name / "build.json").is_file():
-            _check_tools()
-            with atomic_folder(cache / name, overwrite=True) as folder:
-                _compile_hook(cache / libaom, folder, flags, sanitize)
-                info = json.loads((cache / libaom / "build.json").read_text())
-                info |= {"libaom": libaom, "hook_flags": flags, "hook_sources": sources, "wrapped": list(WRAPPED)}
-                atomic_write_json(folder / "build.json", info)
     folder = cache / name
+    if not _is_built(folder):
+        with FileLock(cache / f"{name}.lock"):
+            if not _is_built(folder):
+                _check_tools()
+                with atomic_folder(folder, overwrite=True) as temporary:
+                    _compile_hook(cache / libaom, temporary, flags, sanitize)
+                    info = json.loads((cache / libaom / "build.json").read_text())
+                    info |= {"libaom": libaom, "hook_flags": flags, "hook_sources": sources, "wrapped": list(WRAPPED)}
+                    atomic_write_json(temporary / "build.json", info)
     return Libraries(folder / "libav1part_hook.so", folder / "libav1part_stock.so", read_json(folder / "build.json"))
 
 

@@ -8,11 +8,10 @@ import hashlib
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, canonical_json
+from toolkit.processes import worker_pool
 
 Progress = Callable[[int, int], None]
 
@@ -138,7 +138,7 @@ def run_pieces(pieces: Sequence[Piece], jobs: int, progress: Progress | None) ->
             if progress:
                 progress(count, len(pieces))
         return
-    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn")) as pool:
+    with worker_pool(min(jobs, len(todo))) as pool:
         futures = [pool.submit(code, piece) for piece in todo]
         try:
             for count, future in enumerate(as_completed(futures), done + 1):
@@ -150,8 +150,6 @@ def run_pieces(pieces: Sequence[Piece], jobs: int, progress: Progress | None) ->
                 "A labelling process died (out of memory?). Run the same command again: what is done is kept; "
                 "--jobs 1 needs the least memory."
             ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def is_done(piece: Piece) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from toolkit.data.format import check_source_name
 from toolkit.data.splits import assign_splits
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
@@ -23,7 +24,8 @@ class SourceFile:
 
 
 def identify(paths: Sequence[Path]) -> list[SourceFile]:
-    """Hash the files; ToolkitError where none is given, one is missing, or two have the same name or content."""
+    """Hash the files; ToolkitError where none is given, one is missing, a name cannot be a source's, or two are
+    the same in name or content."""
     if not paths:
         raise ToolkitError("No source given.")
     files: list[SourceFile] = []
@@ -31,6 +33,7 @@ def identify(paths: Sequence[Path]) -> list[SourceFile]:
         if not path.is_file():
             raise ToolkitError(f"{path}: no such file.")
         new = SourceFile(path, path.stem.lstrip("."), sha256_file(path))
+        check_source_name(new.name)  # before hours of coding, not after them
         for old in files:
             if old.sha256 == new.sha256:
                 raise ToolkitError(f"{path} and {old.path} have the same content: it would leak between splits.")

@@ -5,6 +5,7 @@ range. Nothing is ever enlarged. Frames are shrunk with Lanczos: a photograph as
 plane by plane.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -67,7 +68,9 @@ class Clip:
 def parse_size(text: str) -> tuple[int, int]:
     """Parse width and height from `WxH`, each 2 to 16384; ToolkitError otherwise."""
     width, _, height = text.partition("x")
-    if not (width.isdigit() and height.isdigit() and 2 <= int(width) <= 16384 and 2 <= int(height) <= 16384):
+    if not (re.fullmatch("[0-9]{1,5}", width) and re.fullmatch("[0-9]{1,5}", height)) or not (
+        2 <= int(width) <= 16384 and 2 <= int(height) <= 16384
+    ):
         raise ToolkitError(f"Size {text!r}: expected WIDTHxHEIGHT, each 2 to 16384, as in 960x540.")
     return int(width), int(height)
 
@@ -168,12 +171,19 @@ def _open_raw(path: Path, raw: RawFormat) -> Clip:
     return Clip(path, raw.width, raw.height, raw.bit_depth, Fraction(30), frames, size // frame_bytes)
 
 
+def _url(path: Path) -> str:
+    """Name of a file for FFmpeg, which would take `a` in `a:b.y4m` for a protocol."""
+    return f"file:{path}"
+
+
 def _open_container(path: Path) -> Clip:
     try:
-        with av.open(str(path)) as container:
+        with av.open(_url(path)) as container:
             if not container.streams.video:
                 raise ToolkitError(f"{path}: holds no video.")
             stream = container.streams.video[0]
+            if stream.codec_context is None:
+                raise ToolkitError(f"{path}: its video is in a codec that FFmpeg cannot decode. Convert it first.")
             format_name = stream.codec_context.pix_fmt or "unknown"
             width, height = stream.codec_context.width, stream.codec_context.height
             rate = stream.guessed_rate or Fraction(30)
@@ -192,7 +202,7 @@ def _open_container(path: Path) -> Clip:
     def frames() -> Iterator[Planes]:
         number, last = 0, None
         try:
-            with av.open(str(path)) as container:
+            with av.open(_url(path)) as container:
                 # With threads frames come late, and errors would name a frame before the damaged one.
                 container.streams.video[0].thread_count = 1
                 for frame in container.decode(container.streams.video[0]):

@@ -1,9 +1,15 @@
 """Console script `av1part`: the commands of the three packages, each imported only when it is used."""
 
 import importlib
+import io
 import os
+import sys
+from typing import Any
 
 import click
+
+from toolkit.errors import plain_system_errors
+from toolkit.processes import obey_parent, terminable
 
 # By default, PyTorch's OpenMP threads spin while they wait for each other. On shared cores, that made training 1.4 to 3
 # times slower than with sleeping threads (docs/benchmarks.md). The variable is read when torch is imported.
@@ -33,6 +39,13 @@ class LazyGroup(click.Group):
         module, _ = commands()[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        obey_parent()
+        if isinstance(sys.stdout, io.TextIOWrapper):  # paths are printed with the bytes that they have
+            sys.stdout.reconfigure(errors="surrogateescape")
+        with terminable(), plain_system_errors():
+            return super().invoke(ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # From the tables, so that --help imports no command's module.

@@ -3,6 +3,7 @@
 Every step (training, selection, export, proof, pipeline) reads blocks through this module.
 """
 
+import math
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -243,9 +244,23 @@ class BlockSet:
 def _load_array(path: Path, *, mmap: bool = False) -> NDArray[Any]:
     """Load a .npy file without unpickling anything. Raises ToolkitError on any other file."""
     try:
+        _check_shape(path)
         array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
+    except (ValueError, EOFError, OSError, TypeError) as error:
         raise ToolkitError(f"{path}: not a NumPy array ({error}). Make the data set again.") from None
     if not isinstance(array, np.ndarray):
         raise ToolkitError(f"{path}: an archive of arrays, expected one .npy array. Make the data set again.")
     return array
+
+
+def _check_shape(path: Path) -> None:
+    """Raise ValueError where a .npy file's header claims another number of bytes than the file holds."""
+    with path.open("rb") as file:
+        if file.peek(1)[:1] != b"\x93":  # an archive, or no array at all
+            return
+        version = np.lib.format.read_magic(file)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(file)
+        held = path.stat().st_size - file.tell()
+    if any(n < 0 for n in shape) or (not dtype.hasobject and math.prod(shape) * dtype.itemsize != held):
+        raise ValueError(f"shape {shape!s:.80} of {dtype.itemsize} bytes each, but it holds {held} bytes")

@@ -1,5 +1,6 @@
 """The BlockSet on disk: its constants and types, and the checks that its readers and its writer share."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypedDict, cast
@@ -123,9 +124,12 @@ def check_input(luma: NDArray[Any], qindex: NDArray[Any], bit_depth: int, window
 
 def check_source_name(name: str) -> None:
     """Raise ToolkitError unless the name is a valid file name on every system."""
-    if not name or name.startswith(".") or len(name) > 200 or any(c in '/\\:*?"<>|' or ord(c) < 32 for c in name):
+    # Surrogates stand for bytes that are no UTF-8. Systems allow 255 bytes; `label` appends some.
+    strange = any(c in '/\\:*?"<>|' or ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in name)
+    if not name or name.startswith(".") or len(name) > 200 or strange or len(name.encode()) > 220:
         raise ToolkitError(
-            f'Source name {name!r}: expected 1 to 200 characters, no dot first, none of / \\ : * ? " < > |. Rename it.'
+            f"Source name {name!a:.300}: expected 1 to 200 characters, in UTF-8 at most 220 bytes, no dot first, "
+            'none of / \\ : * ? " < > |. Rename it.'
         )
 
 
@@ -141,6 +145,13 @@ def check_manifest(path: Path, document: Any) -> Manifest:
             f"{path}: block size {manifest['block_size']}, expected one of {', '.join(map(str, NODES))}."
         )
     luma_dtype(manifest["bit_depth"])
+    counts, excluded = manifest["histogram"], manifest["excluded"]
+    by_qindex = [
+        by for by in counts.values() if isinstance(by, dict) and all(re.fullmatch("[0-9]{1,3}", q) for q in by)
+    ]
+    numbers = [excluded, *(part for by in by_qindex for part in by.values())]
+    if len(by_qindex) < len(counts) or not all(map(_are_counts, numbers)):
+        raise ToolkitError(f"{file}: histogram or excluded hold something else than numbers of blocks. {_MEND}")
     names = set()
     for index, source in enumerate(manifest["sources"]):
         check_entries(source, _SOURCE_ENTRIES, f"{file}, source {index}", _MEND)
@@ -154,6 +165,11 @@ def check_manifest(path: Path, document: Any) -> Manifest:
         raise ToolkitError(f"{path}: two sources share a name. Rename one.")
     _check_splits(path, manifest)
     return manifest
+
+
+def _are_counts(value: Any) -> bool:
+    """Whether this is an object of whole numbers, none of them negative."""
+    return isinstance(value, dict) and all(type(v) is int and 0 <= v < 1 << 63 for v in value.values())
 
 
 def _check_splits(path: Path, manifest: Manifest) -> None:
@@ -179,7 +195,11 @@ def check_files(path: Path, manifest: Manifest) -> None:
         raise ToolkitError(f"{path}: the manifest lists {sorted(manifest['files'])}, expected {sorted(needed)}.")
     for name, digest in manifest["files"].items():
         file = path / name
-        if not file.resolve().is_relative_to(path.resolve()):
+        try:
+            inside = file.resolve().is_relative_to(path.resolve())
+        except RuntimeError:  # a link that leads to itself
+            inside = False
+        if not inside:
             raise ToolkitError(f"{path}: {name} leads out of the data set. Copy the whole folder, links resolved.")
         if not file.is_file():
             raise ToolkitError(f"{file}: missing, though the manifest names it. Copy the whole folder.")

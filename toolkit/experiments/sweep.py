@@ -18,6 +18,7 @@ from toolkit.errors import ToolkitError
 from toolkit.experiments.run_summary import RunSummary
 from toolkit.experiments.sweep_config import Job, Options, SweepConfig, plan
 from toolkit.files import atomic_write_json, read_json
+from toolkit.processes import child_environment, end_with_parent
 from toolkit.training.run_folder import RunFolder
 
 KIND = "av1part-sweep"
@@ -91,7 +92,7 @@ def _run_all(data: Path, folder: Path, config: SweepConfig, jobs: Sequence[Job])
             environment["OMP_NUM_THREADS"] = os.environ.get(
                 "OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // config.jobs))
             )
-        calls.append(joblib.delayed(run_job)(job, data, folder, state, environment))
+        calls.append(joblib.delayed(run_job)(job, data, folder, state, environment, os.getpid()))
     with joblib.parallel_config(backend=config.backend, n_jobs=config.jobs):
         done = {outcome.name: outcome for outcome in joblib.Parallel()(calls)}
     return [done.get(job.name, Outcome(job.name)) for job in jobs]
@@ -108,8 +109,13 @@ def run_state(run: Path) -> str:
     return "finished" if summary.finished and final.is_file() else "interrupted"
 
 
-def run_job(job: Job, data: Path, folder: Path, state: str, environment: dict[str, str]) -> Outcome:
-    """Train one run through the command line, in a process of its own; its output goes to its log."""
+def run_job(job: Job, data: Path, folder: Path, state: str, environment: dict[str, str], sweeper: int) -> Outcome:
+    """Train one run through the command line, in a process of its own; its output goes to its log.
+
+    `sweeper`: process id of the sweep, with which the run ends.
+    """
+    if os.getpid() != sweeper:  # a worker of joblib's
+        end_with_parent(sweeper)
     run = folder / job.name
     if state == "without a finished epoch":
         shutil.rmtree(run)  # it holds a description but no result
@@ -125,7 +131,9 @@ def run_job(job: Job, data: Path, folder: Path, state: str, environment: dict[st
     with path.open("a") as file:
         file.write(f"{' '.join(command[2:])}\n")
         file.flush()
-        code = subprocess.run(command, stdout=file, stderr=file, env=os.environ | environment, check=False).returncode
+        code = subprocess.run(
+            command, stdout=file, stderr=file, env=child_environment() | environment, check=False
+        ).returncode
     if code == 0 and run_state(run) == "finished":
         click.echo(f"{job.name}: finished", err=True)
         return Outcome(job.name)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from toolkit.data.blockset import Blocks
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, plain_system_errors
 from toolkit.files import atomic_file
 from toolkit.metrics import Baselines, ClassScores
 from toolkit.model.config import ModelConfig
@@ -84,7 +84,10 @@ def load_torch(path: Path) -> Any:
         raise ToolkitError(f"{path}: no such file.")
     _check_archive(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with plain_system_errors():
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except ToolkitError:
+        raise
     except Exception as error:  # torch raises many kinds: zip, pickle, runtime, key
         # torch's first line advises to switch the safety off; a later one names what it found.
         wanted = re.search(r"[Uu]nsupported (\w+: )?(GLOBAL )?\S+|(?<=WeightsUnpickler error: ).+", str(error))

@@ -5,6 +5,7 @@ from typing import Any
 
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE, STAGES
+from toolkit.sealed import check_fields
 from toolkit.windows import Window
 
 BACKBONES = {
@@ -94,4 +95,5 @@ class ModelConfig:
             raise ToolkitError(
                 f"Model settings {sorted(unknown)} are unknown to this av1part; it may be older than the file."
             )
+        check_fields(cls, values, "Model settings")
         return cls(**values)

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from toolkit.errors import ToolkitError
+from toolkit.sealed import check_fields
 
 INITS = ("imagenet", "stage1", "random")
 BATCH_NORMS = ("auto", "eval", "train", "recalibrate")
@@ -101,6 +102,8 @@ class TrainConfig:
                 f"epochs {self.epochs}, freeze-epochs {self.freeze_epochs}, batch-size {self.batch_size}: expected "
                 "at least 1 epoch, a batch of at least 1, and no negative number."
             )
+        if self.devices < 1:
+            raise ToolkitError(f"devices {self.devices}: expected at least 1.")
 
     @property
     def frozen_epochs(self) -> int:
@@ -135,4 +138,5 @@ class TrainConfig:
         unknown = sorted(set(values) - set(cls.__dataclass_fields__))
         if unknown:
             raise ToolkitError(f"Training options {unknown} are unknown to this av1part; it may be older than the run.")
+        check_fields(cls, values, "Training options")
         return cls(**values)

@@ -1,11 +1,32 @@
-"""What the first of several training processes does for all of them: it writes the files and reports the failures."""
+"""Start the processes of a run; the first one writes the files and reports the failures for all of them."""
 
+import os
 from collections.abc import Callable
 from typing import NoReturn
 
 from lightning_fabric import Fabric
 
 from toolkit.errors import ToolkitError
+from toolkit.processes import PARENT, child_environment
+from toolkit.training.config import TrainConfig
+
+
+def start_fabric(config: TrainConfig) -> Fabric:
+    """Start Fabric, and with several devices the other processes. ToolkitError where the machine lacks a device."""
+    try:
+        fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
+    except Exception as error:  # Fabric raises RuntimeError, ValueError, TypeError and exceptions of its own
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise ToolkitError(
+            f"--device {config.device} --devices {config.devices} --precision {config.precision} was asked for and "
+            f"this machine cannot do it: {reason}. `av1part doctor` says what a GPU lacks; or use --device cpu."
+        ) from None
+    os.environ.update(child_environment())  # Fabric starts the others with this process's environment
+    try:
+        fabric.launch()
+    finally:
+        os.environ.pop(PARENT, None)
+    return fabric
 
 
 def by_the_first(fabric: Fabric, action: Callable[[], None]) -> None:

@@ -11,11 +11,35 @@ from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, atomic_write_json, read_json
 from toolkit.metrics import Baselines
 from toolkit.model.checkpoint import Checkpoint, Metrics, load_checkpoint, load_torch, save_checkpoint, save_torch
+from toolkit.model.config import ModelConfig
 from toolkit.model.provenance import InitRecord, TeacherRecord
+from toolkit.sealed import Entries, check_entries
 from toolkit.training.config import Extension
 
 KIND = "av1part-run"
 FORMAT_VERSION = 1
+_MEND = "Copy the run folder again, or train again."
+_ENTRIES: Entries = {
+    "run": str,
+    "model": dict,
+    "model.stage": str,
+    "model.backbone": str,
+    "train": dict,
+    "train.epochs": int,
+    "train.seed": int,
+    "train.limit_val": (int, type(None)),
+    "data": dict,
+    "data.path": str,
+    "data.sha256": str,
+    "blocks": dict,
+    "baselines": dict,
+    "baselines.best_constant": dict,
+    "baselines.best_constant.class": str,
+    "baselines.best_constant.macro_f1": (int, float),
+    "init": dict,
+    "init.kind": str,
+    "init.backbone_sha256": str,
+}
 Metric = Literal["macro_f1", "accuracy", "regret"]
 """Validation scores by which an epoch may be chosen."""
 
@@ -113,6 +137,10 @@ class RunFolder:
             raise ToolkitError(
                 f"{path}/run.json: without {', '.join(missing)}. Copy the run folder again, or train again."
             )
+        check_entries(description, _ENTRIES, f"{path}/run.json", _MEND)
+        ModelConfig.from_dict(description["model"])
+        for extension in description.get("extensions", []):
+            check_entries(extension, {"epochs": int, "lr": (int, float)}, f"{path}/run.json, extension", _MEND)
         return run
 
     def read(self) -> RunDescription:

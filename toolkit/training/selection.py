@@ -1,8 +1,6 @@
 """Choosing the best epoch of a run, and checking that its file gives the recorded score."""
 
 import math
-import multiprocessing
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +8,7 @@ from typing import Any, get_args
 from toolkit.errors import ToolkitError
 from toolkit.metrics import ConstantScores
 from toolkit.model.checkpoint import Metrics
+from toolkit.processes import worker_pool
 from toolkit.training.run_folder import Metric, RunFolder, ValidationScores, best_epoch
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -81,7 +80,7 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
         raise ToolkitError(f"{run}: {len(history)} epochs are finished and none has a {metric}. {mend}.")
     path = folder.epoch_path(best["epoch"])
     # A new interpreter shares no memory with a training run in this process: only the file counts.
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+    with worker_pool(1) as pool:
         metrics = pool.submit(_reevaluate, folder.path, path, data).result()
     if not math.isclose(metrics[metric], best[metric], abs_tol=TOLERANCE[metric]):
         raise ToolkitError(

@@ -5,13 +5,11 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from lightning_fabric import Fabric
-
 from toolkit.data.blockset import BlockSet
 from toolkit.model.config import ModelConfig
 from toolkit.training.build import build
 from toolkit.training.config import Extension, TrainConfig
-from toolkit.training.distributed import by_the_first
+from toolkit.training.distributed import by_the_first, start_fabric
 from toolkit.training.epoch import record, run_epoch
 from toolkit.training.prepare import prepare
 from toolkit.training.run_figures import draw_run
@@ -43,11 +41,10 @@ def train(
     checkpoint to learn from, as much as the config's `distil` says. With `resume` the run goes on after its last
     finished epoch and ends as if it had not stopped (on the same machine and thread count, bit for bit on a CPU); with
     an `extension` it goes on beyond its end. Returns the history (empty in all but the first of several processes).
-    Raises ToolkitError on unusable data, init or teacher, a full disk, or a loss that is not a number (the epochs
-    before it stay).
+    Raises ToolkitError on unusable data, init or teacher, a missing device, a full disk, or a loss that is not a
+    number (the epochs before it stay).
     """
-    fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
-    fabric.launch()
+    fabric = start_fabric(config)
     job = prepare(data, run, model_config, config, start, weights, teacher, resume=resume)
     learner = build(fabric, job)
     if extension is not None:  # noted last, when nothing can be refused any more
