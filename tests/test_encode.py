@@ -264,6 +264,28 @@ def test_another_ending_is_refused_before_anything_is_coded(tmp_path: Path, clip
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.y4m"]
 
 
+@pytest.mark.usefixtures("libaom")
+def test_the_source_is_never_replaced_and_another_file_where_told_to(tmp_path: Path, clip: Path) -> None:
+    first, again = tmp_path / "first.ivf", tmp_path / "again.ivf"
+    words = ["--cq", "50", "--cpu-used", "6"]
+    done = CliRunner().invoke(main, ["encode", str(clip), "-o", str(first), *words])
+    assert done.exit_code == 0, done.output
+    coded = first.read_bytes()
+    again.symlink_to(first)
+    for output in (first, again):
+        for told in ([], ["--overwrite"]):
+            done = CliRunner().invoke(main, ["encode", str(first), "-o", str(output), *words, *told])
+            assert (done.exit_code, first.read_bytes()) == (1, coded)
+            assert "is the source itself" in done.stderr
+    again.unlink()
+    again.write_bytes(b"precious")
+    done = CliRunner().invoke(main, ["encode", str(clip), "-o", str(again), *words])
+    assert (done.exit_code, again.read_bytes()) == (1, b"precious")
+    assert "exists already. Choose another name, remove it, or pass --overwrite." in done.stderr
+    done = CliRunner().invoke(main, ["encode", str(clip), "-o", str(again), *words, "--overwrite"])
+    assert (done.exit_code, again.read_bytes()) == (0, coded), done.output
+
+
 @pytest.mark.parametrize("ahead", [0, 2])
 @pytest.mark.parametrize(("ending", "message"), [(".ivf", "frame 3 is damaged"), (".mkv", "cut short after frame 2,")])
 @pytest.mark.usefixtures("libaom")

@@ -67,6 +67,7 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 @click.option("--raw", default=_D.raw, help="Layout of a .yuv file, WxH[:bitdepth].")
 @click.option("--any-settings", is_flag=True, help="Use a pipeline made for other encoder settings.")
 @click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there; never the clip itself.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def encode(
     clip: Path,
@@ -74,6 +75,7 @@ def encode(
     pipelines: tuple[Path, ...],
     pruner: Path | None,
     strict: bool,
+    overwrite: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -87,9 +89,11 @@ def encode(
     file.
     """
     from integration.encoding.encode import encode_file
+    from integration.media.containers import check_target
     from toolkit.cli.progress import coding
     from toolkit.errors import ToolkitError
 
+    check_target(output, clip, overwrite)
     masker = opened = None
     if pruner:
         from integration import zoo
@@ -106,7 +110,7 @@ def encode(
     made_for = [model.encoder for model in (opened, masker) if model]
     options["four_way"] = four_way_of(options["four_way"], *made_for)
     with coding() as progress:
-        done = encode_file(clip, output, EncodeConfig(**options), masker, progress, opened)
+        done = encode_file(clip, output, EncodeConfig(**options), masker, progress, opened, overwrite=overwrite)
     click.echo(json.dumps(done.to_dict()) if as_json else summary(done))
     if done.failed_masks:
         said = f"{done.failed_masks} of {done.frames} frames went unmasked: {'; '.join(done.mask_errors)}"
