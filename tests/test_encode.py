@@ -305,6 +305,18 @@ def test_a_clip_that_breaks_off_in_the_middle_is_an_error_that_names_the_frame(
 
 
 @pytest.mark.usefixtures("libaom")
+def test_the_command_takes_a_clip_cut_short_where_told_to(tmp_path: Path, clip: Path) -> None:
+    clip.write_bytes(clip.read_bytes()[:-10])
+    words = ["encode", str(clip), "-o", str(tmp_path / "out.ivf"), "--cpu-used", "6"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 1
+    assert "or pass --allow-truncated" in done.stderr
+    done = CliRunner().invoke(main, [*words, "--allow-truncated"])
+    assert done.exit_code == 0, done.output
+    assert "frames: 1," in done.stdout
+
+
+@pytest.mark.usefixtures("libaom")
 def test_lossless_has_no_psnr(tmp_path: Path, clip: Path) -> None:
     report = encode_file(clip, tmp_path / "out.ivf", EncodeConfig(cq=0, cpu_used=4, frames=1))
     assert report.qindex == [0]

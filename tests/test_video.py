@@ -145,6 +145,60 @@ def test_damage_is_named(tmp_path: Path) -> None:
             pytest.fail(f"{kind}: {len(list(open_clip(path).frames()))} frames were read")
 
 
+@pytest.mark.parametrize("headers", [(" Ip", " Ip", " Ip"), ("", "", " Ip"), (" XA", "", "")])
+def test_y4m_with_parameters_of_frames_is_counted_and_its_cut_seen(tmp_path: Path, headers: tuple[str, ...]) -> None:
+    path = y4m(tmp_path / "a.y4m", 3)
+    start, *frames = path.read_bytes().split(b"FRAME\n")
+    path.write_bytes(start + b"".join(b"FRAME%s\n" % h.encode() + f for h, f in zip(headers, frames, strict=True)))
+    assert open_clip(path).count == 3
+    assert_frames(path, 34, 22, 8, 3)
+    whole = path.read_bytes()
+    for cut in (1, len(frames[2]), len(frames[2]) + 4):
+        path.write_bytes(whole[:-cut])
+        with pytest.raises(ToolkitError, match=r"frame 2, its last, is cut short.*--allow-truncated"):
+            open_clip(path)
+
+
+def film(path: Path, frames: int, codec: str) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for i in range(frames):
+            planes = np.vstack([p.reshape(-1, 128) for p in frame(128, 96, left=100 + i)])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, "yuv420p")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("ending", "codec"), [(".avi", "mjpeg"), (".avi", "rawvideo"), (".mkv", "mjpeg")])
+@pytest.mark.parametrize("share", [0.55, 0.75, 0.8])
+def test_a_short_film_cut_anywhere_is_an_error_unless_that_is_allowed(
+    tmp_path: Path, ending: str, codec: str, share: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = film(tmp_path / f"film{ending}", 5, codec)
+    whole = [y for y, _, _ in open_clip(path).frames()]
+    assert len(whole) == 5
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(ToolkitError, match=r"(cut short|damaged).*--allow-truncated"):
+        list(open_clip(path).frames())
+    assert not caplog.messages
+    taken = [y for y, _, _ in open_clip(path, allow_truncated=True).frames()]
+    assert 1 <= len(taken) < 5
+    np.testing.assert_array_equal(taken, whole[: len(taken)])
+    assert len(caplog.messages) == 1
+    assert "The frames before are taken." in caplog.messages[0]
+
+
+def test_a_raw_or_y4m_clip_cut_in_its_last_frame_ends_before_it_where_that_is_allowed(tmp_path: Path) -> None:
+    clips = {y4m(tmp_path / "a.y4m", 3): None, raw(tmp_path / "a.yuv", 3, 34, 22, 8): RawFormat(34, 22)}
+    for path, layout in clips.items():
+        path.write_bytes(path.read_bytes()[:-10])
+        assert_frames(path, 34, 22, 8, 2, raw=layout, allow_truncated=True)
+        path.write_bytes(path.read_bytes()[:500])
+        with pytest.raises(ToolkitError, match="cut short"):
+            open_clip(path, raw=layout, allow_truncated=True)
+
+
 def test_a_film_cut_short_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "film.avi"
     with av.open(str(path), "w") as container:

@@ -125,7 +125,7 @@ def encode_file(
     check_target(output, source, overwrite)
     size = parse_size(settings.size) if settings.size else None
     raw = RawFormat.parse(settings.raw) if settings.raw else None
-    clip = open_clip(source, size, settings.frames, raw)
+    clip = open_clip(source, size, settings.frames, raw, allow_truncated=settings.allow_truncated)
     config = EncoderConfig(clip.width, clip.height, clip.bit_depth, **settings.coding)
     ask = masker.mask if masker else None
     with ExitStack() as stack:
