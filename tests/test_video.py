@@ -1,11 +1,12 @@
 """Sources: exact code values from every kind of file, and a clear error for every kind of damage."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from support.pictures import CHELSEA, frame
 
 from integration.media.colour import rgb_to_planes
@@ -114,6 +115,43 @@ def test_a_photograph_turned_by_its_camera_is_upright(tmp_path: Path) -> None:
     assert (clip.width, clip.height) == (20, 40)
 
 
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+def test_16_bit_grey_is_read_as_16_bit_rgb_is(tmp_path: Path, ending: str) -> None:
+    samples = np.random.default_rng(0).integers(0, 1 << 16, (32, 48)).astype(np.uint16)
+    Image.fromarray(samples).save(tmp_path / f"grey{ending}")
+    deep = "rgb48be" if ending == ".png" else "rgb48le"
+    coder = av.CodecContext.create("png" if ending == ".png" else "tiff", "w")
+    coder.width, coder.height, coder.pix_fmt, coder.time_base = 48, 32, deep, Fraction(1)
+    picture = av.VideoFrame.from_ndarray(np.repeat(samples[:, :, None], 3, 2), deep)
+    packets = [*coder.encode(picture), *coder.encode(None)]
+    (tmp_path / f"rgb{ending}").write_bytes(b"".join(bytes(p) for p in packets))
+    (grey,), (rgb,) = (list(open_clip(tmp_path / f"{name}{ending}").frames()) for name in ("grey", "rgb"))
+    for ours, theirs in zip(grey, rgb, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(
+        grey[0], rgb_to_planes(np.repeat((samples >> 8).astype(np.uint8)[..., None], 3, 2))[0]
+    )
+
+
+@pytest.mark.parametrize("name", ["a.ffconcat", "a.mkv", "a.m3u8"])
+def test_a_script_that_names_other_files_is_no_clip(tmp_path: Path, name: str) -> None:
+    film(tmp_path / "private.avi", 3, "mjpeg")
+    script = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nprivate.avi\n#EXT-X-ENDLIST\n"
+    (tmp_path / name).write_text(script if name == "a.m3u8" else "ffconcat version 1.0\nfile private.avi\n")
+    with pytest.raises(ToolkitError, match=r"not readable as video.*Read are: matroska,mov"):
+        open_clip(tmp_path / name)
+
+
+def test_postscript_under_another_name_starts_no_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n%%EOF\n")
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *words: started.append(words))
+    with pytest.raises(ToolkitError, match="not readable as a photograph"):
+        open_clip(path)
+    assert not started
+
+
 def damaged(tmp_path: Path) -> dict[str, tuple[Path, str]]:
     short_y4m = y4m(tmp_path / "short.y4m", 3)
     short_y4m.write_bytes(short_y4m.read_bytes()[:-100])
@@ -123,14 +161,14 @@ def damaged(tmp_path: Path) -> dict[str, tuple[Path, str]]:
     junk.write_bytes(b"not a film" * 100)
     text = tmp_path / "text.jpg"
     text.write_bytes(b"hello")
-    Image.new("I;16", (32, 32)).save(tmp_path / "deep.png")
+    Image.new("F", (32, 32)).save(tmp_path / "deep.tif")
     return {
         "missing": (tmp_path / "none.y4m", "no such file"),
         "short y4m": (short_y4m, "cut short"),
         "short png": (short_png, "not readable as a photograph"),
         "junk": (junk, "not readable as video"),
         "text": (text, "not readable as a photograph"),
-        "16-bit photograph": (tmp_path / "deep.png", "only 8-bit photographs"),
+        "photograph of floats": (tmp_path / "deep.tif", "F samples; photographs of 8 or 16 bit"),
         "4:4:4": (y4m(tmp_path / "c.y4m", 0, colour="444"), "yuv444p, expected 4:2:0"),
         "monochrome": (y4m(tmp_path / "m.y4m", 0, colour="mono"), "gray, expected 4:2:0"),
         "12 bit": (y4m(tmp_path / "d.y4m", 0, colour="420p12 XYSCSS=420P12"), "yuv420p12le, expected 4:2:0"),

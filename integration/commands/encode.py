@@ -82,7 +82,7 @@ def encode(
 ) -> None:
     """Encode a clip with libaom; a pruner or the masks of pipelines make it faster.
 
-    CLIP is a photograph, y4m, mp4 or any other video that FFmpeg reads, or raw yuv.
+    CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv.
 
     Prints frames, bytes, PSNR-Y, frames a second, and the CPU seconds of encoding, of inference and of reading. A frame
     on which the pipeline fails is coded unmasked, and the file is still complete and valid: the exit code is 0 with a

@@ -29,6 +29,10 @@ Planes = tuple[Luma, Luma, Luma]
 COLOUR = "photographs: RGB to 8-bit BT.709 limited range, chroma averaged over 2x2; clips: code values as they are"
 RESAMPLING = "Lanczos (Pillow), never enlarged"
 PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
+PICTURES = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM")
+"""Formats that a photograph's content may have. Others, such as PostScript, would start programs."""
+CONTAINERS = "matroska,mov,yuv4mpegpipe,ivf,obu,av1,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,h264,hevc,mpegvideo,m4v"
+"""FFmpeg's demuxers that a clip may need. Others, such as concat and hls, would open further files."""
 RAW = {".yuv", ".raw", ".i420"}
 PIXEL_FORMATS = {"yuv420p": 8, "yuvj420p": 8, "yuv420p10le": 10}
 
@@ -136,10 +140,14 @@ def _shrink(planes: Planes, width: int, height: int, bit_depth: int) -> Planes:
 
 def _open_photograph(path: Path, size: tuple[int, int] | None) -> Clip:
     try:
-        with Image.open(path) as image:
-            if image.mode[0] in "IF":
-                raise ToolkitError(f"{path}: {image.mode} samples; only 8-bit photographs are read.")
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+        with Image.open(path, formats=PICTURES) as image:
+            deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
+            if image.mode[0] in "IF" and not deep:
+                raise ToolkitError(f"{path}: {image.mode} samples; photographs of 8 or 16 bit are read.")
+            upright = ImageOps.exif_transpose(image)
+            if deep:  # the upper 8 of 16 bits, which Pillow itself takes of RGB
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            upright = upright.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ToolkitError(f"{path}: not readable as a photograph ({error}).") from None
     target = fit(*upright.size, size)
@@ -204,9 +212,14 @@ class _Announced:
     seconds: float | None
 
 
+def _demux(path: Path) -> av.container.InputContainer:
+    """Open a file with FFmpeg, which may use the listed demuxers alone and open no other file."""
+    return av.open(str(path), container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
+
+
 def _open_container(path: Path, allow_truncated: bool) -> Clip:
     try:
-        with av.open(str(path)) as container:
+        with _demux(path) as container:
             if not container.streams.video:
                 raise ToolkitError(f"{path}: holds no video.")
             stream = container.streams.video[0]
@@ -215,7 +228,7 @@ def _open_container(path: Path, allow_truncated: bool) -> Clip:
             rate = stream.guessed_rate or Fraction(30)
             declared, seconds = stream.frames, _seconds(container)
     except (av.error.FFmpegError, ValueError) as error:
-        raise ToolkitError(f"{path}: not readable as video ({error}).") from None
+        raise ToolkitError(f"{path}: not readable as video ({error}). Read are: {CONTAINERS}.") from None
     if format_name not in PIXEL_FORMATS:
         raise ToolkitError(
             f"{path}: pixel format {format_name}, expected 4:2:0 of 8 or 10 bit ({', '.join(PIXEL_FORMATS)}). "
@@ -233,7 +246,7 @@ def _decoded(path: Path, said: _Announced, allow_truncated: bool) -> Iterator[Pl
     """Yield the frames of a container; errors, or with `allow_truncated` the end, as of `open_clip`."""
     number, expected, end, found = 0, said.frames, 0.0, ""
     try:
-        with av.open(str(path)) as container:
+        with _demux(path) as container:
             stream = container.streams.video[0]
             # With threads frames come late, and errors would name a frame before the damaged one.
             stream.thread_count = 1
