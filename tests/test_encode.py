@@ -246,6 +246,15 @@ def test_every_kind_of_file_decodes_to_the_encoders_reconstruction(
             assert ending != ".mp4" or container.streams.video[0].codec_context.codec_tag == "av01"
 
 
+@pytest.mark.parametrize("ending", [".ivf", ".obu", ".mp4", ".mkv", ".webm"])
+@pytest.mark.usefixtures("libaom")
+def test_equal_encodes_give_equal_files(tmp_path: Path, clip: Path, ending: str) -> None:
+    outputs = [tmp_path / f"{name}{ending}" for name in ("one", "another")]
+    for output in outputs:
+        encode_file(clip, output, EncodeConfig(cpu_used=6))
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+
+
 @pytest.mark.parametrize("lag", [0, 4])
 @pytest.mark.usefixtures("libaom")
 def test_key_frames_alone_are_masked(tmp_path: Path, lag: int) -> None:

@@ -94,7 +94,8 @@ def _obu(path: Path, width: int, height: int, rate: Fraction) -> Iterator[Write]
 @contextmanager
 def _container(path: Path, width: int, height: int, rate: Fraction) -> Iterator[Write]:
     try:
-        with av.open(str(path), "w") as container:
+        # bitexact: without Matroska's random ids, so that equal encodes give equal files
+        with av.open(str(path), "w", container_options={"fflags": "+bitexact"}) as container:
             stream = container.add_mux_stream("av1", rate=rate, width=width, height=height)
 
             def write(frame: EncodedFrame) -> None:
