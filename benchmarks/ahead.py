@@ -45,7 +45,7 @@ def main(clip: Path, pipeline: Path, size: str, frames: int, cq: int, cpu_used: 
                     cq=cq, cpu_used=cpu_used, size=size, frames=frames, ahead=depth, any_settings=True
                 )
                 output = Path(folder) / "out.obu"
-                reports.append(encode_file(clip, output, settings, loaded))
+                reports.append(encode_file(clip, output, settings, loaded, overwrite=True))
                 streams.add(output.read_bytes())
     first = next(iter(found.values()))
     columns = ["wall (s)", "spread (s)", "ratio", "encoding (CPU s)", "inference (CPU s)", "reading (CPU s)"]

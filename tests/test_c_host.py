@@ -88,6 +88,19 @@ def test_its_errors_leave_no_file(program: Path, tmp_path: Path) -> None:
     assert not output.exists()
 
 
+@pytest.mark.parametrize("linked", [False, True])
+def test_it_neither_replaces_nor_removes_a_file_that_is_there(program: Path, tmp_path: Path, linked: bool) -> None:
+    clip = y4m(tmp_path / "clip.y4m", 2)
+    output = tmp_path / "out.ivf" if linked else clip
+    if linked:
+        output.symlink_to(clip)
+    before = clip.read_bytes()
+    done = run(program, clip, output)
+    assert (done.returncode, done.stderr) == (1, f"{output}: exists already\n")
+    assert clip.read_bytes() == before
+    assert output.is_symlink() == linked
+
+
 def test_the_header_is_c_plus_plus_too(tmp_path: Path) -> None:
     source = tmp_path / "host.cc"
     source.write_text(

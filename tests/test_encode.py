@@ -246,6 +246,15 @@ def test_every_kind_of_file_decodes_to_the_encoders_reconstruction(
             assert ending != ".mp4" or container.streams.video[0].codec_context.codec_tag == "av01"
 
 
+@pytest.mark.parametrize("ending", [".ivf", ".obu", ".mp4", ".mkv", ".webm"])
+@pytest.mark.usefixtures("libaom")
+def test_equal_encodes_give_equal_files(tmp_path: Path, clip: Path, ending: str) -> None:
+    outputs = [tmp_path / f"{name}{ending}" for name in ("one", "another")]
+    for output in outputs:
+        encode_file(clip, output, EncodeConfig(cpu_used=6))
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+
+
 @pytest.mark.parametrize("lag", [0, 4])
 @pytest.mark.usefixtures("libaom")
 def test_key_frames_alone_are_masked(tmp_path: Path, lag: int) -> None:
@@ -264,6 +273,28 @@ def test_another_ending_is_refused_before_anything_is_coded(tmp_path: Path, clip
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.y4m"]
 
 
+@pytest.mark.usefixtures("libaom")
+def test_the_source_is_never_replaced_and_another_file_where_told_to(tmp_path: Path, clip: Path) -> None:
+    first, again = tmp_path / "first.ivf", tmp_path / "again.ivf"
+    words = ["--cq", "50", "--cpu-used", "6"]
+    done = CliRunner().invoke(main, ["encode", str(clip), "-o", str(first), *words])
+    assert done.exit_code == 0, done.output
+    coded = first.read_bytes()
+    again.symlink_to(first)
+    for output in (first, again):
+        for told in ([], ["--overwrite"]):
+            done = CliRunner().invoke(main, ["encode", str(first), "-o", str(output), *words, *told])
+            assert (done.exit_code, first.read_bytes()) == (1, coded)
+            assert "is the source itself" in done.stderr
+    again.unlink()
+    again.write_bytes(b"precious")
+    done = CliRunner().invoke(main, ["encode", str(clip), "-o", str(again), *words])
+    assert (done.exit_code, again.read_bytes()) == (1, b"precious")
+    assert "exists already. Choose another name, remove it, or pass --overwrite." in done.stderr
+    done = CliRunner().invoke(main, ["encode", str(clip), "-o", str(again), *words, "--overwrite"])
+    assert (done.exit_code, again.read_bytes()) == (0, coded), done.output
+
+
 @pytest.mark.parametrize("ahead", [0, 2])
 @pytest.mark.parametrize(("ending", "message"), [(".ivf", "frame 3 is damaged"), (".mkv", "cut short after frame 2,")])
 @pytest.mark.usefixtures("libaom")
@@ -280,6 +311,18 @@ def test_a_clip_that_breaks_off_in_the_middle_is_an_error_that_names_the_frame(
     with pytest.raises(ToolkitError, match=message):
         encode_file(source, tmp_path / "out.mp4", EncodeConfig(cpu_used=6, ahead=ahead))
     assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+@pytest.mark.usefixtures("libaom")
+def test_the_command_takes_a_clip_cut_short_where_told_to(tmp_path: Path, clip: Path) -> None:
+    clip.write_bytes(clip.read_bytes()[:-10])
+    words = ["encode", str(clip), "-o", str(tmp_path / "out.ivf"), "--cpu-used", "6"]
+    done = CliRunner().invoke(main, words)
+    assert done.exit_code == 1
+    assert "or pass --allow-truncated" in done.stderr
+    done = CliRunner().invoke(main, [*words, "--allow-truncated"])
+    assert done.exit_code == 0, done.output
+    assert "frames: 1," in done.stdout
 
 
 @pytest.mark.usefixtures("libaom")

@@ -19,11 +19,12 @@ from support.training import FAST, measured, moved, run_once, weights
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
+from toolkit.files import sha256_file
 from toolkit.model.checkpoint import load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.model.config import ModelConfig
 from toolkit.model.provenance import is_known
 from toolkit.training.config import TrainConfig
-from toolkit.training.run_folder import RunFolder, recorded_best
+from toolkit.training.run_folder import Epoch, RunFolder, recorded_best
 from toolkit.training.selection import reevaluated_best, select_epoch
 from toolkit.training.train import train
 
@@ -84,7 +85,7 @@ def test_a_seed_decides_every_bit(data: BlockSet, tmp_path: Path) -> None:
 def test_killed_and_resumed_is_as_if_never_killed(data: BlockSet, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "toolkit.cli.main", "train", str(data.path), "--stage", "2"]
     command += ["--backbone", "small", "--init", "random", "--epochs", "6", "--batch-size", "16", "--device", "cpu"]
-    whole, cut = RunFolder(tmp_path / "whole"), RunFolder(tmp_path / "cut")
+    whole, cut = RunFolder(tmp_path / "whole" / "run"), RunFolder(tmp_path / "cut" / "run")
     subprocess.run([*command, "-o", str(whole.path)], check=True, capture_output=True)
     process = subprocess.Popen([*command, "-o", str(cut.path)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
@@ -96,6 +97,45 @@ def test_killed_and_resumed_is_as_if_never_killed(data: BlockSet, tmp_path: Path
     subprocess.run([*command, "-o", str(cut.path), "--resume"], check=True, capture_output=True)
     assert moved(weights(whole, 6), weights(cut, 6)) == set()
     assert measured(whole) == measured(cut)
+    assert files(whole) == files(cut)
+
+
+def files(run: RunFolder) -> dict[str, str]:
+    """Hash of every file of a run, by its name; but for the two that hold the seconds that an epoch took."""
+    found = (p for p in run.path.rglob("*") if p.is_file() and p.name[0] != ".")
+    timed = ("latest.pt", "stage2_history.pt")
+    return {str(p.relative_to(run.path)): sha256_file(p) for p in found if p.name not in timed}
+
+
+def test_a_run_killed_after_any_epoch_ends_with_the_same_bytes(
+    data: BlockSet, stage1: RunFolder, tmp_path: Path
+) -> None:
+    class Killed(BaseException):
+        pass
+
+    model = ModelConfig("2", "small")
+    config = TrainConfig(**FAST | {"init": "stage1", "epochs": 3, "freeze_epochs": 1, "auxiliary": 0.5})
+    whole = RunFolder(tmp_path / "whole" / "run")
+    train(data, whole, model, config, start=stage1.path)
+    assert {f"checkpoints/epoch-00{n}.pt" for n in (1, 2, 3)} | {"stage2_model_final.pt", "run.json"} <= set(
+        files(whole)
+    )
+    for last in range(4):  # 0: in the first epoch; 3: after the last, before the final copies
+
+        def kill(what: str, done: int, total: int, last: int = last) -> None:
+            if last == 0 and done:
+                raise Killed
+
+        def end(entry: Epoch, last: int = last) -> None:
+            if entry["epoch"] == last:
+                raise Killed
+
+        cut = RunFolder(tmp_path / f"cut-{last}" / "run")
+        with pytest.raises(Killed):
+            train(data, cut, model, config, start=stage1.path, on_step=kill, on_epoch=end)
+        train(data, cut, model, config, resume=True)
+        assert files(cut) == files(whole)
+        assert measured(cut) == measured(whole)
 
 
 def test_killed_in_the_first_epoch_and_resumed(data: BlockSet, stage1: RunFolder, tmp_path: Path) -> None:

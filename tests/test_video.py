@@ -1,11 +1,12 @@
 """Sources: exact code values from every kind of file, and a clear error for every kind of damage."""
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 from support.pictures import CHELSEA, frame
 
 from integration.media.colour import rgb_to_planes
@@ -114,6 +115,43 @@ def test_a_photograph_turned_by_its_camera_is_upright(tmp_path: Path) -> None:
     assert (clip.width, clip.height) == (20, 40)
 
 
+@pytest.mark.parametrize("ending", [".png", ".tif"])
+def test_16_bit_grey_is_read_as_16_bit_rgb_is(tmp_path: Path, ending: str) -> None:
+    samples = np.random.default_rng(0).integers(0, 1 << 16, (32, 48)).astype(np.uint16)
+    Image.fromarray(samples).save(tmp_path / f"grey{ending}")
+    deep = "rgb48be" if ending == ".png" else "rgb48le"
+    coder = av.CodecContext.create("png" if ending == ".png" else "tiff", "w")
+    coder.width, coder.height, coder.pix_fmt, coder.time_base = 48, 32, deep, Fraction(1)
+    picture = av.VideoFrame.from_ndarray(np.repeat(samples[:, :, None], 3, 2), deep)
+    packets = [*coder.encode(picture), *coder.encode(None)]
+    (tmp_path / f"rgb{ending}").write_bytes(b"".join(bytes(p) for p in packets))
+    (grey,), (rgb,) = (list(open_clip(tmp_path / f"{name}{ending}").frames()) for name in ("grey", "rgb"))
+    for ours, theirs in zip(grey, rgb, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    np.testing.assert_array_equal(
+        grey[0], rgb_to_planes(np.repeat((samples >> 8).astype(np.uint8)[..., None], 3, 2))[0]
+    )
+
+
+@pytest.mark.parametrize("name", ["a.ffconcat", "a.mkv", "a.m3u8"])
+def test_a_script_that_names_other_files_is_no_clip(tmp_path: Path, name: str) -> None:
+    film(tmp_path / "private.avi", 3, "mjpeg")
+    script = "#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\nprivate.avi\n#EXT-X-ENDLIST\n"
+    (tmp_path / name).write_text(script if name == "a.m3u8" else "ffconcat version 1.0\nfile private.avi\n")
+    with pytest.raises(ToolkitError, match=r"not readable as video.*Read are: matroska,mov"):
+        open_clip(tmp_path / name)
+
+
+def test_postscript_under_another_name_starts_no_interpreter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.png"
+    path.write_text("%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 32 32\n%%EndComments\nshowpage\n%%EOF\n")
+    started = []
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", lambda *words: started.append(words))
+    with pytest.raises(ToolkitError, match="not readable as a photograph"):
+        open_clip(path)
+    assert not started
+
+
 def damaged(tmp_path: Path) -> dict[str, tuple[Path, str]]:
     short_y4m = y4m(tmp_path / "short.y4m", 3)
     short_y4m.write_bytes(short_y4m.read_bytes()[:-100])
@@ -123,14 +161,14 @@ def damaged(tmp_path: Path) -> dict[str, tuple[Path, str]]:
     junk.write_bytes(b"not a film" * 100)
     text = tmp_path / "text.jpg"
     text.write_bytes(b"hello")
-    Image.new("I;16", (32, 32)).save(tmp_path / "deep.png")
+    Image.new("F", (32, 32)).save(tmp_path / "deep.tif")
     return {
         "missing": (tmp_path / "none.y4m", "no such file"),
         "short y4m": (short_y4m, "cut short"),
         "short png": (short_png, "not readable as a photograph"),
         "junk": (junk, "not readable as video"),
         "text": (text, "not readable as a photograph"),
-        "16-bit photograph": (tmp_path / "deep.png", "only 8-bit photographs"),
+        "photograph of floats": (tmp_path / "deep.tif", "F samples; photographs of 8 or 16 bit"),
         "4:4:4": (y4m(tmp_path / "c.y4m", 0, colour="444"), "yuv444p, expected 4:2:0"),
         "monochrome": (y4m(tmp_path / "m.y4m", 0, colour="mono"), "gray, expected 4:2:0"),
         "12 bit": (y4m(tmp_path / "d.y4m", 0, colour="420p12 XYSCSS=420P12"), "yuv420p12le, expected 4:2:0"),
@@ -143,6 +181,60 @@ def test_damage_is_named(tmp_path: Path) -> None:
     for kind, (path, message) in damaged(tmp_path).items():
         with pytest.raises(ToolkitError, match=message):
             pytest.fail(f"{kind}: {len(list(open_clip(path).frames()))} frames were read")
+
+
+@pytest.mark.parametrize("headers", [(" Ip", " Ip", " Ip"), ("", "", " Ip"), (" XA", "", "")])
+def test_y4m_with_parameters_of_frames_is_counted_and_its_cut_seen(tmp_path: Path, headers: tuple[str, ...]) -> None:
+    path = y4m(tmp_path / "a.y4m", 3)
+    start, *frames = path.read_bytes().split(b"FRAME\n")
+    path.write_bytes(start + b"".join(b"FRAME%s\n" % h.encode() + f for h, f in zip(headers, frames, strict=True)))
+    assert open_clip(path).count == 3
+    assert_frames(path, 34, 22, 8, 3)
+    whole = path.read_bytes()
+    for cut in (1, len(frames[2]), len(frames[2]) + 4):
+        path.write_bytes(whole[:-cut])
+        with pytest.raises(ToolkitError, match=r"frame 2, its last, is cut short.*--allow-truncated"):
+            open_clip(path)
+
+
+def film(path: Path, frames: int, codec: str) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 128, 96, "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        for i in range(frames):
+            planes = np.vstack([p.reshape(-1, 128) for p in frame(128, 96, left=100 + i)])
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, "yuv420p")))
+        container.mux(stream.encode(None))
+    return path
+
+
+@pytest.mark.parametrize(("ending", "codec"), [(".avi", "mjpeg"), (".avi", "rawvideo"), (".mkv", "mjpeg")])
+@pytest.mark.parametrize("share", [0.55, 0.75, 0.8])
+def test_a_short_film_cut_anywhere_is_an_error_unless_that_is_allowed(
+    tmp_path: Path, ending: str, codec: str, share: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = film(tmp_path / f"film{ending}", 5, codec)
+    whole = [y for y, _, _ in open_clip(path).frames()]
+    assert len(whole) == 5
+    path.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    with pytest.raises(ToolkitError, match=r"(cut short|damaged).*--allow-truncated"):
+        list(open_clip(path).frames())
+    assert not caplog.messages
+    taken = [y for y, _, _ in open_clip(path, allow_truncated=True).frames()]
+    assert 1 <= len(taken) < 5
+    np.testing.assert_array_equal(taken, whole[: len(taken)])
+    assert len(caplog.messages) == 1
+    assert "The frames before are taken." in caplog.messages[0]
+
+
+def test_a_raw_or_y4m_clip_cut_in_its_last_frame_ends_before_it_where_that_is_allowed(tmp_path: Path) -> None:
+    clips = {y4m(tmp_path / "a.y4m", 3): None, raw(tmp_path / "a.yuv", 3, 34, 22, 8): RawFormat(34, 22)}
+    for path, layout in clips.items():
+        path.write_bytes(path.read_bytes()[:-10])
+        assert_frames(path, 34, 22, 8, 2, raw=layout, allow_truncated=True)
+        path.write_bytes(path.read_bytes()[:500])
+        with pytest.raises(ToolkitError, match="cut short"):
+            open_clip(path, raw=layout, allow_truncated=True)
 
 
 def test_a_film_cut_short_is_refused(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ class InputConfig:
 
     `size` (`WxH`) shrinks frames to fit and `frames` limits their number; None leaves them as they are. `raw` is
     `WxH[:bitdepth]` of headerless files. `any_settings` lets a pipeline mask encodes of a usage or libaom that it was
-    not made for. `four_way` searches HORZ_4 and VERT_4 in every arm. Raises ToolkitError on cqs that give no BD-rate.
+    not made for. `four_way` searches HORZ_4 and VERT_4 in every arm. `allow_truncated` lets a clip end where it is cut
+    short. Raises ToolkitError on cqs that give no BD-rate.
     """
 
     cq: tuple[int, ...] = (20, 32, 43, 55)
@@ -38,6 +39,7 @@ class InputConfig:
     raw: str | None = None
     any_settings: bool = False
     four_way: bool = False
+    allow_truncated: bool = False
 
     def __post_init__(self) -> None:
         check_cq(self.cq)

@@ -82,7 +82,7 @@ class Session:
         """Open a clip, its frames as every arm codes them."""
         size = parse_size(self.config.size) if self.config.size else None
         raw = RawFormat.parse(self.config.raw) if self.config.raw else None
-        return open_clip(file.path, size, self.config.frames, raw)
+        return open_clip(file.path, size, self.config.frames, raw, allow_truncated=self.config.allow_truncated)
 
     def check(self, files: Sequence[SourceFile]) -> None:
         """Open every clip, and raise ToolkitError where one does not suit the pipelines, before anything is encoded.
@@ -126,6 +126,7 @@ class Session:
             own = [self._needed_pruner(arm).sha256]
         config = self.config
         source = [file.sha256, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
+        source += ["truncated"] if config.allow_truncated else []
         parts = [
             *source,
             config.usage,

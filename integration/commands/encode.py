@@ -65,8 +65,10 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 @click.option("--frames", default=_D.frames, type=click.IntRange(1), help="Only the first N frames.")
 @click.option("--size", default=_D.size, help="Shrink to fit WxH.")
 @click.option("--raw", default=_D.raw, help="Layout of a .yuv file, WxH[:bitdepth].")
+@click.option("--allow-truncated", is_flag=True, help="Take a clip that is cut short as far as it goes.")
 @click.option("--any-settings", is_flag=True, help="Use a pipeline made for other encoder settings.")
 @click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there; never the clip itself.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def encode(
     clip: Path,
@@ -74,12 +76,13 @@ def encode(
     pipelines: tuple[Path, ...],
     pruner: Path | None,
     strict: bool,
+    overwrite: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Encode a clip with libaom; a pruner or the masks of pipelines make it faster.
 
-    CLIP is a photograph, y4m, mp4 or any other video that FFmpeg reads, or raw yuv.
+    CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv.
 
     Prints frames, bytes, PSNR-Y, frames a second, and the CPU seconds of encoding, of inference and of reading. A frame
     on which the pipeline fails is coded unmasked, and the file is still complete and valid: the exit code is 0 with a
@@ -87,9 +90,11 @@ def encode(
     file.
     """
     from integration.encoding.encode import encode_file
+    from integration.media.containers import check_target
     from toolkit.cli.progress import coding
     from toolkit.errors import ToolkitError
 
+    check_target(output, clip, overwrite)
     masker = opened = None
     if pruner:
         from integration import zoo
@@ -106,7 +111,7 @@ def encode(
     made_for = [model.encoder for model in (opened, masker) if model]
     options["four_way"] = four_way_of(options["four_way"], *made_for)
     with coding() as progress:
-        done = encode_file(clip, output, EncodeConfig(**options), masker, progress, opened)
+        done = encode_file(clip, output, EncodeConfig(**options), masker, progress, opened, overwrite=overwrite)
     click.echo(json.dumps(done.to_dict()) if as_json else summary(done))
     if done.failed_masks:
         said = f"{done.failed_masks} of {done.frames} frames went unmasked: {'; '.join(done.mask_errors)}"

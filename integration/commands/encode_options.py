@@ -28,6 +28,7 @@ def encode_options(default: InputConfig) -> Callable[[Command], Command]:
         click.option(
             "--four-way/--no-4way", default=None, help="Search HORZ_4 and VERT_4.  [default: as the models were made]"
         ),
+        click.option("--allow-truncated", is_flag=True, help="Take clips that are cut short as far as they go."),
         click.option("--any-settings", is_flag=True, help="Accept a pipeline made for another usage or libaom."),
     )
 

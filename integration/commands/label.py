@@ -34,6 +34,7 @@ def parse_cq(context: click.Context, parameter: click.Parameter, value: str) -> 
 @click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source.")
 @click.option("--split", default=DEFAULT.split, show_default=True, help="auto, train, val, test, or a TSV file.")
 @click.option("--raw", help="Layout of raw .yuv files, WxH[:bitdepth].")
+@click.option("--allow-truncated", is_flag=True, help="Take clips that are cut short as far as they go.")
 @click.option(
     "--node",
     default=str(DEFAULT.node),

@@ -12,7 +12,7 @@ class EncodeConfig(CodingConfig):
     `ahead` frames are prepared while the encoder works, 0 for none. `size` (`WxH`) shrinks frames to fit and `frames`
     limits their number; None leaves them as they are. `raw` is `WxH[:bitdepth]` of a headerless file. `any_settings`
     lets a pipeline mask an encode whose settings it was not made for. `price` is what a pruner may lose for the time
-    that it saves; None takes its own.
+    that it saves; None takes its own. `allow_truncated` lets a clip end where it is cut short.
     """
 
     ahead: int = 2
@@ -21,3 +21,4 @@ class EncodeConfig(CodingConfig):
     raw: str | None = None
     any_settings: bool = False
     price: float | None = None
+    allow_truncated: bool = False

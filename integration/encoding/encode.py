@@ -14,7 +14,7 @@ import numpy as np
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks, encoder_settings
 from integration.encoding.config import EncodeConfig
 from integration.encoding.lookahead import Ahead
-from integration.media.containers import check_ending, output_file
+from integration.media.containers import check_target, output_file
 from integration.media.video import Clip, RawFormat, open_clip, parse_size
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import count_decisions, use_pruner
@@ -114,16 +114,18 @@ def encode_file(
     masker: Masker | None = None,
     progress: Progress | None = None,
     pruner: PrunerBundle | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Report:
     """Encode a clip or photograph to a file of a format that `output_file` knows; `progress(frames, of)` counts frames.
 
-    The file is written whole or not at all. Raises ToolkitError for a bad source or bad settings, and for a pipeline or
-    a pruner that was made for other settings.
+    The file is written whole or not at all. Raises ToolkitError for a bad source or bad settings, for a pipeline or a
+    pruner that was made for other settings, and where `output` is the source, or exists and `overwrite` is not given.
     """
-    check_ending(output)
+    check_target(output, source, overwrite)
     size = parse_size(settings.size) if settings.size else None
     raw = RawFormat.parse(settings.raw) if settings.raw else None
-    clip = open_clip(source, size, settings.frames, raw)
+    clip = open_clip(source, size, settings.frames, raw, allow_truncated=settings.allow_truncated)
     config = EncoderConfig(clip.width, clip.height, clip.bit_depth, **settings.coding)
     ask = masker.mask if masker else None
     with ExitStack() as stack:

@@ -13,7 +13,7 @@ class LabelConfig:
     is `WxH[:bitdepth]` of headerless files. `node` is the side of the nodes whose partitions are recorded;
     `with_costs` also records the cost of every partition that was tried (`toolkit.data.blockset.COST_DTYPE`). `split`
     is `auto`, `train`, `val`, `test`, or the path of a file with lines of source, tab, split. `jobs` is the number of
-    processes, 0 for one a core.
+    processes, 0 for one a core. `allow_truncated` lets a clip end where it is cut short.
     """
 
     cq: tuple[int, ...] = (20, 32, 43, 55)
@@ -26,6 +26,7 @@ class LabelConfig:
     jobs: int = 0
     with_costs: bool = False
     node: int = NODE
+    allow_truncated: bool = False
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,8 @@ class Piece:
     def open(self) -> Clip:
         """Open the source, its frames as this piece codes them."""
         raw = RawFormat.parse(self.config.raw) if self.config.raw else None
-        return open_clip(self.file.path, self.config.size, self.config.frames, raw)
+        config = self.config
+        return open_clip(self.file.path, config.size, config.frames, raw, allow_truncated=config.allow_truncated)
 
 
 def label(
@@ -95,6 +96,7 @@ def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build
     """Piece named by a hash of everything that its content depends on, the encoder's `build` included."""
     decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
     decides += [config.node, "costs"] if config.with_costs else [config.node]
+    decides += ["truncated"] if config.allow_truncated else []
     key = hashlib.sha256(canonical_json([*decides, build])).hexdigest()[:16]
     return Piece(file, cq, cq == config.cq[0], config, f"{work}/{file.name}-{key}-cq{cq}")
 

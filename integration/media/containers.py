@@ -36,6 +36,19 @@ def check_ending(path: Path) -> None:
         raise ToolkitError(f"{path}: expected a name that ends in {', '.join(WRITERS)}.")
 
 
+def check_target(path: Path, source: Path, overwrite: bool) -> None:
+    """Raise ToolkitError where `path` may not be written: it is the source, or exists without `overwrite`."""
+    check_ending(path)
+    if not path.exists():
+        return
+    if source.exists() and path.samefile(source):
+        raise ToolkitError(f"{path} is the source itself, which would be lost. Choose another name.")
+    if not path.is_file():
+        raise ToolkitError(f"{path} is no file that could be replaced. Choose another name.")
+    if not overwrite:
+        raise ToolkitError(f"{path} exists already. Choose another name, remove it, or pass --overwrite.")
+
+
 class IvfWriter:
     """IVF, the plainest container of AV1 packets, written to a seekable file; `finish` completes its header."""
 
@@ -81,7 +94,8 @@ def _obu(path: Path, width: int, height: int, rate: Fraction) -> Iterator[Write]
 @contextmanager
 def _container(path: Path, width: int, height: int, rate: Fraction) -> Iterator[Write]:
     try:
-        with av.open(str(path), "w") as container:
+        # bitexact: without Matroska's random ids, so that equal encodes give equal files
+        with av.open(str(path), "w", container_options={"fflags": "+bitexact"}) as container:
             stream = container.add_mux_stream("av1", rate=rate, width=width, height=height)
 
             def write(frame: EncodedFrame) -> None:

@@ -5,10 +5,12 @@ range. Nothing is ever enlarged. Frames are shrunk with Lanczos: a photograph as
 plane by plane.
 """
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from itertools import islice
 from pathlib import Path
 
@@ -20,12 +22,18 @@ from integration.media.colour import rgb_to_planes
 from toolkit.data.blockset import Luma, luma_dtype
 from toolkit.errors import ToolkitError
 
+_log = logging.getLogger("av1part")
+
 Planes = tuple[Luma, Luma, Luma]
 """Planes y (H, W), u and v (ceil(H/2), ceil(W/2)): uint8 at 8 bit, uint16 at 10."""
 
 COLOUR = "photographs: RGB to 8-bit BT.709 limited range, chroma averaged over 2x2; clips: code values as they are"
 RESAMPLING = "Lanczos (Pillow), never enlarged"
 PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
+PICTURES = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM")
+"""Formats that a photograph's content may have. Others, such as PostScript, would start programs."""
+CONTAINERS = "matroska,mov,yuv4mpegpipe,ivf,obu,av1,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,h264,hevc,mpegvideo,m4v"
+"""FFmpeg's demuxers that a clip may need. Others, such as concat and hls, would open further files."""
 RAW = {".yuv", ".raw", ".i420"}
 PIXEL_FORMATS = {"yuv420p": 8, "yuvj420p": 8, "yuv420p10le": 10}
 
@@ -87,12 +95,18 @@ def fit(width: int, height: int, box: tuple[int, int] | None) -> tuple[int, int]
 
 
 def open_clip(
-    path: Path, size: tuple[int, int] | None = None, limit: int | None = None, raw: RawFormat | None = None
+    path: Path,
+    size: tuple[int, int] | None = None,
+    limit: int | None = None,
+    raw: RawFormat | None = None,
+    *,
+    allow_truncated: bool = False,
 ) -> Clip:
     """Open a source; its frames are shrunk to fit `size`, and there are at most `limit` of them.
 
     `raw` describes files named .yuv, .raw or .i420. Raises ToolkitError, here or while frames are read, for a file that
-    is missing, damaged, cut short, or not 4:2:0 of 8 or 10 bit.
+    is missing, damaged, cut short, or not 4:2:0 of 8 or 10 bit. With `allow_truncated` a clip ends with a warning where
+    it is cut short or damaged, if it has a frame before.
     """
     if not path.is_file():
         raise ToolkitError(f"{path}: no such file.")
@@ -102,9 +116,9 @@ def open_clip(
     elif suffix in RAW:
         if raw is None:
             raise ToolkitError(f"{path}: a raw file needs its layout, --raw WxH[:bitdepth], as in 1920x1080:10.")
-        clip = _open_raw(path, raw)
+        clip = _open_raw(path, raw, allow_truncated)
     else:
-        clip = _open_container(path)
+        clip = _open_container(path, allow_truncated)
     width, height = fit(clip.width, clip.height, size)
 
     def frames() -> Iterator[Planes]:
@@ -129,10 +143,14 @@ def _shrink(planes: Planes, width: int, height: int, bit_depth: int) -> Planes:
 
 def _open_photograph(path: Path, size: tuple[int, int] | None) -> Clip:
     try:
-        with Image.open(path) as image:
-            if image.mode[0] in "IF":
-                raise ToolkitError(f"{path}: {image.mode} samples; only 8-bit photographs are read.")
-            upright = ImageOps.exif_transpose(image).convert("RGB")
+        with Image.open(path, formats=PICTURES) as image:
+            deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
+            if image.mode[0] in "IF" and not deep:
+                raise ToolkitError(f"{path}: {image.mode} samples; photographs of 8 or 16 bit are read.")
+            upright = ImageOps.exif_transpose(image)
+            if deep:  # the upper 8 of 16 bits, which Pillow itself takes of RGB
+                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+            upright = upright.convert("RGB")
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ToolkitError(f"{path}: not readable as a photograph ({error}).") from None
     target = fit(*upright.size, size)
@@ -146,17 +164,31 @@ def _open_photograph(path: Path, size: tuple[int, int] | None) -> Clip:
     return Clip(path, width, height, 8, Fraction(30), lambda: iter([planes]), 1)
 
 
-def _open_raw(path: Path, raw: RawFormat) -> Clip:
+def _cut_short(path: Path, found: str, frames: int, allowed: bool) -> None:
+    """Raise ToolkitError for a clip that is cut short after this many frames; where it may and has some, warn once."""
+    if not allowed or not frames:
+        advice = f", or pass --allow-truncated to take the frames before ({frames})" if frames else ""
+        raise ToolkitError(f"{path}: {found}. Copy it again{advice}.")
+    _warn_once(f"{path}: {found}. The frames before are taken.")
+
+
+@cache
+def _warn_once(text: str) -> None:
+    _log.warning("Warning: %s", text)
+
+
+def _open_raw(path: Path, raw: RawFormat, allow_truncated: bool) -> Clip:
     dtype = luma_dtype(raw.bit_depth).newbyteorder("<")
     shapes = [(raw.height, raw.width)] + [((raw.height + 1) // 2, (raw.width + 1) // 2)] * 2
     counts = [h * w for h, w in shapes]
     frame_bytes = sum(counts) * dtype.itemsize
     size = path.stat().st_size
     if size == 0 or size % frame_bytes:
-        raise ToolkitError(
-            f"{path}: {size} bytes are no whole number of {frame_bytes}-byte frames ({raw.width}x{raw.height}, "
-            f"{raw.bit_depth} bit). Frame {size // frame_bytes} is cut short or --raw is wrong."
+        found = (
+            f"{size} bytes are no whole number of {frame_bytes}-byte frames ({raw.width}x{raw.height}, "
+            f"{raw.bit_depth} bit). Frame {size // frame_bytes} is cut short or --raw is wrong"
         )
+        _cut_short(path, found, size // frame_bytes, allow_truncated)
 
     def frames() -> Iterator[Planes]:
         with path.open("rb") as file:
@@ -176,9 +208,26 @@ def _url(path: Path) -> str:
     return f"file:{path}"
 
 
-def _open_container(path: Path) -> Clip:
+@dataclass(frozen=True)
+class _Announced:
+    """What a container says of its video: format and rate, and number of frames and seconds where it says them."""
+
+    pixel_format: str
+    width: int
+    height: int
+    rate: Fraction
+    frames: int
+    seconds: float | None
+
+
+def _demux(path: Path) -> av.container.InputContainer:
+    """Open a file with FFmpeg, which may use the listed demuxers alone and open no other file."""
+    return av.open(_url(path), container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
+
+
+def _open_container(path: Path, allow_truncated: bool) -> Clip:
     try:
-        with av.open(_url(path)) as container:
+        with _demux(path) as container:
             if not container.streams.video:
                 raise ToolkitError(f"{path}: holds no video.")
             stream = container.streams.video[0]
@@ -188,41 +237,49 @@ def _open_container(path: Path) -> Clip:
             width, height = stream.codec_context.width, stream.codec_context.height
             rate = stream.guessed_rate or Fraction(30)
             declared, seconds = stream.frames, _seconds(container)
-            count = declared or (round(seconds * rate) if seconds else None)
     except (av.error.FFmpegError, ValueError) as error:
-        raise ToolkitError(f"{path}: not readable as video ({error}).") from None
+        raise ToolkitError(f"{path}: not readable as video ({error}). Read are: {CONTAINERS}.") from None
     if format_name not in PIXEL_FORMATS:
         raise ToolkitError(
             f"{path}: pixel format {format_name}, expected 4:2:0 of 8 or 10 bit ({', '.join(PIXEL_FORMATS)}). "
             f"Convert it first: ffmpeg -i {path.name} -pix_fmt yuv420p {path.stem}-420.y4m"
         )
+    bit_depth = PIXEL_FORMATS[format_name]
     if path.suffix.lower() == ".y4m":
-        count = _check_y4m(path, width, height, PIXEL_FORMATS[format_name])
+        declared = _count_y4m(path, width, height, bit_depth, allow_truncated)
+    said = _Announced(format_name, width, height, rate, declared, seconds)
+    count = declared or (round(seconds * rate) if seconds else None)
+    return Clip(path, width, height, bit_depth, rate, lambda: _decoded(path, said, allow_truncated), count)
 
-    def frames() -> Iterator[Planes]:
-        number, last = 0, None
-        try:
-            with av.open(_url(path)) as container:
-                # With threads frames come late, and errors would name a frame before the damaged one.
-                container.streams.video[0].thread_count = 1
-                for frame in container.decode(container.streams.video[0]):
-                    if frame.is_corrupt:
-                        raise ToolkitError(f"{path}: frame {number} is damaged or cut short.")
-                    if (frame.format.name, frame.width, frame.height) != (format_name, width, height):
+
+def _decoded(path: Path, said: _Announced, allow_truncated: bool) -> Iterator[Planes]:
+    """Yield the frames of a container; errors, or with `allow_truncated` the end, as of `open_clip`."""
+    number, expected, end, found = 0, said.frames, 0.0, ""
+    try:
+        with _demux(path) as container:
+            stream = container.streams.video[0]
+            # With threads frames come late, and errors would name a frame before the damaged one.
+            stream.thread_count = 1
+            for packet in container.demux(stream):
+                expected -= packet.is_discard  # before the start that an edit list sets
+                if packet.pts is not None and packet.time_base:
+                    lasts = (packet.duration or 0) * packet.time_base or 1 / said.rate
+                    end = max(end, float(packet.pts * packet.time_base + lasts))
+                for frame in packet.decode():
+                    if packet.is_corrupt or frame.is_corrupt:
+                        raise ValueError("a part is missing")
+                    if (frame.format.name, frame.width, frame.height) != (said.pixel_format, said.width, said.height):
                         raise ToolkitError(f"{path}: frame {number} changes to {frame.width}x{frame.height}.")
                     yield _planes(frame)
-                    number, last = number + 1, frame.time
-        except av.error.FFmpegError as error:
-            raise ToolkitError(f"{path}: frame {number} is damaged or cut short ({error}).") from None
-        # Some writers announce a frame too many; where more than a hundredth is missing, the file is cut short.
-        if declared - number > max(2, declared // 100) or number == 0:
-            raise ToolkitError(f"{path}: {number} frames of {declared} could be read; it is cut short or damaged.")
-        if seconds and last is not None and seconds - last > max(3 / float(rate), seconds / 100):
-            raise ToolkitError(
-                f"{path}: cut short after frame {number - 1}, at {last:.2f} of {seconds:.2f} seconds, or damaged."
-            )
-
-    return Clip(path, width, height, PIXEL_FORMATS[format_name], rate, frames, count)
+                    number += 1
+    except (av.error.FFmpegError, ValueError) as error:
+        found = f"frame {number} is damaged or cut short ({error})"
+    if not found and (number < expected or number == 0):
+        found = f"{number} frames of {expected} could be read; it is cut short or damaged"
+    if not found and said.seconds and said.seconds - end > 0.5 / said.rate:
+        found = f"cut short after frame {number - 1}, at {end:.2f} of {said.seconds:.2f} seconds, or damaged"
+    if found:
+        _cut_short(path, found, number, allow_truncated)
 
 
 def _seconds(container: av.container.InputContainer) -> float | None:
@@ -235,20 +292,22 @@ def _seconds(container: av.container.InputContainer) -> float | None:
     return container.duration / av.time_base if alone and container.duration else None
 
 
-def _check_y4m(path: Path, width: int, height: int, bit_depth: int) -> int | None:
-    """Count the frames by the file's size; None where frame headers have parameters.
+def _count_y4m(path: Path, width: int, height: int, bit_depth: int, allow_truncated: bool) -> int:
+    """Count the whole frames by walking over their headers, which may have parameters.
 
     Raises ToolkitError where the last frame is cut short, which FFmpeg would leave out silently.
     """
-    with path.open("rb") as file:
-        header = len(file.readline(4096))
-        plain = file.read(6) == b"FRAME\n"
     samples = width * height + 2 * ((width + 1) // 2) * ((height + 1) // 2)
-    frame_bytes = 6 + samples * (1 if bit_depth == 8 else 2)
-    count, rest = divmod(path.stat().st_size - header, frame_bytes)
-    if plain and rest:
-        raise ToolkitError(f"{path}: frame {count}, its last, is cut short (frames take {frame_bytes} bytes each).")
-    return count if plain else None
+    frame_bytes = samples * (1 if bit_depth == 8 else 2)
+    count, size = 0, path.stat().st_size
+    with path.open("rb") as file:
+        file.readline(4096)
+        while (header := file.readline(4096)).startswith(b"FRAME") and file.seek(frame_bytes, 1) <= size:
+            count += 1
+    if header:
+        found = f"frame {count}, its last, is cut short or damaged (frames take {frame_bytes} bytes after a FRAME line)"
+        _cut_short(path, found, count, allow_truncated)
+    return count
 
 
 def _planes(frame: av.VideoFrame) -> Planes:

@@ -71,11 +71,27 @@ def save_torch(path: Path, value: Any) -> None:
     """Write a value with torch.save, atomically; the same value gives the same bytes."""
     with atomic_file(path) as temporary, temporary.open("wb") as file:
         try:
-            torch.save(value, file)  # given a path, it would write the temporary file's name into the archive
+            torch.save(
+                _unshared(value, {}), file
+            )  # given a path, it would write the temporary file's name into the archive
         except RuntimeError as error:
             if isinstance(error.__context__, OSError):  # the writer's own message hides the system's
                 raise error.__context__ from None
             raise
+
+
+def _unshared(value: Any, texts: dict[str, str]) -> Any:
+    """Copy of plain values in which equal texts are one object and no container is shared.
+
+    Pickle writes an object once and then refers to it, so that equal values of other identities have other bytes.
+    """
+    if type(value) is str:
+        return texts.setdefault(value, value)
+    if type(value) is dict:
+        return {_unshared(k, texts): _unshared(v, texts) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(_unshared(v, texts) for v in value)
+    return value
 
 
 def load_torch(path: Path) -> Any:

@@ -1,5 +1,6 @@
 """One epoch of training: its steps, its evaluation, and its files."""
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 
 from toolkit.errors import ToolkitError
+from toolkit.files import canonical_json
 from toolkit.model.augment import turn_each
 from toolkit.model.checkpoint import Checkpoint
 from toolkit.model.provenance import Provenance
@@ -85,15 +87,17 @@ def record(learner: Learner, job: Job, epoch: int, phase: Phase, loss: float, be
         "seconds": time.monotonic() - begun,
     }
     job.history.append(entry)
+    # As run.json gives it to a resumed run, so that the files have the same bytes.
+    description: RunDescription = json.loads(canonical_json(job.description))
     checkpoint = Checkpoint(
         model=learner.model,
         epoch=epoch,
         metrics=metrics,
-        baselines=job.description["baselines"],
+        baselines=description["baselines"],
         data_sha256=job.data.sha256,
         encoder=job.data.manifest["encoder"],
         calibration=job.calibration,
-        provenance=_provenance(job.description),
+        provenance=_provenance(description),
     )
     states = learner.optimizer.state_dict(), learner.auxiliary.state_dict()
     by_the_first(learner.fabric, partial(job.run.write_epoch, checkpoint, *states, job.history))

@@ -4,7 +4,9 @@
  *   ./encode in.y4m out.ivf [cq [keyint]]
  *
  * The mask callback stands in for a model: where a 16x16 or 32x32 block is flat it leaves NONE alone, elsewhere
- * it takes nothing away. Errors are printed and end the program with 1; the file is then removed. */
+ * it takes nothing away. Errors are printed and end the program with 1; the file is then removed. A file that is there
+ * already, the clip itself among them, is left alone. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -147,8 +149,8 @@ int main(int count, char **words) {
   if (av1part_api_version() != AV1PART_API_VERSION) return stop("libav1part_hook", "of another version");
   clip c = { 0 };
   if (open_clip(&c, words[1])) return 1;
-  FILE *const out = fopen(words[2], "wb");
-  if (!out) return stop(words[2], "cannot be written");
+  FILE *const out = fopen(words[2], "wbx"); /* x: never a file that is there */
+  if (!out) return stop(words[2], errno == EEXIST ? "exists already" : "cannot be written");
   int bad = encode(&c, out, count > 3 ? atoi(words[3]) : 32, count > 4 ? atoi(words[4]) : 1);
   bad |= fclose(out) != 0;
   if (bad) remove(words[2]);
