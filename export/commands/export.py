@@ -5,6 +5,9 @@ from pathlib import Path
 
 import click
 
+from toolkit.files import check_free
+from toolkit.sealed import check_folder, check_model
+
 
 @click.command()
 @click.argument("run_or_ckpt", type=click.Path(path_type=Path))
@@ -27,6 +30,10 @@ def export(
 
     ONNX Runtime is compared with PyTorch in float64 on validation blocks before anything is put in place.
     """
+    check_model(run_or_ckpt)
+    if data is not None:
+        check_folder(data, "av1part-blockset")
+    check_free(output, overwrite)
     from export.bundle.write import choose_checkpoint, write_bundle
     from export.commands.bundle import describe
 

@@ -10,6 +10,7 @@ import click
 from export.compare.config import LIMIT
 from export.graph.profiles import PROFILES, PROVIDERS
 from export.proof.config import ParityConfig
+from toolkit.sealed import check_folder
 
 _DEFAULT = ParityConfig()
 
@@ -61,11 +62,15 @@ def parity(
     not there; a failure names the first layer that departs.
     """
     from export.proof.junit import errors_to, write_junit
-    from export.proof.prove import bisect_bundle, prove
-    from export.proof.selftest import selftest as plant_faults
 
     if selftest + bisect + bool(junit and bisect) > 1:
         raise click.UsageError("--bisect goes neither with --selftest nor with --junit.")
+    with errors_to(junit):  # before torch is imported, which takes seconds
+        check_folder(bundle, "av1part-bundle")
+        check_folder(data, "av1part-blockset")
+    from export.proof.prove import bisect_bundle, prove
+    from export.proof.selftest import selftest as plant_faults
+
     work = plant_faults if selftest else bisect_bundle if bisect else prove
     with errors_to(junit):
         result = work(bundle, data, ParityConfig(**options))

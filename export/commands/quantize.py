@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from export.bundle.quantize_config import QuantizeConfig
+from toolkit.files import check_free
+from toolkit.sealed import check_folder
 
 _DEFAULT = QuantizeConfig()
 
@@ -19,6 +21,9 @@ _DEFAULT = QuantizeConfig()
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 def quantize(bundle: Path, data: Path, output: Path, overwrite: bool, **options: Any) -> None:
     """Make an int8 bundle of the proven float32 BUNDLE, calibrated on the training split of DATA alone."""
+    check_folder(bundle, "av1part-bundle")
+    check_folder(data, "av1part-blockset")
+    check_free(output, overwrite)
     from export.bundle.quantize import quantize_bundle
 
     made = quantize_bundle(bundle, data, output, QuantizeConfig(**options), overwrite=overwrite)

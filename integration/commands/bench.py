@@ -10,6 +10,7 @@ from integration.bench.config import AGAINST, BenchConfig
 from integration.codec.config import four_way_of
 from integration.commands.encode_options import encode_options
 from toolkit.cli.options import commas, numbers, prices, words
+from toolkit.sealed import check_folder
 
 _D = BenchConfig()
 _PATH = click.Path(path_type=Path)
@@ -54,6 +55,11 @@ def encoder(
     Every frame is a key frame. Writes report.json, pareto.svg and index.html into the report folder. With --threads
     1,2 the report also has wall times with 1 and 2 threads.
     """
+    from integration.media.sources import expand
+
+    expand(clips)
+    for path in pipelines:
+        check_folder(path, "av1part-pipeline")
     from integration import zoo
     from integration.bench.report import reuse, write_report
     from integration.bench.run import run_bench

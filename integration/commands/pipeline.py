@@ -8,6 +8,8 @@ import click
 from export.graph.profiles import PROVIDERS
 from integration.pipeline.config import BuildConfig, EvalConfig
 from toolkit.data.format import HELD_OUT
+from toolkit.files import check_free
+from toolkit.sealed import check_folder
 
 _BUILD, _EVAL = BuildConfig(), EvalConfig()
 _PATH = click.Path(path_type=Path)
@@ -49,6 +51,9 @@ def build(
     Refuses a bundle without a passing parity report for its exact bytes on the provider, and bundles of different node
     sizes, bit depths or encoder settings.
     """
+    for path in bundles:
+        check_folder(path, "av1part-bundle")
+    check_free(output, overwrite)
     from integration.commands.pipeline_tables import print_pipeline
     from integration.pipeline.build import build_pipeline
     from integration.pipeline.policy import Policy
@@ -80,6 +85,8 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score PIPE on a held-out split of DATA, beside the trivial baselines."""
+    check_folder(path, "av1part-pipeline")
+    check_folder(data, "av1part-blockset")
     from integration.commands.pipeline_tables import print_scores
     from integration.pipeline.pipeline import Pipeline
     from integration.pipeline.score import score_pipeline

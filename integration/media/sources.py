@@ -8,6 +8,7 @@ from pathlib import Path
 from toolkit.data.splits import assign_splits
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
+from toolkit.sealed import check_file, kind_of, media_in
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,14 @@ class SourceFile:
 
 
 def identify(paths: Sequence[Path]) -> list[SourceFile]:
-    """Hash the files; ToolkitError where none is given, one is missing, or two have the same name or content."""
+    """Hash the files, and the pictures and clips in the folders among them.
+
+    Raises ToolkitError where none is given, one is missing, a folder holds none, or two have the same name or content.
+    """
     if not paths:
         raise ToolkitError("No source given.")
     files: list[SourceFile] = []
-    for path in paths:
-        if not path.is_file():
-            raise ToolkitError(f"{path}: no such file.")
+    for path in expand(paths):
         new = SourceFile(path, path.stem.lstrip("."), sha256_file(path))
         for old in files:
             if old.sha256 == new.sha256:
@@ -37,6 +39,17 @@ def identify(paths: Sequence[Path]) -> list[SourceFile]:
             if old.name == new.name:
                 raise ToolkitError(f"{path} and {old.path} share the name {new.name}. Rename one.")
         files.append(new)
+    return files
+
+
+def expand(paths: Sequence[Path]) -> list[Path]:
+    """The files among the paths, and the pictures and clips in the folders; ToolkitError where there is none."""
+    files: list[Path] = []
+    for path in paths:
+        inside = media_in(path) if path.is_dir() and kind_of(path) is None else []
+        if not inside:
+            check_file(path, "pictures, clips, or a folder of them")
+        files += inside or [path]
     return files
 
 

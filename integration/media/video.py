@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 from integration.media.colour import rgb_to_planes
 from toolkit.data.blockset import Luma, luma_dtype
 from toolkit.errors import ToolkitError
+from toolkit.sealed import check_file
 
 Planes = tuple[Luma, Luma, Luma]
 """Planes y (H, W), u and v (ceil(H/2), ceil(W/2)): uint8 at 8 bit, uint16 at 10."""
@@ -91,8 +92,7 @@ def open_clip(
     `raw` describes files named .yuv, .raw or .i420. Raises ToolkitError, here or while frames are read, for a file that
     is missing, damaged, cut short, or not 4:2:0 of 8 or 10 bit.
     """
-    if not path.is_file():
-        raise ToolkitError(f"{path}: no such file.")
+    check_file(path, "a clip or photograph")
     suffix = path.suffix.lower()
     if suffix in PHOTOGRAPHS:
         clip = _open_photograph(path, size)

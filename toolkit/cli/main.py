@@ -1,5 +1,6 @@
 """Console script `av1part`: the commands of the three packages, each imported only when it is used."""
 
+import difflib
 import importlib
 import os
 
@@ -33,6 +34,15 @@ class LazyGroup(click.Group):
         module, _ = commands()[cmd_name]
         command: click.Command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in commands() or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        near = difflib.get_close_matches(args[0], self.list_commands(ctx))
+        meant = f" Did you mean {' or '.join(near)}?" if near else " See `av1part --help`."
+        raise click.UsageError(f"No such command {args[0]!r}.{meant}", ctx)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # From the tables, so that --help imports no command's module.

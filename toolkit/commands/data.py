@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from toolkit.legacy.config import FORMATS, QPS, ImportConfig
+from toolkit.sealed import check_folder
 
 _D = ImportConfig()
 
@@ -26,6 +27,7 @@ def info(path: Path, as_json: bool, preview: Path | None) -> None:
 
     Shown are sources, splits, licences, class histograms, blocks that a stage leaves out, and the trivial baselines.
     """
+    check_folder(path, "av1part-blockset")
     from toolkit.commands.data_tables import print_info
     from toolkit.data.blockset import BlockSet
     from toolkit.data.info import dataset_info

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from toolkit.model.ensemble_config import VIEWS, EnsembleConfig
+from toolkit.sealed import check_folder, check_model
 
 
 @click.command()
@@ -22,6 +23,10 @@ def ensemble(members: tuple[Path, ...], output: Path, views: str, data: Path | N
 
     Members must have the same input and classes; they may differ in backbone. Every view costs a pass of every member.
     """
+    for member in members:
+        check_model(member)
+    if data is not None:
+        check_folder(data, "av1part-blockset")
     from toolkit.data.blockset import BlockSet
     from toolkit.training.ensemble_build import data_of, make_ensemble
 

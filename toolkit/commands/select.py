@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from toolkit.sealed import check_folder
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -18,6 +20,9 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def select(run: Path, metric: str, data: Path | None, as_json: bool) -> None:
     """Choose the epoch of RUN with the best metric (the earlier of two equal) and evaluate it again from its file."""
+    check_folder(run, "av1part-run")
+    if data is not None:
+        check_folder(data, "av1part-blockset")
     from toolkit.training.selection import select_epoch
 
     chosen = select_epoch(run, metric, data)

@@ -11,6 +11,7 @@ from toolkit.model.config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
 from toolkit.partition import AUGMENTATIONS, STAGES
 from toolkit.training.config import (
     BATCH_NORMS,
+from toolkit.sealed import check_folder, check_model
     COMPILE,
     DEVICES,
     INITS,
@@ -154,17 +155,22 @@ def train(
 
     The defaults are the field's protocol for Stage 2: 30 epochs, 8 of them frozen, class-balanced focal loss.
     """
-    from toolkit.cli.progress import EpochLog
     from toolkit.data.blockset import BlockSet
     from toolkit.training.run_folder import RunFolder
     from toolkit.training.train import train as run_training
 
-    blocks = BlockSet.load(data)
     given = _given(ctx, options)
     extension = _extension(resume, extend, extend_lr)
     if resume:
         options = _options_of_run(RunFolder.open(run).read(), given)
     elif options["recipe"] is not None:
+
+    if resume:
+        check_folder(run, "av1part-run")
+    for model_file in filter(None, (start, teacher)):
+        check_model(model_file)
+    blocks = BlockSet.load(data)  # checked whole before torch is imported, which takes seconds
+    from toolkit.cli.progress import EpochLog
         options |= RECIPES[options["recipe"]].options | given
     if teacher is None and not resume and (idle := sorted({"distil", "distil_temperature"} & set(given))):
         raise ToolkitError(f"{' and '.join(idle)} given without --teacher RUN_OR_CKPT. Name it, or leave them away.")

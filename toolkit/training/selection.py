@@ -79,10 +79,10 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
     if best is None:
         mend = "Train on a data set with RD costs (label --with-costs)" if metric == "regret" else "Train it (again)"
         raise ToolkitError(f"{run}: {len(history)} epochs are finished and none has a {metric}. {mend}.")
-    path = folder.epoch_path(best["epoch"])
+    path, place = folder.epoch_path(best["epoch"]), folder.data_path(data)
     # A new interpreter shares no memory with a training run in this process: only the file counts.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        metrics = pool.submit(_reevaluate, folder.path, path, data).result()
+        metrics = pool.submit(_reevaluate, folder.path, path, place).result()
     if not math.isclose(metrics[metric], best[metric], abs_tol=TOLERANCE[metric]):
         raise ToolkitError(
             f"{path}: {metric} is {metrics[metric]:.4f} from the file, {best[metric]:.4f} in the history. "
@@ -113,7 +113,7 @@ def _known(metric: str) -> Metric:
     return metric
 
 
-def _reevaluate(run: Path, path: Path, data: Path | None) -> Metrics:
+def _reevaluate(run: Path, path: Path, data: Path) -> Metrics:
     """Metrics of a run's checkpoint on its validation split; runs in a process of its own."""
     from toolkit.data.blockset import BlockSet
     from toolkit.model.checkpoint import load_checkpoint
@@ -121,7 +121,7 @@ def _reevaluate(run: Path, path: Path, data: Path | None) -> Metrics:
 
     description = RunFolder.open(run).read()
     checkpoint = load_checkpoint(path)
-    blocks = BlockSet.load(data or description["data"]["path"])
+    blocks = BlockSet.load(data)
     if blocks.sha256 != checkpoint.data_sha256:
         raise ToolkitError(
             f"{blocks.path}: not the data set that {run} was trained on (sha256 {blocks.sha256[:8]}..., "
