@@ -36,11 +36,13 @@ def export(
     check_free(output, overwrite)
     from export.bundle.write import choose_checkpoint, write_bundle
     from export.commands.bundle import describe
+    from toolkit.cli.progress import next_step, shown
 
-    chosen = choose_checkpoint(run_or_ckpt, epoch, data)
-    bundle = write_bundle(chosen, output, allow_weak=allow_weak, overwrite=overwrite)
+    with shown():
+        chosen = choose_checkpoint(run_or_ckpt, epoch, data)
+        bundle = write_bundle(chosen, output, allow_weak=allow_weak, overwrite=overwrite)
     if as_json:
         click.echo(json.dumps({"bundle": str(output), "sha256": bundle.sha256, **bundle.manifest["export_check"]}))
         return
     click.echo(describe(bundle))
-    click.echo(f"Next: av1part parity {output} DATA")
+    next_step(f"parity {output} DATA")

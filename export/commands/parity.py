@@ -70,15 +70,18 @@ def parity(
         check_folder(data, "av1part-blockset")
     from export.proof.prove import bisect_bundle, prove
     from export.proof.selftest import selftest as plant_faults
+    from toolkit.cli.progress import next_step, shown
 
     work = plant_faults if selftest else bisect_bundle if bisect else prove
-    with errors_to(junit):
+    with errors_to(junit), shown():
         result = work(bundle, data, ParityConfig(**options))
     if junit:
         write_junit(junit, result)
     click.echo(json.dumps(result) if as_json else _lines(result))
     if not result["passed"]:
         ctx.exit(1)
+    if not (selftest or bisect or as_json):
+        next_step(f"pipeline build {bundle} -o PIPE")
 
 
 def _lines(result: Mapping[str, Any]) -> str:

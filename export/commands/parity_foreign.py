@@ -50,9 +50,11 @@ def parity_foreign(
     check_file(checkpoint, "a checkpoint file (.pt)")
     check_folder(data, "av1part-blockset")
     from export.proof.foreign_proof import prove_foreign, write_report
+    from toolkit.cli.progress import shown
 
     graph = ForeignConfig(luma_input, qindex_input, output_name, layout, input_scale, qindex_scale)
-    result = prove_foreign(model, checkpoint, data, ParityConfig(**options), graph)
+    with shown():
+        result = prove_foreign(model, checkpoint, data, ParityConfig(**options), graph)
     if output:
         write_report(output, result)
     click.echo(json.dumps(result) if as_json else _lines(result))

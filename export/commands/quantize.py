@@ -25,8 +25,10 @@ def quantize(bundle: Path, data: Path, output: Path, overwrite: bool, **options:
     check_folder(data, "av1part-blockset")
     check_free(output, overwrite)
     from export.bundle.quantize import quantize_bundle
+    from toolkit.cli.progress import next_step, shown
 
-    made = quantize_bundle(bundle, data, output, QuantizeConfig(**options), overwrite=overwrite)
+    with shown():
+        made = quantize_bundle(bundle, data, output, QuantizeConfig(**options), overwrite=overwrite)
     about = made.manifest["quantization"]
     click.echo(f"{output}: int8, calibrated on {about['blocks']} training blocks of {about['sources']} sources")
-    click.echo(f"Next: av1part parity {output} DATA")
+    next_step(f"parity {output} {data}")

@@ -67,7 +67,7 @@ def encoder(
     from integration.pipeline.pipeline import Pipeline
     from integration.pipeline.pipeline_set import PipelineSet
     from integration.pruning.bundle import PrunerBundle
-    from toolkit.cli.progress import counted
+    from toolkit.cli.progress import counted, next_step
 
     opened = PrunerBundle.load(zoo.find(pruner)) if pruner else None
     masks = PipelineSet([Pipeline.load(path, threads=1) for path in pipelines]) if pipelines else None
@@ -77,4 +77,9 @@ def encoder(
     page = write_report(report, output)
     if said := reuse(report):
         click.echo(f"Warning: {said}", err=True)
-    click.echo(json.dumps(report)) if as_json else print_bench(report, page)
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    print_bench(report, page)
+    if pipelines:
+        next_step(f"encode CLIP{''.join(f' --pipeline {path}' for path in pipelines)} -o OUT.mp4")

@@ -67,6 +67,7 @@ def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ove
     from integration.labelling import label as labelling
     from integration.media import video
     from integration.media.sources import expand
+    from toolkit.cli.progress import next_step
 
     sources = tuple(expand(sources))
     options["node"] = int(options["node"])
@@ -83,3 +84,4 @@ def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ove
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     click.echo(output)
+    next_step(f"data info {output}")

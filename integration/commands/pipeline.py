@@ -57,10 +57,12 @@ def build(
     from integration.commands.pipeline_tables import print_pipeline
     from integration.pipeline.build import build_pipeline
     from integration.pipeline.policy import Policy
+    from toolkit.cli.progress import next_step
 
     policy = Policy.from_text(thresholds)
     config = BuildConfig(provider, allow_unproven, fuse)
     print_pipeline(output, build_pipeline(bundles, output, policy, config, overwrite=overwrite), policy)
+    next_step(f"pipeline eval {output} DATA")
 
 
 @pipeline.command("eval")
@@ -90,6 +92,7 @@ def evaluate(
     from integration.commands.pipeline_tables import print_scores
     from integration.pipeline.pipeline import Pipeline
     from integration.pipeline.score import score_pipeline
+    from toolkit.cli.progress import next_step
     from toolkit.data.blockset import BlockSet
 
     pipe, blocks = Pipeline.load(path, provider, allow_unproven=allow_unproven), BlockSet.load(data)
@@ -98,4 +101,8 @@ def evaluate(
         bundle.check_held_out(blocks, split)
     scores = score_pipeline(pipe.cascade, pipe.policy, blocks, EvalConfig(split, limit, seed))
     about = {"pipeline_sha256": pipe.sha256, "data_sha256": blocks.sha256}
-    click.echo(json.dumps({**about, **scores})) if as_json else print_scores(scores)
+    if as_json:
+        click.echo(json.dumps({**about, **scores}))
+        return
+    print_scores(scores)
+    next_step(f"policy fit {path} --data DATA_WITH_COSTS -o FITTED")

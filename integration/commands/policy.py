@@ -61,10 +61,16 @@ def fit(
     from integration.commands.policy_tables import fit_json, print_fit, trial_log
     from integration.pipeline.pipeline import Pipeline
     from integration.tuning.fit import fit_on
+    from toolkit.cli.progress import next_step, shown
     from toolkit.data.blockset import BlockSet
 
     source, costs = Pipeline.load(pipe, threads=1), BlockSet.load(data)
     options["four_way"] = four_way_of(options["four_way"], source.encoder)
     config = FitConfig(**options)
-    found = fit_on(source, costs, clips, output, config, trial_log(), overwrite=overwrite)
-    click.echo(json.dumps(fit_json(found))) if as_json else print_fit(found, config, output)
+    with shown():
+        found = fit_on(source, costs, clips, output, config, trial_log(), overwrite=overwrite)
+    if as_json:
+        click.echo(json.dumps(fit_json(found)))
+        return
+    print_fit(found, config, output)
+    next_step(f"bench encoder CLIP --pipeline {output} -o REPORT")

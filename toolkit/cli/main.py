@@ -3,8 +3,11 @@
 import difflib
 import importlib
 import os
+from typing import Any
 
 import click
+
+from toolkit.errors import ToolkitError
 
 # By default, PyTorch's OpenMP threads spin while they wait for each other. On shared cores, that made training 1.4 to 3
 # times slower than with sleeping threads (docs/benchmarks.md). The variable is read when torch is imported.
@@ -19,6 +22,14 @@ def commands() -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
     for package in PACKAGES:
         found |= importlib.import_module(f"{package}.commands").COMMANDS
+    return found
+
+
+def kept() -> dict[str, str]:
+    """Sentences on what an interrupted command keeps and how to go on, by its name; of those that keep something."""
+    found: dict[str, str] = {}
+    for package in PACKAGES:
+        found |= getattr(importlib.import_module(f"{package}.commands"), "KEPT", {})
     return found
 
 
@@ -43,6 +54,13 @@ class LazyGroup(click.Group):
         near = difflib.get_close_matches(args[0], self.list_commands(ctx))
         meant = f" Did you mean {' or '.join(near)}?" if near else " See `av1part --help`."
         raise click.UsageError(f"No such command {args[0]!r}.{meant}", ctx)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            text = kept().get(ctx.invoked_subcommand or "", "Nothing was left half-written. Give the command again.")
+            raise ToolkitError(f"interrupted. {text}") from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # From the tables, so that --help imports no command's module.

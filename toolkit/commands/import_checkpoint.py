@@ -28,6 +28,7 @@ def import_checkpoint(file: Path, stage: str, input_scale: float, data: Path, ou
 
     check_file(file, "a .pt checkpoint of an older format")
     blocks = BlockSet.load(data)  # checked whole before torch is imported, which takes seconds
+    from toolkit.cli.progress import next_step
     from toolkit.legacy import checkpoint as importer
 
     checkpoint = importer.import_checkpoint(file, output, blocks, stage, input_scale)
@@ -35,3 +36,4 @@ def import_checkpoint(file: Path, stage: str, input_scale: float, data: Path, ou
     click.echo(f"{output}: stage {stage}, macro-F1 {checkpoint.metrics['macro_f1']:.4f} on the val split of {data}")
     click.echo(f"  the best constant, always {constant['class']}: {constant['macro_f1']:.4f}")
     click.echo("  What it was trained on is unknown: prove it on data that it cannot have seen.", err=True)
+    next_step(f"export {output} -o BUNDLE")

@@ -23,9 +23,11 @@ def select(run: Path, metric: str, data: Path | None, as_json: bool) -> None:
     check_folder(run, "av1part-run")
     if data is not None:
         check_folder(data, "av1part-blockset")
+    from toolkit.cli.progress import next_step, shown
     from toolkit.training.selection import select_epoch
 
-    chosen = select_epoch(run, metric, data)
+    with shown():
+        chosen = select_epoch(run, metric, data)
     if as_json:
         click.echo(json.dumps(chosen.to_dict()))
         return
@@ -38,6 +40,8 @@ def select(run: Path, metric: str, data: Path | None, as_json: bool) -> None:
     click.echo(f"  {verdict} the best constant: always {values['baseline_class']}, {values['baseline_macro_f1']:.4f}")
     click.echo(f"  tied later epochs: {_list(chosen.ties)}; excluded as NaN: {_list(chosen.nan)}")
     click.echo(f"  collapsed to a single class: {_list(chosen.collapsed)}")
+    chosen_epoch = "" if metric == "macro_f1" else f" --epoch {chosen.epoch}"
+    next_step(f"export {run}{chosen_epoch} -o BUNDLE")
 
 
 def _list(epochs: list[int]) -> str:

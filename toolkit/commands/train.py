@@ -171,7 +171,7 @@ def train(
     for model_file in filter(None, (start, teacher)):
         check_model(model_file)
     blocks = BlockSet.load(data)  # checked whole before torch is imported, which takes seconds
-    from toolkit.cli.progress import EpochLog
+    from toolkit.cli.progress import EpochLog, next_step
     from toolkit.training.run_folder import RunFolder
     from toolkit.training.train import train as run_training
 
@@ -193,7 +193,8 @@ def train(
             extension=extension, on_step=log.step, on_epoch=log.epoch,
         )  # fmt: skip
     if history:  # of several processes, the first one speaks
-        click.echo(f"{run}: finished. Choose its best epoch with `av1part select {run}`.")
+        click.echo(f"{run}: finished.")
+        next_step(f"select {run}")
 
 
 def _settled(model: ModelConfig, options: dict[str, Any]) -> TrainConfig:

@@ -3,6 +3,7 @@
 import math
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -10,6 +11,7 @@ from typing import Any, get_args
 from toolkit.errors import ToolkitError
 from toolkit.metrics import ConstantScores
 from toolkit.model.checkpoint import Metrics
+from toolkit.progress import is_heard
 from toolkit.training.run_folder import Metric, RunFolder, ValidationScores, best_epoch
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -82,7 +84,7 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
     path, place = folder.epoch_path(best["epoch"]), folder.data_path(data)
     # A new interpreter shares no memory with a training run in this process: only the file counts.
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        metrics = pool.submit(_reevaluate, folder.path, path, place).result()
+        metrics = pool.submit(_reevaluate, folder.path, path, place, is_heard()).result()
     if not math.isclose(metrics[metric], best[metric], abs_tol=TOLERANCE[metric]):
         raise ToolkitError(
             f"{path}: {metric} is {metrics[metric]:.4f} from the file, {best[metric]:.4f} in the history. "
@@ -113,8 +115,9 @@ def _known(metric: str) -> Metric:
     return metric
 
 
-def _reevaluate(run: Path, path: Path, data: Path) -> Metrics:
-    """Metrics of a run's checkpoint on its validation split; runs in a process of its own."""
+def _reevaluate(run: Path, path: Path, data: Path, show: bool) -> Metrics:
+    """Metrics of a run's checkpoint on its validation split; runs in a process of its own, and may `show` progress."""
+    from toolkit.cli.progress import shown
     from toolkit.data.blockset import BlockSet
     from toolkit.model.checkpoint import load_checkpoint
     from toolkit.training.validation import evaluate, validation_blocks
@@ -128,4 +131,5 @@ def _reevaluate(run: Path, path: Path, data: Path) -> Metrics:
             f"expected {checkpoint.data_sha256[:8]}...). Pass the right one with --data."
         )
     val = validation_blocks(blocks, checkpoint.stage, description["train"]["limit_val"], checkpoint.config.window)
-    return evaluate(checkpoint.model, val)[1]
+    with shown() if show else nullcontext():
+        return evaluate(checkpoint.model, val)[1]
