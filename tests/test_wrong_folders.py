@@ -11,9 +11,11 @@ from click.testing import CliRunner
 from export.bundle import bundle
 from integration.media.sources import identify
 from integration.pipeline import pipeline
+from integration.pruning import bundle as pruner
 from toolkit.cli.main import commands, main
 from toolkit.data import format as data_format
 from toolkit.errors import ToolkitError
+from toolkit.pruners import record
 from toolkit.sealed import KINDS, check_folder, kind_of
 from toolkit.training import run_folder
 
@@ -36,7 +38,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_table_has_every_kind_that_is_written() -> None:
-    written = {data_format.KIND, bundle.KIND, pipeline.KIND, run_folder.KIND}
+    written = {data_format.KIND, bundle.KIND, pipeline.KIND, run_folder.KIND, record.KIND, pruner.KIND}
     assert set(KINDS) == written
 
 

@@ -54,6 +54,20 @@ KINDS = {
         "`av1part pipeline build`",
         "`av1part pipeline eval` and `policy fit`, and `encode` and `bench encoder` as --pipeline",
     ),
+    "av1part-search": FolderKind(
+        "a record of the search",
+        "manifest.json",
+        "rows",
+        "`av1part record`",
+        "`av1part pruner fit`",
+    ),
+    "av1part-pruner": FolderKind(
+        "a pruner",
+        "manifest.json",
+        "pruner.bin",
+        "`av1part pruner fit`",
+        "`av1part encode` and `bench encoder` as --pruner",
+    ),
 }
 """Every kind of folder that av1part writes, by the `kind` in its file."""
 MEDIA = (
