@@ -9,7 +9,6 @@ plain's time over the row's. Times are CPU seconds of the process (wall seconds 
 import os
 import shutil
 import sys
-from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before torch is imported
@@ -17,16 +16,12 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does,
 import click
 import numpy as np
 import torch
-from lightning_fabric import Fabric
 from timing import quartiles, row, seconds
 
 from toolkit.model.config import ModelConfig
-from toolkit.model.network import PartitionNet
 from toolkit.training.config import TrainConfig
-from toolkit.training.execution import Execution
-from toolkit.training.losses import make_loss
+from toolkit.training.speed import BATCH, stepper
 
-BATCH = 128
 CALLS = {"small": 15, "resnet18-se": 2}
 OPTIONS: dict[str, dict[str, Any]] = {
     "plain": {},
@@ -43,26 +38,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def stepper(backbone: str, options: dict[str, Any], device: str) -> Callable[[], Any]:
-    """A training step of the network on one batch, run as `train` runs it with these options."""
-    config = TrainConfig(init="random", device=device, **options)
-    fabric = Fabric(accelerator=device, devices=1, precision=config.precision)  # type: ignore[arg-type]
-    model = PartitionNet(ModelConfig("2", backbone)).to(device).train()
-    model.backbone.eval()
-    optimizer: Any = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), 1e-4, fused=config.fused or None))
-    module = Execution(fabric, model, config).begin(1, cached=False)
-    luma = torch.randint(0, 256, (BATCH, 1, 16, 16)).float().to(device)
-    qindex, target = torch.full((BATCH, 1), 128.0, device=device), torch.randint(0, 3, (BATCH,)).to(device)
-    loss_function = make_loss("cb-focal", torch.tensor([1, 1, 1]), 0.9999, 2.0, 0.0).to(device)
-
-    def step() -> None:
-        loss = loss_function(module(luma, qindex), target)
-        optimizer.zero_grad()
-        fabric.backward(loss)
-        optimizer.step()
-        loss.item()
-
-    return step
+def config(options: dict[str, Any], device: str) -> TrainConfig:
+    return TrainConfig(init="random", device=device, **options)
 
 
 def options_table(backbones: tuple[str, ...], rounds: int, compiling: bool, device: str) -> None:
@@ -74,7 +51,7 @@ def options_table(backbones: tuple[str, ...], rounds: int, compiling: bool, devi
     row(*["---"] * 4)
     for backbone in backbones:
         chosen = {name: o for name, o in OPTIONS.items() if compiling or "compile" not in o}
-        sides = {name: stepper(backbone, o, device) for name, o in chosen.items()}
+        sides = {name: stepper(ModelConfig("2", backbone), config(o, device), device) for name, o in chosen.items()}
         for name, side in sides.items():
             print(f"{backbone}: {name}, first step {seconds(side)[clock]:.1f} s", file=sys.stderr, flush=True)
         calls = CALLS[backbone]

@@ -136,8 +136,9 @@ def test_a_pipeline_of_another_bit_depth_is_refused_whatever_is_said(tmp_path: P
 def test_a_pipeline_that_records_no_settings_is_refused(tmp_path: Path, clip: Path) -> None:
     pipeline = FakePipeline()
     pipeline.encoder = {"imported": "older data"}
-    with pytest.raises(ToolkitError, match="not recorded"):
+    with pytest.raises(ToolkitError, match="not recorded") as caught:
         encode_file(clip, tmp_path / "out.ivf", SETTINGS, pipeline)
+    assert "cpu_used" not in caught.value.message, "one sentence, no list of fields"
 
 
 @pytest.mark.usefixtures("libaom")
@@ -181,7 +182,9 @@ def test_the_command_warns_of_unmasked_frames_and_fails_where_told_to(
 ) -> None:
     monkeypatch.setattr(Pipeline, "load", lambda path, threads: LosesItsSession({1}))
     clip, output = y4m(tmp_path / "clip.y4m", 3), tmp_path / "out.ivf"
-    words = ["encode", str(clip), "-o", str(output), "--pipeline", "p", "--cq", "30", "--cpu-used", "3"]
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/manifest.json").write_text('{"kind": "av1part-pipeline"}')
+    words = ["encode", str(clip), "-o", str(output), "--pipeline", str(tmp_path / "p"), "--cq", "30", "--cpu-used", "3"]
     done = CliRunner().invoke(main, [*words, "--json"])
     assert done.exit_code == 0
     assert "Warning: 1 of 3 frames went unmasked: Fail" in done.stderr

@@ -1,10 +1,13 @@
 """The typed encoder: what it refuses, and a mask source that may fail but never breaks an encode."""
 
+from contextlib import ExitStack
+
 import numpy as np
 import pytest
 from support.pictures import frame
 
 from integration.codec.encoder import Encoder, EncoderConfig
+from integration.codec.native import MAX_ENCODERS
 from toolkit.errors import ToolkitError
 
 CONFIG = EncoderConfig(64, 48, cq=25)
@@ -32,6 +35,16 @@ NODES = (3, 4)
 def test_settings_out_of_range_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ToolkitError, match=message):
         Encoder(EncoderConfig(**({"width": 64, "height": 48} | change)))
+
+
+@pytest.mark.usefixtures("libaom")
+def test_one_encoder_too_many_is_refused_by_its_number() -> None:
+    with ExitStack() as stack:
+        for _ in range(MAX_ENCODERS):
+            stack.enter_context(Encoder(CONFIG))
+        with pytest.raises(ToolkitError, match=r"64 are open in this process already\. Close one first"):
+            Encoder(CONFIG)
+    Encoder(CONFIG).close()
 
 
 @pytest.mark.parametrize(

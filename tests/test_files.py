@@ -1,3 +1,4 @@
+import errno
 import json
 import math
 from pathlib import Path
@@ -13,6 +14,7 @@ from toolkit.files import (
     atomic_write_json,
     canonical_json,
     is_sealed,
+    named,
     read_json,
     seal,
     sha256_file,
@@ -118,3 +120,19 @@ def test_overwrite_spares_a_folder_that_is_not_ours(tmp_path: Path) -> None:
     with pytest.raises(ToolkitError, match="not overwritten"), atomic_folder(home, overwrite=True):
         pass
     assert (home / "letter.txt").read_text() == "dear"
+
+
+def test_a_full_disk_names_the_output_and_no_hidden_name(tmp_path: Path) -> None:
+    def full() -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with (
+        pytest.raises(ToolkitError) as caught,
+        atomic_folder(tmp_path / "out") as folder,
+        atomic_file(folder / "model.onnx"),
+    ):
+        full()
+    assert caught.value.message.startswith(f"{tmp_path}/out/model.onnx: the disk is full.")
+    with pytest.raises(ToolkitError) as caught, named(tmp_path / "out", tmp_path / ".out.work"):
+        full()
+    assert caught.value.message.startswith(f"{tmp_path}/out: the disk is full.")

@@ -216,6 +216,14 @@ def test_unfit_data_are_refused(bundle: Path, make_blockset: MakeBlockset, tmp_p
     assert not (bundle / "parity.json").exists()
 
 
+def test_data_without_the_split_name_the_one_that_would_do(
+    bundle: Path, make_blockset: MakeBlockset, tmp_path: Path
+) -> None:
+    data = make_blockset(tmp_path / "data", splits={"train": 1, "val": 1})
+    with pytest.raises(ToolkitError, match=r"test split has no block for stage 2\. .*Or pass --split val, which has"):
+        prove(bundle, data, replace(CPU, any_settings=True))
+
+
 def test_a_process_of_its_own_gives_the_same_numbers(exported: Path, blockset_8: Path) -> None:
     bundle = Bundle.load(exported)
     proof = prepare(bundle.checkpoint(), BlockSet.load(blockset_8), replace(CPU, limit=20))

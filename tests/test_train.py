@@ -245,6 +245,15 @@ def test_select_takes_the_earlier_of_two_equal_and_leaves_nan_out(stage2: RunFol
     assert again.epoch == min([best["epoch"], *again.ties])
 
 
+def test_select_says_where_the_data_set_was_and_how_to_name_its_place(stage2: RunFolder, tmp_path: Path) -> None:
+    run = RunFolder(shutil.copytree(stage2.path, tmp_path / "run"))
+    description: dict[str, Any] = json.loads((run.path / "run.json").read_text())
+    description["data"]["path"] = str(tmp_path / "gone")
+    (run.path / "run.json").write_text(json.dumps(description))
+    with pytest.raises(ToolkitError, match=r"its data set is no longer at .*gone\. Name its place with --data"):
+        select_epoch(run.path)
+
+
 def test_select_notices_weights_of_another_epoch(stage2: RunFolder, tmp_path: Path) -> None:
     run = RunFolder(shutil.copytree(stage2.path, tmp_path / "run"))
     best, worst = (f(run.history(), key=lambda e: e["macro_f1"])["epoch"] for f in (max, min))

@@ -106,6 +106,21 @@ def _unwritable(path: Path, error: OSError) -> ToolkitError:
 
 
 @contextmanager
+def named(output: Path, hidden: Path) -> Iterator[None]:
+    """Context whose errors name `output` in place of the hidden path at which it is being made."""
+    try:
+        yield
+    except ToolkitError as error:
+        if str(hidden) not in error.message:
+            raise
+        raise ToolkitError(error.message.replace(str(hidden), str(output))) from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise _unwritable(output, error) from error
+
+
+@contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`. On success it replaces `path`; on any error it is deleted.
 
@@ -155,7 +170,8 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     temporary, aside = _beside(path), _beside(path)
     try:
         temporary.mkdir(parents=True)
-        yield temporary
+        with named(path, temporary):
+            yield temporary
         if path.exists():  # a folder cannot be replaced in one step: set the old one aside first
             path.replace(aside)
             try:

@@ -1,6 +1,8 @@
-"""Read and check sealed JSON documents: every kind of folder is refused for the same reasons in the same words."""
+"""Kinds of folder, and their sealed JSON documents: each is refused for the same reasons in the same words."""
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
@@ -10,6 +12,128 @@ from toolkit.files import MAX_JSON_BYTES, is_sealed, read_json
 Entries = Mapping[str, type | tuple[type, ...]]
 """Expected type of each entry by its place, as in "model.stage". A parent stands before its own entries."""
 _WHOLE = 1 << 63
+
+
+@dataclass(frozen=True)
+class FolderKind:
+    """A kind of folder: its name, the file that says so, a part that no other kind has, and its commands."""
+
+    name: str
+    file: str
+    part: str
+    made_by: str
+    taken_by: str
+
+
+KINDS = {
+    "av1part-blockset": FolderKind(
+        "a data set",
+        "manifest.json",
+        "blocks.npy",
+        "`av1part label` or `av1part data import`",
+        "`av1part train` and `av1part data info`, and `parity` and `evaluate` as DATA",
+    ),
+    "av1part-run": FolderKind(
+        "a run",
+        "run.json",
+        "checkpoints",
+        "`av1part train`",
+        "`av1part select`, `evaluate`, `compare`, and `av1part export`, which makes a bundle of it",
+    ),
+    "av1part-bundle": FolderKind(
+        "a bundle",
+        "manifest.json",
+        "model.onnx",
+        "`av1part export`",
+        "`av1part parity`, `quantize`, `bundle info`, and `av1part pipeline build`, which makes a pipeline of it",
+    ),
+    "av1part-pipeline": FolderKind(
+        "a pipeline",
+        "manifest.json",
+        "bundles",
+        "`av1part pipeline build`",
+        "`av1part pipeline eval` and `policy fit`, and `encode` and `bench encoder` as --pipeline",
+    ),
+    "av1part-search": FolderKind(
+        "a record of the search",
+        "manifest.json",
+        "rows",
+        "`av1part record`",
+        "`av1part pruner fit`",
+    ),
+    "av1part-pruner": FolderKind(
+        "a pruner",
+        "manifest.json",
+        "pruner.bin",
+        "`av1part pruner fit`",
+        "`av1part encode` and `bench encoder` as --pruner",
+    ),
+}
+"""Every kind of folder that av1part writes, by the `kind` in its file."""
+MEDIA = (
+    ".avi", ".avif", ".bmp", ".heic", ".i420", ".ivf", ".jpeg", ".jpg", ".m4v", ".mkv", ".mov",
+    ".mp4", ".obu", ".png", ".raw", ".tif", ".tiff", ".webm", ".webp", ".y4m", ".yuv",
+)  # fmt: skip
+"""Endings, in lower case, by which a file is taken for a picture or clip."""
+
+
+def kind_of(folder: Path) -> str | None:
+    """Kind of a folder, a key of KINDS, by its manifest.json or run.json; None where neither names one."""
+    for file in ("manifest.json", "run.json"):
+        with suppress(ToolkitError):
+            document = read_json(folder / file)
+            kind = document.get("kind") if isinstance(document, dict) else None
+            if isinstance(kind, str) and kind in KINDS and KINDS[kind].file == file:
+                return kind
+    return None
+
+
+def media_in(folder: Path) -> list[Path]:
+    """Pictures and clips of a folder by name: its files with an ending of MEDIA that are not hidden."""
+    found = (p for p in folder.iterdir() if p.suffix.lower() in MEDIA and not p.name.startswith(".") and p.is_file())
+    return sorted(found)
+
+
+def check_folder(path: Path, kind: str) -> None:
+    """Raise ToolkitError where `path` is none of the folders of that `kind` (a key of KINDS).
+
+    The message says what is there instead, and which command takes that. A folder of no known kind passes if it has
+    a part of this one: then its reader says what is wrong with it.
+    """
+    wanted = KINDS[kind]
+    if not path.is_dir():
+        what = "a file, no such folder" if path.is_file() else "no such folder"
+        raise ToolkitError(f"{path}: {what}. Make {wanted.name} with {wanted.made_by}.")
+    found = kind_of(path)
+    if found == kind or (found is None and any((path / n).exists() for n in (wanted.file, wanted.part))):
+        return
+    raise ToolkitError(f"{path}: {described(path)} Expected {wanted.name}, as {wanted.made_by} makes it.")
+
+
+def check_model(path: Path) -> None:
+    """Raise ToolkitError where `path` is a folder, but no run; a checkpoint file is left to its reader."""
+    if path.is_dir():
+        check_folder(path, "av1part-run")
+    elif not path.exists():
+        raise ToolkitError(f"{path}: no such file or folder. Make a run with `av1part train`.")
+
+
+def check_file(path: Path, expected: str) -> None:
+    """Raise ToolkitError where `path` is no file; of a folder it says what that is. `expected`: as in "a clip"."""
+    if path.is_dir():
+        raise ToolkitError(f"{path}: {described(path)} Expected {expected}.")
+    if not path.is_file():
+        raise ToolkitError(f"{path}: no such file.")
+
+
+def described(folder: Path) -> str:
+    """Sentences on what a folder is, and which commands take it."""
+    kind = kind_of(folder)
+    if kind is not None:
+        return f"this is {KINDS[kind].name}, for {KINDS[kind].taken_by}."
+    if media := media_in(folder):
+        return f"a folder of {len(media)} pictures or clips, for `av1part label`, which makes a data set of them."
+    return "a folder in which no manifest.json or run.json says what it is, so av1part did not write it, or not whole."
 
 
 def read_sealed(

@@ -19,7 +19,7 @@ from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.model.provenance import BEFORE, is_known
 from toolkit.model.suitability import check_bit_depth, check_settings, check_unseen
-from toolkit.sealed import Entries, read_sealed
+from toolkit.sealed import Entries, check_folder, read_sealed
 
 if TYPE_CHECKING:
     from toolkit.model.checkpoint import Checkpoint
@@ -233,8 +233,7 @@ def is_signed(bundle: Path) -> bool:
 
 def _check_names(path: Path) -> None:
     """Raise ToolkitError unless the folder holds exactly a bundle's files, all of them ordinary."""
-    if not path.is_dir():
-        raise ToolkitError(f"{path}: no such folder. Make a bundle with `av1part export`.")
+    check_folder(path, KIND)
     required = {MANIFEST, *SIZE_LIMITS}
     found = set()
     with os.scandir(path) as entries:

@@ -5,7 +5,7 @@ import io
 import logging
 import tempfile
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +23,22 @@ from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.model.provenance import trained_on
 from toolkit.partition import STAGES
+from toolkit.progress import track
 
 _BATCH = 64
 _OPERATORS = ("Conv", "Relu", "Clip", "MaxPool", "Add")
 """Operators that become int8. Gemm stays float32: quantised, the last ones would clip logits at the largest seen."""
 
 
-@dataclass
 class _Reader:
     """Reader of training blocks for ONNX Runtime's quantiser: one feed at a time, then None."""
 
-    blocks: Blocks
-    start: int = 0
+    def __init__(self, blocks: Blocks) -> None:
+        parts = [blocks[start : start + _BATCH] for start in range(0, len(blocks), _BATCH)]
+        self._feeds = (feed(part.luma, part.qindex) for part in track(parts, "calibrating"))
 
     def get_next(self) -> dict[str, Any] | None:
-        part = self.blocks[self.start : self.start + _BATCH]
-        self.start += _BATCH
-        if not len(part):
-            return None
-        return feed(part.luma, part.qindex)
+        return next(self._feeds, None)
 
     def __iter__(self) -> "_Reader":
         return self

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import click
 
+from toolkit.files import check_free
+from toolkit.sealed import check_folder, check_model
+
 
 @click.command()
 @click.argument("run_or_ckpt", type=click.Path(path_type=Path))
@@ -27,13 +30,19 @@ def export(
 
     ONNX Runtime is compared with PyTorch in float64 on validation blocks before anything is put in place.
     """
+    check_model(run_or_ckpt)
+    if data is not None:
+        check_folder(data, "av1part-blockset")
+    check_free(output, overwrite)
     from export.bundle.write import choose_checkpoint, write_bundle
     from export.commands.bundle import describe
+    from toolkit.cli.progress import next_step, shown
 
-    chosen = choose_checkpoint(run_or_ckpt, epoch, data)
-    bundle = write_bundle(chosen, output, allow_weak=allow_weak, overwrite=overwrite)
+    with shown():
+        chosen = choose_checkpoint(run_or_ckpt, epoch, data)
+        bundle = write_bundle(chosen, output, allow_weak=allow_weak, overwrite=overwrite)
     if as_json:
         click.echo(json.dumps({"bundle": str(output), "sha256": bundle.sha256, **bundle.manifest["export_check"]}))
         return
     click.echo(describe(bundle))
-    click.echo(f"Next: av1part parity {output} DATA")
+    next_step(f"parity {output} DATA")

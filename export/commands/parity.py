@@ -10,6 +10,7 @@ import click
 from export.compare.config import LIMIT
 from export.graph.profiles import PROFILES, PROVIDERS
 from export.proof.config import ParityConfig
+from toolkit.sealed import check_folder
 
 _DEFAULT = ParityConfig()
 
@@ -61,19 +62,26 @@ def parity(
     not there; a failure names the first layer that departs.
     """
     from export.proof.junit import errors_to, write_junit
-    from export.proof.prove import bisect_bundle, prove
-    from export.proof.selftest import selftest as plant_faults
 
     if selftest + bisect + bool(junit and bisect) > 1:
         raise click.UsageError("--bisect goes neither with --selftest nor with --junit.")
+    with errors_to(junit):  # before torch is imported, which takes seconds
+        check_folder(bundle, "av1part-bundle")
+        check_folder(data, "av1part-blockset")
+    from export.proof.prove import bisect_bundle, prove
+    from export.proof.selftest import selftest as plant_faults
+    from toolkit.cli.progress import next_step, shown
+
     work = plant_faults if selftest else bisect_bundle if bisect else prove
-    with errors_to(junit):
+    with errors_to(junit), shown():
         result = work(bundle, data, ParityConfig(**options))
     if junit:
         write_junit(junit, result)
     click.echo(json.dumps(result) if as_json else _lines(result))
     if not result["passed"]:
         ctx.exit(1)
+    if not (selftest or bisect or as_json):
+        next_step(f"pipeline build {bundle} -o PIPE")
 
 
 def _lines(result: Mapping[str, Any]) -> str:

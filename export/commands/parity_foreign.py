@@ -9,6 +9,7 @@ import click
 from export.compare.config import LIMIT
 from export.proof.config import LAYOUTS, ForeignConfig, ParityConfig
 from toolkit.cli.options import factor
+from toolkit.sealed import check_file, check_folder
 
 if TYPE_CHECKING:
     from export.proof.foreign_proof import ForeignReport
@@ -45,10 +46,15 @@ def parity_foreign(
 
     Runs in float32 on the CPU. Exit 1 where it fails.
     """
+    check_file(model, "a graph; a folder is no ONNX file")
+    check_file(checkpoint, "a checkpoint file (.pt)")
+    check_folder(data, "av1part-blockset")
     from export.proof.foreign_proof import prove_foreign, write_report
+    from toolkit.cli.progress import shown
 
     graph = ForeignConfig(luma_input, qindex_input, output_name, layout, input_scale, qindex_scale)
-    result = prove_foreign(model, checkpoint, data, ParityConfig(**options), graph)
+    with shown():
+        result = prove_foreign(model, checkpoint, data, ParityConfig(**options), graph)
     if output:
         write_report(output, result)
     click.echo(json.dumps(result) if as_json else _lines(result))

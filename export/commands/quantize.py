@@ -6,6 +6,8 @@ from typing import Any
 import click
 
 from export.bundle.quantize_config import QuantizeConfig
+from toolkit.files import check_free
+from toolkit.sealed import check_folder
 
 _DEFAULT = QuantizeConfig()
 
@@ -19,9 +21,14 @@ _DEFAULT = QuantizeConfig()
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 def quantize(bundle: Path, data: Path, output: Path, overwrite: bool, **options: Any) -> None:
     """Make an int8 bundle of the proven float32 BUNDLE, calibrated on the training split of DATA alone."""
+    check_folder(bundle, "av1part-bundle")
+    check_folder(data, "av1part-blockset")
+    check_free(output, overwrite)
     from export.bundle.quantize import quantize_bundle
+    from toolkit.cli.progress import next_step, shown
 
-    made = quantize_bundle(bundle, data, output, QuantizeConfig(**options), overwrite=overwrite)
+    with shown():
+        made = quantize_bundle(bundle, data, output, QuantizeConfig(**options), overwrite=overwrite)
     about = made.manifest["quantization"]
     click.echo(f"{output}: int8, calibrated on {about['blocks']} training blocks of {about['sources']} sources")
-    click.echo(f"Next: av1part parity {output} DATA")
+    next_step(f"parity {output} {data}")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from export.graph.runtime import RuntimeModel
 from toolkit.data.blockset import Luma
+from toolkit.progress import track
 
 FULL_BATCH = 64
 """The batch size that runs every block. Other sizes only show what a size changes; fewer blocks suffice for that."""
@@ -63,7 +64,8 @@ def run_batches(
     for batch in batches:
         rows = batch_rows(len(luma), batch)
         parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
-        results[batch] = np.concatenate([call(luma[part], qindex[part]) for part in parts])
+        what = f"in ONNX Runtime, batches of {batch}"
+        results[batch] = np.concatenate([call(luma[part], qindex[part]) for part in track(parts, what)])
     return results
 
 

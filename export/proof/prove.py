@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
@@ -27,6 +28,7 @@ from export.proof.config import ParityConfig
 from export.proof.doctor import gpu_versions
 from export.proof.isolated import run_apart
 from toolkit.data.blockset import Blocks, BlockSet
+from toolkit.data.format import HELD_OUT
 from toolkit.data.sampling import stratified_index
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
@@ -163,11 +165,23 @@ def held_out_blocks(data: BlockSet, stage: str, window: Window, config: ParityCo
     At most `config.limit`, or LIMIT where it is None, drawn by `config.seed`. Raises ToolkitError where the split has
     no block of the stage.
     """
-    index = data.split_index(config.split, stage)
+    index = _index(data, stage, config.split)
     rows = data.blocks[index]
     target = STAGES[stage].targets(rows["partition"])
     chosen = stratified_index(target, rows["qindex"], config.limit or LIMIT, config.seed)
     return data.take(index[chosen], stage, window)
+
+
+def _index(data: BlockSet, stage: str, split: str) -> NDArray[np.int64]:
+    """Positions of the split's blocks of the stage; where it has none, ToolkitError names a split that would do."""
+    try:
+        return data.split_index(split, stage)
+    except ToolkitError as error:
+        advice = ""
+        for other in (s for s in HELD_OUT if s != split):
+            with suppress(ToolkitError):
+                advice += f" Or pass --split {other}, which has {len(data.split_index(other, stage))}."
+        raise ToolkitError(error.message + advice) from None
 
 
 def _run(bundle: Bundle, data: BlockSet, proof: Proof, profile: Profile, config: ParityConfig) -> ProfileResult:

@@ -63,6 +63,8 @@ class Encoder:
         )
         detail = ctypes.create_string_buffer(256)
         status = self._library.av1part_open(ctypes.byref(settings), ctypes.byref(self._handle), detail, 256)
+        if status == native.FULL:
+            raise ToolkitError(f"Encoder: {native.MAX_ENCODERS} are open in this process already. Close one first.")
         if status:
             raise ToolkitError(f"Encoder: {native.explain(self._library, status, detail.value)}. Given: {config}.")
         self._callback = native.MaskCallback(self._answer)  # kept alive as long as the encoder

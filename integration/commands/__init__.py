@@ -39,3 +39,11 @@ COMMANDS = {
     ),
 }
 """Module and line in --help of each command, by its name; in the module it has that name, with _ for -."""
+
+KEPT = {
+    "bench": "Finished encodes are kept in the report folder. Give the same command again to go on.",
+    "demo": "What it has made is still there. The same command makes it anew.",
+    "label": "Finished encodes are kept beside the output. Give the same command again to go on.",
+    "policy": "Finished encodes are kept beside the output. Give the same command again to go on.",
+}
+"""What an interrupted command keeps and how to go on, of the commands that keep anything."""

@@ -10,6 +10,7 @@ from integration.bench.config import AGAINST, BenchConfig
 from integration.codec.config import four_way_of
 from integration.commands.encode_options import encode_options
 from toolkit.cli.options import commas, numbers, prices, words
+from toolkit.sealed import check_folder
 
 _D = BenchConfig()
 _PATH = click.Path(path_type=Path)
@@ -54,6 +55,11 @@ def encoder(
     Every frame is a key frame. Writes report.json, pareto.svg and index.html into the report folder. With --threads
     1,2 the report also has wall times with 1 and 2 threads.
     """
+    from integration.media.sources import expand
+
+    expand(clips)
+    for path in pipelines:
+        check_folder(path, "av1part-pipeline")
     from integration import zoo
     from integration.bench.report import reuse, write_report
     from integration.bench.run import run_bench
@@ -61,7 +67,7 @@ def encoder(
     from integration.pipeline.pipeline import Pipeline
     from integration.pipeline.pipeline_set import PipelineSet
     from integration.pruning.bundle import PrunerBundle
-    from toolkit.cli.progress import counted
+    from toolkit.cli.progress import counted, next_step
 
     opened = PrunerBundle.load(zoo.find(pruner)) if pruner else None
     masks = PipelineSet([Pipeline.load(path, threads=1) for path in pipelines]) if pipelines else None
@@ -71,4 +77,9 @@ def encoder(
     page = write_report(report, output)
     if said := reuse(report):
         click.echo(f"Warning: {said}", err=True)
-    click.echo(json.dumps(report)) if as_json else print_bench(report, page)
+    if as_json:
+        click.echo(json.dumps(report))
+        return
+    print_bench(report, page)
+    if pipelines:
+        next_step(f"encode CLIP{''.join(f' --pipeline {path}' for path in pipelines)} -o OUT.mp4")

@@ -8,6 +8,7 @@ import click
 
 from integration.codec.config import four_way_of
 from integration.encoding.config import EncodeConfig
+from toolkit.sealed import check_file, check_folder
 
 if TYPE_CHECKING:
     from integration.encoding.encode import Report
@@ -89,6 +90,9 @@ def encode(
     warning that counts these frames, and 1 with --strict. A frame that cannot be read is an error (1) and leaves no
     file.
     """
+    check_file(clip, "a clip or photograph")
+    for path in pipelines:
+        check_folder(path, "av1part-pipeline")
     from integration.encoding.encode import encode_file
     from integration.media.containers import check_target
     from toolkit.cli.progress import coding

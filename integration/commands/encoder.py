@@ -23,6 +23,7 @@ def build(source: Path | None, sanitize: bool) -> None:
     from rich.progress import Progress
 
     from integration.codec import libaom_build
+    from toolkit.cli.progress import next_step
 
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("libaom", total=None)
@@ -30,6 +31,7 @@ def build(source: Path | None, sanitize: bool) -> None:
             source, sanitize=sanitize, progress=lambda n, total: progress.update(task, completed=n, total=total)
         )
     click.echo(done.hook)
+    next_step("label CLIPS... -o DATA")
 
 
 @encoder.command()

@@ -51,7 +51,10 @@ def parse_cq(context: click.Context, parameter: click.Parameter, value: str) -> 
 )
 @click.option("--overwrite", is_flag=True, help="Replace a data set that is there.")
 def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, overwrite: bool, **options: Any) -> None:
-    """Code photographs or clips with libaom and record its partitions. A run that was stopped goes on where it was."""
+    """Code photographs or clips with libaom and record its partitions. A run that was stopped goes on where it was.
+
+    Of a folder among SOURCES, the photographs and clips inside are taken.
+    """
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -64,7 +67,10 @@ def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ove
 
     from integration.labelling import label as labelling
     from integration.media import video
+    from integration.media.sources import expand
+    from toolkit.cli.progress import next_step
 
+    sources = tuple(expand(sources))
     options["node"] = int(options["node"])
     options["size"] = None if options["size"] == "source" else video.parse_size(options["size"])
     columns = (TextColumn("labelling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
@@ -79,3 +85,4 @@ def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ove
             progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
     click.echo(output)
+    next_step(f"data info {output}")

@@ -8,6 +8,8 @@ import click
 from export.graph.profiles import PROVIDERS
 from integration.pipeline.config import BuildConfig, EvalConfig
 from toolkit.data.format import HELD_OUT
+from toolkit.files import check_free
+from toolkit.sealed import check_folder
 
 _BUILD, _EVAL = BuildConfig(), EvalConfig()
 _PATH = click.Path(path_type=Path)
@@ -49,13 +51,18 @@ def build(
     Refuses a bundle without a passing parity report for its exact bytes on the provider, and bundles of different node
     sizes, bit depths or encoder settings.
     """
+    for path in bundles:
+        check_folder(path, "av1part-bundle")
+    check_free(output, overwrite)
     from integration.commands.pipeline_tables import print_pipeline
     from integration.pipeline.build import build_pipeline
     from integration.pipeline.policy import Policy
+    from toolkit.cli.progress import next_step
 
     policy = Policy.from_text(thresholds)
     config = BuildConfig(provider, allow_unproven, fuse)
     print_pipeline(output, build_pipeline(bundles, output, policy, config, overwrite=overwrite), policy)
+    next_step(f"pipeline eval {output} DATA")
 
 
 @pipeline.command("eval")
@@ -80,9 +87,12 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score PIPE on a held-out split of DATA, beside the trivial baselines."""
+    check_folder(path, "av1part-pipeline")
+    check_folder(data, "av1part-blockset")
     from integration.commands.pipeline_tables import print_scores
     from integration.pipeline.pipeline import Pipeline
     from integration.pipeline.score import score_pipeline
+    from toolkit.cli.progress import next_step
     from toolkit.data.blockset import BlockSet
 
     pipe, blocks = Pipeline.load(path, provider, allow_unproven=allow_unproven), BlockSet.load(data)
@@ -91,4 +101,8 @@ def evaluate(
         bundle.check_held_out(blocks, split)
     scores = score_pipeline(pipe.cascade, pipe.policy, blocks, EvalConfig(split, limit, seed))
     about = {"pipeline_sha256": pipe.sha256, "data_sha256": blocks.sha256}
-    click.echo(json.dumps({**about, **scores})) if as_json else print_scores(scores)
+    if as_json:
+        click.echo(json.dumps({**about, **scores}))
+        return
+    print_scores(scores)
+    next_step(f"policy fit {path} --data DATA_WITH_COSTS -o FITTED")

@@ -11,6 +11,8 @@ from integration.commands.encode_options import encode_options
 from integration.tuning.config import FitConfig
 from toolkit.cli.options import commas, numbers, words
 from toolkit.data.format import HELD_OUT
+from toolkit.files import check_free
+from toolkit.sealed import check_folder
 
 _D = FitConfig()
 _PATH = click.Path(path_type=Path)
@@ -50,13 +52,25 @@ def fit(
     cost. With --clips it is BD-rate: the clips are encoded under the policy and under the same preset without masks,
     and the search is repeated until the loss fits. Writes a copy of PIPE with the chosen policy.
     """
+    from integration.media.sources import expand
+
+    check_folder(pipe, "av1part-pipeline")
+    check_folder(data, "av1part-blockset")
+    expand(clips)
+    check_free(output, overwrite)
     from integration.commands.policy_tables import fit_json, print_fit, trial_log
     from integration.pipeline.pipeline import Pipeline
     from integration.tuning.fit import fit_on
+    from toolkit.cli.progress import next_step, shown
     from toolkit.data.blockset import BlockSet
 
     source, costs = Pipeline.load(pipe, threads=1), BlockSet.load(data)
     options["four_way"] = four_way_of(options["four_way"], source.encoder)
     config = FitConfig(**options)
-    found = fit_on(source, costs, clips, output, config, trial_log(), overwrite=overwrite)
-    click.echo(json.dumps(fit_json(found))) if as_json else print_fit(found, config, output)
+    with shown():
+        found = fit_on(source, costs, clips, output, config, trial_log(), overwrite=overwrite)
+    if as_json:
+        click.echo(json.dumps(fit_json(found)))
+        return
+    print_fit(found, config, output)
+    next_step(f"bench encoder CLIP --pipeline {output} -o REPORT")

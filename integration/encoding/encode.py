@@ -19,6 +19,7 @@ from integration.media.video import Clip, RawFormat, open_clip, parse_size
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import count_decisions, use_pruner
 from toolkit.data.blockset import Luma
+from toolkit.data.encoder_settings import is_recorded
 from toolkit.errors import ToolkitError
 
 Progress = Callable[[int, int | None], None]
@@ -93,6 +94,11 @@ def check_masker(masker: Masker, config: EncoderConfig, version: str, any_settin
         )
     if any_settings:
         return
+    if not is_recorded(masker.encoder):
+        raise ToolkitError(
+            "The pipeline learnt from imported labels, and which encoder chose them is not recorded. Pass "
+            "--any-settings to use it all the same."
+        )
     wanted = encoder_settings(config.usage, config.cpu_used, version, four_way=config.four_way)
     del wanted["threads"]
     differ = [

@@ -27,7 +27,7 @@ from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_cl
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_file, canonical_json
+from toolkit.files import atomic_file, canonical_json, named
 from toolkit.processes import worker_pool
 
 Progress = Callable[[int, int], None]
@@ -84,7 +84,7 @@ def label(
     bit_depth = check_sources(pieces)
     work.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(work / "lock", timeout=0):
+        with FileLock(work / "lock", timeout=0), named(output, work):
             run_pieces(pieces, config.jobs or os.cpu_count() or 1, progress)
             write(output, files, pieces, bit_depth, config, overwrite)
     except Timeout:

@@ -9,6 +9,7 @@ from toolkit.data.format import check_source_name
 from toolkit.data.splits import assign_splits
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
+from toolkit.sealed import check_file, kind_of, media_in
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,15 @@ class SourceFile:
 
 
 def identify(paths: Sequence[Path]) -> list[SourceFile]:
-    """Hash the files; ToolkitError where none is given, one is missing, a name cannot be a source's, or two are
-    the same in name or content."""
+    """Hash the files, and the pictures and clips in the folders among them.
+
+    Raises ToolkitError where none is given, one is missing, a folder holds none, a name cannot be a source's, or two
+    have the same name or content.
+    """
     if not paths:
         raise ToolkitError("No source given.")
     files: list[SourceFile] = []
-    for path in paths:
-        if not path.is_file():
-            raise ToolkitError(f"{path}: no such file.")
+    for path in expand(paths):
         new = SourceFile(path, path.stem.lstrip("."), sha256_file(path))
         check_source_name(new.name)  # before hours of coding, not after them
         for old in files:
@@ -40,6 +42,17 @@ def identify(paths: Sequence[Path]) -> list[SourceFile]:
             if old.name == new.name:
                 raise ToolkitError(f"{path} and {old.path} share the name {new.name}. Rename one.")
         files.append(new)
+    return files
+
+
+def expand(paths: Sequence[Path]) -> list[Path]:
+    """The files among the paths, and the pictures and clips in the folders; ToolkitError where there is none."""
+    files: list[Path] = []
+    for path in paths:
+        inside = media_in(path) if path.is_dir() and kind_of(path) is None else []
+        if not inside:
+            check_file(path, "pictures, clips, or a folder of them")
+        files += inside or [path]
     return files
 
 

@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 from integration.media.colour import rgb_to_planes
 from toolkit.data.blockset import Luma, luma_dtype
 from toolkit.errors import ToolkitError
+from toolkit.sealed import check_file
 
 _log = logging.getLogger("av1part")
 
@@ -108,8 +109,7 @@ def open_clip(
     is missing, damaged, cut short, or not 4:2:0 of 8 or 10 bit. With `allow_truncated` a clip ends with a warning where
     it is cut short or damaged, if it has a frame before.
     """
-    if not path.is_file():
-        raise ToolkitError(f"{path}: no such file.")
+    check_file(path, "a clip or photograph")
     suffix = path.suffix.lower()
     if suffix in PHOTOGRAPHS:
         clip = _open_photograph(path, size)

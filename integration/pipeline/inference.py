@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from integration.pipeline.policy import deviation
 from integration.pipeline.stages import Stages
 from toolkit.data.blockset import BlockSet
+from toolkit.progress import track
 
 CHUNK = 16384
 """Blocks in memory at a time."""
@@ -34,7 +35,7 @@ def infer(cascade: Stages, data: BlockSet, index: NDArray[np.int64]) -> Inferenc
     parts: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in cascade.stages}
     flatness = []
     seconds = 0.0
-    for start in range(0, len(index), CHUNK):
+    for start in track(range(0, len(index), CHUNK), "asking the models"):
         blocks = data.take(index[start : start + CHUNK], window=cascade.window)
         flatness.append(deviation(blocks.luma, blocks.bit_depth, blocks.window))
         before = time.process_time()

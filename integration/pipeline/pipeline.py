@@ -17,7 +17,7 @@ from toolkit.data.blockset import Luma, check_luma
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
-from toolkit.sealed import Entries, read_sealed
+from toolkit.sealed import Entries, check_folder, read_sealed
 from toolkit.windows import Window, cut_windows
 
 KIND = "av1part-pipeline"
@@ -149,8 +149,7 @@ def cut_nodes(luma: Luma, window: Window, row: NDArray[np.int64], column: NDArra
 
 def read_manifest(path: Path) -> dict[str, Any]:
     """Read a pipeline's manifest; ToolkitError unless it is sealed and of this format."""
-    if not path.is_dir():
-        raise ToolkitError(f"{path}: no such folder. Make a pipeline with `av1part pipeline build`.")
+    check_folder(path, KIND)
     manifest = read_sealed(path / "manifest.json", KIND, FORMAT_VERSION, "a pipeline's", _MEND, _ENTRIES)
     check_stages(manifest["bundles"])  # before paths are made from their names
     return manifest

@@ -31,6 +31,7 @@ from integration.tuning.search import Nodes, Point, Search
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import check_free
+from toolkit.progress import track
 
 LEAST_LOSS = 0.02
 """Smallest loss, in percent of BD-rate, by which the aim is corrected: smaller ones say nothing about other clips."""
@@ -181,12 +182,12 @@ class Encodes:
     def _pair(self, file: SourceFile, point: Point) -> tuple[list[Measurement], list[Measurement]]:
         sides: tuple[list[Measurement], list[Measurement]] = ([], [])
         arms = (Arm(NATIVE, self.cpu_used), Arm(PIPELINE, self.cpu_used, point.policy))
-        for cq in self._config.cq:
-            for repeat in range(self._config.repeats):
-                # The unmasked side is measured again each time, because the machine's speed changes within minutes.
-                number = self._count * self._config.repeats + repeat
-                for side, arm in zip(sides, arms, strict=True):
-                    side.append(self._session.measure(file, cq, arm, number))
+        runs = [(cq, repeat) for cq in self._config.cq for repeat in range(self._config.repeats)]
+        for cq, repeat in track(runs, f"encoding {file.name}"):
+            # The unmasked side is measured again each time, because the machine's speed changes within minutes.
+            number = self._count * self._config.repeats + repeat
+            for side, arm in zip(sides, arms, strict=True):
+                side.append(self._session.measure(file, cq, arm, number))
         return sides
 
 

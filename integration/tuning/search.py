@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from integration.pipeline.policy import TOP, Policy, Thresholds, answers
 from integration.tuning.config import RULES
 from integration.tuning.regret import Outcome, Regret
+from toolkit.progress import track
 
 OFF = Thresholds(
     none_only_above=1, drop_none_below=0, split_only_above=1, drop_split_below=0, drop_rect_below=0, drop_ab_below=0,
@@ -156,7 +157,7 @@ class Search:
         Where no policy fits, it is the one at the highest price.
         """
         low, high = np.log(PRICES)
-        for _ in range(STEPS):
+        for _ in track(range(STEPS), "searching thresholds"):
             middle = (low + high) / 2
             if self.at(float(np.exp(middle))).outcome.loss > target:
                 low = middle

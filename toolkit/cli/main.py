@@ -1,5 +1,6 @@
 """Console script `av1part`: the commands of the three packages, each imported only when it is used."""
 
+import difflib
 import importlib
 import io
 import os
@@ -8,7 +9,7 @@ from typing import Any
 
 import click
 
-from toolkit.errors import plain_system_errors
+from toolkit.errors import ToolkitError, plain_system_errors
 from toolkit.processes import obey_parent, terminable
 
 # By default, PyTorch's OpenMP threads spin while they wait for each other. On shared cores, that made training 1.4 to 3
@@ -27,6 +28,14 @@ def commands() -> dict[str, tuple[str, str]]:
     return found
 
 
+def kept() -> dict[str, str]:
+    """Sentences on what an interrupted command keeps and how to go on, by its name; of those that keep something."""
+    found: dict[str, str] = {}
+    for package in PACKAGES:
+        found |= getattr(importlib.import_module(f"{package}.commands"), "KEPT", {})
+    return found
+
+
 class LazyGroup(click.Group):
     """Command group that imports a command's module only when the command is called."""
 
@@ -40,12 +49,27 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), cmd_name.replace("-", "_"))
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args[0] in commands() or args[0].startswith("-"):
+            return super().resolve_command(ctx, args)
+        near = difflib.get_close_matches(args[0], self.list_commands(ctx))
+        meant = f" Did you mean {' or '.join(near)}?" if near else " See `av1part --help`."
+        raise click.UsageError(f"No such command {args[0]!r}.{meant}", ctx)
+
     def invoke(self, ctx: click.Context) -> Any:
         obey_parent()
         if isinstance(sys.stdout, io.TextIOWrapper):  # paths are printed with the bytes that they have
             sys.stdout.reconfigure(errors="surrogateescape")
         with terminable(), plain_system_errors():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except KeyboardInterrupt:
+                text = kept().get(
+                    ctx.invoked_subcommand or "", "Nothing was left half-written. Give the command again."
+                )
+                raise ToolkitError(f"interrupted. {text}") from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # From the tables, so that --help imports no command's module.

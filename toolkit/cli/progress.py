@@ -1,4 +1,4 @@
-"""Show progress on stderr: bars on a terminal, and a line for each epoch."""
+"""Show progress on stderr: bars on a terminal, a line for each epoch, and the command that comes next."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,8 +6,19 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
+import click
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from toolkit.progress import listen
 
 
 class EpochLog:
@@ -50,6 +61,33 @@ def counted(what: str) -> Iterator[Callable[[int, int, str], None]]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(what, total=None)
         yield lambda done, total, now: progress.update(task, completed=done, total=total, description=now)
+
+
+@contextmanager
+def shown() -> Iterator[None]:
+    """Context in which the reports of `toolkit.progress` move a bar with the time left; only on a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("ETA"))
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            if done == 0:
+                progress.reset(tasks[what], total=total)
+            progress.update(tasks[what], completed=done, total=total, visible=done < total)
+
+        with listen(report):
+            yield
+
+
+def next_step(command: str) -> None:
+    """Print the command that usually comes next, on stderr."""
+    click.echo(f"Next: av1part {command}", err=True)
 
 
 @contextmanager

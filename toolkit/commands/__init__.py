@@ -39,3 +39,9 @@ COMMANDS = {
     ),
 }
 """Module and line of --help of each command, by its name. In the module, the command has this name with _ for -."""
+
+KEPT = {
+    "sweep": "Finished runs and epochs are kept. Give the same command again to go on.",
+    "train": "Finished epochs are kept. Give the same command again with --resume to go on.",
+}
+"""What an interrupted command keeps and how to go on, of the commands that keep anything."""

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from toolkit.sealed import check_folder
+
 
 @click.command()
 @click.argument("runs", metavar="RUN...", nargs=-1, required=True, type=click.Path(path_type=Path))
@@ -23,6 +25,8 @@ def compare(runs: tuple[Path, ...], report: Path | None, data: Path | None, cali
     Runs that differ in the seed alone form a group. Of every two groups it says whether their difference exceeds that
     of the seeds.
     """
+    for run in runs:
+        check_folder(run, "av1part-run")
     from rich.console import Console
 
     from toolkit.commands.compare_tables import print_comparison

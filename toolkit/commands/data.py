@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from toolkit.legacy.config import FORMATS, QPS, ImportConfig
+from toolkit.sealed import check_folder
 
 _D = ImportConfig()
 
@@ -26,6 +27,8 @@ def info(path: Path, as_json: bool, preview: Path | None) -> None:
 
     Shown are sources, splits, licences, class histograms, blocks that a stage leaves out, and the trivial baselines.
     """
+    check_folder(path, "av1part-blockset")
+    from toolkit.cli.progress import next_step
     from toolkit.commands.data_tables import print_info
     from toolkit.data.blockset import BlockSet
     from toolkit.data.info import dataset_info
@@ -36,7 +39,11 @@ def info(path: Path, as_json: bool, preview: Path | None) -> None:
         write_preview(blocks, preview)
         click.echo(f"Preview: {preview}", err=True)
     found = dataset_info(blocks)
-    click.echo(json.dumps(found, indent=1)) if as_json else print_info(found)
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    print_info(found)
+    next_step(f"train {path} -o RUN")
 
 
 @data.command("import")
@@ -58,8 +65,10 @@ def import_(source: Path, output: Path, kind: str, overwrite: bool, **options: s
               SRC/labels/<seq>_labels_16_intra.txt and SRC/qps/<seq>_qps_16_intra.txt (whole numbers)
     pt        SRC/train.pt and SRC/val.pt: samples (N, 1, 16, 16) float32, labels_stage0, qps
     """
+    from toolkit.cli.progress import next_step
     from toolkit.legacy.importers import import_data
 
     for warning in import_data(kind, source, output, ImportConfig(**options), overwrite=overwrite):
         click.secho(f"Warning: {warning}", fg="yellow", err=True)
-    click.echo(f"{output}: imported. See `av1part data info {output}`.", err=True)
+    click.echo(f"{output}: imported.", err=True)
+    next_step(f"data info {output}")

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from toolkit.model.ensemble_config import VIEWS, EnsembleConfig
+from toolkit.sealed import check_folder, check_model
 
 
 @click.command()
@@ -22,6 +23,11 @@ def ensemble(members: tuple[Path, ...], output: Path, views: str, data: Path | N
 
     Members must have the same input and classes; they may differ in backbone. Every view costs a pass of every member.
     """
+    for member in members:
+        check_model(member)
+    if data is not None:
+        check_folder(data, "av1part-blockset")
+    from toolkit.cli.progress import next_step
     from toolkit.data.blockset import BlockSet
     from toolkit.training.ensemble_build import data_of, make_ensemble
 
@@ -38,3 +44,4 @@ def ensemble(members: tuple[Path, ...], output: Path, views: str, data: Path | N
         click.echo(f"  {r['name']}: {r['backbone']}, epoch {r['epoch']}, macro-F1 {r['macro_f1']:.4f}")
     click.echo(f"{output}: stage {made.stage}, {made.config.backbone}: macro-F1 {score:.4f} on the val split")
     click.echo(f"  the best constant, always {constant['class']}: {constant['macro_f1']:.4f}")
+    next_step(f"export {output} -o BUNDLE")

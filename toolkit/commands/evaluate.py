@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from toolkit.sealed import check_model
+
 SPLITS = ("train", "val", "test")
 
 
@@ -24,13 +26,16 @@ def evaluate(
     Calibration is measured by the expected calibration error over 15 bins and the negative log-likelihood, before and
     after temperature scaling on the model's own validation blocks.
     """
-    from toolkit.commands.evaluate_tables import print_evaluation
     from toolkit.data.blockset import BlockSet
+
+    check_model(model)
+    blocks = BlockSet.load(data)  # checked whole before torch is imported, which takes seconds
+    from toolkit.commands.evaluate_tables import print_evaluation
     from toolkit.experiments.evaluate import evaluate_on
     from toolkit.training.run_folder import open_checkpoint
 
     checkpoint = open_checkpoint(model, epoch)
-    found = evaluate_on(checkpoint, BlockSet.load(data), split, limit=limit, allow_seen=allow_seen)
+    found = evaluate_on(checkpoint, blocks, split, limit=limit, allow_seen=allow_seen)
     if as_json:
         click.echo(json.dumps({"model": str(model), **found}))
     else:

@@ -6,6 +6,7 @@ import click
 
 from toolkit.cli.options import factor
 from toolkit.partition import STAGES
+from toolkit.sealed import check_file
 
 
 @click.command("import-checkpoint")
@@ -24,10 +25,15 @@ from toolkit.partition import STAGES
 def import_checkpoint(file: Path, stage: str, input_scale: float, data: Path, output: Path) -> None:
     """Make an older .pt checkpoint of the field's ResNet-18 exportable, without running any code in the file."""
     from toolkit.data.blockset import BlockSet
+
+    check_file(file, "a .pt checkpoint of an older format")
+    blocks = BlockSet.load(data)  # checked whole before torch is imported, which takes seconds
+    from toolkit.cli.progress import next_step
     from toolkit.legacy import checkpoint as importer
 
-    checkpoint = importer.import_checkpoint(file, output, BlockSet.load(data), stage, input_scale)
+    checkpoint = importer.import_checkpoint(file, output, blocks, stage, input_scale)
     constant = checkpoint.baselines["best_constant"]
     click.echo(f"{output}: stage {stage}, macro-F1 {checkpoint.metrics['macro_f1']:.4f} on the val split of {data}")
     click.echo(f"  the best constant, always {constant['class']}: {constant['macro_f1']:.4f}")
     click.echo("  What it was trained on is unknown: prove it on data that it cannot have seen.", err=True)
+    next_step(f"export {output} -o BUNDLE")

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from toolkit.sealed import check_folder
+
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
@@ -18,9 +20,14 @@ import click
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def select(run: Path, metric: str, data: Path | None, as_json: bool) -> None:
     """Choose the epoch of RUN with the best metric (the earlier of two equal) and evaluate it again from its file."""
+    check_folder(run, "av1part-run")
+    if data is not None:
+        check_folder(data, "av1part-blockset")
+    from toolkit.cli.progress import next_step, shown
     from toolkit.training.selection import select_epoch
 
-    chosen = select_epoch(run, metric, data)
+    with shown():
+        chosen = select_epoch(run, metric, data)
     if as_json:
         click.echo(json.dumps(chosen.to_dict()))
         return
@@ -33,6 +40,8 @@ def select(run: Path, metric: str, data: Path | None, as_json: bool) -> None:
     click.echo(f"  {verdict} the best constant: always {values['baseline_class']}, {values['baseline_macro_f1']:.4f}")
     click.echo(f"  tied later epochs: {_list(chosen.ties)}; excluded as NaN: {_list(chosen.nan)}")
     click.echo(f"  collapsed to a single class: {_list(chosen.collapsed)}")
+    chosen_epoch = "" if metric == "macro_f1" else f" --epoch {chosen.epoch}"
+    next_step(f"export {run}{chosen_epoch} -o BUNDLE")
 
 
 def _list(epochs: list[int]) -> str:

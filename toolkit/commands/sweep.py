@@ -10,6 +10,7 @@ from toolkit.cli.options import words
 from toolkit.errors import ToolkitError
 from toolkit.experiments.sweep_config import BACKENDS, Options, SweepConfig, Variant
 from toolkit.partition import STAGES
+from toolkit.sealed import check_folder, check_model
 from toolkit.training.recipes import RECIPES
 
 if TYPE_CHECKING:
@@ -53,6 +54,9 @@ def sweep(data: Path, folder: Path, train_options: tuple[str, ...], **options: A
     interrupted ones; recipes and seeds may be added. Options after -- go to every `av1part train` and overrule the
     recipes. Options in `--recipes ulmfit,ulmfit:freeze-epochs=2:no-qindex` are for the second arm alone.
     """
+    check_folder(data, "av1part-blockset")
+    if options["stage1"] is not None:
+        check_model(options["stage1"])
     from toolkit.experiments.sweep import sweep as run_sweep
 
     options["recipes"] = tuple(_variant(text) for text in options["recipes"])

@@ -1,6 +1,8 @@
 """`av1part train`: train one stage of the cascade."""
 
+import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -9,7 +11,9 @@ import click
 from toolkit.errors import ToolkitError
 from toolkit.model.config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
 from toolkit.partition import AUGMENTATIONS, STAGES
+from toolkit.sealed import check_folder, check_model
 from toolkit.training.config import (
+    AUTO,
     BATCH_NORMS,
     COMPILE,
     DEVICES,
@@ -26,6 +30,8 @@ from toolkit.windows import CONTEXTS
 F = TypeVar("F", bound=Callable[..., Any])
 _M, _T = ModelConfig(), TrainConfig()
 _ADAPTER = ("adapter", "adapter_size", "adapter_placement")
+_IS_FIRST = "LOCAL_RANK" not in os.environ
+"""Whether this process is the one that was called. Lightning Fabric sets the variable for the others it starts."""
 _MODEL_OPTIONS = ("stage", "backbone", "qindex", "context", "spatial_attention", *_ADAPTER, "dropout")
 
 
@@ -118,7 +124,11 @@ def _flag(name: str, text: str) -> Callable[[F], F]:
 @_option("limit_val", int, "Maximum number of validation blocks, the same for every seed.")
 @_option("device", click.Choice(DEVICES), "Accelerator of Lightning Fabric.")
 @_option("devices", int, "Number of devices (or CPU processes).")
-@_option("precision", click.Choice(PRECISIONS), "Precision of training; evaluation is in float32.")
+@_option(
+    "precision",
+    click.Choice([*PRECISIONS, AUTO]),
+    "Precision of training; evaluation is in float32. auto: what this machine is fast in.",
+)
 @_flag("channels_last", "Store the channels of a pixel side by side in memory.")
 @_option("compile", click.Choice(COMPILE), "Mode of torch.compile; reduce-overhead: CUDA graphs.")
 @_flag("fused", "Do the step of AdamW in one kernel.")
@@ -154,12 +164,17 @@ def train(
 
     The defaults are the field's protocol for Stage 2: 30 epochs, 8 of them frozen, class-balanced focal loss.
     """
-    from toolkit.cli.progress import EpochLog
     from toolkit.data.blockset import BlockSet
+
+    if resume:
+        check_folder(run, "av1part-run")
+    for model_file in filter(None, (start, teacher)):
+        check_model(model_file)
+    blocks = BlockSet.load(data)  # checked whole before torch is imported, which takes seconds
+    from toolkit.cli.progress import EpochLog, next_step
     from toolkit.training.run_folder import RunFolder
     from toolkit.training.train import train as run_training
 
-    blocks = BlockSet.load(data)
     given = _given(ctx, options)
     extension = _extension(resume, extend, extend_lr)
     if resume:
@@ -169,8 +184,8 @@ def train(
     if teacher is None and not resume and (idle := sorted({"distil", "distil_temperature"} & set(given))):
         raise ToolkitError(f"{' and '.join(idle)} given without --teacher RUN_OR_CKPT. Name it, or leave them away.")
     model = ModelConfig(bit_depth=blocks.bit_depth, node=blocks.node, **{k: options.pop(k) for k in _MODEL_OPTIONS})
-    folder, config = RunFolder(run), TrainConfig(**options)
-    for doubt in [*config.doubts(), *(_idle(config, given) if teacher is not None else [])]:
+    folder, config = RunFolder(run), _settled(model, options)
+    for doubt in [*config.doubts(), *(_idle(config, given) if teacher is not None else []), *_slower(model, config)]:
         click.echo(f"Warning: {doubt}", err=True)
     with EpochLog(model.classes) as log:
         history = run_training(
@@ -178,7 +193,30 @@ def train(
             extension=extension, on_step=log.step, on_epoch=log.epoch,
         )  # fmt: skip
     if history:  # of several processes, the first one speaks
-        click.echo(f"{run}: finished. Choose its best epoch with `av1part select {run}`.")
+        click.echo(f"{run}: finished.")
+        next_step(f"select {run}")
+
+
+def _settled(model: ModelConfig, options: dict[str, Any]) -> TrainConfig:
+    """Config of the options, with precision auto replaced by one that this machine is fast in."""
+    if options["precision"] != AUTO:
+        return TrainConfig(**options)
+    from toolkit.training.speed import choose_precision
+
+    config = TrainConfig(**options | {"precision": "32-true"})
+    config = replace(config, precision=choose_precision(model, config))
+    if _IS_FIRST:
+        click.echo(f"Precision auto: {config.precision} here.", err=True)
+    return config
+
+
+def _slower(model: ModelConfig, config: TrainConfig) -> list[str]:
+    """Warnings about options that make training slower on this machine; of several processes, the first one tries."""
+    if not _IS_FIRST:
+        return []
+    from toolkit.training.speed import slower_options
+
+    return slower_options(model, config)
 
 
 def _given(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
@@ -206,7 +244,7 @@ def _options_of_run(description: Mapping[str, Any], given: dict[str, Any]) -> di
     """Options that the run was started with. Raises ToolkitError where a given option contradicts them."""
     model = ModelConfig.from_dict(description["model"]).to_dict()
     own = {**TrainConfig.from_dict(description["train"]).to_dict(), **{k: model[k] for k in _MODEL_OPTIONS}}
-    clash = [f"{k}: {v} now, {own[k]} then" for k, v in given.items() if own[k] != v]
+    clash = [f"{k}: {v} now, {own[k]} then" for k, v in given.items() if own[k] != v and (k, v) != ("precision", AUTO)]
     if clash:
         raise ToolkitError(f"--resume goes on with the run's own options, but {'; '.join(clash)}. Leave these away.")
     return own

@@ -34,6 +34,7 @@ from toolkit.data.sampling import draw
 from toolkit.errors import ToolkitError
 from toolkit.files import read_json
 from toolkit.partition import INSIDE_LARGER, NODE, STAGES
+from toolkit.sealed import check_folder
 from toolkit.windows import CONTEXTS, Window, cut_windows
 
 __all__ = [
@@ -152,10 +153,7 @@ class BlockSet:
         Raises ToolkitError on the first check that fails.
         """
         path = Path(path)
-        if not path.is_dir():
-            raise ToolkitError(
-                f"{path}: no such folder. Make a data set with `av1part label` or `av1part data import`."
-            )
+        check_folder(path, KIND)
         manifest = check_manifest(path, read_json(path / "manifest.json"))
         check_files(path, manifest)
         costs = _load_array(path / COSTS) if COSTS in manifest["files"] else None

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.encoder_settings import IMPORTED
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.legacy.config import ImportConfig
@@ -46,7 +47,7 @@ def import_data(kind: str, source: Path, output: Path, config: ImportConfig, *, 
         for p in found.parts
     ]
     facts = {"format": kind, "label_order": config.label_order, "qps": config.qps, **found.facts, "warnings": warnings}
-    write_blockset(output, sources, np.concatenate(records), found.bit_depth, {"imported": facts}, overwrite=overwrite)
+    write_blockset(output, sources, np.concatenate(records), found.bit_depth, {IMPORTED: facts}, overwrite=overwrite)
     return warnings
 
 

@@ -13,6 +13,7 @@ from toolkit.errors import ToolkitError
 from toolkit.model.adapters import add_adapters, is_adapter
 from toolkit.model.backbones import make_backbone
 from toolkit.model.config import ModelConfig
+from toolkit.progress import track
 from toolkit.windows import ALONE, Window
 
 # The field's heads: hidden widths and dropout. The small network has a small head, for speed.
@@ -168,7 +169,7 @@ def predict(model: Classifier, luma: Luma, qindex: NDArray[np.uint8], batch: int
         raise ToolkitError("The model is in training mode (dropout, batch-norm); call eval() before predicting.")
     like = next(model.parameters())
     parts = []
-    for start in range(0, len(luma), batch):
+    for start in track(range(0, len(luma), batch), "in PyTorch"):
         part = slice(start, start + batch)
         x, q = to_input(luma[part], qindex[part], model.config.bit_depth, like.dtype, model.config.window)
         parts.append(model(x.to(like.device), q.to(like.device)).cpu())

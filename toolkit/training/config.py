@@ -14,6 +14,8 @@ COST_LOSSES = ("regret", "cost-ce", "cost-focal")
 LOSSES = ("cb-focal", "focal", "cross-entropy", *COST_LOSSES)
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+AUTO = "auto"
+"""In place of a precision: `toolkit.training.speed` chooses one before the run starts, and the run records that."""
 COMPILE = ("none", "default", "reduce-overhead")
 
 

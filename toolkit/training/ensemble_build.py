@@ -24,7 +24,7 @@ def data_of(members: Sequence[Path]) -> Path:
     """Path of the data set of the first run folder among the members; ToolkitError where none is a run folder."""
     for path in members:
         if path.is_dir():
-            return Path(RunFolder.open(path).read()["data"]["path"])
+            return RunFolder.open(path).data_path()
     raise ToolkitError("Checkpoint files do not say where their data set lies. Name it with --data.")
 
 

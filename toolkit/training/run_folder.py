@@ -13,7 +13,7 @@ from toolkit.metrics import Baselines
 from toolkit.model.checkpoint import Checkpoint, Metrics, load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.model.config import ModelConfig
 from toolkit.model.provenance import InitRecord, TeacherRecord
-from toolkit.sealed import Entries, check_entries
+from toolkit.sealed import Entries, check_entries, check_folder
 from toolkit.training.config import Extension
 
 KIND = "av1part-run"
@@ -128,6 +128,7 @@ class RunFolder:
     def open(cls, path: Path | str) -> "RunFolder":
         """Open an existing run; ToolkitError where there is none, or one of another version."""
         run = cls(Path(path))
+        check_folder(run.path, KIND)
         description = run.read()
         if description.get("kind") != KIND or description.get("format_version") != FORMAT_VERSION:
             found = f"{description.get('kind')} version {description.get('format_version')}"
@@ -149,6 +150,13 @@ class RunFolder:
         if not isinstance(value, dict):
             raise ToolkitError(f"{self.path}/run.json: not a run's. Train again.")
         return cast(RunDescription, value)
+
+    def data_path(self, given: Path | None = None) -> Path:
+        """Path of the run's data set: `given`, or where it lay in training; ToolkitError where it has moved."""
+        path = given or Path(self.read()["data"]["path"])
+        if given is None and not path.exists():
+            raise ToolkitError(f"{self.path}: its data set is no longer at {path}. Name its place with --data.")
+        return path
 
     def create(self, description: RunDescription) -> None:
         """Start a run: write run.json. ToolkitError where the folder is not empty."""

@@ -1,6 +1,7 @@
 """Choosing the best epoch of a run, and checking that its file gives the recorded score."""
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
@@ -9,6 +10,7 @@ from toolkit.errors import ToolkitError
 from toolkit.metrics import ConstantScores
 from toolkit.model.checkpoint import Metrics
 from toolkit.processes import worker_pool
+from toolkit.progress import is_heard
 from toolkit.training.run_folder import Metric, RunFolder, ValidationScores, best_epoch
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
@@ -78,10 +80,10 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
     if best is None:
         mend = "Train on a data set with RD costs (label --with-costs)" if metric == "regret" else "Train it (again)"
         raise ToolkitError(f"{run}: {len(history)} epochs are finished and none has a {metric}. {mend}.")
-    path = folder.epoch_path(best["epoch"])
+    path, place = folder.epoch_path(best["epoch"]), folder.data_path(data)
     # A new interpreter shares no memory with a training run in this process: only the file counts.
     with worker_pool(1) as pool:
-        metrics = pool.submit(_reevaluate, folder.path, path, data).result()
+        metrics = pool.submit(_reevaluate, folder.path, path, place, is_heard()).result()
     if not math.isclose(metrics[metric], best[metric], abs_tol=TOLERANCE[metric]):
         raise ToolkitError(
             f"{path}: {metric} is {metrics[metric]:.4f} from the file, {best[metric]:.4f} in the history. "
@@ -112,19 +114,21 @@ def _known(metric: str) -> Metric:
     return metric
 
 
-def _reevaluate(run: Path, path: Path, data: Path | None) -> Metrics:
-    """Metrics of a run's checkpoint on its validation split; runs in a process of its own."""
+def _reevaluate(run: Path, path: Path, data: Path, show: bool) -> Metrics:
+    """Metrics of a run's checkpoint on its validation split; runs in a process of its own, and may `show` progress."""
+    from toolkit.cli.progress import shown
     from toolkit.data.blockset import BlockSet
     from toolkit.model.checkpoint import load_checkpoint
     from toolkit.training.validation import evaluate, validation_blocks
 
     description = RunFolder.open(run).read()
     checkpoint = load_checkpoint(path)
-    blocks = BlockSet.load(data or description["data"]["path"])
+    blocks = BlockSet.load(data)
     if blocks.sha256 != checkpoint.data_sha256:
         raise ToolkitError(
             f"{blocks.path}: not the data set that {run} was trained on (sha256 {blocks.sha256[:8]}..., "
             f"expected {checkpoint.data_sha256[:8]}...). Pass the right one with --data."
         )
     val = validation_blocks(blocks, checkpoint.stage, description["train"]["limit_val"], checkpoint.config.window)
-    return evaluate(checkpoint.model, val)[1]
+    with shown() if show else nullcontext():
+        return evaluate(checkpoint.model, val)[1]
