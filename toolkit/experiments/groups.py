@@ -29,7 +29,7 @@ class Group:
 
     @property
     def shown(self) -> str:
-        """Name in a report: of a single run its own, as it was given, with the label where the name does not hold it."""
+        """Name in a report: of a single run its own, as it was given, and the label unless the name holds it."""
         name = self.runs[0].name
         if len(self.runs) > 1 or name == self.label:
             return self.label
