@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
+from PIL import Image, ImageFont
 
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.data.info import dataset_info
-from toolkit.data.preview import write_preview
+from toolkit.data.preview import COLOURS, INSIDE, legend_lines, write_preview
 from toolkit.data.write import Source, make_records, write_blockset
-from toolkit.partition import NAMES, STAGES
+from toolkit.partition import HORZ_A, HORZ_B, NAMES, NONE, STAGES, VERT_A, VERT_B
 
 
 def test_every_count_agrees_with_the_blocks(blockset_10: Path) -> None:
@@ -79,6 +79,21 @@ def test_the_preview_outlines_what_was_decided_and_only_that(tmp_path: Path) -> 
         for x, y in ((0, 0), (1, 0), (0, 1))
     ]
     assert [colours_at(tmp_path / "p.png", box) for box in boxes] == [{grey, red}, {grey}, {grey, yellow}]
+
+
+def test_the_legend_tells_every_ab_apart_and_says_what_no_outline_means(tmp_path: Path) -> None:
+    luma = np.full((1, 32, 48), 100, np.uint8)
+    records = make_records(0, 0, [0, 0], [0, 16], 9, [0, 255])
+    write_blockset(tmp_path / "d", [Source("a", "train", "0" * 64, luma)], records, 8, {})
+    write_preview(BlockSet.load(tmp_path / "d"), tmp_path / "p.png")
+    with Image.open(tmp_path / "p.png") as image:
+        legend = colours_at(tmp_path / "p.png", (0, 8 + 22 + 64, *image.size))
+    assert len({COLOURS[p] for p in (HORZ_A, HORZ_B, VERT_A, VERT_B)}) == 4
+    assert set(COLOURS) <= legend
+    assert min(COLOURS[NONE]) > 191, "darkened white is 191: an outline of NONE would not be seen on it"
+    entries = [partition for line in legend_lines(760, ImageFont.load_default(15)) for _, partition in line]
+    assert entries == [*range(10), None]
+    assert "larger" in INSIDE
 
 
 def test_a_preview_of_loose_blocks(tmp_path: Path) -> None:

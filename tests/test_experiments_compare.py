@@ -12,12 +12,15 @@ from click.testing import CliRunner
 from conftest import MakeBlockset
 from scipy.stats import ttest_ind
 from support.chromium import CHROMIUM, in_chromium
+from support.layout import assert_readable
 
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.experiments.compare import compare_runs
+from toolkit.experiments.compare import Comparison, compare_runs
+from toolkit.experiments.figures import draw_comparison
 from toolkit.experiments.groups import Group, difference
+from toolkit.experiments.report import render_comparison
 from toolkit.experiments.run_reliability import measure_reliability
 from toolkit.experiments.run_summary import RunSummary
 from toolkit.model.checkpoint import save_torch
@@ -222,6 +225,46 @@ def test_a_browser_shows_the_report_and_asks_nobody(report: Path, tmp_path: Path
     pixels = np.asarray(image)
     dark = (pixels < 128).all(axis=2).any(axis=1)
     assert dark[:4000].mean() > 0.2  # text or lines down the whole page
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the report was not looked at")
+def test_the_report_can_be_read_on_a_phone_a_desk_and_paper(report: Path, tmp_path: Path) -> None:
+    assert_readable(report, tmp_path)
+
+
+def test_every_table_has_a_caption_and_heads_with_a_scope(report: Path) -> None:
+    html = report.read_text()
+    assert html.count("<caption") == html.count("<table") > 5
+    assert re.findall(r"<th(?! scope=)", html.replace("<thead", "")) == []
+
+
+def test_every_chart_has_a_legend(runs: dict[str, list[Path]]) -> None:
+    found = compare_runs([*runs["scratch"], *runs["ulmfit"]])
+    pictures = draw_comparison(found, measure_reliability(found.runs))
+    for picture in (picture for section in pictures.values() for picture in section):
+        assert 'id="legend_1"' in picture.svg, picture.title
+
+
+@pytest.mark.parametrize("kind", ["html", "md"])
+def test_nothing_is_said_of_unfreezing_where_nothing_was_frozen(runs: dict[str, list[Path]], kind: str) -> None:
+    text = render_comparison(compare_runs(runs["scratch"]), {}, kind)
+    text = re.sub(r"base64,[^\"]*", "", text)
+    assert not re.search("frozen|unfreez|forgetting", text, re.IGNORECASE)
+    assert "Unfreezing" in render_comparison(compare_runs([*runs["scratch"], runs["ulmfit"][0]]), {}, kind)
+
+
+def test_runs_and_settings_are_named_as_they_were_given(runs: dict[str, list[Path]], tmp_path: Path) -> None:
+    links = [tmp_path / "as I call it", tmp_path / "the other"]
+    for link, recipe in zip(links, ("scratch", "ulmfit"), strict=True):
+        link.symlink_to(runs[recipe][0])
+    found = compare_runs(links)
+    assert {run.name for run in found.runs} == {"as I call it", "the other"}
+    assert {group.shown for group in found.groups} == {"as I call it (scratch)", "the other (ulmfit)"}
+    first, second = found.groups
+    long = RunSummary(second.runs[0].path, "b", {**second.runs[0].description}, second.runs[0].history)
+    long.description["model"] = long.description["model"] | {"backbone": "efficientnet-lite0"}
+    text = render_comparison(Comparison((first, Group("ulmfit", (long,))), ()), {}, "md")
+    assert text.count("efficientnet-lite0") == 2  # in the ranking, and in what differs
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the report was not looked at")

@@ -113,7 +113,7 @@ def test_a_sweep_ends_in_a_report_and_goes_on_where_it_was_cut(blockset_8: Path,
     first = run_sweep(blockset_8, folder, *command)
     assert first.exit_code == 0, first.output
     assert {p.name for p in folder.glob("*-seed*")} == {"stage1-small-seed42", "ulmfit+freeze-epochs=1-seed42"}
-    assert "ulmfit is first" in (folder / "report.md").read_text()
+    assert "ulmfit+freeze-epochs=1-seed42 is first" in (folder / "report.md").read_text()
     assert (folder / "report.html").is_file()
     stage1 = RunFolder(folder / "stage1-small-seed42")
     init = json.loads((folder / "ulmfit+freeze-epochs=1-seed42" / "run.json").read_text())["init"]

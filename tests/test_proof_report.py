@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from support.chromium import CHROMIUM
+from support.layout import assert_readable
 
 from export.bundle.bundle import Bundle
 from export.bundle.render import render_html, render_markdown
@@ -89,6 +91,27 @@ def test_the_readable_files_are_made_from_parity_json(proven: Path) -> None:
     assert "## cpu-fp32: passed" in render_markdown(report)
     assert re.findall(r'(?:src|href)="(?!data:)', html) == []
     assert html.count("<img") == 10
+
+
+def test_the_page_names_the_bundle_and_says_what_its_pictures_are(proven: Path) -> None:
+    html = (proven / "parity.html").read_text()
+    assert "<title>Parity passed: stage 2, small, bundle</title>" in html
+    assert '<meta name="viewport"' in html
+    report = load_report(proven, Bundle.load(proven).sha256)
+    assert report is not None
+    assert report["bundle"] == {"name": "bundle", "stage": "2", "backbone": "small"}
+    w = report["profiles"]["cpu-fp32"]["worst"][0]
+    place = f"Luma of {w['source']}, frame {w['frame']}, row {w['row']}, column {w['column']}, qindex {w['qindex']}"
+    assert f'alt="{place}: label {w["label"]}, decided {w["decision"]}"' in html
+    assert html.count("<caption") == html.count("<table") == 2
+    assert re.findall(r"<th(?! scope=)", html.replace("<thead", "")) == []
+    for logits in (w["logits"], w["logits_float64"]):
+        assert " ".join(f'<span class="number">{v:.3g}</span>' for v in logits) in html
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: the report was not looked at")
+def test_the_page_can_be_read_on_a_phone_a_desk_and_paper(proven: Path, tmp_path: Path) -> None:
+    assert_readable(proven / "parity.html", tmp_path)
 
 
 def test_a_report_names_everything_that_it_rests_on(proven: Path, blockset_8: Path) -> None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from export.bundle.report_tables import by_size, result_tables, three_digits
 from toolkit.reports.page import Filters, render
 
 
@@ -12,7 +13,8 @@ def render_markdown(report: dict[str, Any]) -> str:
 
 def render_html(report: dict[str, Any]) -> str:
     """Render the report as HTML, with each profile's ten worst blocks as pictures. Every text is escaped."""
-    return render("export", "parity.html.jinja", _FILTERS, report=report)
+    tables = {name: result_tables(result) for name, result in report["profiles"].items() if "batches" in result}
+    return render("export", "parity.html.jinja", _FILTERS, report=report, tables=tables)
 
 
 def _repeats(values: dict[str, dict[str, Any]]) -> str:
@@ -22,8 +24,8 @@ def _repeats(values: dict[str, dict[str, Any]]) -> str:
 
 
 _FILTERS: Filters = {
-    "g": lambda value: value if isinstance(value, str) else f"{value:.3g}",
+    "g": three_digits,
     "pairs": lambda values: ", ".join(f"{k} {v}" for k, v in sorted(values.items())),
     "repeats": _repeats,
-    "by_size": lambda batches: sorted(batches.items(), key=lambda item: int(item[0])),
+    "by_size": by_size,
 }

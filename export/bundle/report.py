@@ -87,11 +87,20 @@ class ProfileResult(TypedDict):
     versions: NotRequired[dict[str, str]]
 
 
+class BundleName(TypedDict):
+    """What a reader calls a bundle: the name of its folder at the proof, its stage and backbone."""
+
+    name: str
+    stage: str
+    backbone: str
+
+
 class Report(TypedDict):
     """parity.json. `providers`: the results of `profiles` that prove cpu or cuda."""
 
     kind: str
     format_version: int
+    bundle: BundleName
     manifest_sha256: str
     passed: bool
     profiles: dict[str, ProfileResult]
@@ -147,7 +156,7 @@ def by_provider(profiles: Mapping[str, ProfileResult]) -> dict[str, ProfileResul
     return found
 
 
-def write_report(bundle: Path, manifest_sha256: str, results: Mapping[str, ProfileResult]) -> Report:
+def write_report(bundle: Path, manifest_sha256: str, named: BundleName, results: Mapping[str, ProfileResult]) -> Report:
     """Write the three files, each atomically, and return the report.
 
     Earlier results for the same manifest are kept for profiles that did not run now: the machine with the GPU need not
@@ -165,6 +174,7 @@ def write_report(bundle: Path, manifest_sha256: str, results: Mapping[str, Profi
     body = {
         "kind": KIND,
         "format_version": FORMAT_VERSION,
+        "bundle": named,
         "manifest_sha256": manifest_sha256,
         "passed": "passed" in statuses and "failed" not in statuses,
         "profiles": profiles,

@@ -94,7 +94,7 @@ def other_window(bundle: Path) -> None:
 def foreign_report(bundle: Path) -> None:
     """Put the parity report of another bundle into this one."""
     result = cast(ProfileResult, {"status": "not-run", "reason": "planted", "comparisons": 1})
-    write_report(bundle, "0" * 64, {"cpu-fp32": result})
+    write_report(bundle, "0" * 64, {"name": "another", "stage": "2", "backbone": "small"}, {"cpu-fp32": result})
 
 
 BUNDLE_FAULTS: dict[str, Callable[[Path], None]] = {

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.bundle.bundle import Bundle
-from export.bundle.report import About, ProfileResult, by_provider, write_report
+from export.bundle.report import About, BundleName, ProfileResult, by_provider, write_report
 from export.bundle.write import versions
 from export.compare.batches import FULL_BATCH, Outputs, batch_rows, between_batches, run_all
 from export.compare.budget import Budget, judge, reference_logits, set_budget, summarise
@@ -94,7 +94,8 @@ def prove(path: Path, data_path: Path, config: ParityConfig) -> ParityResult:
     for name in dict.fromkeys([strict, *tried]):
         result = _run(bundle, data, proof, PROFILES[name], config)
         results[name] = result if result["status"] == "not-run" else cast(ProfileResult, {**result, **about})
-    write_report(path, bundle.sha256, results)
+    named: BundleName = {"name": path.resolve().name, "stage": bundle.stage, "backbone": bundle.manifest["backbone"]}
+    write_report(path, bundle.sha256, named, results)
     passed = all(results[name]["status"] == "passed" for name in asked or [strict])
     passed &= all(r["status"] != "failed" for r in results.values())
     answer: ParityResult = {

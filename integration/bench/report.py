@@ -4,9 +4,11 @@ from pathlib import Path
 
 from integration.bench.figures import draw_curves, draw_pareto
 from integration.bench.run import Report
-from integration.bench.summary import ArmEntry, Summary
+from integration.bench.summary import ArmEntry, PipelineEntry, Summary
+from integration.bench.verdict import verdicts
 from toolkit.files import atomic_write_bytes, atomic_write_json
 from toolkit.reports.page import data_uri, render
+from toolkit.reports.section import Cell, Section
 
 _COLUMNS = (
     "arm",
@@ -23,7 +25,7 @@ _COLUMNS = (
     "wrongly",
     "worst clip",
 )
-FRONTIER_COLUMN = _COLUMNS.index("under the frontier")
+_JUDGED = ("under the frontier", "saving to its preset")
 
 
 def columns(report: Summary) -> list[str]:
@@ -54,6 +56,31 @@ def arm_cells(arm: ArmEntry) -> list[str]:
     ]
 
 
+def _row(arm: ArmEntry) -> list[Cell]:
+    """`arm_cells`, the judged ones toned by their sign."""
+    cells = [Cell(text) for text in arm_cells(arm)]
+    for place, text in ((place, cells[place].text) for place in map(_COLUMNS.index, _JUDGED)):
+        if text.strip("+-0.%"):
+            cells[place] = Cell(text, "bad" if text.startswith("-") else "good")
+    return cells
+
+
+def _clip_row(arm: ArmEntry, clip: str) -> list[Cell]:
+    own = arm["clips"][clip]
+    ssim = "" if own["loss_ssim"] is None else f"{own['loss_ssim']:+.2f}%"
+    texts = (arm["name"], f"{own['loss']['akima']:+.2f}%", f"{own['loss']['pchip']:+.2f}%", ssim)
+    return [*map(Cell, texts), Cell(f"{own['saving']:.1f}%")]
+
+
+def thresholds(pipeline: PipelineEntry) -> Section:
+    """Table of a policy: a row for each threshold, a column for each range of qindex."""
+    ranges = pipeline["policy"]["ranges"]
+    names = [name for name in ranges[0] if name != "to_qindex"]
+    rows = [[Cell(name), *(Cell(f"{own[name]:g}") for own in ranges)] for name in names]
+    title = f"Policy of pipeline {pipeline['sha256'][:12]}, {pipeline['node']}x{pipeline['node']} nodes"
+    return Section(title, columns=("threshold", *(f"to qindex {own['to_qindex']}" for own in ranges)), rows=rows)
+
+
 def reuse(report: Report) -> str:
     """Sentence saying that some times are an earlier run's, and how to get fresh ones; empty where none are."""
     if not report["reused"]:
@@ -73,11 +100,13 @@ def write_report(report: Report, folder: Path) -> Path:
         "bench.html.jinja",
         report=report,
         reuse=reuse(report),
+        verdicts=verdicts(report),
         columns=columns(report),
-        frontier_column=FRONTIER_COLUMN,
-        rows=[arm_cells(arm) for arm in report["arms"]],
-        pareto=data_uri(pareto),
-        pictures={clip: data_uri(svg) for clip, svg in pictures.items()},
+        rows=[_row(arm) for arm in report["arms"]],
+        policies=[thresholds(pipeline) for pipeline in report["pipelines"]],
+        pareto=pareto,
+        pictures=pictures,
+        clip_rows={clip: [_clip_row(arm, clip) for arm in report["arms"]] for clip in report["clips"]},
         views={
             v["file"]: data_uri((folder / v["file"]).read_bytes(), "png")
             for own in report["views"].values()

@@ -15,21 +15,32 @@ from integration.codec.encoder import Mask
 from integration.media.sources import SourceFile
 from integration.pipeline.policy import ALL, bits
 from toolkit.data.blockset import Luma
-from toolkit.data.preview import GROUPS, MARGIN, SCALE, TITLE, draw_partitions, to_8_bit
+from toolkit.data.preview import (
+    INK,
+    LEGEND_LINE,
+    MARGIN,
+    SCALE,
+    TITLE,
+    draw_legend,
+    draw_partitions,
+    legend_lines,
+    to_8_bit,
+)  # fmt: skip
 from toolkit.files import atomic_write_bytes
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NODE, SPLIT, VERT, VERT_A, VERT_B
 
 WINDOW = (288, 384)
 """Largest height and width, in pixels, of the part of a frame that is shown: its middle, cut to whole nodes."""
-INK, GROUND, WRONG = (235, 235, 240), (18, 18, 20), (255, 0, 200)
+GROUND, GREY, WRONG = (18, 18, 20), (75, 75, 75), (255, 0, 200)
 _SPLIT, _RECT, _AB = bits(SPLIT), bits(HORZ, VERT), bits(HORZ_A, HORZ_B, VERT_A, VERT_B)
 LEFT = (
     ("no AB", (64, 132, 255)),
-    ("no SPLIT", (255, 214, 10)),
-    ("NONE and SPLIT only", (255, 69, 58)),
-    ("NONE only", (190, 200, 210)),
-    ("else restricted", (46, 204, 113)),
+    ("no SPLIT", (0, 190, 170)),
+    ("NONE and SPLIT only", (150, 80, 235)),
+    ("NONE only", (245, 245, 245)),
+    ("else restricted", (150, 105, 60)),
 )
+"""Tints of what a mask leaves, none of them a colour of a partition's outline."""
 
 
 class View(TypedDict):
@@ -130,23 +141,30 @@ def _cross_out(image: Image.Image, places: Sequence[tuple[int, int]], node: int)
 
 
 def _sheet(sides: Sequence[Image.Image], titles: Sequence[str]) -> bytes:
-    """Put both sides on one PNG, under their titles and with a legend below each."""
+    """Put both sides on one PNG, under their titles: below the left one the masks' tints, below the right one outlines.
+
+    Each side has a legend of its own, since a tint is no outline.
+    """
     font, small = ImageFont.load_default(17), ImageFont.load_default(14)
     width, height = max(sides[0].width, 360), sides[0].height
-    legends = [[*LEFT, ("choice forbidden", WRONG)], [(name, colour) for name, colour, _ in GROUPS]]
-    lines = [_legend_lines(legend, width, small) for legend in legends]
-    foot = 22 * max(len(line) for line in lines)
+    tints = _legend_lines([*LEFT, ("no tint: unrestricted", GREY), ("choice forbidden", WRONG)], width, small)
+    foot = max(22 * len(tints), LEGEND_LINE * len(legend_lines(width, small)))
     sheet = Image.new("RGB", (2 * width + 3 * MARGIN, height + TITLE + foot + 2 * MARGIN), GROUND)
     draw = ImageDraw.Draw(sheet)
     for number, (side, title) in enumerate(zip(sides, titles, strict=True)):
         x = MARGIN + number * (width + MARGIN)
         draw.text((x, MARGIN // 2), title, INK, font)
         sheet.paste(side, (x, TITLE + MARGIN // 2))
-        for row, entries in enumerate(lines[number]):
-            for at, name, colour in entries:
-                y = TITLE + height + MARGIN + 22 * row
-                draw.rectangle((x + at, y + 2, x + at + 13, y + 15), colour)
-                draw.text((x + at + 19, y), name, INK, small)
+    for row, entries in enumerate(tints):
+        for at, name, colour in entries:
+            x, y = MARGIN + int(at), TITLE + height + MARGIN + 22 * row
+            if colour == WRONG:
+                draw.line((x, y + 2, x + 13, y + 15), colour, 3)
+                draw.line((x, y + 15, x + 13, y + 2), colour, 3)
+            else:
+                draw.rectangle((x, y + 2, x + 13, y + 15), colour)
+            draw.text((x + 19, y), name, INK, small)
+    draw_legend(sheet, (2 * MARGIN + width, TITLE + height + MARGIN), width, small)
     target = io.BytesIO()
     sheet.save(target, format="PNG")
     return target.getvalue()

@@ -1,5 +1,6 @@
 """Draw a data set: frames with their partitions outlined, a row for each source and a column for each qindex."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from toolkit.data.blockset import BlockSet
 from toolkit.files import atomic_file
-from toolkit.partition import INSIDE_LARGER, NODE, rectangles
+from toolkit.partition import INSIDE_LARGER, NAMES, NODE, rectangles
 
 WINDOW = (240, 400)
 """Height and width in pixels of the shown part of a frame."""
@@ -18,14 +19,17 @@ SCALE = 2
 ROWS, COLUMNS = 3, 4
 MARGIN, TITLE = 8, 22
 
-GROUPS = (
-    ("NONE", (150, 160, 170), (0,)),
-    ("HORZ, VERT", (255, 214, 10), (1, 2)),
-    ("SPLIT", (255, 69, 58), (3,)),
-    ("HORZ_A/B, VERT_A/B", (48, 213, 255), (4, 5, 6, 7)),
-    ("HORZ_4, VERT_4", (233, 90, 255), (8, 9)),
+INK = (235, 235, 240)
+COLOURS = (
+    *((255, 255, 255), (255, 214, 10), (255, 214, 10), (255, 69, 58)),  # NONE, HORZ, VERT, SPLIT
+    *((48, 213, 255), (94, 130, 255), (64, 224, 100), (255, 149, 0)),  # HORZ_A, HORZ_B, VERT_A, VERT_B
+    *((233, 90, 255), (233, 90, 255)),  # HORZ_4, VERT_4
 )
-_COLOURS = {i: colour for _, colour, ids in GROUPS for i in ids}
+"""Colour of every outline, by AV1 partition id."""
+ICON = 25
+"""Side of a legend's icon in pixels."""
+LEGEND_LINE = ICON + 7
+INSIDE = "no outline: part of a block larger than the node"
 _View = tuple[NDArray[np.uint8], list[tuple[int, int, int]]]
 """Luma (height, width) of 8 bit, and its nodes as (row, column, partition id)."""
 
@@ -33,27 +37,25 @@ _View = tuple[NDArray[np.uint8], list[tuple[int, int, int]]]
 def write_preview(data: BlockSet, path: Path) -> None:
     """Draw up to 3 sources, of different splits where possible, at up to 4 qindexes as a PNG.
 
-    Every partition is outlined in the colour of its group; nodes inside a larger block are not outlined. A large frame
-    is cropped to the window with most partitioned nodes. Loose blocks are laid out side by side.
+    Every partition is outlined in its colour; nodes inside a larger block are not outlined. A large frame is cropped to
+    the window with most partitioned nodes. Loose blocks are laid out side by side.
     """
     cells = [[(_title(data, s, q), _view(data, s, q)) for q in _qindexes(data)] for s in _sources(data)]
     width = max(view[0].shape[1] for row in cells for _, view in row) * SCALE + MARGIN
     heights = [max(view[0].shape[0] for _, view in row) * SCALE + MARGIN + TITLE for row in cells]
-    sheet = Image.new("RGB", (max(760, width * len(cells[0]) + MARGIN), sum(heights) + MARGIN + TITLE), (18, 18, 20))
+    across, font = max(760, width * len(cells[0]) + MARGIN), ImageFont.load_default(15)
+    large = ImageFont.load_default(15 if across < 1600 else 24)  # a wide sheet is looked at from further away
+    foot = LEGEND_LINE * len(legend_lines(across - 2 * MARGIN, large))
+    sheet = Image.new("RGB", (across, sum(heights) + 2 * MARGIN + foot), (18, 18, 20))
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(15)
     top = MARGIN
     for row, height in zip(cells, heights, strict=True):
         for column, (title, view) in enumerate(row):
             left = MARGIN + column * width
-            draw.text((left, top), title, fill=(235, 235, 240), font=font)
+            draw.text((left, top), title, fill=INK, font=font)
             sheet.paste(draw_partitions(*view, data.node), (left, top + TITLE))
         top += height
-    left = float(MARGIN)
-    for name, colour, _ in GROUPS:
-        draw.rectangle((left, top + 3, left + 14, top + 17), outline=colour, width=3)
-        draw.text((left + 20, top), name, fill=(235, 235, 240), font=font)
-        left += 44 + draw.textlength(name, font=font)
+    draw_legend(sheet, (MARGIN, top), across - 2 * MARGIN, large)
     with atomic_file(path) as temporary:
         sheet.save(temporary, format="PNG")
 
@@ -133,5 +135,35 @@ def draw_partitions(luma: NDArray[np.uint8], nodes: Sequence[tuple[int, int, int
     for y, x, partition in nodes:
         for r, c, h, w in rectangles(partition, node):
             box = [(x + c) * SCALE, (y + r) * SCALE, (x + c + w) * SCALE - 1, (y + r + h) * SCALE - 1]
-            draw.rectangle(box, outline=_COLOURS[partition])
+            draw.rectangle(box, outline=COLOURS[partition])
     return image
+
+
+def legend_lines(width: int, font: Any) -> list[list[tuple[int, int | None]]]:
+    """Entries of `draw_legend` by line: pixels from the left, and a partition id (None: no outline)."""
+    lines: list[list[tuple[int, int | None]]] = [[]]
+    at = 0
+    for partition in (*range(len(NAMES)), None):
+        name = INSIDE if partition is None else NAMES[partition]
+        wide = ICON + 8 + math.ceil(font.getlength(name)) + 18
+        if lines[-1] and at + wide > width:
+            lines.append([])
+            at = 0
+        lines[-1].append((at, partition))
+        at += wide
+    return lines
+
+
+def draw_legend(sheet: Image.Image, corner: tuple[int, int], width: int, font: Any) -> None:
+    """Write the legend of `draw_partitions`: beside each name the partition as it is outlined in a picture."""
+    draw = ImageDraw.Draw(sheet)
+    for line, entries in enumerate(legend_lines(width, font)):
+        y = corner[1] + line * LEGEND_LINE
+        for at, partition in entries:
+            x = corner[0] + at
+            draw.rectangle((x, y, x + ICON - 1, y + ICON - 1), fill=(75, 75, 75))
+            if partition is not None:
+                for r, c, h, w in rectangles(partition, ICON - 1):
+                    draw.rectangle((x + c, y + r, x + c + w, y + r + h), outline=COLOURS[partition])
+            name = INSIDE if partition is None else NAMES[partition]
+            draw.text((x + ICON + 8, y + ICON // 2), name, fill=INK, font=font, anchor="lm")

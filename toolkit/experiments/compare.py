@@ -161,12 +161,13 @@ def _labels(groups: list[list[RunSummary]]) -> list[str]:
         first = members[0]
         alike = [g[0].settings for g in groups if g[0].recipe == first.recipe]
         keys = [k for k in first.settings if any(s.get(k) != first.settings[k] for s in alike)]
-        shown = [f"{k.replace('_', '-')} {_short(first.settings[k])}" for k in keys if k in first.changed]
+        shown = [f"{k.replace('_', '-')} {short(first.settings[k])}" for k in keys if k in first.changed]
         labels.append(", ".join([first.recipe, *shown]))
     return labels
 
 
-def _short(value: object) -> str:
+def short(value: object) -> str:
+    """Text of a setting's value: whole, but the first 8 digits of a hash."""
     text = str(value)
     return text[:8] if len(text) == 64 else text  # 64 characters are a hash
 

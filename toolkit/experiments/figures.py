@@ -8,6 +8,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from toolkit.experiments.compare import Comparison
@@ -47,7 +48,7 @@ def draw_ranking(comparison: Comparison) -> str:
     """Draw each run's best macro-F1 as a dot, each group's mean and deviation, and the trivial scores as lines."""
     groups = comparison.groups
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(9.5, 0.9 + 0.42 * len(groups)), layout="constrained")
+        figure = Figure(figsize=(9.5, 1.2 + 0.42 * len(groups)), layout="constrained")
         axes = figure.subplots()
         for place, group in enumerate(groups):
             values, mean, deviation = group.values(), group.mean(), group.deviation()
@@ -60,9 +61,12 @@ def draw_ranking(comparison: Comparison) -> str:
                 name, (value, 1), xycoords=("data", "axes fraction"), xytext=(4, -10), textcoords="offset points",
                 color="#6b7280", fontsize=9,
             )  # fmt: skip
-        axes.set_yticks(range(len(groups)), [group.label for group in groups])
+        axes.set_yticks(range(len(groups)), [group.shown for group in groups])
         axes.set(ylim=(len(groups) - 0.5, -0.5), xlabel="best macro-F1 on the validation split")
         axes.grid(visible=False, axis="y")
+        dot = Line2D([], [], color="#374151", marker="o", alpha=0.45, markersize=7, mew=0, linestyle="none")
+        bar = Line2D([], [], color="#374151", marker="|", markersize=12, mew=2.5)
+        figure.legend([dot, bar], ["one run", "mean of the seeds ± deviation"], loc="outside lower left", ncols=2)
         return to_svg(figure)
 
 
@@ -81,18 +85,19 @@ def _f1_of(name: str) -> Value:
 
 def _curves(comparison: Comparison, title: str, value: Value) -> str:
     with matplotlib.rc_context(STYLE):
-        columns = 2 if max(len(group.label) for group in comparison.groups) > 24 else 4
-        wide = (9.5, 4 + 0.22 * math.ceil((len(comparison.groups) + 2) / columns))
-        figure = Figure(figsize=wide if title == "macro-F1" else (6.2, 3.6), layout="constrained")
+        wide, longest = title == "macro-F1", max(len(group.shown) for group in comparison.groups)
+        columns = max(1, min(4, int((9.5 if wide else 6.2) / (0.6 + 0.09 * longest))))
+        rows = math.ceil((len(comparison.groups) + 2 * wide) / columns)
+        figure = Figure(figsize=(9.5 if wide else 6.2, (4 if wide else 3.6) + 0.22 * rows), layout="constrained")
         axes = figure.subplots()
         for place, group in enumerate(comparison.groups):
             _group_curves(axes, group, value, colour(place))
         axes.set(xlabel="epoch", ylabel=f"{title} (validation)")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if title == "macro-F1":
+        if wide:
             for (name, trivial), style in zip(trivial_scores(comparison.runs[0]).items(), (":", "-."), strict=True):
                 axes.axhline(trivial, color="#6b7280", linestyle=style, lw=1, label=name)
-            figure.legend(loc="outside lower left", ncols=columns)
+        figure.legend(loc="outside lower left", ncols=columns)
         return to_svg(figure)
 
 
@@ -105,7 +110,7 @@ def _group_curves(axes: Axes, group: Group, value: Value, tone: str) -> None:
     frozen = sum(e["phase"] == "frozen" for e in group.runs[0].history[:epochs])
     x = np.arange(1, epochs + 1)
     axes.plot(x[:frozen], mean[:frozen], color=tone, lw=2, linestyle=(0, (2.5, 1)))
-    axes.plot(x[max(frozen - 1, 0) :], mean[max(frozen - 1, 0) :], color=tone, lw=2, label=group.label)
+    axes.plot(x[max(frozen - 1, 0) :], mean[max(frozen - 1, 0) :], color=tone, lw=2, label=group.shown)
     if 0 < frozen < epochs:
         axes.plot(x[frozen], mean[frozen], "^", color=tone, ms=7)
     if epochs == 1:
@@ -117,7 +122,7 @@ def draw_reliability(comparison: Comparison, reliability: Reliabilities) -> str:
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(6.2, 4.6), layout="constrained")
         axes = figure.subplots()
-        axes.plot([0, 1], [0, 1], color="#9ca3af", lw=1, linestyle="--")
+        axes.plot([0, 1], [0, 1], color="#9ca3af", lw=1, linestyle="--", label="as often right as confident")
         for place, group in enumerate(comparison.groups):
             bins = [reliability[run.path].bins for run in group.runs]
             count = np.sum([b.count for b in bins], axis=0)
@@ -126,8 +131,8 @@ def draw_reliability(comparison: Comparison, reliability: Reliabilities) -> str:
                 np.nansum([getattr(b, name) * b.count for b in bins], axis=0)[shown] / count[shown]
                 for name in ("confidence", "accuracy")
             )
-            axes.plot(confidence, accuracy, "o-", color=colour(place), ms=4, lw=1.5, label=group.label)
+            axes.plot(confidence, accuracy, "o-", color=colour(place), ms=4, lw=1.5, label=group.shown)
         lowest = 1 / len(comparison.runs[0].classes)
         axes.set(xlim=(lowest, 1), ylim=(0, 1), xlabel="confidence", ylabel="accuracy (validation)")
-        axes.legend(fontsize=9)
+        figure.legend(loc="outside lower left")
         return to_svg(figure)

@@ -28,6 +28,14 @@ class Group:
     runs: tuple[RunSummary, ...]
 
     @property
+    def shown(self) -> str:
+        """Name in a report: of a single run its own, as it was given, and the label unless the name holds it."""
+        name = self.runs[0].name
+        if len(self.runs) > 1 or name == self.label:
+            return self.label
+        return name if self.label in name else f"{name} ({self.label})"
+
+    @property
     def settings(self) -> dict[str, Any]:
         return self.runs[0].settings
 

@@ -49,7 +49,7 @@ class RunRecord(TypedDict):
 
 @dataclass(frozen=True)
 class RunSummary:
-    """A run folder, read once. `name` is its name in reports."""
+    """A run folder, read once. `name` is its name in reports: that of the folder, as it was given."""
 
     path: Path
     name: str
@@ -60,7 +60,8 @@ class RunSummary:
     def read(cls, path: Path) -> "RunSummary":
         """Read a run folder. Raises ToolkitError where there is none."""
         run = RunFolder.open(path)
-        return cls(path, path.resolve().name, run.read(), run.history())
+        name = path.name if path.name not in ("", "..") else path.resolve().name
+        return cls(path, name, run.read(), run.history())
 
     @property
     def stage(self) -> str:

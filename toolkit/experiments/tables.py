@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from toolkit.experiments.compare import Comparison
+from toolkit.experiments.compare import Comparison, short
 from toolkit.experiments.groups import CONFIDENCE, Difference, Group, Measure, difference
 from toolkit.experiments.reliability import BINS
 from toolkit.experiments.run_reliability import RunReliability
@@ -22,9 +22,9 @@ NOTHING = "–"
 
 def sections(comparison: Comparison, reliability: Reliabilities) -> list[Section]:
     """All sections of the report that have any content, in the order of reading."""
-    found = [_ranking(comparison), _pairs(comparison), _unfreezing(comparison), _curves()]
+    found = [_ranking(comparison), _pairs(comparison), _unfreezing(comparison), _curves(comparison)]
     found += [_classes(comparison), _reliability(comparison, reliability), _differing(comparison)]
-    found += [_runs(comparison, reliability), _baselines(comparison), _definitions()]
+    found += [_runs(comparison, reliability), _baselines(comparison), _definitions(comparison)]
     return [section for section in found if section.text or section.rows]
 
 
@@ -33,15 +33,20 @@ def colour(place: int) -> str:
     return COLOURS[place % len(COLOURS)]
 
 
+def has_frozen(comparison: Comparison) -> bool:
+    """Whether any run had its backbone frozen in some epoch: without one there is no unfreezing to speak of."""
+    return any(run.best_frozen is not None for run in comparison.runs)
+
+
 def headline(comparison: Comparison) -> str:
     """Result of the comparison in a sentence or two."""
     first, *others = comparison.groups
     if not first.counted:
         return "No run is finished yet: there is nothing to rank."
-    text = f"{first.label} is first with a macro-F1 of {_spread(first, _best)}"
+    text = f"{first.shown} is first with a macro-F1 of {_spread(first, _best)}"
     if not others or (found := difference(first, others[0])) is None:
         return f"{text}."
-    return f"{text}; {others[0].label} follows {found.value:.4f} behind ({found.verdict})."
+    return f"{text}; {others[0].shown} follows {found.value:.4f} behind ({found.verdict})."
 
 
 def _best(run: RunSummary) -> float | None:
@@ -69,7 +74,7 @@ def _toned(text: str) -> Cell:
 
 
 def _label(comparison: Comparison, group: Group) -> Cell:
-    return Cell(group.label, swatch=colour(comparison.groups.index(group)))
+    return Cell(group.shown, swatch=colour(comparison.groups.index(group)))
 
 
 def _difference(found: Difference | None, digits: int = 4) -> str:
@@ -96,7 +101,16 @@ def _ranking(comparison: Comparison) -> Section:
         row = [_label(comparison, group), Cell(group.runs[0].init), Cell(group.runs[0].backbone)]
         row += [Cell(str(len(group.counted))), Cell(_spread(group, _best)), above]
         rows.append([*row, Cell(_difference(found)), _toned(found.verdict) if found else Cell(NOTHING)])
-    columns = ("recipe", "init", "backbone", "seeds", "best macro-F1", "above the trivial", "against the first", "")
+    columns = (
+        "recipe",
+        "init",
+        "backbone",
+        "seeds",
+        "best macro-F1",
+        "above the trivial",
+        "against the first",
+        "verdict",
+    )
     return Section("Ranking", "Best macro-F1 on the validation split.", columns, rows)
 
 
@@ -106,7 +120,7 @@ def _pairs(comparison: Comparison) -> Section:
         return Section("Every pair")  # of two groups, the ranking has all
     rows = []
     for place, a in enumerate(groups):
-        row = [Cell(f"{place + 1}. {a.label}", swatch=colour(place))]
+        row = [Cell(f"{place + 1}. {a.shown}", swatch=colour(place))]
         for other, b in enumerate(groups[1:], 1):
             found = difference(a, b) if place < other else None
             row.append(Cell(_difference(found, 3), _toned(found.verdict).tone) if found else Cell(""))
@@ -115,10 +129,12 @@ def _pairs(comparison: Comparison) -> Section:
         f"Macro-F1 of the row less that of the one numbered so, with half its {CONFIDENCE:.0%} interval (Welch); "
         "highlighted where it exceeds the seeds. No correction is made for the number of pairs."
     )
-    return Section("Every pair", text, ("", *(f"less {place}" for place in range(2, len(groups) + 1))), rows)
+    return Section("Every pair", text, ("recipe", *(f"less {place}" for place in range(2, len(groups) + 1))), rows)
 
 
 def _unfreezing(comparison: Comparison) -> Section:
+    if not has_frozen(comparison):
+        return Section("Unfreezing")
     rows = []
     for group in comparison.groups:
         gain, drop = group.mean(lambda run: run.gain), group.mean(lambda run: run.drop)
@@ -129,10 +145,11 @@ def _unfreezing(comparison: Comparison) -> Section:
     return Section("Unfreezing", "Macro-F1 before and after the backbone was let go.", columns, rows)
 
 
-def _curves() -> Section:
+def _curves(comparison: Comparison) -> Section:
+    dashed = ", dashed while the backbone is frozen, with a triangle at its unfreezing"
     text = (
-        "Thin: one run. Thick: the mean of its seeds, dashed while the backbone is frozen, with a triangle at its "
-        "unfreezing. Losses are comparable only between runs of the same loss function."
+        f"Thin: one run. Thick: the mean of its seeds{dashed if has_frozen(comparison) else ''}. Losses are comparable "
+        "only between runs of the same loss function."
     )
     return Section("Curves", text)
 
@@ -174,7 +191,7 @@ def _differing(comparison: Comparison) -> Section:
     settings = [group.settings for group in comparison.groups]
     keys = [k for k in settings[0] if any(s.get(k) != settings[0][k] for s in settings)]
     rows = [
-        [_label(comparison, group), *(Cell(str(s.get(k))[:12]) for k in keys)]
+        [_label(comparison, group), *(Cell(short(s.get(k))) for k in keys)]
         for group, s in zip(comparison.groups, settings, strict=True)
     ]
     text = "All other settings are equal." if len(settings) > 1 else ""
@@ -183,24 +200,29 @@ def _differing(comparison: Comparison) -> Section:
 
 
 def _runs(comparison: Comparison, reliability: Reliabilities) -> Section:
-    rows = []
+    rows, frozen = [], has_frozen(comparison)
     for group in comparison.groups:
         for run in group.runs:
             best = NOTHING if run.best is None else f"{run.best['macro_f1']:.4f} ({run.best['epoch']})"
-            parts = [Cell(NOTHING if v is None else f"{v:.4f}") for v in (_frozen(run), _unfrozen(run))]
-            gain = Cell(NOTHING if run.gain is None else f"{run.gain:+.4f}")
             error = f"{reliability[run.path].metrics['ece']:.3f}" if run.path in reliability else NOTHING
             rows.append(
                 [
                     Cell(run.name, swatch=_label(comparison, group).swatch),
                     Cell(str(run.seed)),
                     Cell(f"{len(run.history)} of {run.planned}", "" if run.finished else "bad"),
-                    Cell(best), *parts, gain, _toned(run.verdict),
+                    Cell(best), *(_unfreezing_of(run) if frozen else ()),
                     Cell(str(run.converged or NOTHING)), Cell(duration(run.seconds)), Cell(error),
                 ]
             )  # fmt: skip
-    columns = ("run", "seed", "epochs", "best (epoch)", "frozen", "unfrozen", "gain", "verdict")
-    return Section("Every run", "Macro-F1.", (*columns, "converged at epoch", "wall time", "ECE"), rows)
+    parts = ("frozen", "unfrozen", "gain", "verdict") if frozen else ()
+    columns = ("run", "seed", "epochs", "best (epoch)", *parts, "converged at epoch", "wall time", "ECE")
+    return Section("Every run", "Macro-F1.", columns, rows)
+
+
+def _unfreezing_of(run: RunSummary) -> list[Cell]:
+    """Best while frozen, best after unfreezing, gain and verdict of one run."""
+    parts = [Cell(NOTHING if v is None else f"{v:.4f}") for v in (_frozen(run), _unfrozen(run))]
+    return [*parts, Cell(NOTHING if run.gain is None else f"{run.gain:+.4f}"), _toned(run.verdict)]
 
 
 def duration(seconds: float | None) -> str:
@@ -225,17 +247,22 @@ def _baselines(comparison: Comparison) -> Section:
     return Section("Trivial baselines", text, ("predictor", "macro-F1", "accuracy"), rows)
 
 
-def _definitions() -> Section:
+def _definitions(comparison: Comparison) -> Section:
     meanings = {
         "best": "the epoch of the highest macro-F1 on the validation split. A maximum over epochs is optimistic, over "
         "many epochs more so; av1part evaluate scores the chosen model on the test split.",
         "± after a mean": "the sample standard deviation over seeds (finished runs of equal settings).",
         "exceeds the seeds": f"Welch's {CONFIDENCE:.0%} interval of the difference of two means leaves out zero. With "
         "one seed nothing can be said. Seeds tell nothing of how other photographs would come out.",
+    }
+    unfreezing = {
         "gain or loss": "best macro-F1 after unfreezing less the best while frozen.",
         "catastrophic forgetting": f"a loss of more than {FORGETTING}: no later epoch came back to the frozen best.",
         "loss, gain, no change": f"a change of more than {CHANGE} down or up, or of no more than that.",
         "dropped, recovered": f"the first unfrozen epoch lost more than {FORGETTING}, and a later one made it good.",
+    }
+    meanings |= unfreezing if has_frozen(comparison) else {}
+    meanings |= {
         "converged": f"the first epoch within {CONVERGED_WITHIN} of the run's best macro-F1.",
         "wall time": "training and validation of all epochs, without loading; see the notes for other machines.",
     }

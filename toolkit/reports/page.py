@@ -1,10 +1,16 @@
-"""Fill a page's template: the one place that sets Jinja2 up, for every report of every package."""
+"""Fill a page's template: the one place that sets Jinja2 and the style up, for every report of every package."""
 
 import base64
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, FileSystemLoader, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+HERE = Path(__file__).parent
+STYLESHEET = HERE / "page.css"
+"""Style of every HTML report: light and dark screens, phones, paper."""
 
 Filters = Mapping[str, Callable[[Any], Any]]
 
@@ -13,13 +19,16 @@ def render(package: str, template: str, filters: Filters | None = None, **values
     """Text of PACKAGE/templates/TEMPLATE with these values filled in.
 
     Every value is escaped in *.html.jinja (names of runs and data sets are other people's text) and none in
-    *.md.jinja. `filters` and the filter `data_uri` are there for the template. Raises jinja2.UndefinedError on a
+    *.md.jinja. `filters` and the filter `data_uri` are there for the template; an HTML one extends page.html.jinja,
+    which holds the stylesheet, and takes tables and figures from parts.html.jinja. Raises jinja2.UndefinedError on a
     value that the template uses and nobody gave.
     """
     environment = Environment(
-        loader=PackageLoader(package), autoescape=template.endswith(".html.jinja"), undefined=StrictUndefined,
+        loader=ChoiceLoader([PackageLoader(package), FileSystemLoader(HERE)]),
+        autoescape=template.endswith(".html.jinja"), undefined=StrictUndefined,
         trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True,
     )  # fmt: skip
+    environment.globals["stylesheet"] = Markup(STYLESHEET.read_text(encoding="utf-8"))
     environment.filters |= {"data_uri": data_uri, **(filters or {})}
     return environment.get_template(template).render(values)
 
