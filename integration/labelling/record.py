@@ -10,10 +10,9 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ from integration.media.sources import SourceFile, identify, with_licences, with_
 from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, canonical_json, check_free
+from toolkit.processes import worker_pool
 from toolkit.pruners.record import FrameEntry, write_search_set
 
 Progress = Callable[[int, int], None]
@@ -130,7 +130,7 @@ def _run(pieces: Sequence[Piece], jobs: int, progress: Progress | None) -> None:
             code(piece)
             report(count, len(pieces))
         return
-    with ProcessPoolExecutor(min(jobs, len(todo)), mp_context=get_context("spawn")) as pool:
+    with worker_pool(min(jobs, len(todo))) as pool:
         futures = [pool.submit(code, piece) for piece in todo]
         try:
             for count, future in enumerate(as_completed(futures), done + 1):
@@ -141,8 +141,6 @@ def _run(pieces: Sequence[Piece], jobs: int, progress: Progress | None) -> None:
                 "A recording process died (out of memory?). Run the same command again: what is done is kept; "
                 "--jobs 1 needs the least memory."
             ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def code(piece: Piece) -> None:
