@@ -45,5 +45,6 @@ KEPT = {
     "demo": "What it has made is still there. The same command makes it anew.",
     "label": "Finished encodes are kept beside the output. Give the same command again to go on.",
     "policy": "Finished encodes are kept beside the output. Give the same command again to go on.",
+    "record": "Finished encodes are kept beside the output. Give the same command again to go on.",
 }
 """What an interrupted command keeps and how to go on, of the commands that keep anything."""

@@ -7,9 +7,7 @@ done, so that a run that was killed goes on where it stopped.
 import hashlib
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +20,13 @@ from integration.codec import native
 from integration.codec.encoder import Encoder, EncoderConfig, encoder_settings
 from integration.codec.libaom_build import libraries
 from integration.labelling.config import LabelConfig
+from integration.labelling.pieces import Progress, code_pieces
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, canonical_json, named
-from toolkit.processes import worker_pool
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -129,29 +125,7 @@ def open_encoder(clip: Clip, piece: Piece) -> Encoder:
 
 def run_pieces(pieces: Sequence[Piece], jobs: int, progress: Progress | None) -> None:
     """Code the pieces that are not kept yet, in `jobs` processes."""
-    # A lower cq takes longer. With short pieces last, all processes end at about the same time.
-    todo = sorted((piece for piece in pieces if not is_done(piece)), key=lambda piece: piece.cq)
-    done = len(pieces) - len(todo)
-    if progress:
-        progress(done, len(pieces))
-    if jobs == 1 or len(todo) < 2:
-        for count, piece in enumerate(todo, done + 1):
-            code(piece)
-            if progress:
-                progress(count, len(pieces))
-        return
-    with worker_pool(min(jobs, len(todo))) as pool:
-        futures = [pool.submit(code, piece) for piece in todo]
-        try:
-            for count, future in enumerate(as_completed(futures), done + 1):
-                future.result()
-                if progress:
-                    progress(count, len(pieces))
-        except BrokenProcessPool:
-            raise ToolkitError(
-                "A labelling process died (out of memory?). Run the same command again: what is done is kept; "
-                "--jobs 1 needs the least memory."
-            ) from None
+    code_pieces([piece for piece in pieces if not is_done(piece)], code, jobs, progress, len(pieces))
 
 
 def is_done(piece: Piece) -> bool:

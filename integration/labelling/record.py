@@ -9,9 +9,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import as_completed
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,14 +21,12 @@ from integration.codec.config import EncoderConfig, encoder_settings
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import libraries
 from integration.labelling.config import RecordConfig
+from integration.labelling.pieces import Progress, code_pieces
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, canonical_json, check_free
-from toolkit.processes import worker_pool
 from toolkit.pruners.record import FrameEntry, write_search_set
-
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -81,7 +77,8 @@ def record(
     work.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(work / "lock", timeout=0):
-            _run(pieces, config.jobs or os.cpu_count() or 1, progress)
+            todo = [piece for piece in pieces if not piece.done]
+            code_pieces(todo, code, config.jobs or os.cpu_count() or 1, progress, len(pieces))
             _write(output, files, pieces, bit_depth, config, overwrite)
     except Timeout:
         raise ToolkitError(f"{output}: another run is recording to it. Wait for it, or choose another name.") from None
@@ -117,30 +114,6 @@ def _encoder(clip: Clip, piece: Piece) -> Encoder:
         clip.width, clip.height, clip.bit_depth, piece.cq, c.cpu_used, c.usage, four_way=c.four_way
     )
     return Encoder(settings)
-
-
-def _run(pieces: Sequence[Piece], jobs: int, progress: Progress | None) -> None:
-    """Code what is not there yet, in `jobs` processes; low cq first, which takes longest."""
-    todo = sorted((piece for piece in pieces if not piece.done), key=lambda piece: piece.cq)
-    report = progress or (lambda done, total: None)
-    done = len(pieces) - len(todo)
-    report(done, len(pieces))
-    if jobs == 1 or len(todo) < 2:
-        for count, piece in enumerate(todo, done + 1):
-            code(piece)
-            report(count, len(pieces))
-        return
-    with worker_pool(min(jobs, len(todo))) as pool:
-        futures = [pool.submit(code, piece) for piece in todo]
-        try:
-            for count, future in enumerate(as_completed(futures), done + 1):
-                future.result()
-                report(count, len(pieces))
-        except BrokenProcessPool:
-            raise ToolkitError(
-                "A recording process died (out of memory?). Run the same command again: what is done is kept; "
-                "--jobs 1 needs the least memory."
-            ) from None
 
 
 def code(piece: Piece) -> None:
