@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import pytest
+
 from toolkit.training.run_figures import draw_confusion, draw_curves
 from toolkit.training.run_folder import RunFolder
 
 
-def test_curves_have_whole_epochs_named_axes_and_legends_below(trained: Path) -> None:
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_curves_have_whole_epochs_named_axes_and_legends_below(trained: Path, epochs: int) -> None:
     run = RunFolder.open(trained)
-    figure = draw_curves("mine, stage 2", run.read(), run.history()[:2])
+    figure = draw_curves("mine, stage 2", run.read(), run.history()[:epochs])
     figure.draw_without_rendering()
     assert figure.get_suptitle() == "mine, stage 2"
     loss = run.read()["train"]["loss"]

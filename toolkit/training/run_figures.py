@@ -58,8 +58,10 @@ def draw_curves(title: str, description: RunDescription, history: list[Epoch]) -
     for axes in (left, right):
         if frozen:
             axes.axvspan(0.5, frozen[-1] + 0.5, color="tab:blue", alpha=0.08, label="backbone frozen")
-        axes.set(xlabel="epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        for line in [line for line in axes.lines if len(line.get_xydata()) == 1]:
+            line.set_marker("o")  # one epoch makes no line
+        axes.set(xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.legend(fontsize="small", loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=3)
     return figure
 
