@@ -170,3 +170,8 @@ def test_a_record_that_was_stopped_goes_on(
     assert sorted(coded) == sorted({path.stem for path in photographs[:3]})
     assert not list(tmp_path.glob(".set.work"))
     fails(cli(*words), "exists already")
+
+
+def test_a_folder_of_another_kind_is_named(pruner: Path, record: Path, tmp_path: Path) -> None:
+    fails(cli("pruner", "fit", pruner, "-o", tmp_path / "p"), "pruner", "Expected a record of the search")
+    fails(cli("pruner", "info", record), "a record of the search", "Expected a pruner")

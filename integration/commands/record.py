@@ -27,6 +27,7 @@ _D = RecordConfig()
 @click.option("--seed", default=_D.seed, show_default=True, help="Draws them.")
 @click.option("--jobs", default=_D.jobs, show_default=True, type=click.IntRange(0), help="0: one a core.")
 @click.option("--sources-tsv", type=click.Path(exists=True, path_type=Path), help="Licences: sha256, licence, source.")
+@click.option("--allow-truncated", is_flag=True, help="Let a clip end where it is cut short.")
 @click.option("--overwrite", is_flag=True, help="Replace the record should it exist.")
 def record(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, overwrite: bool, **options: Any) -> None:
     """Code SOURCES with libaom and keep what it knew and found at every node, for `av1part pruner fit`.

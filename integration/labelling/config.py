@@ -47,4 +47,5 @@ class RecordConfig:
     jobs: int = 0
     four_way: bool = True
     share: float = 0.5
+    allow_truncated: bool = False
     seed: int = 0

@@ -46,7 +46,8 @@ class Piece:
     def open(self) -> Clip:
         """The source's frames as this piece codes them."""
         raw = RawFormat.parse(self.config.raw) if self.config.raw else None
-        return open_clip(self.file.path, self.config.size, self.config.frames, raw)
+        c = self.config
+        return open_clip(self.file.path, c.size, c.frames, raw, allow_truncated=c.allow_truncated)
 
 
 def record(
@@ -88,7 +89,7 @@ def record(
 def _key(file: SourceFile, config: RecordConfig, build: str) -> str:
     """Hash of all that a piece's content depends on but its cq."""
     decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, config.raw, config.four_way]
-    decides += [config.share, config.seed, COLOUR, RESAMPLING, build]
+    decides += [config.share, config.seed, config.allow_truncated, COLOUR, RESAMPLING, build]
     return hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
 
 

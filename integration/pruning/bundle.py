@@ -10,7 +10,7 @@ from integration.codec.config import EncoderConfig
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.pruners.features import Feature
-from toolkit.sealed import Entries, read_sealed
+from toolkit.sealed import Entries, check_folder, read_sealed
 
 KIND = "av1part-pruner"
 FORMAT_VERSION = 1
@@ -47,6 +47,7 @@ class PrunerBundle:
     def load(cls, path: Path | str) -> "PrunerBundle":
         """Open a pruner and check every byte; ToolkitError where it is none, was changed, or carries no proof."""
         path = Path(path)
+        check_folder(path, KIND)
         manifest = read_sealed(path / "manifest.json", KIND, FORMAT_VERSION, "a pruner's", _MEND, _ENTRIES)
         if set(manifest["files"]) != {NATIVE, GRAPH}:
             raise ToolkitError(f"{path}/manifest.json: lists {sorted(manifest['files'])}, expected {NATIVE}, {GRAPH}.")

@@ -12,7 +12,7 @@ from toolkit.data.format import SPLITS
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_json, seal, sha256_file
 from toolkit.pruners.features import POINTS, STAGES, Feature
-from toolkit.sealed import Entries, read_sealed
+from toolkit.sealed import Entries, check_folder, read_sealed
 
 KIND = "av1part-search"
 FORMAT_VERSION = 1
@@ -77,6 +77,7 @@ class SearchSet:
     def load(cls, path: Path | str) -> "SearchSet":
         """Open a record and check its seal; ToolkitError where it is none, was changed, or has another table."""
         path = Path(path)
+        check_folder(path, KIND)
         manifest = read_sealed(
             path / "manifest.json", KIND, FORMAT_VERSION, "a record of the search's", _MEND, _ENTRIES
         )

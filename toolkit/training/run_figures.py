@@ -58,7 +58,7 @@ def draw_curves(title: str, description: RunDescription, history: list[Epoch]) -
     for axes in (left, right):
         if frozen:
             axes.axvspan(0.5, frozen[-1] + 0.5, color="tab:blue", alpha=0.08, label="backbone frozen")
-        for line in axes.lines if len(epochs) == 1 else ():
+        for line in [line for line in axes.lines if len(line.get_xydata()) == 1]:
             line.set_marker("o")  # one epoch makes no line
         axes.set(xlabel="epoch", xlim=(min(epochs) - 0.5, max(epochs) + 0.5))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
