@@ -71,9 +71,8 @@ def save_torch(path: Path, value: Any) -> None:
     """Write a value with torch.save, atomically; the same value gives the same bytes."""
     with atomic_file(path) as temporary, temporary.open("wb") as file:
         try:
-            torch.save(
-                _unshared(value, {}), file
-            )  # given a path, it would write the temporary file's name into the archive
+            # given a path, it would write the temporary file's name into the archive
+            torch.save(_unshared(value, {}), file)
         except RuntimeError as error:
             if isinstance(error.__context__, OSError):  # the writer's own message hides the system's
                 raise error.__context__ from None
