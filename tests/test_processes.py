@@ -32,7 +32,9 @@ subprocess.run([sys.executable, "-c", child + "time.sleep(300)"], env=child_envi
 def start(folder: Path, code: str) -> tuple[subprocess.Popen[str], list[int]]:
     """A script, and the processes whose ids it prints."""
     script = folder / "script.py"
-    script.write_text(code)
+    # A shell that runs the tests in the background has its children ignore Ctrl-C.
+    heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+    script.write_text(heard + code)
     root = str(Path(__file__).resolve().parents[1])
     environment = {**os.environ, "PYTHONPATH": root}
     process = subprocess.Popen(

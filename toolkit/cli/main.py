@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args[0] in commands() or args[0].startswith("-"):
+        if args[0].startswith("-") or self.get_command(ctx, args[0]):
             return super().resolve_command(ctx, args)
         near = difflib.get_close_matches(args[0], self.list_commands(ctx))
         meant = f" Did you mean {' or '.join(near)}?" if near else " See `av1part --help`."

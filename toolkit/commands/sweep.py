@@ -54,13 +54,13 @@ def sweep(data: Path, folder: Path, train_options: tuple[str, ...], **options: A
     interrupted ones; recipes and seeds may be added. Options after -- go to every `av1part train` and overrule the
     recipes. Options in `--recipes ulmfit,ulmfit:freeze-epochs=2:no-qindex` are for the second arm alone.
     """
-    check_folder(data, "av1part-blockset")
-    if options["stage1"] is not None:
-        check_model(options["stage1"])
-    from toolkit.experiments.sweep import sweep as run_sweep
-
     options["recipes"] = tuple(_variant(text) for text in options["recipes"])
     config = SweepConfig(**options, options=_parsed(train_options))
+    check_folder(data, "av1part-blockset")
+    if config.stage1 is not None:
+        check_model(config.stage1)
+    from toolkit.experiments.sweep import sweep as run_sweep
+
     finished, failed = run_sweep(data, folder, config)
     if finished:
         _compare(finished, data, folder)

@@ -168,7 +168,7 @@ def train(
 
     if resume:
         check_folder(run, "av1part-run")
-    for model_file in filter(None, (start, teacher)):
+    for model_file in filter(None, () if resume else (start, teacher)):  # a resumed run compares them with its own
         check_model(model_file)
     blocks = BlockSet.load(data)  # checked whole before torch is imported, which takes seconds
     from toolkit.cli.progress import EpochLog, next_step
