@@ -49,15 +49,16 @@ def record_config(made: PrunerBundle, splits: Path) -> RecordConfig:
 @click.argument("name")
 @click.argument("folder", metavar="PHOTOS", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The new pruner's folder.")
-@click.option("--licences", type=click.Path(exists=True, path_type=Path), help="TSV: sha256, licence, source.")
-def main(name: str, folder: Path, output: Path, licences: Path | None) -> None:
+def main(name: str, folder: Path, output: Path) -> None:
     """Record the photographs of the pruner NAME again and fit it anew."""
     made = PrunerBundle.load(zoo.find(Path(name)))
     learnt = made.manifest["learnt"]["config"]
     with tempfile.TemporaryDirectory() as work:
-        splits = Path(work) / "splits.tsv"
-        splits.write_text("".join(f"{s['name']}\t{s['split']}\n" for s in made.manifest["learnt"]["sources"]))
-        data = Path(work) / "record"
+        sources = made.manifest["learnt"]["sources"]
+        splits, licences, data = (Path(work) / name for name in ("splits.tsv", "licences.tsv", "record"))
+        splits.write_text("".join(f"{s['name']}\t{s['split']}\n" for s in sources))
+        rows = [f"{s['sha256']}\t{s['licence']}\t{s['origin']}\n" for s in sources]
+        licences.write_text("".join(["sha256\tlicence\tsource\n", *rows]))
         record(photographs(made, folder), data, record_config(made, splits), licences=licences)
         own = {key: learnt[key] for key in ("trees", "leaves", "seed")}
         config = FitConfig(

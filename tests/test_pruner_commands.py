@@ -103,6 +103,15 @@ def test_a_pruner_of_other_settings_is_refused(pruner: Path, photographs: list[P
     encode = ("encode", photographs[5], "-o", out, "--pruner", pruner)
     fails(cli(*encode, "--no-4way"), "enable_1to4_partitions was 1 in its record, 0 here")
     fails(cli(*encode, "--usage", "allintra"), "usage was 'good' in its record, 'allintra' here")
+    assert "Warning" not in done(*encode, "--cpu-used", "1").stderr
+    faster = done(*encode, "--cpu-used", "3", "--overwrite")
+    assert "learnt at cpu-used 1, this encode has 3: what it gives there is unmeasured" in " ".join(
+        faster.stderr.split()
+    )
+    out.unlink()
+    bench = ("bench", "encoder", photographs[5], "-o", tmp_path / "bench", "--pruner", pruner, "--usage", "allintra")
+    fails(cli(*bench), "usage was 'good' in its record")
+    assert not (tmp_path / "bench" / "measurements.jsonl").exists()  # refused before anything is encoded
     fails(cli(*encode, "--price", "-1"), "Price -1.0", "expected numbers above 0")
     deep = tmp_path / "deep.yuv"
     deep.write_bytes(np.full(64 * 64 * 3 // 2, 500, "<u2").tobytes())

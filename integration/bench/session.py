@@ -92,8 +92,11 @@ class Session:
         """
         for file in files:
             clip = self.open(file)
-            if self.pruner and file.sha256 in self.pruner.manifest["learnt"]["train_sources"]:
-                raise ToolkitError(f"{file.path}: the pruner was trained on it. Use clips that it has not seen.")
+            if self.pruner:
+                if file.sha256 in self.pruner.manifest["learnt"]["train_sources"]:
+                    raise ToolkitError(f"{file.path}: the pruner was trained on it. Use clips that it has not seen.")
+                with Encoder(self._encoder_config(clip, 32, Arm(NATIVE, 0))) as encoder:
+                    use_pruner(encoder, self.pruner)
             if self.pipelines is None:
                 continue
             for stage, bundle in (item for pipeline in self.pipelines.members for item in pipeline.bundles.items()):

@@ -19,7 +19,7 @@ from integration.codec.masks import Mask, Masks, MaskSource, by_node_size, check
 from toolkit.data.blockset import Luma, check_luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
-from toolkit.pruners.features import DECISIONS
+from toolkit.pruners.features import DECISIONS, SIDES, Feature
 from toolkit.pruners.record import ROW
 
 __all__ = ["EncodedFrame", "Encoder", "EncoderConfig", "Mask", "MaskSource", "Masks", "encoder_settings"]
@@ -124,6 +124,11 @@ class Encoder:
         size = count.value * ROW.itemsize
         return np.frombuffer(ctypes.string_at(rows, size) if size else b"", ROW)
 
+    def features(self) -> tuple[Feature, ...]:
+        """Features that this encoder's hook records and decides by; ToolkitError with a library that has no hook."""
+        self._check_hook("has no features")
+        return native.feature_table(self._library)
+
     def set_pruner(self, pruner: bytes, price: float, most: float) -> None:
         """Prune inside the search of intra frames.
 
@@ -136,9 +141,9 @@ class Encoder:
     def decisions(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """How often the pruner was asked, and how often it skipped, since the encoder was opened.
 
-        Both int32 (sides 8, 16, 32, 64 and 128; decisions of toolkit.pruners.features.DECISIONS).
+        Both int32 (SIDES, DECISIONS) of toolkit.pruners.features.
         """
-        counts = np.zeros((2, native.SQUARES, len(DECISIONS)), np.int32)
+        counts = np.zeros((2, len(SIDES), len(DECISIONS)), np.int32)
         self._check(self._library.av1part_decisions(self._handle, counts.ctypes.data))
         return counts[0], counts[1]
 

@@ -66,8 +66,6 @@ class Result(ctypes.Structure):
     )
 
 
-SQUARES = 5
-"""Sides of the squares that are searched: 8, 16, 32, 64 and 128."""
 FULL, MAX_ENCODERS = -5, 64
 """AV1PART_ERR_FULL and AV1PART_MAX_ENCODERS in C: the status of one encoder too many, and how many may be open."""
 NODE_COSTS = np.dtype([("rd", np.float32, 10), ("seconds", np.float32, 10), ("bound", np.uint16)], align=True)

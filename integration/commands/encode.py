@@ -105,6 +105,9 @@ def encode(
         from integration.pruning.bundle import PrunerBundle
 
         opened = PrunerBundle.load(zoo.find(pruner))
+        if (speed := opened.encoder.get("cpu_used")) != options["cpu_used"]:
+            here = f"learnt at cpu-used {speed}, this encode has {options['cpu_used']}"
+            click.echo(f"Warning: {pruner} {here}: what it gives there is unmeasured.", err=True)
     if pipelines:
         from integration.pipeline.pipeline import Pipeline
         from integration.pipeline.pipeline_set import PipelineSet

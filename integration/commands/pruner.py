@@ -25,7 +25,7 @@ def pruner() -> None:
 @click.argument("record", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
 @click.option("--price", type=float, default=_D.price, show_default=True, help="Loss that a pixel of time may cost.")
-@click.option("--most", type=float, default=_D.most, show_default=True, help="Pixels that one decision may lose.")
+@click.option("--most", type=float, default=_D.most, show_default=True, help="Expected loss that is never risked.")
 @click.option("--trees", type=click.IntRange(1, 1000), default=_D.trees, show_default=True, help="Of a forest.")
 @click.option("--leaves", type=click.IntRange(2, 256), default=_D.leaves, show_default=True, help="Of a tree.")
 @click.option("--sides", default=commas(_D.sides), show_default=True, callback=numbers, help="Node sizes to decide at.")

@@ -1,6 +1,5 @@
 """A pruner's folder: its native form, its ONNX form, and a sealed manifest with the proof that both decide alike."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ _ENTRIES: Entries = {
     "files": dict,
 }
 _SAME = ("version", "usage", "enable_1to4_partitions")
-"""Encoder settings that have to be those of the record; speed may differ, and is said where it does."""
+"""Encoder settings that have to be those of the record. The speed may differ: `encode` warns where it does."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class PrunerBundle:
 
     @property
     def most(self) -> float:
-        """Most that one decision may lose, in average pixels."""
+        """Expected loss at which a decision never skips, in average pixels."""
         return float(self.manifest["most"])
 
     def check_encoder(self, config: EncoderConfig, version: str, features: tuple[Feature, ...]) -> None:
@@ -106,7 +105,7 @@ def write_pruner(path: Path, manifest: dict[str, Any], data: bytes, graph: bytes
         (folder / NATIVE).write_bytes(data)
         (folder / GRAPH).write_bytes(graph)
         files = {name: sha256_file(folder / name) for name in (NATIVE, GRAPH)}
-        body = json.loads(json.dumps(manifest | {"kind": KIND, "format_version": FORMAT_VERSION, "files": files}))
+        body = manifest | {"kind": KIND, "format_version": FORMAT_VERSION, "files": files}
         atomic_write_json(folder / "manifest.json", seal(body))
 
 

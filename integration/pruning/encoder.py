@@ -1,12 +1,9 @@
 """A pruner in an encoder: opened, checked against it, and counted."""
 
 from integration.codec.encoder import Encoder
-from integration.pruning.bundle import PrunerBundle, current_features
+from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import check_price
-from toolkit.pruners.features import DECISIONS
-
-SIDES = (8, 16, 32, 64, 128)
-"""Node sizes, in the order of the counts that the C interface gives."""
+from toolkit.pruners.features import DECISIONS, SIDES
 
 
 def use_pruner(encoder: Encoder, pruner: PrunerBundle, price: float | None = None) -> None:
@@ -16,7 +13,7 @@ def use_pruner(encoder: Encoder, pruner: PrunerBundle, price: float | None = Non
     """
     price = pruner.price if price is None else price
     check_price(price, pruner.most)
-    pruner.check_encoder(encoder.config, encoder.version.removeprefix("v"), current_features())
+    pruner.check_encoder(encoder.config, encoder.version, encoder.features())
     encoder.set_pruner(pruner.data, price, pruner.most)
 
 

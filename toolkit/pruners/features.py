@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 DECISIONS = ("stop", "no_split", "no_rect", "no_ab", "no_four_way")
 """What a pruner may skip: all after NONE, SPLIT, the rectangles with all after them, the ABs, HORZ_4 and VERT_4."""
+SIDES = (8, 16, 32, 64, 128)
+"""Sides, in pixels, of the squares that libaom searches, in the order of the C interface."""
 POINTS = ("node", "none", "split", "ab", "four_way")
 """Points of a node's search from which features are known: before it, after NONE, SPLIT, HORZ and VERT, the ABs."""
 POINT_OF = {"stop": 1, "no_split": 1, "no_rect": 2, "no_ab": 3, "no_four_way": 4}
