@@ -20,9 +20,9 @@ from integration.codec import native
 from integration.codec.encoder import Encoder, EncoderConfig, encoder_settings
 from integration.codec.libaom_build import libraries
 from integration.labelling.config import LabelConfig
-from integration.labelling.pieces import Progress, code_pieces
+from integration.labelling.pieces import Progress, code_pieces, open_source
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
-from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
+from integration.media.video import COLOUR, RESAMPLING, Clip
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
@@ -49,9 +49,7 @@ class Piece:
 
     def open(self) -> Clip:
         """Open the source, its frames as this piece codes them."""
-        raw = RawFormat.parse(self.config.raw) if self.config.raw else None
-        config = self.config
-        return open_clip(self.file.path, config.size, config.frames, raw, allow_truncated=config.allow_truncated)
+        return open_source(self.file, self.config)
 
 
 def label(

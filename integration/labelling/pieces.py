@@ -5,11 +5,20 @@ from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, TypeVar
 
+from integration.labelling.config import SourceConfig
+from integration.media.sources import SourceFile
+from integration.media.video import Clip, RawFormat, open_clip
 from toolkit.errors import ToolkitError
 from toolkit.processes import worker_pool
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished pieces, and the number of all pieces."""
+
+
+def open_source(file: SourceFile, config: SourceConfig) -> Clip:
+    """Open a source, its frames as the settings say that they are coded; errors as of `open_clip`."""
+    raw = RawFormat.parse(config.raw) if config.raw else None
+    return open_clip(file.path, config.size, config.frames, raw, allow_truncated=config.allow_truncated)
 
 
 class HasCq(Protocol):

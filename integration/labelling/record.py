@@ -21,9 +21,9 @@ from integration.codec.config import EncoderConfig, encoder_settings
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import libraries
 from integration.labelling.config import RecordConfig
-from integration.labelling.pieces import Progress, code_pieces
+from integration.labelling.pieces import Progress, code_pieces, open_source
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
-from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip
+from integration.media.video import COLOUR, RESAMPLING, Clip
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, canonical_json, check_free
 from toolkit.pruners.record import FrameEntry, write_search_set
@@ -45,9 +45,7 @@ class Piece:
 
     def open(self) -> Clip:
         """The source's frames as this piece codes them."""
-        raw = RawFormat.parse(self.config.raw) if self.config.raw else None
-        c = self.config
-        return open_clip(self.file.path, c.size, c.frames, raw, allow_truncated=c.allow_truncated)
+        return open_source(self.file, self.config)
 
 
 def record(
