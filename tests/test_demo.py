@@ -11,6 +11,7 @@ from integration.demo.steps import SAMPLE, Demo
 from integration.demo.table import Row, print_summary
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
+from toolkit.partition import HORZ_4
 
 
 def test_it_does_not_delete_what_is_not_its_own(tmp_path: Path) -> None:
@@ -35,6 +36,13 @@ def test_the_clip_holds_a_test_source_s_luma_unchanged(make_blockset: MakeBlocks
     luma = blocks.luma(next(i for i, s in enumerate(blocks.sources) if s["split"] == "test"))[0]
     assert layout == f"{luma.shape[1]}x{luma.shape[0]}:10"
     assert path.read_bytes()[: luma.nbytes] == luma.tobytes()
+
+
+def test_the_encodes_search_4_way_partitions_as_the_data_set_was_made(tmp_path: Path) -> None:
+    assert Demo(tmp_path / "out", None, DemoConfig())._four_way() == "--four-way"
+    sample = BlockSet.load(SAMPLE)
+    assert sample.manifest["encoder"]["enable_1to4_partitions"] == 1
+    assert (sample.blocks["partition"] == HORZ_4).any()
 
 
 def test_the_table_says_weak_and_not_run(capsys: pytest.CaptureFixture[str]) -> None:

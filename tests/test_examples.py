@@ -41,7 +41,7 @@ def test_read_blockset_shows_the_embedded_set() -> None:
 
 @pytest.mark.slow
 def test_a_model_is_trained_exported_proven_and_masks_a_frame(tmp_path: Path, libaom: Libraries) -> None:
-    tiny = ["--epochs", 1, "--limit-train", 3000, "--limit-val", 400, "--blocks", 40]
+    tiny = ["--epochs", 3, "--limit-train", 3000, "--limit-val", 400, "--blocks", 40]
     printed = example("train_and_export", tmp_path, *tiny)
     assert "proof: passed, 0 decisions differ" in printed
     assert Bundle.load(tmp_path / "bundle").proven("cpu")

@@ -4,6 +4,7 @@ import ctypes
 import io
 import threading
 import time
+from dataclasses import replace
 from fractions import Fraction
 
 import av
@@ -19,7 +20,7 @@ from integration.codec.libaom_build import Libraries
 from integration.media.containers import IvfWriter
 from integration.media.video import Planes
 from toolkit.errors import ToolkitError
-from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B
+from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_4, VERT_A, VERT_B
 
 SIZES = [(16, 16), (17, 33), (130, 70), (1, 1)]
 
@@ -71,11 +72,15 @@ def test_without_a_mask_the_stream_is_stock_libaoms(
     assert encode(config).data == encode(config, library=libaom.stock).data
 
 
+@pytest.mark.parametrize("four_way", [False, True])
 @pytest.mark.parametrize("usage", ["good", "allintra"])
 @pytest.mark.parametrize("bit_depth", [8, 10])
-def test_labels_are_what_an_independent_decode_shows(libaom: Libraries, bit_depth: int, usage: str) -> None:
-    config = EncoderConfig(208, 150, bit_depth, cq=20, usage=usage)
+def test_labels_are_what_an_independent_decode_shows(
+    libaom: Libraries, bit_depth: int, usage: str, four_way: bool
+) -> None:
+    config = EncoderConfig(208, 150, bit_depth, cq=20, usage=usage, four_way=four_way)
     result = encode(config)
+    assert np.isin([HORZ_4, VERT_4], result.labels[16]).all() == four_way
     ((labels, qindex),) = inspect_packets([result.data], config.width, config.height)
     np.testing.assert_array_equal(result.labels[16], labels)
     assert result.qindex == qindex
@@ -128,6 +133,51 @@ def test_one_allowed_partition_leaves_a_legal_choice(libaom: Libraries, allowed:
     else:
         assert result.masked_nodes > 0
         assert np.isin(allowed, result.labels[16]) or allowed in (HORZ_A, VERT_B)
+
+
+FOUR_WAY = EncoderConfig(208, 144, cq=20, four_way=True)
+
+
+@pytest.mark.parametrize("cpu_used", [0, 1])
+@pytest.mark.parametrize("gone", [(HORZ_4,), (VERT_4,), (HORZ_4, VERT_4)])
+def test_a_mask_forbids_4_way_partitions_and_nothing_beside(
+    libaom: Libraries, gone: tuple[int, ...], cpu_used: int
+) -> None:
+    config = replace(FOUR_WAY, cpu_used=cpu_used)
+    before = encode(config).labels
+    for node in (16, 32):
+        mask = np.full(config.grid(node), 0x3FF - sum(1 << k for k in gone), np.uint16)
+        with Encoder(config) as encoder:
+            result = encoder.encode(frame(208, 144), {node: mask})
+        assert_decodes(result, config)
+        assert result.masked_nodes > 0
+        assert not np.isin(result.labels[node], gone).any()
+        kept = np.setdiff1d([HORZ_4, VERT_4], gone)
+        if node == 16:
+            assert np.isin(before[node], gone).any()
+            assert np.isin(kept, result.labels[node]).all()
+
+
+def test_a_4_way_partition_alone_is_searched_with_its_rectangle(libaom: Libraries) -> None:
+    mask = np.full(FOUR_WAY.grid(16), 1 << HORZ_4, np.uint16)
+    result = encode(FOUR_WAY, mask)
+    assert_decodes(result, FOUR_WAY)
+    assert (result.labels[16] == HORZ_4).sum() > (encode(FOUR_WAY).labels[16] == HORZ_4).sum()
+    decided = result.labels[16][result.labels[16] != INSIDE_LARGER]
+    assert np.isin(decided, (HORZ, HORZ_4)).mean() > 0.9
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_random_masks_over_4_way_partitions_decode_exactly(libaom: Libraries, bit_depth: int) -> None:
+    config = replace(FOUR_WAY, bit_depth=bit_depth, threads=bit_depth // 5)
+    mask = random_mask(config, bit_depth)
+    result = encode(config, mask)
+    assert_decodes(result, config)
+    ((labels, _),) = inspect_packets([result.data], config.width, config.height)
+    np.testing.assert_array_equal(result.labels[16], labels)
+    chosen = result.labels[16]
+    wrong = np.isin(chosen, (HORZ_4, VERT_4)) & (mask != 0) & (mask >> np.minimum(chosen, VERT_4) & 1 == 0)
+    assert wrong.sum() <= result.kept_nodes
 
 
 def test_a_mask_of_zeros_or_of_everything_changes_nothing(libaom: Libraries) -> None:

@@ -18,16 +18,18 @@ from toolkit.cli.main import main
 from toolkit.data.blockset import COST_DTYPE, BlockSet
 from toolkit.data.format import bounded
 from toolkit.errors import ToolkitError
-from toolkit.partition import HORZ, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_B
+from toolkit.partition import HORZ, HORZ_4, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_4, VERT_B
 
 MASKED = 1 << NONE | 1 << SPLIT
 
 
-def encode(config: EncoderConfig, costs: int = 0, mask: np.ndarray | Masks | None = None) -> EncodedFrame:
-    """`costs`: the node size to log, 0 for none."""
+def encode(
+    config: EncoderConfig, costs: int | tuple[int, ...] = (), mask: np.ndarray | Masks | None = None
+) -> EncodedFrame:
+    """`costs`: the node sizes to log."""
     with Encoder(config) as encoder:
         if costs:
-            encoder.log_costs(costs)
+            encoder.log_costs(*((costs,) if isinstance(costs, int) else costs))
         return encoder.encode(frame(config.width, config.height, config.bit_depth, 60, 60), mask)
 
 
@@ -49,15 +51,16 @@ def chosen_here(labels: np.ndarray) -> np.ndarray:
         EncoderConfig(130, 70, 10, cq=25, cpu_used=0),
         EncoderConfig(130, 70, 8, cq=25, usage="allintra"),
         EncoderConfig(130, 70, 8, cq=40, cpu_used=4),
+        EncoderConfig(130, 70, 8, cq=25, cpu_used=0, four_way=True),
     ],
 )
 def test_logging_costs_leaves_the_stream_as_it_is(libaom: Libraries, config: EncoderConfig) -> None:
     with Encoder(config, library=libaom.stock) as stock:
         expected = stock.encode(frame(config.width, config.height, config.bit_depth, 60, 60)).data
     masks = {size: np.full(config.grid(size), MASKED, np.uint16) for size in (16, 32)}
-    masked = encode(config, 0, masks).data
+    masked = encode(config, (), masks).data
     assert encode(config).data == expected != masked
-    for size in (16, 32):
+    for size in (16, 32, (16, 32)):
         assert encode(config, size).data == expected
         assert encode(config, size, masks).data == masked
 
@@ -71,6 +74,8 @@ def test_logging_costs_leaves_the_stream_as_it_is(libaom: Libraries, config: Enc
         EncoderConfig(320, 224, 10, cq=30, cpu_used=2),
         EncoderConfig(320, 224, cq=30, cpu_used=1, usage="allintra"),
         EncoderConfig(330, 230, cq=20, cpu_used=3, threads=2),
+        EncoderConfig(320, 224, cq=20, cpu_used=1, four_way=True),
+        EncoderConfig(320, 224, 10, cq=30, cpu_used=0, four_way=True),
     ],
 )
 @pytest.mark.parametrize("node_size", [16, 32])
@@ -94,6 +99,21 @@ def test_the_choice_has_the_least_cost_of_those_searched_to_the_end(config: Enco
     seconds = costs["seconds"]
     assert (seconds[..., : VERT + 1][tried[..., : VERT + 1]] > 0).all()
     assert not seconds[~tried].any()
+    assert np.isin([HORZ_4, VERT_4], labels).any() == config.four_way
+    assert tried[..., HORZ_4:].any() == config.four_way
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_costs_of_both_node_sizes_in_one_encode_are_those_of_an_encode_each(threads: int) -> None:
+    config = EncoderConfig(330, 230, cq=20, threads=threads, four_way=True)
+    both = encode(config, (16, 32)).costs
+    assert list(both) == [16, 32]
+    for size in (16, 32):
+        alone = encode(config, size).costs[size]
+        for name in ("rd", "bound"):
+            np.testing.assert_array_equal(both[size][name], alone[name])
+        assert both[size]["seconds"].any()
 
 
 @pytest.mark.usefixtures("libaom")
@@ -215,7 +235,7 @@ def test_a_labelled_set_keeps_costs_beside_its_blocks(tmp_path: Path) -> None:
     found = BlockSet.load(tmp_path / "set")
     assert found.costs is not None
     clip = labelling.make_piece(tmp_path, labelling.identify([CHELSEA])[0], 50, config, "").open()
-    with Encoder(EncoderConfig(clip.width, clip.height, cq=50, cpu_used=2)) as encoder:
+    with Encoder(EncoderConfig(clip.width, clip.height, cq=50, cpu_used=2, four_way=True)) as encoder:
         encoder.log_costs()
         coded = encoder.encode(next(clip.frames()))
     assert list(coded.costs) == [16]
@@ -239,7 +259,7 @@ def test_a_labelled_set_keeps_costs_beside_its_blocks(tmp_path: Path) -> None:
     assert info["cheapest_chosen"] >= 0.9
     info = info["costs"]
     assert 0 < info["SPLIT"]["exact"] <= info["SPLIT"]["tried"] <= 1
-    assert info["HORZ_4"] == {"tried": 0, "exact": 0}
+    assert 0 < info["HORZ_4"]["exact"] <= info["HORZ_4"]["tried"] < 1
     assert "searched to the end" in CliRunner().invoke(main, ["data", "info", str(found.path)]).stdout
 
 

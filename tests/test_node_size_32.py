@@ -188,7 +188,7 @@ def test_labels_are_the_encoder_s(tmp_path: Path) -> None:
     data = BlockSet.load(tmp_path / "set")
     height, width = data.luma(0).shape[1:]
     assert (data.node, len(data.blocks)) == (32, (height // 32) * (width // 32))
-    with Encoder(EncoderConfig(width, height, cq=30, cpu_used=3)) as encoder:
+    with Encoder(EncoderConfig(width, height, cq=30, cpu_used=3, four_way=True)) as encoder:
         frame = encoder.encode(next(open_clip(picture, (960, 540)).frames()))
     whole = frame.labels[32][: height // 32, : width // 32]
     assert np.array_equal(data.blocks["partition"].reshape(whole.shape), whole)

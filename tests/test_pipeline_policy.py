@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from integration.pipeline.policy import ALL, Policy, Thresholds, answers, bits, deviation
 from integration.tuning.search import OFF
 from toolkit.errors import ToolkitError
-from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
+from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_4, VERT_A, VERT_B
 from toolkit.windows import Window
 
 NAMES = [f.name for f in fields(Thresholds)]
@@ -44,6 +44,8 @@ def test_no_thresholds_make_an_illegal_mask(thresholds: Thresholds, p: dict[str,
     assert (found & ~np.uint16(ALL) == 0).all()
     inputs = bits(SPLIT, HORZ, VERT)
     assert (found[found & AB != 0] & inputs == inputs).all()
+    assert (found[found & bits(HORZ_4) != 0] & bits(HORZ) != 0).all()
+    assert (found[found & bits(VERT_4) != 0] & bits(VERT) != 0).all()
     if "1" in p:
         sure = p["1"][:, 0] < 0.5
         assert (found[~sure] & bits(NONE) != 0).all()
@@ -90,12 +92,21 @@ def test_stage_1_leaves_none_alone_only_where_it_is_sure_and_keeps_it_otherwise(
 
 def test_stages_3_drop_members_but_no_direction_while_an_ab_stays() -> None:
     few = [[0.01, 0.99]]
-    assert masks(Thresholds(), {"2": [[0.4, 0.5, 0.1]], "3-rect": few}) == [ALL - AB - bits(HORZ)]
+    assert masks(Thresholds(), {"2": [[0.4, 0.5, 0.1]], "3-rect": few}) == [ALL - AB - bits(HORZ, HORZ_4)]
     assert masks(Thresholds(), {"2": [[0.3, 0.4, 0.3]], "3-rect": few}) == [ALL]
     kinds = [[0.01, 0.01, 0.5, 0.48]]
     assert masks(Thresholds(), {"2": [[0.3, 0.4, 0.3]], "3-ab": kinds}) == [ALL - bits(HORZ_A, HORZ_B)]
     both = {"2": [[0.3, 0.4, 0.3]], "3-rect": few, "3-ab": kinds}
     assert masks(Thresholds(), both) == [ALL - bits(HORZ_A, HORZ_B)]
+
+
+def test_4_way_partitions_go_where_the_policy_says_so_and_stay_otherwise() -> None:
+    p = {"2": [[0.6, 0.1, 0.3], [0.3, 0.4, 0.3], [0.2, 0.1, 0.7]]}
+    assert masks(Thresholds(), p) == [ALL, ALL, ALL]
+    gone = ALL - bits(HORZ_4, VERT_4)
+    assert masks(Thresholds(drop_four_way_below=0.2), p) == [gone, ALL, gone]
+    alone = Thresholds(split_only_above=1, drop_split_below=0, drop_ab_below=0, drop_four_way_below=0.2)
+    assert masks(alone, p) == [gone, ALL, gone]
 
 
 def test_later_stages_are_asked_only_where_they_can_matter() -> None:

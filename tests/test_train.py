@@ -17,6 +17,7 @@ from conftest import MakeBlockset
 from support.training import FAST, measured, moved, run_once, weights
 
 from toolkit.cli.main import main
+from toolkit.commands.train import _left_out
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
@@ -310,3 +311,13 @@ def test_select_refuses_a_metric_that_there_is_not(stage2: RunFolder) -> None:
     result = CliRunner().invoke(main, ["select", str(stage2.path), "--metric", "f2"])
     assert result.exit_code == 1
     assert "expected one of macro_f1, accuracy" in result.output
+
+
+def test_it_says_which_decided_nodes_no_class_of_the_stage_holds(data: BlockSet) -> None:
+    split = data.blocks[[data.sources[b["source"]]["split"] == "train" for b in data.blocks]]
+    four_way = [int((split["partition"] == k).sum()) for k in (8, 9)]
+    assert min(four_way) > 0
+    said = _left_out(data, "2")
+    assert said.startswith("In no class of Stage 2, and left out of the training split: ")
+    assert said.endswith(f"{four_way[0]:,} HORZ_4, {four_way[1]:,} VERT_4.")
+    assert _left_out(data, "1") == "", "Stage 1 takes every decided node"

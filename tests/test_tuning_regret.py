@@ -9,7 +9,7 @@ from integration.pipeline.policy import ALL, bits
 from integration.tuning.regret import Regret
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE
 from toolkit.errors import ToolkitError
-from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B
+from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B
 
 AB = bits(HORZ_A, HORZ_B, VERT_A, VERT_B)
 
@@ -46,6 +46,12 @@ def test_a_node_that_would_be_left_nothing_keeps_all() -> None:
 def test_a_rectangle_stays_with_its_ab() -> None:
     regret = nodes({HORZ: 100.0, HORZ_A: 105.0, VERT: 130.0})
     assert regret.of_masks(np.array([bits(HORZ_A)], np.uint16)) == pytest.approx((0, 2.1, 0))
+
+
+def test_a_rectangle_stays_with_its_4_way_partition() -> None:
+    regret = nodes({HORZ: 100.0, HORZ_4: 105.0, VERT: 130.0})
+    assert regret.of_masks(np.array([bits(HORZ_4)], np.uint16)) == pytest.approx((0, 2.1, 0))
+    assert regret.of_masks(np.array([ALL - bits(HORZ_4)], np.uint16)) == pytest.approx((0, 8.1, 0))
 
 
 def test_a_bound_is_worth_nothing_while_an_exact_cost_is_left() -> None:

@@ -117,7 +117,8 @@ def test_candidates_touch_ever_more_nodes_whatever_the_calibration() -> None:
         powers = np.exp(logits / temperature)
         p = powers / powers.sum(axis=1, keepdims=True)
         values = candidates(of({"2": p}))
-        assert set(values) == {"drop_ab_below", "drop_rect_below", "drop_split_below", "split_only_above"}
+        below = {f"drop_{name}_below" for name in ("ab", "rect", "split", "four_way")}
+        assert set(values) == {*below, "split_only_above"}
         others, surest = p[p.argmax(axis=1) != 2, 2], p[p.argmax(axis=1) == 0, 0]
         assert (others < values["drop_ab_below"][5]).mean() == pytest.approx(0.3, abs=0.01)
         assert (surest > values["split_only_above"][5]).mean() == pytest.approx(0.3, abs=0.01)

@@ -10,7 +10,7 @@ from integration.pipeline.pipeline import cut_nodes
 from integration.pipeline.pipeline_set import reached
 from integration.pipeline.policy import ALL, bits, deviation, with_inputs_of_ab
 from toolkit.data.blockset import Luma
-from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
+from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_4, VERT_A, VERT_B
 from toolkit.windows import Window
 
 _DIRECTION = {HORZ_A: HORZ, HORZ_B: HORZ, VERT_A: VERT, VERT_B: VERT}
@@ -78,6 +78,6 @@ def _rank(entries: Mask) -> NDArray[np.int64]:
 
 def forbids(mask: Mask, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Whether the mask forbids the partition that the encoder chose without it, at each node (rows, columns)."""
-    known = (labels <= VERT_B) & (mask != 0)
-    forbidden: NDArray[np.bool_] = known & (mask >> np.minimum(labels, VERT_B) & 1 == 0)
+    known = (labels <= VERT_4) & (mask != 0)
+    forbidden: NDArray[np.bool_] = known & (mask >> np.minimum(labels, VERT_4) & 1 == 0)
     return forbidden

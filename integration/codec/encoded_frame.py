@@ -1,7 +1,7 @@
 """One frame coded by libaom, with everything that is read back about it."""
 
 import ctypes
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,8 +22,8 @@ class EncodedFrame:
     `reconstruction` holds three planes, shaped like the input.
 
     `labels` maps each node size to uint8 (rows, columns) of AV1 partition ids; 255 marks a node inside a larger block
-    or cut by the frame's edge. `costs` maps the node size whose costs are logged to COST_DTYPE (rows, columns), all NaN
-    at nodes that were not searched; it is empty where none are logged, or no frame was coded.
+    or cut by the frame's edge. `costs` maps each node size whose costs are logged to COST_DTYPE (rows, columns),
+    all NaN at nodes that were not searched; it is empty where none are logged, or no frame was coded.
 
     `masked_nodes` counts the nodes of all sizes at which the mask took something away; `kept_nodes` those at which it
     would have left nothing and was therefore ignored. `masked` tells whether the frame had a mask, `mask_error` why a
@@ -54,13 +54,13 @@ def read_frame(
     result: native.Result,
     *,
     has_labels: bool,
-    cost_nodes: int | None,
+    cost_nodes: Sequence[int],
     mask_given: bool,
     mask_error: str | None,
 ) -> EncodedFrame:
     """Read the frame of a packet; only possible before the encoder's next call.
 
-    `has_labels`: the library has the hook. `cost_nodes`: the node size whose costs are logged. `mask_given`: a mask
+    `has_labels`: the library has the hook. `cost_nodes`: the node sizes whose costs are logged. `mask_given`: a mask
     source is set, or masks came with the frame. Raises ToolkitError where libaom reports an error.
     """
     failed, intra, coded = bool(result.mask_failed), bool(result.intra_frame), result.qindex >= 0
@@ -83,7 +83,7 @@ def read_frame(
         kept_nodes=sum(result.kept_blocks),
         masked=intra and not failed and mask_given,
         mask_error=mask_error if failed else None,
-        costs={cost_nodes: read_costs(library, handle, config, cost_nodes)} if cost_nodes and coded else {},
+        costs={size: read_costs(library, handle, config, size) for size in cost_nodes} if coded else {},
     )
 
 

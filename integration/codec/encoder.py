@@ -49,7 +49,7 @@ class Encoder:
         self.clock = clock
         self.mask_seconds = 0.0
         self.failed_masks = 0
-        self._cost_nodes: int | None = None
+        self._cost_nodes: tuple[int, ...] = ()
         self._has_labels = library is None or "hook" in library.name
         self._library = native.load(library or libraries().hook)
         self._handle = ctypes.c_void_p()
@@ -94,19 +94,21 @@ class Encoder:
         """Switch off libaom's own CNN, which prunes partitions of intra frames from cpu-used 1 on."""
         self._check(self._library.av1part_disable_cnn(self._handle, 1))
 
-    def log_costs(self, node_size: int = NODE) -> None:
+    def log_costs(self, *node_sizes: int) -> None:
         """Add to each frame the RD cost and CPU time of every partition that libaom tried at a node.
 
-        `node_size` is one of NODE_SIZES. SPLIT of a node larger than 16x16 is the sum of its four quarters and all
-        below them. Raises ToolkitError for another size, or with a library that has no hook.
+        `node_sizes` are of NODE_SIZES, by default 16 alone. SPLIT of a node larger than 16x16 is the sum of its four
+        quarters and all below them. Raises ToolkitError for another size, or with a library that has no hook.
         """
         if not self._has_labels:
             raise ToolkitError("Encoder: libaom without the hook logs no costs. Leave `library` at its default.")
-        if node_size not in NODE_SIZES:  # 0 would switch logging off again
-            sizes = " or ".join(map(str, NODE_SIZES))
-            raise ToolkitError(f"Encoder: costs of nodes of size {node_size!r}, expected {sizes}.")
-        self._check(self._library.av1part_log_costs(self._handle, node_size))
-        self._cost_nodes = node_size
+        chosen = node_sizes or (NODE,)
+        for size in chosen:  # 0 would switch logging off again
+            if size not in NODE_SIZES:
+                sizes = " or ".join(map(str, NODE_SIZES))
+                raise ToolkitError(f"Encoder: costs of nodes of size {size!r}, expected {sizes}.")
+        self._check(self._library.av1part_log_costs(self._handle, sum(set(chosen))))
+        self._cost_nodes = tuple(sorted(set(chosen)))
 
     def record_search(self, share: float = 1.0, seed: int = 0) -> None:
         """Record what is known during the search of squares, and what came of it (`search_rows`).

@@ -12,7 +12,7 @@ from toolkit.errors import ToolkitError
 from toolkit.pruners.features import Feature
 from toolkit.pruners.record import FEATURES
 
-API_VERSION = 5
+API_VERSION = 6
 
 
 class Config(ctypes.Structure):

@@ -30,6 +30,12 @@ def parse_cq(context: click.Context, parameter: click.Parameter, value: str) -> 
 )
 @click.option("--cpu-used", default=DEFAULT.cpu_used, show_default=True, type=click.IntRange(0, 6))
 @click.option("--usage", default=DEFAULT.usage, show_default=True, type=click.Choice(["good", "allintra"]))
+@click.option(
+    "--four-way/--no-4way",
+    default=DEFAULT.four_way,
+    show_default=True,
+    help="Search HORZ_4 and VERT_4, as libaom does by default.",
+)
 @click.option("--size", default="960x540", show_default=True, help="Shrink to fit WxH; `source` keeps the size.")
 @click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source.")
 @click.option("--split", default=DEFAULT.split, show_default=True, help="auto, train, val, test, or a TSV file.")

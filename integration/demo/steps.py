@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
+from integration.codec.config import four_way_of
 from integration.demo.config import DemoConfig
 from integration.demo.table import Row, print_summary
 from toolkit import sample
@@ -133,7 +134,7 @@ class Demo:
             return None
         clip, size = self._write_clip()
         words = ["encode", clip, "--raw", size, "--cq", self.config.cq]
-        masks = [*words, "--cpu-used", self.config.cpu_used, "--no-4way"]
+        masks = [*words, "--cpu-used", self.config.cpu_used, self._four_way()]
         pruned = [*words, "--cpu-used", self.config.pruner_cpu_used]
         encodes = {
             "without masks": self.json(*masks, "-o", self.output / "plain.ivf"),
@@ -144,6 +145,12 @@ class Demo:
             encodes["without a pruner"] = self.json(*pruned, "-o", self.output / "stock.ivf")
             encodes[f"pruner {pruner}"] = self.json(*pruned, "--pruner", pruner, "-o", self.output / "pruned.ivf")
         return encodes
+
+    def _four_way(self) -> str:
+        """Option of `encode` for 4-way partitions as the data set, and so the pipeline, was made."""
+        from toolkit.data.blockset import BlockSet
+
+        return "--four-way" if four_way_of(None, BlockSet.load(self.data).manifest["encoder"]) else "--no-4way"
 
     def _write_clip(self) -> tuple[Path, str]:
         """Write the first frame of the first test source as raw 4:2:0; return its path and its layout for --raw.

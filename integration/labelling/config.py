@@ -12,7 +12,7 @@ class SourceConfig:
     `size` (width, height) shrinks frames to fit and `frames` limits their number; None leaves them as they are. `raw`
     is `WxH[:bitdepth]` of headerless files. `split` is `auto`, `train`, `val`, `test`, or the path of a file with lines
     of source, tab, split. `jobs` is the number of processes, 0 for one a core. `allow_truncated` lets a clip end where
-    it is cut short.
+    it is cut short. `four_way` lets libaom search HORZ_4 and VERT_4, as it does by default.
     """
 
     cq: tuple[int, ...] = (20, 32, 43, 55)
@@ -24,6 +24,7 @@ class SourceConfig:
     raw: str | None = None
     jobs: int = 0
     allow_truncated: bool = False
+    four_way: bool = True
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,10 @@ class LabelConfig(SourceConfig):
 class RecordConfig(SourceConfig):
     """Sources, and what is recorded of the search of their frames.
 
-    `share`: of the superblocks, 0 to 1, whose search is kept, drawn by `seed`. `four_way` lets libaom search HORZ_4 and
-    VERT_4. The default speed is that of the pruner in the box.
+    `share`: of the superblocks, 0 to 1, whose search is kept, drawn by `seed`. The default speed is that of the pruner
+    in the box.
     """
 
     cpu_used: int = 2
-    four_way: bool = True
     share: float = 0.5
     seed: int = 0

@@ -91,6 +91,7 @@ def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build
     decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
     decides += [config.node, "costs"] if config.with_costs else [config.node]
     decides += ["truncated"] if config.allow_truncated else []
+    decides += ["four-way"] if config.four_way else []
     key = hashlib.sha256(canonical_json([*decides, build])).hexdigest()[:16]
     return Piece(file, cq, cq == config.cq[0], config, f"{work}/{file.name}-{key}-cq{cq}")
 
@@ -117,8 +118,11 @@ def check_sources(pieces: Sequence[Piece]) -> int:
 
 
 def open_encoder(clip: Clip, piece: Piece) -> Encoder:
-    config = piece.config
-    return Encoder(EncoderConfig(clip.width, clip.height, clip.bit_depth, piece.cq, config.cpu_used, config.usage))
+    c = piece.config
+    settings = EncoderConfig(
+        clip.width, clip.height, clip.bit_depth, piece.cq, c.cpu_used, c.usage, four_way=c.four_way
+    )
+    return Encoder(settings)
 
 
 def run_pieces(pieces: Sequence[Piece], jobs: int, progress: Progress | None) -> None:
@@ -190,7 +194,8 @@ def write(
             assert luma is not None
             sources.append(Source(file.name, file.split, file.sha256, luma, file.licence, file.origin))
     version = native.libaom_version(native.load(libraries().hook))
-    settings = encoder_settings(config.usage, config.cpu_used, version) | {"cq": list(config.cq)}
+    settings = encoder_settings(config.usage, config.cpu_used, version, four_way=config.four_way)
+    settings |= {"cq": list(config.cq)}
     size = "source" if config.size is None else f"{config.size[0]}x{config.size[1]}"
     settings |= {"input": {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}}
     excluded = {"cut by the frame edge": cut}

@@ -19,7 +19,7 @@
 
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
-#define AV1PART_API_VERSION 5
+#define AV1PART_API_VERSION 6
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
@@ -172,9 +172,9 @@ AV1PART_API int av1part_set_mask_callback(av1part_encoder *encoder, av1part_mask
 /* Switch libaom's own CNN, which prunes partitions of intra frames from cpu_used 1 on, off (1) or on again (0). */
 AV1PART_API int av1part_disable_cnn(av1part_encoder *encoder, int disable);
 
-/* Record RD costs and times of every whole node of that size (16 or 32) of intra frames, or no longer (0, at first).
- * The bitstream is the same either way. */
-AV1PART_API int av1part_log_costs(av1part_encoder *encoder, int node_size);
+/* Record RD costs and times of every whole node of these sizes (16, 32, or both: their sum) of intra frames, or no
+ * longer (0, at first). The bitstream is the same either way. */
+AV1PART_API int av1part_log_costs(av1part_encoder *encoder, int node_sizes);
 
 /* Name, unit and point (0 before the node's search, 1 after NONE, 2 after SPLIT, 3 after the rectangles, 4 after the
  * ABs) of a feature, 0 to AV1PART_FEATURES - 1. The table is sorted by point. */
@@ -215,8 +215,8 @@ AV1PART_API int av1part_reconstruction(av1part_encoder *encoder, int plane, void
 AV1PART_API int av1part_labels(const av1part_encoder *encoder, int node_size, uint8_t *target, int rows,
                                int columns);
 
-/* Copy the costs that belong to the labels of the node size that is recorded, rows x columns; AV1PART_ERR_STATE
- * where that is another. At a 32x32 node, SPLIT is the sum of its four quarters with all below them. All NaN at
+/* Copy the costs that belong to the labels of a node size that is recorded, rows x columns; AV1PART_ERR_STATE
+ * where it is not. At a 32x32 node, SPLIT is the sum of its four quarters with all below them. All NaN at
  * nodes that were not searched: those of inter frames, those cut by the frame's edge, those under a larger block
  * whose split was not tried. A node inside a larger block may well have been searched, and so may a NONE that is a
  * square of a larger block's AB. */

@@ -7,7 +7,6 @@
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include <limits.h>
 #include <math.h>
-#include <string.h>
 #include <time.h>
 
 #include "av1/encoder/context_tree.h"
@@ -22,10 +21,9 @@ __typeof__(av1_free_pc_tree_recursive) __real_av1_free_pc_tree_recursive, __wrap
 
 enum { QUARTERS = 4 };
 
-/* The node that this thread searches. libaom's states live on its stack until their square is done. */
-static _Thread_local struct {
-  int side; /* of the nodes that are recorded, 0: none are */
-  av1part_node_costs *target; /* NULL: this node is not recorded */
+/* The node of one size that a thread searches. libaom's states live on its stack until their square is done. */
+typedef struct {
+  av1part_node_costs *target; /* NULL: no node of this size is being recorded */
   const PartitionSearchState *node;
   const PartitionSearchState *quarter; /* of the square that is being searched for SPLIT, or NULL */
   int rdmult;
@@ -35,10 +33,12 @@ static _Thread_local struct {
   RD_STATS split;                 /* their sum */
   double limit;                   /* what the node must stay under; infinite: unknown */
   double begun[AV1PART_PARTITIONS];
-} search;
+  /* Of the square around the node. libaom leaves a square's final cost in it: valid while a node ends. */
+  const PartitionSearchState *parent;
+} node_search;
 
-/* Of the square around the node. libaom leaves a square's final cost in it: valid while a node ends. */
-static _Thread_local const PartitionSearchState *parent;
+/* This thread's nodes, by level: a node of one size is a quarter of one of the next, and both may be recorded. */
+static _Thread_local node_search searches[AV1PART_LEVELS];
 
 static double cpu_seconds(void) {
   struct timespec now;
@@ -46,72 +46,82 @@ static double cpu_seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-static void start(int partition) {
-  if (search.timed >> partition & 1) return;
-  search.timed |= 1u << partition;
-  search.begun[partition] = cpu_seconds();
+static void start(node_search *s, int partition) {
+  if (s->timed >> partition & 1) return;
+  s->timed |= 1u << partition;
+  s->begun[partition] = cpu_seconds();
 }
 
-static void stop(int partition) {
-  search.target->seconds[partition] = (float)(cpu_seconds() - search.begun[partition]);
+static void stop(node_search *s, int partition) {
+  s->target->seconds[partition] = (float)(cpu_seconds() - s->begun[partition]);
 }
 
-static double symbol_cost(int partition) {
-  return (double)RDCOST(search.rdmult, search.node->partition_cost[partition], 0);
+static void clear_node(av1part_node_costs *node) {
+  for (int k = 0; k < AV1PART_PARTITIONS; ++k) {
+    node->rd[k] = NAN;
+    node->seconds[k] = 0;
+  }
+  node->bound = 0;
 }
 
 void av1part_costs_clear(av1part_encoder *encoder) {
-  for (int node = 0; node < encoder->costs_level->rows * encoder->costs_level->columns; ++node) {
-    for (int k = 0; k < AV1PART_PARTITIONS; ++k) {
-      encoder->costs[node].rd[k] = NAN;
-      encoder->costs[node].seconds[k] = 0;
-    }
-    encoder->costs[node].bound = 0;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    av1part_level *const level = &encoder->levels[l];
+    for (size_t node = 0; level->costs && node < node_count(level); ++node) clear_node(&level->costs[node]);
   }
 }
 
-void av1part_costs_begin(const MACROBLOCK *x, const PartitionSearchState *state, int side,
-                         av1part_node_costs *target) {
-  const int width = state->part_blk_params.width;
-  if (side != search.side || width > side) search.target = NULL; /* what an error has left unfinished */
-  search.side = side;
-  if (width == 2 * side) parent = state;
-  if (2 * width == side && search.target) {
-    start(PARTITION_SPLIT);
-    search.quarter = state;
-  } else if (width == side) { /* what an error may have left unfinished ends here too */
-    memset(&search, 0, sizeof(search));
-    search.side = side;
-    search.target = target;
-    search.node = state;
-    search.rdmult = x->rdmult;
-    search.limit = INFINITY;
-    for (int k = 0; target && k < AV1PART_PARTITIONS; ++k) {
-      target->rd[k] = NAN;
-      target->seconds[k] = 0;
+void av1part_costs_begin(const av1part_encoder *e, const MACROBLOCK *x, const PartitionSearchState *state) {
+  const PartitionBlkParams *const square = &state->part_blk_params;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    node_search *const s = &searches[l];
+    const int side = AV1PART_NODE_SIZE(l), width = square->width;
+    const av1part_level *const level = e && e->levels[l].costs ? &e->levels[l] : NULL;
+    if (!level || width > side) s->target = NULL; /* what an error has left unfinished */
+    if (width == 2 * side) s->parent = state;
+    if (2 * width == side && s->target) {
+      start(s, PARTITION_SPLIT);
+      s->quarter = state;
+    } else if (width == side) { /* what an error may have left unfinished ends here too */
+      const int node = level ? av1part_whole_node(e, level, square->mi_row * MI_SIZE, square->mi_col * MI_SIZE) : -1;
+      *s = (node_search){ .parent = s->parent, .node = state, .rdmult = x->rdmult, .limit = INFINITY };
+      if (node < 0) continue;
+      s->target = &level->costs[node];
+      clear_node(s->target);
     }
-    if (target) target->bound = 0;
   }
 }
 
 void av1part_costs_ab(const PartitionSearchState *state, const int *ab_partitions_allowed) {
-  if (!search.target || state != search.node) return;
-  for (int ab = 0; ab < NUM_AB_PARTS; ++ab) {
-    if (ab_partitions_allowed[ab]) search.ab_allowed |= 1u << (PARTITION_HORZ_A + ab);
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    node_search *const s = &searches[l];
+    for (int ab = 0; s->target && state == s->node && ab < NUM_AB_PARTS; ++ab) {
+      if (ab_partitions_allowed[ab]) s->ab_allowed |= 1u << (PARTITION_HORZ_A + ab);
+    }
   }
+}
+
+/* The node whose own blocks are being searched, not those of its quarters; NULL where it is not recorded. */
+static node_search *innermost(void) {
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    if (searches[l].target && !searches[l].quarter) return &searches[l];
+  }
+  return NULL;
 }
 
 void __wrap_av1_rd_pick_intra_mode_sb(const AV1_COMP *cpi, MACROBLOCK *x, RD_STATS *rd_cost, BLOCK_SIZE bsize,
                                       PICK_MODE_CONTEXT *ctx, int64_t best_rd) {
-  const bool ours = search.target && !search.quarter;
+  node_search *const s = innermost();
   const int partition = x->e_mbd.mi[0]->partition;
-  if (ours) start(partition);
+  if (s) start(s, partition);
   av1part_search_modes(partition, ctx, best_rd);
   __real_av1_rd_pick_intra_mode_sb(cpi, x, rd_cost, bsize, ctx, best_rd);
-  if (!ours) return;
-  stop(partition);
-  ++search.blocks[partition];
-  if (partition == PARTITION_NONE && best_rd < INT64_MAX) search.limit = symbol_cost(partition) + (double)best_rd;
+  if (!s) return;
+  stop(s, partition);
+  ++s->blocks[partition];
+  if (partition == PARTITION_NONE && best_rd < INT64_MAX) {
+    s->limit = (double)RDCOST(s->rdmult, s->node->partition_cost[partition], 0) + (double)best_rd;
+  }
 }
 
 /* Sum of the first `count` blocks that have a valid result; returns how many have. */
@@ -125,8 +135,8 @@ static int add_blocks(PICK_MODE_CONTEXT *const *blocks, int count, RD_STATS *sum
 }
 
 /* What partition k cost as far as it was searched; true where that is all of it. */
-static bool sum_partition(const PC_TREE *tree, int k, RD_STATS *sum) {
-  const int searched = search.blocks[k];
+static bool sum_partition(const node_search *s, const PC_TREE *tree, int k, RD_STATS *sum) {
+  const int searched = s->blocks[k];
   switch (k) {
     case PARTITION_NONE: return searched == 1 && add_blocks(&tree->none, 1, sum) == 1;
     case PARTITION_HORZ: return add_blocks(tree->horizontal, AOMMIN(searched, 2), sum) == 2;
@@ -135,23 +145,26 @@ static bool sum_partition(const PC_TREE *tree, int k, RD_STATS *sum) {
     case PARTITION_HORZ_B: return add_blocks(tree->horizontalb, 3, sum) == 3;
     case PARTITION_VERT_A: return add_blocks(tree->verticala, 3, sum) == 3;
     case PARTITION_VERT_B: return add_blocks(tree->verticalb, 3, sum) == 3;
-    default: *sum = search.split; return searched == QUARTERS;
+    case PARTITION_HORZ_4: return add_blocks(tree->horizontal4, AOMMIN(searched, 4), sum) == 4;
+    case PARTITION_VERT_4: return add_blocks(tree->vertical4, AOMMIN(searched, 4), sum) == 4;
+    default: *sum = s->split; return searched == QUARTERS;
   }
 }
 
-static void end_node(const PC_TREE *tree) {
+static void end_node(node_search *s, const PC_TREE *tree) {
   static const int order[] = { PARTITION_NONE,   PARTITION_SPLIT,  PARTITION_HORZ,   PARTITION_VERT,
-                               PARTITION_HORZ_A, PARTITION_HORZ_B, PARTITION_VERT_A, PARTITION_VERT_B };
-  av1part_node_costs *const target = search.target;
-  const double final = parent && parent->this_rdc.rdcost < INT64_MAX ? (double)parent->this_rdc.rdcost : 0;
-  double best = search.limit;
+                               PARTITION_HORZ_A, PARTITION_HORZ_B, PARTITION_VERT_A, PARTITION_VERT_B,
+                               PARTITION_HORZ_4, PARTITION_VERT_4 };
+  av1part_node_costs *const target = s->target;
+  const double final = s->parent && s->parent->this_rdc.rdcost < INT64_MAX ? (double)s->parent->this_rdc.rdcost : 0;
+  double best = s->limit;
   for (size_t i = 0; i < sizeof(order) / sizeof(*order); ++i) {
     const int k = order[i];
-    if (!((search.timed | search.ab_allowed) >> k & 1)) continue;
+    if (!((s->timed | s->ab_allowed) >> k & 1)) continue;
     RD_STATS sum = { 0 };
-    const bool whole = sum_partition(tree, k, &sum);
-    sum.rate += search.node->partition_cost[k];
-    const double cost = (double)RDCOST(search.rdmult, sum.rate, sum.dist);
+    const bool whole = sum_partition(s, tree, k, &sum);
+    sum.rate += s->node->partition_cost[k];
+    const double cost = (double)RDCOST(s->rdmult, sum.rate, sum.dist);
     if (whole) {
       target->rd[k] = (float)cost;
       best = AOMMIN(best, cost);
@@ -160,23 +173,26 @@ static void end_node(const PC_TREE *tree) {
       target->rd[k] = (float)AOMMAX(cost, isfinite(best) ? best : final);
     }
   }
-  search.target = NULL;
+  s->target = NULL;
 }
 
 void __wrap_av1_free_pc_tree_recursive(PC_TREE *tree, int num_planes, int keep_best, int keep_none,
                                        PARTITION_SEARCH_TYPE partition_search_type) {
-  if (search.target && keep_best && keep_none) { /* a square below the superblock has been searched */
+  /* Where both are kept, a square below the superblock has been searched. */
+  for (int l = 0; l < AV1PART_LEVELS && keep_best && keep_none; ++l) {
+    node_search *const s = &searches[l];
     const int width = block_size_wide[tree->block_size];
-    if (width == search.side) {
-      end_node(tree);
-    } else if (2 * width == search.side) {
-      if (search.quarter->found_best_partition) {
-        search.split.rate += search.node->this_rdc.rate;
-        search.split.dist += search.node->this_rdc.dist;
-        ++search.blocks[PARTITION_SPLIT];
+    if (!s->target) continue;
+    if (width == AV1PART_NODE_SIZE(l)) {
+      end_node(s, tree);
+    } else if (2 * width == AV1PART_NODE_SIZE(l)) {
+      if (s->quarter->found_best_partition) {
+        s->split.rate += s->node->this_rdc.rate;
+        s->split.dist += s->node->this_rdc.dist;
+        ++s->blocks[PARTITION_SPLIT];
       }
-      stop(PARTITION_SPLIT);
-      search.quarter = NULL;
+      stop(s, PARTITION_SPLIT);
+      s->quarter = NULL;
     }
   }
   av1part_search_end(tree);

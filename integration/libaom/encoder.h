@@ -17,6 +17,7 @@ typedef struct av1part_level {
   uint16_t *mask;  /* rows x columns */
   uint8_t *effect; /* rows x columns; each byte is written by the one thread that searches the node */
   uint8_t *labels; /* rows x columns */
+  av1part_node_costs *costs; /* rows x columns, written like `effect`; NULL where none are recorded */
 } av1part_level;
 
 struct av1part_encoder {
@@ -42,9 +43,6 @@ struct av1part_encoder {
   bool labels_ready; /* a frame has been packed since the last av1part_encode or av1part_flush began */
   int qindex;
   bool intra_frame;
-
-  const av1part_level *costs_level; /* whose nodes' costs are recorded, NULL where none are */
-  av1part_node_costs *costs;        /* its rows x columns, written like `effect` */
 
   uint32_t search_share, search_seed; /* of the superblocks whose search is recorded, in 1/65536 */
   av1part_search_row *search_rows;    /* of the last frame */

@@ -96,7 +96,7 @@ static int ask_callback(av1part_encoder *e, const AV1_COMP *cpi) {
 static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
   e->mask_active = false;
   e->search_active = false;
-  if (e->costs_level) av1part_costs_clear(e); /* a frame coded again is searched again: the last search counts */
+  av1part_costs_clear(e); /* a frame coded again is searched again: the last search counts */
   /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
   if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
   av1part_clear_effects(e);
@@ -140,18 +140,20 @@ static av1part_level *restricted(av1part_encoder *e, const PartitionSearchState 
   return NULL;
 }
 
-static bool allows(uint16_t mask, int first, int second, int third) {
-  return (mask & (1u << first | 1u << second | 1u << third)) != 0;
-}
+enum {
+  HORZ_KINDS = 1 << PARTITION_HORZ | 1 << PARTITION_HORZ_A | 1 << PARTITION_HORZ_B,
+  VERT_KINDS = 1 << PARTITION_VERT | 1 << PARTITION_VERT_A | 1 << PARTITION_VERT_B,
+};
 
-/* Take away from the search what the mask forbids; never add, and never leave nothing. A direction's
- * rectangle stays while its A or B is allowed: libaom searches AB only where it may search the rectangle. */
+/* Take away from the search what the mask forbids; never add, and never leave nothing. A direction's rectangle stays
+ * while its A, B or 4-way partition is allowed: libaom searches these only where it may search the rectangle. */
 static int apply_mask(const AV1_COMP *cpi, uint16_t mask, PartitionSearchState *state) {
   int *const rect = state->partition_rect_allowed;
-  bool none = state->partition_none_allowed && allows(mask, PARTITION_NONE, PARTITION_NONE, PARTITION_NONE);
-  const bool split = state->do_square_split && allows(mask, PARTITION_SPLIT, PARTITION_SPLIT, PARTITION_SPLIT);
-  const bool horz = rect[HORZ] && allows(mask, PARTITION_HORZ, PARTITION_HORZ_A, PARTITION_HORZ_B);
-  const bool vert = rect[VERT] && allows(mask, PARTITION_VERT, PARTITION_VERT_A, PARTITION_VERT_B);
+  const bool four_way = cpi->oxcf.part_cfg.enable_1to4_partitions;
+  bool none = state->partition_none_allowed && mask & 1 << PARTITION_NONE;
+  const bool split = state->do_square_split && mask & 1 << PARTITION_SPLIT;
+  const bool horz = rect[HORZ] && mask & (HORZ_KINDS | four_way << PARTITION_HORZ_4);
+  const bool vert = rect[VERT] && mask & (VERT_KINDS | four_way << PARTITION_VERT_4);
   const bool any_rect = state->do_rectangular_split &&
                         ((horz && !state->prune_rect_part[HORZ]) || (vert && !state->prune_rect_part[VERT]));
   if (!none && !split && !any_rect) return EFFECT_KEPT;
@@ -167,18 +169,6 @@ static int apply_mask(const AV1_COMP *cpi, uint16_t mask, PartitionSearchState *
   return removed ? EFFECT_MASKED : EFFECT_NONE;
 }
 
-static void begin_costs(const av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x,
-                        const PartitionSearchState *state) {
-  const av1part_level *const level = e && frame_is_intra_only(&cpi->common) ? e->costs_level : NULL;
-  const PartitionBlkParams *const square = &state->part_blk_params;
-  av1part_node_costs *target = NULL;
-  if (level && square->width == level->side) {
-    const int node = av1part_whole_node(e, level, square->mi_row * MI_SIZE, square->mi_col * MI_SIZE);
-    if (node >= 0) target = &e->costs[node];
-  }
-  av1part_costs_begin(x, state, level ? level->side : 0, target);
-}
-
 void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *const x,
                                                SIMPLE_MOTION_DATA_TREE *const sms_tree,
                                                PartitionSearchState *state) {
@@ -191,8 +181,32 @@ void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *
     level->effect[node] =
         x->must_find_valid_partition ? EFFECT_KEPT : (uint8_t)apply_mask(cpi, level->mask[node], state);
   }
-  begin_costs(e, cpi, x, state);
+  av1part_costs_begin(e && frame_is_intra_only(&cpi->common) ? e : NULL, x, state);
   av1part_search_begin(e && e->search_active ? e : NULL, cpi, x, state);
+}
+
+/* Take away the 4-way partitions that the mask forbids, at the end of the ABs: rectangles are searched by then, so that
+ * what is still allowed of them is about 4-way alone. Where libaom is about to ask its own network, which it does only
+ * about both directions, both stay until it has answered (av1part_hook_four_way). */
+static void mask_four_way(const AV1_COMP *cpi, av1part_level *level, int node, PartitionSearchState *state) {
+  int *const rect = state->partition_rect_allowed;
+  const bool horz = level->mask[node] >> PARTITION_HORZ_4 & 1, vert = level->mask[node] >> PARTITION_VERT_4 & 1;
+  if (!cpi->oxcf.part_cfg.enable_1to4_partitions || !state->do_rectangular_split) return;
+  if ((horz || vert) && rect[HORZ] && rect[VERT] && cpi->sf.part_sf.ml_prune_partition) return;
+  if ((rect[HORZ] && !horz) || (rect[VERT] && !vert)) level->effect[node] = EFFECT_MASKED;
+  rect[HORZ] = rect[HORZ] && horz;
+  rect[VERT] = rect[VERT] && vert;
+}
+
+void av1part_hook_four_way(const AV1_COMP *cpi, const PartitionSearchState *state, int *part4_allowed) {
+  int node;
+  av1part_level *const level = restricted(av1part_hook_find(cpi), state, &node);
+  for (int d = 0; level && level->effect[node] != EFFECT_KEPT && d < NUM_PART4_TYPES; ++d) {
+    if (part4_allowed[d] && !(level->mask[node] & 1u << (PARTITION_HORZ_4 + d))) {
+      part4_allowed[d] = 0;
+      level->effect[node] = EFFECT_MASKED;
+    }
+  }
 }
 
 void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC_TREE *pc_tree,
@@ -209,6 +223,7 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
       level->effect[node] = EFFECT_MASKED;
     }
   }
+  if (level && level->effect[node] != EFFECT_KEPT) mask_four_way(cpi, level, node, state);
   av1part_costs_ab(state, ab_partitions_allowed);
   av1part_search_ab(state, ab_partitions_allowed);
 }

@@ -23,8 +23,8 @@ void av1part_nodes_free(av1part_encoder *e) {
     free(e->levels[l].mask);
     free(e->levels[l].effect);
     free(e->levels[l].labels);
+    free(e->levels[l].costs);
   }
-  free(e->costs);
   free(e->search_rows);
 }
 
@@ -63,21 +63,23 @@ int av1part_take_masks(av1part_encoder *e, const av1part_mask *masks) {
   return AV1PART_OK;
 }
 
-int av1part_log_costs(av1part_encoder *e, int node_size) {
+int av1part_log_costs(av1part_encoder *e, int node_sizes) {
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the costs were switched during an encode");
-  const av1part_level *const level = level_of(e, node_size);
-  if (node_size && !level) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "node_size: expected 0, 16 or 32");
-  if (level == e->costs_level) return AV1PART_OK;
-  /* They may be read for frames that were searched with the switch on alone. */
-  if (level) e->labels_ready = false;
-  free(e->costs);
-  e->costs = NULL;
-  e->costs_level = NULL;
-  if (!level) return AV1PART_OK;
-  e->costs = calloc(node_count(level), sizeof(*e->costs));
-  if (!e->costs) return av1part_fail(e, AV1PART_ERR_MEMORY, "costs of the nodes");
-  e->costs_level = level;
+  int unknown = node_sizes;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) unknown &= ~e->levels[l].side;
+  if (unknown) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "node_sizes: expected 0, 16, 32 or their sum");
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    av1part_level *const level = &e->levels[l];
+    const bool wanted = (node_sizes & level->side) != 0;
+    if (wanted == (level->costs != NULL)) continue;
+    free(level->costs);
+    level->costs = NULL;
+    if (!wanted) continue;
+    e->labels_ready = false; /* they may be read for frames that were searched with the switch on alone */
+    level->costs = calloc(node_count(level), sizeof(*level->costs));
+    if (!level->costs) return av1part_fail(e, AV1PART_ERR_MEMORY, "costs of the nodes");
+  }
   return AV1PART_OK;
 }
 
@@ -94,7 +96,7 @@ int av1part_costs(const av1part_encoder *e, int node_size, av1part_node_costs *t
   const av1part_level *const level = e ? level_of(e, node_size) : NULL;
   if (!level || !target) return AV1PART_ERR_ARGUMENT;
   if (rows != level->rows || columns != level->columns) return AV1PART_ERR_MASK;
-  if (e->busy || !e->labels_ready || e->costs_level != level) return AV1PART_ERR_STATE;
-  memcpy(target, e->costs, node_count(level) * sizeof(*target));
+  if (e->busy || !e->labels_ready || !level->costs) return AV1PART_ERR_STATE;
+  memcpy(target, level->costs, node_count(level) * sizeof(*target));
   return AV1PART_OK;
 }

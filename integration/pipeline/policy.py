@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
-from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_A, VERT_B
+from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_4, VERT_A, VERT_B
 from toolkit.windows import Window
 
 ALL = 0x3FF
@@ -66,6 +66,16 @@ def with_inputs_of_ab(masks: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return result
 
 
+def without_lone_four_way(masks: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    """Masks without HORZ_4 where HORZ is removed, and without VERT_4 where VERT is.
+
+    libaom searches a 4-way partition only where it also searches the rectangle of its direction.
+    """
+    result = np.where(masks & bits(HORZ), masks, masks & ~np.uint16(bits(HORZ_4)))
+    result = np.where(masks & bits(VERT), result, result & ~np.uint16(bits(VERT_4)))
+    return result.astype(np.uint16)
+
+
 _GROUPS = dict(zip(STAGES["2"].classes, STAGES["2"].groups, strict=True))
 
 
@@ -78,8 +88,10 @@ class Thresholds:
     `split_only_above`: only NONE and SPLIT are kept where Stage 2's p(SPLIT) is above it. `drop_split_below`,
     `drop_rect_below`, `drop_ab_below`: the class of Stage 2 is dropped where its probability is below it.
     `drop_direction_below`: HORZ or VERT is dropped by Stage 3-RECT. `drop_ab_kind_below`: HORZ_A, HORZ_B, VERT_A or
-    VERT_B is dropped by Stage 3-AB. `flat_below`: a node whose `deviation` is below it stays unrestricted and no stage
-    is asked about it, because libaom is done with such a node sooner than a network.
+    VERT_B is dropped by Stage 3-AB. `drop_four_way_below`: HORZ_4 and VERT_4, which no stage has a class for, are
+    dropped where Stage 2's p(RECT), the class of their nearest kin, is below it. `flat_below`: a node whose `deviation`
+    is below it stays unrestricted and no stage is asked about it, because libaom is done with such a node sooner than a
+    network.
 
     The defaults for Stage 2 differ by class on purpose: equal thresholds were ruinous in libaom, where a SPLIT removed
     wrongly costs far more than an AB. Raises ToolkitError on a threshold outside 0 to 1.
@@ -93,6 +105,7 @@ class Thresholds:
     drop_ab_below: float = 0.15
     drop_direction_below: float = 0.05
     drop_ab_kind_below: float = 0.05
+    drop_four_way_below: float = 0.0
     flat_below: float = 0.0
 
     def __post_init__(self) -> None:
@@ -110,7 +123,8 @@ class Thresholds:
 
         `deviation` (N,) is that of the nodes (the function above). A stage is asked only about nodes where its answer
         can remove something. Whatever the thresholds, each stage's most probable class stays, so that no mask is empty;
-        an AB keeps the partitions it is searched from; and NONE stays unless Stage 1 is sure of PARTITION.
+        an AB keeps the partitions it is searched from; NONE stays unless Stage 1 is sure of PARTITION; and a 4-way
+        partition goes with the rectangle of its direction.
         """
         allowed = np.full(len(deviation), ALL, np.uint16)
         rest = np.flatnonzero(deviation >= self.flat_below)
@@ -121,17 +135,19 @@ class Thresholds:
             allowed[rest[none > max(self.none_only_above, 0.5)]] = bits(NONE)
             rest = rest[none <= max(self.none_only_above, 0.5)]
         thresholds = (self.drop_split_below, self.drop_rect_below, self.drop_ab_below)
-        if (any(thresholds) or self.split_only_above < 1) and (p := ask("2", rest)) is not None:
+        wanted = any(thresholds) or self.drop_four_way_below > 0 or self.split_only_above < 1
+        if wanted and (p := ask("2", rest)) is not None:
             surest = p.argmax(axis=1)  # the first among equals
             only = (surest == 0) & (p[:, 0] > self.split_only_above)
             allowed[rest[only]] &= bits(NONE, SPLIT)
             for k, (group, threshold) in enumerate(zip(_GROUPS.values(), thresholds, strict=True)):
                 allowed[rest[(surest != k) & (p[:, k] < threshold)]] &= ALL - bits(*group)
+            allowed[rest[(surest != 1) & (p[:, 1] < self.drop_four_way_below)]] &= ALL - bits(HORZ_4, VERT_4)
             rest = rest[~only]
         self._drop_members(allowed, "3-ab", rest, self.drop_ab_kind_below, ask)
         rest = rest[(allowed[rest] & _AB) == 0]  # an AB keeps both directions
         self._drop_members(allowed, "3-rect", rest, self.drop_direction_below, ask)
-        return with_inputs_of_ab(allowed)
+        return without_lone_four_way(with_inputs_of_ab(allowed))
 
     @staticmethod
     def _drop_members(

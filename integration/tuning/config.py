@@ -16,6 +16,7 @@ RULES = (
     "drop_ab_below",
     "drop_direction_below",
     "drop_ab_kind_below",
+    "drop_four_way_below",
 )
 """Thresholds of a policy that can remove partitions. `flat_below` removes nothing, and is always sought."""
 

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from integration.pipeline.policy import ALL, bits
 from toolkit.errors import ToolkitError
-from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, VERT, VERT_A, VERT_B
+from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, INSIDE_LARGER, VERT, VERT_4, VERT_A, VERT_B
 
-_KEEPS_HORZ, _KEEPS_VERT = bits(HORZ, HORZ_A, HORZ_B), bits(VERT, VERT_A, VERT_B)
+_KEEPS_HORZ, _KEEPS_VERT = bits(HORZ, HORZ_A, HORZ_B, HORZ_4), bits(VERT, VERT_A, VERT_B, VERT_4)
 
 
 class Outcome(NamedTuple):

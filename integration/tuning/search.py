@@ -13,7 +13,7 @@ from toolkit.progress import track
 
 OFF = Thresholds(
     none_only_above=1, drop_none_below=0, split_only_above=1, drop_split_below=0, drop_rect_below=0, drop_ab_below=0,
-    drop_direction_below=0, drop_ab_kind_below=0,
+    drop_direction_below=0, drop_ab_kind_below=0, drop_four_way_below=0,
 )  # fmt: skip
 SHARES = (0.02, 0.05, *np.round(np.arange(0.1, 1, 0.1), 1).tolist(), 0.95, 0.98)
 """Shares of the nodes that a threshold may affect, at which its values are tried.
@@ -27,6 +27,7 @@ _BELOW = {  # the stage and class that a threshold drops from below (None: every
     "drop_ab_below": ("2", 2),
     "drop_rect_below": ("2", 1),
     "drop_split_below": ("2", 0),
+    "drop_four_way_below": ("2", 1),
     "drop_none_below": ("1", 0),
     "drop_direction_below": ("3-rect", None),
     "drop_ab_kind_below": ("3-ab", None),

@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from toolkit.errors import ToolkitError
 from toolkit.model.config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
-from toolkit.partition import AUGMENTATIONS, STAGES
+from toolkit.partition import AUGMENTATIONS, INSIDE_LARGER, NAMES, STAGES
 from toolkit.sealed import check_folder, check_model
 from toolkit.training.config import (
     AUTO,
@@ -26,6 +26,9 @@ from toolkit.training.config import (
 )
 from toolkit.training.recipes import RECIPES
 from toolkit.windows import CONTEXTS
+
+if TYPE_CHECKING:
+    from toolkit.data.blockset import BlockSet
 
 F = TypeVar("F", bound=Callable[..., Any])
 _M, _T = ModelConfig(), TrainConfig()
@@ -187,6 +190,8 @@ def train(
     folder, config = RunFolder(run), _settled(model, options)
     for doubt in [*config.doubts(), *(_idle(config, given) if teacher is not None else []), *_slower(model, config)]:
         click.echo(f"Warning: {doubt}", err=True)
+    if _IS_FIRST and (said := _left_out(blocks, model.stage)):
+        click.echo(said, err=True)
     with EpochLog(model.classes) as log:
         history = run_training(
             blocks, folder, model, config, start=start, weights=weights, teacher=teacher, resume=resume,
@@ -195,6 +200,17 @@ def train(
     if history:  # of several processes, the first one speaks
         click.echo(f"{run}: finished.")
         next_step(f"select {run}")
+
+
+def _left_out(blocks: "BlockSet", stage: str) -> str:
+    """Sentence on the training split's decided nodes that are in no class of the stage; empty where there is none."""
+    import numpy as np
+
+    in_train = np.array([source["split"] == "train" for source in blocks.sources])[blocks.blocks["source"]]
+    counts = STAGES[stage].left_out(blocks.blocks["partition"][in_train])
+    counts.pop(INSIDE_LARGER, None)
+    listed = ", ".join(f"{count:,} {NAMES[k]}" for k, count in counts.items())
+    return f"In no class of Stage {stage}, and left out of the training split: {listed}." if listed else ""
 
 
 def _settled(model: ModelConfig, options: dict[str, Any]) -> TrainConfig:
