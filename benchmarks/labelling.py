@@ -1,11 +1,12 @@
 """Cost of labelling: two processes against one, the hook's CPU time, and memory as a clip grows.
 
-    python benchmarks/labelling.py [jobs] [hook] [memory]
+    python benchmarks/labelling.py [jobs] [hook] [costs] [memory]
 
 jobs: wall time of `av1part label` on photographs of the embedded set with --jobs 1 and 2 in turn. Beside the ratio are
 the load average and the cores that each run got (CPU seconds over wall seconds), because the ratio means little on
 shared cores. hook: the same frames coded by libaom with the hook but no mask, and by untouched libaom, in alternating
-order; printed is the median of the extra CPU time, with quartiles. memory (Linux): the peak of a fresh process that
+order; printed is the median of the extra CPU time, with quartiles. costs: the same for labelling with RD costs of both
+node sizes against labelling without, with the size of the data sets. memory (Linux): the peak of a fresh process that
 labels a clip of few and of many frames; with --jobs 1 it starts no other process.
 """
 
@@ -27,9 +28,11 @@ from integration.labelling.config import LabelConfig
 from integration.labelling.label import label
 from integration.media.video import Planes, open_clip
 from toolkit.data.blockset import BlockSet
+from toolkit.data.group import set_name
+from toolkit.partition import NODES
 from toolkit.sample.attribution import FOLDER as SAMPLE
 
-PARTS = ("jobs", "hook", "memory")
+PARTS = ("jobs", "hook", "costs", "memory")
 
 
 def photographs(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:
@@ -85,6 +88,29 @@ def measure_hook(folder: Path, size: tuple[int, int], pairs: int) -> None:
     print()
 
 
+def measure_costs(folder: Path, count: int, size: tuple[int, int], rounds: int) -> None:
+    paths, ratios, bytes_of = photographs(folder, count, size), [], {}
+    for number in range(rounds):
+        seconds = {}
+        for costs in (True, False) if number % 2 == 0 else (False, True):
+            output = folder / f"costs-{number}-{costs}"
+            before = cpu_seconds()
+            label(paths, output, LabelConfig(size=None, split="train", jobs=1, nodes=NODES, with_costs=costs))
+            seconds[costs] = cpu_seconds() - before
+            for node in NODES:
+                folder_of = output / set_name(node)
+                bytes_of[node, costs] = sum(p.stat().st_size for p in folder_of.rglob("*") if p.is_file())
+        ratios.append(100 * (seconds[True] / seconds[False] - 1))
+    print(
+        f"{count} photographs of {size[0]}x{size[1]}, 4 cq, node sizes 16 and 32, {rounds} pairs: RD costs take "
+        f"{spread(ratios, '+.2f')} percent of CPU time"
+    )
+    for node in NODES:
+        kib = [bytes_of[node, costs] / 1024 for costs in (False, True)]
+        print(f"{node}x{node} nodes: {kib[0]:.0f} KiB without, {kib[1]:.0f} KiB with costs")
+    print()
+
+
 def code(config: EncoderConfig, library: Path, frames: Sequence[Planes]) -> tuple[float, list[bytes]]:
     """Encode frames; return the CPU seconds and the packets."""
     with Encoder(config, library=library) as encoder:
@@ -125,7 +151,7 @@ def spread(values: Sequence[float], form: str = ".2f") -> str:
 @click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 @click.option("--photographs", "count", default=8, show_default=True)
 @click.option("--size", nargs=2, default=(256, 144), show_default=True)
-@click.option("--rounds", default=3, show_default=True, help="Repetitions of `jobs`.")
+@click.option("--rounds", default=3, show_default=True, help="Repetitions of `jobs` and `costs`.")
 @click.option("--pairs", default=40, show_default=True, help="Pairs of encodes of `hook`.")
 @click.option("--lengths", nargs=2, default=(8, 64), show_default=True, help="Frames of the clips of `memory`.")
 @click.option("--inside", type=click.Path(path_type=Path), hidden=True)
@@ -154,6 +180,8 @@ def main(
             measure_jobs(folder, count, size, rounds)
         if "hook" in (parts or PARTS):
             measure_hook(folder, size, pairs)
+        if "costs" in (parts or PARTS):
+            measure_costs(folder, count, size, rounds)
         if "memory" in (parts or PARTS):
             measure_memory(folder, size, lengths)
 

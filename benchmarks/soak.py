@@ -22,7 +22,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import cycle
 from pathlib import Path
@@ -40,6 +40,7 @@ from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import libraries
 from integration.media.containers import IvfWriter
 from integration.media.video import Planes, open_clip
+from toolkit.cli.options import commas
 from toolkit.data.blockset import Luma, luma_dtype
 
 SECONDS_PER_MEGAPIXEL = (150, 60, 50, 25, 15, 7, 5)
@@ -62,7 +63,7 @@ class Case:
     content: str
     masks: tuple[str, ...]
     by_callback: bool
-    cost_nodes: int
+    cost_nodes: tuple[int, ...]
     cnn_off: bool
 
     @classmethod
@@ -90,7 +91,9 @@ class Case:
         masks = tuple(str(kind) for kind in rng.choice(kinds, frames))
         content = str(rng.choice(["noise", "clouds", "shapes", "flat", "extremes"]))
         by_callback, costs, cnn_off = rng.random(3) < (0.4, 0.3, 0.1)
-        cost_nodes = int(rng.choice(NODE_SIZES)) if costs else 0
+        cost_nodes = (int(rng.choice(NODE_SIZES)),) if costs else ()
+        four_way, both = rng.random(2) < (0.6, 0.4)
+        config, cost_nodes = replace(config, four_way=bool(four_way)), NODE_SIZES if costs and both else cost_nodes
         # With look-ahead, masks can be given by a callback only.
         return cls(seed, config, content, masks, bool(by_callback or lag), cost_nodes, bool(cnn_off))
 
@@ -100,7 +103,8 @@ class Case:
             f"seed {self.seed}: {c.width}x{c.height}, {c.bit_depth} bit, cq {c.cq}, cpu-used {c.cpu_used}, {c.usage}, "
             f"{c.threads} threads, keyint {c.keyint}, lag {c.lag}, {self.content}, "
             f"masks {' + '.join(self.masks)}{' by callback' if self.by_callback else ''}"
-            f"{f', costs at {self.cost_nodes}' if self.cost_nodes else ''}{', CNN off' if self.cnn_off else ''}"
+            f"{', 4-way' if c.four_way else ''}"
+            f"{f', costs at {commas(self.cost_nodes)}' if self.cost_nodes else ''}{', CNN off' if self.cnn_off else ''}"
         )
 
     def planes(self, number: int) -> Planes:
@@ -162,7 +166,7 @@ class Case:
             if self.cnn_off and not library:
                 encoder.disable_cnn()
             if self.cost_nodes and not library:
-                encoder.log_costs(self.cost_nodes)
+                encoder.log_costs(*self.cost_nodes)
             given = None if library or self.by_callback else self.mask
             fed = [encoder.feed(self.planes(number), given and given(number)) for number in numbers]
             return [frame for frame in [*fed, *(encoder.flush() if self.config.lag else ())] if frame]

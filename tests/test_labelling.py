@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from PIL import Image
 from support.pictures import CHELSEA, frame
 
+from integration.commands.label import label as label_command
 from integration.labelling import label as labelling
 from integration.labelling.config import LabelConfig
 from integration.media.video import open_clip
@@ -23,7 +24,7 @@ from toolkit.partition import INSIDE_LARGER, NODE
 from toolkit.sample.attribution import FOLDER as SAMPLE
 from toolkit.sample.attribution import attribution
 
-QUICK = LabelConfig(cq=(30, 50), cpu_used=3, size=None, jobs=1)
+QUICK = LabelConfig(cq=(30, 50), cpu_used=3, size=None, jobs=1, with_costs=False)  # CPU times differ from run to run
 
 
 @pytest.fixture
@@ -107,8 +108,9 @@ def test_several_processes_give_the_same_set(tmp_path: Path, pictures: list[Path
 @pytest.mark.slow
 @pytest.mark.usefixtures("libaom")
 def test_a_killed_run_goes_on_and_gives_the_same_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    config = replace(QUICK, cq=(20, 30, 40, 50), cpu_used=0, split="train")
+    config = replace(QUICK, cq=(20, 30, 40, 50), cpu_used=0, split="train", nodes=(16, 32))
     options = ["--cq", "20,30,40,50", "--cpu-used", "0", "--size", "source", "--jobs", "1", "--split", "train"]
+    options += ["--no-costs", "--node", "16,32"]
     picture = tmp_path / "cat.png"
     Image.open(CHELSEA).crop((100, 60, 292, 204)).save(picture)
     command = [sys.executable, "-c", "from toolkit.cli.main import main; main()"]
@@ -132,13 +134,89 @@ def test_a_killed_run_goes_on_and_gives_the_same_set(tmp_path: Path, monkeypatch
     assert same(tmp_path / "killed", tmp_path / "whole")
 
 
+@pytest.mark.usefixtures("libaom")
+def test_several_node_sizes_come_from_one_pass_as_from_a_pass_each(
+    tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coded = []
+    real = labelling.code
+    monkeypatch.setattr(labelling, "code", lambda piece: (coded.append(piece.cq), real(piece)))
+    both = tmp_path / "both"
+    labelling.label(pictures, both, replace(QUICK, nodes=(32, 16), with_costs=True))
+    assert len(coded) == len(pictures) * len(QUICK.cq)
+    for node in (16, 32):
+        labelling.label(pictures, tmp_path / f"one{node}", replace(QUICK, nodes=(node,), with_costs=True))
+        one, found = BlockSet.load(tmp_path / f"one{node}"), BlockSet.load(both / f"node{node}")
+        assert found.node == node
+        np.testing.assert_array_equal(found.blocks, one.blocks)
+        assert one.costs is not None
+        assert found.costs is not None
+        np.testing.assert_array_equal(found.costs["rd"], one.costs["rd"])
+        assert found.manifest["encoder"] == one.manifest["encoder"]
+    assert sorted(p.name for p in both.iterdir()) == ["manifest.json", "node16", "node32"]
+    for command in (["data", "info", str(both)], ["train", str(both), "-o", str(tmp_path / "run")]):
+        refused = CliRunner().invoke(main, command)
+        assert refused.exit_code == 1
+        assert "a folder of data sets of several node sizes" in refused.output
+        assert "node16 or node32" in refused.output
+
+
+@pytest.mark.usefixtures("libaom")
+def test_several_node_sizes_are_there_together_or_not_at_all(
+    tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output, config = tmp_path / "both", replace(QUICK, nodes=(16, 32))
+    real = labelling.write_set
+
+    def dies(path: Path, *rest: object, **more: object) -> None:
+        if path.name == "node32":
+            raise ToolkitError("cut off")
+        real(path, *rest, **more)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(labelling, "write_set", dies)
+        with pytest.raises(ToolkitError, match="cut off"):
+            labelling.label(pictures, output, config)
+    assert [p.name for p in tmp_path.iterdir() if "both" in p.name] == [".both.work"]
+    with monkeypatch.context() as patched:
+        patched.setattr(labelling, "code", lambda piece: pytest.fail("coded again"))
+        labelling.label(pictures, output, config)
+    with pytest.raises(ToolkitError, match="exists already"):
+        labelling.label(pictures, output, config)
+    labelling.label(pictures, output, config, overwrite=True)
+    assert BlockSet.load(output / "node32").node == 32
+
+
+@pytest.mark.parametrize("nodes", [(), (16, 16), (8,), (16, 64)])
+def test_wrong_node_sizes_are_refused(tmp_path: Path, pictures: list[Path], nodes: tuple[int, ...]) -> None:
+    with pytest.raises(ToolkitError, match="expected one or more different ones of 16, 32"):
+        labelling.label(pictures, tmp_path / "set", replace(QUICK, nodes=nodes))
+
+
+def test_the_command_takes_node_sizes_with_commas_or_repeated(tmp_path: Path, pictures: list[Path]) -> None:
+    wrong = CliRunner().invoke(main, ["label", str(pictures[0]), "-o", str(tmp_path / "set"), "--node", "16,8"])
+    assert wrong.exit_code == 2
+    assert "expected 16 or 32, or several with commas" in wrong.output
+    for words in (["--node", "32,16"], ["--node", "16", "--node", "32"]):
+        context = label_command.make_context("label", ["x.png", "-o", "set", *words])
+        assert context.params["nodes"] == (16, 32)
+    assert label_command.make_context("label", ["x.png", "-o", "set"]).params["nodes"] == (16,)
+
+
 def test_pieces_of_other_settings_are_not_taken_over(tmp_path: Path, pictures: list[Path]) -> None:
     pieces = [
         labelling.make_piece(tmp_path, file, 30, config, "build").stem
         for file in labelling.identify(pictures[:1])
-        for config in (QUICK, replace(QUICK, cpu_used=2), replace(QUICK, usage="allintra"), replace(QUICK, frames=1))
+        for config in (
+            QUICK,
+            replace(QUICK, cpu_used=2),
+            replace(QUICK, usage="allintra"),
+            replace(QUICK, frames=1),
+            replace(QUICK, four_way=False),
+            replace(QUICK, nodes=(16, 32)),
+        )
     ]
-    assert len(set(pieces)) == 4
+    assert len(set(pieces)) == 6
 
 
 def test_two_copies_of_a_photograph_are_refused(tmp_path: Path, pictures: list[Path]) -> None:
@@ -194,7 +272,10 @@ def test_the_command_writes_the_set_and_refuses_to_overwrite(tmp_path: Path, pic
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     assert done.stdout.strip() == str(output)
-    assert len(BlockSet.load(output).sources) == 3
+    found = BlockSet.load(output)
+    assert len(found.sources) == 3
+    assert found.costs is not None, "by default"
+    assert found.manifest["encoder"]["enable_1to4_partitions"] == 1
     again = CliRunner().invoke(main, arguments)
     assert again.exit_code == 1
     assert "exists already" in again.output

@@ -265,6 +265,9 @@ def test_a_labelled_set_keeps_costs_beside_its_blocks(tmp_path: Path) -> None:
 
 def test_pieces_with_costs_are_not_those_without(tmp_path: Path) -> None:
     (file,) = labelling.identify([CHELSEA])
-    without = LabelConfig()
-    stems = {labelling.make_piece(tmp_path, file, 30, c, "").stem for c in (without, replace(without, with_costs=True))}
+    with_costs = LabelConfig()
+    stems = {
+        labelling.make_piece(tmp_path, file, 30, c, "").stem
+        for c in (with_costs, replace(with_costs, with_costs=False))
+    }
     assert len(stems) == 2

@@ -14,6 +14,7 @@ from integration.pipeline import pipeline
 from integration.pruning import bundle as pruner
 from toolkit.cli.main import commands, main
 from toolkit.data import format as data_format
+from toolkit.data import group
 from toolkit.errors import ToolkitError
 from toolkit.pruners import record
 from toolkit.sealed import KINDS, check_folder, kind_of
@@ -38,7 +39,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_table_has_every_kind_that_is_written() -> None:
-    written = {data_format.KIND, bundle.KIND, pipeline.KIND, run_folder.KIND, record.KIND, pruner.KIND}
+    written = {data_format.KIND, group.KIND, bundle.KIND, pipeline.KIND, run_folder.KIND, record.KIND, pruner.KIND}
     assert set(KINDS) == written
 
 

@@ -33,6 +33,13 @@ KINDS = {
         "`av1part label` or `av1part data import`",
         "`av1part train` and `av1part data info`, and `parity` and `evaluate` as DATA",
     ),
+    "av1part-blocksets": FolderKind(
+        "a folder of data sets of several node sizes",
+        "manifest.json",
+        "node16",
+        "`av1part label --node 16,32`",
+        "every command that takes a data set; name the one inside that you mean, as in node16 or node32",
+    ),
     "av1part-run": FolderKind(
         "a run",
         "run.json",

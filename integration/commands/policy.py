@@ -25,7 +25,7 @@ def policy() -> None:
 
 @policy.command()
 @click.argument("pipe", metavar="PIPE", type=_PATH)
-@click.option("--data", type=_PATH, required=True, help="Data set labelled --with-costs.")
+@click.option("--data", type=_PATH, required=True, help="Data set with RD costs, as `label` makes it.")
 @click.option("-o", "--output", type=_PATH, required=True, help="Pipeline folder to make.")
 @click.option("--split", type=click.Choice(HELD_OUT), default=_D.split, show_default=True, help="Split to search on.")
 @click.option("--target-loss", type=float, default=_D.target_loss, show_default=True, help="In percent; see above.")

@@ -31,12 +31,12 @@ class SourceConfig:
 class LabelConfig(SourceConfig):
     """Sources, and what is labelled of them.
 
-    `node` is the side of the nodes whose partitions are recorded; `with_costs` also records the cost of every partition
-    that was tried (`toolkit.data.blockset.COST_DTYPE`).
+    `nodes` are the sides of the nodes whose partitions are recorded, a data set for each; `with_costs` also records the
+    cost of every partition that was tried (`toolkit.data.blockset.COST_DTYPE`).
     """
 
-    with_costs: bool = False
-    node: int = NODE
+    with_costs: bool = True
+    nodes: tuple[int, ...] = (NODE,)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Labelling: libaom codes sources at several cqs, and its final partitions become a BlockSet.
+"""Labelling: libaom codes sources at several cqs, and its final partitions become a BlockSet for each node size.
 
 The work is cut into pieces of one source at one cq. Each piece is kept in a folder beside the result as soon as it is
 done, so that a run that was killed goes on where it stopped.
@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from filelock import FileLock, Timeout
+from numpy.typing import NDArray
 
 from integration.codec import native
 from integration.codec.encoder import Encoder, EncoderConfig, encoder_settings
@@ -24,14 +25,19 @@ from integration.labelling.pieces import Progress, code_pieces, open_source
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
+from toolkit.data.group import set_name, write_group
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_file, canonical_json, named
+from toolkit.files import atomic_file, atomic_folder, canonical_json, named
+from toolkit.partition import NODES
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One source at one cq, the unit of work. It is kept as `<stem>.npz` and, with `keeps_luma`, `<stem>.luma`."""
+    """One source at one cq, the unit of work.
+
+    It is kept as `<stem>.npz`, with costs `<stem>-<node size>.costs` as well, and with `keeps_luma` `<stem>.luma`.
+    """
 
     file: SourceFile
     cq: int
@@ -46,6 +52,9 @@ class Piece:
     @property
     def luma_path(self) -> Path:
         return Path(f"{self.stem}.luma")
+
+    def costs_path(self, node: int) -> Path:
+        return Path(f"{self.stem}-{node}.costs")
 
     def open(self) -> Clip:
         """Open the source, its frames as this piece codes them."""
@@ -63,13 +72,17 @@ def label(
 ) -> None:
     """Label the sources and write a BlockSet to `output`; `progress(done, total)` counts pieces.
 
-    `licences` is a TSV (columns sha256, licence, source). Pieces of an earlier run with the same settings are reused.
-    Raises ToolkitError for bad sources or settings, before anything is coded.
+    Where the config names several node sizes, `output` holds a BlockSet for each: node16, node32. `licences` is a TSV
+    (columns sha256, licence, source). Pieces of an earlier run with the same settings are reused. Raises ToolkitError
+    for bad sources or settings, before anything is coded.
     """
     if output.exists() and not overwrite:
         raise ToolkitError(f"{output} exists already. Choose another name, remove it, or pass --overwrite.")
     if not config.cq or len(set(config.cq)) != len(config.cq):
         raise ToolkitError(f"cq {config.cq}: expected one or more different values.")
+    if not config.nodes or len(set(config.nodes)) != len(config.nodes) or not set(config.nodes) <= set(NODES):
+        listed = ", ".join(map(str, NODES))
+        raise ToolkitError(f"Node sizes {config.nodes}: expected one or more different ones of {listed}.")
     files = with_splits(identify(paths), config.split)
     files = with_licences(files, licences) if licences else files
     work = output.parent / f".{output.name}.work"
@@ -89,7 +102,7 @@ def label(
 def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build: str) -> Piece:
     """Piece named by a hash of everything that its content depends on, the encoder's `build` included."""
     decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
-    decides += [config.node, "costs"] if config.with_costs else [config.node]
+    decides += [list(config.nodes), "costs"] if config.with_costs else [list(config.nodes)]
     decides += ["truncated"] if config.allow_truncated else []
     decides += ["four-way"] if config.four_way else []
     key = hashlib.sha256(canonical_json([*decides, build])).hexdigest()[:16]
@@ -106,7 +119,7 @@ def check_sources(pieces: Sequence[Piece]) -> int:
         if piece.keeps_luma:
             clip = piece.open()
             depths[clip.bit_depth] = piece.file.path
-            node = piece.config.node
+            node = max(piece.config.nodes)
             if min(clip.width, clip.height) < node:
                 raise ToolkitError(f"{clip.path}: {clip.width}x{clip.height} has no whole {node}x{node} node.")
         if piece.file is pieces[0].file:
@@ -131,34 +144,44 @@ def run_pieces(pieces: Sequence[Piece], jobs: int, progress: Progress | None) ->
 
 
 def is_done(piece: Piece) -> bool:
-    return piece.labels_path.is_file() and (piece.luma_path.is_file() or not piece.keeps_luma)
+    costs = [piece.costs_path(node) for node in piece.config.nodes if piece.config.with_costs]
+    return all(path.is_file() for path in [piece.labels_path, *costs, *([piece.luma_path] * piece.keeps_luma)])
 
 
 def code(piece: Piece) -> None:
-    """Encode a piece and keep its labels and costs (frames, rows, columns), qindex (frames,), and luma where asked."""
-    clip = piece.open()
-    labels, qindexes, costs, node = [], [], [], piece.config.node
+    """Encode a piece and keep, for each node size, labels (frames, rows, columns), and costs of the whole nodes where
+    asked; qindex (frames,); and luma where asked.
+
+    Costs and luma go to their files frame by frame, because those of a long clip are too many for memory.
+    """
+    clip, nodes, qindexes = piece.open(), piece.config.nodes, []
+    labels: dict[int, list[NDArray[np.uint8]]] = {node: [] for node in nodes}
     with ExitStack() as stack:
         encoder = stack.enter_context(open_encoder(clip, piece))
+
+        def file(path: Path) -> BinaryIO:
+            return stack.enter_context(stack.enter_context(atomic_file(path)).open("wb"))
+
+        costs = {}
         if piece.config.with_costs:
-            encoder.log_costs(node)
-        luma = None
-        if piece.keeps_luma:
-            luma = stack.enter_context(stack.enter_context(atomic_file(piece.luma_path)).open("wb"))
+            encoder.log_costs(*nodes)
+            costs = {node: file(piece.costs_path(node)) for node in nodes}
+        luma = file(piece.luma_path) if piece.keeps_luma else None
         for planes in clip.frames():
             frame = encoder.encode(planes)
-            labels.append(frame.labels[node])
-            if node in frame.costs:
-                costs.append(frame.costs[node])
+            for node in nodes:
+                labels[node].append(frame.labels[node])
+            for node, target in costs.items():
+                target.write(frame.costs[node][: clip.height // node, : clip.width // node].tobytes())
             qindexes.append(frame.qindex)
             if luma:
                 luma.write(planes[0].tobytes())
-    if not labels:
+    if not qindexes:
         raise ToolkitError(f"{piece.file.path}: holds no frame.")
     with atomic_file(piece.labels_path) as temporary:
         size = np.array([clip.height, clip.width])
-        more: dict[str, Any] = {"costs": np.stack(costs)} if costs else {}
-        np.savez(temporary, labels=np.stack(labels), qindex=np.array(qindexes, np.uint8), size=size, **more)
+        stacked: dict[str, Any] = {f"labels{node}": np.stack(own) for node, own in labels.items()}
+        np.savez(temporary, qindex=np.array(qindexes, np.uint8), size=size, **stacked)
 
 
 def write(
@@ -169,11 +192,31 @@ def write(
     config: LabelConfig,
     overwrite: bool,
 ) -> None:
-    """Put the pieces together as a BlockSet.
+    """Put the pieces together: a BlockSet at `output`, or a folder there with one for each of several node sizes."""
+    if len(config.nodes) == 1:
+        write_set(output, files, pieces, bit_depth, config, config.nodes[0], overwrite=overwrite)
+        return
+    with atomic_folder(output, overwrite=overwrite) as folder:
+        for node in sorted(config.nodes):
+            write_set(folder / set_name(node), files, pieces, bit_depth, config, node)
+        write_group(folder, {set_name(node): folder / set_name(node) for node in sorted(config.nodes)})
+
+
+def write_set(
+    output: Path,
+    files: Sequence[SourceFile],
+    pieces: Sequence[Piece],
+    bit_depth: int,
+    config: LabelConfig,
+    node: int,
+    *,
+    overwrite: bool = False,
+) -> None:
+    """Write the BlockSet of one node size.
 
     Blocks are collected in files beside the pieces, because a long clip has too many of them for memory.
     """
-    node, sources = config.node, list[Source]()
+    sources = list[Source]()
     work = pieces[0].labels_path.parent
     cut = 0
     with (work / "blocks").open("wb") as records, (work / "costs").open("wb") as costs:
@@ -181,9 +224,10 @@ def write(
             luma: Luma | None = None
             for piece in (p for p in pieces if p.file is file):
                 with np.load(piece.labels_path) as stored:
-                    labels, qindex, (height, width) = stored["labels"], stored["qindex"], stored["size"].tolist()
-                    if config.with_costs:
-                        costs.write(stored["costs"][:, : height // node, : width // node].tobytes())
+                    labels, qindex, (height, width) = stored[f"labels{node}"], stored["qindex"], stored["size"].tolist()
+                if config.with_costs:
+                    with piece.costs_path(node).open("rb") as own:
+                        shutil.copyfileobj(own, costs)
                 if piece.keeps_luma:
                     luma = np.memmap(piece.luma_path, luma_dtype(bit_depth), "r", shape=(len(labels), height, width))
                 whole = labels[:, : height // node, : width // node]
@@ -193,20 +237,23 @@ def write(
                 records.write(make_records(index, frame, row * node, column * node, q, whole).tobytes())
             assert luma is not None
             sources.append(Source(file.name, file.split, file.sha256, luma, file.licence, file.origin))
-    version = native.libaom_version(native.load(libraries().hook))
-    settings = encoder_settings(config.usage, config.cpu_used, version, four_way=config.four_way)
-    settings |= {"cq": list(config.cq)}
-    size = "source" if config.size is None else f"{config.size[0]}x{config.size[1]}"
-    settings |= {"input": {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}}
-    excluded = {"cut by the frame edge": cut}
     write_blockset(
         output,
         sources,
         np.memmap(work / "blocks", BLOCK_DTYPE, "r"),
         bit_depth,
-        settings,
+        settings_of(config),
         block_size=node,
         costs=np.memmap(work / "costs", COST_DTYPE, "r") if config.with_costs else None,
-        excluded=excluded,
+        excluded={"cut by the frame edge": cut},
         overwrite=overwrite,
     )
+
+
+def settings_of(config: LabelConfig) -> dict[str, Any]:
+    """Encoder settings, cq levels and treatment of the input, as the manifest records them."""
+    version = native.libaom_version(native.load(libraries().hook))
+    settings = encoder_settings(config.usage, config.cpu_used, version, four_way=config.four_way)
+    size = "source" if config.size is None else f"{config.size[0]}x{config.size[1]}"
+    given = {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}
+    return settings | {"cq": list(config.cq), "input": given}
