@@ -72,11 +72,11 @@ def test_drawn_cases_cover_what_they_should_and_stay_bounded(soak: ModuleType) -
     assert max(c.height for c in configs) > 1000
     for name, values in {
         "bit_depth": {8, 10}, "cpu_used": set(range(7)), "threads": {1, 2}, "usage": {"good", "allintra"},
-        "lag": {0, 2, 20}, "cq": set(range(64)),
+        "lag": {0, 2, 20}, "cq": set(range(64)), "four_way": {False, True},
     }.items():  # fmt: skip
         assert {getattr(c, name) for c in configs} == values
     assert {kind for case in cases for kind in case.masks} == {*soak.FREE, *soak.RESTRICTING}
-    assert {case.cost_nodes for case in cases} == {0, 16, 32}
+    assert {case.cost_nodes for case in cases} == {(), (16,), (32,), (16, 32)}
     masks = [case.mask(0) for case in cases[:100]]
     assert {tuple(mask) for mask in masks if mask} == {(16, 32), (16,), (32,)}
     assert {size for mask in masks if mask for size in mask if mask[size].max() >= 1 << 10} == {16, 32}

@@ -7,7 +7,7 @@ COMMANDS = {
     ),
     "data": (
         "toolkit.commands.data",
-        "Look at a data set, or import an older one.",
+        "Look at a data set, merge several, or import an older one.",
     ),
     "ensemble": (
         "toolkit.commands.ensemble",

@@ -1,4 +1,4 @@
-"""`av1part data`: look at a data set, or import an older one."""
+"""`av1part data`: look at a data set, merge several, or import an older one."""
 
 import json
 from pathlib import Path
@@ -6,14 +6,14 @@ from pathlib import Path
 import click
 
 from toolkit.legacy.config import FORMATS, QPS, ImportConfig
-from toolkit.sealed import check_folder
+from toolkit.sealed import check_folder, kind_of
 
 _D = ImportConfig()
 
 
 @click.group()
 def data() -> None:
-    """Look at a data set, or import an older one."""
+    """Look at a data set, merge several, or import an older one."""
 
 
 @data.command()
@@ -44,6 +44,35 @@ def info(path: Path, as_json: bool, preview: Path | None) -> None:
         return
     print_info(found)
     next_step(f"train {path} -o RUN")
+
+
+@data.command()
+@click.argument("paths", metavar="A B...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder to make.")
+@click.option("--split", help="Split all sources anew: auto, train, val, test or a TSV.  [default: each keeps its own]")
+@click.option("--overwrite", is_flag=True, help="Replace a folder of this kind that is there.")
+def merge(paths: tuple[Path, ...], output: Path, split: str | None, overwrite: bool) -> None:
+    """Make one data set, or one record of the search, of several that were made with the same settings.
+
+    A source that two of them hold alike is taken once. Where its split or content differs, or any setting of the
+    encoder, nothing is written.
+    """
+    from toolkit.cli.progress import next_step
+    from toolkit.data.merge import merge_blocksets, merge_groups
+    from toolkit.pruners.merge import merge_records
+
+    if len(paths) < 2:
+        raise click.UsageError("Name two or more folders to merge.")
+    kinds = {"av1part-blocksets": merge_groups, "av1part-search": merge_records}
+    kind = kind_of(paths[0]) or ""
+    kind = kind if kind in kinds else "av1part-blockset"
+    for path in paths:
+        check_folder(path, kind)
+    for note in kinds.get(kind, merge_blocksets)(paths, output, split=split, overwrite=overwrite):
+        click.echo(note, err=True)
+    click.echo(output)
+    if kind == "av1part-blockset":
+        next_step(f"data info {output}")
 
 
 @data.command("import")

@@ -147,17 +147,18 @@ class BlockSet:
         return self._planes[source]
 
     @classmethod
-    def load(cls, path: Path | str) -> "BlockSet":
+    def load(cls, path: Path | str, *, mapped: bool = False) -> "BlockSet":
         """Open a BlockSet and check its hashes, dtypes, shapes and ranges, and that no source is in two splits.
 
-        Raises ToolkitError on the first check that fails.
+        `mapped` leaves blocks and costs in their files, as luma always is, in place of reading them. Raises
+        ToolkitError on the first check that fails.
         """
         path = Path(path)
         check_folder(path, KIND)
         manifest = check_manifest(path, read_json(path / "manifest.json"))
         check_files(path, manifest)
-        costs = _load_array(path / COSTS) if COSTS in manifest["files"] else None
-        result = cls(path, manifest, _load_array(path / "blocks.npy"), costs)
+        costs = _load_array(path / COSTS, mmap=mapped) if COSTS in manifest["files"] else None
+        result = cls(path, manifest, _load_array(path / "blocks.npy", mmap=mapped), costs)
         for index, source in enumerate(result.sources):
             plane = result.luma(index)
             expected = (source["frames"], source["height"], source["width"])
