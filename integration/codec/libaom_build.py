@@ -41,25 +41,40 @@ C_FLAGS = (
     *("-DNDEBUG", "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE_SOURCE"),
 )
 SHARED = ("encoder", "frames", "nodes")
+PRUNING = ("costs", "inside_search", "node_features", "pruner", "pruner_file")
 UNITS = {
-    "hook": (*SHARED, "hook", "labels", "costs", "inside_search", "node_features", "pruner", "inspect"),
-    "stock": (*SHARED, "stock"),
+    "libav1part_hook.so": (*SHARED, *PRUNING, "hook", "labels", "inspect"),
+    "libav1part_stock.so": (*SHARED, "stock"),
+    "libaom.so.3": (*PRUNING, "nodes", "runtime"),
 }
-WRAPPED = (
-    *("av1_encode_frame", "av1_pack_bitstream", "av1_prune_ab_partitions", "av1_prune_partitions_before_search"),
+SEARCH_CALLS = (
+    *("av1_encode_frame", "av1_prune_ab_partitions", "av1_prune_partitions_before_search"),
     *("av1_rd_pick_intra_mode_sb", "av1_free_pc_tree_recursive"),
     *("av1_save_context", "av1_restore_context", "av1_ml_prune_4_partition"),
 )
+WRAPPED: dict[str, tuple[str, ...]] = {
+    "libav1part_hook.so": (*SEARCH_CALLS, "av1_pack_bitstream"),
+    "libav1part_stock.so": (),
+    "libaom.so.3": (*SEARCH_CALLS, "av1_remove_compressor"),
+}
+"""Functions of libaom whose calls each library sends to our C code."""
+EXPORTS = SOURCES / "libaom.map"
+"""Version script of libaom.so.3: libaom's public symbols, those that its own shared library has."""
 TOOLS = {"cc": "gcc", "c++": "g++", "cmake": "cmake", "ninja": "ninja-build", "perl": "perl"}
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Libraries:
-    """Two shared libraries of a build: `hook` with masks and labels, `stock` the same interface to untouched libaom."""
+    """Shared libraries of a build.
+
+    `hook` has masks, pruners and labels, `stock` the same interface to untouched libaom; `aom` is libaom's own library,
+    libaom.so.3, with pruners inside, for hosts that know nothing of us.
+    """
 
     hook: Path
     stock: Path
+    aom: Path
     info: dict[str, Any]
 
     @property
@@ -196,9 +211,9 @@ def _compile_libaom(
 
 def _link(cache: Path, libaom: str, sanitize: bool) -> Libraries:
     """Link that libaom with our C sources as they are now, unless that was done before."""
-    sources = {p.name: sha256_file(p) for p in sorted(SOURCES.iterdir()) if p.suffix in (".c", ".h")}
+    sources = {p.name: sha256_file(p) for p in sorted(SOURCES.iterdir()) if p.suffix in (".c", ".h", ".map")}
     flags = [*C_FLAGS, *([f"-fsanitize={SANITIZERS}", "-g", "-fno-omit-frame-pointer"] if sanitize else [])]
-    name = f"hook-{_key([libaom, sources, flags])}"
+    name = f"hook-{_key([libaom, sources, flags, UNITS, WRAPPED])}"
     folder = cache / name
     if not _is_built(folder):
         with FileLock(cache / f"{name}.lock"):
@@ -207,9 +222,9 @@ def _link(cache: Path, libaom: str, sanitize: bool) -> Libraries:
                 with atomic_folder(folder, overwrite=True) as temporary:
                     _compile_hook(cache / libaom, temporary, flags, sanitize)
                     info = json.loads((cache / libaom / "build.json").read_text())
-                    info |= {"libaom": libaom, "hook_flags": flags, "hook_sources": sources, "wrapped": list(WRAPPED)}
+                    info |= {"libaom": libaom, "hook_flags": flags, "hook_sources": sources, "wrapped": WRAPPED}
                     atomic_write_json(temporary / "build.json", info)
-    return Libraries(folder / "libav1part_hook.so", folder / "libav1part_stock.so", read_json(folder / "build.json"))
+    return Libraries(*(folder / name for name in UNITS), read_json(folder / "build.json"))
 
 
 def _compile_hook(libaom: Path, folder: Path, flags: list[str], sanitize: bool) -> None:
@@ -218,12 +233,15 @@ def _compile_hook(libaom: Path, folder: Path, flags: list[str], sanitize: bool) 
         # Included as system headers, so that warnings are about our code alone.
         command = ["cc", *flags, "-isystem", str(libaom / "include"), "-c", str(SOURCES / f"{unit}.c")]
         _run([*command, "-o", str(folder / f"{unit}.o")], log)
-    wraps = [f"-Wl,--wrap={symbol}" for symbol in WRAPPED]
-    link = ["-Wl,--exclude-libs,ALL", "-lm", "-lpthread"]
-    link += [f"-fsanitize={SANITIZERS}"] if sanitize else ["-Wl,-z,defs"]
+    link = ["-lm", "-lpthread", *([f"-fsanitize={SANITIZERS}"] if sanitize else ["-Wl,-z,defs"])]
+    archive = str(libaom / "libaom.a")
     for name, units in UNITS.items():
         objects = [str(folder / f"{unit}.o") for unit in units]
-        command = ["cc", "-shared", "-o", str(folder / f"libav1part_{name}.so"), *objects, str(libaom / "libaom.a")]
-        _run([*command, *(wraps if name == "hook" else []), *link], log)
+        wraps = [f"-Wl,--wrap={symbol}" for symbol in WRAPPED[name]]
+        parts = [archive, "-Wl,--exclude-libs,ALL"]
+        if name == "libaom.so.3":
+            parts = ["-Wl,--whole-archive", archive, "-Wl,--no-whole-archive"]
+            parts += [f"-Wl,-soname,{name}", f"-Wl,--version-script={EXPORTS}"]
+        _run(["cc", "-shared", "-o", str(folder / name), *objects, *parts, *wraps, *link], log)
     for object_file in folder.glob("*.o"):
         object_file.unlink()

@@ -12,7 +12,7 @@ from toolkit.errors import ToolkitError
 from toolkit.pruners.features import Feature
 from toolkit.pruners.record import FEATURES
 
-API_VERSION = 6
+API_VERSION = 7
 
 
 class Config(ctypes.Structure):
@@ -91,6 +91,8 @@ _ENCODER = (
 )
 _SEARCH = (
     ("av1part_feature", c_int, (c_int, POINTER(c_char_p), POINTER(c_char_p), POINTER(c_int))),
+    ("av1part_feature_table", c_uint32, ()),
+    ("av1part_load_pruner", c_int, (c_void_p, c_char_p)),
     ("av1part_record_search", c_int, (c_void_p, c_double, c_uint32)),
     ("av1part_search_rows", c_int, (c_void_p, POINTER(c_void_p), POINTER(c_size_t))),
     ("av1part_set_pruner", c_int, (c_void_p, c_char_p, c_size_t, c_double, c_double)),
@@ -137,6 +139,11 @@ def check(library: ctypes.CDLL, encoder: c_void_p, status: int) -> None:
     """Raise ToolkitError with the encoder's own explanation unless the status means success."""
     if status:
         raise ToolkitError(f"Encoder: {explain(library, status, library.av1part_error_detail(encoder))}.")
+
+
+def feature_table_name(library: ctypes.CDLL) -> str:
+    """Eight hexadecimal digits that name the hook's table of features, their version included."""
+    return f"{library.av1part_feature_table():08x}"
 
 
 def feature_table(library: ctypes.CDLL) -> tuple[Feature, ...]:

@@ -19,13 +19,14 @@
 
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
-#define AV1PART_API_VERSION 6
+#define AV1PART_API_VERSION 7
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
 #define AV1PART_LEVELS 2
 #define AV1PART_NODE_SIZE(level) (16 << (level))
 #define AV1PART_FEATURES 49   /* of a node, see av1part_feature */
+#define AV1PART_FEATURES_VERSION 1 /* raise it whenever a feature of the same name means something else */
 #define AV1PART_SQUARES 5     /* sides of the squares that are searched: 8, 16, 32, 64, 128 */
 #define AV1PART_API __attribute__((visibility("default")))
 
@@ -180,6 +181,9 @@ AV1PART_API int av1part_log_costs(av1part_encoder *encoder, int node_sizes);
  * ABs) of a feature, 0 to AV1PART_FEATURES - 1. The table is sorted by point. */
 AV1PART_API int av1part_feature(int index, const char **name, const char **unit, int *point);
 
+/* A number that names the table of features: the CRC-32 of AV1PART_FEATURES_VERSION and of every name, unit and point. */
+AV1PART_API uint32_t av1part_feature_table(void);
+
 /* Record the search of intra frames at a share (0 to 1, by superblock, drawn by `seed`) of the squares that no edge of
  * the frame cuts; 0 stops it. One thread alone. The bitstream is the same either way. */
 AV1PART_API int av1part_record_search(av1part_encoder *encoder, double share, uint32_t seed);
@@ -190,6 +194,10 @@ AV1PART_API int av1part_search_rows(const av1part_encoder *encoder, const av1par
 /* Prune inside the search of intra frames: skip where the predicted loss is below `price` times the predicted time, and
  * below `most`. `data` NULL switches it off. On an error nothing changes. */
 AV1PART_API int av1part_set_pruner(av1part_encoder *encoder, const void *data, size_t size, double price, double most);
+
+/* The same from a pruner's folder (of `av1part pruner fit`), at its own price; refused where it was made for another
+ * libaom, table of features, bit depth, usage, speed or 4-way setting: the encoder's detail says which. */
+AV1PART_API int av1part_load_pruner(av1part_encoder *encoder, const char *folder);
 
 /* Since the encoder was opened. */
 AV1PART_API int av1part_decisions(const av1part_encoder *encoder, av1part_decision_counts *counts);

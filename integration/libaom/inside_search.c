@@ -7,6 +7,7 @@
  * never looked at by a decision, so that streams repeat. */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -20,6 +21,7 @@
 #include "node_features.h"
 #include "luma.h"
 #include "pruner.h"
+#include "pruner_file.h"
 #include "inside_search.h"
 
 __typeof__(av1_save_context) __real_av1_save_context, __wrap_av1_save_context;
@@ -465,6 +467,28 @@ int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double
   av1part_pruner_free(e->pruner);
   e->pruner = pruner;
   return AV1PART_OK;
+}
+
+/* Whether the encoder codes what the pruner was made for; else the detail says what differs. */
+static bool made_for(av1part_encoder *e, const av1part_pruner_file *file) {
+  const av1part_config *const c = &e->config;
+  if (c->bit_depth == file->bit_depth && c->all_intra == file->all_intra && c->cpu_used == file->cpu_used &&
+      c->four_way == file->four_way) {
+    return true;
+  }
+  snprintf(e->detail, sizeof(e->detail), "the pruner was made for bit_depth %d, all_intra %d, cpu_used %d, four_way %d",
+           file->bit_depth, file->all_intra, file->cpu_used, file->four_way);
+  return false;
+}
+
+int av1part_load_pruner(av1part_encoder *e, const char *folder) {
+  if (!e || !folder) return AV1PART_ERR_ARGUMENT;
+  av1part_pruner_file file;
+  if (!av1part_pruner_file_read(folder, &file, e->detail, sizeof(e->detail))) return AV1PART_ERR_PRUNER;
+  const int status =
+      made_for(e, &file) ? av1part_set_pruner(e, file.data, file.size, file.price, file.most) : AV1PART_ERR_PRUNER;
+  av1part_pruner_file_free(&file);
+  return status;
 }
 
 int av1part_decisions(const av1part_encoder *e, av1part_decision_counts *counts) {

@@ -3,9 +3,11 @@
 
 #include <math.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "luma.h"
 #include "av1part_hook.h"
+#include "pruner_file.h"
 
 #define F(name, point, text, unit) { text, unit, POINT_##point },
 static const struct {
@@ -39,6 +41,17 @@ int av1part_feature(int index, const char **name, const char **unit, int *point)
   *unit = table[index].unit;
   *point = table[index].point;
   return AV1PART_OK;
+}
+
+uint32_t av1part_feature_table(void) {
+  uint32_t crc = 0;
+  for (int i = 0; i < FEATURE_COUNT; ++i) {
+    const char point[2] = { (char)table[i].point, AV1PART_FEATURES_VERSION };
+    crc = av1part_crc32(crc, table[i].name, strlen(table[i].name) + 1);
+    crc = av1part_crc32(crc, table[i].unit, strlen(table[i].unit) + 1);
+    crc = av1part_crc32(crc, point, sizeof(point));
+  }
+  return crc;
 }
 
 /* Sums over one quarter of the node. */

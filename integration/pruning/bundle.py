@@ -1,4 +1,6 @@
-"""A pruner's folder: its native form, its ONNX form, and a sealed manifest with the proof that both decide alike."""
+"""A pruner's folder: its native form, its ONNX form, and a sealed manifest with the proof that both decide alike.
+
+`hook.txt` repeats for C what the manifest says of the native form's use."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,6 +8,7 @@ from typing import Any
 
 from integration.codec import native
 from integration.codec.config import EncoderConfig
+from integration.pruning import hook_file
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.pruners.features import Feature
@@ -14,6 +17,7 @@ from toolkit.sealed import Entries, check_folder, read_sealed
 KIND = "av1part-pruner"
 FORMAT_VERSION = 1
 NATIVE, GRAPH = "pruner.bin", "pruner.onnx"
+FILES = (hook_file.NAME, NATIVE, GRAPH)
 LIMIT = 1 << 26
 """Most bytes that a file of a pruner may have."""
 _MEND = "Make it again with `av1part pruner fit`."
@@ -21,6 +25,7 @@ _ENTRIES: Entries = {
     "bit_depth": int,
     "encoder": dict,
     "features": list,
+    "feature_table": str,
     "price": float,
     "most": float,
     "learnt": dict,
@@ -48,8 +53,8 @@ class PrunerBundle:
         path = Path(path)
         check_folder(path, KIND)
         manifest = read_sealed(path / "manifest.json", KIND, FORMAT_VERSION, "a pruner's", _MEND, _ENTRIES)
-        if set(manifest["files"]) != {NATIVE, GRAPH}:
-            raise ToolkitError(f"{path}/manifest.json: lists {sorted(manifest['files'])}, expected {NATIVE}, {GRAPH}.")
+        if set(manifest["files"]) != set(FILES):
+            raise ToolkitError(f"{path}/manifest.json: lists {sorted(manifest['files'])}, expected {', '.join(FILES)}.")
         for name, digest in manifest["files"].items():
             file = path / name
             if not file.is_file() or file.stat().st_size > LIMIT:
@@ -58,7 +63,10 @@ class PrunerBundle:
                 raise ToolkitError(f"{file}: changed (sha256 differs from the manifest). {_MEND}")
         if not manifest["proof"].get("passed"):
             raise ToolkitError(f"{path}: its forms were not proven to decide alike. {_MEND}")
-        return cls(path, manifest, (path / NATIVE).read_bytes())
+        data = (path / NATIVE).read_bytes()
+        if (path / hook_file.NAME).read_bytes() != hook_file.hook_text(manifest, data):
+            raise ToolkitError(f"{path / hook_file.NAME}: does not say what the manifest says. {_MEND}")
+        return cls(path, manifest, data)
 
     @property
     def encoder(self) -> dict[str, Any]:
@@ -80,10 +88,9 @@ class PrunerBundle:
         """Expected loss at which a decision never skips, in average pixels."""
         return float(self.manifest["most"])
 
-    def check_encoder(self, config: EncoderConfig, version: str, features: tuple[Feature, ...]) -> None:
+    def check_encoder(self, config: EncoderConfig, version: str, feature_table: str) -> None:
         """Raise ToolkitError unless the pruner was made for this hook's features, bit depth, usage and libaom."""
-        mine = [Feature(**feature) for feature in self.manifest["features"]]
-        if mine != list(features):
+        if self.manifest["feature_table"] != feature_table:
             raise ToolkitError(f"{self.path}: made for another table of features than this hook's. {_MEND}")
         if self.manifest["bit_depth"] != config.bit_depth:
             raise ToolkitError(
@@ -104,7 +111,8 @@ def write_pruner(path: Path, manifest: dict[str, Any], data: bytes, graph: bytes
     with atomic_folder(path, overwrite=overwrite) as folder:
         (folder / NATIVE).write_bytes(data)
         (folder / GRAPH).write_bytes(graph)
-        files = {name: sha256_file(folder / name) for name in (NATIVE, GRAPH)}
+        (folder / hook_file.NAME).write_bytes(hook_file.hook_text(manifest, data))
+        files = {name: sha256_file(folder / name) for name in FILES}
         body = manifest | {"kind": KIND, "format_version": FORMAT_VERSION, "files": files}
         atomic_write_json(folder / "manifest.json", seal(body))
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.pruner.graph import pruner_graph
+from integration.codec import native
+from integration.codec.libaom_build import libraries
 from integration.pruning.bundle import PrunerBundle, current_features, write_pruner
 from integration.pruning.config import FitConfig
 from integration.pruning.prove import prove
@@ -42,6 +44,7 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
         "bit_depth": data.manifest["bit_depth"],
         "encoder": data.manifest["encoder"],
         "features": data.manifest["features"],
+        "feature_table": native.feature_table_name(native.load(libraries().hook)),
         "price": config.price,
         "most": config.most,
         "learnt": {

@@ -1,0 +1,126 @@
+/* Reading a pruner's folder. */
+#include "pruner_file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aom/aom_codec.h"
+#include "av1part_hook.h"
+
+enum { LARGEST_TEXT = 1024, LARGEST_DATA = 1 << 26 };
+
+uint32_t av1part_crc32(uint32_t crc, const void *data, size_t size) {
+  const uint8_t *const bytes = data;
+  crc = ~crc;
+  for (size_t i = 0; i < size; ++i) {
+    crc ^= bytes[i];
+    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (0xEDB88320u & (0u - (crc & 1)));
+  }
+  return ~crc;
+}
+
+double av1part_decimal(const char *text) {
+  double digits = 0, scale = 1;
+  bool point = false, any = false;
+  for (; *text; ++text) {
+    if (*text == '.' && !point) {
+      point = true;
+    } else if (*text >= '0' && *text <= '9' && digits < 1e15) { /* exact so far: one division rounds right */
+      digits = 10 * digits + (*text - '0');
+      if (point) scale *= 10;
+      any = true;
+    } else {
+      return 0;
+    }
+  }
+  return any ? digits / scale : 0;
+}
+
+/* The file's bytes with a zero behind them; NULL where it cannot be read or is larger than `most`. */
+static char *read_file(const char *folder, const char *name, size_t most, size_t *size, char *why, size_t why_size) {
+  char path[4096];
+  if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path)) path[0] = 0;
+  FILE *const file = fopen(path, "rb");
+  if (!file) {
+    snprintf(why, why_size, "%s/%s: %s", folder, name, strerror(errno));
+    return NULL;
+  }
+  char *const bytes = malloc(most + 2);
+  *size = bytes ? fread(bytes, 1, most + 1, file) : 0;
+  const bool failed = !bytes || ferror(file) || *size > most;
+  fclose(file);
+  if (failed) {
+    snprintf(why, why_size, "%s/%s: not readable, or larger than %zu bytes", folder, name, most);
+    free(bytes);
+    return NULL;
+  }
+  bytes[*size] = 0;
+  return bytes;
+}
+
+typedef struct {
+  av1part_pruner_file *file;
+  char usage[16], price[32], most[32];
+  unsigned crc;
+} facts;
+
+static bool parse(const char *text, facts *f) {
+  static const char layout[] =
+      "av1part-pruner 1\nlibaom %15[0-9.]\nfeatures %8x\nbit_depth %2d\nusage %15[a-z]\ncpu_used %1d\nfour_way %1d\n"
+      "price %31[0-9.]\nmost %31[0-9.]\nsize %zu\ncrc32 %8x\ncheck %8x%n";
+  unsigned features, check;
+  int end = 0;
+  av1part_pruner_file *const file = f->file;
+  const int found = sscanf(text, layout, file->libaom, &features, &file->bit_depth, f->usage, &file->cpu_used,
+                           &file->four_way, f->price, f->most, &file->size, &f->crc, &check, &end);
+  if (found != 11 || strcmp(text + end, "\n") != 0) return false;
+  const char *const last = strstr(text, "check ");
+  file->features = features;
+  file->all_intra = strcmp(f->usage, "allintra") == 0;
+  file->price = av1part_decimal(f->price);
+  file->most = av1part_decimal(f->most);
+  return last && av1part_crc32(0, text, (size_t)(last - text)) == check;
+}
+
+static bool suits_this_hook(const av1part_pruner_file *file, const char *folder, char *why, size_t why_size) {
+  const char *here = aom_codec_version_str();
+  if (*here == 'v') ++here;
+  if (strcmp(here, file->libaom) != 0) {
+    snprintf(why, why_size, "%s: made for libaom %s, this is %s", folder, file->libaom, here);
+    return false;
+  }
+  if (file->features != av1part_feature_table()) {
+    snprintf(why, why_size, "%s: made for another table of features than this library's", folder);
+    return false;
+  }
+  return true;
+}
+
+bool av1part_pruner_file_read(const char *folder, av1part_pruner_file *file, char *why, size_t why_size) {
+  memset(file, 0, sizeof(*file));
+  facts f = { .file = file };
+  size_t size;
+  char *const text = read_file(folder, "hook.txt", LARGEST_TEXT, &size, why, why_size);
+  if (!text) return false;
+  const bool parsed = strlen(text) == size && parse(text, &f);
+  free(text);
+  if (!parsed) {
+    snprintf(why, why_size, "%s/hook.txt: not as it was written", folder);
+    return false;
+  }
+  if (!suits_this_hook(file, folder, why, why_size)) return false;
+  const size_t expected = file->size;
+  file->data = read_file(folder, "pruner.bin", LARGEST_DATA, &file->size, why, why_size);
+  if (!file->data) return false;
+  if (file->size == expected && av1part_crc32(0, file->data, file->size) == f.crc) return true;
+  snprintf(why, why_size, "%s/pruner.bin: changed since it was made", folder);
+  av1part_pruner_file_free(file);
+  return false;
+}
+
+void av1part_pruner_file_free(av1part_pruner_file *file) {
+  free(file->data);
+  file->data = NULL;
+}

@@ -1,0 +1,32 @@
+/* A pruner's folder as C reads it: `hook.txt` says for which encoder it was made, `pruner.bin` has its trees.
+ *
+ * hook.txt is written by integration/pruning/hook_file.py, in this order, a line each: `av1part-pruner 1`, then
+ * `libaom`, `features` (av1part_feature_table), `bit_depth`, `usage` (good or allintra), `cpu_used`, `four_way`,
+ * `price`, `most`, `size` and `crc32` of pruner.bin, and `check`: the CRC-32 of all lines before it. CRCs are those of
+ * zlib, in eight hexadecimal digits. They find accidents; `av1part run` and `av1part pruner info` check the seal. */
+#ifndef AV1PART_PRUNER_FILE_H_
+#define AV1PART_PRUNER_FILE_H_
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct {
+  char libaom[16];
+  uint32_t features;
+  int bit_depth, all_intra, cpu_used, four_way;
+  double price, most;
+  void *data; /* of pruner.bin */
+  size_t size;
+} av1part_pruner_file;
+
+/* Read a folder; false where it is no sound pruner of this hook and libaom, with the reason in `why`. */
+bool av1part_pruner_file_read(const char *folder, av1part_pruner_file *file, char *why, size_t why_size);
+void av1part_pruner_file_free(av1part_pruner_file *file);
+
+/* A number such as 0.05, above 0, whatever the process's locale writes for the point; 0 where the text is none. */
+double av1part_decimal(const char *text);
+
+uint32_t av1part_crc32(uint32_t crc, const void *data, size_t size);
+
+#endif

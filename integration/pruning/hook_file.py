@@ -1,0 +1,36 @@
+"""`hook.txt`: what C reads of a pruner's folder, written from the sealed manifest (integration/libaom/pruner_file.h)."""
+
+import zlib
+from typing import Any
+
+from toolkit.errors import ToolkitError
+
+NAME = "hook.txt"
+
+
+def hook_text(manifest: dict[str, Any], data: bytes) -> bytes:
+    """Lines of `hook.txt` for a manifest and the bytes of its `pruner.bin`; ToolkitError on a price with too many digits."""
+    encoder = manifest["encoder"]
+    lines = [
+        "av1part-pruner 1",
+        f"libaom {encoder['version']}",
+        f"features {manifest['feature_table']}",
+        f"bit_depth {manifest['bit_depth']}",
+        f"usage {encoder['usage']}",
+        f"cpu_used {encoder['cpu_used']}",
+        f"four_way {encoder['enable_1to4_partitions']}",
+        f"price {_decimal(manifest['price'])}",
+        f"most {_decimal(manifest['most'])}",
+        f"size {len(data)}",
+        f"crc32 {zlib.crc32(data):08x}",
+    ]
+    text = "".join(f"{line}\n" for line in lines).encode()
+    return text + f"check {zlib.crc32(text):08x}\n".encode()
+
+
+def _decimal(value: float) -> str:
+    """A number as plain digits, which C reads as the same number in every locale."""
+    text = f"{value:.12f}".rstrip("0").rstrip(".")
+    if float(text) != value or not 0 < value < 1000:
+        raise ToolkitError(f"Price or most {value!r}: expected above 0 and below 1000, with at most 12 decimals.")
+    return text
