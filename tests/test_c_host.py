@@ -9,10 +9,15 @@ import pytest
 from click.testing import CliRunner
 from support.pictures import frame
 
+from integration import zoo
+from integration.codec.config import EncoderConfig
+from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import SOURCES, Libraries
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import encode_file
 from integration.media.video import open_clip
+from integration.pruning.bundle import PrunerBundle
+from integration.pruning.encoder import use_pruner
 from toolkit.cli.main import main
 
 EXAMPLE = SOURCES / "examples" / "encode.c"
@@ -107,3 +112,21 @@ def test_the_header_is_c_plus_plus_too(tmp_path: Path) -> None:
         '#include "av1part_hook.h"\nint main() { return av1part_api_version() != AV1PART_API_VERSION; }\n'
     )
     subprocess.run(["c++", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{SOURCES}", str(source)], check=True)
+
+
+def test_it_prunes_with_a_model_of_the_box(program: Path, tmp_path: Path) -> None:
+    clip = tmp_path / "clip.y4m"
+    y, u, v = frame(192, 128)
+    clip.write_bytes(b"YUV4MPEG2 W192 H128 F25:1 C420jpeg\nFRAME\n" + b"".join(p.tobytes() for p in (y, u, v)))
+    done = run(program, clip, tmp_path / "out.ivf", 43, 1, zoo.FOLDER / "photo-8bit")
+    assert (done.returncode, done.stderr) == (0, "")
+    with Encoder(EncoderConfig(192, 128, cq=43, cpu_used=2, four_way=True)) as encoder:
+        use_pruner(encoder, PrunerBundle.load(zoo.FOLDER / "photo-8bit"))
+        expected = encoder.encode((y, u, v)).data
+    assert (tmp_path / "out.ivf").read_bytes()[44:] == expected, "as Python encodes, behind IVF's headers"
+    done = run(program, y4m(tmp_path / "deep.y4m", 1, 10), tmp_path / "deep.ivf", 43, 1, zoo.FOLDER / "photo-8bit")
+    assert done.returncode == 1
+    assert (
+        "av1part_load_pruner: the pruner was made for bit_depth 8, all_intra 0, cpu_used 2, four_way 1" in done.stderr
+    )
+    assert not (tmp_path / "deep.ivf").exists()

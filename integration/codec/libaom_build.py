@@ -224,7 +224,8 @@ def _link(cache: Path, libaom: str, sanitize: bool) -> Libraries:
                     info = json.loads((cache / libaom / "build.json").read_text())
                     info |= {"libaom": libaom, "hook_flags": flags, "hook_sources": sources, "wrapped": WRAPPED}
                     atomic_write_json(temporary / "build.json", info)
-    return Libraries(*(folder / name for name in UNITS), read_json(folder / "build.json"))
+    hook, stock, aom = (folder / name for name in UNITS)
+    return Libraries(hook, stock, aom, read_json(folder / "build.json"))
 
 
 def _compile_hook(libaom: Path, folder: Path, flags: list[str], sanitize: bool) -> None:

@@ -15,7 +15,7 @@ COMMANDS = {
     ),
     "encoder": (
         "integration.commands.encoder",
-        "Build libaom with the hook, or show the build.",
+        "Build libaom with the hook, install it for other encoders, or show the build.",
     ),
     "label": (
         "integration.commands.label",
@@ -36,6 +36,10 @@ COMMANDS = {
     "record": (
         "integration.commands.record",
         "Code photographs or clips and keep what libaom's search knew and found.",
+    ),
+    "run": (
+        "integration.commands.run",
+        "Run ffmpeg, avifenc or another encoder with pruners inside its libaom.",
     ),
 }
 """Module and line in --help of each command, by its name; in the module it has that name, with _ for -."""

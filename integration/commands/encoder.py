@@ -1,4 +1,4 @@
-"""`av1part encoder`: build libaom with the hook, or show the build."""
+"""`av1part encoder`: build libaom with the hook, install it for other encoders, or show the build."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ import click
 
 @click.group()
 def encoder() -> None:
-    """Build libaom with the hook, or show the build."""
+    """Build libaom with the hook, install it for other encoders, or show the build."""
 
 
 @encoder.command()
@@ -52,3 +52,23 @@ def info(as_json: bool, sanitize: bool, flags: bool) -> None:
     # The sanitized library can be loaded only where the sanitizer's runtime is preloaded.
     facts["libaom"] = "sanitized" if sanitize else native.libaom_version(native.load(found.hook))
     click.echo(json.dumps(facts) if as_json else "\n".join(f"{key}: {value}" for key, value in facts.items()))
+
+
+@encoder.command()
+@click.option("--prefix", type=click.Path(path_type=Path), required=True, help="Folder; the library goes to its lib.")
+@click.option("--overwrite", is_flag=True, help="Replace another libaom.so.3 that is there.")
+def install(prefix: Path, overwrite: bool) -> None:
+    """Install libaom.so.3 with pruners inside, for encoders that use libaom's shared library.
+
+    Without AV1PART_PIPELINE its streams are libaom's own, byte for byte. To remove it, delete the file.
+    """
+    from integration import zoo
+    from integration.hosts.install import install as install_library
+
+    target = install_library(prefix, overwrite=overwrite).resolve()
+    click.echo(target)
+    click.echo(
+        f"Use it: LD_LIBRARY_PATH={target.parent} AV1PART_PIPELINE={zoo.FOLDER / 'photo-8bit'} "
+        "ffmpeg -i IN -c:v libaom-av1 -usage good -cpu-used 2 -crf 32 OUT"
+    )
+    click.echo(f"Remove it: rm {target}")

@@ -35,8 +35,6 @@ _ENTRIES: Entries = {
     "validation": dict,
     "files": dict,
 }
-_SAME = ("version", "usage", "enable_1to4_partitions")
-"""Encoder settings that have to be those of the record. The speed may differ: `encode` warns where it does."""
 
 
 @dataclass(frozen=True)
@@ -88,20 +86,29 @@ class PrunerBundle:
         """Expected loss at which a decision never skips, in average pixels."""
         return float(self.manifest["most"])
 
-    def check_encoder(self, config: EncoderConfig, version: str, feature_table: str) -> None:
-        """Raise ToolkitError unless the pruner was made for this hook's features, bit depth, usage and libaom."""
+    def check_library(self, version: str, feature_table: str) -> None:
+        """Raise ToolkitError unless the pruner was made for this libaom and the features of this hook."""
         if self.manifest["feature_table"] != feature_table:
             raise ToolkitError(f"{self.path}: made for another table of features than this hook's. {_MEND}")
+        if self.encoder.get("version") != version:
+            raise ToolkitError(
+                f"{self.path}: version was {self.encoder.get('version')!r} in its record, {version!r} here. "
+                "Record and fit with these settings."
+            )
+
+    def check_encoder(self, config: EncoderConfig, version: str, feature_table: str) -> None:
+        """Raise ToolkitError unless the pruner was made for this hook's features, bit depth, usage and libaom."""
+        self.check_library(version, feature_table)
         if self.manifest["bit_depth"] != config.bit_depth:
             raise ToolkitError(
                 f"{self.path}: made for {self.manifest['bit_depth']} bit, the encode has {config.bit_depth}. "
                 "Record and fit with clips of this bit depth."
             )
-        here = {"version": version, "usage": config.usage, "enable_1to4_partitions": int(config.four_way)}
-        for key in _SAME:
-            if self.manifest["encoder"].get(key) != here[key]:
+        here = {"usage": config.usage, "enable_1to4_partitions": int(config.four_way)}
+        for key, value in here.items():
+            if self.encoder.get(key) != value:
                 raise ToolkitError(
-                    f"{self.path}: {key} was {self.manifest['encoder'].get(key)!r} in its record, {here[key]!r} here. "
+                    f"{self.path}: {key} was {self.encoder.get(key)!r} in its record, {value!r} here. "
                     "Record and fit with these settings."
                 )
 

@@ -1,4 +1,4 @@
-"""`hook.txt`: what C reads of a pruner's folder, written from the sealed manifest (integration/libaom/pruner_file.h)."""
+"""`hook.txt`: what C reads of a pruner's folder, written from the sealed manifest (libaom/pruner_file.h)."""
 
 import zlib
 from typing import Any
@@ -9,7 +9,10 @@ NAME = "hook.txt"
 
 
 def hook_text(manifest: dict[str, Any], data: bytes) -> bytes:
-    """Lines of `hook.txt` for a manifest and the bytes of its `pruner.bin`; ToolkitError on a price with too many digits."""
+    """Lines of `hook.txt` for a manifest and the bytes of its `pruner.bin`.
+
+    Raises ToolkitError on a price that is no short decimal.
+    """
     encoder = manifest["encoder"]
     lines = [
         "av1part-pruner 1",

@@ -1,9 +1,14 @@
 """Pruners of one leaf or one split, made by hand."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 
+from export.pruner.graph import pruner_graph
+from integration.codec import native
+from integration.codec.libaom_build import Libraries
+from integration.pruning.bundle import write_pruner
 from toolkit.pruners.features import DECISIONS, Feature
 from toolkit.pruners.forest import NODE, Forest
 from toolkit.pruners.pruner import Pruner
@@ -33,3 +38,22 @@ def toy_pruner(keys: Iterable[tuple[int, str]], loss: Forest | float, time: Fore
 def toy(keys: Iterable[tuple[int, str]], loss: Forest | float, time: Forest | float) -> bytes:
     """Its native bytes."""
     return toy_pruner(keys, loss, time).native()
+
+
+def toy_folder(path: Path, libaom: Libraries, pruner: Pruner, **encoder: object) -> Path:
+    """A pruner's folder, sealed as one of 8 bit that was proven; `encoder`: what differs from GOOD at cpu-used 2."""
+    hook = native.load(libaom.hook)
+    settings = {"version": native.libaom_version(hook), "usage": "good", "cpu_used": 2, "enable_1to4_partitions": 1}
+    manifest = {
+        "bit_depth": 8,
+        "encoder": settings | encoder,
+        "features": [],
+        "feature_table": native.feature_table_name(hook),
+        "price": 0.05,
+        "most": 64.0,
+        "learnt": {"train_sources": [], "sources": []},
+        "validation": {},
+        "proof": {"passed": True, "rows": 1},
+    }
+    write_pruner(path, manifest, pruner.native(), pruner_graph(pruner))
+    return path

@@ -1,10 +1,10 @@
-/* An encode with masks and without Python: a y4m file in, an IVF file out.
+/* An encode with masks or with a pruner, and without Python: a y4m file in, an IVF file out.
  *
  *   cc -std=c11 encode.c $(av1part encoder info --flags) -o encode
- *   ./encode in.y4m out.ivf [cq [keyint]]
+ *   ./encode in.y4m out.ivf [cq [keyint [PRUNER]]]
  *
- * The mask callback stands in for a model: where a 16x16 or 32x32 block is flat it leaves NONE alone, elsewhere
- * it takes nothing away. Errors are printed and end the program with 1; the file is then removed. A file that is there
+ * PRUNER is the folder of one, of `av1part pruner fit` or in the box. Without it, a mask callback stands in for a model:
+ * where a 16x16 or 32x32 block is flat it leaves NONE alone, elsewhere it takes nothing away. Errors are printed and end the program with 1; the file is then removed. A file that is there
  * already, the clip itself among them, is left alone. */
 #include <errno.h>
 #include <stdio.h>
@@ -113,10 +113,10 @@ static int write_packet(FILE *out, const av1part_result *result) {
   return fwrite(header, 1, 12, out) != 12 || fwrite(result->data, 1, result->size, out) != result->size;
 }
 
-static int encode(clip *c, FILE *out, int cq, int keyint) {
+static int encode(clip *c, FILE *out, int cq, int keyint, const char *pruner) {
   const av1part_config config = { .struct_size = sizeof(config), .width = c->width, .height = c->height,
                                   .bit_depth = c->bit_depth, .cq = cq, .cpu_used = 2, .keyint = keyint,
-                                  .threads = 1, .lag = keyint > 16 ? 16 : 0 };
+                                  .threads = 1, .lag = keyint > 16 ? 16 : 0, .four_way = pruner != NULL };
   const size_t sample_bytes = c->bit_depth > 8 ? 2 : 1, half = (size_t)(c->width + 1) / 2;
   const size_t strides[3] = { (size_t)c->width * sample_bytes, half * sample_bytes, half * sample_bytes };
   char detail[256];
@@ -124,7 +124,11 @@ static int encode(clip *c, FILE *out, int cq, int keyint) {
   if (av1part_open(&config, &encoder, detail, sizeof(detail)) != AV1PART_OK) return stop("av1part_open", detail);
   int masked = 0, masked_blocks = 0, bad = write_header(out, c, 0), more;
   int64_t frames = 0;
-  av1part_set_mask_callback(encoder, flat_blocks, &masked);
+  if (!pruner) {
+    av1part_set_mask_callback(encoder, flat_blocks, &masked);
+  } else if (av1part_load_pruner(encoder, pruner) != AV1PART_OK) {
+    bad |= stop("av1part_load_pruner", av1part_error_detail(encoder));
+  }
   do {
     av1part_result result;
     more = read_frame(c);
@@ -145,13 +149,13 @@ static int encode(clip *c, FILE *out, int cq, int keyint) {
 }
 
 int main(int count, char **words) {
-  if (count < 3 || count > 5) return stop("usage", "encode in.y4m out.ivf [cq [keyint]]");
+  if (count < 3 || count > 6) return stop("usage", "encode in.y4m out.ivf [cq [keyint [PRUNER]]]");
   if (av1part_api_version() != AV1PART_API_VERSION) return stop("libav1part_hook", "of another version");
   clip c = { 0 };
   if (open_clip(&c, words[1])) return 1;
   FILE *const out = fopen(words[2], "wbx"); /* x: never a file that is there */
   if (!out) return stop(words[2], errno == EEXIST ? "exists already" : "cannot be written");
-  int bad = encode(&c, out, count > 3 ? atoi(words[3]) : 32, count > 4 ? atoi(words[4]) : 1);
+  int bad = encode(&c, out, count > 3 ? atoi(words[3]) : 32, count > 4 ? atoi(words[4]) : 1, count > 5 ? words[5] : NULL);
   bad |= fclose(out) != 0;
   if (bad) remove(words[2]);
   fclose(c.file);

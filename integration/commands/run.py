@@ -1,0 +1,46 @@
+"""`av1part run`: another encoder with pruners inside its libaom."""
+
+import sys
+from pathlib import Path
+
+import click
+
+
+@click.command(context_settings={"allow_interspersed_args": False})
+@click.option(
+    "--pipeline",
+    "pipelines",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Pruner: a folder, or a name of `av1part pruner list`; repeatable, each encoder takes the first that was made "
+    "for what it codes.  [default: all in the box]",
+)
+@click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
+@click.option("--stats", type=click.Path(path_type=Path), help="Append what each encoder did: a line of JSON.")
+@click.option("--quiet", is_flag=True, help="Leave out the last line on stderr.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
+def run(
+    pipelines: tuple[Path, ...], price: float | None, stats: Path | None, quiet: bool, command: tuple[str, ...]
+) -> None:
+    """Run COMMAND, such as ffmpeg or avifenc, with pruners inside its libaom; exits with its status.
+
+    Only key frames are pruned. What no pruner was made for is coded as by libaom alone, and a line on stderr says so.
+
+    \b
+    av1part run -- ffmpeg -i in.mp4 -c:v libaom-av1 -usage good -cpu-used 2 -crf 32 out.mkv
+    """
+    from integration import zoo
+    from integration.hosts.run import run_host
+    from integration.pruning.bundle import PrunerBundle
+
+    folders = [zoo.find(path) for path in pipelines] or [zoo.FOLDER / name for name in zoo.names()]
+    done = run_host(command, [PrunerBundle.load(folder) for folder in folders], price, stats)
+    if not quiet:
+        name = Path(command[0]).name
+        if done.key_frames:
+            said = f"{done.pruned_frames} of {done.key_frames} key frames pruned, {done.skipped:,} of {done.asked:,} "
+            said += "decisions skip a part of the search"
+        else:
+            said = f"nothing was pruned: no encoder of libaom's shared library took a pruner in {name}"
+        click.echo(f"av1part: {said}.", err=True)
+    sys.exit(done.status)

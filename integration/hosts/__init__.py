@@ -1,0 +1,1 @@
+"""Encoders that use libaom and know nothing of us: our library installed for them, and run in their place."""

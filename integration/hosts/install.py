@@ -1,0 +1,32 @@
+"""libaom.so.3 with pruners inside, copied to where a host's loader finds it."""
+
+import os
+import shutil
+from pathlib import Path
+
+from integration.codec.libaom_build import libraries
+from toolkit.errors import ToolkitError
+from toolkit.files import sha256_file
+
+NAME = "libaom.so.3"
+
+
+def install(prefix: Path, *, overwrite: bool = False) -> Path:
+    """Copy libaom.so.3 to `prefix`/lib and return its path; whole or not at all.
+
+    Raises ToolkitError where libaom is not built, or another file of that name is there and `overwrite` is not set: it
+    may be the system's own.
+    """
+    source = libraries().aom
+    target = prefix / "lib" / NAME
+    if target.exists() and not overwrite and sha256_file(target) != sha256_file(source):
+        raise ToolkitError(f"{target}: another file is there. Take another --prefix, or replace it with --overwrite.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{NAME}.{os.getpid()}")
+    try:
+        shutil.copyfile(source, temporary)
+        temporary.chmod(0o755)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return target

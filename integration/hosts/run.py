@@ -1,0 +1,74 @@
+"""A host of libaom, such as ffmpeg or avifenc, run with pruners inside its encoder."""
+
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from integration.codec import native
+from integration.codec.libaom_build import Libraries, libraries
+from integration.pruning.bundle import PrunerBundle
+from integration.pruning.config import check_price
+from toolkit.errors import ToolkitError
+
+MISSING = 127
+"""Exit status of a shell where a command is not found."""
+
+
+@dataclass(frozen=True)
+class HostRun:
+    """What a host did: its exit `status`, and of all its encoders the key frames, those pruned, and the decisions."""
+
+    status: int
+    key_frames: int
+    pruned_frames: int
+    asked: int
+    skipped: int
+
+
+def environment(pruners: Sequence[PrunerBundle], price: float | None, stats: Path, built: Libraries) -> dict[str, str]:
+    """Variables that make a host load our libaom.so.3 and the library load these pruners.
+
+    Raises ToolkitError where a pruner is for another libaom or table of features, where its folder's path has a colon,
+    which separates folders, or where the price is none.
+    """
+    hook = native.load(built.hook)
+    for pruner in pruners:
+        pruner.check_library(native.libaom_version(hook), native.feature_table_name(hook))
+        if ":" in str(pruner.path.resolve()):
+            raise ToolkitError(f"{pruner.path}: a colon separates pruners. Copy it to a path without one.")
+        check_price(pruner.price if price is None else price, pruner.most)
+    own = {"AV1PART_PIPELINE": ":".join(str(p.path.resolve()) for p in pruners), "AV1PART_STATS": str(stats)}
+    if price is not None:
+        own["AV1PART_PRICE"] = f"{price:.12f}"
+    before = os.environ.get("LD_LIBRARY_PATH")
+    return os.environ | own | {"LD_LIBRARY_PATH": f"{built.aom.parent}:{before}" if before else str(built.aom.parent)}
+
+
+def run_host(
+    command: Sequence[str], pruners: Sequence[PrunerBundle], price: float | None = None, stats: Path | None = None
+) -> HostRun:
+    """Run a command with pruners inside its libaom and count what they did; it has this process's streams.
+
+    `stats`: file to which each of its encoders appends a line of JSON; None keeps none. Raises ToolkitError where the
+    command is not found, and as `environment` does.
+    """
+    if shutil.which(command[0]) is None:
+        raise ToolkitError(f"{command[0]}: no such command. Install it, or give its path.")
+    with tempfile.TemporaryDirectory() as folder:
+        lines = stats.resolve() if stats else Path(folder) / "stats"
+        known = lines.stat().st_size if lines.exists() else 0
+        variables = environment(pruners, price, lines, libraries())
+        status = subprocess.run(command, env=variables, check=False).returncode
+        text = lines.read_bytes()[known:].decode() if lines.exists() else ""
+    found = [json.loads(line) for line in text.splitlines()]
+    decisions = [own for encoder in found for own in encoder["decisions"].values()]
+    return HostRun(
+        status if status >= 0 else 128 - status,
+        *(sum(encoder[key] for encoder in found) for key in ("key_frames", "pruned_frames")),
+        *(sum(own[key] for own in decisions) for key in ("asked", "skipped")),
+    )

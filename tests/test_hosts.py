@@ -1,0 +1,252 @@
+"""Encoders that people have, with libaom.so.3 of ours: the same bytes when off, pruned when on, clear when unsuited."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import av
+import pytest
+from support.commands import cli, done, fails
+from support.pictures import CHELSEA
+from support.pruners import toy_folder, toy_pruner
+
+from integration import zoo
+from integration.codec.config import EncoderConfig
+from integration.codec.encoder import Encoder
+from integration.codec.libaom_build import EXPORTS, Libraries
+from integration.media.video import open_clip
+from integration.pruning.bundle import PrunerBundle
+from integration.pruning.encoder import count_decisions, use_pruner
+
+PHOTO = zoo.FOLDER / "photo-8bit"
+ALL = [(side, "stop") for side in (8, 16, 32)]
+
+
+def needs(client: str, package: str) -> None:
+    if shutil.which(client) is None:
+        pytest.skip(f"{client} is not installed: apt-get install {package}")
+
+
+@pytest.fixture(scope="module")
+def plain(libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a libaom.so.3 from the same archive without anything of ours."""
+    folder = tmp_path_factory.mktemp("plain")
+    archive = libaom.hook.parents[1] / str(libaom.info["libaom"]) / "libaom.a"
+    whole = ["-Wl,--whole-archive", str(archive), "-Wl,--no-whole-archive", f"-Wl,--version-script={EXPORTS}"]
+    target = ["-shared", "-o", str(folder / "libaom.so.3"), "-Wl,-soname,libaom.so.3"]
+    subprocess.run(["cc", *target, *whole, "-lm", "-lpthread"], check=True)
+    return folder
+
+
+def run(command: list[object], library: Path, **variables: object) -> subprocess.CompletedProcess[str]:
+    env = {key: value for key, value in os.environ.items() if not key.startswith("AV1PART_")}
+    env |= {"LD_LIBRARY_PATH": str(library)} | {key: str(value) for key, value in variables.items()}
+    found = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=env, check=False)
+    assert found.returncode == 0, found.stderr
+    return found
+
+
+def ffmpeg(output: Path, source: Path = CHELSEA, *options: object, frames: int = 1, cpu_used: int = 2) -> list[object]:
+    """Encode without tags of the program's own, so that equal pictures give equal files."""
+    before = ["ffmpeg", "-hide_banner", "-loglevel", "error", "-y", "-i", source, "-frames:v", frames]
+    codec = ["-c:v", "libaom-av1", "-usage", "good", "-cpu-used", cpu_used, "-crf", 43, "-b:v", 0]
+    return [*before, *codec, "-pix_fmt", "yuv420p", "-vf", "crop=192:128:100:100", *options, "-f", "ivf", output]
+
+
+def test_the_library_exports_what_libaom_does(libaom: Libraries) -> None:
+    listed = subprocess.run(["nm", "-D", "--defined-only", libaom.aom], capture_output=True, text=True, check=True)
+    wanted = {line.strip(" ;\n") for line in EXPORTS.read_text().splitlines() if line.endswith(";") and "*" not in line}
+    wanted.discard("}")
+    assert {line.split()[-1] for line in listed.stdout.splitlines()} == wanted
+    assert {"aom_codec_av1_cx", "aom_codec_enc_init_ver", "aom_codec_decode"} <= wanted
+    dynamic = subprocess.run(["readelf", "-d", libaom.aom], capture_output=True, text=True, check=True).stdout
+    assert "[libaom.so.3]" in dynamic
+
+
+def test_ffmpeg_is_pruned_and_the_same_bytes_come_when_it_is_off(
+    libaom: Libraries, plain: Path, tmp_path: Path
+) -> None:
+    needs("ffmpeg", "ffmpeg")
+    stock, off, on, again = (tmp_path / name for name in ("stock.ivf", "off.ivf", "on.ivf", "again.ivf"))
+    stats = tmp_path / "stats"
+    run(ffmpeg(stock), plain)
+    run(ffmpeg(off), libaom.aom.parent)
+    assert off.read_bytes() == stock.read_bytes()
+    for output in (on, again):
+        found = run(ffmpeg(output), libaom.aom.parent, AV1PART_PIPELINE=PHOTO, AV1PART_STATS=stats)
+        assert found.stderr == ""
+    assert on.read_bytes() == again.read_bytes() != stock.read_bytes()
+    first, second = (json.loads(line) for line in stats.read_text().splitlines())
+    assert first == second
+    assert first["pruned_frames"] == first["key_frames"] == 1
+    assert sum(own["skipped"] for own in first["decisions"].values()) > 20
+    with av.open(str(on)) as container:
+        assert len(list(container.decode(video=0))) == 1
+
+
+def test_it_decides_as_python_does(libaom: Libraries, tmp_path: Path) -> None:
+    """The same samples and settings: the library inside ffmpeg and the encoder in Python ask and skip alike."""
+    needs("ffmpeg", "ffmpeg")
+    clip, stats = tmp_path / "clip.y4m", tmp_path / "stats"
+    crop = ["ffmpeg", "-loglevel", "error", "-i", CHELSEA, "-vf", "crop=192:128:100:100", "-pix_fmt", "yuv420p"]
+    run([*crop, clip], libaom.aom.parent)
+    settings = ["-g", 0, "-lag-in-frames", 0, "-row-mt", 0, "-threads", 1, "-aom-params", "deltaq-mode=0"]
+    command = ffmpeg(tmp_path / "out.ivf", clip, *settings, "-vf", "null")
+    run(command, libaom.aom.parent, AV1PART_PIPELINE=PHOTO, AV1PART_STATS=stats)
+    with Encoder(EncoderConfig(192, 128, cq=43, cpu_used=2, four_way=True)) as encoder:
+        use_pruner(encoder, PrunerBundle.load(PHOTO))
+        encoder.encode(next(open_clip(clip).frames()))
+        expected = count_decisions(encoder)
+    assert json.loads(stats.read_text())["decisions"] == expected
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["-threads", 4, "-row-mt", 1, "-tiles", "2x1", "-vf", "crop=300:200:100:50"],
+        ["-g", 2, "-lag-in-frames", 3],
+        ["-usage", "good", "-g", 3, "-denoise-noise-level", 10],
+    ],
+)
+def test_clips_with_threads_tiles_and_inter_frames(libaom: Libraries, tmp_path: Path, options: list[object]) -> None:
+    needs("ffmpeg", "ffmpeg")
+    clip, stats = tmp_path / "clip.y4m", tmp_path / "stats"
+    pan = ["ffmpeg", "-loglevel", "error", "-loop", 1, "-i", CHELSEA, "-frames:v", 5, "-pix_fmt", "yuv420p"]
+    run([*pan, "-vf", "crop=400:260:x='n*4':y=10", clip], libaom.aom.parent)
+    outputs = [tmp_path / "a.ivf", tmp_path / "b.ivf"]
+    for output in outputs:
+        command = ffmpeg(output, clip, *options, frames=5)
+        assert run(command, libaom.aom.parent, AV1PART_PIPELINE=PHOTO, AV1PART_STATS=stats).stderr == ""
+    assert outputs[0].read_bytes() == outputs[1].read_bytes()
+    first, second = (json.loads(line) for line in stats.read_text().splitlines())
+    assert first == second
+    assert first["pruned_frames"] == first["key_frames"] >= 1
+    with av.open(str(outputs[0])) as container:
+        assert len(list(container.decode(video=0))) == 5
+
+
+def test_two_passes_give_the_same_pruned_frames(libaom: Libraries, tmp_path: Path) -> None:
+    needs("ffmpeg", "ffmpeg")
+    stats, log = tmp_path / "stats", tmp_path / "passes"
+    for number, output in ((1, Path(os.devnull)), (2, tmp_path / "out.ivf")):
+        command = ffmpeg(output, CHELSEA, "-pass", number, "-passlogfile", log)
+        assert run(command, libaom.aom.parent, AV1PART_PIPELINE=PHOTO, AV1PART_STATS=stats).stderr == ""
+    assert [json.loads(line)["pruned_frames"] for line in stats.read_text().splitlines()] == [1]
+
+
+def test_what_no_pruner_was_made_for_is_libaom_s_own_with_one_line(
+    libaom: Libraries, plain: Path, tmp_path: Path
+) -> None:
+    needs("ffmpeg", "ffmpeg")
+    for options, reason in (
+        (["-cpu-used", 3], "8 bit, 4:2:0, usage good, cpu-used 3"),
+        (["-pix_fmt", "yuv444p"], "8 bit, 4:4:4, usage good, cpu-used 2"),
+        (["-pix_fmt", "yuv420p10le"], "10 bit, 4:2:0"),
+        (["-pix_fmt", "gray"], "8 bit, monochrome"),
+        (["-usage", "allintra"], "usage allintra"),
+        (["-aom-params", "enable-1to4-partitions=0"], "4-way off"),
+    ):
+        outputs = tmp_path / "stock.ivf", tmp_path / "ours.ivf"
+        run(ffmpeg(outputs[0], CHELSEA, *options), plain)
+        found = run(ffmpeg(outputs[1], CHELSEA, *options), libaom.aom.parent, AV1PART_PIPELINE=PHOTO)
+        assert found.stderr.count("av1part: coded as by libaom alone: no pruner for") == found.stderr.count("\n") == 1
+        assert reason in found.stderr
+        assert "this one: 8 bit, 4:2:0, usage good, cpu-used 2, 4-way on" in found.stderr
+        assert outputs[0].read_bytes() == outputs[1].read_bytes()
+
+
+def test_a_pruner_that_is_damaged_or_not_there_prunes_nothing(libaom: Libraries, plain: Path, tmp_path: Path) -> None:
+    needs("ffmpeg", "ffmpeg")
+
+    def damaged(name: str, file: str, old: bytes, new: bytes) -> Path:
+        shutil.copytree(PHOTO, tmp_path / name)
+        target = tmp_path / name / file
+        assert old in target.read_bytes()
+        target.write_bytes(target.read_bytes().replace(old, new, 1))
+        return tmp_path / name
+
+    run(ffmpeg(tmp_path / "stock.ivf"), plain)
+    byte = (PHOTO / "pruner.bin").read_bytes()[5000:5008]
+    other = {"bit_depth": 8, "version": "3.12.0"}
+    for variables, reason in (
+        ({"AV1PART_PIPELINE": tmp_path / "none"}, "none/hook.txt: No such file"),
+        ({"AV1PART_PIPELINE": damaged("a", "pruner.bin", byte, byte[::-1])}, "pruner.bin: changed since it was made"),
+        ({"AV1PART_PIPELINE": damaged("b", "hook.txt", b"price 0.03", b"price 0.93")}, "not as it was written"),
+        ({"AV1PART_PIPELINE": damaged("c", "hook.txt", b"check", b"chick")}, "not as it was written"),
+        ({"AV1PART_PIPELINE": damaged("d", "hook.txt", b"\n", b"\n\n")}, "not as it was written"),
+        (
+            {"AV1PART_PIPELINE": toy_folder(tmp_path / "e", libaom, toy_pruner(ALL, -5.0, 5.0), **other)},
+            "made for libaom 3.12.0, this is 3.12.1",
+        ),
+        ({"AV1PART_PIPELINE": f"{PHOTO}:{tmp_path / 'none'}"}, "none/hook.txt: No such file"),
+        ({"AV1PART_PIPELINE": PHOTO, "AV1PART_PRICE": "cheap"}, "AV1PART_PRICE: expected a number above 0"),
+    ):
+        found = run(ffmpeg(tmp_path / "ours.ivf"), libaom.aom.parent, **variables)
+        assert found.stderr.startswith("av1part: coded as by libaom alone: ")
+        assert found.stderr.count("\n") == 1
+        assert reason in found.stderr
+        assert (tmp_path / "ours.ivf").read_bytes() == (tmp_path / "stock.ivf").read_bytes()
+
+
+def test_avifenc_takes_the_pruner_for_all_intra(libaom: Libraries, plain: Path, tmp_path: Path) -> None:
+    needs("avifenc", "libavif-bin")
+    made = toy_folder(tmp_path / "toy", libaom, toy_pruner(ALL, -5.0, 5.0), usage="allintra", cpu_used=4)
+    picture, stats = tmp_path / "cat.png", tmp_path / "stats"
+    crop = next(av.open(str(CHELSEA)).decode(video=0)).to_image().crop((100, 100, 292, 228))
+    crop.save(picture)
+    outputs = [tmp_path / f"{name}.avif" for name in ("stock", "off", "on")]
+    command = ["avifenc", "-s", 4, "-y", 420, "--min", 30, "--max", 30, "--jobs", 1, "-c", "aom", picture]
+    run([*command, outputs[0]], plain)
+    run([*command, outputs[1]], libaom.aom.parent)
+    found = run([*command, outputs[2]], libaom.aom.parent, AV1PART_PIPELINE=f"{PHOTO}:{made}", AV1PART_STATS=stats)
+    assert "av1part" not in found.stderr
+    assert outputs[0].read_bytes() == outputs[1].read_bytes() != outputs[2].read_bytes()
+    assert json.loads(stats.read_text())["pruned_frames"] == 1
+    with av.open(str(outputs[2])) as container:
+        assert len(list(container.decode(video=0))) == 1
+
+
+def test_gstreamer_is_pruned(libaom: Libraries, tmp_path: Path) -> None:
+    needs("gst-launch-1.0", "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-bad")
+    source = ["videotestsrc", "num-buffers=3", "!", "video/x-raw,format=I420,width=192,height=128"]
+    encoder = ["!", "av1enc", "cpu-used=2", "!", "filesink", f"location={tmp_path / 'out.obu'}"]
+    stats = tmp_path / "stats"
+    command = ["gst-launch-1.0", "-q", *source, *encoder]
+    run(command, libaom.aom.parent, AV1PART_PIPELINE=PHOTO, AV1PART_STATS=stats, GST_REGISTRY=tmp_path / "registry")
+    assert json.loads(stats.read_text())["pruned_frames"] >= 1
+    assert (tmp_path / "out.obu").stat().st_size > 100
+
+
+def test_the_command_runs_a_host_and_says_what_was_pruned(libaom: Libraries, tmp_path: Path) -> None:
+    needs("ffmpeg", "ffmpeg")
+    words = ["run", "--pipeline", "photo-8bit", "--stats", str(tmp_path / "stats"), "--"]
+    found = cli(*words, *map(str, ffmpeg(tmp_path / "on.ivf")))
+    assert found.exit_code == 0
+    assert "av1part: 1 of 1 key frames pruned, " in found.stderr
+    before = (tmp_path / "stats").read_text()
+    found = cli(*words, *map(str, ffmpeg(tmp_path / "other.ivf", cpu_used=4)))
+    assert "nothing was pruned" in found.stderr
+    assert (tmp_path / "stats").read_text() == before
+    assert cli("run", "--quiet", "--", "sh", "-c", "exit 7").exit_code == 7
+    assert cli("run", "--", "sh", "-c", "kill -9 $$").exit_code == 137
+    fails(cli("run", "--", "no-such-encoder"), "no-such-encoder: no such command")
+    fails(cli("run", "--price", "0", "--", "true"), "expected numbers above 0")
+    shutil.copytree(PHOTO, tmp_path / "a:b")
+    fails(cli("run", "--pipeline", str(tmp_path / "a:b"), "--", "true"), "a colon separates pruners")
+
+
+def test_the_library_is_installed_whole_and_replaces_nothing_unasked(libaom: Libraries, tmp_path: Path) -> None:
+    said = done("encoder", "install", "--prefix", str(tmp_path)).output
+    target = tmp_path / "lib" / "libaom.so.3"
+    assert str(target) in said
+    assert "Remove it" in said
+    assert target.read_bytes() == libaom.aom.read_bytes()
+    done("encoder", "install", "--prefix", str(tmp_path))
+    target.write_bytes(b"the system's own")
+    fails(cli("encoder", "install", "--prefix", str(tmp_path)), "another file is there")
+    assert target.read_bytes() == b"the system's own"
+    done("encoder", "install", "--prefix", str(tmp_path), "--overwrite")
+    assert target.read_bytes() == libaom.aom.read_bytes()
+    assert [path.name for path in target.parent.iterdir()] == ["libaom.so.3"]
