@@ -43,7 +43,7 @@ def main() -> None:
     mask = pipeline.mask(luma, qindex=128)  # bit k of a node: partition id k may be searched; 0: all may
     print(f"mask: {mask.dtype} {mask.shape}, {np.count_nonzero(mask != 0x3FF)} of {mask.size} nodes restricted")
 
-    config = EncoderConfig(width, height, data.bit_depth, cq=options.cq, cpu_used=1, four_way=True)  # as labelled
+    config = EncoderConfig(width, height, data.bit_depth, cq=options.cq, cpu_used=1)
     for name, source in (("without masks", None), ("with masks", pipeline.mask)):
         with Encoder(config, source) as encoder:  # asks the source once it knows the frame's true qindex
             frame = encoder.encode((luma, *grey))

@@ -111,7 +111,7 @@ def test_a_pipeline_masks_and_its_time_is_billed_apart(tmp_path: Path, clip: Pat
         (FakePipeline(usage="allintra"), "usage is 'allintra' there"),
         (FakePipeline(cpu_used=1), "cpu_used is 1 there and 3 here"),
         (FakePipeline(version="3.6.0"), "version is '3.6.0' there"),
-        (FakePipeline(enable_1to4_partitions=1), "enable_1to4_partitions is 1 there and 0 here"),
+        (FakePipeline(enable_1to4_partitions=0), "enable_1to4_partitions is 0 there and 1 here"),
     ],
 )
 @pytest.mark.usefixtures("libaom")

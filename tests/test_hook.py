@@ -101,8 +101,8 @@ def test_random_masks_decode_exactly(
 
 
 ALLOWED_BY = {
-    HORZ: (HORZ, HORZ_A, HORZ_B),  # libaom searches AB only beside the rectangle of its direction
-    VERT: (VERT, VERT_A, VERT_B),
+    HORZ: (HORZ, HORZ_A, HORZ_B, HORZ_4),  # libaom searches these only beside the rectangle of their direction
+    VERT: (VERT, VERT_A, VERT_B, VERT_4),
 }
 
 
@@ -124,7 +124,7 @@ def test_a_mask_forbids_what_it_leaves_out(libaom: Libraries, seed: int) -> None
 
 @pytest.mark.parametrize("allowed", [NONE, SPLIT, HORZ, VERT, HORZ_A, VERT_B, 8])
 def test_one_allowed_partition_leaves_a_legal_choice(libaom: Libraries, allowed: int) -> None:
-    config = EncoderConfig(144, 112, cq=20)
+    config = EncoderConfig(144, 112, cq=20, four_way=False)
     result = encode(config, np.full(config.grid(16), 1 << allowed, np.uint16))
     assert_decodes(result, config)
     if allowed == 8:  # 4-way partitions are off: nothing would be left, so libaom's own choice stays

@@ -12,7 +12,7 @@ from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import Libraries
 from toolkit.errors import ToolkitError
-from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_A, VERT_B
+from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_4, VERT_A, VERT_B
 
 FREE = 0x3FF
 
@@ -116,7 +116,7 @@ def test_where_split_alone_is_allowed_everything_is_split_or_inside_larger(confi
     assert result.masked_nodes >= 30
 
 
-ALLOWED_BY = {HORZ: (HORZ, HORZ_A, HORZ_B), VERT: (VERT, VERT_A, VERT_B)}
+ALLOWED_BY = {HORZ: (HORZ, HORZ_A, HORZ_B, HORZ_4), VERT: (VERT, VERT_A, VERT_B, VERT_4)}
 
 
 @pytest.mark.usefixtures("libaom")
@@ -153,7 +153,7 @@ def test_masks_that_restrict_nothing_leave_stock_libaoms_stream(libaom: Librarie
 
 @pytest.mark.usefixtures("libaom")
 def test_a_partition_that_libaom_does_not_search_keeps_its_own_choice_and_is_counted() -> None:
-    config = EncoderConfig(150, 112, cq=20)
+    config = EncoderConfig(150, 112, cq=20, four_way=False)
     plain = encode(config)
     for masks, kept in (({32: full(config, 1 << 8)}, 4 * 3), ({s: full(config, 1 << 9, s) for s in (16, 32)}, 75)):
         result = encode(config, masks)

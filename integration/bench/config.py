@@ -38,7 +38,7 @@ class InputConfig:
     frames: int | None = None
     raw: str | None = None
     any_settings: bool = False
-    four_way: bool = False
+    four_way: bool = True
     allow_truncated: bool = False
 
     def __post_init__(self) -> None:

@@ -51,7 +51,7 @@ class CodingConfig:
     threads: int = 1
     keyint: int = 1
     lag: int = 0
-    four_way: bool = False
+    four_way: bool = True
 
     @property
     def coding(self) -> dict[str, Any]:
@@ -72,7 +72,7 @@ def four_way_of(given: bool | None, *made_for: Mapping[str, Any]) -> bool:
 
 
 def encoder_settings(
-    usage: str, cpu_used: int, version: str, threads: int = 1, *, four_way: bool = False
+    usage: str, cpu_used: int, version: str, threads: int = 1, *, four_way: bool = True
 ) -> dict[str, Any]:
     """Settings as a manifest records them: all that decides the partitions, except cq and the frame itself."""
     fixed = {"passes": 1, "end_usage": "q", "lag_in_frames": 0, "kf_max_dist": 0, "deltaq_mode": 0}

@@ -116,7 +116,7 @@ static int write_packet(FILE *out, const av1part_result *result) {
 static int encode(clip *c, FILE *out, int cq, int keyint, const char *pruner) {
   const av1part_config config = { .struct_size = sizeof(config), .width = c->width, .height = c->height,
                                   .bit_depth = c->bit_depth, .cq = cq, .cpu_used = 2, .keyint = keyint,
-                                  .threads = 1, .lag = keyint > 16 ? 16 : 0, .four_way = pruner != NULL };
+                                  .threads = 1, .lag = keyint > 16 ? 16 : 0, .four_way = 1 };
   const size_t sample_bytes = c->bit_depth > 8 ? 2 : 1, half = (size_t)(c->width + 1) / 2;
   const size_t strides[3] = { (size_t)c->width * sample_bytes, half * sample_bytes, half * sample_bytes };
   char detail[256];
