@@ -1,9 +1,9 @@
 """What each kind of feature is worth to a pruner, offline: learnt on the training split, judged on the validation one.
 
-A row a set of features: the same trees, all other features set to 0. At each price, every decision is judged as if it
+A row a set of features: the same trees, which may look at no other. At each price, every decision is judged as if it
 were the only one: bits lost and time saved by the rows that would be skipped, both in percent of the pictures', and
-their balance, price x time - loss, which is what the pruner maximises. The last row permutes all features between the
-validation rows of a decision: a control that must lose.
+their balance, price x time - loss, which is what the pruner maximises. The last row permutes the features between the
+nodes of a size in each validation picture: a control that must lose.
 """
 
 from collections.abc import Sequence
@@ -13,8 +13,9 @@ from pathlib import Path
 import click
 import numpy as np
 
-from toolkit.pruners.features import Feature, known_at
-from toolkit.pruners.learn import Examples, LearnConfig, examples, learn
+from integration.pruning.fit import simulate
+from toolkit.pruners.features import SIDES, Feature
+from toolkit.pruners.learn import LearnConfig, learn
 from toolkit.pruners.pruner import Pruner
 from toolkit.pruners.record import RecordedFrame, SearchSet
 
@@ -37,28 +38,29 @@ def sets_of(features: Sequence[Feature]) -> dict[str, tuple[str, ...]]:
     }
 
 
-def only(frame: RecordedFrame, kept: np.ndarray) -> RecordedFrame:
-    """The frame with all other features 0."""
+def permuted(frame: RecordedFrame, rng: np.random.Generator) -> RecordedFrame:
+    """The frame with its features dealt out anew among the nodes of each size."""
     rows = frame.rows.copy()
-    rows["features"][:, ~kept] = 0
+    for side in SIDES:
+        own = np.flatnonzero(rows["side"] == side)
+        rows["features"][own] = rows["features"][rng.permutation(own)]
     return replace(frame, rows=rows)
 
 
-def balance(pruner: Pruner, frames: list[RecordedFrame], price: float, seed: int | None) -> tuple[float, float]:
-    """Loss and time in percent of the pictures' bits and seconds; with a seed, features are permuted between rows."""
-    pixels = sum(frame.pixels for frame in frames)
-    lost = saved = 0.0
-    for side, decision in pruner.loss:
-        own: Examples = examples(frames, decision, known_at(pruner.features, decision)).of(side)
-        features = own.features
-        if seed is not None:
-            features = features[np.random.default_rng(seed).permutation(len(features))]
-        skip = pruner.loss[side, decision].predict(features) < np.log(price) + pruner.time[side, decision].predict(
-            features
-        )
-        lost += own.loss[skip].sum() / pixels
-        saved += own.time[skip].sum() / pixels
-    return 100 * lost, 100 * saved
+def table_head(prices: Sequence[float]) -> str:
+    """First two lines of the Markdown table."""
+    cells = " | ".join(f"loss at price {p:g} | time | balance" for p in prices)
+    return f"| | {cells} |\n|---|{'---|' * 3 * len(prices)}"
+
+
+def table_row(name: str, pruner: Pruner, frames: Sequence[RecordedFrame], prices: Sequence[float]) -> str:
+    """The table's row of one pruner, judged on frames."""
+    cells = []
+    for price in prices:
+        found = simulate(pruner, iter(frames), price, np.inf).values()
+        lost, saved = (sum(own[key] for own in found) for key in ("loss_percent", "time_percent"))
+        cells.append(f"{lost:.2f}% | {saved:.1f}% | {price * saved - lost:+.3f}")
+    return f"| {name} | " + " | ".join(cells) + " |"
 
 
 @click.command()
@@ -69,25 +71,12 @@ def main(record: Path, trees: int, prices: tuple[float, ...]) -> None:
     """Print one Markdown table."""
     data = SearchSet.load(record)
     train, val = list(data.frames("train")), list(data.frames("val"))
-    config = LearnConfig(trees=trees)
-    click.echo("| features | " + " | ".join(f"price {p:g}: loss | time | balance" for p in prices) + " |")
-    click.echo("|---|" + "---|" * 3 * len(prices))
-    pruner = None
+    click.echo(table_head(prices))
     for name, names in sets_of(data.features).items():
-        kept = np.array([feature.name in names for feature in data.features])
-        pruner = learn([only(frame, kept) for frame in train], data.features, config)
-        row([only(frame, kept) for frame in val], pruner, name, prices, None)
-    if pruner:
-        row(val, pruner, "all, permuted between nodes", prices, 0)
-
-
-def row(frames: list[RecordedFrame], pruner: Pruner, name: str, prices: tuple[float, ...], seed: int | None) -> None:
-    """Print the table's row of one set."""
-    cells = []
-    for price in prices:
-        lost, saved = balance(pruner, frames, price, seed)
-        cells.append(f"{lost:.2f}% | {saved:.1f}% | {price * saved - lost:+.3f}")
-    click.echo(f"| {name} | " + " | ".join(cells) + " |")
+        pruner = learn(train, data.features, LearnConfig(trees=trees, features=names))
+        click.echo(table_row(name, pruner, val, prices))
+    rng = np.random.default_rng(0)
+    click.echo(table_row("all, permuted between nodes", pruner, [permuted(frame, rng) for frame in val], prices))
 
 
 if __name__ == "__main__":

@@ -64,7 +64,7 @@ def test_times_are_the_stages_that_a_decision_skips() -> None:
 def test_units_are_average_pixels_of_the_picture() -> None:
     rows = square(-1, HORZ, none=150, horz=100)
     rows["seconds"] = (1, 0, 2, 0, 0)
-    made = examples([RecordedFrame(rows, bits=1000, pixels=4000, seconds=10.0)], "stop", 3)
+    made = examples([RecordedFrame(rows, bits=1000, pixels=4000, seconds=10.0)], "stop", np.array([0, 7, 9]))
     assert made.loss.tolist() == [200]
     assert made.time.tolist() == [800]
     assert made.features.shape == (1, 3)
@@ -86,10 +86,12 @@ def some_rows(count: int, seed: int) -> np.ndarray:
 def test_a_forest_predicts_what_scikit_learn_does_to_the_last_bits() -> None:
     rows = some_rows(3000, 0)
     target = rows["bits"][:, NONE].astype(np.float64)
-    model = HistGradientBoostingRegressor(loss="poisson", max_iter=30, max_leaf_nodes=16).fit(rows["features"], target)
+    at = np.array([30, 2, *range(10, 25)])
+    model = HistGradientBoostingRegressor(loss="poisson", max_iter=30, max_leaf_nodes=16)
+    model.fit(rows["features"][:, at], target)
     fresh = some_rows(5000, 1)["features"]
-    expected = np.log(model.predict(fresh))
-    np.testing.assert_allclose(from_boosting(model).predict(fresh), expected, atol=1e-12)
+    expected = np.log(model.predict(fresh[:, at]))
+    np.testing.assert_allclose(from_boosting(model, at).predict(fresh), expected, atol=1e-12)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +107,15 @@ def test_a_decision_looks_at_nothing_that_is_known_later(learnt: Pruner) -> None
     assert used.max() < known_at(TABLE, "stop") == 20
     assert known_at(TABLE, "no_four_way") == FEATURES
     assert len(POINTS) == 5
+
+
+def test_a_pruner_of_some_features_looks_at_no_other() -> None:
+    frames = [RecordedFrame(some_rows(2000, 0), 10_000, 100_000, 1.0)]
+    config = LearnConfig(trees=5, leaves=8, decisions=("stop",), features=("f3", "f7", "f45"))
+    used = learn(frames, TABLE, config).loss[16, "stop"].nodes["feature"]
+    assert set(used[used >= 0]) <= {3, 7}  # f45 is not known so early
+    with pytest.raises(ToolkitError, match="Features f99: unknown"):
+        learn(frames, TABLE, LearnConfig(features=("f3", "f99")))
 
 
 def test_the_hook_onnx_runtime_and_the_reference_agree(learnt: Pruner, libaom: Libraries) -> None:

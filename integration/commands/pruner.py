@@ -32,6 +32,7 @@ def pruner() -> None:
 @click.option(
     "--decisions", default=commas(_D.decisions), show_default=True, callback=words, help="What may be skipped."
 )
+@click.option("--features", default="", callback=words, help="What it may look at, by name.  [default: all]")
 @click.option("--seed", type=int, default=_D.seed, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

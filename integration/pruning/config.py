@@ -9,7 +9,7 @@ from toolkit.pruners.learn import LearnConfig
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How a pruner is learnt and proven; trees, leaves, sides and decisions as in LearnConfig.
+    """How a pruner is learnt and proven; trees, leaves, sides, decisions and features as in LearnConfig.
 
     `price`: the loss, in average pixels of the picture, that one average pixel of CPU time may cost. `most`: the
     expected loss of one decision at which it never skips, in the same unit. `proof_rows`: held-out rows compared for
@@ -22,6 +22,7 @@ class FitConfig:
     leaves: int = LearnConfig.leaves
     sides: tuple[int, ...] = LearnConfig.sides
     decisions: tuple[str, ...] = LearnConfig.decisions
+    features: tuple[str, ...] = LearnConfig.features
     proof_rows: int = 2000
     seed: int = LearnConfig.seed
 

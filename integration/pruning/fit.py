@@ -32,7 +32,12 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
     if data.features != current_features():
         raise ToolkitError(f"{data.path}: recorded with another table of features than this hook's. Record it again.")
     learning = LearnConfig(
-        trees=config.trees, leaves=config.leaves, sides=config.sides, decisions=config.decisions, seed=config.seed
+        trees=config.trees,
+        leaves=config.leaves,
+        sides=config.sides,
+        decisions=config.decisions,
+        features=config.features,
+        seed=config.seed,
     )
     pruner = learn(list(data.frames("train")), data.features, learning)
     native_form, graph = pruner.native(), pruner_graph(pruner)

@@ -35,17 +35,18 @@ class Forest:
         return total
 
 
-def from_boosting(model: Any) -> Forest:
+def from_boosting(model: Any, columns: NDArray[np.intp]) -> Forest:
     """Forest of a fitted scikit-learn HistGradientBoostingRegressor; predicts its raw value (before any link).
 
-    A float64 threshold becomes the largest float32 below or at it, which sends every float32 feature the same way.
+    `columns` (the model's features,): where each of them lies in the table of features. A float64 threshold becomes the
+    largest float32 below or at it, which sends every float32 feature the same way.
     """
     parts, roots, used = [], [], 0
     for (tree,) in model._predictors:
         own = tree.nodes
         nodes = np.zeros(len(own), NODE)
         leaf = own["is_leaf"].astype(bool)
-        nodes["feature"] = np.where(leaf, -1, own["feature_idx"])
+        nodes["feature"] = np.where(leaf, -1, columns[own["feature_idx"]])
         nodes["left"], nodes["right"] = own["left"] + used, own["right"] + used
         nodes["threshold"] = np.where(leaf, 0, _float32_below(own["num_threshold"]))
         nodes["value"] = np.where(leaf, own["value"], 0)

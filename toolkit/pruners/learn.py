@@ -25,7 +25,8 @@ class LearnConfig:
 
     A time is smoother than a loss, so fewer trees with longer steps do, and every decision asks both forests. 64x64
     nodes are left out: one wrong decision there can cost a picture more than all others save (docs/pruners.md).
-    `least_rows`: a size and decision with fewer rows gets no forest.
+    `least_rows`: a size and decision with fewer rows gets no forest. `features`: names of those that may be looked at,
+    to see what the others are worth; empty for all.
     """
 
     trees: int = 60
@@ -36,22 +37,29 @@ class LearnConfig:
     time_rate: float = 0.25
     sides: tuple[int, ...] = (8, 16, 32)
     decisions: tuple[str, ...] = DECISIONS
+    features: tuple[str, ...] = ()
     least_rows: int = 400
     seed: int = 0
 
 
 def learn(frames: Sequence[RecordedFrame], features: tuple[Feature, ...], config: LearnConfig) -> Pruner:
-    """Pruner learnt from the frames; ToolkitError where no decision has rows enough."""
+    """Pruner learnt from the frames; ToolkitError where no decision has rows enough, or a feature is unknown."""
+    if unknown := set(config.features) - {feature.name for feature in features}:
+        raise ToolkitError(
+            f"Features {', '.join(sorted(unknown))}: unknown; expected names of the table, as qindex,variance."
+        )
     loss: dict[tuple[int, str], Forest] = {}
     time: dict[tuple[int, str], Forest] = {}
     for decision in config.decisions:
-        table = examples(frames, decision, known_at(features, decision))
+        known = known_at(features, decision)
+        columns = [i for i in range(known) if not config.features or features[i].name in config.features]
+        table = examples(frames, decision, np.array(columns, np.intp))
         for side in config.sides:
             own = table.of(side)
             if len(own.side) < config.least_rows or not own.loss.any() or not own.time.any():
                 continue
-            loss[side, decision] = _boost(own.features, own.loss, config.trees, config.rate, config)
-            time[side, decision] = _boost(own.features, own.time, config.time_trees, config.time_rate, config)
+            loss[side, decision] = _boost(own, own.loss, config.trees, config.rate, config)
+            time[side, decision] = _boost(own, own.time, config.time_trees, config.time_rate, config)
     if not loss:
         raise ToolkitError(
             f"No decision has {config.least_rows} recorded nodes. Record more pictures, or a larger share of each."
@@ -61,8 +69,12 @@ def learn(frames: Sequence[RecordedFrame], features: tuple[Feature, ...], config
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows at which one decision could be taken: side (N,), features (N, known) float32, loss and time (N,)."""
+    """Rows at which one decision could be taken: side (N,), features (N, columns) float32, loss and time (N,).
 
+    `columns`: places of the features in the table.
+    """
+
+    columns: NDArray[np.intp]
     side: NDArray[np.int32]
     features: NDArray[np.float32]
     loss: NDArray[np.float64]
@@ -71,25 +83,23 @@ class Examples:
     def of(self, side: int) -> "Examples":
         """Those of one node size."""
         own = self.side == side
-        return Examples(self.side[own], self.features[own], self.loss[own], self.time[own])
+        return Examples(self.columns, self.side[own], self.features[own], self.loss[own], self.time[own])
 
 
-def examples(frames: Sequence[RecordedFrame], decision: str, known: int) -> Examples:
-    """What the frames teach of one decision, with the first `known` features."""
+def examples(frames: Sequence[RecordedFrame], decision: str, columns: NDArray[np.intp]) -> Examples:
+    """What the frames teach of one decision, with the features at these columns of the table."""
     sides, features, loss, time = [], [], [], []
     for frame in frames:
         at = targets.reached(frame.rows, decision)
         rows = frame.rows[at]
         sides.append(rows["side"])
-        features.append(rows["features"][:, :known])
+        features.append(rows["features"][:, columns])
         loss.append(targets.losses(frame.rows, decision)[at] * frame.pixels / frame.bits)
         time.append(targets.times(frame.rows, decision)[at] * frame.pixels / frame.seconds)
-    return Examples(*(np.concatenate(parts) for parts in (sides, features, loss, time)))
+    return Examples(columns, *(np.concatenate(parts) for parts in (sides, features, loss, time)))
 
 
-def _boost(
-    features: NDArray[np.float32], target: NDArray[np.float64], trees: int, rate: float, config: LearnConfig
-) -> Forest:
+def _boost(own: Examples, target: NDArray[np.float64], trees: int, rate: float, config: LearnConfig) -> Forest:
     """Trees that predict the log of the target's expectation (Poisson loss, Friedman 2001)."""
     from sklearn.ensemble import HistGradientBoostingRegressor
 
@@ -102,4 +112,4 @@ def _boost(
         early_stopping=False,
         random_state=config.seed,
     )
-    return from_boosting(model.fit(features, target))
+    return from_boosting(model.fit(own.features, target), own.columns)
