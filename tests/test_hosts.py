@@ -210,6 +210,8 @@ def test_avifenc_takes_the_pruner_for_all_intra(libaom: Libraries, plain: Path, 
 
 def test_gstreamer_is_pruned(libaom: Libraries, tmp_path: Path) -> None:
     needs("gst-launch-1.0", "gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-bad")
+    if subprocess.run(["gst-inspect-1.0", "av1enc"], capture_output=True, check=False).returncode:
+        pytest.skip("GStreamer has no av1enc: apt-get install gstreamer1.0-plugins-bad")
     source = ["videotestsrc", "num-buffers=3", "!", "video/x-raw,format=I420,width=192,height=128"]
     encoder = ["!", "av1enc", "cpu-used=2", "!", "filesink", f"location={tmp_path / 'out.obu'}"]
     stats = tmp_path / "stats"
