@@ -131,10 +131,10 @@ class Encoder:
         self._check_hook("has no features")
         return native.feature_table(self._library)
 
-    def feature_table(self) -> str:
-        """Eight hexadecimal digits that name the features' table; ToolkitError with a library that has no hook."""
-        self._check_hook("has no features")
-        return native.feature_table_name(self._library)
+    def hook(self) -> ctypes.CDLL:
+        """The library that decides inside the search; ToolkitError with one that has no hook."""
+        self._check_hook("decides nothing")
+        return self._library
 
     def set_pruner(self, pruner: bytes, price: float, most: float) -> None:
         """Prune inside the search of intra frames.

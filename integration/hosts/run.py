@@ -38,7 +38,7 @@ def environment(pruners: Sequence[PrunerBundle], price: float | None, stats: Pat
     """
     hook = native.load(built.hook)
     for pruner in pruners:
-        pruner.check_library(native.libaom_version(hook), native.feature_table_name(hook))
+        pruner.check_library(hook)
         if ":" in str(pruner.path.resolve()):
             raise ToolkitError(f"{pruner.path}: a colon separates pruners. Copy it to a path without one.")
         check_price(pruner.price if price is None else price, pruner.most)

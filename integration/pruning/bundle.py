@@ -2,6 +2,7 @@
 
 `hook.txt` repeats for C what the manifest says of the native form's use."""
 
+from ctypes import CDLL
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,19 +87,22 @@ class PrunerBundle:
         """Expected loss at which a decision never skips, in average pixels."""
         return float(self.manifest["most"])
 
-    def check_library(self, version: str, feature_table: str) -> None:
-        """Raise ToolkitError unless the pruner was made for this libaom and the features of this hook."""
-        if self.manifest["feature_table"] != feature_table:
+    def check_library(self, library: CDLL) -> None:
+        """Raise ToolkitError unless the pruner was made for the libaom and the features of this hook."""
+        features = [Feature(**feature) for feature in self.manifest["features"]]
+        named = self.manifest["feature_table"] == native.feature_table_name(library)
+        if not named or features != list(native.feature_table(library)):
             raise ToolkitError(f"{self.path}: made for another table of features than this hook's. {_MEND}")
+        version = native.libaom_version(library)
         if self.encoder.get("version") != version:
             raise ToolkitError(
                 f"{self.path}: version was {self.encoder.get('version')!r} in its record, {version!r} here. "
                 "Record and fit with these settings."
             )
 
-    def check_encoder(self, config: EncoderConfig, version: str, feature_table: str) -> None:
+    def check_encoder(self, config: EncoderConfig, library: CDLL) -> None:
         """Raise ToolkitError unless the pruner was made for this hook's features, bit depth, usage and libaom."""
-        self.check_library(version, feature_table)
+        self.check_library(library)
         if self.manifest["bit_depth"] != config.bit_depth:
             raise ToolkitError(
                 f"{self.path}: made for {self.manifest['bit_depth']} bit, the encode has {config.bit_depth}. "

@@ -13,7 +13,7 @@ def use_pruner(encoder: Encoder, pruner: PrunerBundle, price: float | None = Non
     """
     price = pruner.price if price is None else price
     check_price(price, pruner.most)
-    pruner.check_encoder(encoder.config, encoder.version, encoder.feature_table())
+    pruner.check_encoder(encoder.config, encoder.hook())
     encoder.set_pruner(pruner.data, price, pruner.most)
 
 

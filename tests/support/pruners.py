@@ -1,6 +1,7 @@
 """Pruners of one leaf or one split, made by hand."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,7 @@ def toy_folder(path: Path, libaom: Libraries, pruner: Pruner, **encoder: object)
     manifest = {
         "bit_depth": 8,
         "encoder": settings | encoder,
-        "features": [],
+        "features": [asdict(feature) for feature in native.feature_table(hook)],
         "feature_table": native.feature_table_name(hook),
         "price": 0.05,
         "most": 64.0,
