@@ -1,24 +1,35 @@
 import errno
 import json
 import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import (
     atomic_file,
     atomic_folder,
     atomic_write_json,
     canonical_json,
+    check_free,
     is_sealed,
     named,
+    one_at_a_time,
     read_json,
     seal,
     sha256_file,
 )
+from toolkit.sample.attribution import FOLDER as SAMPLE
+
+ROOT = Path(__file__).resolve().parents[1]
 
 JSON = st.recursive(
     st.none()
@@ -136,3 +147,80 @@ def test_a_full_disk_names_the_output_and_no_hidden_name(tmp_path: Path) -> None
     with pytest.raises(ToolkitError) as caught, named(tmp_path / "out", tmp_path / ".out.work"):
         full()
     assert caught.value.message.startswith(f"{tmp_path}/out: the disk is full.")
+
+
+LEFT = """
+import os, signal, sys
+from pathlib import Path
+from toolkit.files import atomic_file, atomic_folder
+end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed(code: str) -> None:
+    done = subprocess.run([sys.executable, "-c", LEFT + code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+
+
+def test_the_next_run_removes_what_a_killed_one_left(tmp_path: Path) -> None:
+    killed(f"with atomic_file(Path({str(tmp_path / 'a.json')!r})) as t: t.write_text('half'); end()")
+    killed(f"with atomic_folder(Path({str(tmp_path / 'set')!r})) as t: (t / 'half').write_text(''); end()")
+    lives = tmp_path / next(tmp_path.glob(".a.json.*")).name.replace("-", "+")
+    lives.touch()  # a name that is none of ours
+    with atomic_file(tmp_path / "a.json") as own, atomic_folder(tmp_path / "set") as folder:
+        own.write_text("1")
+        (folder / "manifest.json").write_text("1")
+        with atomic_file(tmp_path / "a.json") as other:  # the temporary of a process that lives stays
+            other.write_text("2")
+        assert own.exists()
+    assert sorted(f.name for f in tmp_path.iterdir()) == sorted(["a.json", "set", lives.name])
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_a_folder_set_aside_by_a_killed_run_is_put_back(
+    tmp_path: Path, long: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / ("s" * 200 if long else "set")
+    path.mkdir()
+    (path / "manifest.json").write_text("old")
+    second = "Path.replace = lambda self, to, real=Path.replace: real(self, to) and end()\n"
+    killed(f"{second}with atomic_folder(Path({str(path)!r}), overwrite=True) as t: (t / 'manifest.json').touch()")
+    assert not path.exists()
+    with pytest.raises(ToolkitError, match="exists already"):
+        check_free(path, overwrite=False)
+    assert (path / "manifest.json").read_text() == "old"
+    assert [f.name for f in tmp_path.iterdir()] == [path.name]
+    assert f"{path}: put back" in caplog.text
+
+
+def test_a_reader_finds_a_folder_that_was_set_aside(tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE, tmp_path / "set")
+    second = "Path.replace = lambda self, to, real=Path.replace: real(self, to) and end()\n"
+    killed(f"{second}with atomic_folder(Path({str(tmp_path / 'set')!r}), overwrite=True): pass")
+    assert BlockSet.load(tmp_path / "set").sources
+
+
+def test_one_process_at_a_time(tmp_path: Path) -> None:
+    lock = tmp_path / "work" / "lock"
+    script = f"from toolkit.files import one_at_a_time\nwith one_at_a_time(Path({str(lock)!r}), 'taken'): end()"
+    with one_at_a_time(lock, "taken"):
+        other = subprocess.run([sys.executable, "-c", LEFT + script], cwd=ROOT, capture_output=True, text=True)
+        assert "ToolkitError: taken" in other.stderr
+    assert not lock.parent.exists()
+    killed(script)
+    with one_at_a_time(lock, "taken"):  # a killed process holds nothing
+        shutil.rmtree(lock.parent)
+    assert not lock.parent.exists()
+
+
+def test_a_lock_deleted_after_it_was_opened_locks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def late(path: Path, *more: int) -> int:
+        opened = real(path, *more)
+        path.unlink()  # as the process that had it does at its end
+        return opened
+
+    monkeypatch.setattr(os, "open", late)
+    with pytest.raises(ToolkitError, match="taken"), one_at_a_time(tmp_path / "lock", "taken"):
+        pass

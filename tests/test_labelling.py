@@ -281,3 +281,43 @@ def test_the_command_writes_the_set_and_refuses_to_overwrite(tmp_path: Path, pic
     assert "exists already" in again.output
     assert CliRunner().invoke(main, [*arguments, "--overwrite"]).exit_code == 0
     assert CliRunner().invoke(main, [*arguments, "--cq", "a,b"]).exit_code == 2
+
+
+OVERTAKEN = """
+import sys
+from pathlib import Path
+from toolkit.cli.main import main
+import integration.labelling.pieces, integration.labelling.{module} as module
+real = module.{checks}
+def wait(*given):  # between the first look at the output and the lock
+    found = real(*given)
+    print("here", flush=True)
+    sys.stdin.readline()
+    return found
+module.{checks} = wait
+main()
+"""
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize(("command", "checks"), [("label", "check_sources"), ("record", "_check_sources")])
+def test_a_run_that_was_overtaken_leaves_the_others_output(
+    command: str, checks: str, tmp_path: Path, pictures: list[Path]
+) -> None:
+    words = [command, pictures[0], "-o", tmp_path / "set", "--cq", "50", "--size", "source", "--split", "train"]
+    arguments = [str(word) for word in [*words, "--jobs", "1", "--cpu-used", "3"]]
+    late = subprocess.Popen(
+        [sys.executable, "-c", OVERTAKEN.format(module=command, checks=checks), *arguments],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert late.stdout is not None
+    assert late.stdout.readline() == "here\n"
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    before = (tmp_path / "set" / "manifest.json").stat().st_mtime_ns
+    _, said = late.communicate("\n", timeout=120)
+    assert late.returncode == 1
+    assert "exists already" in said
+    assert len(said.strip().splitlines()) <= 2, said
+    assert (tmp_path / "set" / "manifest.json").stat().st_mtime_ns == before
+    assert not (tmp_path / ".set.work").exists()

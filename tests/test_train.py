@@ -101,6 +101,29 @@ def test_killed_and_resumed_is_as_if_never_killed(data: BlockSet, tmp_path: Path
     assert files(whole) == files(cut)
 
 
+def test_a_run_is_resumed_by_one_process_at_a_time(data: BlockSet, tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run")
+    command = [sys.executable, "-m", "toolkit.cli.main", "train", str(data.path), "-o", str(run.path)]
+    options = ["--backbone", "small", "--init", "random", "--epochs", "500", "--batch-size", "16", "--device", "cpu"]
+    process = subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not run.epoch_path(1).is_file() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)
+    try:
+        before = {p.name: p.stat().st_mtime_ns for p in run.path.rglob("*")}
+        second = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False, timeout=60)
+        assert second.returncode == 1
+        assert [line for line in second.stderr.splitlines() if "Error" in line] == [
+            f"Error: {run.path}: another process is training this run. Wait for it, or end it."
+        ]
+        assert "Traceback" not in second.stderr
+        assert {p.name: p.stat().st_mtime_ns for p in run.path.rglob("*")} == before
+    finally:
+        process.kill()
+        process.wait()
+
+
 def files(run: RunFolder) -> dict[str, str]:
     """Hash of every file of a run, by its name; but for the two that hold the seconds that an epoch took."""
     found = (p for p in run.path.rglob("*") if p.is_file() and p.name[0] != ".")

@@ -1,12 +1,16 @@
 """Write files and folders whole or not at all, and seal JSON documents with a hash."""
 
 import errno
+import fcntl
 import hashlib
 import json
+import logging
 import math
 import os
+import re
 import secrets
 import shutil
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +19,11 @@ from typing import Any
 
 from toolkit.errors import ToolkitError, plain_system_errors
 
+_log = logging.getLogger("av1part")
+
 MAX_JSON_BYTES = 64 * 1024 * 1024
+_ASIDE = "-old"
+"""Ends the hidden name, before the suffix, under which an output lies while another takes its place."""
 
 
 def sha256_file(path: Path) -> str:
@@ -82,14 +90,96 @@ def _finite(text: str) -> float:
     return value
 
 
-def _beside(path: Path) -> Path:
-    """Fresh hidden name in the folder of `path`, so that renaming it to `path` is atomic."""
-    return path.with_name(f"{_hidden(path)}{secrets.token_hex(6)}{path.suffix}")
+def _beside(path: Path, mark: str = "") -> Path:
+    """Fresh hidden name in the folder of `path`, so that renaming it to `path` is atomic.
+
+    It carries the machine and this process's id, by which a later run knows whether its owner lives.
+    """
+    name = f"{_hidden(path)}{_machine()}-{os.getpid()}-{secrets.token_hex(6)}{mark}"
+    return path.with_name(name + path.suffix)
 
 
 def _hidden(path: Path) -> str:
     """How the temporary names of `path` begin. Systems count bytes, not characters."""
-    return f".{os.fsencode(path.name)[:100].decode(errors='ignore')}."
+    name = os.fsencode(path.name)
+    short = name[:100].decode(errors="ignore")
+    return f".{short}." if len(name) <= 100 else f".{short}~{hashlib.sha256(name).hexdigest()[:8]}."
+
+
+def _machine() -> str:
+    """Name of the space in which a process id means a process: the host, and on Linux the container."""
+    try:
+        space = str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        space = "0"
+    return hashlib.sha256(f"{socket.gethostname()} {space}".encode()).hexdigest()[:8]
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # another user's
+        return True
+    return True
+
+
+def tidy(path: Path) -> None:
+    """Put right what killed runs left beside `path`: their temporaries go, an output that was set aside comes back.
+
+    What belongs to a process that lives, or that ran on another machine, stays.
+    """
+    path = path.absolute()
+    ours = f"{re.escape(_hidden(path) + _machine())}-([0-9]+)-[0-9a-f]{{12}}({_ASIDE})?{re.escape(path.suffix)}"
+    with suppress(OSError):
+        found = [re.fullmatch(ours, name) for name in (entry.name for entry in path.parent.iterdir())]
+        for match in sorted(filter(None, found), key=lambda match: not match[2]):  # first what was set aside
+            if _lives(int(match[1])):
+                continue
+            left = path.with_name(match[0])
+            if match[2] and not path.exists():
+                left.replace(path)
+                _log.warning("Warning: %s: put back, a run that was to replace it was killed.", path)
+            elif left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+
+
+@contextmanager
+def one_at_a_time(lock: Path, busy: str) -> Iterator[None]:
+    """Context that one process at a time is in; the file `lock` exists meanwhile, and may be deleted inside.
+
+    Raises ToolkitError with the text `busy` where another process is in it.
+    """
+    made = [folder for folder in lock.parents if not folder.exists()]
+    try:
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise _unwritable(lock.parent, error) from error
+    try:
+        if not _locks(descriptor, lock):
+            raise ToolkitError(busy)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            with suppress(OSError):  # they hold something by now
+                for folder in made:
+                    folder.rmdir()
+    finally:
+        os.close(descriptor)
+
+
+def _locks(descriptor: int, lock: Path) -> bool:
+    """Lock an open file; False where another process has it, or had it and deleted it since it was opened here."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return os.path.samestat(os.fstat(descriptor), lock.stat())
+    except (BlockingIOError, FileNotFoundError):
+        return False
 
 
 def _unwritable(path: Path, error: OSError) -> ToolkitError:
@@ -127,6 +217,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     Raises ToolkitError where `path` cannot be written.
     """
     path = path.absolute()
+    tidy(path)
     temporary = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -152,6 +243,7 @@ def atomic_write_json(path: Path, value: Any) -> None:
 
 def check_free(path: Path, overwrite: bool) -> None:
     """Raise the ToolkitError of `atomic_folder` early, before any work is done for the folder."""
+    tidy(path)
     if path.exists() and not overwrite:
         raise ToolkitError(f"{path} exists already. Choose another name, remove it, or pass --overwrite.")
     if path.exists() and not (path / "manifest.json").is_file():
@@ -167,7 +259,7 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """
     path = path.absolute()
     check_free(path, overwrite)
-    temporary, aside = _beside(path), _beside(path)
+    temporary, aside = _beside(path), _beside(path, _ASIDE)
     try:
         temporary.mkdir(parents=True)
         with named(path, temporary):
@@ -179,7 +271,7 @@ def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             except OSError:
                 aside.replace(path)
                 raise
-            shutil.rmtree(aside)
+            shutil.rmtree(aside, ignore_errors=True)  # the new one is there; a later run removes what is left
         else:
             temporary.replace(path)
     except OSError as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 from toolkit.errors import ToolkitError
-from toolkit.files import MAX_JSON_BYTES, is_sealed, read_json
+from toolkit.files import MAX_JSON_BYTES, is_sealed, read_json, tidy
 
 Entries = Mapping[str, type | tuple[type, ...]]
 """Expected type of each entry by its place, as in "model.stage". A parent stands before its own entries."""
@@ -108,6 +108,8 @@ def check_folder(path: Path, kind: str) -> None:
     a part of this one: then its reader says what is wrong with it.
     """
     wanted = KINDS[kind]
+    if not path.exists():
+        tidy(path)
     if not path.is_dir():
         what = "a file, no such folder" if path.is_file() else "no such folder"
         raise ToolkitError(f"{path}: {what}. Make {wanted.name} with {wanted.made_by}.")

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from integration.codec import native
@@ -28,7 +27,7 @@ from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.data.group import set_name, write_group
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_file, atomic_folder, canonical_json, named
+from toolkit.files import atomic_file, atomic_folder, canonical_json, check_free, named, one_at_a_time
 from toolkit.partition import NODES
 
 
@@ -76,8 +75,7 @@ def label(
     (columns sha256, licence, source). Pieces of an earlier run with the same settings are reused. Raises ToolkitError
     for bad sources or settings, before anything is coded.
     """
-    if output.exists() and not overwrite:
-        raise ToolkitError(f"{output} exists already. Choose another name, remove it, or pass --overwrite.")
+    check_free(output, overwrite)
     if not config.cq or len(set(config.cq)) != len(config.cq):
         raise ToolkitError(f"cq {config.cq}: expected one or more different values.")
     if not config.nodes or len(set(config.nodes)) != len(config.nodes) or not set(config.nodes) <= set(NODES):
@@ -89,14 +87,12 @@ def label(
     build = libraries().hook.parent.name
     pieces = [make_piece(work, file, cq, config, build) for file in files for cq in config.cq]
     bit_depth = check_sources(pieces)
-    work.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(work / "lock", timeout=0), named(output, work):
-            run_pieces(pieces, config.jobs or os.cpu_count() or 1, progress)
-            write(output, files, pieces, bit_depth, config, overwrite)
-    except Timeout:
-        raise ToolkitError(f"{output}: another run is labelling to it. Wait for it, or choose another name.") from None
-    shutil.rmtree(work)
+    busy = f"{output}: another run is labelling to it. Wait for it, or choose another name."
+    with named(output, work), one_at_a_time(work / "lock", busy):
+        check_free(output, overwrite)  # another run may have finished since
+        run_pieces(pieces, config.jobs or os.cpu_count() or 1, progress)
+        write(output, files, pieces, bit_depth, config, overwrite)
+        shutil.rmtree(work)
 
 
 def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build: str) -> Piece:

@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from integration.codec import native
 from integration.codec.config import EncoderConfig, encoder_settings
@@ -25,7 +24,7 @@ from integration.labelling.pieces import Progress, code_pieces, open_source
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, atomic_write_json, canonical_json, check_free
+from toolkit.files import atomic_folder, atomic_write_json, canonical_json, check_free, named, one_at_a_time
 from toolkit.pruners.record import FrameEntry, write_search_set
 
 
@@ -73,20 +72,26 @@ def record(
         for cq in config.cq
     ]
     bit_depth = _check_sources(pieces)
-    work.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(work / "lock", timeout=0):
-            todo = [piece for piece in pieces if not piece.done]
-            code_pieces(todo, code, config.jobs or os.cpu_count() or 1, progress, len(pieces))
-            _write(output, files, pieces, bit_depth, config, overwrite)
-    except Timeout:
-        raise ToolkitError(f"{output}: another run is recording to it. Wait for it, or choose another name.") from None
-    shutil.rmtree(work)
+    busy = f"{output}: another run is recording to it. Wait for it, or choose another name."
+    with named(output, work), one_at_a_time(work / "lock", busy):
+        check_free(output, overwrite)  # another run may have finished since
+        todo = [piece for piece in pieces if not piece.done]
+        code_pieces(todo, code, config.jobs or os.cpu_count() or 1, progress, len(pieces))
+        _write(output, files, pieces, bit_depth, config, overwrite)
+        shutil.rmtree(work)
 
 
 def _key(file: SourceFile, config: RecordConfig, build: str) -> str:
     """Hash of all that a piece's content depends on but its cq."""
-    decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, config.raw, config.four_way]
+    decides = [
+        file.sha256,
+        config.usage,
+        config.cpu_used,
+        config.size,
+        config.frames,
+        config.raw,
+        config.four_way,
+    ]
     decides += [config.share, config.seed, config.allow_truncated, COLOUR, RESAMPLING, build]
     return hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
 

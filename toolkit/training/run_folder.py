@@ -3,12 +3,13 @@
 import math
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_file, atomic_write_json, read_json
+from toolkit.files import atomic_file, atomic_write_json, one_at_a_time, read_json
 from toolkit.metrics import Baselines
 from toolkit.model.checkpoint import Checkpoint, Metrics, load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.model.config import ModelConfig
@@ -158,9 +159,17 @@ class RunFolder:
             raise ToolkitError(f"{self.path}: its data set is no longer at {path}. Name its place with --data.")
         return path
 
+    @property
+    def _lock(self) -> Path:
+        return self.path / ".lock"
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Context of the one process that trains the run; ToolkitError where another does."""
+        return one_at_a_time(self._lock, f"{self.path}: another process is training this run. Wait for it, or end it.")
+
     def create(self, description: RunDescription) -> None:
         """Start a run: write run.json. ToolkitError where the folder is not empty."""
-        if self.path.exists() and any(self.path.iterdir()):
+        if self.path.exists() and any(path != self._lock for path in self.path.iterdir()):
             raise ToolkitError(f"{self.path} is not empty. Choose another name, or go on with it with --resume.")
         atomic_write_json(self.path / "run.json", {"kind": KIND, "format_version": FORMAT_VERSION, **description})
 

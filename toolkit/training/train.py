@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+
+from lightning_fabric import Fabric
 
 from toolkit.data.blockset import BlockSet
 from toolkit.model.config import ModelConfig
@@ -11,7 +14,7 @@ from toolkit.training.build import build
 from toolkit.training.config import Extension, TrainConfig
 from toolkit.training.distributed import by_the_first, start_fabric
 from toolkit.training.epoch import record, run_epoch
-from toolkit.training.prepare import prepare
+from toolkit.training.prepare import Job, prepare
 from toolkit.training.run_figures import draw_run
 from toolkit.training.run_folder import Epoch, RunFolder
 from toolkit.training.schedule import layer_groups, phase_of
@@ -45,7 +48,16 @@ def train(
     number (the epochs before it stay).
     """
     fabric = start_fabric(config)
-    job = prepare(data, run, model_config, config, start, weights, teacher, resume=resume)
+    with ExitStack() as held:
+        by_the_first(fabric, lambda: held.enter_context(run.alone()))
+        job = prepare(data, run, model_config, config, start, weights, teacher, resume=resume)
+        return _train(fabric, job, extension, on_step, on_epoch)
+
+
+def _train(
+    fabric: Fabric, job: Job, extension: Extension | None, on_step: Report, on_epoch: Callable[[Epoch], None]
+) -> list[Epoch]:
+    run, config = job.run, job.config
     learner = build(fabric, job)
     if extension is not None:  # noted last, when nothing can be refused any more
         by_the_first(fabric, partial(run.extend, extension))
