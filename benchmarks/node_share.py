@@ -14,7 +14,8 @@ import click
 from rich.console import Console
 
 from integration.codec.encoder import Encoder, EncoderConfig
-from integration.media.video import Clip, open_clip, parse_size
+from integration.media.raw import parse_size
+from integration.media.video import Clip, open_clip
 from toolkit.cli.options import numbers
 from toolkit.cli.tables import text_table
 from toolkit.partition import NODE

@@ -22,7 +22,8 @@ from rich.console import Console
 from integration.bench.bd import Curve, bd_rate, time_saving
 from integration.codec.encoder import Encoder, EncoderConfig, Mask
 from integration.encoding.encode import code_clip
-from integration.media.video import Clip, open_clip, parse_size
+from integration.media.raw import parse_size
+from integration.media.video import Clip, open_clip
 from integration.pipeline.policy import ALL, bits
 from toolkit.cli.options import numbers
 from toolkit.cli.tables import text_table

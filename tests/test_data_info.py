@@ -8,11 +8,13 @@ from click.testing import CliRunner
 from PIL import Image, ImageFont
 
 from toolkit.cli.main import main
+from toolkit.data import preview
 from toolkit.data.blockset import BlockSet
 from toolkit.data.info import dataset_info
 from toolkit.data.preview import COLOURS, INSIDE, legend_lines, write_preview
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.partition import HORZ_A, HORZ_B, NAMES, NONE, STAGES, VERT_A, VERT_B
+from toolkit.sample.attribution import FOLDER as SAMPLE
 
 
 def test_every_count_agrees_with_the_blocks(blockset_10: Path) -> None:
@@ -102,3 +104,15 @@ def test_a_preview_of_loose_blocks(tmp_path: Path) -> None:
     write_blockset(tmp_path / "d", [Source("a", "val", "0" * 64, luma)], records, 10, {})
     write_preview(BlockSet.load(tmp_path / "d"), tmp_path / "p.png")
     assert (48, 213, 255) in colours_at(tmp_path / "p.png", (0, 0, 400, 300))
+
+
+def test_the_preview_shows_every_source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = BlockSet.load(SAMPLE)
+    assert len(data.sources) == 24
+    drawn: list[str] = []
+    title = preview._title
+    monkeypatch.setattr(preview, "_title", lambda *given: drawn.append(data.sources[given[1]]["name"]) or title(*given))
+    write_preview(data, tmp_path / "p.png")
+    assert set(drawn) == {source["name"] for source in data.sources}
+    with Image.open(tmp_path / "p.png") as sheet:
+        assert sheet.height > 3 * preview.WINDOW[0] * preview.SCALE + 2 * preview.THUMB[0]

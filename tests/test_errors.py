@@ -15,7 +15,8 @@ from support.pictures import CHELSEA
 
 from integration.codec import libaom_build
 from integration.codec.libaom_build import Libraries
-from integration.media.video import open_clip, parse_size
+from integration.media.raw import parse_size
+from integration.media.video import open_clip
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError, plain_system_errors
 from toolkit.files import atomic_folder, atomic_write_json

@@ -19,7 +19,8 @@ from export.bundle.bundle import Bundle
 from export.bundle.write import choose_checkpoint, write_bundle
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
-from integration.media.video import RawFormat, open_clip
+from integration.media.raw import RawFormat
+from integration.media.video import open_clip
 from integration.pipeline.config import EvalConfig
 from integration.pipeline.pipeline import Pipeline, check_together, cut_nodes, frame_mask
 from integration.pipeline.policy import ALL, Policy, Thresholds, bits

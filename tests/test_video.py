@@ -6,12 +6,17 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import EpsImagePlugin, Image
 from support.pictures import CHELSEA, frame
 
 from integration.media.colour import rgb_to_planes
-from integration.media.video import RawFormat, fit, open_clip, parse_size
+from integration.media.raw import RawFormat, better_period, parse_size, raw_layout
+from integration.media.video import fit, open_clip
+from toolkit.cli.main import main
+from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
+from toolkit.sample.attribution import FOLDER as SAMPLE
 
 
 def y4m(
@@ -269,3 +274,80 @@ def test_bad_sizes_are_refused(text: str) -> None:
 def test_a_bad_raw_bit_depth_is_refused() -> None:
     with pytest.raises(ToolkitError, match="expected 8 or 10"):
         RawFormat.parse("64x64:12")
+
+
+def test_rows_of_photographs_look_like_a_picture_and_wrong_layouts_do_not() -> None:
+    sample = BlockSet.load(SAMPLE)
+    pictures = [np.asarray(sample.luma(i)[0]) for i in range(len(sample.sources))]
+    assert [better_period(luma) for luma in pictures] == [None] * len(pictures)
+    for luma in pictures:
+        height, width = luma.shape
+        data = np.concatenate([luma.ravel(), np.full(luma.size // 2, 128, np.uint8)])
+        for wrong in (width // 2, 2 * width, width * 3 // 4, width * 4 // 3):
+            rows = height * width // wrong
+            assert better_period(data[: rows * wrong].reshape(rows, wrong)) is not None, (width, wrong)
+
+
+def test_what_has_no_structure_raises_no_doubt() -> None:
+    random = np.random.default_rng(0)
+    noise = random.integers(0, 256, (360, 640), np.uint8)
+    interlaced = np.repeat(np.repeat(noise[::8, ::8], 8, 0), 8, 1)
+    interlaced[1::2] = np.roll(interlaced[1::2], 5, 1)
+    stripes = np.broadcast_to((np.arange(640) // 8 % 2 * 200).astype(np.uint8), (360, 640))
+    for luma in (noise, interlaced, stripes, stripes[::-1].T, np.zeros((360, 640), np.uint8), noise[:2, :2]):
+        assert better_period(luma) is None
+
+
+def test_a_raw_file_that_does_not_look_like_a_picture_is_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    luma = np.asarray(BlockSet.load(SAMPLE).luma(0)[0])
+    height, width = luma.shape
+    path = tmp_path / "clip.yuv"
+    path.write_bytes((luma.tobytes() + bytes(luma.size // 2)) * 2)
+    open_clip(path, raw=RawFormat(width, height))
+    assert not caplog.text
+    wrong = RawFormat(width // 2, height * 2)  # as many bytes a frame
+    assert open_clip(path, raw=wrong).count == 2
+    assert "does not look like a picture" in caplog.text
+    assert f"{path}: read as {wrong.width}x{wrong.height}" in caplog.text
+
+
+def test_a_layout_is_checked_against_the_name_and_may_be_given_by_file(tmp_path: Path) -> None:
+    path, table = tmp_path / "park_1280x720_50.yuv", tmp_path / "layouts.tsv"
+    assert raw_layout(path, "1280x720") == RawFormat(1280, 720)
+    assert raw_layout(tmp_path / "a.y4m", "640x360") is None
+    assert raw_layout(path, None) is None
+    with pytest.raises(ToolkitError, match="name says 1280x720, --raw says 640x360") as caught:
+        raw_layout(path, "640x360")
+    assert "to insist" in caught.value.message
+    table.write_text(f"{path.name}\t640x360:10\n\nb.yuv\t64x48\n")
+    assert raw_layout(path, str(table)) == RawFormat(640, 360, 10)
+    assert raw_layout(tmp_path / "b.yuv", str(table)) == RawFormat(64, 48)
+    with pytest.raises(ToolkitError, match=r"no line for c\.yuv"):
+        raw_layout(tmp_path / "c.yuv", str(table))
+    for text, error in {
+        "a.yuv 64x48\n": "expected a file's name",
+        "a.yuv\t6\n": "WIDTHxHEIGHT",
+        "\xff": "line",
+    }.items():
+        table.write_text(text)
+        with pytest.raises(ToolkitError, match=error):
+            raw_layout(path, str(table))
+    table.write_text("a.yuv\t64x48\na.yuv\t64x64\n")
+    with pytest.raises(ToolkitError, match="two lines"):
+        raw_layout(path, str(table))
+    with pytest.raises(ToolkitError, match="neither WxH"):
+        raw_layout(path, str(tmp_path / "none.tsv"))
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("command", ["label", "record", "encode", "bench"])
+def test_every_command_checks_the_layout_of_a_file(command: str, tmp_path: Path) -> None:
+    path = raw(tmp_path / "clip_128x64.yuv", 2, 128, 64, 8)
+    words = ["bench", "encoder"] if command == "bench" else [command]
+    run = CliRunner().invoke(main, [*words, str(path), "-o", str(tmp_path / "out.mp4"), "--raw", "64x64"])
+    assert run.exit_code == 1, run.output
+    assert "its name says 128x64, --raw says 64x64" in run.output
+    assert not list(tmp_path.glob("*out.mp4/*.*"))
+    assert not (tmp_path / "out.mp4").is_file()

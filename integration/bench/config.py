@@ -26,9 +26,9 @@ class InputConfig:
     """How clips are read and coded: each at every `cq`, `repeats` times.
 
     `size` (`WxH`) shrinks frames to fit and `frames` limits their number; None leaves them as they are. `raw` is
-    `WxH[:bitdepth]` of headerless files. `any_settings` lets a pipeline mask encodes of a usage or libaom that it was
-    not made for. `four_way` searches HORZ_4 and VERT_4 in every arm. `allow_truncated` lets a clip end where it is cut
-    short. Raises ToolkitError on cqs that give no BD-rate.
+    `WxH[:bitdepth]` of headerless files, or a TSV file of layouts. `any_settings` lets a pipeline mask encodes of a
+    usage or libaom that it was not made for. `four_way` searches HORZ_4 and VERT_4 in every arm. `allow_truncated` lets
+    a clip end where it is cut short. Raises ToolkitError on cqs that give no BD-rate.
     """
 
     cq: tuple[int, ...] = (20, 32, 43, 55)

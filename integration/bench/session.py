@@ -16,9 +16,10 @@ from integration.codec.config import NODE_SIZES
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
 from integration.codec.libaom_build import libraries
 from integration.encoding.encode import check_masker, code_clip
+from integration.media.raw import layout_text, parse_size, raw_layout
 from integration.media.sources import SourceFile
 from integration.media.ssim import SsimMeter
-from integration.media.video import COLOUR, RESAMPLING, Clip, RawFormat, open_clip, parse_size
+from integration.media.video import COLOUR, RESAMPLING, Clip, open_clip
 from integration.pipeline.pipeline_set import PipelineSet
 from integration.pipeline.policy import Policy
 from integration.pruning.bundle import PrunerBundle
@@ -81,7 +82,7 @@ class Session:
     def open(self, file: SourceFile) -> Clip:
         """Open a clip, its frames as every arm codes them."""
         size = parse_size(self.config.size) if self.config.size else None
-        raw = RawFormat.parse(self.config.raw) if self.config.raw else None
+        raw = raw_layout(file.path, self.config.raw)
         return open_clip(file.path, size, self.config.frames, raw, allow_truncated=self.config.allow_truncated)
 
     def check(self, files: Sequence[SourceFile]) -> None:
@@ -128,7 +129,7 @@ class Session:
         elif arm.kind.startswith(PRUNER):
             own = [self._needed_pruner(arm).sha256]
         config = self.config
-        source = [file.sha256, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
+        source = [file.sha256, config.size, config.frames, layout_text(file.path, config.raw), COLOUR, RESAMPLING]
         source += ["truncated"] if config.allow_truncated else []
         parts = [
             *source,

@@ -65,7 +65,7 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 )
 @click.option("--frames", default=_D.frames, type=click.IntRange(1), help="Only the first N frames.")
 @click.option("--size", default=_D.size, help="Shrink to fit WxH.")
-@click.option("--raw", default=_D.raw, help="Layout of a .yuv file, WxH[:bitdepth].")
+@click.option("--raw", default=_D.raw, help="Layout of a .yuv file, WxH[:bitdepth], or a TSV of names and layouts.")
 @click.option("--allow-truncated", is_flag=True, help="Take a clip that is cut short as far as it goes.")
 @click.option("--any-settings", is_flag=True, help="Use a pipeline made for other encoder settings.")
 @click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")

@@ -24,7 +24,7 @@ def encode_options(default: InputConfig) -> Callable[[Command], Command]:
         click.option("--usage", default=default.usage, show_default=True, type=usages),
         click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each clip."),
         click.option("--size", help="Shrink to fit WxH."),
-        click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth]."),
+        click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth], or a TSV of names and layouts."),
         click.option(
             "--four-way/--no-4way", default=None, help="Search HORZ_4 and VERT_4.  [default: as the models were made]"
         ),

@@ -49,7 +49,7 @@ def parse_nodes(context: click.Context, parameter: click.Parameter, values: tupl
 @click.option("--size", default="960x540", show_default=True, help="Shrink to fit WxH; `source` keeps the size.")
 @click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source.")
 @click.option("--split", default=DEFAULT.split, show_default=True, help="auto, train, val, test, or a TSV file.")
-@click.option("--raw", help="Layout of raw .yuv files, WxH[:bitdepth].")
+@click.option("--raw", help="Layout of raw .yuv files, WxH[:bitdepth], or a TSV of names and layouts.")
 @click.option("--allow-truncated", is_flag=True, help="Take clips that are cut short as far as they go.")
 @click.option(
     "--node",
@@ -91,13 +91,13 @@ def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ove
     )
 
     from integration.labelling import label as labelling
-    from integration.media import video
+    from integration.media.raw import parse_size
     from integration.media.sources import expand
     from toolkit.cli.progress import next_step
     from toolkit.data.group import set_name
 
     sources = tuple(expand(sources))
-    options["size"] = None if options["size"] == "source" else video.parse_size(options["size"])
+    options["size"] = None if options["size"] == "source" else parse_size(options["size"])
     columns = (TextColumn("labelling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("labelling", total=None)

@@ -21,7 +21,7 @@ _D = RecordConfig()
 @click.option("--size", default="960x540", show_default=True, help="Shrink to fit WxH; `source` keeps the size.")
 @click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source.")
 @click.option("--split", default=_D.split, show_default=True, help="auto, train, val, test, or a TSV file.")
-@click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth].")
+@click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth], or a TSV of names and layouts.")
 @click.option("--share", default=_D.share, show_default=True, type=click.FloatRange(0, 1, min_open=True),
               help="Of the superblocks whose search is kept.")  # fmt: skip
 @click.option("--seed", default=_D.seed, show_default=True, help="Draws them.")
@@ -35,7 +35,7 @@ def record(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ov
     Every frame is a key frame; the streams are those of an encode that records nothing. A run that was stopped goes on.
     """
     from integration.labelling.record import record as run
-    from integration.media.video import parse_size
+    from integration.media.raw import parse_size
     from toolkit.cli.progress import counted
 
     options["size"] = None if options["size"] == "source" else parse_size(options["size"])

@@ -10,9 +10,9 @@ class EncodeConfig(CodingConfig):
     """How a clip is read and coded; by default every frame is a key frame, and only key frames are masked.
 
     `ahead` frames are prepared while the encoder works, 0 for none. `size` (`WxH`) shrinks frames to fit and `frames`
-    limits their number; None leaves them as they are. `raw` is `WxH[:bitdepth]` of a headerless file. `any_settings`
-    lets a pipeline mask an encode whose settings it was not made for. `price` is what a pruner may lose for the time
-    that it saves; None takes its own. `allow_truncated` lets a clip end where it is cut short.
+    limits their number; None leaves them as they are. `raw` is `WxH[:bitdepth]` or a TSV file of layouts.
+    `any_settings` lets a pipeline mask an encode whose settings it was not made for. `price` is what a pruner may lose
+    for the time that it saves; None takes its own. `allow_truncated` lets a clip end where it is cut short.
     """
 
     ahead: int = 2

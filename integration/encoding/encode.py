@@ -15,7 +15,8 @@ from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask
 from integration.encoding.config import EncodeConfig
 from integration.encoding.lookahead import Ahead
 from integration.media.containers import check_target, output_file
-from integration.media.video import Clip, RawFormat, open_clip, parse_size
+from integration.media.raw import parse_size, raw_layout
+from integration.media.video import Clip, open_clip
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import count_decisions, use_pruner
 from toolkit.data.blockset import Luma
@@ -130,7 +131,7 @@ def encode_file(
     """
     check_target(output, source, overwrite)
     size = parse_size(settings.size) if settings.size else None
-    raw = RawFormat.parse(settings.raw) if settings.raw else None
+    raw = raw_layout(source, settings.raw)
     clip = open_clip(source, size, settings.frames, raw, allow_truncated=settings.allow_truncated)
     config = EncoderConfig(clip.width, clip.height, clip.bit_depth, **settings.coding)
     ask = masker.mask if masker else None

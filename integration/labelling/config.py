@@ -10,9 +10,10 @@ class SourceConfig:
     """How sources are read and coded, and with how many processes.
 
     `size` (width, height) shrinks frames to fit and `frames` limits their number; None leaves them as they are. `raw`
-    is `WxH[:bitdepth]` of headerless files. `split` is `auto`, `train`, `val`, `test`, or the path of a file with lines
-    of source, tab, split. `jobs` is the number of processes, 0 for one a core. `allow_truncated` lets a clip end where
-    it is cut short. `four_way` lets libaom search HORZ_4 and VERT_4, as it does by default.
+    is `WxH[:bitdepth]` of headerless files, or a TSV file of layouts. `split` is `auto`, `train`, `val`, `test`, or the
+    path of a file with lines of source, tab, split. `jobs` is the number of processes, 0 for one a core.
+    `allow_truncated` lets a clip end where it is cut short. `four_way` lets libaom search HORZ_4 and VERT_4, as it does
+    by default.
     """
 
     cq: tuple[int, ...] = (20, 32, 43, 55)

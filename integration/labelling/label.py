@@ -21,6 +21,7 @@ from integration.codec.encoder import Encoder, EncoderConfig, encoder_settings
 from integration.codec.libaom_build import libraries
 from integration.labelling.config import LabelConfig
 from integration.labelling.pieces import Progress, code_pieces, open_source
+from integration.media.raw import layout_text
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
@@ -97,7 +98,8 @@ def label(
 
 def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build: str) -> Piece:
     """Piece named by a hash of everything that its content depends on, the encoder's `build` included."""
-    decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, config.raw, COLOUR, RESAMPLING]
+    raw = layout_text(file.path, config.raw)
+    decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, raw, COLOUR, RESAMPLING]
     decides += [list(config.nodes), "costs"] if config.with_costs else [list(config.nodes)]
     decides += ["truncated"] if config.allow_truncated else []
     decides += ["four-way"] if config.four_way else []

@@ -6,8 +6,9 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Protocol, TypeVar
 
 from integration.labelling.config import SourceConfig
+from integration.media.raw import raw_layout
 from integration.media.sources import SourceFile
-from integration.media.video import Clip, RawFormat, open_clip
+from integration.media.video import Clip, open_clip
 from toolkit.errors import ToolkitError
 from toolkit.processes import worker_pool
 
@@ -17,7 +18,7 @@ Progress = Callable[[int, int], None]
 
 def open_source(file: SourceFile, config: SourceConfig) -> Clip:
     """Open a source, its frames as the settings say that they are coded; errors as of `open_clip`."""
-    raw = RawFormat.parse(config.raw) if config.raw else None
+    raw = raw_layout(file.path, config.raw)
     return open_clip(file.path, config.size, config.frames, raw, allow_truncated=config.allow_truncated)
 
 

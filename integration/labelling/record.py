@@ -21,6 +21,7 @@ from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import libraries
 from integration.labelling.config import RecordConfig
 from integration.labelling.pieces import Progress, code_pieces, open_source
+from integration.media.raw import layout_text
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip
 from toolkit.errors import ToolkitError
@@ -83,15 +84,8 @@ def record(
 
 def _key(file: SourceFile, config: RecordConfig, build: str) -> str:
     """Hash of all that a piece's content depends on but its cq."""
-    decides = [
-        file.sha256,
-        config.usage,
-        config.cpu_used,
-        config.size,
-        config.frames,
-        config.raw,
-        config.four_way,
-    ]
+    raw = layout_text(file.path, config.raw)
+    decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, raw, config.four_way]
     decides += [config.share, config.seed, config.allow_truncated, COLOUR, RESAMPLING, build]
     return hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
 

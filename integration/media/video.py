@@ -6,7 +6,6 @@ plane by plane.
 """
 
 import logging
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,6 +18,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from integration.media.colour import rgb_to_planes
+from integration.media.raw import RAW, RawFormat, better_period
 from toolkit.data.blockset import Luma, luma_dtype
 from toolkit.errors import ToolkitError
 from toolkit.sealed import check_file
@@ -35,26 +35,7 @@ PICTURES = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM")
 """Formats that a photograph's content may have. Others, such as PostScript, would start programs."""
 CONTAINERS = "matroska,mov,yuv4mpegpipe,ivf,obu,av1,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,h264,hevc,mpegvideo,m4v"
 """FFmpeg's demuxers that a clip may need. Others, such as concat and hls, would open further files."""
-RAW = {".yuv", ".raw", ".i420"}
 PIXEL_FORMATS = {"yuv420p": 8, "yuvj420p": 8, "yuv420p10le": 10}
-
-
-@dataclass(frozen=True)
-class RawFormat:
-    """Layout of a headerless file: planes y, u, v of each frame in turn, 16-bit little-endian above 8 bit."""
-
-    width: int
-    height: int
-    bit_depth: int = 8
-
-    @classmethod
-    def parse(cls, text: str) -> "RawFormat":
-        """Parse `WxH` or `WxH:bitdepth`; ToolkitError otherwise."""
-        size, _, depth = text.partition(":")
-        width, height = parse_size(size)
-        if depth not in ("", "8", "10"):
-            raise ToolkitError(f"--raw {text}: bit depth {depth!r}, expected 8 or 10, as in 1920x1080:10.")
-        return cls(width, height, int(depth or 8))
 
 
 @dataclass(frozen=True)
@@ -72,16 +53,6 @@ class Clip:
     rate: Fraction
     frames: Callable[[], Iterator[Planes]]
     count: int | None = None
-
-
-def parse_size(text: str) -> tuple[int, int]:
-    """Parse width and height from `WxH`, each 2 to 16384; ToolkitError otherwise."""
-    width, _, height = text.partition("x")
-    if not (re.fullmatch("[0-9]{1,5}", width) and re.fullmatch("[0-9]{1,5}", height)) or not (
-        2 <= int(width) <= 16384 and 2 <= int(height) <= 16384
-    ):
-        raise ToolkitError(f"Size {text!r}: expected WIDTHxHEIGHT, each 2 to 16384, as in 960x540.")
-    return int(width), int(height)
 
 
 def fit(width: int, height: int, box: tuple[int, int] | None) -> tuple[int, int]:
@@ -190,9 +161,10 @@ def _open_raw(path: Path, raw: RawFormat, allow_truncated: bool) -> Clip:
         )
         _cut_short(path, found, size // frame_bytes, allow_truncated)
 
-    def frames() -> Iterator[Planes]:
+    def frames(first: int = 0) -> Iterator[Planes]:
         with path.open("rb") as file:
-            for number in range(size // frame_bytes):
+            file.seek(first * frame_bytes)
+            for number in range(first, size // frame_bytes):
                 data = file.read(frame_bytes)
                 if len(data) != frame_bytes:
                     raise ToolkitError(f"{path}: frame {number} is cut short; the file shrank while it was read.")
@@ -200,6 +172,14 @@ def _open_raw(path: Path, raw: RawFormat, allow_truncated: bool) -> Clip:
                 y, u, v = (p.reshape(s) for p, s in zip(np.split(flat, np.cumsum(counts)[:2]), shapes, strict=True))
                 yield y, u, v
 
+    for number in {0, size // frame_bytes // 2}:  # a clip may begin with black
+        period = better_period(next(frames(number))[0])
+        if period is not None:
+            _warn_once(
+                f"{path}: read as {raw.width}x{raw.height}, {raw.bit_depth} bit, it does not look like a picture: rows "
+                f"are less alike than samples {period} apart. Check --raw."
+            )
+            break
     return Clip(path, raw.width, raw.height, raw.bit_depth, Fraction(30), frames, size // frame_bytes)
 
 

@@ -16,6 +16,8 @@ from toolkit.partition import INSIDE_LARGER, NAMES, NODE, rectangles
 WINDOW = (240, 400)
 """Height and width in pixels of the shown part of a frame."""
 SCALE = 2
+THUMB = (120, 200)
+"""The same of every further source; it is not enlarged."""
 ROWS, COLUMNS = 3, 4
 MARGIN, TITLE = 8, 22
 
@@ -35,18 +37,23 @@ _View = tuple[NDArray[np.uint8], list[tuple[int, int, int]]]
 
 
 def write_preview(data: BlockSet, path: Path) -> None:
-    """Draw up to 3 sources, of different splits where possible, at up to 4 qindexes as a PNG.
+    """Draw every labelled source as a PNG.
+
+    Three, of different splits where possible, are drawn at up to 4 qindexes, the others small and at one.
 
     Every partition is outlined in its colour; nodes inside a larger block are not outlined. A large frame is cropped to
     the window with most partitioned nodes. Loose blocks are laid out side by side.
     """
-    cells = [[(_title(data, s, q), _view(data, s, q)) for q in _qindexes(data)] for s in _sources(data)]
+    sources = _sources(data)
+    cells = [[(_title(data, s, q), _view(data, s, q)) for q in _qindexes(data)] for s in sources[:ROWS]]
     width = max(view[0].shape[1] for row in cells for _, view in row) * SCALE + MARGIN
     heights = [max(view[0].shape[0] for _, view in row) * SCALE + MARGIN + TITLE for row in cells]
     across, font = max(760, width * len(cells[0]) + MARGIN), ImageFont.load_default(15)
     large = ImageFont.load_default(15 if across < 1600 else 24)  # a wide sheet is looked at from further away
     foot = LEGEND_LINE * len(legend_lines(across - 2 * MARGIN, large))
-    sheet = Image.new("RGB", (across, sum(heights) + 2 * MARGIN + foot), (18, 18, 20))
+    per_row = max(1, (across - MARGIN) // (THUMB[1] + MARGIN))
+    more = -(-len(sources[ROWS:]) // per_row) * (THUMB[0] + TITLE + MARGIN)
+    sheet = Image.new("RGB", (across, sum(heights) + more + 2 * MARGIN + foot), (18, 18, 20))
     draw = ImageDraw.Draw(sheet)
     top = MARGIN
     for row, height in zip(cells, heights, strict=True):
@@ -55,48 +62,65 @@ def write_preview(data: BlockSet, path: Path) -> None:
             draw.text((left, top), title, fill=INK, font=font)
             sheet.paste(draw_partitions(*view, data.node), (left, top + TITLE))
         top += height
+    for index, source in enumerate(sources[ROWS:]):
+        left = MARGIN + index % per_row * (THUMB[1] + MARGIN)
+        y = top + index // per_row * (THUMB[0] + TITLE + MARGIN)
+        draw.text((left, y), _title(data, source), fill=INK, font=font)
+        sheet.paste(_thumb(data, source), (left, y + TITLE))
+    top += more
     draw_legend(sheet, (MARGIN, top), across - 2 * MARGIN, large)
     with atomic_file(path) as temporary:
         sheet.save(temporary, format="PNG")
 
 
 def _sources(data: BlockSet) -> list[int]:
-    """Up to ROWS labelled sources: the first of each split, then the second of each, and so on."""
+    """Labelled sources: the first of each split, then the second of each, and so on."""
     labelled = set(np.unique(data.blocks["source"]).tolist())
     rank: dict[int, int] = {}
     seen: dict[str, int] = {}
     for index, source in enumerate(data.sources):
         rank[index] = seen[source["split"]] = seen.get(source["split"], -1) + 1
-    return sorted((i for i in rank if i in labelled), key=lambda i: (rank[i], i))[:ROWS]
+    return sorted((i for i in rank if i in labelled), key=lambda i: (rank[i], i))
 
 
 def _qindexes(data: BlockSet) -> list[int]:
     """Up to COLUMNS qindexes of the shown sources, spread evenly."""
-    found = np.unique(data.blocks["qindex"][np.isin(data.blocks["source"], _sources(data))])
+    found = np.unique(data.blocks["qindex"][np.isin(data.blocks["source"], _sources(data)[:ROWS])])
     return [int(q) for q in found[np.unique(np.linspace(0, len(found) - 1, COLUMNS).round().astype(int))]]
 
 
-def _title(data: BlockSet, source: int, qindex: int) -> str:
+def _title(data: BlockSet, source: int, qindex: int | None = None) -> str:
     entry = data.sources[source]
+    if qindex is None:
+        name = entry["name"]
+        return f"{name if len(name) <= 16 else name[:15] + '…'} ({entry['split']})"
     return f"{entry['name'][:28]} ({entry['split']}), qindex {qindex}"
 
 
-def _view(data: BlockSet, source: int, qindex: int) -> _View:
+def _thumb(data: BlockSet, source: int) -> Image.Image:
+    """A part of a source at its highest qindex, whose few outlines leave the picture to be seen."""
+    qindex = int(data.blocks["qindex"][data.blocks["source"] == source].max())
+    return draw_partitions(*_view(data, source, qindex, THUMB), data.node, scale=1)
+
+
+def _view(data: BlockSet, source: int, qindex: int, size: tuple[int, int] = WINDOW) -> _View:
     rows = data.blocks[(data.blocks["source"] == source) & (data.blocks["partition"] != INSIDE_LARGER)]
     at_qindex = rows["qindex"] == qindex
     planes = data.luma(source)
     if planes.shape[1:] == (data.node, data.node):
-        return _sheet_of_blocks(data, planes, rows[at_qindex])
-    frame, r, c, height, width = _window(rows, planes.shape, data.node)
+        return _sheet_of_blocks(data, planes, rows[at_qindex], size)
+    frame, r, c, height, width = _window(rows, planes.shape, data.node, size)
     shown = rows[at_qindex & (rows["frame"] == frame)]
     nodes = zip(shown["row"].tolist(), shown["column"].tolist(), shown["partition"].tolist(), strict=True)
     luma = to_8_bit(planes[frame, r : r + height, c : c + width], data.bit_depth)
     return luma, [(y - r, x - c, p) for y, x, p in nodes]
 
 
-def _window(rows: NDArray[Any], shape: tuple[int, ...], node: int) -> tuple[int, int, int, int, int]:
+def _window(
+    rows: NDArray[Any], shape: tuple[int, ...], node: int, size: tuple[int, int]
+) -> tuple[int, int, int, int, int]:
     """Frame, row, column, height and width of the window with most partitioned nodes over all qindexes."""
-    height, width = min(shape[1], WINDOW[0]), min(shape[2], WINDOW[1])
+    height, width = min(shape[1], size[0]), min(shape[2], size[1])
     frame = int(np.bincount(rows["frame"]).argmax()) if len(rows) else 0
     nodes = rows[(rows["frame"] == frame) & (rows["partition"] > 0)]
     total = np.zeros((shape[1] // node + 1, shape[2] // node + 1), np.int64)
@@ -108,10 +132,10 @@ def _window(rows: NDArray[Any], shape: tuple[int, ...], node: int) -> tuple[int,
     return frame, min(r, shape[1] - height), min(c, shape[2] - width), height, width
 
 
-def _sheet_of_blocks(data: BlockSet, planes: NDArray[Any], rows: NDArray[Any]) -> _View:
+def _sheet_of_blocks(data: BlockSet, planes: NDArray[Any], rows: NDArray[Any], size: tuple[int, int]) -> _View:
     """Lay the first loose blocks side by side, as many as fit."""
     node = data.node
-    down, across = WINDOW[0] // node, WINDOW[1] // node
+    down, across = max(1, size[0] // node), max(1, size[1] // node)
     luma = np.zeros((down * node, across * node), np.uint8)
     nodes = []
     for i, row in enumerate(rows[: down * across]):
@@ -126,15 +150,17 @@ def to_8_bit(luma: NDArray[Any], bit_depth: int) -> NDArray[np.uint8]:
     return (luma >> (bit_depth - 8)).astype(np.uint8)
 
 
-def draw_partitions(luma: NDArray[np.uint8], nodes: Sequence[tuple[int, int, int]], node: int = NODE) -> Image.Image:
-    """Draw luma (H, W), enlarged by SCALE, and outline nodes (row, column, partition id) of `node` pixels a side."""
+def draw_partitions(
+    luma: NDArray[np.uint8], nodes: Sequence[tuple[int, int, int]], node: int = NODE, scale: int = SCALE
+) -> Image.Image:
+    """Draw luma (H, W), enlarged by `scale`, and outline nodes (row, column, partition id) of `node` pixels a side."""
     # The luma is darkened, so that the lines stand out.
-    image = Image.fromarray((luma * 0.75).astype(np.uint8)).resize((luma.shape[1] * SCALE, luma.shape[0] * SCALE))
+    image = Image.fromarray((luma * 0.75).astype(np.uint8)).resize((luma.shape[1] * scale, luma.shape[0] * scale))
     image = image.convert("RGB")
     draw = ImageDraw.Draw(image)
     for y, x, partition in nodes:
         for r, c, h, w in rectangles(partition, node):
-            box = [(x + c) * SCALE, (y + r) * SCALE, (x + c + w) * SCALE - 1, (y + r + h) * SCALE - 1]
+            box = [(x + c) * scale, (y + r) * scale, (x + c + w) * scale - 1, (y + r + h) * scale - 1]
             draw.rectangle(box, outline=COLOURS[partition])
     return image
 
