@@ -88,6 +88,7 @@ def label(
     build = libraries().hook.parent.name
     pieces = [make_piece(work, file, cq, config, build) for file in files for cq in config.cq]
     bit_depth = check_sources(pieces)
+    work.mkdir(parents=True, exist_ok=True)
     busy = f"{output}: another run is labelling to it. Wait for it, or choose another name."
     with named(output, work), one_at_a_time(work / "lock", busy):
         check_free(output, overwrite)  # another run may have finished since

@@ -73,6 +73,7 @@ def record(
         for cq in config.cq
     ]
     bit_depth = _check_sources(pieces)
+    work.mkdir(parents=True, exist_ok=True)
     busy = f"{output}: another run is recording to it. Wait for it, or choose another name."
     with named(output, work), one_at_a_time(work / "lock", busy):
         check_free(output, overwrite)  # another run may have finished since
