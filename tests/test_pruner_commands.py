@@ -146,7 +146,7 @@ def test_a_changed_pruner_is_refused(pruner: Path, photographs: list[Path], tmp_
     encode = ("encode", photographs[5], "-o", tmp_path / "o.ivf", "--pruner", folder)
     fails(cli(*encode), "another table of features")
     manifest["feature_table"] = "00000000"
-    (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
+    write_json(folder / "manifest.json", seal(manifest))
     fails(cli("pruner", "info", folder), "hook.txt: does not say what the manifest says")
     fails(cli("pruner", "info", tmp_path / "nowhere"), "no such folder, and no pruner in the box")
 
