@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.sealed import write_json
 
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Blocks, BlockSet, luma_dtype
 from toolkit.data.format import check_blocks
@@ -232,7 +233,7 @@ def array(name: str, make: Callable[[np.ndarray], np.ndarray]) -> Edit:
 def rewrite(path: Path, edit: Edit, *, sealed: bool = True) -> None:
     manifest = json.loads((path / "manifest.json").read_text())
     edit(path, manifest)
-    (path / "manifest.json").write_text(json.dumps(seal(manifest) if sealed else manifest))
+    write_json(path / "manifest.json", seal(manifest) if sealed else manifest)
 
 
 PLANE = "luma/train-0.npy"

@@ -11,6 +11,7 @@ import onnx
 import pytest
 from click.testing import CliRunner
 from conftest import MakeBlockset
+from support.sealed import write_json
 
 import export.bundle.bundle
 import export.compare.noninferiority
@@ -208,7 +209,7 @@ def test_a_manifest_that_lies_about_the_precision_is_refused(
             del manifest["quantization"]
         else:
             manifest["quantization"] = {}
-        (copy / "manifest.json").write_text(json.dumps(seal(manifest)))
+        write_json(copy / "manifest.json", seal(manifest))
         with pytest.raises(ToolkitError, match="ONNX file: quantised"):
             prove(copy, blockset_8, SMALL)
     with pytest.raises(ToolkitError, match="is int8"):

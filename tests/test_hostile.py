@@ -13,7 +13,7 @@ import onnx
 import pytest
 import torch
 from onnx import helper, numpy_helper
-from support.sealed import NUMBERS, TEXTS, places, reseal
+from support.sealed import NUMBERS, TEXTS, places, reseal, write_json
 
 from export.bundle.bundle import BESIDE, SIZE_LIMITS, Bundle
 from export.bundle.write import choose_checkpoint, write_bundle
@@ -56,7 +56,7 @@ def test_any_entry_of_a_manifest_sealed_again_is_read_or_refused(exported: Path,
         kept = parent[key]
         for value in values[index % 4 :: 4]:  # every value, spread over the entries
             parent[key] = value
-            (copy / "manifest.json").write_text(json.dumps(seal(original)))
+            write_json(copy / "manifest.json", seal(original))
             try:
                 bundle = Bundle.load(copy)
             except ToolkitError:

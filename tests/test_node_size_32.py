@@ -11,6 +11,7 @@ from conftest import MakeBlockset
 from PIL import Image
 from support.commands import cli, done, fails
 from support.pictures import CHELSEA
+from support.sealed import write_json
 
 from export.bundle.bundle import Bundle
 from export.graph.contract import Contract
@@ -133,7 +134,7 @@ def test_a_data_set_says_its_node_size(large: Path, tmp_path: Path) -> None:
     for name in ("blocks.npy", "luma"):
         (tmp_path / name).symlink_to(large / "data" / name)
     del manifest["sha256"]
-    (tmp_path / "manifest.json").write_text(json.dumps(seal(manifest | {"block_size": 64})))
+    write_json(tmp_path / "manifest.json", seal(manifest | {"block_size": 64}))
     with pytest.raises(ToolkitError, match="block size 64, expected one of 16, 32"):
         BlockSet.load(tmp_path)
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import f1_score
 from support.commands import cli, message
+from support.sealed import write_json
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import choose_checkpoint, write_bundle
@@ -363,7 +364,7 @@ def test_a_failed_report_is_no_proof(bundles: dict[str, Path], tmp_path: Path) -
     copy = Path(shutil.copytree(bundles["2"], tmp_path / "b"))
     report = json.loads((copy / "parity.json").read_text())
     report["providers"]["cpu"]["status"] = report["profiles"]["cpu-fp32"]["status"] = "failed"
-    (copy / "parity.json").write_text(json.dumps(seal(report)))
+    write_json(copy / "parity.json", seal(report))
     assert "its report says: failed" in message(cli("pipeline", "build", copy, "-o", tmp_path / "p"))
 
 
@@ -397,7 +398,7 @@ Edit = Callable[[Path], object]
 
 def forge(path: Path, **changes: object) -> None:
     manifest = json.loads((path / "manifest.json").read_text())
-    (path / "manifest.json").write_text(json.dumps(seal({**manifest, **changes})))
+    write_json(path / "manifest.json", seal({**manifest, **changes}))
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import onnx
 import pytest
 import torch
 from support.commands import cli
+from support.sealed import write_json
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import Chosen, write_bundle
@@ -180,7 +181,7 @@ def flip(path: Path) -> None:
 def forge(path: Path, value: object) -> None:
     manifest = json.loads((path / "manifest.json").read_text())
     manifest["fused"] = value
-    (path / "manifest.json").write_text(json.dumps(seal({k: v for k, v in manifest.items() if v != "gone"})))
+    write_json(path / "manifest.json", seal({k: v for k, v in manifest.items() if v != "gone"}))
 
 
 def swap(path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from onnx import ModelProto, numpy_helper
+from support.sealed import write_json
 
 from export.bundle.bundle import Bundle
 from export.graph.export import export_onnx
@@ -130,7 +131,7 @@ def test_a_failed_proof_names_the_layer(exported: Path, blockset_8: Path, tmp_pa
     manifest = json.loads((copy / "manifest.json").read_text())
     size = (copy / "model.onnx").stat().st_size
     manifest["files"]["model.onnx"] = {"bytes": size, "sha256": sha256_file(copy / "model.onnx")}
-    (copy / "manifest.json").write_text(json.dumps(seal(manifest)))
+    write_json(copy / "manifest.json", seal(manifest))
     for option, keys in (("--limit=20", {"profiles", "bisect"}), ("--bisect", {"bisect"})):
         run = CliRunner().invoke(main, ["parity", str(copy), str(blockset_8), "--provider", "cpu", option, "--json"])
         assert run.exit_code == 1

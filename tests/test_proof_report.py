@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from PIL import Image
 from support.chromium import CHROMIUM
 from support.layout import assert_readable
+from support.sealed import write_json
 
 from export.bundle.bundle import Bundle
 from export.bundle.render import render_html, render_markdown
@@ -57,7 +58,7 @@ def test_an_edited_or_foreign_report_is_refused(proven: Path, blockset_8: Path) 
         (seal({**original, "profiles": []}), "profiles is"),
         ([], "not a parity report"),
     ):
-        file.write_text(json.dumps(report))
+        write_json(file, report)
         with pytest.raises(ToolkitError, match=message):
             Bundle.load(proven)
     # A new proof replaces a damaged report.

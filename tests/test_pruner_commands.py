@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from support.commands import cli, done, fails
 from support.pictures import CHELSEA
+from support.sealed import write_json
 
 from integration.codec.libaom_build import Libraries
 from integration.pruning.bundle import GRAPH, NATIVE, PrunerBundle
@@ -133,19 +134,19 @@ def test_a_changed_pruner_is_refused(pruner: Path, photographs: list[Path], tmp_
     folder = changed("unproven")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["proof"]["passed"] = False
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    write_json(folder / "manifest.json", manifest)
     fails(cli("pruner", "info", folder), "was edited")
-    (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
+    write_json(folder / "manifest.json", seal(manifest))
     fails(cli("pruner", "info", folder), "not proven to decide alike")
     folder = changed("table")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["features"][3]["name"] = "another"
-    (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
+    write_json(folder / "manifest.json", seal(manifest))
     assert PrunerBundle.load(folder).price == 0.1
     encode = ("encode", photographs[5], "-o", tmp_path / "o.ivf", "--pruner", folder)
     fails(cli(*encode), "another table of features")
     manifest["feature_table"] = "00000000"
-    (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
+    write_json(folder / "manifest.json", seal(manifest))
     fails(cli("pruner", "info", folder), "hook.txt: does not say what the manifest says")
     fails(cli("pruner", "info", tmp_path / "nowhere"), "no such folder, and no pruner in the box")
 

@@ -8,6 +8,7 @@ import onnxruntime as ort
 import pytest
 from sklearn.ensemble import HistGradientBoostingRegressor
 from support.pruners import toy_pruner, tree
+from support.sealed import write_json
 
 from export.pruner.graph import output_name, pruner_graph
 from integration.codec.libaom_build import Libraries
@@ -204,10 +205,10 @@ def test_what_is_no_sound_record_is_refused(tmp_path: Path) -> None:
     folder = written(tmp_path / "table")
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["features"].pop()
-    (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
+    write_json(folder / "manifest.json", seal(manifest))
     with pytest.raises(ToolkitError, match="a table of 48 features, expected 49"):
         SearchSet.load(folder)
     manifest["features"].append(manifest["features"][0])
-    (folder / "manifest.json").write_text(json.dumps(seal(manifest)))
+    write_json(folder / "manifest.json", seal(manifest))
     with pytest.raises(ToolkitError, match="sorted by the point"):
         SearchSet.load(folder)

@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.sealed import write_json
 
 from export.bundle.bundle import Bundle
 from export.bundle.report import load_report
@@ -13,7 +16,7 @@ from integration.pipeline.pipeline import read_manifest
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import read_json, seal
-from toolkit.sealed import read_sealed
+from toolkit.sealed import check_names, read_sealed
 
 ENTRIES = {"a": dict, "a.n": (int, float), "flag": bool, "names": list}
 GOOD: dict[str, Any] = {"kind": "k", "format_version": 1, "a": {"n": 1}, "flag": True, "names": []}
@@ -25,7 +28,7 @@ def read(file: Path) -> dict[str, Any]:
 
 def write(folder: Path, document: Any) -> Path:
     file = folder / "x.json"
-    file.write_text(json.dumps(document))
+    write_json(file, document)
     return file
 
 
@@ -80,6 +83,53 @@ def test_a_pipe_a_device_and_a_folder_are_not_waited_for(tmp_path: Path) -> None
         read_json(write(tmp_path, GOOD), 10)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: data + b" ",
+        lambda data: data.replace(b"\n", b"\r\n"),
+        lambda data: json.dumps(json.loads(data)).encode(),
+        lambda data: json.dumps(dict(reversed(json.loads(data).items())), indent=1).encode() + b"\n",
+        lambda data: data.replace(b"1", b"1.0e0", 1),
+        lambda data: data.replace(b"kind", b"\\u006bind", 1),
+    ],
+)
+def test_equal_values_in_other_bytes_are_refused(
+    blockset_8: Path, tmp_path: Path, change: Callable[[bytes], bytes]
+) -> None:
+    file = write(tmp_path, seal(GOOD))
+    file.write_bytes(change(file.read_bytes()))
+    with pytest.raises(ToolkitError, match="was edited"):
+        read(file)
+    copy = Path(shutil.copytree(blockset_8, tmp_path / "data"))
+    (copy / "manifest.json").write_bytes(change((copy / "manifest.json").read_bytes()))
+    with pytest.raises(ToolkitError, match=r"was edited|not readable|format version"):
+        BlockSet.load(copy)
+
+
+def test_a_document_too_deep_to_be_written_is_refused(tmp_path: Path) -> None:
+    deep: Any = []
+    for _ in range(600):
+        deep = [deep]
+    file = tmp_path / "x.json"
+    file.write_text(json.dumps(seal({**GOOD, "more": deep})))
+    with pytest.raises(ToolkitError, match=r"was edited|not readable"):
+        read(file)
+
+
+@pytest.mark.parametrize("name", ["x", "luma/x.npy", "luma/below/x", ".manifest.json.1f", ".lock", "Blocks.npy", "y/"])
+def test_only_the_known_names_may_lie_in_a_folder(blockset_8: Path, tmp_path: Path, name: str) -> None:
+    copy = Path(shutil.copytree(blockset_8, tmp_path / "data"))
+    (copy / "README.md").write_text("Mine.")
+    assert len(BlockSet.load(copy).blocks)
+    (copy / name).parent.mkdir(parents=True, exist_ok=True)
+    (copy / name).mkdir() if name.endswith("/") else (copy / name).touch()
+    with pytest.raises(ToolkitError, match="does not belong in the folder"):
+        BlockSet.load(copy)
+    with pytest.raises(ToolkitError, match="interrupted" if name.startswith(".") else "Remove it"):
+        check_names(copy, BlockSet.load(blockset_8).manifest["files"], ["README.md"])
+
+
 def test_every_manifest_is_refused_in_the_same_words(tmp_path: Path) -> None:
     for name in ("model.onnx", "checkpoint.pt", "MODEL_CARD.md"):
         (tmp_path / name).touch()
@@ -91,7 +141,7 @@ def test_every_manifest_is_refused_in_the_same_words(tmp_path: Path) -> None:
             ("av1part-parity", "parity.json", lambda path: load_report(path, "0")),
         ):
             document = seal({"kind": "x" if version == 1 else kind, "format_version": version})
-            (tmp_path / file).write_text(json.dumps(document))
+            write_json(tmp_path / file, document)
             with pytest.raises(ToolkitError, match=wording):
                 reader(tmp_path)
             (tmp_path / file).unlink()

@@ -41,6 +41,15 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(plain, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
+def json_bytes(value: Any) -> bytes:
+    """Encode a JSON value as every JSON file of ours is written: indented, keys sorted, in ASCII, one line end last.
+
+    Equal values give equal bytes. Raises as `canonical_json`.
+    """
+    plain = json.loads(json.dumps(value, allow_nan=False))  # whole-number keys become strings before they are sorted
+    return (json.dumps(plain, indent=1, sort_keys=True) + "\n").encode()
+
+
 def seal(document: dict[str, Any]) -> dict[str, Any]:
     """Return the document with a key `sha256`: the hash of the canonical JSON of all its other keys."""
     body = {k: v for k, v in document.items() if k != "sha256"}
@@ -51,7 +60,7 @@ def is_sealed(document: dict[str, Any]) -> bool:
     """Whether the document's `sha256` is the hash of its content."""
     try:
         return bool(document.get("sha256") == seal(document)["sha256"])
-    except ValueError:  # NaN, or text that is not Unicode: `seal` writes neither
+    except (ValueError, RecursionError):  # NaN, text that is not Unicode, or too deep: `seal` writes none of them
         return False
 
 
@@ -238,8 +247,8 @@ def atomic_write_bytes(path: Path, data: bytes) -> None:
 
 
 def atomic_write_json(path: Path, value: Any) -> None:
-    """Write a value as indented JSON, atomically."""
-    atomic_write_bytes(path, (json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n").encode())
+    """Write the bytes of `json_bytes`, atomically."""
+    atomic_write_bytes(path, json_bytes(value))
 
 
 def check_free(path: Path, overwrite: bool) -> None:

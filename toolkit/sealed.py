@@ -1,13 +1,14 @@
 """Kinds of folder, and their sealed JSON documents: each is refused for the same reasons in the same words."""
 
-from collections.abc import Mapping
+import os
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, get_args, get_type_hints
 
 from toolkit.errors import ToolkitError
-from toolkit.files import MAX_JSON_BYTES, is_sealed, read_json, tidy
+from toolkit.files import MAX_JSON_BYTES, is_sealed, json_bytes, read_json, tidy
 
 Entries = Mapping[str, type | tuple[type, ...]]
 """Expected type of each entry by its place, as in "model.stage". A parent stands before its own entries."""
@@ -148,8 +149,44 @@ def described(folder: Path) -> str:
 def read_sealed(
     file: Path, kind: str, version: int, what: str, mend: str, entries: Entries, *, limit: int = MAX_JSON_BYTES
 ) -> dict[str, Any]:
-    """Read a document of at most `limit` bytes and check it; ToolkitError as `read_json` and `check_sealed`."""
-    return check_sealed(read_json(file, limit), file, kind, version, what, mend, entries)
+    """Read a document of at most `limit` bytes and check it.
+
+    Raises ToolkitError as `read_json`, `check_sealed` and `check_bytes`.
+    """
+    document = check_sealed(read_json(file, limit), file, kind, version, what, mend, entries)
+    check_bytes(file, document, mend)
+    return document
+
+
+def check_bytes(file: Path, document: Mapping[str, Any], mend: str) -> None:
+    """Raise ToolkitError unless the file has exactly the bytes that av1part writes of this document."""
+    try:
+        same = file.read_bytes() == json_bytes(document)
+    except RecursionError:  # nested too deep to be written
+        same = False
+    if not same:
+        raise ToolkitError(
+            f"{file} was edited: its values are right, but blanks, order or spelling are not as av1part writes them. "
+            f"Copy it again, byte for byte. {mend}"
+        )
+
+
+def check_names(folder: Path, files: Collection[str], beside: Collection[str] = ()) -> None:
+    """Raise ToolkitError where a folder holds a name that is none of its own.
+
+    `files`: paths within the folder, "/" between parts; the folders on the way belong to it. `beside`: further files
+    and folders at the top, whose content is not looked at. Whether a file is there and sound, its reader checks.
+    """
+    allowed = {"manifest.json", *files}
+    folders = {parent.as_posix() for name in allowed for parent in PurePosixPath(name).parents} - {"."}
+    for root, below, names in os.walk(folder):
+        place = Path(root).relative_to(folder)
+        for name in sorted((*below, *names)):
+            path = (place / name).as_posix()
+            if path not in allowed and path not in beside and not (path in folders and name in below):
+                hint = " It was left by a write that was interrupted, or is still going on." if name[0] == "." else ""
+                raise ToolkitError(f"{folder}: {path!r} does not belong in the folder.{hint} Remove it.")
+        below[:] = [name for name in below if (place / name).as_posix() in folders]
 
 
 def check_sealed(

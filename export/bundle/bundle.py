@@ -238,10 +238,10 @@ def _check_names(path: Path) -> None:
     found = set()
     with os.scandir(path) as entries:
         for entry in entries:
-            # A report that is being written, or was at a power failure, has a temporary name.
-            temporary = entry.name.startswith(tuple(f".{name}." for name in BESIDE))
-            if entry.name not in required and entry.name not in BESIDE and not temporary:
-                raise ToolkitError(f"{path}: {entry.name!r} does not belong in a bundle. Remove it.")
+            if entry.name not in required and entry.name not in BESIDE:
+                interrupted = entry.name.startswith(tuple(f".{name}." for name in BESIDE))
+                hint = " It was left by a write that was interrupted, or is still going on." if interrupted else ""
+                raise ToolkitError(f"{path}: {entry.name!r} does not belong in a bundle.{hint} Remove it.")
             if not entry.is_file(follow_symlinks=False):
                 raise ToolkitError(f"{path}/{entry.name}: a link or folder, expected an ordinary file. Copy it whole.")
             if entry.name in BESIDE and entry.stat(follow_symlinks=False).st_size > _BESIDE_LIMIT:

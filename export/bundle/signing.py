@@ -4,13 +4,12 @@
 the model. It does not cover the parity reports: anybody who runs `av1part parity` makes them.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from export.bundle.bundle import SIGNATURE, Bundle, is_signed
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_bytes
+from toolkit.files import atomic_write_bytes, json_bytes
 
 _KEY_LIMIT = 1 << 16
 _MAKE = "Make a pair with `openssl genpkey -algorithm ed25519 -out key.pem` and `openssl pkey -in key.pem -pubout`."
@@ -65,11 +64,7 @@ def _manifest_bytes(bundle: Bundle) -> bytes:
     """Bytes of the manifest on disk; ToolkitError where they differ from the opened manifest."""
     file = bundle.path / "manifest.json"
     data = file.read_bytes()
-    try:
-        same = json.loads(data) == bundle.manifest
-    except ValueError:
-        same = False
-    if not same:
+    if data != json_bytes(bundle.manifest):
         raise ToolkitError(f"{file} changed since the bundle was opened. Open it again.")
     return data
 

@@ -19,7 +19,7 @@ from export.graph.export import OPSET, export_onnx
 from export.graph.instruction_set import instruction_set
 from export.graph.runtime import RuntimeModel
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
+from toolkit.files import atomic_folder, atomic_write_json, canonical_json, seal, sha256_file
 from toolkit.model.checkpoint import Checkpoint, environment, load_checkpoint, save_checkpoint
 from toolkit.model.network import predict
 from toolkit.training.run_folder import checkpoint_file
@@ -55,9 +55,11 @@ def choose_checkpoint(run_or_checkpoint: Path, epoch: int | None = None, data: P
 def weaknesses(checkpoint: Checkpoint) -> list[str]:
     """Reasons why the model is not worth shipping; empty where it is."""
     found = []
-    score, constant = checkpoint.metrics["macro_f1"], checkpoint.baselines["best_constant"]["macro_f1"]
+    score = checkpoint.macro_f1
     if not math.isfinite(score):
         raise ToolkitError(f"Epoch {checkpoint.epoch}: validation macro-F1 is {score}. Choose another epoch.")
+    _check_scored(checkpoint)
+    constant = checkpoint.baselines["best_constant"]["macro_f1"]
     if score <= constant:
         found.append(f"validation macro-F1 {score:.4f} does not beat the best constant predictor's {constant:.4f}")
     blocks = checkpoint.calibration
@@ -66,6 +68,20 @@ def weaknesses(checkpoint: Checkpoint) -> list[str]:
         name = checkpoint.config.classes[int(decisions[0])]
         found.append(f"the output is one constant: {name} for each of {len(blocks)} calibration blocks")
     return found
+
+
+def _check_scored(checkpoint: Checkpoint) -> None:
+    """Raise ToolkitError unless every score that a bundle names was recorded, as a number."""
+    metrics, best = checkpoint.metrics, checkpoint.baselines.get("best_constant", {})
+    lacking = [f"{c} F1" for c in checkpoint.config.classes if "f1" not in metrics.get("per_class", {}).get(c, {})]
+    lacking += ["accuracy"] * ("accuracy" not in metrics)
+    lacking += [f"best constant's {name}" for name in ("class", "macro_f1", "accuracy") if name not in best]
+    if lacking:
+        raise ToolkitError(f"Epoch {checkpoint.epoch}: no {', '.join(lacking)} is recorded. Train again.")
+    try:
+        canonical_json(metrics)
+    except ValueError:
+        raise ToolkitError(f"Epoch {checkpoint.epoch}: a score is not a number. Choose another epoch.") from None
 
 
 def write_bundle(chosen: Chosen, output: Path, *, allow_weak: bool = False, overwrite: bool = False) -> Bundle:

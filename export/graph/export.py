@@ -1,7 +1,6 @@
 """Export from PyTorch to ONNX: one file, any batch size, scaling inside the graph, every property asserted."""
 
 import logging
-import math
 import warnings
 from typing import Any
 
@@ -10,13 +9,12 @@ import torch
 from onnx import ModelProto
 
 from export.graph.contract import Contract
+from export.graph.cost import check_cost
 from toolkit.errors import ToolkitError
 from toolkit.model.network import Classifier
 
 OPSET = 20
 """ONNX Runtime's CUDA provider has no MaxPool kernel from opset 22 on; asked for less than 18, torch writes 18."""
-LARGEST = 1 << 24
-"""Most elements of one value, weights included (ViT-B/16: 2.4 million): no graph may fill the memory when opened."""
 
 
 def export_onnx(model: Classifier) -> bytes:
@@ -113,16 +111,9 @@ def check_onnx(data: bytes, contract: Contract, *, int8: bool = False) -> ModelP
         and any(a.name == "training_mode" and a.i for a in node.attribute)
     ]
     _expect("nodes in training mode", in_training, [])
-    _expect("values of a size that no block needs", _oversized(proto), [])
+    check_cost(proto)
     _expect("quantised", any(node.op_type == "DequantizeLinear" for node in proto.graph.node), int8)
     return proto
-
-
-def _oversized(proto: ModelProto) -> list[str]:
-    """Names of values whose fixed, inferred dimensions alone make more than LARGEST elements."""
-    inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True).graph.value_info
-    sizes = {v.name: math.prod(d.dim_value or 1 for d in v.type.tensor_type.shape.dim) for v in inferred}
-    return sorted(name for name, size in sizes.items() if size > LARGEST)
 
 
 def _tensors(proto: ModelProto) -> list[Any]:

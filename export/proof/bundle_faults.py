@@ -16,7 +16,7 @@ from export.graph.contract import Contract
 from export.graph.profiles import PROFILES, Profile
 from export.proof.graph_faults import NotApplicable
 from toolkit.data.blockset import Blocks
-from toolkit.files import seal
+from toolkit.files import atomic_write_json, seal
 from toolkit.model.network import Classifier, to_input
 from toolkit.partition import STAGES
 from toolkit.windows import Window
@@ -123,4 +123,4 @@ def _swap_contract(bundle: Path, change: Callable[[Contract], Contract]) -> None
     file = bundle / MANIFEST
     manifest = json.loads(file.read_text())
     manifest["contract"] = change(Contract.from_dict(manifest["contract"], str(file))).to_dict()
-    file.write_text(json.dumps(seal(manifest)))
+    atomic_write_json(file, seal(manifest))

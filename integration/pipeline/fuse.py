@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, compose, helper, numpy_helper
 
 from export.bundle.bundle import Bundle
+from export.graph.cost import check_cost
 from export.graph.export import OPSET, check_onnx
 from export.graph.runtime import Shapes
 from integration.pipeline.stages import IDS, Layout
@@ -78,6 +79,17 @@ def fuse(bundles: Mapping[str, Bundle]) -> bytes:
         raise ToolkitError(f"The fused graph is not valid ({str(error).splitlines()[0][:300]}).") from None
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def check_fused(data: bytes) -> None:
+    """Raise ToolkitError where the file is no graph of standard operators, or as `check_cost` does."""
+    try:
+        proto = onnx.load_model_from_string(data)
+    except Exception as error:  # protobuf's errors have no base of their own
+        raise ToolkitError(f"The fused graph is not valid ({str(error)[:200]}). Build the pipeline again.") from None
+    if [(o.domain, o.version) for o in proto.opset_import] != [("", OPSET)] or proto.functions:
+        raise ToolkitError(f"The fused graph is not of opset {OPSET} alone. Build the pipeline again.")
+    check_cost(proto)
 
 
 def _crop(stage_graph: ModelProto, stage: str) -> onnx.NodeProto:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from export.bundle.bundle import Bundle
 from export.graph.contract import Contract
 from export.graph.runtime import MAX_BATCH, check_signature, open_session, run_session
-from integration.pipeline.fuse import fuse, metadata, outputs
+from integration.pipeline.fuse import check_fused, fuse, metadata, outputs
 from integration.pipeline.policy import Ask, Policy, deviation
 from integration.pipeline.stages import IDS, Cascade, Stages, conditional, joint_probabilities
 from toolkit.data.blockset import Luma, check_input
@@ -54,6 +54,7 @@ class FusedModel:
         self.contract: Contract = max((b.contract for b in bundles.values()), key=lambda contract: contract.window.size)
         for bundle in bundles.values():
             bundle.check_cpu(provider)
+        check_fused(model)
         self._session, self.placement = open_session(model, provider, threads)
         check_signature(self._session, self.contract.inputs(), outputs(), metadata(bundles))
 

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from export.bundle.bundle import Bundle
-from integration.pipeline.fused import FusedCascade, FusedModel, read_fused
+from export.bundle.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
+from integration.pipeline.fused import FUSED, FusedCascade, FusedModel, read_fused
 from integration.pipeline.policy import Policy, deviation
 from integration.pipeline.stages import Cascade, Stages, check_stages
 from toolkit.data.blockset import Luma, check_luma
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
-from toolkit.sealed import Entries, check_folder, read_sealed
+from toolkit.sealed import Entries, check_folder, check_names, read_sealed
 from toolkit.windows import Window, cut_windows
 
 KIND = "av1part-pipeline"
@@ -75,6 +75,8 @@ class Pipeline:
         policy = Policy.from_dict(manifest["policy"])
         cascade: Stages
         fused = read_fused(path, manifest)
+        parts = (MANIFEST, *SIZE_LIMITS, *BESIDE)
+        check_names(path, [FUSED, *(f"bundles/{stage}/{name}" for stage in bundles for name in parts)])
         if fused and provider == manifest["provider"]:  # the only one on which it was compared with its stages
             cascade = FusedCascade(FusedModel(fused, bundles, provider, threads), tuple(bundles))
         else:

@@ -13,7 +13,7 @@ from integration.pruning import hook_file
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.pruners.features import Feature
-from toolkit.sealed import Entries, check_folder, read_sealed
+from toolkit.sealed import Entries, check_folder, check_names, read_sealed
 
 KIND = "av1part-pruner"
 FORMAT_VERSION = 1
@@ -54,6 +54,7 @@ class PrunerBundle:
         manifest = read_sealed(path / "manifest.json", KIND, FORMAT_VERSION, "a pruner's", _MEND, _ENTRIES)
         if set(manifest["files"]) != set(FILES):
             raise ToolkitError(f"{path}/manifest.json: lists {sorted(manifest['files'])}, expected {', '.join(FILES)}.")
+        check_names(path, manifest["files"])
         for name, digest in manifest["files"].items():
             file = path / name
             if not file.is_file() or file.stat().st_size > LIMIT:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle.bundle import BESIDE, SIZE_LIMITS
-from toolkit.files import seal, sha256_file
+from toolkit.files import json_bytes, seal, sha256_file
 
 NUMBERS: tuple[Any, ...] = (-1, 0, 1 << 31, 1 << 62, 10**400, -(1 << 63), 0.5, 1e308, True, None, "12", [], {})
 
@@ -25,10 +25,18 @@ TEXTS: tuple[Any, ...] = (
 )
 
 
+def write_json(file: Path, document: Any) -> None:
+    """Write a JSON file byte for byte as av1part does, whatever it says; what no file of ours can hold, as text."""
+    try:
+        file.write_bytes(json_bytes(document))
+    except ValueError:
+        file.write_text(json.dumps(document))
+
+
 def edit_manifest(bundle: Path, change: Callable[[dict[str, Any]], Any], *, resealed: bool = True) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
     change(manifest)
-    (bundle / "manifest.json").write_text(json.dumps(seal(manifest) if resealed else manifest))
+    write_json(bundle / "manifest.json", seal(manifest) if resealed else manifest)
 
 
 def places(value: Any) -> Any:
@@ -43,6 +51,6 @@ def reseal(bundle: Path) -> None:
     manifest = json.loads((bundle / "manifest.json").read_text())
     for name in SIZE_LIMITS:
         manifest["files"][name] = {"bytes": (bundle / name).stat().st_size, "sha256": sha256_file(bundle / name)}
-    (bundle / "manifest.json").write_text(json.dumps(seal(manifest)))
+    write_json(bundle / "manifest.json", seal(manifest))
     for name in BESIDE:
         (bundle / name).unlink()

@@ -13,11 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.data.format import (
+    BESIDE,
     BLOCK_DTYPE,
     COST_DTYPE,
     COSTS,
     FORMAT_VERSION,
     KIND,
+    MEND,
     SPLITS,
     Luma,
     Manifest,
@@ -34,7 +36,7 @@ from toolkit.data.sampling import draw
 from toolkit.errors import ToolkitError
 from toolkit.files import read_json
 from toolkit.partition import INSIDE_LARGER, NODE, STAGES
-from toolkit.sealed import check_folder
+from toolkit.sealed import check_bytes, check_folder, check_names
 from toolkit.windows import CONTEXTS, Window, cut_windows
 
 __all__ = [
@@ -156,7 +158,9 @@ class BlockSet:
         path = Path(path)
         check_folder(path, KIND)
         manifest = check_manifest(path, read_json(path / "manifest.json"))
+        check_bytes(path / "manifest.json", manifest, MEND)
         check_files(path, manifest)
+        check_names(path, manifest["files"], BESIDE)
         costs = _load_array(path / COSTS, mmap=mapped) if COSTS in manifest["files"] else None
         result = cls(path, manifest, _load_array(path / "blocks.npy", mmap=mapped), costs)
         for index, source in enumerate(result.sources):

@@ -30,6 +30,8 @@ set where the search of partition k was cut short, so that rd[k] is only a lower
 search.
 """
 COSTS = "costs.npy"
+BESIDE = ("LICENSE.md", "README.md", "splits.tsv", "__init__.py", "attribution.py", "__pycache__")
+"""Names that may stand beside a data set's own files; the last three because the embedded one is a Python package."""
 Luma = NDArray[np.uint8] | NDArray[np.uint16]
 
 
@@ -66,7 +68,7 @@ class Manifest(TypedDict):
     sha256: str
 
 
-_MEND = "Label or import the data again (`av1part label`, `av1part data import`)."
+MEND = "Label or import the data again (`av1part label`, `av1part data import`)."
 _ENTRIES: Entries = {
     "bit_depth": int,
     "block_size": int,
@@ -139,7 +141,7 @@ def check_manifest(path: Path, document: Any) -> Manifest:
     Raises ToolkitError unless it is sealed, of this format, and its sources are sound.
     """
     file = path / "manifest.json"
-    manifest = cast(Manifest, check_sealed(document, file, KIND, FORMAT_VERSION, "a data set's", _MEND, _ENTRIES))
+    manifest = cast(Manifest, check_sealed(document, file, KIND, FORMAT_VERSION, "a data set's", MEND, _ENTRIES))
     if manifest["block_size"] not in NODES:
         raise ToolkitError(
             f"{path}: block size {manifest['block_size']}, expected one of {', '.join(map(str, NODES))}."
@@ -151,10 +153,10 @@ def check_manifest(path: Path, document: Any) -> Manifest:
     ]
     numbers = [excluded, *(part for by in by_qindex for part in by.values())]
     if len(by_qindex) < len(counts) or not all(map(_are_counts, numbers)):
-        raise ToolkitError(f"{file}: histogram or excluded hold something else than numbers of blocks. {_MEND}")
+        raise ToolkitError(f"{file}: histogram or excluded hold something else than numbers of blocks. {MEND}")
     names = set()
     for index, source in enumerate(manifest["sources"]):
-        check_entries(source, _SOURCE_ENTRIES, f"{file}, source {index}", _MEND)
+        check_entries(source, _SOURCE_ENTRIES, f"{file}, source {index}", MEND)
         check_source_name(source["name"])
         if source["luma"] != f"luma/{source['name']}.npy":
             raise ToolkitError(f"{file}: luma of {source['name']} is {source['luma']}, not luma/{source['name']}.npy.")

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.costs import class_regret, regret_metrics
 from toolkit.data.encoder_settings import settings_differ
+from toolkit.errors import ToolkitError
 from toolkit.experiments.reliability import ReliabilityScores, fit_temperature, reliability_scores
 from toolkit.metrics import BaselineScores, Scores, baselines, classification_metrics
 from toolkit.model.checkpoint import Checkpoint
@@ -84,6 +85,7 @@ def evaluate_on(
     if not allow_seen:
         advice = ", so its score there says nothing of new material. Use held-out sources, or pass --allow-seen."
         check_unseen(checkpoint.provenance, data, split, advice)
+    _check_scored(checkpoint)
     blocks = data.split_blocks(split, checkpoint.stage, limit, SEED, checkpoint.config.window)
     logits = _logits(checkpoint, blocks)
     temperature, fitted_on = _temperature(checkpoint, data, split, logits, blocks)
@@ -112,6 +114,15 @@ def evaluate_on(
         "seen": seen,
         "notes": _notes(checkpoint, data, split, seen),
     }
+
+
+def _check_scored(checkpoint: Checkpoint) -> None:
+    """Raise ToolkitError where the checkpoint lacks a record that its evaluation compares with."""
+    per_class = checkpoint.metrics.get("per_class", {})
+    lacking = [f"score of {name}" for name in checkpoint.config.classes if "support" not in per_class.get(name, {})]
+    lacking += ["majority class"] * ("class" not in checkpoint.baselines.get("majority", {}))
+    if lacking:
+        raise ToolkitError(f"The checkpoint records no {', no '.join(lacking)}. Train again.")
 
 
 def _logits(checkpoint: Checkpoint, blocks: Blocks) -> NDArray[np.float32]:

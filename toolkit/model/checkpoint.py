@@ -17,6 +17,7 @@ from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError, plain_system_errors
 from toolkit.files import atomic_file
 from toolkit.metrics import Baselines, ClassScores
+from toolkit.model.checkpoint_format import check_values
 from toolkit.model.config import ModelConfig
 from toolkit.model.ensemble import make_model
 from toolkit.model.network import Classifier
@@ -65,6 +66,13 @@ class Checkpoint:
     @property
     def stage(self) -> str:
         return self.model.config.stage
+
+    @property
+    def macro_f1(self) -> float:
+        """Recorded macro-F1 on the validation split; ToolkitError where none is recorded."""
+        if "macro_f1" not in self.metrics:
+            raise ToolkitError("The checkpoint records no macro-F1, so what it is worth is not known. Train again.")
+        return self.metrics["macro_f1"]
 
 
 def save_torch(path: Path, value: Any) -> None:
@@ -165,11 +173,12 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
             f"{path}: checkpoint version {values.get('format_version')}, this av1part reads {FORMAT_VERSION}. "
             "Use the av1part that wrote it, or train again."
         )
+    check_values(values, str(path))
     try:
         model = make_model(values["config"])
         load_weights(model, values["model_state_dict"], str(path))
-        blocks: dict[str, Any] = {k: _array(v) for k, v in values["calibration"].items()}
-        calibration = Blocks(**blocks)
+        blocks = values["calibration"]
+        calibration = Blocks(**blocks | {k: blocks[k].numpy() for k in _BLOCK_FIELDS})
         if calibration.window != model.config.window:
             raise ToolkitError(
                 f"{path}: its calibration blocks show a {calibration.window}, its model takes a {model.config.window}. "
@@ -184,27 +193,25 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         raise ToolkitError(f"{path}: a checkpoint with a part missing or malformed ({error}). Train again.") from None
 
 
-def _array(value: Any) -> Any:
-    """Convert a tensor to a NumPy array; return any other value unchanged."""
-    if not isinstance(value, Tensor):
-        return value
-    if not value.is_contiguous():  # one stored number could claim to be a billion blocks
-        raise TypeError("a tensor is larger than what is stored of it")
-    return value.numpy()
-
-
 def load_weights(module: torch.nn.Module, state: dict[str, Tensor], what: str) -> None:
-    """Load a whole state dict; ToolkitError lists missing and unexpected names and wrong shapes."""
+    """Load a whole state dict; ToolkitError lists missing and unexpected names, and wrong shapes and dtypes."""
     own = module.state_dict()
     missing, unexpected = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     both = sorted(set(own) & set(state))
     wrong = [f"{k}: {tuple(state[k].shape)}, not {tuple(own[k].shape)}" for k in both if state[k].shape != own[k].shape]
-    if missing or unexpected or wrong:
+    kinds = [f"{k}: {state[k].dtype}, not {own[k].dtype}" for k in both if state[k].dtype != own[k].dtype]
+    if missing or unexpected or wrong or kinds:
         raise ToolkitError(
-            f"{what}: the weights are not this model's. Missing: {missing or 'none'}. "
-            f"Unexpected: {unexpected or 'none'}. Wrong shape: {wrong or 'none'}."
+            f"{what}: the weights are not this model's. Missing: {_some(missing)}. Unexpected: {_some(unexpected)}. "
+            f"Wrong shape: {_some(wrong)}. Wrong dtype: {_some(kinds)}."
         )
     module.load_state_dict(state)
+
+
+def _some(names: list[str]) -> str:
+    """The first of the names, in words."""
+    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
+    return f"{names[:8]!s:.600}{more}" if names else "none"
 
 
 def environment() -> dict[str, str]:

@@ -53,16 +53,21 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
-            raise ToolkitError(f"Stage {self.stage!r}: expected one of {', '.join(STAGES)}.")
+            raise ToolkitError(f"Stage {self.stage!r:.80}: expected one of {', '.join(STAGES)}.")
         if self.backbone not in BACKBONES:
-            raise ToolkitError(f"Backbone {self.backbone!r}: expected one of {', '.join(BACKBONES)}.")
-        if self.adapter not in ADAPTERS or self.adapter_placement not in PLACEMENTS or self.adapter_size < 1:
+            raise ToolkitError(f"Backbone {self.backbone!r:.80}: expected one of {', '.join(BACKBONES)}.")
+        placed = self.adapter_placement in PLACEMENTS
+        if self.adapter not in ADAPTERS or not placed or not 1 <= self.adapter_size <= 4096:
             raise ToolkitError(
-                f"Adapter {self.adapter!r} of size {self.adapter_size}, placement {self.adapter_placement!r}: expected "
-                f"one of {', '.join(ADAPTERS)}, a size of at least 1, and {' or '.join(PLACEMENTS)}."
+                f"Adapter {self.adapter!r:.80} of size {self.adapter_size}, placement {self.adapter_placement!r:.80}: "
+                f"expected one of {', '.join(ADAPTERS)}, a size of 1 to 4096, and {' or '.join(PLACEMENTS)}."
             )
         if not 8 <= self.bit_depth <= 16:
             raise ToolkitError(f"Bit depth {self.bit_depth}: expected 8 to 16.")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            raise ToolkitError(f"Dropout {self.dropout}: expected a rate from 0 to below 1.")
+        if self.input_scale is not None and not 0 < self.input_scale <= 1:
+            raise ToolkitError(f"Input scale {self.input_scale}: expected a factor above 0 and at most 1.")
         size = self.window.size
         if self.backbone == "vit_b_16" and _VIT_INPUT % size:
             raise ToolkitError(

@@ -12,7 +12,7 @@ from toolkit.data.format import SPLITS
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_json, seal, sha256_file
 from toolkit.pruners.features import POINTS, STAGES, Feature
-from toolkit.sealed import Entries, check_folder, read_sealed
+from toolkit.sealed import Entries, check_folder, check_names, read_sealed
 
 KIND = "av1part-search"
 FORMAT_VERSION = 1
@@ -95,6 +95,7 @@ class SearchSet:
                 raise ToolkitError(f"{file}: missing. Copy the whole record, or record it again.")
             if sha256_file(file) != digest:
                 raise ToolkitError(f"{file}: changed (sha256 differs from the manifest). {_MEND}")
+        check_names(path, manifest["files"])
         return cls(path, manifest, features, entries)
 
     @property

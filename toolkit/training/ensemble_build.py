@@ -86,7 +86,7 @@ def _record(path: Path, member: Checkpoint, data: BlockSet, val: Blocks) -> Memb
     """Record of a member, with its score measured here; ToolkitError where that is not the recorded one."""
     file = recorded_best(RunFolder.open(path)) if path.is_dir() else path
     macro_f1 = evaluate(member.model, val)[1]["macro_f1"]
-    recorded, limit = member.metrics["macro_f1"], member.provenance.get("train", {}).get("limit_val")
+    recorded, limit = member.macro_f1, member.provenance.get("train", {}).get("limit_val")
     same_blocks = data.sha256 == member.data_sha256 and limit is None
     if same_blocks and not math.isclose(macro_f1, recorded, abs_tol=TOLERANCE["macro_f1"]):
         raise ToolkitError(

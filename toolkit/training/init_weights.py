@@ -31,7 +31,7 @@ def initialise(model: PartitionNet, init: str, data: BlockSet, start: Path | Non
         load_weights(model.backbone, checkpoint.model.get_submodule("backbone").state_dict(), str(start))
         seen = record_of(checkpoint.provenance)
         record["epoch"], record["data_sha256"] = checkpoint.epoch, checkpoint.data_sha256
-        record["macro_f1"] = checkpoint.metrics["macro_f1"]
+        record["macro_f1"] = checkpoint.macro_f1
         record["trained_on"], record["train_sources_known"] = seen["trained_on"], seen["train_sources_known"]
     record["backbone_sha256"] = fingerprint(model.backbone.state_dict())
     return record
