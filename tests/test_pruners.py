@@ -17,7 +17,7 @@ from toolkit.files import seal
 from toolkit.partition import HORZ, HORZ_4, HORZ_A, NONE, SPLIT
 from toolkit.pruners import targets
 from toolkit.pruners.features import DECISIONS, POINTS, Feature, known_at
-from toolkit.pruners.forest import from_boosting
+from toolkit.pruners.forest import Trees, from_boosting
 from toolkit.pruners.learn import LearnConfig, examples, learn
 from toolkit.pruners.pruner import Pruner
 from toolkit.pruners.record import FEATURES, ROW, FrameEntry, RecordedFrame, SearchSet, check_rows, write_search_set
@@ -102,8 +102,8 @@ def learnt() -> Pruner:
 
 
 def test_a_decision_looks_at_nothing_that_is_known_later(learnt: Pruner) -> None:
-    assert set(learnt.loss) == {(16, "stop")}  # no_ab lost nothing here: there is nothing to learn
-    used = learnt.loss[16, "stop"].nodes["feature"]
+    assert set(learnt.models) == {(16, "stop")}  # no_ab lost nothing here: there is nothing to learn
+    used = learnt.models[16, "stop"].loss.nodes["feature"]
     assert used.max() < known_at(TABLE, "stop") == 20
     assert known_at(TABLE, "no_four_way") == FEATURES
     assert len(POINTS) == 5
@@ -112,7 +112,7 @@ def test_a_decision_looks_at_nothing_that_is_known_later(learnt: Pruner) -> None
 def test_a_pruner_of_some_features_looks_at_no_other() -> None:
     frames = [RecordedFrame(some_rows(2000, 0), 10_000, 100_000, 1.0)]
     config = LearnConfig(trees=5, leaves=8, decisions=("stop",), features=("f3", "f7", "f45"))
-    used = learn(frames, TABLE, config).loss[16, "stop"].nodes["feature"]
+    used = learn(frames, TABLE, config).models[16, "stop"].loss.nodes["feature"]
     assert set(used[used >= 0]) <= {3, 7}  # f45 is not known so early
     with pytest.raises(ToolkitError, match="Features f99: unknown"):
         learn(frames, TABLE, LearnConfig(features=("f3", "f99")))
@@ -135,10 +135,10 @@ def test_planted_faults_are_caught(learnt: Pruner, libaom: Libraries) -> None:
     graph = pruner_graph(learnt)
 
     def judged(loss: object) -> bool:
-        wrong = Pruner(learnt.features, {key: loss}, learnt.time)  # type: ignore[dict-item]
+        wrong = Pruner(learnt.features, {key: Trees(loss, learnt.models[key].time)})
         return bool(prove(learnt, wrong.native(), graph, rows, 0.05)["passed"])
 
-    forest = learnt.loss[key]
+    forest = learnt.models[key].loss
     assert judged(forest)
     swapped = forest.nodes.copy()
     used = np.unique(swapped["feature"][swapped["feature"] >= 0])[:2]
