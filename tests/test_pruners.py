@@ -1,6 +1,7 @@
 """Learning pruners: targets as computed by hand, forests equal in all their forms, records that refuse."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from toolkit.files import seal
 from toolkit.partition import HORZ, HORZ_4, HORZ_A, NONE, SPLIT
 from toolkit.pruners import targets
 from toolkit.pruners.features import DECISIONS, POINTS, Feature, known_at
-from toolkit.pruners.forest import from_boosting
+from toolkit.pruners.forest import Trees, from_boosting
 from toolkit.pruners.learn import LearnConfig, examples, learn
+from toolkit.pruners.network import Network
 from toolkit.pruners.pruner import Pruner
 from toolkit.pruners.record import FEATURES, ROW, FrameEntry, RecordedFrame, SearchSet, check_rows, write_search_set
 
@@ -103,8 +105,8 @@ def learnt() -> Pruner:
 
 
 def test_a_decision_looks_at_nothing_that_is_known_later(learnt: Pruner) -> None:
-    assert set(learnt.loss) == {(16, "stop")}  # no_ab lost nothing here: there is nothing to learn
-    used = learnt.loss[16, "stop"].nodes["feature"]
+    assert set(learnt.models) == {(16, "stop")}  # no_ab lost nothing here: there is nothing to learn
+    used = learnt.models[16, "stop"].loss.nodes["feature"]
     assert used.max() < known_at(TABLE, "stop") == 20
     assert known_at(TABLE, "no_four_way") == FEATURES
     assert len(POINTS) == 5
@@ -113,7 +115,7 @@ def test_a_decision_looks_at_nothing_that_is_known_later(learnt: Pruner) -> None
 def test_a_pruner_of_some_features_looks_at_no_other() -> None:
     frames = [RecordedFrame(some_rows(2000, 0), 10_000, 100_000, 1.0)]
     config = LearnConfig(trees=5, leaves=8, decisions=("stop",), features=("f3", "f7", "f45"))
-    used = learn(frames, TABLE, config).loss[16, "stop"].nodes["feature"]
+    used = learn(frames, TABLE, config).models[16, "stop"].loss.nodes["feature"]
     assert set(used[used >= 0]) <= {3, 7}  # f45 is not known so early
     with pytest.raises(ToolkitError, match="Features f99: unknown"):
         learn(frames, TABLE, LearnConfig(features=("f3", "f99")))
@@ -136,10 +138,10 @@ def test_planted_faults_are_caught(learnt: Pruner, libaom: Libraries) -> None:
     graph = pruner_graph(learnt)
 
     def judged(loss: object) -> bool:
-        wrong = Pruner(learnt.features, {key: loss}, learnt.time)  # type: ignore[dict-item]
+        wrong = Pruner(learnt.features, {key: Trees(loss, learnt.models[key].time)})
         return bool(prove(learnt, wrong.native(), graph, rows, 0.05)["passed"])
 
-    forest = learnt.loss[key]
+    forest = learnt.models[key].loss
     assert judged(forest)
     swapped = forest.nodes.copy()
     used = np.unique(swapped["feature"][swapped["feature"] >= 0])[:2]
@@ -212,3 +214,68 @@ def test_what_is_no_sound_record_is_refused(tmp_path: Path) -> None:
     write_json(folder / "manifest.json", seal(manifest))
     with pytest.raises(ToolkitError, match="sorted by the point"):
         SearchSet.load(folder)
+
+
+@pytest.fixture(scope="module")
+def networks() -> Pruner:
+    frames = [RecordedFrame(some_rows(3000, seed), 10_000, 100_000, 1.0) for seed in range(2)]
+    return learn(frames, TABLE, LearnConfig(model="network", epochs=12, decisions=("stop",)))
+
+
+def test_a_network_learns_what_its_features_tell(networks: Pruner) -> None:
+    rows = some_rows(3000, 5)
+    made = examples([RecordedFrame(rows, 10_000, 100_000, 1.0)], "stop", np.arange(20))
+    loss, time = networks.models[16, "stop"].predict(made.features).T
+    assert np.corrcoef(loss, np.log(made.loss))[0, 1] > 0.85
+    assert np.corrcoef(time, np.log(made.time))[0, 1] > 0.7
+    assert np.exp(loss).mean() == pytest.approx(made.loss.mean(), rel=0.2)
+
+
+def test_a_network_is_the_same_for_the_same_seed(networks: Pruner) -> None:
+    frames = [RecordedFrame(some_rows(3000, seed), 10_000, 100_000, 1.0) for seed in range(2)]
+    again = learn(frames, TABLE, LearnConfig(model="network", epochs=12, decisions=("stop",)))
+    assert again.native() == networks.native()
+    with pytest.raises(ToolkitError, match="Features can be left out of trees alone"):
+        learn(frames, TABLE, LearnConfig(model="network", features=("f3",)))
+
+
+def test_all_forms_of_a_network_agree_also_far_from_what_it_learnt(networks: Pruner, libaom: Libraries) -> None:
+    rows = some_rows(1000, 7)["features"]
+    rows[500:] *= 50
+    proof = prove(networks, networks.native(), pruner_graph(networks), {(16, "stop"): rows}, 0.05)
+    assert proof["passed"]
+    found = native_predictions(networks.native(), (16, "stop"), rows)
+    assert found.tobytes() == networks.models[16, "stop"].predict(rows).tobytes()
+
+
+def test_planted_faults_of_a_network_are_caught(networks: Pruner, libaom: Libraries) -> None:
+    key = (16, "stop")
+    rows = {key: some_rows(2000, 8)["features"]}
+    graph, right = pruner_graph(networks), networks.models[key]
+    assert isinstance(right, Network)
+    swapped = replace(right, mean=right.mean[[1, 0, *range(2, 20)]])
+    one_ulp = replace(right, biases=(right.biases[0], right.biases[1], np.nextafter(right.biases[2], np.float32(9))))
+    other = replace(right, weights=(right.weights[0], right.weights[1][::-1].copy(), right.weights[2]))
+    for wrong in (swapped, one_ulp, other):
+        data = Pruner(networks.features, {key: wrong}).native()
+        assert not prove(networks, data, graph, rows, 0.05)["passed"]
+        if wrong is not one_ulp:  # below what float32 tells apart
+            changed = pruner_graph(Pruner(networks.features, {key: wrong}))
+            assert not prove(networks, networks.native(), changed, rows, 0.05)["passed"]
+
+
+@pytest.mark.parametrize("size", [20, 60, 1000, -4, -1])
+def test_the_hook_refuses_a_network_that_is_cut_short(networks: Pruner, libaom: Libraries, size: int) -> None:
+    with pytest.raises(ToolkitError, match="The hook refuses the pruner"):
+        native_predictions(networks.native()[:size], (16, "stop"), some_rows(1, 0)["features"])
+
+
+def test_the_hook_refuses_a_network_of_another_shape(networks: Pruner, libaom: Libraries) -> None:
+    data = networks.native()
+    for at, value in ((28, 50), (32, 31), (36, 1), (24, 3)):  # inputs, hidden units, what is 0, kind
+        wrong = data[:at] + value.to_bytes(4, "little") + data[at + 4 :]
+        with pytest.raises(ToolkitError, match="The hook refuses the pruner"):
+            native_predictions(wrong, (16, "stop"), some_rows(1, 0)["features"])
+    nan = data[:48] + np.float32(np.nan).tobytes() + data[52:]
+    with pytest.raises(ToolkitError, match="The hook refuses the pruner"):
+        native_predictions(nan, (16, "stop"), some_rows(1, 0)["features"])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from integration.pruning.config import FitConfig
+from integration.pruning.config import MODELS, FitConfig
 from toolkit.cli.options import commas, numbers, words
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def pruner() -> None:
 @click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
 @click.option("--price", type=float, default=_D.price, show_default=True, help="Loss that a pixel of time may cost.")
 @click.option("--most", type=float, default=_D.most, show_default=True, help="Expected loss that is never risked.")
+@click.option("--model", type=click.Choice(MODELS), default=_D.model, show_default=True)
+@click.option("--epochs", type=click.IntRange(1, 1000), default=_D.epochs, show_default=True, help="Of a network.")
 @click.option("--trees", type=click.IntRange(1, 1000), default=_D.trees, show_default=True, help="Of a forest.")
 @click.option("--leaves", type=click.IntRange(2, 256), default=_D.leaves, show_default=True, help="Of a tree.")
 @click.option("--sides", default=commas(_D.sides), show_default=True, callback=numbers, help="Node sizes to decide at.")

@@ -1,6 +1,6 @@
 /* Reading a pruner and asking it. Little-endian, as every machine is that this is built for.
  *
- * Layout: magic "AV1PPRN1", uint32 features, uint32 forests. Per forest: uint32 side, decision, kind (0 loss, 1 time),
+ * Layout: magic "AV1PPRN1", uint32 features, uint32 parts. Per forest: uint32 side, decision, kind (0 loss, 1 time),
  * trees, nodes, leaves, double start; for each tree uint32 its root and uint32 its first leaf; per node float threshold,
  * int16 feature (-1: a leaf), uint16 next; a double a leaf. A row goes to the node behind where its feature is at most
  * the threshold, else `next` nodes further; at a leaf `next` counts from the tree's first. Walks only go forward, so that
@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SIDES = 5, KINDS = 2, MOST_NODES = 1 << 20 };
+enum { SIDES = 5, KINDS = 2, NETWORK = 2, HIDDEN = 32, OUTPUTS = 2, MOST_NODES = 1 << 20 };
+#define MOST_DEVIATIONS 4.0
 static const char magic[8] = "AV1PPRN1";
 
 typedef struct {
@@ -34,8 +35,17 @@ typedef struct {
   double *values;
 } forest;
 
+typedef struct {
+  uint32_t inputs;
+  double mean[AV1PART_FEATURES], scale[AV1PART_FEATURES];
+  double first[AV1PART_FEATURES][HIDDEN], first_bias[HIDDEN];
+  double second[HIDDEN][HIDDEN], second_bias[HIDDEN];
+  double last[HIDDEN][OUTPUTS], last_bias[OUTPUTS];
+} network;
+
 struct av1part_pruner {
   forest forests[SIDES][AV1PART_DECISIONS][KINDS];
+  network *networks[SIDES][AV1PART_DECISIONS];
 };
 
 /* 8, 16, 32, 64, 128 as 0 to 4; -1 for another side. */
@@ -83,12 +93,38 @@ static bool sound(const forest *f) {
   return isfinite(f->start);
 }
 
-static const char *read_forest(reader *r, av1part_pruner *pruner) {
+/* Floats of the file as doubles; false where it ends too early or one is no number. */
+static bool take_floats(reader *r, double *target, size_t count) {
+  for (size_t i = 0; i < count; ++i) {
+    float value;
+    if (!take(r, &value, sizeof(value)) || !isfinite(value)) return false;
+    target[i] = value;
+  }
+  return true;
+}
+
+static const char *read_network(reader *r, av1part_pruner *pruner, const uint32_t head[6]) {
+  const uint32_t inputs = head[3];
+  network **const place = &pruner->networks[side_index((int)head[0])][head[1]];
+  if (!inputs || inputs > AV1PART_FEATURES || head[4] != HIDDEN || head[5]) return "a network of another shape";
+  if (*place) return "two networks for one decision";
+  network *const n = *place = calloc(1, sizeof(*n));
+  if (!n) return "out of memory";
+  n->inputs = inputs;
+  const bool whole = take_floats(r, n->mean, inputs) && take_floats(r, n->scale, inputs) &&
+                     take_floats(r, n->first[0], (size_t)inputs * HIDDEN) && take_floats(r, n->first_bias, HIDDEN) &&
+                     take_floats(r, n->second[0], HIDDEN * HIDDEN) && take_floats(r, n->second_bias, HIDDEN) &&
+                     take_floats(r, n->last[0], HIDDEN * OUTPUTS) && take_floats(r, n->last_bias, OUTPUTS);
+  return whole ? NULL : "a network that ends too early, or a number that is none";
+}
+
+static const char *read_part(reader *r, av1part_pruner *pruner) {
   uint32_t head[6];
   double start;
   if (!take(r, head, sizeof(head)) || !take(r, &start, sizeof(start))) return "it ends too early";
   const int side = side_index((int)head[0]);
-  if (side < 0 || head[1] >= AV1PART_DECISIONS || head[2] >= KINDS) return "a forest for no decision of this hook";
+  if (side < 0 || head[1] >= AV1PART_DECISIONS || head[2] > NETWORK) return "a model for no decision of this hook";
+  if (head[2] == NETWORK) return read_network(r, pruner, head);
   if (!head[3] || head[3] > head[5] || head[5] > head[4] || head[4] > MOST_NODES) return "a forest without trees, or too large";
   forest *const f = &pruner->forests[side][head[1]][head[2]];
   if (f->all) return "two forests for one decision";
@@ -109,18 +145,19 @@ static const char *read_forest(reader *r, av1part_pruner *pruner) {
 
 static const char *read_pruner(reader *r, av1part_pruner *pruner) {
   char found[sizeof(magic)];
-  uint32_t features, forests;
+  uint32_t features, parts;
   if (!take(r, found, sizeof(found)) || memcmp(found, magic, sizeof(magic)) != 0) return "not a pruner";
-  if (!take(r, &features, sizeof(features)) || !take(r, &forests, sizeof(forests))) return "it ends too early";
+  if (!take(r, &features, sizeof(features)) || !take(r, &parts, sizeof(parts))) return "it ends too early";
   if (features != AV1PART_FEATURES) return "made for another table of features";
-  for (uint32_t i = 0; i < forests; ++i) {
-    const char *const why = read_forest(r, pruner);
+  for (uint32_t i = 0; i < parts; ++i) {
+    const char *const why = read_part(r, pruner);
     if (why) return why;
   }
   if (r->left) return "bytes behind its end";
   for (int s = 0; s < SIDES; ++s) {
     for (int d = 0; d < AV1PART_DECISIONS; ++d) {
       if (!pruner->forests[s][d][0].all != !pruner->forests[s][d][1].all) return "a loss without a time, or the reverse";
+      if (pruner->networks[s][d] && pruner->forests[s][d][0].all) return "a network beside forests";
     }
   }
   return NULL;
@@ -141,6 +178,7 @@ void av1part_pruner_free(av1part_pruner *pruner) {
   if (!pruner) return;
   for (int s = 0; s < SIDES; ++s) {
     for (int d = 0; d < AV1PART_DECISIONS; ++d) {
+      free(pruner->networks[s][d]);
       for (int k = 0; k < KINDS; ++k) {
         free(pruner->forests[s][d][k].roots);
         free(pruner->forests[s][d][k].all);
@@ -149,11 +187,6 @@ void av1part_pruner_free(av1part_pruner *pruner) {
     }
   }
   free(pruner);
-}
-
-bool av1part_pruner_has(const av1part_pruner *pruner, int side, int decision) {
-  const int s = side_index(side);
-  return s >= 0 && pruner->forests[s][decision][0].all != NULL;
 }
 
 static double sum(const forest *f, const float *features) {
@@ -166,10 +199,41 @@ static double sum(const forest *f, const float *features) {
   return total;
 }
 
+/* sums[o] = biases[o] + what the inputs add, one after the other. */
+static inline void add_layer(const double *restrict inputs, uint32_t count, const double (*restrict weights)[HIDDEN],
+                             const double *restrict biases, double *restrict sums) {
+  for (int o = 0; o < HIDDEN; ++o) sums[o] = biases[o];
+  for (uint32_t i = 0; i < count; ++i) {
+    for (int o = 0; o < HIDDEN; ++o) sums[o] += inputs[i] * weights[i][o];
+  }
+  for (int o = 0; o < HIDDEN; ++o) sums[o] = sums[o] > 0 ? sums[o] : 0;
+}
+
+static void run_network(const network *n, const float *features, double *loss, double *time) {
+  double inputs[AV1PART_FEATURES], first[HIDDEN], second[HIDDEN];
+  for (uint32_t i = 0; i < n->inputs; ++i) {
+    const double value = (features[i] - n->mean[i]) * n->scale[i];
+    inputs[i] = value < -MOST_DEVIATIONS ? -MOST_DEVIATIONS : value > MOST_DEVIATIONS ? MOST_DEVIATIONS : value;
+  }
+  add_layer(inputs, n->inputs, n->first, n->first_bias, first);
+  add_layer(first, HIDDEN, n->second, n->second_bias, second);
+  *loss = n->last_bias[0];
+  *time = n->last_bias[1];
+  for (int i = 0; i < HIDDEN; ++i) {
+    *loss += second[i] * n->last[i][0];
+    *time += second[i] * n->last[i][1];
+  }
+}
+
 bool av1part_pruner_predict(const av1part_pruner *pruner, int side, int decision, const float *features, double *loss,
                             double *time) {
   const int s = side_index(side);
-  if (s < 0 || decision < 0 || decision >= AV1PART_DECISIONS || !pruner->forests[s][decision][0].all) return false;
+  if (s < 0 || decision < 0 || decision >= AV1PART_DECISIONS) return false;
+  if (pruner->networks[s][decision]) {
+    run_network(pruner->networks[s][decision], features, loss, time);
+    return true;
+  }
+  if (!pruner->forests[s][decision][0].all) return false;
   *loss = sum(&pruner->forests[s][decision][0], features);
   *time = sum(&pruner->forests[s][decision][1], features);
   return true;

@@ -1,5 +1,5 @@
-/* A pruner: for each decision and node size, two sums of trees. One predicts the log of the expected loss when the
- * rest is skipped, the other the log of the expected time that this saves. */
+/* A pruner: for each decision and node size, two sums of trees or one small network. They predict the log of the expected
+ * loss when the rest is skipped, and the log of the expected time that this saves. */
 #ifndef AV1PART_PRUNER_H_
 #define AV1PART_PRUNER_H_
 
@@ -10,13 +10,10 @@
 
 typedef struct av1part_pruner av1part_pruner;
 
-/* Copy and check a pruner's bytes (integration/pruning/native_form.py writes them). NULL where they are not sound, with
+/* Copy and check a pruner's bytes (toolkit/pruners/pruner.py writes them). NULL where they are not sound, with
  * the reason in `why`. */
 av1part_pruner *av1part_pruner_load(const void *data, size_t size, const char **why);
 void av1part_pruner_free(av1part_pruner *pruner);
-
-/* Whether the pruner decides at all about nodes of that size. */
-bool av1part_pruner_has(const av1part_pruner *pruner, int side, int decision);
 
 /* The two predictions; false where the pruner has none for that size and decision. */
 bool av1part_pruner_predict(const av1part_pruner *pruner, int side, int decision, const float *features, double *loss,

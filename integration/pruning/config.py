@@ -6,10 +6,12 @@ from toolkit.errors import ToolkitError
 from toolkit.pruners.features import DECISIONS, SIDES
 from toolkit.pruners.learn import LearnConfig
 
+MODELS = ("trees", "network")
+
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How a pruner is learnt and proven; trees, leaves, sides, decisions and features as in LearnConfig.
+    """How a pruner is learnt and proven; model, epochs, trees, leaves, sides, decisions and features as in LearnConfig.
 
     `price`: the loss, in average pixels of the picture, that one average pixel of CPU time may cost. `most`: the
     expected loss of one decision at which it never skips, in the same unit. `proof_rows`: held-out rows compared for
@@ -18,6 +20,8 @@ class FitConfig:
 
     price: float = 0.05
     most: float = 64.0
+    model: str = LearnConfig.model
+    epochs: int = LearnConfig.epochs
     trees: int = LearnConfig.trees
     leaves: int = LearnConfig.leaves
     sides: tuple[int, ...] = LearnConfig.sides
@@ -33,6 +37,8 @@ class FitConfig:
         if unknown_sides := set(self.sides) - set(SIDES):
             given = ",".join(map(str, sorted(unknown_sides)))
             raise ToolkitError(f"--sides {given}: expected any of {', '.join(map(str, SIDES))}.")
+        if self.model not in MODELS or self.epochs < 1:
+            raise ToolkitError(f"--model {self.model}: expected {' or '.join(MODELS)}, and at least one epoch.")
         if not self.decisions or not self.sides or self.trees < 1 or not 2 <= self.leaves <= 256:
             raise ToolkitError("A pruner needs a node size, a decision, a tree, and 2 to 256 leaves a tree.")
 

@@ -32,6 +32,8 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
     if data.features != current_features():
         raise ToolkitError(f"{data.path}: recorded with another table of features than this hook's. Record it again.")
     learning = LearnConfig(
+        model=config.model,
+        epochs=config.epochs,
         trees=config.trees,
         leaves=config.leaves,
         sides=config.sides,
@@ -68,7 +70,7 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
 def held_out(data: SearchSet, pruner: Pruner, config: FitConfig) -> dict[tuple[int, str], NDArray[np.float32]]:
     """Features of at most `proof_rows` held-out rows for every size and decision, drawn by seed from the test split."""
     rng = np.random.default_rng(config.seed)
-    found: dict[tuple[int, str], list[NDArray[np.float32]]] = {key: [] for key in pruner.loss}
+    found: dict[tuple[int, str], list[NDArray[np.float32]]] = {key: [] for key in pruner.models}
     for frame in data.frames("test"):
         for side, decision in found:
             rows = frame.rows[targets.reached(frame.rows, decision) & (frame.rows["side"] == side)]
@@ -89,13 +91,12 @@ def simulate(pruner: Pruner, frames: Iterator[RecordedFrame], price: float, most
     """
     shares: dict[str, list[tuple[float, float, int, int]]] = {}
     for frame in frames:
-        for side, decision in pruner.loss:
+        for side, decision in pruner.models:
             at = targets.reached(frame.rows, decision) & (frame.rows["side"] == side)
             rows = frame.rows[at]
             if not len(rows):
                 continue
-            loss = pruner.loss[side, decision].predict(rows["features"])
-            time = pruner.time[side, decision].predict(rows["features"])
+            loss, time = pruner.models[side, decision].predict(rows["features"]).T
             skip = (loss < np.log(price) + time) & (loss < np.log(most))
             lost = targets.losses(frame.rows, decision)[at][skip].sum() / frame.bits
             saved = targets.times(frame.rows, decision)[at][skip].sum() / frame.seconds

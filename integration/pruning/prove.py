@@ -53,11 +53,11 @@ def prove(pruner: Pruner, data: bytes, graph: bytes, rows: Rows, price: float) -
 
     session = ort.InferenceSession(graph, providers=["CPUExecutionProvider"])
     found = []
-    for key in sorted(pruner.loss):
+    for key in sorted(pruner.models):
         own = rows.get(key)
         if own is None or not len(own):
             raise ToolkitError(f"No held-out row of {key[1]} at {key[0]}x{key[0]} nodes. Record more held-out sources.")
-        reference = np.stack([pruner.loss[key].predict(own), pruner.time[key].predict(own)], axis=1)
+        reference = pruner.models[key].predict(own)
         onnx = session.run([output_name(*key)], {"features": own})[0].astype(np.float64)
         found.append(_compare(key, reference, native_predictions(data, key, own), onnx, np.log(price)))
     return {

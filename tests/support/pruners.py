@@ -11,7 +11,7 @@ from integration.codec import native
 from integration.codec.libaom_build import Libraries
 from integration.pruning.bundle import write_pruner
 from toolkit.pruners.features import DECISIONS, Feature
-from toolkit.pruners.forest import NODE, Forest
+from toolkit.pruners.forest import NODE, Forest, Trees
 from toolkit.pruners.pruner import Pruner
 from toolkit.pruners.record import FEATURES
 
@@ -33,7 +33,7 @@ def toy_pruner(keys: Iterable[tuple[int, str]], loss: Forest | float, time: Fore
     features = tuple(Feature(f"f{i}", "", 0) for i in range(FEATURES))
     keys = list(keys)
     assert {decision for _, decision in keys} <= set(DECISIONS)
-    return Pruner(features, dict.fromkeys(keys, loss), dict.fromkeys(keys, time))
+    return Pruner(features, dict.fromkeys(keys, Trees(loss, time)))
 
 
 def toy(keys: Iterable[tuple[int, str]], loss: Forest | float, time: Forest | float) -> bytes:

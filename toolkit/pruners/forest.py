@@ -1,4 +1,4 @@
-"""A sum of regression trees: its arrays, its float64 reference, and the bytes that the C hook reads."""
+"""Sums of regression trees: their arrays, their float64 reference, and the bytes that the C hook reads."""
 
 import struct
 from dataclasses import dataclass
@@ -33,6 +33,22 @@ class Forest:
                 at[inner] = np.where(left, node["left"], node["right"])
             total += self.nodes["value"][at]
         return total
+
+
+@dataclass(frozen=True)
+class Trees:
+    """A forest for the log of the expected loss, and one for the log of the expected time."""
+
+    loss: Forest
+    time: Forest
+
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Reference predictions (rows, 2) of features (rows, columns)."""
+        return np.stack([self.loss.predict(features), self.time.predict(features)], 1)
+
+    def native(self, side: int, decision: int) -> list[bytes]:
+        """Both as the hook reads them."""
+        return [forest_bytes(side, decision, kind, forest) for kind, forest in enumerate((self.loss, self.time))]
 
 
 def from_boosting(model: Any, columns: NDArray[np.intp]) -> Forest:

@@ -1,4 +1,4 @@
-"""Learning a pruner from records: boosted trees for the expected loss and the expected time of every decision.
+"""Learning a pruner from records: a model of the expected loss and the expected time of every decision.
 
 Loss and time of one decision are measured in average pixels of their own picture: bits lost divided by the picture's
 bits a pixel, seconds saved divided by its seconds a pixel. A price, the loss that one pixel of time may cost, then
@@ -14,21 +14,24 @@ from numpy.typing import NDArray
 from toolkit.errors import ToolkitError
 from toolkit.pruners import targets
 from toolkit.pruners.features import DECISIONS, Feature, known_at
-from toolkit.pruners.forest import Forest, from_boosting
-from toolkit.pruners.pruner import Pruner
+from toolkit.pruners.forest import Forest, Trees, from_boosting
+from toolkit.pruners.network import Network
+from toolkit.pruners.pruner import Key, Pruner
 from toolkit.pruners.record import RecordedFrame
 
 
 @dataclass(frozen=True)
 class LearnConfig:
-    """Trees of a loss's and of a time's forest, their leaves, and which node sizes and decisions get them.
+    """Which model every decision gets, for which node sizes and decisions.
 
-    A time is smoother than a loss, so fewer trees with longer steps do, and every decision asks both forests. 64x64
-    nodes are left out: one wrong decision there can cost a picture more than all others save (docs/pruners.md).
-    `least_rows`: a size and decision with fewer rows gets no forest. `features`: names of those that may be looked at,
-    to see what the others are worth; empty for all.
+    `model`: `network`, trained for `epochs`, or `trees`, boosted. A time is smoother than a loss, so fewer trees with
+    longer steps do, and every decision asks both forests. 64x64 nodes are left out: one wrong decision there can cost a
+    picture more than all others save (docs/pruners.md). `least_rows`: a size and decision with fewer rows gets no
+    model. `features`: names of those that trees may look at, to see what the others are worth; empty for all.
     """
 
+    model: str = "trees"
+    epochs: int = 20
     trees: int = 60
     time_trees: int = 20
     leaves: int = 16
@@ -48,8 +51,9 @@ def learn(frames: Sequence[RecordedFrame], features: tuple[Feature, ...], config
         raise ToolkitError(
             f"Features {', '.join(sorted(unknown))}: unknown; expected names of the table, as qindex,variance."
         )
-    loss: dict[tuple[int, str], Forest] = {}
-    time: dict[tuple[int, str], Forest] = {}
+    models: dict[Key, Trees | Network] = {}
+    if config.features and config.model != "trees":
+        raise ToolkitError("Features can be left out of trees alone. Take the model trees.")
     for decision in config.decisions:
         known = known_at(features, decision)
         columns = [i for i in range(known) if not config.features or features[i].name in config.features]
@@ -58,13 +62,12 @@ def learn(frames: Sequence[RecordedFrame], features: tuple[Feature, ...], config
             own = table.of(side)
             if len(own.side) < config.least_rows or not own.loss.any() or not own.time.any():
                 continue
-            loss[side, decision] = _boost(own, own.loss, config.trees, config.rate, config)
-            time[side, decision] = _boost(own, own.time, config.time_trees, config.time_rate, config)
-    if not loss:
+            models[side, decision] = _fit(own, config)
+    if not models:
         raise ToolkitError(
             f"No decision has {config.least_rows} recorded nodes. Record more pictures, or a larger share of each."
         )
-    return Pruner(features, loss, time)
+    return Pruner(features, models)
 
 
 @dataclass(frozen=True)
@@ -97,6 +100,17 @@ def examples(frames: Sequence[RecordedFrame], decision: str, columns: NDArray[np
         loss.append(targets.losses(frame.rows, decision)[at] * frame.pixels / frame.bits)
         time.append(targets.times(frame.rows, decision)[at] * frame.pixels / frame.seconds)
     return Examples(columns, *(np.concatenate(parts) for parts in (sides, features, loss, time)))
+
+
+def _fit(own: Examples, config: LearnConfig) -> Trees | Network:
+    if config.model == "trees":
+        return Trees(
+            _boost(own, own.loss, config.trees, config.rate, config),
+            _boost(own, own.time, config.time_trees, config.time_rate, config),
+        )
+    from toolkit.pruners.fit_network import fit_network
+
+    return fit_network(own.features, own.loss, own.time, config.epochs, config.seed)
 
 
 def _boost(own: Examples, target: NDArray[np.float64], trees: int, rate: float, config: LearnConfig) -> Forest:
