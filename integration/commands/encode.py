@@ -1,6 +1,7 @@
 """`av1part encode`: a real encode through the hook."""
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,10 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 @click.option(
     "--pruner",
     type=click.Path(path_type=Path),
-    help="Decides inside the search: a folder, or a name of `av1part pruner list`.",
+    help="Decides inside the search: a folder, or a name of `av1part zoo`.  [default: the one in the box that has a "
+    "measured gain on such an encode, if there is one]",
 )
+@click.option("--no-pipeline", is_flag=True, help="Stock libaom: no pruner by default, no masks.")
 @click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
 @click.option(
     "--four-way/--no-4way",
@@ -76,12 +79,16 @@ def encode(
     output: Path,
     pipelines: tuple[Path, ...],
     pruner: Path | None,
+    no_pipeline: bool,
     strict: bool,
     overwrite: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Encode a clip with libaom; a pruner or the masks of pipelines make it faster.
+
+    By default a pruner in the box is used where its card has a measured gain on such material, bit depth, usage and
+    speed (`av1part zoo`); a line on stderr names it and what to expect. --no-pipeline gives libaom's own stream.
 
     CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv.
 
@@ -90,7 +97,12 @@ def encode(
     warning that counts these frames, and 1 with --strict. A frame that cannot be read is an error (1) and leaves no
     file.
     """
+    began = time.perf_counter()
     check_file(clip, "a clip or photograph")
+    if no_pipeline and (pruner or pipelines):
+        raise click.UsageError("--no-pipeline is stock libaom: leave --pruner and --pipeline out, or it.")
+    if options["price"] is not None and not pruner:
+        raise click.UsageError("--price is a pruner's: name it too, as in --pruner photo-8bit.")
     for path in pipelines:
         check_folder(path, "av1part-pipeline")
     from integration.encoding.encode import encode_file
@@ -99,15 +111,21 @@ def encode(
     from toolkit.errors import ToolkitError
 
     check_target(output, clip, overwrite)
-    masker = opened = None
+    masker = opened = row = None
     if pruner:
         from integration import zoo
+        from integration.encoding.choice import expected_of
         from integration.pruning.bundle import PrunerBundle
 
         opened = PrunerBundle.load(zoo.find(pruner))
-        if (speed := opened.encoder.get("cpu_used")) != options["cpu_used"]:
-            here = f"learnt at cpu-used {speed}, this encode has {options['cpu_used']}"
-            click.echo(f"Warning: {pruner} {here}: what it gives there is unmeasured.", err=True)
+        row, said = expected_of(opened, clip, EncodeConfig(**options | {"four_way": False}))
+        if said:
+            click.echo(said, err=True)
+    elif not (pipelines or no_pipeline):
+        from integration.encoding.choice import default_pruner
+
+        opened, row, said = default_pruner(clip, EncodeConfig(**options | {"four_way": False}), options["four_way"])
+        click.echo(said, err=True)
     if pipelines:
         from integration.pipeline.pipeline import Pipeline
         from integration.pipeline.pipeline_set import PipelineSet
@@ -119,6 +137,9 @@ def encode(
     options["four_way"] = four_way_of(options["four_way"], *made_for)
     with coding() as progress:
         done = encode_file(clip, output, EncodeConfig(**options), masker, progress, opened, overwrite=overwrite)
+    done.waited_seconds = time.perf_counter() - began
+    if row:
+        done.expected_saving = row.saving
     click.echo(json.dumps(done.to_dict()) if as_json else summary(done))
     if done.failed_masks:
         said = f"{done.failed_masks} of {done.frames} frames went unmasked: {'; '.join(done.mask_errors)}"
@@ -143,6 +164,14 @@ def summary(report: "Report") -> str:
         "reading": f"{report.reading_seconds:.2f} CPU s",
         "wall": f"{report.total_seconds:.2f} s, {report.fps:.2f} frames a second",
     }
+    if report.waited_seconds is not None:
+        lines["waited"] = f"{report.waited_seconds:.2f} s in all, with starting up and opening models and files"
+    if report.expected_saving is not None:
+        share = report.expected_saving / 100
+        spared = report.encode_seconds * share / (1 - share)
+        lines["saved"] = (
+            f"about {spared:.2f} CPU s, as expected from the pruner's card ({share:.0%}); not measured here"
+        )
     for decision in sorted({name.rpartition("_")[0] for name in report.decisions}):
         own = {k.rpartition("_")[2]: v for k, v in report.decisions.items() if k.rpartition("_")[0] == decision}
         sizes = ", ".join(f"{v['skipped']} of {v['asked']} at {side}x{side}" for side, v in own.items())

@@ -56,6 +56,8 @@ class Report:
     nothing. `masks_ahead` of the masks were ready before they were asked for. `failed_masks` counts the frames that
     were encoded unmasked because the pipeline failed; `unmasked_frames` holds their numbers, `mask_errors` the reasons.
     `decisions` has, by node size and decision, how often a pruner was asked and how often it skipped.
+    `expected_saving` is the share of CPU time, in percent, that the pruner's card expects it to save; not measured.
+    `waited_seconds` by the clock, from the command's start to its report, is set by the command.
     """
 
     frames: int = 0
@@ -77,6 +79,8 @@ class Report:
     mask_errors: list[str] = field(default_factory=list)
     qindex: list[int] = field(default_factory=list)
     decisions: dict[str, dict[str, int]] = field(default_factory=dict)
+    expected_saving: float | None = None
+    waited_seconds: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values as `av1part encode --json` prints them: the counts of nodes are called blocks there."""

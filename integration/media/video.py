@@ -55,6 +55,11 @@ class Clip:
     count: int | None = None
 
 
+def is_photograph(path: Path) -> bool:
+    """Whether a file is read as a photograph, by the ending of its name."""
+    return path.suffix.lower() in PHOTOGRAPHS
+
+
 def fit(width: int, height: int, box: tuple[int, int] | None) -> tuple[int, int]:
     """Size itself where it fits into the box, else the largest size in it with the same aspect and even sides."""
     if box is None or (width <= box[0] and height <= box[1]):
@@ -82,7 +87,7 @@ def open_clip(
     """
     check_file(path, "a clip or photograph")
     suffix = path.suffix.lower()
-    if suffix in PHOTOGRAPHS:
+    if is_photograph(path):
         clip = _open_photograph(path, size)
     elif suffix in RAW:
         if raw is None:
