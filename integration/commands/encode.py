@@ -12,7 +12,9 @@ from integration.encoding.config import EncodeConfig
 from toolkit.sealed import check_file, check_folder
 
 if TYPE_CHECKING:
-    from integration.encoding.encode import Report
+    from integration.encoding.encode import Report, Trial
+    from integration.pipeline.pipeline_set import PipelineSet
+    from integration.pruning.bundle import PrunerBundle
 
 _D = EncodeConfig()
 ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
@@ -135,9 +137,11 @@ def encode(
         masker = PipelineSet([Pipeline.load(path, threads=threads) for path in pipelines])
     made_for = [model.encoder for model in (opened, masker) if model]
     options["four_way"] = four_way_of(options["four_way"], *made_for)
+    trial = tried(clip, EncodeConfig(**options), masker, opened)
     with coding() as progress:
         done = encode_file(clip, output, EncodeConfig(**options), masker, progress, opened, overwrite=overwrite)
     done.waited_seconds = time.perf_counter() - began
+    done.trial = trial
     if row:
         done.expected_saving = row.saving
     click.echo(json.dumps(done.to_dict()) if as_json else summary(done))
@@ -146,6 +150,49 @@ def encode(
         if strict:
             raise ToolkitError(f"{said}. The file is there and valid.")
         click.echo(f"Warning: {said}", err=True)
+
+
+def tried(
+    source: Path, settings: EncodeConfig, masker: "PipelineSet | None", pruner: "PrunerBundle | None"
+) -> "Trial | None":
+    """Try masks or a pruner on a piece of a clip, and say what that gave; None for photographs and short clips."""
+    from integration.encoding.trial import try_out
+    from integration.media.video import RawFormat, is_photograph, open_clip, parse_size
+
+    if is_photograph(source) or not (masker or pruner):
+        return None
+    size = parse_size(settings.size) if settings.size else None
+    raw = RawFormat.parse(settings.raw) if settings.raw else None
+    clip = open_clip(source, size, settings.frames, raw, allow_truncated=settings.allow_truncated)
+    trial = try_out(clip, settings, masker, pruner)
+    if trial:
+        what = "pipeline" if masker else "pruner"
+        times = f"{trial.seconds:.2f} CPU s with it, {trial.plain_seconds:.2f} without"
+        where = f"on {trial.width}x{trial.height} pixels of the first frame: {times}"
+        if masker:
+            where += f"; {trial.inference_seconds:.2f} of these went into inference"
+        if trial.saving > 0:
+            click.echo(f"Trial {where}. It saves {trial.saving:.0f}% there.", err=True)
+        else:
+            advice = "--no-pipeline gives stock libaom."
+            click.echo(f"Warning: this {what} will not pay here: {where}. {advice}", err=True)
+    return trial
+
+
+def saved(report: "Report") -> str:
+    """What was saved against the encode by stock libaom, an estimate or an expectation; empty where there is none."""
+    if report.trial:
+        share, spent = report.trial.saving / 100, report.encode_seconds + report.inference_seconds
+        piece = f"{report.trial.width}x{report.trial.height} pixels of the first frame"
+        word = "about" if share > 0 else "nothing: about"
+        return f"{word} {spent * share / (1 - share):.2f} CPU s ({share:.0%}), estimated by coding {piece} both ways"
+    if report.expected_saving is not None:
+        share = report.expected_saving / 100
+        spared = report.encode_seconds * share / (1 - share)
+        return f"about {spared:.2f} CPU s, as expected from the pruner's card ({share:.0%}); not measured here"
+    if report.masked_frames or report.decisions:
+        return "unknown: only a clip of 8 or more frames, all key frames, is long enough for an estimate"
+    return ""
 
 
 def summary(report: "Report") -> str:
@@ -166,12 +213,8 @@ def summary(report: "Report") -> str:
     }
     if report.waited_seconds is not None:
         lines["waited"] = f"{report.waited_seconds:.2f} s in all, with starting up and opening models and files"
-    if report.expected_saving is not None:
-        share = report.expected_saving / 100
-        spared = report.encode_seconds * share / (1 - share)
-        lines["saved"] = (
-            f"about {spared:.2f} CPU s, as expected from the pruner's card ({share:.0%}); not measured here"
-        )
+    if said := saved(report):
+        lines["saved"] = said
     for decision in sorted({name.rpartition("_")[0] for name in report.decisions}):
         own = {k.rpartition("_")[2]: v for k, v in report.decisions.items() if k.rpartition("_")[0] == decision}
         sizes = ", ".join(f"{v['skipped']} of {v['asked']} at {side}x{side}" for side, v in own.items())

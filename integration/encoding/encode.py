@@ -41,6 +41,25 @@ class Masker(Protocol):
         """Masks of a frame, whose luma (H, W) holds raw code values; `Encoder` takes them as they are."""
 
 
+@dataclass(frozen=True)
+class Trial:
+    """CPU seconds of a piece of the first frame, `width` x `height` pixels, coded `plain` and as the clip is coded.
+
+    `inference_seconds` are part of `seconds`.
+    """
+
+    width: int
+    height: int
+    plain_seconds: float
+    seconds: float
+    inference_seconds: float
+
+    @property
+    def saving(self) -> float:
+        """CPU time saved, in percent, inference and deciding charged; below 0 where it costs time."""
+        return 100 * (1 - self.seconds / self.plain_seconds)
+
+
 @dataclass
 class Report:
     """Cost and result of an encode.
@@ -57,6 +76,7 @@ class Report:
     were encoded unmasked because the pipeline failed; `unmasked_frames` holds their numbers, `mask_errors` the reasons.
     `decisions` has, by node size and decision, how often a pruner was asked and how often it skipped.
     `expected_saving` is the share of CPU time, in percent, that the pruner's card expects it to save; not measured.
+    `trial` is what a piece of the first frame took, where the command made one.
     `waited_seconds` by the clock, from the command's start to its report, is set by the command.
     """
 
@@ -80,6 +100,7 @@ class Report:
     qindex: list[int] = field(default_factory=list)
     decisions: dict[str, dict[str, int]] = field(default_factory=dict)
     expected_saving: float | None = None
+    trial: Trial | None = None
     waited_seconds: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
