@@ -24,7 +24,7 @@ class SplitsOnly:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.encoder: dict[str, Any] = encoder_settings("good", 3, "3.12.1")
+        self.encoder: dict[str, Any] = encoder_settings("good", 3, "3.12.1", four_way=False)
 
     def mask(self, luma: np.ndarray, qindex: int, asked: np.ndarray | None = None) -> np.ndarray:
         end = time.thread_time() + self.seconds
@@ -58,14 +58,16 @@ def test_a_trial_codes_at_most_two_percent_of_a_clip_and_nothing_of_a_short_one(
 @pytest.mark.parametrize(("seconds", "pays"), [(0.0, True), (1.0, False)])
 @pytest.mark.usefixtures("libaom")
 def test_inference_is_charged(clip: Path, seconds: float, pays: bool) -> None:
-    settings = EncodeConfig(cq=20, cpu_used=3)
+    settings = EncodeConfig(cq=20, cpu_used=3, four_way=False)
     trial = try_out(open_clip(clip), settings, SplitsOnly(seconds), None)
     assert trial is not None
     assert (trial.width, trial.height) == (128, 128)
     assert trial.inference_seconds >= seconds
     assert trial.seconds >= trial.inference_seconds
     assert (trial.saving > 0) == pays
-    assert try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, keyint=5), SplitsOnly(0), None) is None
+    assert (
+        try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, keyint=5, four_way=False), SplitsOnly(0), None) is None
+    )
     assert try_out(open_clip(clip, limit=7), settings, SplitsOnly(0), None) is None
 
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from integration.codec.config import UNDESCRIBED
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks, encoder_settings
 from integration.encoding.config import EncodeConfig
 from integration.encoding.lookahead import Ahead
@@ -167,6 +168,8 @@ def encode_file(
             read = replace(clip, frames=ahead.frames)
         clock = ahead.clock if ahead else time.process_time
         encoder = stack.enter_context(Encoder(config, ahead.mask if ahead and ask else ask, clock=clock))
+        if clip.colour != UNDESCRIBED:
+            encoder.set_colour(clip.colour)
         if masker:
             check_masker(masker, config, encoder.version, settings.any_settings)
         if pruner:
