@@ -157,12 +157,13 @@ def tried(
 ) -> "Trial | None":
     """Try masks or a pruner on a piece of a clip, and say what that gave; None for photographs and short clips."""
     from integration.encoding.trial import try_out
-    from integration.media.video import RawFormat, is_photograph, open_clip, parse_size
+    from integration.media.raw import parse_size, raw_layout
+    from integration.media.video import is_photograph, open_clip
 
     if is_photograph(source) or not (masker or pruner):
         return None
     size = parse_size(settings.size) if settings.size else None
-    raw = RawFormat.parse(settings.raw) if settings.raw else None
+    raw = raw_layout(source, settings.raw)
     clip = open_clip(source, size, settings.frames, raw, allow_truncated=settings.allow_truncated)
     trial = try_out(clip, settings, masker, pruner)
     if trial:

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from integration.encoding.config import EncodeConfig
-from integration.media.video import RawFormat, is_photograph, open_clip
+from integration.media.raw import raw_layout
+from integration.media.video import is_photograph, open_clip
 from integration.pruning.bundle import PrunerBundle
 from integration.zoo import FOLDER
 from integration.zoo.card import FILE, KEY_FRAMES, PHOTOGRAPHS, Card, Row, choose
@@ -56,5 +57,5 @@ def expected_of(pruner: PrunerBundle, source: Path, settings: EncodeConfig) -> t
 def _bit_depth(source: Path, settings: EncodeConfig) -> int:
     if is_photograph(source):
         return 8
-    raw = RawFormat.parse(settings.raw) if settings.raw else None
+    raw = raw_layout(source, settings.raw)
     return open_clip(source, raw=raw, allow_truncated=settings.allow_truncated).bit_depth
