@@ -12,7 +12,9 @@ from click.testing import CliRunner
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 from support.pictures import frame
 
+from integration.codec.config import Colour
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, encoder_settings
+from integration.codec.libaom_build import Libraries
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import encode_file
 from integration.media.video import open_clip
@@ -362,3 +364,60 @@ def test_the_command_prints_json_of_a_10_bit_raw_clip(tmp_path: Path) -> None:
 def test_bad_options_are_usage_errors(tmp_path: Path, clip: Path) -> None:
     for bad in (["--cq", "64"], ["--cpu-used", "7"], ["--usage", "realtime"]):
         assert CliRunner().invoke(main, ["encode", str(clip), "-o", str(tmp_path / "o.ivf"), *bad]).exit_code == 2
+
+
+def tagged(path: Path, full: bool) -> Path:
+    """Three frames of 72x56 in lossless H.264, tagged BT.2020, PQ, and full or limited range."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt, stream.options = 72, 56, "yuv420p", {"qp": "0"}
+        context = stream.codec_context
+        context.color_primaries, context.color_trc, context.colorspace = 9, 16, 9
+        context.color_range = 2 if full else 1
+        for planes in (frame(72, 56, left=100 + 20 * i) for i in range(3)):
+            picture = av.VideoFrame.from_ndarray(np.concatenate([p.ravel() for p in planes]).reshape(84, 72), "yuv420p")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
+    return path
+
+
+@pytest.mark.parametrize("ending", [".ivf", ".obu", ".mp4", ".mkv", ".webm"])
+@pytest.mark.parametrize("full", [False, True])
+@pytest.mark.usefixtures("libaom")
+def test_the_colour_description_is_carried_over_and_no_sample_is_changed(
+    tmp_path: Path, ending: str, full: bool
+) -> None:
+    source = tagged(tmp_path / "in.mkv", full)
+    output, untagged = tmp_path / f"out{ending}", tmp_path / "plain.obu"
+    encode_file(source, output, SETTINGS)
+    with av.open(str(output)) as container:
+        codec = container.streams.video[0].codec_context
+        decoded = [picture.to_ndarray() for picture in container.decode(video=0)]
+        found = [int(v) for v in (codec.color_primaries, codec.color_trc, codec.colorspace, codec.color_range)]
+    assert found == [9, 16, 9, 2 if full else 1]
+    clip = open_clip(source)
+    assert clip.colour == Colour(9, 16, 9, full)
+    with Encoder(EncoderConfig(72, 56, cq=30, cpu_used=3, four_way=SETTINGS.four_way)) as encoder:
+        coded = [encoder.encode(planes) for planes in clip.frames()]
+        with pytest.raises(ToolkitError, match="after the first frame"):
+            encoder.set_colour(clip.colour)
+    untagged.write_bytes(b"".join(one.data for one in coded))
+    with av.open(str(untagged)) as container:
+        for picture, ours in zip(container.decode(video=0), decoded, strict=True):
+            np.testing.assert_array_equal(picture.to_ndarray(), ours)
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_described_stream_is_stock_libaoms_with_the_same_description(tmp_path: Path, libaom: Libraries) -> None:
+    source = tagged(tmp_path / "in.mkv", full=True)
+    encode_file(source, tmp_path / "out.obu", SETTINGS)
+    config = EncoderConfig(72, 56, cq=30, cpu_used=3, four_way=SETTINGS.four_way)
+    with Encoder(config, library=libaom.stock) as encoder:
+        encoder.set_colour(Colour(9, 16, 9, True))
+        stock = [encoder.encode(planes).data for planes in open_clip(source).frames()]
+    assert (tmp_path / "out.obu").read_bytes() == b"".join(stock)
+
+
+def test_what_av1_cannot_say_of_colour_in_420_becomes_unspecified() -> None:
+    assert Colour.of(0, 3, 0, False) == Colour.of(300, 99, 15, False) == Colour()
+    assert Colour.of(1, 13, 6, True) == Colour(1, 13, 6, True)

@@ -74,7 +74,18 @@ def test_an_encode_with_a_pruner_counts_decisions_and_repeats(
     assert decisions == reports[1]["decisions"]
     assert sum(own["skipped"] for own in decisions.values()) > 0
     plain = json.loads(
-        done("encode", photographs[5], "-o", tmp_path / "c.ivf", "--cpu-used", "1", "--cq", "40", "--json").output
+        done(
+            "encode",
+            photographs[5],
+            "-o",
+            tmp_path / "c.ivf",
+            "--no-pipeline",
+            "--cpu-used",
+            "1",
+            "--cq",
+            "40",
+            "--json",
+        ).output
     )
     assert plain["decisions"] == {}
     free = ("--pruner", pruner, "--price", "1e-30", "--cpu-used", "1", "--cq", "40", "--threads", threads)

@@ -1,18 +1,26 @@
 """The models in the box: named, proven, small, learnt from material that may be redistributed, and of this hook."""
 
+import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support.commands import cli, done, fails
+from support.pictures import CHELSEA
 
 from integration import zoo
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import Libraries
+from integration.media.video import open_clip
 from integration.pruning.bundle import PrunerBundle, current_features
 from integration.pruning.encoder import use_pruner
+from integration.zoo.card import FILE, KEY_FRAMES, PHOTOGRAPHS, Card, cards, choose, rows_of, write_card
 from toolkit.data.blockset import BlockSet
+from toolkit.errors import ToolkitError
+from toolkit.files import seal
 from toolkit.sample import __file__ as sample
 
 FREE = ("cc0", "cc-by", "public domain")
@@ -37,12 +45,140 @@ def test_it_has_not_learnt_from_the_held_out_photographs_of_the_embedded_set(nam
             assert learnt.get(source["sha256"], {}).get("split") != "train"
 
 
-def test_it_is_found_by_name_and_listed() -> None:
+def test_it_is_found_by_name_and_listed_with_saving_and_price() -> None:
     assert "photo-8bit" in zoo.names()
-    listed = done("pruner", "list").output
-    assert all(f"{name}: key frames of" in listed for name in zoo.names())
+    listed = done("zoo").output
+    for card in cards():
+        for row in card.measured:
+            assert f"{card.name}: {row.material}, {card.bit_depth} bit, {card.usage} usage" in listed
+            assert row.expected in listed
     assert zoo.find(Path("photo-8bit")) == zoo.FOLDER / "photo-8bit"
     fails(cli("pruner", "info", "photo-9bit"), "no pruner in the box. These are: photo-8bit")
+    assert set(json.loads(done("zoo", "--json").output)) == {card.name for card in cards()}
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_a_card_says_what_was_measured_how_and_from_whom_it_learnt(name: str) -> None:
+    card = Card.load(zoo.FOLDER / name)
+    shown = done("zoo", "show", name).output
+    trained_on = {s["name"] for s in card.sources if s["split"] == "train"}
+    for row in card.measured:
+        assert row.command in shown
+        assert row.machine in shown
+        assert not trained_on & set(row.sources)
+    assert all(sentence in shown for sentence in card.not_for)
+    assert all(str(s["licence"]) in shown for s in card.sources if s["split"] == "train")
+    fails(cli("zoo", "show", "photo-9bit"), "no pruner with a card in the box. These are:")
+
+
+def with_card(tmp_path: Path, **changes: object) -> Path:
+    """A copy of photo-8bit whose card has these entries instead, not sealed again."""
+    folder = tmp_path / "copy"
+    shutil.copytree(zoo.FOLDER / "photo-8bit", folder)
+    card = json.loads((folder / FILE).read_text())
+    (folder / FILE).write_text(json.dumps(card | changes))
+    return folder
+
+
+def test_a_card_that_was_edited_or_belongs_to_another_pruner_is_refused(tmp_path: Path) -> None:
+    folder = with_card(tmp_path, measured=[])
+    with pytest.raises(ToolkitError, match="was edited"):
+        Card.load(folder)
+    card = json.loads((folder / FILE).read_text())
+    (folder / FILE).write_text(json.dumps(seal(card | {"pruner_sha256": "0" * 64})))
+    with pytest.raises(ToolkitError, match="another pruner than the one beside it"):
+        Card.load(folder)
+    own = json.loads((folder / "manifest.json").read_text())["sha256"]
+    (folder / FILE).write_text(json.dumps(seal(card | {"pruner_sha256": own, "measured": [{"material": 3}]})))
+    with pytest.raises(ToolkitError, match="a measured row: material is 3, expected str"):
+        Card.load(folder)
+
+
+def report(*arms: tuple[str, int, float, float | None]) -> dict[str, Any]:
+    """A benchmark's report as far as a card reads it: kind, speed, saving and points under the frontier of each arm."""
+    own = [
+        {
+            "kind": kind,
+            "cpu_used": speed,
+            "own_preset": {"saving": saving, "loss": 0.5},
+            "under_frontier": under,
+            "worst": {"clip": "a", "loss": 1.0},
+        }
+        for kind, speed, saving, under in arms
+    ]
+    return {"arms": own, "clips": ["a", "b"], "anchor": "native at 0", "settings": {"size": None}}
+
+
+def test_a_pruner_is_chosen_only_where_its_card_shows_a_gain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from integration.zoo import card
+
+    shutil.copytree(zoo.FOLDER / "photo-8bit", tmp_path / "photo-8bit")
+    monkeypatch.setattr(card, "FOLDER", tmp_path)
+    measured = report(
+        ("native", 1, 0.0, None),
+        ("pruner 0.03", 1, 30.0, 0.5),
+        ("pruner 0.05", 2, 40.0, 0.9),
+        ("pruner 0.03", 3, 20.0, -0.1),
+        ("pruner 0.03", 4, 10.0, None),
+    )
+    rows = rows_of(measured, PHOTOGRAPHS, 0.03, "av1part bench encoder", "2 cores")
+    write_card(tmp_path / "photo-8bit", rows, ["Clips."])
+    assert [row.cpu_used for row in card.Card.load(tmp_path / "photo-8bit").measured] == [1, 3, 4]
+    found = choose(PHOTOGRAPHS, 8, "good", 1)
+    assert found is not None
+    assert (found[0].name, found[1].saving) == ("photo-8bit", 30.0)
+    assert choose(PHOTOGRAPHS, 8, "good", 1, four_way=True) is not None
+    for other in (
+        (PHOTOGRAPHS, 8, "good", 2),
+        (PHOTOGRAPHS, 8, "good", 3),
+        (PHOTOGRAPHS, 8, "good", 4),
+        (PHOTOGRAPHS, 10, "good", 1),
+        (PHOTOGRAPHS, 8, "allintra", 1),
+        (KEY_FRAMES, 8, "good", 1),
+    ):
+        assert choose(*other) is None
+    assert choose(PHOTOGRAPHS, 8, "good", 1, four_way=False) is None
+    with pytest.raises(ToolkitError, match="no arm of the pruner at its own price"):
+        rows_of(report(("native", 1, 0.0, None)), PHOTOGRAPHS, 0.03, "", "")
+
+
+def test_an_encode_takes_it_by_default_and_says_so_and_stock_libaom_when_told_to(
+    libaom: Libraries, tmp_path: Path
+) -> None:
+    words = ("--size", "160x128", "--cq", "40", "--json")
+    by_default = done("encode", CHELSEA, "-o", tmp_path / "default.obu", *words)
+    named = done("encode", CHELSEA, "-o", tmp_path / "named.obu", *words, "--pruner", "photo-8bit")
+    assert "Pruner photo-8bit: expected" in by_default.stderr
+    assert "--no-pipeline gives stock libaom" in by_default.stderr
+    assert (tmp_path / "default.obu").read_bytes() == (tmp_path / "named.obu").read_bytes()
+    for one in (by_default, named):
+        assert json.loads(one.stdout)["decisions"]
+        assert json.loads(one.stdout)["expected_saving"] > 0
+    plain = done("encode", CHELSEA, "-o", tmp_path / "stock.obu", *words, "--no-pipeline")
+    assert plain.stderr == ""
+    assert (json.loads(plain.stdout)["decisions"], json.loads(plain.stdout)["expected_saving"]) == ({}, None)
+    clip = open_clip(CHELSEA, (160, 128))
+    with Encoder(EncoderConfig(clip.width, clip.height, cq=40, four_way=True), library=libaom.stock) as encoder:
+        assert (tmp_path / "stock.obu").read_bytes() == encoder.encode(next(clip.frames())).data
+    assert (tmp_path / "stock.obu").read_bytes() != (tmp_path / "default.obu").read_bytes()
+
+
+def test_where_no_card_shows_a_gain_the_encode_is_stock_libaom_and_says_why(libaom: Libraries, tmp_path: Path) -> None:
+    raw = tmp_path / "clip.yuv"
+    raw.write_bytes(np.full(64 * 64 * 3 // 2, 500, "<u2").tobytes())
+    words = ("encode", raw, "--raw", "64x64:10", "--cpu-used", "2", "--json")
+    said = done(*words, "-o", tmp_path / "a.ivf")
+    assert "Stock libaom: no pruner in the box has a measured gain on key frames of clips, 10 bit" in said.stderr
+    done(*words, "-o", tmp_path / "b.ivf", "--no-pipeline")
+    assert (tmp_path / "a.ivf").read_bytes() == (tmp_path / "b.ivf").read_bytes()
+    for photograph in (("--usage", "allintra"), ("--cpu-used", "6"), ("--no-4way",)):
+        told = done("encode", CHELSEA, "-o", tmp_path / "c.ivf", "--size", "64x64", "--overwrite", *photograph)
+        assert "Stock libaom: no pruner in the box has a measured gain on photographs, 8 bit" in told.stderr
+
+
+def test_contradicting_options_are_usage_errors(tmp_path: Path) -> None:
+    for words in (("--no-pipeline", "--pruner", "photo-8bit"), ("--price", "0.05")):
+        assert cli("encode", CHELSEA, "-o", tmp_path / "o.ivf", *words).exit_code == 2
 
 
 def test_small_dark_objects_in_a_plain_bright_sky_survive(libaom: Libraries) -> None:

@@ -14,6 +14,36 @@ Their order is that of the C interface.
 """
 
 
+UNSPECIFIED = 2
+_PRIMARIES = {1, 2, *range(4, 13), 22}
+_TRANSFERS = {1, 2, *range(4, 19)}
+_MATRICES = {1, 2, *range(4, 15)}
+"""Numbers of ITU-T H.273 that AV1 has; matrix 0, identity, needs 4:4:4."""
+
+
+@dataclass(frozen=True)
+class Colour:
+    """What a stream's sequence header says of its colour, in the numbers of ITU-T H.273.
+
+    2 is unspecified. Nothing is converted: it tells a player how the samples are meant.
+    """
+
+    primaries: int = UNSPECIFIED
+    transfer: int = UNSPECIFIED
+    matrix: int = UNSPECIFIED
+    full_range: bool = False
+
+    @classmethod
+    def of(cls, primaries: int, transfer: int, matrix: int, full_range: bool) -> "Colour":
+        """The description as AV1 in 4:2:0 can carry it: numbers that it does not have become unspecified."""
+        given = ((primaries, _PRIMARIES), (transfer, _TRANSFERS), (matrix, _MATRICES))
+        numbers = [value if value in known else UNSPECIFIED for value, known in given]
+        return cls(numbers[0], numbers[1], numbers[2], full_range)
+
+
+UNDESCRIBED = Colour()
+
+
 @dataclass(frozen=True)
 class FrameFormat:
     """Size of a frame in pixels, and its bit depth, 8 or 10."""

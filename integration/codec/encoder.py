@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.codec import native
-from integration.codec.config import NODE_SIZES, USAGES, EncoderConfig, encoder_settings
+from integration.codec.config import NODE_SIZES, USAGES, Colour, EncoderConfig, encoder_settings
 from integration.codec.encoded_frame import EncodedFrame, read_frame
 from integration.codec.libaom_build import libraries
 from integration.codec.masks import Mask, Masks, MaskSource, by_node_size, check_masks
@@ -89,6 +89,11 @@ class Encoder:
     def version(self) -> str:
         """Version of libaom, such as 3.12.1."""
         return native.libaom_version(self._library)
+
+    def set_colour(self, colour: Colour) -> None:
+        """Describe the colour in the sequence header; ToolkitError after the first frame, or on numbers AV1 lacks."""
+        values = (colour.primaries, colour.transfer, colour.matrix, int(colour.full_range))
+        self._check(self._library.av1part_set_colour(self._handle, *values))
 
     def disable_cnn(self) -> None:
         """Switch off libaom's own CNN, which prunes partitions of intra frames from cpu-used 1 on."""

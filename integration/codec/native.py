@@ -12,7 +12,7 @@ from toolkit.errors import ToolkitError
 from toolkit.pruners.features import Feature
 from toolkit.pruners.record import FEATURES
 
-API_VERSION = 7
+API_VERSION = 8
 
 
 class Config(ctypes.Structure):
@@ -81,6 +81,7 @@ _ENCODER = (
     ("av1part_close", None, (c_void_p,)),
     ("av1part_error_detail", c_char_p, (c_void_p,)),
     ("av1part_set_mask_callback", c_int, (c_void_p, MaskCallback, c_void_p)),
+    ("av1part_set_colour", c_int, (c_void_p, c_int, c_int, c_int, c_int)),
     ("av1part_disable_cnn", c_int, (c_void_p, c_int)),
     ("av1part_log_costs", c_int, (c_void_p, c_int)),
     ("av1part_encode", c_int, (c_void_p, c_void_p * 3, c_size_t * 3, POINTER(Mask), POINTER(Result))),

@@ -41,6 +41,10 @@ COMMANDS = {
         "integration.commands.run",
         "Run ffmpeg, avifenc or another encoder with pruners inside its libaom.",
     ),
+    "zoo": (
+        "integration.commands.zoo",
+        "List the trained pruners in the box, and print their cards.",
+    ),
 }
 """Module and line in --help of each command, by its name; in the module it has that name, with _ for -."""
 

@@ -27,7 +27,7 @@ def bench() -> None:
 @click.option(
     "--pipeline", "pipelines", multiple=True, type=_PATH, help="Pipeline to judge; repeatable, once a node size."
 )
-@click.option("--pruner", type=_PATH, help="Pruner to judge: a folder, or a name of `av1part pruner list`.")
+@click.option("--pruner", type=_PATH, help="Pruner to judge: a folder, or a name of `av1part zoo`.")
 @click.option("--prices", default="", callback=prices, help="Its prices, as in 0.02,0.05.  [default: its own]")
 @click.option(
     "--presets", default=commas(_D.presets), show_default=True, callback=numbers, help="The first is the anchor."

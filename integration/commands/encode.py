@@ -1,6 +1,7 @@
 """`av1part encode`: a real encode through the hook."""
 
 import json
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ from integration.encoding.config import EncodeConfig
 from toolkit.sealed import check_file, check_folder
 
 if TYPE_CHECKING:
-    from integration.encoding.encode import Report
+    from integration.encoding.encode import Report, Trial
+    from integration.pipeline.pipeline_set import PipelineSet
+    from integration.pruning.bundle import PrunerBundle
 
 _D = EncodeConfig()
 ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
@@ -30,8 +33,10 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 @click.option(
     "--pruner",
     type=click.Path(path_type=Path),
-    help="Decides inside the search: a folder, or a name of `av1part pruner list`.",
+    help="Decides inside the search: a folder, or a name of `av1part zoo`.  [default: the one in the box that has a "
+    "measured gain on such an encode, if there is one]",
 )
+@click.option("--no-pipeline", is_flag=True, help="Stock libaom: no pruner by default, no masks.")
 @click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
 @click.option(
     "--four-way/--no-4way",
@@ -76,12 +81,16 @@ def encode(
     output: Path,
     pipelines: tuple[Path, ...],
     pruner: Path | None,
+    no_pipeline: bool,
     strict: bool,
     overwrite: bool,
     as_json: bool,
     **options: Any,
 ) -> None:
     """Encode a clip with libaom; a pruner or the masks of pipelines make it faster.
+
+    By default a pruner in the box is used where its card has a measured gain on such material, bit depth, usage and
+    speed (`av1part zoo`); a line on stderr names it and what to expect. --no-pipeline gives libaom's own stream.
 
     CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv.
 
@@ -90,7 +99,12 @@ def encode(
     warning that counts these frames, and 1 with --strict. A frame that cannot be read is an error (1) and leaves no
     file.
     """
+    began = time.perf_counter()
     check_file(clip, "a clip or photograph")
+    if no_pipeline and (pruner or pipelines):
+        raise click.UsageError("--no-pipeline is stock libaom: leave --pruner and --pipeline out, or it.")
+    if options["price"] is not None and not pruner:
+        raise click.UsageError("--price is a pruner's: name it too, as in --pruner photo-8bit.")
     for path in pipelines:
         check_folder(path, "av1part-pipeline")
     from integration.encoding.encode import encode_file
@@ -99,15 +113,21 @@ def encode(
     from toolkit.errors import ToolkitError
 
     check_target(output, clip, overwrite)
-    masker = opened = None
+    masker = opened = row = None
     if pruner:
         from integration import zoo
+        from integration.encoding.choice import expected_of
         from integration.pruning.bundle import PrunerBundle
 
         opened = PrunerBundle.load(zoo.find(pruner))
-        if (speed := opened.encoder.get("cpu_used")) != options["cpu_used"]:
-            here = f"learnt at cpu-used {speed}, this encode has {options['cpu_used']}"
-            click.echo(f"Warning: {pruner} {here}: what it gives there is unmeasured.", err=True)
+        row, said = expected_of(opened, clip, EncodeConfig(**options | {"four_way": False}))
+        if said:
+            click.echo(said, err=True)
+    elif not (pipelines or no_pipeline):
+        from integration.encoding.choice import default_pruner
+
+        opened, row, said = default_pruner(clip, EncodeConfig(**options | {"four_way": False}), options["four_way"])
+        click.echo(said, err=True)
     if pipelines:
         from integration.pipeline.pipeline import Pipeline
         from integration.pipeline.pipeline_set import PipelineSet
@@ -117,14 +137,63 @@ def encode(
         masker = PipelineSet([Pipeline.load(path, threads=threads) for path in pipelines])
     made_for = [model.encoder for model in (opened, masker) if model]
     options["four_way"] = four_way_of(options["four_way"], *made_for)
+    trial = tried(clip, EncodeConfig(**options), masker, opened)
     with coding() as progress:
         done = encode_file(clip, output, EncodeConfig(**options), masker, progress, opened, overwrite=overwrite)
+    done.waited_seconds = time.perf_counter() - began
+    done.trial = trial
+    if row:
+        done.expected_saving = row.saving
     click.echo(json.dumps(done.to_dict()) if as_json else summary(done))
     if done.failed_masks:
         said = f"{done.failed_masks} of {done.frames} frames went unmasked: {'; '.join(done.mask_errors)}"
         if strict:
             raise ToolkitError(f"{said}. The file is there and valid.")
         click.echo(f"Warning: {said}", err=True)
+
+
+def tried(
+    source: Path, settings: EncodeConfig, masker: "PipelineSet | None", pruner: "PrunerBundle | None"
+) -> "Trial | None":
+    """Try masks or a pruner on a piece of a clip, and say what that gave; None for photographs and short clips."""
+    from integration.encoding.trial import try_out
+    from integration.media.raw import parse_size, raw_layout
+    from integration.media.video import is_photograph, open_clip
+
+    if is_photograph(source) or not (masker or pruner):
+        return None
+    size = parse_size(settings.size) if settings.size else None
+    raw = raw_layout(source, settings.raw)
+    clip = open_clip(source, size, settings.frames, raw, allow_truncated=settings.allow_truncated)
+    trial = try_out(clip, settings, masker, pruner)
+    if trial:
+        what = "pipeline" if masker else "pruner"
+        times = f"{trial.seconds:.2f} CPU s with it, {trial.plain_seconds:.2f} without"
+        where = f"on {trial.width}x{trial.height} pixels of the first frame: {times}"
+        if masker:
+            where += f"; {trial.inference_seconds:.2f} of these went into inference"
+        if trial.saving > 0:
+            click.echo(f"Trial {where}. It saves {trial.saving:.0f}% there.", err=True)
+        else:
+            advice = "--no-pipeline gives stock libaom."
+            click.echo(f"Warning: this {what} will not pay here: {where}. {advice}", err=True)
+    return trial
+
+
+def saved(report: "Report") -> str:
+    """What was saved against the encode by stock libaom, an estimate or an expectation; empty where there is none."""
+    if report.trial:
+        share, spent = report.trial.saving / 100, report.encode_seconds + report.inference_seconds
+        piece = f"{report.trial.width}x{report.trial.height} pixels of the first frame"
+        word = "about" if share > 0 else "nothing: about"
+        return f"{word} {spent * share / (1 - share):.2f} CPU s ({share:.0%}), estimated by coding {piece} both ways"
+    if report.expected_saving is not None:
+        share = report.expected_saving / 100
+        spared = report.encode_seconds * share / (1 - share)
+        return f"about {spared:.2f} CPU s, as expected from the pruner's card ({share:.0%}); not measured here"
+    if report.masked_frames or report.decisions:
+        return "unknown: only a clip of 8 or more frames, all key frames, is long enough for an estimate"
+    return ""
 
 
 def summary(report: "Report") -> str:
@@ -143,6 +212,10 @@ def summary(report: "Report") -> str:
         "reading": f"{report.reading_seconds:.2f} CPU s",
         "wall": f"{report.total_seconds:.2f} s, {report.fps:.2f} frames a second",
     }
+    if report.waited_seconds is not None:
+        lines["waited"] = f"{report.waited_seconds:.2f} s in all, with starting up and opening models and files"
+    if said := saved(report):
+        lines["saved"] = said
     for decision in sorted({name.rpartition("_")[0] for name in report.decisions}):
         own = {k.rpartition("_")[2]: v for k, v in report.decisions.items() if k.rpartition("_")[0] == decision}
         sizes = ", ".join(f"{v['skipped']} of {v['asked']} at {side}x{side}" for side, v in own.items())

@@ -66,21 +66,6 @@ def info(path: Path, as_json: bool) -> None:
     click.echo(json.dumps(opened.manifest) if as_json else describe(opened))
 
 
-@pruner.command("list")
-def list_() -> None:
-    """List the pruners in the box: what each was made for, and what it learnt from."""
-    from integration import zoo
-    from integration.pruning.bundle import PrunerBundle
-
-    for name in zoo.names():
-        made = PrunerBundle.load(zoo.FOLDER / name)
-        sources = sum(source["split"] == "train" for source in made.manifest["learnt"]["sources"])
-        click.echo(
-            f"{name}: key frames of {made.manifest['bit_depth']} bit, {made.encoder['usage']} usage, cpu-used "
-            f"{made.encoder['cpu_used']}; learnt from {sources} photographs; price {made.price:g}"
-        )
-
-
 def describe(made: "PrunerBundle") -> str:
     """What a person wants to know of a pruner, a line each."""
     manifest, encoder, proof = made.manifest, made.manifest["encoder"], made.manifest["proof"]

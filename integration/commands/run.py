@@ -12,7 +12,7 @@ import click
     "pipelines",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Pruner: a folder, or a name of `av1part pruner list`; repeatable, each encoder takes the first that was made "
+    help="Pruner: a folder, or a name of `av1part zoo`; repeatable, each encoder takes the first that was made "
     "for what it codes.  [default: all in the box]",
 )
 @click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")

@@ -137,12 +137,12 @@ class Demo:
         masks = [*words, "--cpu-used", self.config.cpu_used, self._four_way()]
         pruned = [*words, "--cpu-used", self.config.pruner_cpu_used]
         encodes = {
-            "without masks": self.json(*masks, "-o", self.output / "plain.ivf"),
+            "without masks": self.json(*masks, "--no-pipeline", "-o", self.output / "plain.ivf"),
             "with masks": self.json(*masks, "--pipeline", pipe, "-o", self.output / "masked.ivf"),
         }
         if ":" not in size:  # the pruner in the box is for 8 bit
             pruner = self.config.pruner
-            encodes["without a pruner"] = self.json(*pruned, "-o", self.output / "stock.ivf")
+            encodes["without a pruner"] = self.json(*pruned, "--no-pipeline", "-o", self.output / "stock.ivf")
             encodes[f"pruner {pruner}"] = self.json(*pruned, "--pruner", pruner, "-o", self.output / "pruned.ivf")
         return encodes
 

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from integration.codec.config import UNDESCRIBED
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks, encoder_settings
 from integration.encoding.config import EncodeConfig
 from integration.encoding.lookahead import Ahead
@@ -41,6 +42,25 @@ class Masker(Protocol):
         """Masks of a frame, whose luma (H, W) holds raw code values; `Encoder` takes them as they are."""
 
 
+@dataclass(frozen=True)
+class Trial:
+    """CPU seconds of a piece of the first frame, `width` x `height` pixels, coded `plain` and as the clip is coded.
+
+    `inference_seconds` are part of `seconds`.
+    """
+
+    width: int
+    height: int
+    plain_seconds: float
+    seconds: float
+    inference_seconds: float
+
+    @property
+    def saving(self) -> float:
+        """CPU time saved, in percent, inference and deciding charged; below 0 where it costs time."""
+        return 100 * (1 - self.seconds / self.plain_seconds)
+
+
 @dataclass
 class Report:
     """Cost and result of an encode.
@@ -56,6 +76,9 @@ class Report:
     nothing. `masks_ahead` of the masks were ready before they were asked for. `failed_masks` counts the frames that
     were encoded unmasked because the pipeline failed; `unmasked_frames` holds their numbers, `mask_errors` the reasons.
     `decisions` has, by node size and decision, how often a pruner was asked and how often it skipped.
+    `expected_saving` is the share of CPU time, in percent, that the pruner's card expects it to save; not measured.
+    `trial` is what a piece of the first frame took, where the command made one.
+    `waited_seconds` by the clock, from the command's start to its report, is set by the command.
     """
 
     frames: int = 0
@@ -77,6 +100,9 @@ class Report:
     mask_errors: list[str] = field(default_factory=list)
     qindex: list[int] = field(default_factory=list)
     decisions: dict[str, dict[str, int]] = field(default_factory=dict)
+    expected_saving: float | None = None
+    trial: Trial | None = None
+    waited_seconds: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values as `av1part encode --json` prints them: the counts of nodes are called blocks there."""
@@ -142,6 +168,8 @@ def encode_file(
             read = replace(clip, frames=ahead.frames)
         clock = ahead.clock if ahead else time.process_time
         encoder = stack.enter_context(Encoder(config, ahead.mask if ahead and ask else ask, clock=clock))
+        if clip.colour != UNDESCRIBED:
+            encoder.set_colour(clip.colour)
         if masker:
             check_masker(masker, config, encoder.version, settings.any_settings)
         if pruner:

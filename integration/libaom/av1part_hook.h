@@ -19,7 +19,7 @@
 
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
-#define AV1PART_API_VERSION 7
+#define AV1PART_API_VERSION 8
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
@@ -169,6 +169,11 @@ AV1PART_API const char *av1part_error_detail(const av1part_encoder *encoder);
 
 /* Set or (callback NULL) clear the mask callback. */
 AV1PART_API int av1part_set_mask_callback(av1part_encoder *encoder, av1part_mask_callback callback, void *user);
+
+/* Describe the colour in the sequence header, before the first frame: ITU-T H.273's numbers of primaries, transfer
+ * characteristics and matrix coefficients (2: unspecified, as at first; 4:2:0 has no identity matrix, 0), and the range,
+ * 0 limited or 1 full. No sample is changed. */
+AV1PART_API int av1part_set_colour(av1part_encoder *encoder, int primaries, int transfer, int matrix, int full_range);
 
 /* Switch libaom's own CNN, which prunes partitions of intra frames from cpu_used 1 on, off (1) or on again (0). */
 AV1PART_API int av1part_disable_cnn(av1part_encoder *encoder, int disable);

@@ -139,3 +139,17 @@ int av1part_disable_cnn(av1part_encoder *e, int disable) {
   e->cnn_disabled = disable != 0;
   return AV1PART_OK;
 }
+
+int av1part_set_colour(av1part_encoder *e, int primaries, int transfer, int matrix, int full_range) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy || e->fed) return av1part_fail(e, AV1PART_ERR_STATE, "the colour was described after the first frame");
+  if (!within(matrix, 1, 14)) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "matrix: expected 1 to 14");
+  if (!within(full_range, 0, 1)) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "full_range: expected 0 or 1");
+  if (aom_codec_control(&e->codec, AV1E_SET_COLOR_PRIMARIES, primaries) != AOM_CODEC_OK ||
+      aom_codec_control(&e->codec, AV1E_SET_TRANSFER_CHARACTERISTICS, transfer) != AOM_CODEC_OK ||
+      aom_codec_control(&e->codec, AV1E_SET_MATRIX_COEFFICIENTS, matrix) != AOM_CODEC_OK ||
+      aom_codec_control(&e->codec, AV1E_SET_COLOR_RANGE, full_range) != AOM_CODEC_OK) {
+    return av1part_fail(e, AV1PART_ERR_LIBAOM, "describing the colour");
+  }
+  return AV1PART_OK;
+}

@@ -17,6 +17,7 @@ import av
 import numpy as np
 from PIL import Image, ImageOps
 
+from integration.codec.config import UNDESCRIBED, Colour
 from integration.media.colour import rgb_to_planes
 from integration.media.raw import RAW, RawFormat, better_period
 from toolkit.data.blockset import Luma, luma_dtype
@@ -35,6 +36,8 @@ PICTURES = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM")
 """Formats that a photograph's content may have. Others, such as PostScript, would start programs."""
 CONTAINERS = "matroska,mov,yuv4mpegpipe,ivf,obu,av1,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,h264,hevc,mpegvideo,m4v"
 """FFmpeg's demuxers that a clip may need. Others, such as concat and hls, would open further files."""
+_FULL_RANGE = 2
+"""FFmpeg's number of full range."""
 PIXEL_FORMATS = {"yuv420p": 8, "yuvj420p": 8, "yuv420p10le": 10}
 
 
@@ -43,7 +46,7 @@ class Clip:
     """An opened source: size, bit depth and rate of its frames, which every call of `frames()` yields from the start.
 
     `count` is the number of frames that the source announces, None where it announces none. It may be wrong: use it to
-    show progress only.
+    show progress only. `colour` is what a container says of its samples; photographs and raw files say nothing.
     """
 
     path: Path
@@ -53,6 +56,12 @@ class Clip:
     rate: Fraction
     frames: Callable[[], Iterator[Planes]]
     count: int | None = None
+    colour: Colour = UNDESCRIBED
+
+
+def is_photograph(path: Path) -> bool:
+    """Whether a file is read as a photograph, by the ending of its name."""
+    return path.suffix.lower() in PHOTOGRAPHS
 
 
 def fit(width: int, height: int, box: tuple[int, int] | None) -> tuple[int, int]:
@@ -82,7 +91,7 @@ def open_clip(
     """
     check_file(path, "a clip or photograph")
     suffix = path.suffix.lower()
-    if suffix in PHOTOGRAPHS:
+    if is_photograph(path):
         clip = _open_photograph(path, size)
     elif suffix in RAW:
         if raw is None:
@@ -97,7 +106,7 @@ def open_clip(
             yield planes if planes[0].shape == (height, width) else _shrink(planes, width, height, clip.bit_depth)
 
     count = clip.count if limit is None or clip.count is None else min(limit, clip.count)
-    return Clip(path, width, height, clip.bit_depth, clip.rate, frames, count or limit)
+    return Clip(path, width, height, clip.bit_depth, clip.rate, frames, count or limit, clip.colour)
 
 
 def _shrink(planes: Planes, width: int, height: int, bit_depth: int) -> Planes:
@@ -216,6 +225,7 @@ def _open_container(path: Path, allow_truncated: bool) -> Clip:
             format_name = stream.codec_context.pix_fmt or "unknown"
             width, height = stream.codec_context.width, stream.codec_context.height
             rate = stream.guessed_rate or Fraction(30)
+            colour = _colour(stream.codec_context)
             declared, seconds = stream.frames, _seconds(container)
     except (av.error.FFmpegError, ValueError) as error:
         raise ToolkitError(f"{path}: not readable as video ({error}). Read are: {CONTAINERS}.") from None
@@ -229,7 +239,13 @@ def _open_container(path: Path, allow_truncated: bool) -> Clip:
         declared = _count_y4m(path, width, height, bit_depth, allow_truncated)
     said = _Announced(format_name, width, height, rate, declared, seconds)
     count = declared or (round(seconds * rate) if seconds else None)
-    return Clip(path, width, height, bit_depth, rate, lambda: _decoded(path, said, allow_truncated), count)
+    return Clip(path, width, height, bit_depth, rate, lambda: _decoded(path, said, allow_truncated), count, colour)
+
+
+def _colour(codec: av.VideoCodecContext) -> Colour:
+    """What a container or its stream says of the colour; yuvj is FFmpeg's older name for full range."""
+    full = int(codec.color_range) == _FULL_RANGE or codec.pix_fmt == "yuvj420p"
+    return Colour.of(int(codec.color_primaries), int(codec.color_trc), int(codec.colorspace), full)
 
 
 def _decoded(path: Path, said: _Announced, allow_truncated: bool) -> Iterator[Planes]:

@@ -1,0 +1,80 @@
+"""`av1part zoo`: the trained pruners in the box."""
+
+import json
+from collections import Counter
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from integration.zoo.card import Card
+
+
+@click.group(invoke_without_command=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.pass_context
+def zoo(context: click.Context, as_json: bool) -> None:
+    """List the trained pruners in the box: what each is for, what it was measured to save, and at which price.
+
+    A line for each speed that was measured. `encode` uses a pruner by itself where its card shows a gain.
+    """
+    if context.invoked_subcommand:
+        return
+    from integration.zoo.card import cards
+
+    found = cards()
+    if as_json:
+        click.echo(json.dumps({card.name: [asdict(row) for row in card.measured] for card in found}))
+        return
+    for card in found:
+        for row in card.measured:
+            gain = "a gain" if row.gains else "no proven gain: not used by default"
+            click.echo(
+                f"{card.name}: {row.material}, {card.bit_depth} bit, {card.usage} usage, cpu-used {row.cpu_used}: "
+                f"{row.expected}; {gain}"
+            )
+
+
+@zoo.command()
+@click.argument("name")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def show(name: str, as_json: bool) -> None:
+    """Print the card of the pruner NAME: measurements, where not to use it, what it learnt from."""
+    from integration.zoo import FOLDER
+    from integration.zoo.card import cards
+    from toolkit.errors import ToolkitError
+
+    by_name = {card.name: card for card in cards()}
+    if name not in by_name:
+        raise ToolkitError(f"{name}: no pruner with a card in the box. These are: {', '.join(by_name) or 'none'}.")
+    card = by_name[name]
+    click.echo(json.dumps(asdict(card)) if as_json else describe(card))
+    if not as_json:
+        click.echo(f"\nFiles: {FOLDER / name}. What its proof compared: av1part pruner info {name}")
+
+
+def describe(card: "Card") -> str:
+    """The card as Markdown."""
+    ways = "with" if card.four_way else "without"
+    lines = [
+        f"# {card.name}",
+        "",
+        f"Intra frames of {card.bit_depth} bit in {card.usage} usage, {ways} 4-way partitions; price {card.price:g}.",
+        "",
+        "## Measured against libaom alone at the same speed",
+    ]
+    for row in card.measured:
+        beside = "not measured" if row.under_frontier is None else f"{row.under_frontier:.2f} points of BD-rate more"
+        lines += [
+            "",
+            f"- {row.material}, cpu-used {row.cpu_used}: {row.expected}.",
+            f"  For that time libaom's own presets charge: {beside}. Worst: {row.worst}.",
+            f"  {len(row.sources)} sources that it has not seen ({', '.join(map(str, row.sources))}); {row.machine}:",
+            f"  {row.command}",
+        ]
+    lines += ["", "## Not for", "", *(f"- {sentence}" for sentence in card.not_for)]
+    licences = Counter(str(source["licence"]) for source in card.sources if source["split"] == "train")
+    lines += ["", "## Learnt from photographs under", ""]
+    lines += [f"- {licence}: {count}" for licence, count in sorted(licences.items())]
+    return "\n".join(lines)

@@ -1,0 +1,61 @@
+"""Which pruner in the box an encode uses by default, and what is expected of a pruner."""
+
+from pathlib import Path
+
+from integration.encoding.config import EncodeConfig
+from integration.media.raw import raw_layout
+from integration.media.video import is_photograph, open_clip
+from integration.pruning.bundle import PrunerBundle
+from integration.zoo import FOLDER
+from integration.zoo.card import FILE, KEY_FRAMES, PHOTOGRAPHS, Card, Row, choose
+
+
+def material_of(source: Path, keyint: int) -> str:
+    """What a card calls such an encode's frames. Of clips with inter frames, cards say nothing."""
+    if is_photograph(source):
+        return PHOTOGRAPHS
+    return KEY_FRAMES if keyint == 1 else "clips with inter frames"
+
+
+def default_pruner(
+    source: Path, settings: EncodeConfig, four_way: bool | None
+) -> tuple[PrunerBundle | None, Row | None, str]:
+    """The pruner to encode a source with, what its card expects, and a line that says so; None for stock libaom.
+
+    `four_way` None leaves the 4-way partitions to the pruner. Raises ToolkitError for a source that cannot be opened.
+    """
+    material, depth = material_of(source, settings.keyint), _bit_depth(source, settings)
+    found = choose(material, depth, settings.usage, settings.cpu_used, four_way=four_way)
+    if not found:
+        four = " without 4-way partitions" if four_way is False else ""
+        where = f"{material}, {depth} bit, {settings.usage} usage, cpu-used {settings.cpu_used}{four}"
+        return None, None, f"Stock libaom: no pruner in the box has a measured gain on {where}."
+    card, row = found
+    said = f"Pruner {card.name}: expected {row.expected}; --no-pipeline gives stock libaom."
+    return PrunerBundle.load(FOLDER / card.name), row, said
+
+
+def expected_of(pruner: PrunerBundle, source: Path, settings: EncodeConfig) -> tuple[Row | None, str]:
+    """What the card of a pruner that was asked for expects of an encode, and a line about it; empty: nothing to say.
+
+    A card speaks of the pruner's own price alone.
+    """
+    material, learnt_at = material_of(source, settings.keyint), pruner.encoder.get("cpu_used")
+    has_card = (pruner.path / FILE).is_file() and settings.price in (None, pruner.price)
+    row = Card.load(pruner.path).row(material, settings.cpu_used) if has_card else None
+    name = pruner.path.name if pruner.path.parent == FOLDER else str(pruner.path)
+    if row is None:
+        if learnt_at == settings.cpu_used:
+            return None, ""
+        here = f"learnt at cpu-used {learnt_at}, this encode has {settings.cpu_used}"
+        return None, f"Warning: {name} {here}: what it gives there is unmeasured."
+    if row.gains:
+        return row, f"Pruner {name}: expected {row.expected}."
+    return row, f"Warning: {name} will not pay here: its card has {row.expected} on {material}."
+
+
+def _bit_depth(source: Path, settings: EncodeConfig) -> int:
+    if is_photograph(source):
+        return 8
+    raw = raw_layout(source, settings.raw)
+    return open_clip(source, raw=raw, allow_truncated=settings.allow_truncated).bit_depth

@@ -1,0 +1,184 @@
+"""A card beside a pruner in the box: what it was measured to give, on which material, and where not to use it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from integration.zoo import FOLDER, names
+from toolkit.errors import ToolkitError
+from toolkit.files import atomic_write_json, read_json, seal
+from toolkit.sealed import Entries, check_entries, read_sealed
+
+FILE = "card.json"
+KIND = "av1part-card"
+FORMAT_VERSION = 1
+PHOTOGRAPHS, KEY_FRAMES = "photographs", "key frames of clips"
+_MEND = "Write it again with `python benchmarks/zoo_card.py`."
+_ENTRIES: Entries = {
+    "pruner_sha256": str,
+    "bit_depth": int,
+    "usage": str,
+    "four_way": bool,
+    "price": float,
+    "measured": list,
+    "not_for": list,
+}
+_ROW: Entries = {
+    "material": str,
+    "cpu_used": int,
+    "saving": (int, float),
+    "extra_bytes": (int, float),
+    "under_frontier": (int, float, type(None)),
+    "sources": list,
+    "worst": str,
+    "size": (str, type(None)),
+    "command": str,
+    "machine": str,
+}
+_PRUNER_ENTRIES: Entries = {
+    "sha256": str, "bit_depth": int, "encoder": dict, "encoder.usage": str, "price": float, "learnt": dict,
+    "learnt.sources": list,
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Row:
+    """What a pruner gave at its own price on one material at one speed, against libaom alone at that speed.
+
+    `saving` of the CPU time and `extra_bytes` at equal PSNR-Y are percent, deciding charged. `under_frontier` is how
+    many points of BD-rate less that is than libaom's own presets charge for the same time, None where they are not
+    measured. `worst` is the source with the greatest BD-rate; `machine` the class of machine.
+    """
+
+    material: str
+    cpu_used: int
+    saving: float
+    extra_bytes: float
+    under_frontier: float | None
+    sources: list[Any]
+    worst: str
+    size: str | None
+    command: str
+    machine: str
+
+    @property
+    def gains(self) -> bool:
+        """Whether it saves time, and at a lower price than libaom's own presets do."""
+        return self.saving > 0 and self.under_frontier is not None and self.under_frontier > 0
+
+    @property
+    def expected(self) -> str:
+        """What to expect of it, in words."""
+        return f"{self.saving:.0f}% of the CPU time saved for {self.extra_bytes:+.2f}% bytes at equal PSNR"
+
+
+@dataclass(frozen=True)
+class Card:
+    """The verified card of the pruner `name`; `sources` are those that the pruner learnt from, with their licences."""
+
+    name: str
+    bit_depth: int
+    usage: str
+    four_way: bool
+    price: float
+    measured: tuple[Row, ...]
+    not_for: tuple[str, ...]
+    sources: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def load(cls, folder: Path) -> "Card":
+        """Read the card beside a pruner; ToolkitError where it was edited or is another pruner's."""
+        file = folder / FILE
+        card = read_sealed(file, KIND, FORMAT_VERSION, "a card's", _MEND, _ENTRIES)
+        pruner = _manifest(folder)
+        if card["pruner_sha256"] != pruner["sha256"]:
+            raise ToolkitError(f"{file}: written for another pruner than the one beside it. {_MEND}")
+        for row in card["measured"]:
+            check_entries(row, _ROW, f"{file}: a measured row", _MEND)
+        return cls(
+            name=folder.name,
+            measured=tuple(Row(**{key: row[key] for key in _ROW}) for row in card["measured"]),
+            not_for=tuple(card["not_for"]),
+            sources=tuple(pruner["learnt"]["sources"]),
+            **{key: card[key] for key in ("bit_depth", "usage", "four_way", "price")},
+        )
+
+    def row(self, material: str, cpu_used: int) -> Row | None:
+        """What was measured on a material at a speed, of the most sources; None where nothing was."""
+        rows = [row for row in self.measured if (row.material, row.cpu_used) == (material, cpu_used)]
+        return max(rows, key=lambda row: len(row.sources), default=None)
+
+
+def cards() -> list[Card]:
+    """Cards of the pruners in the box that have one, by name."""
+    return [Card.load(FOLDER / name) for name in names() if (FOLDER / name / FILE).is_file()]
+
+
+def choose(
+    material: str, bit_depth: int, usage: str, cpu_used: int, *, four_way: bool | None = None
+) -> tuple[Card, Row] | None:
+    """The pruner in the box for such an encode whose card shows the greatest gain, and what to expect of it.
+
+    `four_way` None takes either. None where no card shows a gain.
+    """
+    found = [
+        (card, row)
+        for card in cards()
+        if (card.bit_depth, card.usage) == (bit_depth, usage)
+        and four_way in (None, card.four_way)
+        and (row := card.row(material, cpu_used)) is not None
+        and row.gains
+    ]
+    return max(found, key=lambda pair: pair[1].under_frontier or 0, default=None)
+
+
+def write_card(folder: Path, measured: Sequence[Row], not_for: Sequence[str]) -> None:
+    """Seal a card beside a pruner, in place of one that is there."""
+    pruner = _manifest(folder)
+    body = {
+        "kind": KIND,
+        "format_version": FORMAT_VERSION,
+        "pruner_sha256": pruner["sha256"],
+        "bit_depth": pruner["bit_depth"],
+        "usage": pruner["encoder"]["usage"],
+        "four_way": bool(pruner["encoder"].get("enable_1to4_partitions", 1)),
+        "price": float(pruner["price"]),
+        "measured": [asdict(row) for row in measured],
+        "not_for": list(not_for),
+    }
+    atomic_write_json(folder / FILE, seal(body))
+
+
+def rows_of(report: Mapping[str, Any], material: str, price: float, command: str, machine: str) -> list[Row]:
+    """Rows of a `bench encoder` report, one for each speed at which the pruner was measured at that price.
+
+    Raises ToolkitError where there is none.
+    """
+    rows = [
+        Row(
+            material=material,
+            cpu_used=arm["cpu_used"],
+            saving=round(arm["own_preset"]["saving"], 1),
+            extra_bytes=round(arm["own_preset"]["loss"], 2),
+            under_frontier=None if arm["under_frontier"] is None else round(arm["under_frontier"], 2),
+            sources=list(report["clips"]),
+            worst=f"{arm['worst']['clip']} {arm['worst']['loss']:+.2f}% against {report['anchor']}",
+            size=report["settings"]["size"],
+            command=command,
+            machine=machine,
+        )
+        for arm in report["arms"]
+        if arm["kind"] == f"pruner {price:g}"
+    ]
+    if not rows:
+        raise ToolkitError(f"The report has no arm of the pruner at its own price, {price:g}. Measure it there.")
+    return rows
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    """The pruner's manifest, as far as a card needs it; whoever uses the pruner verifies all of it."""
+    file = folder / "manifest.json"
+    manifest: dict[str, Any] = read_json(file)
+    check_entries(manifest, _PRUNER_ENTRIES, str(file), "Make the pruner again with `av1part pruner fit`.")
+    return manifest

@@ -1,0 +1,102 @@
+"""The trial before an encode: cheap, honest about what costs time, and without effect on the stream."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from support.commands import cli, done
+from support.pictures import CHELSEA, frame
+
+from integration.codec.encoder import encoder_settings
+from integration.encoding.config import EncodeConfig
+from integration.encoding.trial import piece_of, try_out
+from integration.media.video import open_clip
+from integration.pipeline.pipeline import Pipeline
+
+
+class SplitsOnly:
+    """Masks that allow SPLIT alone, and take `seconds` of CPU time each."""
+
+    bit_depth, node, path = 8, 16, Path("splits")
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self.encoder: dict[str, Any] = encoder_settings("good", 3, "3.12.1", four_way=False)
+
+    def mask(self, luma: np.ndarray, qindex: int, asked: np.ndarray | None = None) -> np.ndarray:
+        end = time.thread_time() + self.seconds
+        while time.thread_time() < end:
+            pass
+        return np.full((-(-luma.shape[0] // 16), -(-luma.shape[1] // 16)), 1 << 3, np.uint16)
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    """Fifty frames of 128x128 that pan."""
+    coded = [b"FRAME\n" + b"".join(p.tobytes() for p in frame(128, 128, left=100 + 2 * i)) for i in range(50)]
+    path = tmp_path / "clip.y4m"
+    path.write_bytes(b"YUV4MPEG2 W128 H128 F25:1 Ip A1:1 C420jpeg\n" + b"".join(coded))
+    return path
+
+
+def test_a_trial_codes_at_most_two_percent_of_a_clip_and_nothing_of_a_short_one() -> None:
+    assert piece_of(1920, 1080, None) is piece_of(1920, 1080, 1) is piece_of(1920, 1080, 7) is None
+    assert piece_of(640, 360, 2) is None
+    assert piece_of(1920, 1080, 500) == (1920, 1080)
+    assert piece_of(64, 48, 10) is None
+    for width, height, frames in ((1920, 1080, 8), (640, 360, 30), (1280, 718, 12)):
+        piece = piece_of(width, height, frames)
+        assert piece is not None
+        assert piece[0] * piece[1] <= 0.02 * width * height * frames
+        assert min(piece) >= 128
+        assert not piece[0] % 2
+
+
+@pytest.mark.parametrize(("seconds", "pays"), [(0.0, True), (1.0, False)])
+@pytest.mark.usefixtures("libaom")
+def test_inference_is_charged(clip: Path, seconds: float, pays: bool) -> None:
+    settings = EncodeConfig(cq=20, cpu_used=3, four_way=False)
+    trial = try_out(open_clip(clip), settings, SplitsOnly(seconds), None)
+    assert trial is not None
+    assert (trial.width, trial.height) == (128, 128)
+    assert trial.inference_seconds >= seconds
+    assert trial.seconds >= trial.inference_seconds
+    assert (trial.saving > 0) == pays
+    assert (
+        try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, keyint=5, four_way=False), SplitsOnly(0), None) is None
+    )
+    assert try_out(open_clip(clip, limit=7), settings, SplitsOnly(0), None) is None
+
+
+@pytest.mark.usefixtures("libaom")
+def test_the_command_says_beforehand_that_it_will_not_pay_and_afterwards_what_it_cost(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/manifest.json").write_text('{"kind": "av1part-pipeline"}')
+    monkeypatch.setattr("integration.encoding.trial.SHARE", 0.2)  # of few frames
+    words = ("encode", clip, "--frames", "8", "--pipeline", tmp_path / "p", "--cq", "20", "--cpu-used", "3")
+    monkeypatch.setattr(Pipeline, "load", lambda path, threads: SplitsOnly(0.3))
+    for name in ("a", "b"):
+        slow = done(*words, "--no-4way", "-o", tmp_path / f"{name}.obu", "--ahead", "0")
+    assert "Warning: this pipeline will not pay here: on 128x128 pixels of the first frame" in slow.stderr
+    assert "saved: nothing: about -" in slow.stdout
+    assert (tmp_path / "a.obu").read_bytes() == (tmp_path / "b.obu").read_bytes()
+    monkeypatch.setattr(Pipeline, "load", lambda path, threads: SplitsOnly(0))
+    fast = done(*words, "-o", tmp_path / "c.obu", "--json")
+    assert "Trial on 128x128 pixels of the first frame" in fast.stderr
+    report = json.loads(fast.stdout)
+    assert 0 < report["trial"]["seconds"] < report["trial"]["plain_seconds"]
+    assert (tmp_path / "c.obu").read_bytes() == (tmp_path / "a.obu").read_bytes()
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_photograph_gets_no_trial_and_the_report_says_where_its_figure_is_from(tmp_path: Path) -> None:
+    told = done("encode", CHELSEA, "-o", tmp_path / "o.ivf", "--size", "160x128", "--cq", "40")
+    assert "Trial" not in told.stderr
+    assert "as expected from the pruner's card" in told.stdout
+    assert "not measured here" in told.stdout
+    assert cli("encode", CHELSEA, "-o", tmp_path / "o.ivf").exit_code == 1
