@@ -19,6 +19,8 @@ KIND = "av1part-pruner"
 FORMAT_VERSION = 1
 NATIVE, GRAPH = "pruner.bin", "pruner.onnx"
 FILES = (hook_file.NAME, NATIVE, GRAPH)
+BESIDE = ("card.json",)
+"""What a pruner in the box has beside its sealed files: its card, which names the pruner by its seal."""
 LIMIT = 1 << 26
 """Most bytes that a file of a pruner may have."""
 _MEND = "Make it again with `av1part pruner fit`."
@@ -54,7 +56,7 @@ class PrunerBundle:
         manifest = read_sealed(path / "manifest.json", KIND, FORMAT_VERSION, "a pruner's", _MEND, _ENTRIES)
         if set(manifest["files"]) != set(FILES):
             raise ToolkitError(f"{path}/manifest.json: lists {sorted(manifest['files'])}, expected {', '.join(FILES)}.")
-        check_names(path, manifest["files"])
+        check_names(path, manifest["files"], BESIDE)
         for name, digest in manifest["files"].items():
             file = path / name
             if not file.is_file() or file.stat().st_size > LIMIT:

