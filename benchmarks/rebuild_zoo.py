@@ -37,6 +37,10 @@ RECIPES = {
     "photo-allintra": Recipe(
         RecordConfig(size=(768, 512), cpu_used=4, usage="allintra"), FitConfig(price=0.06, trees=80)
     ),
+    # A search at speed 6 is so short that deciding has to be as well.
+    "photo-allintra-6": Recipe(
+        RecordConfig(size=(768, 512), cpu_used=6, usage="allintra"), FitConfig(price=0.15, trees=30)
+    ),
 }
 
 Source = dict[str, Any]
