@@ -74,7 +74,7 @@ def list_() -> None:
         made = PrunerBundle.load(zoo.FOLDER / name)
         sources = sum(source["split"] == "train" for source in made.manifest["learnt"]["sources"])
         click.echo(
-            f"{name}: key frames of {made.manifest['bit_depth']} bit, {made.encoder['usage']} usage, cpu-used "
+            f"{name}: key frames of 8 or 10 bit, {made.encoder['usage']} usage, cpu-used "
             f"{made.encoder['cpu_used']}; learnt from {sources} photographs; price {made.price:g}"
         )
 
