@@ -37,8 +37,8 @@ bench: install  ## inference, training and memory, both sides of a ratio in one 
 	$(BIN)/python benchmarks/execution.py --backbone resnet18-se --rounds 3 --no-compile
 	$(BIN)/python benchmarks/memory.py
 
-zoo: install libaom  ## make the pruner in the box again from PHOTOS, a folder that holds its photographs
-	$(BIN)/python benchmarks/rebuild_zoo.py photo-8bit $(PHOTOS) -o runs/photo-8bit
+zoo: install libaom  ## make the pruners in the box again from PHOTOS, a folder that holds their photographs
+	$(BIN)/python benchmarks/rebuild_zoo.py $(PHOTOS) -o runs/zoo
 
 install: .venv/installed
 

@@ -136,6 +136,14 @@ def test_two_passes_give_the_same_pruned_frames(libaom: Libraries, tmp_path: Pat
     assert [json.loads(line)["pruned_frames"] for line in stats.read_text().splitlines()] == [1]
 
 
+def test_one_pruner_serves_10_bit_too(libaom: Libraries, tmp_path: Path) -> None:
+    needs("ffmpeg", "ffmpeg")
+    command = ffmpeg(tmp_path / "out.ivf", CHELSEA, "-pix_fmt", "yuv420p10le")
+    stats = tmp_path / "stats"
+    assert run(command, libaom.aom.parent, AV1PART_PIPELINE=PHOTO, AV1PART_STATS=stats).stderr == ""
+    assert json.loads(stats.read_text())["pruned_frames"] == 1
+
+
 def test_what_no_pruner_was_made_for_is_libaom_s_own_with_one_line(
     libaom: Libraries, plain: Path, tmp_path: Path
 ) -> None:
@@ -143,7 +151,7 @@ def test_what_no_pruner_was_made_for_is_libaom_s_own_with_one_line(
     for options, reason in (
         (["-cpu-used", 3], "8 bit, 4:2:0, usage good, cpu-used 3"),
         (["-pix_fmt", "yuv444p"], "8 bit, 4:4:4, usage good, cpu-used 2"),
-        (["-pix_fmt", "yuv420p10le"], "10 bit, 4:2:0"),
+        (["-pix_fmt", "yuv420p12le"], "12 bit, 4:2:0"),
         (["-pix_fmt", "gray"], "8 bit, monochrome"),
         (["-usage", "allintra"], "usage allintra"),
         (["-aom-params", "enable-1to4-partitions=0"], "4-way off"),
@@ -153,7 +161,7 @@ def test_what_no_pruner_was_made_for_is_libaom_s_own_with_one_line(
         found = run(ffmpeg(outputs[1], CHELSEA, *options), libaom.aom.parent, AV1PART_PIPELINE=PHOTO)
         assert found.stderr.count("av1part: coded as by libaom alone: no pruner for") == found.stderr.count("\n") == 1
         assert reason in found.stderr
-        assert "this one: 8 bit, 4:2:0, usage good, cpu-used 2, 4-way on" in found.stderr
+        assert "this one: 8 or 10 bit, 4:2:0, usage good, cpu-used 2, 4-way on" in found.stderr
         assert outputs[0].read_bytes() == outputs[1].read_bytes()
 
 

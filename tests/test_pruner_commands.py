@@ -127,8 +127,7 @@ def test_a_pruner_of_other_settings_is_refused(pruner: Path, photographs: list[P
     fails(cli(*encode, "--price", "-1"), "Price -1.0", "expected numbers above 0")
     deep = tmp_path / "deep.yuv"
     deep.write_bytes(np.full(64 * 64 * 3 // 2, 500, "<u2").tobytes())
-    fails(cli("encode", deep, "-o", out, "--raw", "64x64:10", "--pruner", pruner), "made for 8 bit, the encode has 10")
-    assert not out.exists()
+    done("encode", deep, "-o", out, "--raw", "64x64:10", "--pruner", pruner)  # one pruner serves both bit depths
 
 
 def test_a_changed_pruner_is_refused(pruner: Path, photographs: list[Path], tmp_path: Path) -> None:

@@ -136,6 +136,29 @@ def test_what_one_decision_may_lose_is_bounded(libaom: Libraries) -> None:
         assert bool(taken.sum()) == some
 
 
+def test_features_are_on_one_scale_at_either_bit_depth(libaom: Libraries) -> None:
+    """A pruner learnt at 8 bit decides at 10 as well: what it looks at is in quantiser steps and in bits.
+
+    Costs are not quite equal: libaom's lambda weighs rate higher at 10 bit, the more so the coarser the quantiser.
+    """
+    planes = frame(192, 128)
+    found = []
+    for bit_depth in (8, 10):
+        with Encoder(EncoderConfig(192, 128, bit_depth, cq=40, cpu_used=2, four_way=True)) as encoder:
+            encoder.record_search()
+            encoder.encode(tuple(p.astype(np.uint16) * 4 for p in planes) if bit_depth == 10 else planes)
+            found.append({tuple(row[["row", "column", "side"]]): row["features"] for row in encoder.search_rows()})
+            names = [feature.name for feature in encoder.features()]
+    both = sorted(found[0].keys() & found[1].keys())
+    assert len(both) > 0.95 * max(map(len, found))
+    own, other = (np.array([features[place] for place in both]) for features in found)
+    luma = slice(names.index("variance"), names.index("above_width"))
+    assert np.abs(own[:, luma] - other[:, luma]).max() < 0.05
+    for name, most in (("none_rate", 0.1), ("none_cost", 0.3)):
+        apart = own[:, names.index(name)] - other[:, names.index(name)]
+        assert abs(np.median(apart)) < most, name
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("cpu_used", [0, 3, 6])
 @pytest.mark.parametrize(("width", "height", "bit_depth"), [(200, 120, 8), (66, 130, 10)])

@@ -75,4 +75,4 @@ def test_what_needs_an_extra_says_which(words: tuple[object, ...]) -> None:
 
 def test_a_missing_module_is_told_by_the_extra_that_brings_it() -> None:
     assert advice(ModuleNotFoundError("No module named 'toolkit.nothing'", name="toolkit.nothing")) is None
-    assert "av1part[masks]" in str(advice(ModuleNotFoundError("No module named 'onnx'", name="onnx")))
+    assert "av1part[train]" in str(advice(ModuleNotFoundError("No module named 'onnx'", name="onnx")))

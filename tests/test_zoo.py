@@ -2,14 +2,18 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
+from PIL import Image
 from support.commands import cli, done, fails
 from support.pictures import CHELSEA
 
+from benchmarks.rebuild_zoo import RECIPES, Recipe, make, photographs, sources
 from integration import zoo
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import Encoder
@@ -20,7 +24,7 @@ from integration.pruning.encoder import use_pruner
 from integration.zoo.card import FILE, KEY_FRAMES, PHOTOGRAPHS, Card, cards, choose, rows_of, write_card
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.files import seal
+from toolkit.files import seal, sha256_file
 from toolkit.sample import __file__ as sample
 
 FREE = ("cc0", "cc-by", "public domain")
@@ -43,6 +47,44 @@ def test_it_has_not_learnt_from_the_held_out_photographs_of_the_embedded_set(nam
     for source in data.sources:
         if source["split"] == "test":
             assert learnt.get(source["sha256"], {}).get("split") != "train"
+
+
+@pytest.mark.parametrize("name", zoo.names())
+def test_its_recipe_is_what_it_was_made_with(name: str) -> None:
+    manifest, recipe = PrunerBundle.load(zoo.FOLDER / name).manifest, RECIPES[name]
+    encoder, learnt = manifest["encoder"], manifest["learnt"]
+    assert (encoder["usage"], encoder["cpu_used"]) == (recipe.record.usage, recipe.record.cpu_used)
+    assert tuple(encoder["cq"]) == recipe.record.cq
+    assert encoder["recorded"] == {"seed": recipe.record.seed, "share": recipe.record.share}
+    assert recipe.record.size is not None
+    assert encoder["input"]["size"] == "{}x{}".format(*recipe.record.size)
+    assert (manifest["price"], manifest["most"]) == (recipe.fit.price, recipe.fit.most)
+    for key in ("trees", "leaves", "seed", "sides", "decisions"):
+        own = getattr(recipe.fit, key)
+        assert learnt["config"][key] == (list(own) if isinstance(own, tuple) else own), key
+    assert learnt["sources"] == sources()
+
+
+def test_a_recipe_makes_a_proven_pruner_of_a_folder_of_photographs(libaom: Libraries, tmp_path: Path) -> None:
+    wanted = []
+    with Image.open(CHELSEA) as cat:
+        for index, split in enumerate(("train", "train", "train", "val", "test")):
+            left, top = index % 3 * 100, index // 3 * 90
+            file = tmp_path / "photos" / f"crop{index}.png"
+            file.parent.mkdir(exist_ok=True)
+            cat.crop((left, top, left + 160, top + 144)).save(file)
+            kept = {"name": file.stem, "sha256": sha256_file(file), "licence": "CC0", "origin": "test"}
+            wanted.append(kept | {"split": split})
+    recipe = RECIPES["photo-allintra"]
+    recipe = Recipe(
+        replace(recipe.record, cq=(25, 40, 55), share=1.0, jobs=1), replace(recipe.fit, trees=5, sides=(8, 16))
+    )
+    made = make(recipe, wanted, tmp_path / "photos", tmp_path / "made", tmp_path / "records" / "tiny")
+    assert made.manifest["proof"]["passed"]
+    assert made.manifest["learnt"]["sources"] == wanted
+    assert made.encoder["usage"] == "allintra"
+    with pytest.raises(click.UsageError, match="1 of 1 sources are not there, as gone"):
+        photographs([{"name": "gone", "sha256": "0" * 64}], tmp_path / "photos")
 
 
 def test_it_is_found_by_name_and_listed_with_saving_and_price() -> None:
@@ -189,14 +231,18 @@ def test_small_dark_objects_in_a_plain_bright_sky_survive(libaom: Libraries) -> 
         row, column, side = rng.integers(20, 216), rng.integers(20, 344), rng.integers(5, 14)
         sky[row : row + side, column : column + 2 * side] = rng.integers(25, 60)
     planes = sky.astype(np.uint8), *np.full((2, 128, 192), 128, np.uint8)
-    size, psnr = {}, {}
-    for name in (None, *zoo.names()):
-        with Encoder(EncoderConfig(384, 256, cq=55, cpu_used=2, four_way=True)) as encoder:
-            if name:
-                use_pruner(encoder, PrunerBundle.load(zoo.FOLDER / name))
-            coded = encoder.encode(planes)
-        size[name] = len(coded.data)
-        psnr[name] = 10 * np.log10(255**2 / ((planes[0].astype(float) - coded.reconstruction[0]) ** 2).mean())
     for name in zoo.names():
-        assert size[name] <= 1.03 * size[None]
-        assert psnr[name] >= psnr[None] - 0.5
+        pruner = PrunerBundle.load(zoo.FOLDER / name)
+        usage, cpu_used = pruner.encoder["usage"], pruner.encoder["cpu_used"]
+        sizes, psnrs = [], []
+        for used in (None, pruner):
+            config = EncoderConfig(384, 256, cq=55, cpu_used=cpu_used, usage=usage, four_way=True)
+            with Encoder(config) as encoder:
+                if used:
+                    use_pruner(encoder, used)
+                coded = encoder.encode(planes)
+            sizes.append(len(coded.data))
+            error = ((planes[0].astype(float) - coded.reconstruction[0]) ** 2).mean()
+            psnrs.append(10 * np.log10(255**2 / error))
+        assert sizes[1] <= 1.03 * sizes[0], name
+        assert psnrs[1] >= psnrs[0] - 0.5, name

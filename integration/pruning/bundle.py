@@ -104,13 +104,11 @@ class PrunerBundle:
             )
 
     def check_encoder(self, config: EncoderConfig, library: CDLL) -> None:
-        """Raise ToolkitError unless the pruner was made for this hook's features, bit depth, usage and libaom."""
+        """Raise ToolkitError unless the pruner was made for this hook's features, usage and libaom.
+
+        A pruner serves 8 and 10 bit alike: luma is measured in quantiser steps, and costs in bits.
+        """
         self.check_library(library)
-        if self.manifest["bit_depth"] != config.bit_depth:
-            raise ToolkitError(
-                f"{self.path}: made for {self.manifest['bit_depth']} bit, the encode has {config.bit_depth}. "
-                "Record and fit with clips of this bit depth."
-            )
         here = {"usage": config.usage, "enable_1to4_partitions": int(config.four_way)}
         for key, value in here.items():
             if self.encoder.get(key) != value:

