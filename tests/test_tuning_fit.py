@@ -116,3 +116,13 @@ def test_the_command_fits_by_the_costs_of_a_data_set(tmp_path: Path, exported: P
     printed = CliRunner().invoke(main, [*words, "--overwrite"])
     assert "qindex 100 to 255" in printed.output
     assert "chosen" in printed.output
+
+    def evaluated(name: str) -> str:
+        told = CliRunner().invoke(main, ["pipeline", "eval", str(tmp_path / name), str(data), "--allow-unproven"])
+        assert told.exit_code == 0, told.output
+        return told.stderr
+
+    assert "were not chosen by what they cost" in evaluated("pipe")
+    assert "Next: av1part policy fit" in evaluated("pipe")
+    assert "were not chosen" not in evaluated("fitted")
+    assert "Next: av1part bench encoder" in evaluated("fitted")
