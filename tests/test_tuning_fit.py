@@ -55,6 +55,13 @@ def test_a_policy_that_encodes_dearer_than_the_target_is_never_chosen() -> None:
     assert fit(0.3, 100, checks=8).chosen.outcome.loss <= 0.003
 
 
+def test_where_no_trial_fits_the_best_one_and_the_share_of_inference_are_told() -> None:
+    told = r"lost least cost 15\.00% of BD-rate and saved 0\.6% of the CPU time; inference took 1\.0% of it"
+    with pytest.raises(ToolkitError, match=told):
+        fit(0.3, 200, checks=2)  # of RD cost 0.3%, then a quarter of it, a loss of 60% and of 15%
+    assert fit(0.3, 0.5).chosen.outcome.saving > 0
+
+
 def test_without_clips_the_loss_is_of_rd_cost() -> None:
     found = fit_policy(FakeSearch(), FitConfig(target_loss=0.3))  # type: ignore[arg-type]
     assert found.chosen.outcome.loss == 0.3
@@ -109,3 +116,13 @@ def test_the_command_fits_by_the_costs_of_a_data_set(tmp_path: Path, exported: P
     printed = CliRunner().invoke(main, [*words, "--overwrite"])
     assert "qindex 100 to 255" in printed.output
     assert "chosen" in printed.output
+
+    def evaluated(name: str) -> str:
+        told = CliRunner().invoke(main, ["pipeline", "eval", str(tmp_path / name), str(data), "--allow-unproven"])
+        assert told.exit_code == 0, told.output
+        return told.stderr
+
+    assert "were not chosen by what they cost" in evaluated("pipe")
+    assert "Next: av1part policy fit" in evaluated("pipe")
+    assert "were not chosen" not in evaluated("fitted")
+    assert "Next: av1part bench encoder" in evaluated("fitted")

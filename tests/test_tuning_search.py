@@ -8,6 +8,7 @@ import pytest
 
 from integration.pipeline.policy import Policy, Thresholds, answers
 from integration.tuning.config import RULES, FitConfig
+from integration.tuning.fit import fit_policy
 from integration.tuning.regret import Regret
 from integration.tuning.search import OFF, Nodes, Search, candidates
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE
@@ -128,3 +129,20 @@ def test_candidates_touch_ever_more_nodes_whatever_the_calibration() -> None:
             assert Thresholds(**{name: steps[-1]})
     assert "none_only_above" in candidates(of({"1": p[:, :2], "2": p}))
     assert candidates(of({"2": p[:0]}))["drop_ab_below"] == [0]
+
+
+@pytest.mark.parametrize(
+    ("share", "wrong", "told"),
+    [
+        (5.0, False, "Choose a --backbone that takes less than"),
+        (0.0, True, "Even if it took none, no policy would save time"),
+    ],
+)
+def test_a_fit_that_finds_nothing_says_what_asking_costs(share: float, wrong: bool, told: str) -> None:
+    some = nodes(500, wrong=wrong)
+    whole = float(some.regret.seconds.sum()) / 0.5
+    search = Search(replace(some, charge=share * whole / 500), RANGES)
+    assert search.asking == pytest.approx(100 * share)
+    with pytest.raises(ToolkitError, match=told) as caught:
+        fit_policy(search, FitConfig(target_loss=1e-9 if wrong else 0.3))
+    assert f"Asking the model about every node takes {100 * share:.1f}% of the encode's CPU time." in str(caught.value)

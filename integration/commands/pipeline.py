@@ -105,4 +105,8 @@ def evaluate(
         click.echo(json.dumps({**about, **scores}))
         return
     print_scores(scores)
+    if "policy_fit" in pipe.manifest:
+        next_step(f"bench encoder CLIPS --pipeline {path} -o BENCH")
+        return
+    click.echo("Its thresholds were not chosen by what they cost in the encoder; masks may make it slower.", err=True)
     next_step(f"policy fit {path} --data DATA_WITH_COSTS -o FITTED")

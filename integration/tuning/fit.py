@@ -117,12 +117,34 @@ def fit_policy(
     fitting = [t.point for t in trials if t.loss <= config.target_loss] if encode else [search.within(aim)]
     if not any(point.outcome.saving > 0 for point in fitting):
         what = "On the clips no policy that was tried" if trials else "No policy"
+        why = _best_trial(trials) if trials else _price_of_asking(search, config.target_loss)
         raise ToolkitError(
-            f"{what} saved time for a loss of at most {config.target_loss:g}%. Allow more loss"
+            f"{what} saved time for a loss of at most {config.target_loss:g}%. {why} Allow more loss"
             f"{', or more --checks' if trials else ''}, or train a better model."
         )
     chosen = max(fitting, key=lambda point: point.outcome.saving)
     return Fit(chosen, sorted(search.points, key=lambda p: p.outcome.saving), trials)
+
+
+def _best_trial(trials: Sequence[Trial]) -> str:
+    """Sentence about the trial that lost least."""
+    best = min(trials, key=lambda trial: trial.loss)
+    return (
+        f"The one that lost least cost {best.loss:.2f}% of BD-rate and saved {best.saving:.1f}% of the CPU time; "
+        f"inference took {best.inference_share:.1%} of it."
+    )
+
+
+def _price_of_asking(search: Search, target: float) -> str:
+    """Sentences that say what inference costs, and how fast a backbone has to be to save anything."""
+    cost = f"Asking the model about every node takes {search.asking:.1f}% of the encode's CPU time."
+    free = search.at_no_charge().within(target).outcome
+    if free.saving <= 0 or free.loss > target:
+        return f"{cost} Even if it took none, no policy would save time, so a faster backbone would not help."
+    best = f"{cost} If it took none, the best policy would save {free.saving:.1f}% for a loss of {free.loss:.2f}%."
+    if free.saving >= search.asking:
+        return best
+    return f"{best} Choose a --backbone that takes less than {free.saving / search.asking:.0%} of this one's time."
 
 
 class Encodes:

@@ -135,6 +135,18 @@ class Search:
         self._places: list[Place] = [r.starts()[0] for r in self._ranges]
         self._nodes = len(nodes.qindex)
         self.points: list[Point] = []
+        self._given = (nodes, lasts, rules)
+
+    @property
+    def asking(self) -> float:
+        """Percent of the encode's CPU time that it takes to ask the model about every node."""
+        nodes = self._given[0]
+        return nodes.charge * float(nodes.regret.time_weight.sum())
+
+    def at_no_charge(self) -> "Search":
+        """The same search, as if inference took no time."""
+        nodes, lasts, rules = self._given
+        return Search(replace(nodes, charge=0.0), lasts, rules)
 
     def at(self, price: float) -> Point:
         """Find the policy that saves most when a percent of RD cost is worth `price` points of time."""
