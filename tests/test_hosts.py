@@ -3,13 +3,16 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
+import sys
+import time
 from pathlib import Path
 
 import av
 import pytest
 from support.commands import cli, done, fails
-from support.pictures import CHELSEA
+from support.pictures import CHELSEA, frame
 from support.pruners import toy_folder, toy_pruner
 
 from integration import zoo
@@ -260,3 +263,61 @@ def test_the_library_is_installed_whole_and_replaces_nothing_unasked(libaom: Lib
     done("encoder", "install", "--prefix", str(tmp_path), "--overwrite")
     assert target.read_bytes() == libaom.aom.read_bytes()
     assert [path.name for path in target.parent.iterdir()] == ["libaom.so.3"]
+
+
+@pytest.fixture(scope="module")
+def program(libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A program of libaom's public interface that codes one picture with the settings of Encoder."""
+    path = tmp_path_factory.mktemp("program") / "host"
+    include = libaom.hook.parents[1] / str(libaom.info["libaom"]) / "include"
+    code = Path(__file__).parent / "data" / "libaom_host.c"
+    subprocess.run(["cc", "-I", include, code, libaom.aom, "-o", path], check=True)
+    return path
+
+
+def test_a_program_of_libaom_gets_the_stream_of_the_encoder_in_python(
+    libaom: Libraries, program: Path, tmp_path: Path
+) -> None:
+    source, target, planes = tmp_path / "in.yuv", tmp_path / "out.obu", frame(200, 136)
+    source.write_bytes(b"".join(plane.tobytes() for plane in planes))
+    run([program, 200, 136, 40, 2, source, target], libaom.aom.parent, AV1PART_PIPELINE=PHOTO)
+    with Encoder(EncoderConfig(200, 136, cq=40, cpu_used=2, four_way=True)) as encoder:
+        use_pruner(encoder, PrunerBundle.load(PHOTO))
+        assert encoder.encode(planes).data == target.read_bytes()
+
+
+def test_a_picture_coded_at_another_size_is_not_pruned(
+    libaom: Libraries, plain: Path, program: Path, tmp_path: Path
+) -> None:
+    source, stock, ours = tmp_path / "in.yuv", tmp_path / "stock.obu", tmp_path / "ours.obu"
+    source.write_bytes(b"".join(plane.tobytes() for plane in frame(200, 136)))
+    words = [program, 200, 136, 40, 2, source]
+    run([*words, stock, "superres"], plain)
+    found = run([*words, ours, "superres"], libaom.aom.parent, AV1PART_PIPELINE=PHOTO)
+    assert found.stderr == "av1part: coded as by libaom alone: no pruner for super-resolution or a resize mode\n"
+    assert ours.read_bytes() == stock.read_bytes()
+
+
+def test_each_reason_is_said_once(libaom: Libraries, tmp_path: Path) -> None:
+    needs("ffmpeg", "ffmpeg")
+    words: list[object] = ["ffmpeg", "-loglevel", "error", "-i", CHELSEA]
+    for number, speed in enumerate((3, 4, 4)):
+        words += ["-c:v", "libaom-av1", "-cpu-used", speed, "-vf", "crop=64:64", "-pix_fmt", "yuv420p"]
+        words.append(tmp_path / f"{number}.ivf")
+    said = run(words, libaom.aom.parent, AV1PART_PIPELINE=PHOTO).stderr.splitlines()
+    assert ["cpu-used 3" in said[0], "cpu-used 4" in said[1], len(said)] == [True, True, 2]
+
+
+def test_an_interrupt_lets_the_command_finish(libaom: Libraries, tmp_path: Path) -> None:
+    """As from a terminal, which interrupts both: the command ends by itself, and its status is passed on."""
+    script = "trap 'exit 5' INT; touch started; while :; do sleep 0.1; done"
+    words = [sys.executable, "-c", "from toolkit.cli.main import main; main()", "run", "--", "bash", "-c", script]
+    process = subprocess.Popen(words, cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    for _ in range(600):
+        if (tmp_path / "started").exists():
+            break
+        time.sleep(0.1)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 5
+    assert "nothing was pruned" in said

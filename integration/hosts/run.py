@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -63,7 +64,7 @@ def run_host(
         lines = stats.resolve() if stats else Path(folder) / "stats"
         known = lines.stat().st_size if lines.exists() else 0
         variables = environment(pruners, price, lines, libraries())
-        status = subprocess.run(command, env=variables, check=False).returncode
+        status = _wait(command, variables)
         text = lines.read_bytes()[known:].decode() if lines.exists() else ""
     found = [json.loads(line) for line in text.splitlines()]
     decisions = [own for encoder in found for own in encoder["decisions"].values()]
@@ -72,3 +73,23 @@ def run_host(
         *(sum(encoder[key] for encoder in found) for key in ("key_frames", "pruned_frames")),
         *(sum(own[key] for own in decisions) for key in ("asked", "skipped")),
     )
+
+
+def _wait(command: Sequence[str], variables: dict[str, str]) -> int:
+    """Return code of a command, which ends as it likes to.
+
+    A terminal sends an interrupt to it as well as to us: ffmpeg then finishes its file. A SIGTERM to us is passed on.
+    Raises ToolkitError where the file is no program.
+    """
+    kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        process = subprocess.Popen(command, env=variables, preexec_fn=lambda: signal.signal(signal.SIGINT, kept))
+        ended = signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
+        try:
+            return process.wait()
+        finally:
+            signal.signal(signal.SIGTERM, ended)
+    except OSError as error:
+        raise ToolkitError(f"{command[0]}: cannot be run ({error.strerror}).") from None
+    finally:
+        signal.signal(signal.SIGINT, kept)

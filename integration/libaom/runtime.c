@@ -3,7 +3,7 @@
  * AV1PART_PIPELINE names the folders of pruners, with colons between; an encoder takes the first that was made for it.
  * AV1PART_PRICE is another price than their own, AV1PART_STATS a file that gets one line of JSON for each encoder when it
  * is closed. Without AV1PART_PIPELINE, where a pruner cannot be read, and for what none was made, every stream is that of
- * the untouched library, byte for byte. The reason goes to stderr, once a process.
+ * the untouched library, byte for byte. Each reason goes to stderr, once a process.
  *
  * libaom's own encoder instance (AV1_COMP) is adopted at its first key frame, and let go where libaom frees it. */
 #define _POSIX_C_SOURCE 200809L
@@ -28,7 +28,7 @@ __typeof__(av1_prune_ab_partitions) __real_av1_prune_ab_partitions, __wrap_av1_p
 __typeof__(av1_prune_partitions_before_search) __real_av1_prune_partitions_before_search,
     __wrap_av1_prune_partitions_before_search;
 
-enum { MOST_PRUNERS = 16 };
+enum { MOST_PRUNERS = 16, MOST_REASONS = 16 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static av1part_pruner_file made[MOST_PRUNERS];
@@ -41,11 +41,21 @@ static struct {
   av1part_encoder *encoder;
   const av1part_pruner_file *made; /* what its pruner was made for */
   int frames, pruned; /* key frames seen */
+  const void *frame;  /* libaom's buffer of the one counted last: where it misses its size, a frame is coded again */
 } table[AV1PART_MAX_ENCODERS];
 
+/* Print a reason unless this process has printed it. */
 static void say_once(const char *what) {
-  static atomic_flag said = ATOMIC_FLAG_INIT;
-  if (!atomic_flag_test_and_set(&said)) fprintf(stderr, "av1part: coded as by libaom alone: %s\n", what);
+  static pthread_mutex_t own = PTHREAD_MUTEX_INITIALIZER;
+  static char said[MOST_REASONS][256];
+  int i = 0;
+  pthread_mutex_lock(&own);
+  while (i < MOST_REASONS && *said[i] && strncmp(said[i], what, sizeof(*said) - 1) != 0) ++i;
+  if (i < MOST_REASONS && !*said[i]) {
+    snprintf(said[i], sizeof(*said), "%s", what);
+    fprintf(stderr, "av1part: coded as by libaom alone: %s\n", what);
+  }
+  pthread_mutex_unlock(&own);
 }
 
 int av1part_fail(av1part_encoder *e, int status, const char *what) {
@@ -107,6 +117,11 @@ static void say_unsuitable(const AV1_COMP *cpi) {
   say_once(why);
 }
 
+/* Pruners learnt from pictures coded at their own size. */
+static bool resizes(const AV1_COMP *cpi) {
+  return cpi->oxcf.superres_cfg.superres_mode != AOM_SUPERRES_NONE || cpi->oxcf.resize_cfg.resize_mode != RESIZE_NONE;
+}
+
 static int find(const AV1_COMP *cpi) {
   for (int i = 0; i < AV1PART_MAX_ENCODERS; ++i) {
     if (atomic_load_explicit(&table[i].instance, memory_order_acquire) == cpi) return i;
@@ -150,6 +165,7 @@ static int adopt(const AV1_COMP *cpi) {
   } else if ((table[free_slot].encoder = open_encoder(&made[chosen])) != NULL) {
     table[free_slot].made = &made[chosen];
     table[free_slot].frames = table[free_slot].pruned = 0;
+    table[free_slot].frame = NULL;
     atomic_store_explicit(&table[free_slot].instance, cpi, memory_order_release);
   } else {
     free_slot = -1;
@@ -162,17 +178,23 @@ static int adopt(const AV1_COMP *cpi) {
 static void begin_frame(const AV1_COMP *cpi) {
   /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
   if (!frame_is_intra_only(&cpi->common) || cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
+  if (resizes(cpi)) {
+    say_once("no pruner for super-resolution or a resize mode");
+    return;
+  }
   const int known = find(cpi), i = known < 0 ? adopt(cpi) : known;
   if (i < 0) return;
   av1part_encoder *const e = table[i].encoder;
   e->config.width = cpi->common.width;
   e->config.height = cpi->common.height;
-  ++table[i].frames;
+  const bool again = table[i].frame == cpi->common.cur_frame;
+  table[i].frame = cpi->common.cur_frame;
+  table[i].frames += !again;
   if (!suits(cpi, table[i].made)) { /* its settings were changed on the way */
     say_unsuitable(cpi);
     return;
   }
-  ++table[i].pruned;
+  table[i].pruned += !again;
   e->search_active = true;
 }
 
