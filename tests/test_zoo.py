@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from support.commands import cli, done, fails
 from support.pictures import CHELSEA
+from support.sealed import write_json
 
 from benchmarks.rebuild_zoo import RECIPES, Recipe, make, photographs, sources
 from integration import zoo
@@ -127,11 +128,11 @@ def test_a_card_that_was_edited_or_belongs_to_another_pruner_is_refused(tmp_path
     with pytest.raises(ToolkitError, match="was edited"):
         Card.load(folder)
     card = json.loads((folder / FILE).read_text())
-    (folder / FILE).write_text(json.dumps(seal(card | {"pruner_sha256": "0" * 64})))
+    write_json(folder / FILE, seal(card | {"pruner_sha256": "0" * 64}))
     with pytest.raises(ToolkitError, match="another pruner than the one beside it"):
         Card.load(folder)
     own = json.loads((folder / "manifest.json").read_text())["sha256"]
-    (folder / FILE).write_text(json.dumps(seal(card | {"pruner_sha256": own, "measured": [{"material": 3}]})))
+    write_json(folder / FILE, seal(card | {"pruner_sha256": own, "measured": [{"material": 3}]}))
     with pytest.raises(ToolkitError, match="a measured row: material is 3, expected str"):
         Card.load(folder)
 
