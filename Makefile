@@ -3,13 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOAK_S ?= 180
 
-.PHONY: demo test lint libaom soak sanitize bench zoo install clean
+.PHONY: system demo test lint libaom soak sanitize bench zoo install clean
 
-demo: install  ## the whole main job on the embedded data set
+demo: system install  ## the whole main job on the embedded data set
 	-$(BIN)/av1part encoder build
 	$(BIN)/av1part demo
 
-test: install libaom  ## all tests, with coverage
+test: system install libaom  ## all tests, with coverage
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered
 
 lint: install  ## style, types, import direction
@@ -18,7 +18,7 @@ lint: install  ## style, types, import direction
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-libaom: install  ## libaom with the hook, into the per-user cache
+libaom: system install  ## libaom with the hook, into the per-user cache
 	$(BIN)/av1part encoder build
 
 soak: install  ## random encodes under AddressSanitizer and UBSan for SOAK_S seconds (its build, once: about 8 minutes)
@@ -39,6 +39,9 @@ bench: install  ## inference, training and memory, both sides of a ratio in one 
 
 zoo: install libaom  ## make the pruners in the box again from PHOTOS, a folder that holds their photographs
 	$(BIN)/python benchmarks/rebuild_zoo.py $(PHOTOS) -o runs/zoo
+
+system:  ## system packages that are missing: compilers, CMake, Ninja, NASM, Chromium, ffmpeg and other AV1 clients
+	.ci/system
 
 install: .venv/installed
 

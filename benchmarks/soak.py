@@ -5,8 +5,9 @@
 A case follows from its seed alone, which is printed before it runs: `--seed N --cases 1` repeats it. It has 1 to 6
 frames of 16x16 to 1920x1080 (log-uniform, odd sizes too), 8 or 10 bit, any cq, preset and usage, key frames or an
 inter-coded group with or without look-ahead, and 1 or 2 threads. Its masks are random, of one partition, or of bits
-without a meaning, for one node size or all, given with the frame or by a callback that may fail. RD costs of one node
-size are logged or not. Slow presets get small frames, so that no case takes much longer than half a minute.
+without a meaning, for one node size or all, given with the frame or by a callback that may fail. In half of the cases a
+pruner decides as well: that of the box, or random trees or networks for all node sizes, at a random price. RD costs of
+one node size are logged or not. Slow presets get small frames, so that no case takes much longer than half a minute.
 
 A case fails on a crash or a sanitizer's report; on a stream that dav1d does not decode to the encoder's reconstruction;
 on labels of any node size that differ from those of libaom's decoder; and on a mask that forbids nothing but changes
@@ -33,6 +34,7 @@ from PIL import Image
 from sanitizer import lost_memory, restart
 
 import integration.codec.encoder
+from integration import zoo
 from integration.codec import native
 from integration.codec.config import NODE_SIZES
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
@@ -40,8 +42,14 @@ from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import libraries
 from integration.media.containers import IvfWriter
 from integration.media.video import Planes, open_clip
+from integration.pruning.bundle import NATIVE, current_features
 from toolkit.cli.options import commas
 from toolkit.data.blockset import Luma, luma_dtype
+from toolkit.pruners.features import DECISIONS, SIDES
+from toolkit.pruners.forest import NODE, Forest, Trees
+from toolkit.pruners.network import HIDDEN, Network
+from toolkit.pruners.pruner import Pruner
+from toolkit.pruners.record import FEATURES as FEATURES_OF_ALL
 
 SECONDS_PER_MEGAPIXEL = (150, 60, 50, 25, 15, 7, 5)
 """Rough time to code noise under the sanitizers at cpu-used 0 to 6; decides the largest frames of a preset."""
@@ -65,6 +73,7 @@ class Case:
     by_callback: bool
     cost_nodes: tuple[int, ...]
     cnn_off: bool
+    pruner: str
 
     @classmethod
     def draw(cls, seed: int) -> "Case":
@@ -94,8 +103,9 @@ class Case:
         cost_nodes = (int(rng.choice(NODE_SIZES)),) if costs else ()
         four_way, both = rng.random(2) < (0.6, 0.4)
         config, cost_nodes = replace(config, four_way=bool(four_way)), NODE_SIZES if costs and both else cost_nodes
+        pruner = str(rng.choice(["none", "none", "none", "box", "trees", "networks"]))
         # With look-ahead, masks can be given by a callback only.
-        return cls(seed, config, content, masks, bool(by_callback or lag), cost_nodes, bool(cnn_off))
+        return cls(seed, config, content, masks, bool(by_callback or lag), cost_nodes, bool(cnn_off), pruner)
 
     def __str__(self) -> str:
         c = self.config
@@ -105,6 +115,7 @@ class Case:
             f"masks {' + '.join(self.masks)}{' by callback' if self.by_callback else ''}"
             f"{', 4-way' if c.four_way else ''}"
             f"{f', costs at {commas(self.cost_nodes)}' if self.cost_nodes else ''}{', CNN off' if self.cnn_off else ''}"
+            f"{'' if self.pruner == 'none' else f', pruner: {self.pruner}'}"
         )
 
     def planes(self, number: int) -> Planes:
@@ -157,6 +168,15 @@ class Case:
         }
         return drawn[kind].astype(np.uint16)
 
+    def pruner_bytes(self) -> bytes:
+        """The pruner as the hook takes it: that of the box, or one whose trees or weights are drawn."""
+        if self.pruner == "box":
+            return (zoo.FOLDER / "photo-8bit" / NATIVE).read_bytes()
+        rng = np.random.default_rng([self.seed, 3])
+        drawn = _random_network if self.pruner == "networks" else _random_trees
+        keys = [(side, decision) for side in SIDES for decision in DECISIONS]
+        return Pruner(current_features(), {key: drawn(rng) for key in keys}).native()
+
     def encode(self, library: Path | None = None) -> list[EncodedFrame]:
         """Code the frames; with a `library`, that of untouched libaom, without masks."""
         numbers = range(len(self.masks))
@@ -167,6 +187,9 @@ class Case:
                 encoder.disable_cnn()
             if self.cost_nodes and not library:
                 encoder.log_costs(*self.cost_nodes)
+            if self.pruner != "none" and not library:
+                price = float(np.exp(np.random.default_rng([self.seed, 4]).uniform(-6, 3)))
+                encoder.set_pruner(self.pruner_bytes(), price, 64.0)
             given = None if library or self.by_callback else self.mask
             fed = [encoder.feed(self.planes(number), given and given(number)) for number in numbers]
             return [frame for frame in [*fed, *(encoder.flush() if self.config.lag else ())] if frame]
@@ -188,7 +211,7 @@ class Case:
                 assert np.array_equal(ours, theirs), f"frame {frame.number}: plane {name} is not what was decoded"
         self.check_labels(coded)
         small = config.width * config.height <= STOCK_PIXELS
-        if small and not self.cnn_off and set(self.masks) <= set(FREE):
+        if small and not self.cnn_off and self.pruner == "none" and set(self.masks) <= set(FREE):
             stock = self.encode(libraries().stock)
             assert [f.data for f in stock] == [f.data for f in coded], "nothing was forbidden, yet not stock's stream"
         return sum(frame.masked_nodes for frame in coded)
@@ -208,6 +231,23 @@ class Case:
                 equal = np.array_equal(frame.labels[size], labels)
                 assert equal, f"frame {frame.number}: labels at {size} are not what was decoded"
                 assert frame.qindex == qindex, f"frame {frame.number}: qindex {frame.qindex}, decoded {qindex}"
+
+
+def _random_network(rng: np.random.Generator) -> Network:
+    sizes = (FEATURES_OF_ALL, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2)
+    first, second, last = (rng.normal(0, size[0] ** -0.5, size).astype(np.float32) for size in sizes)
+    biases = tuple(np.zeros(size[1], np.float32) for size in sizes)
+    mean, scale = np.zeros(FEATURES_OF_ALL, np.float32), np.ones(FEATURES_OF_ALL, np.float32)
+    return Network(mean, scale, (first, second, last), biases)
+
+
+def _random_trees(rng: np.random.Generator) -> Trees:
+    def forest() -> Forest:
+        feature, threshold = int(rng.integers(FEATURES_OF_ALL)), float(np.float32(rng.normal(0, 3)))
+        leaves = [(-1, 0, 0, 0.0, float(rng.normal())) for _ in range(2)]
+        return Forest(0.0, np.zeros(1, np.uint32), np.array([(feature, 1, 2, threshold, 0.0), *leaves], NODE))
+
+    return Trees(forest(), forest())
 
 
 def run_cases(first: int, seconds: float, cases: int | None, plant_leak: bool) -> None:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-import toolkit
-from toolkit import BlockSet
+import av1part
+from av1part import BlockSet
 
-SAMPLE = Path(toolkit.__file__).parent / "sample"
+SAMPLE = av1part.ROOT / "toolkit" / "sample"
 
 
 def main() -> None:

@@ -8,11 +8,20 @@ OUT gets two folders: `run`, the training run, and `bundle`, what examples/mask_
 import argparse
 from pathlib import Path
 
-import toolkit
-from export import ParityConfig, choose_checkpoint, prove, write_bundle
-from toolkit import BlockSet, ModelConfig, RunFolder, TrainConfig, train
+import av1part
+from av1part import (
+    BlockSet,
+    ModelConfig,
+    ParityConfig,
+    RunFolder,
+    TrainConfig,
+    choose_checkpoint,
+    prove,
+    train,
+    write_bundle,
+)
 
-SAMPLE = Path(toolkit.__file__).parent / "sample"
+SAMPLE = av1part.ROOT / "toolkit" / "sample"
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """The command line as a whole: help for every command, fast, without the heavy imports."""
 
+import os
 import subprocess
 import sys
 
@@ -32,3 +33,14 @@ def test_a_missing_data_set_is_said_in_one_line() -> None:
     result = CliRunner().invoke(main, ["train", "nowhere", "-o", "run"])
     assert result.exit_code == 1
     assert "nowhere: no such folder. Make a data set with" in result.output
+
+
+def test_the_shell_completes_commands_and_options() -> None:
+    for words, expected in (
+        ("av1part enc", ["plain,encode", "plain,encoder"]),
+        ("av1part run --pi", ["plain,--pipeline"]),
+    ):
+        asked = {"COMP_WORDS": words, "COMP_CWORD": str(words.count(" ")), "_AV1PART_COMPLETE": "bash_complete"}
+        command = [sys.executable, "-m", "av1part"]
+        done = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=False)
+        assert done.stdout.split() == expected

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import av1part
 from export.bundle.bundle import Bundle
 from integration.codec.libaom_build import Libraries
 
@@ -58,10 +59,11 @@ def test_an_example_is_short_and_uses_public_names_alone(name: str) -> None:
     text = (ROOT / "examples" / f"{name}.py").read_text()
     assert len(text.splitlines()) < 60
     used = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.ImportFrom)]
-    ours = [node for node in used if str(node.module).split(".")[0] in PACKAGES]
-    assert {node.module for node in ours} <= set(PACKAGES)
+    assert not [node for node in used if str(node.module).split(".")[0] in PACKAGES]
+    ours = [node for node in used if node.module == "av1part"]
+    assert ours
     for node in ours:
-        assert {alias.name for alias in node.names} <= set(importlib.import_module(str(node.module)).__all__)
+        assert {alias.name for alias in node.names} <= set(dir(av1part))
 
 
 @pytest.mark.parametrize("name", PACKAGES)
@@ -104,3 +106,27 @@ def test_documented_signatures_name_real_parameters(name: str) -> None:
 def test_importing_the_packages_imports_neither_torch_nor_onnxruntime() -> None:
     code = "import sys, toolkit, export, integration; print([m for m in ('torch', 'onnxruntime') if m in sys.modules])"
     assert python(code) == "[]\n"
+
+
+def test_one_package_has_all_public_names() -> None:
+    assert python("import sys, av1part; print('torch' in sys.modules, 'toolkit' in sys.modules)") == "False False\n"
+    for package in map(importlib.import_module, PACKAGES):
+        for name in package.__all__:
+            assert getattr(av1part, name) is getattr(package, name)
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        av1part.nonsense  # noqa: B018
+    assert all((ROOT / name / "py.typed").is_file() for name in ("av1part", *PACKAGES))
+
+
+def test_a_foreign_toolkit_is_named_or_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / "toolkit.py").write_text("raise SystemExit('the wrong one')")
+    (tmp_path / "script.py").write_text("import av1part\nprint(av1part.BlockSet)")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    settings = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "check": False}
+    done = subprocess.run([sys.executable, "-m", "av1part", "--version"], **settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("av1part, version")
+    (tmp_path / "toolkit.py").write_text("")
+    done = subprocess.run([sys.executable, "script.py"], **settings)
+    assert done.returncode == 1
+    assert f"{tmp_path / 'toolkit.py'} is imported in place of av1part's own toolkit" in done.stderr

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from conftest import MakeBlockset
+from support.commands import done
 from support.training import FAST, measured, moved, run_once, weights
 
 from toolkit.cli.main import main
@@ -344,3 +345,14 @@ def test_it_says_which_decided_nodes_no_class_of_the_stage_holds(data: BlockSet)
     assert said.startswith("In no class of Stage 2, and left out of the training split: ")
     assert said.endswith(f"{four_way[0]:,} HORZ_4, {four_way[1]:,} VERT_4.")
     assert _left_out(data, "1") == "", "Stage 1 takes every decided node"
+
+
+@pytest.mark.parametrize(("backbone", "init"), [("small", "random"), ("efficientnet-lite0", "imagenet")])
+def test_without_an_init_it_takes_what_is_on_this_machine_and_says_so(
+    blockset_8: Path, tmp_path: Path, backbone: str, init: str
+) -> None:
+    words = ["train", blockset_8, "-o", tmp_path / "run", "--backbone", backbone, "--epochs", 1, "--limit-train", 99]
+    run = done(*words)
+    assert f"Init: {init}" in run.stderr
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["train"]["init"] == init
+    assert "Init:" not in done(*words, "--resume", "--extend", 1, "--extend-lr", 1e-4).stderr

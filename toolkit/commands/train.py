@@ -85,7 +85,12 @@ def _flag(name: str, text: str) -> Callable[[F], F]:
 )
 @click.option("--dropout", type=float, default=_M.dropout, help="Dropout of the head.  [default: by stage]")
 @click.option("--recipe", type=click.Choice(list(RECIPES)), help="Named set of defaults; see `av1part recipes`.")
-@_option("init", click.Choice(INITS), "Source of the backbone's first weights.")
+@click.option(
+    "--init",
+    type=click.Choice(INITS),
+    help="Source of the backbone's first weights.  [default: stage1 with --from, else imagenet where the backbone's "
+    "weights are on this machine, else random]",
+)
 @click.option("--from", "start", type=click.Path(path_type=Path), help="Stage 1 run or checkpoint, for --init stage1.")
 @click.option("--weights", type=click.Path(path_type=Path), help="File of ImageNet weights; its sha256 is checked.")
 @_option("epochs", int, "Number of epochs, frozen ones included.")
@@ -184,6 +189,8 @@ def train(
         options = _options_of_run(RunFolder.open(run).read(), given)
     elif options["recipe"] is not None:
         options |= RECIPES[options["recipe"]].options | given
+    if options["init"] is None:
+        options["init"] = _init_at_hand(options["backbone"], start, weights)
     if teacher is None and not resume and (idle := sorted({"distil", "distil_temperature"} & set(given))):
         raise ToolkitError(f"{' and '.join(idle)} given without --teacher RUN_OR_CKPT. Name it, or leave them away.")
     model = ModelConfig(bit_depth=blocks.bit_depth, node=blocks.node, **{k: options.pop(k) for k in _MODEL_OPTIONS})
@@ -200,6 +207,19 @@ def train(
     if history:  # of several processes, the first one speaks
         click.echo(f"{run}: finished.")
         next_step(f"select {run}")
+
+
+def _init_at_hand(backbone: str, start: Path | None, weights: Path | None) -> str:
+    """Init that needs nothing more than what was given and what is on this machine; says which and why."""
+    from toolkit.model.pretrained import imagenet_at_hand
+
+    if start is not None:
+        return "stage1"
+    found = "imagenet" if weights is not None or imagenet_at_hand(backbone) else "random"
+    if _IS_FIRST:
+        why = "" if found == "imagenet" else f", as no ImageNet weights of {backbone} are on this machine"
+        click.echo(f"Init: {found}{why}; --init stage1 --from RUN takes the backbone of a Stage-1 run.", err=True)
+    return found
 
 
 def _left_out(blocks: "BlockSet", stage: str) -> str:

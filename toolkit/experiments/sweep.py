@@ -124,7 +124,7 @@ def run_job(job: Job, data: Path, folder: Path, state: str, environment: dict[st
     else:
         options = job.options | ({"start": folder / job.after} if job.after else {})
         arguments = train_arguments(options)
-    command = [sys.executable, "-m", "toolkit.cli.main", "train", str(data), "-o", str(run), *arguments]
+    command = [sys.executable, "-m", "av1part", "train", str(data), "-o", str(run), *arguments]
     click.echo(f"{job.name}: {'resumed' if state == 'interrupted' else 'started'}", err=True)
     path = folder / "logs" / f"{job.name}.log"
     path.parent.mkdir(exist_ok=True)
