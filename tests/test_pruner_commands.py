@@ -13,6 +13,8 @@ from support.sealed import write_json
 
 from integration.codec.libaom_build import Libraries
 from integration.pruning.bundle import GRAPH, NATIVE, PrunerBundle
+from integration.tuning.price import PRICES, PriceTrial, choose_price
+from toolkit.errors import ToolkitError
 from toolkit.files import seal
 
 
@@ -174,7 +176,6 @@ def test_a_record_that_was_stopped_goes_on(
     photographs: list[Path], libaom: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from integration.labelling import record as recording
-    from toolkit.errors import ToolkitError
 
     words = ("record", *photographs[:3], "-o", tmp_path / "set", "--cq", "40", "--jobs", "1", "--size", "64x64")
     real, coded = recording.code, []
@@ -198,3 +199,30 @@ def test_a_record_that_was_stopped_goes_on(
 def test_a_folder_of_another_kind_is_named(pruner: Path, record: Path, tmp_path: Path) -> None:
     fails(cli("pruner", "fit", pruner, "-o", tmp_path / "p"), "pruner", "Expected a record of the search")
     fails(cli("pruner", "info", record), "a record of the search", "Expected a pruner")
+
+
+def test_one_command_learns_proves_and_sets_the_price_by_encodes(
+    record: Path, photographs: list[Path], tmp_path: Path
+) -> None:
+    held_out = photographs[4:]
+    words = ("fit", record, *held_out, "-o", tmp_path / "made", "--sides", "8,16", "--size", "source")
+    said = done(*words, "--target-loss", 1000).stdout
+    assert said.count("of the CPU time saved for") == len(PRICES) + 1
+    assert "on 2 sources that it has not learnt from" in said
+    made = PrunerBundle.load(tmp_path / "made")
+    assert made.price in PRICES
+    assert f"made: price {made.price:g}: " in said.splitlines()[-1]
+    assert made.manifest["proof"]["price"] == made.price
+    assert [path.name for path in tmp_path.iterdir()] == ["made"]
+    fails(cli("fit", record, photographs[0], *words[4:6], "--overwrite"), "trained on")
+    fails(cli(*words), "exists already")
+
+
+def test_a_price_is_the_one_that_saves_most_within_the_target() -> None:
+    trials = [PriceTrial(0.01, 0.1, 10.0), PriceTrial(0.03, 0.4, 30.0), PriceTrial(0.05, 0.9, 40.0)]
+    assert choose_price(trials, 0.5).price == 0.03
+    assert choose_price(trials, 1.0).price == 0.05
+    with pytest.raises(ToolkitError, match=r"No price saves time for at most 0\.05% bytes\. price 0\.01: 10\.0%"):
+        choose_price(trials, 0.05)
+    with pytest.raises(ToolkitError, match="No price saves time"):
+        choose_price([PriceTrial(0.01, 0.0, -2.0)], 1.0)

@@ -17,6 +17,10 @@ COMMANDS = {
         "integration.commands.encoder",
         "Build libaom with the hook, install it for other encoders, or show the build.",
     ),
+    "fit": (
+        "integration.commands.fit",
+        "From a record of the search to a proven pruner, its price tried in encodes.",
+    ),
     "label": (
         "integration.commands.label",
         "Code photographs or clips with libaom and record its partitions.",
@@ -51,6 +55,7 @@ COMMANDS = {
 KEPT = {
     "bench": "Finished encodes are kept in the report folder. Give the same command again to go on.",
     "demo": "What it has made is still there. The same command makes it anew.",
+    "fit": "Finished encodes are kept beside the output. Give the same command again to go on.",
     "label": "Finished encodes are kept beside the output. Give the same command again to go on.",
     "policy": "Finished encodes are kept beside the output. Give the same command again to go on.",
     "record": "Finished encodes are kept beside the output. Give the same command again to go on.",

@@ -1,0 +1,74 @@
+"""`av1part fit`: from a record of the search to a proven pruner whose price was tried in encodes."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from integration.pruning.config import MODELS, FitConfig
+from toolkit.cli.options import commas, numbers
+from toolkit.errors import ToolkitError
+from toolkit.files import check_free
+
+_D = FitConfig()
+_PATH = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("record", type=_PATH)
+@click.argument("sources", type=_PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
+@click.option("--target-loss", type=float, default=0.5, show_default=True, help="Most BD-rate to lose, in percent.")
+@click.option("--size", default="768x512", show_default=True, help="Shrink SOURCES to fit; `source` keeps the size.")
+@click.option("--sides", default=commas(_D.sides), show_default=True, callback=numbers, help="Node sizes to decide at.")
+@click.option("--model", type=click.Choice(MODELS), default=_D.model, show_default=True)
+@click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
+def fit(
+    record: Path,
+    sources: tuple[Path, ...],
+    output: Path,
+    target_loss: float,
+    size: str,
+    sides: tuple[int, ...],
+    model: str,
+    overwrite: bool,
+) -> None:
+    """Learn a pruner from RECORD, prove it, try prices on SOURCES, and seal it at the best price within --target-loss.
+
+    RECORD is of `av1part record`. SOURCES are photographs or clips that it has not learnt from: those of RECORD's other
+    splits, or new ones. A run that was stopped goes on. The single steps are `pruner fit` and `bench encoder`.
+    """
+    from integration.media.sources import identify
+    from integration.pruning.bundle import PrunerBundle
+    from integration.pruning.fit import fit_pruner
+    from integration.tuning.price import choose_price, try_prices
+    from toolkit.cli.progress import counted, next_step
+    from toolkit.pruners.record import SearchSet
+
+    if not target_loss > 0:
+        raise ToolkitError(f"--target-loss {target_loss:g}: expected percent above 0, as in 0.5.")
+    check_free(output, overwrite)
+    config = FitConfig(sides=sides, model=model)
+    files, data = identify(sources), SearchSet.load(record)
+    trained = {source["sha256"] for source in data.manifest["sources"] if source["split"] == "train"}
+    if seen := [file.path for file in files if file.sha256 in trained]:
+        raise ToolkitError(
+            f"{seen[0]}: RECORD is trained on it. Try prices on sources of its other splits, or new ones."
+        )
+    work = output.with_name(f".{output.name}.fit-{model}-{data.sha256[:12]}")
+    first = work / "pruner"
+    if not first.exists():
+        click.echo("Learning from the record, and proving.", err=True)
+        fit_pruner(data, first, config)
+    made = PrunerBundle.load(first)
+    shown = None if size == "source" else size
+    with counted("encoding") as progress:
+        trials = try_prices(made, [file.path for file in files], work / "bench", shown, progress=progress)
+    for trial in trials:
+        click.echo(str(trial))
+    chosen = choose_price(trials, target_loss)
+    done = fit_pruner(data, output, replace(config, price=chosen.price), overwrite=overwrite)
+    shutil.rmtree(work)
+    click.echo(f"{output}: {chosen}, on {len(files)} sources that it has not learnt from.")
+    next_step(f"encode CLIP --pruner {output} --cpu-used {done.encoder['cpu_used']} -o OUT")
