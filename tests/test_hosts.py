@@ -1,5 +1,6 @@
 """Encoders that people have, with libaom.so.3 of ours: the same bytes when off, pruned when on, clear when unsuited."""
 
+import errno
 import json
 import os
 import shutil
@@ -321,3 +322,14 @@ def test_an_interrupt_lets_the_command_finish(libaom: Libraries, tmp_path: Path)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 5
     assert "nothing was pruned" in said
+
+
+def test_a_full_disk_names_the_library_and_leaves_nothing(
+    libaom: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    fails(cli("encoder", "install", "--prefix", str(tmp_path)), f"{tmp_path}/lib/libaom.so.3: the disk is full")
+    assert list((tmp_path / "lib").iterdir()) == []

@@ -231,7 +231,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
+        with named(path, temporary):
+            yield temporary
         temporary.replace(path)
     except OSError as error:
         raise _unwritable(path, error) from error

@@ -1,12 +1,11 @@
 """libaom.so.3 with pruners inside, copied to where a host's loader finds it."""
 
-import os
 import shutil
 from pathlib import Path
 
 from integration.codec.libaom_build import libraries
 from toolkit.errors import ToolkitError
-from toolkit.files import sha256_file
+from toolkit.files import atomic_file, sha256_file
 
 NAME = "libaom.so.3"
 
@@ -21,12 +20,7 @@ def install(prefix: Path, *, overwrite: bool = False) -> Path:
     target = prefix / "lib" / NAME
     if target.exists() and not overwrite and sha256_file(target) != sha256_file(source):
         raise ToolkitError(f"{target}: another file is there. Take another --prefix, or replace it with --overwrite.")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{NAME}.{os.getpid()}")
-    try:
+    with atomic_file(target) as temporary:
         shutil.copyfile(source, temporary)
         temporary.chmod(0o755)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
     return target

@@ -13,7 +13,7 @@ from toolkit.data.joining import Joined, check_settings, join
 from toolkit.data.splits import assign_splits
 from toolkit.data.write import Source, write_blockset
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, check_free
+from toolkit.files import atomic_folder, check_free, named
 
 CUT = "cut by the frame edge"
 
@@ -41,7 +41,8 @@ def merge_blocksets(
         own = splits.get(place.name, entry["split"])
         sources.append(Source(place.name, own, entry["sha256"], luma, entry["licence"], entry["origin"]))
     output.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.absolute().parent) as work:
+    hidden = tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.absolute().parent)
+    with hidden as work, named(output, Path(work)):
         blocks, costs = Path(work, "blocks"), Path(work, COSTS)
         with blocks.open("wb") as to_blocks, costs.open("wb") as to_costs:
             for number, data in enumerate(sets):
