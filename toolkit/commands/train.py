@@ -18,6 +18,7 @@ from toolkit.training.config import (
     COMPILE,
     DEVICES,
     INITS,
+    LOGGERS,
     LOSSES,
     PRECISIONS,
     SAMPLERS,
@@ -29,6 +30,7 @@ from toolkit.windows import CONTEXTS
 
 if TYPE_CHECKING:
     from toolkit.data.blockset import BlockSet
+    from toolkit.training.run_folder import Epoch
 
 F = TypeVar("F", bound=Callable[..., Any])
 _M, _T = ModelConfig(), TrainConfig()
@@ -145,6 +147,9 @@ def _flag(name: str, text: str) -> Callable[[F], F]:
     float,
     "Memory for features of a frozen backbone, in GiB; features that do not fit are computed at each use.",
 )
+@click.option(
+    "--logger", type=click.Choice(LOGGERS), help="Write every epoch's figures for a tracker into RUN/logs as well."
+)
 @click.option("--resume", is_flag=True, help="Continue after the last finished epoch, with the run's own options.")
 @click.option("--extend", type=int, help="With --resume: number of epochs to add to a finished run.")
 @click.option(
@@ -161,6 +166,7 @@ def train(
     start: Path | None,
     weights: Path | None,
     teacher: Path | None,
+    logger: str | None,
     resume: bool,
     extend: int | None,
     extend_lr: float | None,
@@ -180,6 +186,7 @@ def train(
         check_model(model_file)
     blocks = BlockSet.load(data)  # checked whole before torch is imported, which takes seconds
     from toolkit.cli.progress import EpochLog, next_step
+    from toolkit.training.loggers import epoch_logger
     from toolkit.training.run_folder import RunFolder
     from toolkit.training.train import train as run_training
 
@@ -199,10 +206,17 @@ def train(
         click.echo(f"Warning: {doubt}", err=True)
     if _IS_FIRST and (said := _left_out(blocks, model.stage)):
         click.echo(said, err=True)
+    track = epoch_logger(logger, run) if logger and _IS_FIRST else None
     with EpochLog(model.classes) as log:
+
+        def on_epoch(epoch: "Epoch") -> None:
+            log.epoch(epoch)
+            if track:
+                track(epoch)
+
         history = run_training(
             blocks, folder, model, config, start=start, weights=weights, teacher=teacher, resume=resume,
-            extension=extension, on_step=log.step, on_epoch=log.epoch,
+            extension=extension, on_step=log.step, on_epoch=on_epoch,
         )  # fmt: skip
     if history:  # of several processes, the first one speaks
         click.echo(f"{run}: finished.")

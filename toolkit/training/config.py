@@ -7,6 +7,7 @@ from toolkit.errors import ToolkitError
 from toolkit.sealed import check_fields
 
 INITS = ("imagenet", "stage1", "random")
+LOGGERS = ("csv", "tensorboard")
 BATCH_NORMS = ("auto", "eval", "train", "recalibrate")
 SAMPLERS = ("none", "balanced")
 COST_LOSSES = ("regret", "cost-ce", "cost-focal")
