@@ -30,6 +30,7 @@ def fit(
     output: Path,
     target_loss: float,
     size: str,
+    frames: int,
     sides: tuple[int, ...],
     model: str,
     overwrite: bool,
@@ -64,7 +65,7 @@ def fit(
     made = PrunerBundle.load(first)
     shown = None if size == "source" else size
     with counted("encoding") as progress:
-        trials = try_prices(made, [file.path for file in files], work / "bench", shown, progress=progress)
+        trials = try_prices(made, [file.path for file in files], work / "bench", shown, frames, progress=progress)
     for trial in trials:
         click.echo(str(trial))
     chosen = choose_price(trials, target_loss)

@@ -31,12 +31,13 @@ def try_prices(
     sources: Sequence[Path],
     work: Path,
     size: str | None,
+    frames: int,
     prices: tuple[float, ...] = PRICES,
     progress: Progress = lambda done, total, what: None,
 ) -> list[PriceTrial]:
     """Encode the sources without the pruner and at every price, at the speed that it learnt at; deciding is charged.
 
-    `work` keeps finished encodes, so that a run that was stopped goes on. Raises ToolkitError where a source was
+    `size` (`WxH`) shrinks them to fit, `frames` limits their number. `work` keeps finished encodes, so that a run that was stopped goes on. Raises ToolkitError where a source was
     trained on, and as `run_bench` does.
     """
     speed = int(pruner.encoder["cpu_used"])
@@ -44,6 +45,7 @@ def try_prices(
         repeats=1,
         usage=str(pruner.encoder["usage"]),
         size=size,
+        frames=frames,
         four_way=bool(pruner.encoder["enable_1to4_partitions"]),
         presets=(speed,),
         masked=(speed,),
