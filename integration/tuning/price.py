@@ -37,8 +37,8 @@ def try_prices(
 ) -> list[PriceTrial]:
     """Encode the sources without the pruner and at every price, at the speed that it learnt at; deciding is charged.
 
-    `size` (`WxH`) shrinks them to fit, `frames` limits their number. `work` keeps finished encodes, so that a run that was stopped goes on. Raises ToolkitError where a source was
-    trained on, and as `run_bench` does.
+    `size` (`WxH`) shrinks them to fit, `frames` limits their number. `work` keeps finished encodes, so that a run that
+    was stopped goes on. Raises ToolkitError where a source was trained on, and as `run_bench` does.
     """
     speed = int(pruner.encoder["cpu_used"])
     config = BenchConfig(
