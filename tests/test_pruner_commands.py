@@ -218,6 +218,22 @@ def test_one_command_learns_proves_and_sets_the_price_by_encodes(
     fails(cli(*words), "exists already")
 
 
+def test_prices_are_tried_on_a_pruner_of_the_same_options_not_on_one_that_a_stopped_run_left(
+    record: Path, photographs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def stopped(pruner: PrunerBundle, *rest: object, **named: object) -> list[PriceTrial]:
+        tried.append(pruner.manifest["learnt"]["config"]["sides"])
+        raise ToolkitError("stopped")
+
+    monkeypatch.setattr("integration.tuning.price.try_prices", stopped)
+    for sides in ("8", "8,16", "8"):
+        fails(cli("fit", record, *photographs[4:], "-o", tmp_path / "made", "--sides", sides), "stopped")
+    assert tried == [[8], [8, 16], [8]]
+    assert len(list(tmp_path.iterdir())) == 2, "the first is kept for the last"
+
+
 def test_a_price_is_the_one_that_saves_most_within_the_target() -> None:
     trials = [PriceTrial(0.01, 0.1, 10.0), PriceTrial(0.03, 0.4, 30.0), PriceTrial(0.05, 0.9, 40.0)]
     assert choose_price(trials, 0.5).price == 0.03

@@ -1,7 +1,8 @@
 """`av1part fit`: from a record of the search to a proven pruner whose price was tried in encodes."""
 
+import hashlib
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import click
 from integration.pruning.config import MODELS, FitConfig
 from toolkit.cli.options import commas, numbers
 from toolkit.errors import ToolkitError
-from toolkit.files import check_free
+from toolkit.files import canonical_json, check_free
 
 _D = FitConfig()
 _PATH = click.Path(path_type=Path)
@@ -58,7 +59,8 @@ def fit(
         raise ToolkitError(
             f"{seen[0]}: RECORD is trained on it. Try prices on sources of its other splits, or new ones."
         )
-    work = output.with_name(f".{output.name}.fit-{model}-{data.sha256[:12]}")
+    key = hashlib.sha256(canonical_json([data.sha256, asdict(config)])).hexdigest()
+    work = output.with_name(f".{output.name}.fit-{key[:12]}")
     first = work / "pruner"
     if not first.exists():
         click.echo("Learning from the record, and proving.", err=True)
