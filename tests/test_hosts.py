@@ -247,6 +247,7 @@ def test_the_command_runs_a_host_and_says_what_was_pruned(libaom: Libraries, tmp
     assert cli("run", "--", "sh", "-c", "kill -9 $$").exit_code == 137
     fails(cli("run", "--", "no-such-encoder"), "no-such-encoder: no such command")
     fails(cli("run", "--price", "0", "--", "true"), "expected numbers above 0")
+    fails(cli("run", "--price", "50000", "--", "true"), "50000.0: expected above 0 and below 1000")
     shutil.copytree(PHOTO, tmp_path / "a:b")
     fails(cli("run", "--pipeline", str(tmp_path / "a:b"), "--", "true"), "a colon separates pruners")
 

@@ -14,10 +14,8 @@ from integration.codec import native
 from integration.codec.libaom_build import Libraries, libraries
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import check_price
+from integration.pruning.hook_file import decimal
 from toolkit.errors import ToolkitError
-
-MISSING = 127
-"""Exit status of a shell where a command is not found."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ def environment(pruners: Sequence[PrunerBundle], price: float | None, stats: Pat
     """Variables that make a host load our libaom.so.3 and the library load these pruners.
 
     Raises ToolkitError where a pruner is for another libaom or table of features, where its folder's path has a colon,
-    which separates folders, or where the price is none.
+    which separates folders, or where the price is none that the library can read.
     """
     hook = native.load(built.hook)
     for pruner in pruners:
@@ -45,7 +43,7 @@ def environment(pruners: Sequence[PrunerBundle], price: float | None, stats: Pat
         check_price(pruner.price if price is None else price, pruner.most)
     own = {"AV1PART_PIPELINE": ":".join(str(p.path.resolve()) for p in pruners), "AV1PART_STATS": str(stats)}
     if price is not None:
-        own["AV1PART_PRICE"] = f"{price:.12f}"
+        own["AV1PART_PRICE"] = decimal(price)
     before = os.environ.get("LD_LIBRARY_PATH")
     return os.environ | own | {"LD_LIBRARY_PATH": f"{built.aom.parent}:{before}" if before else str(built.aom.parent)}
 
