@@ -248,6 +248,9 @@ def test_the_command_runs_a_host_and_says_what_was_pruned(libaom: Libraries, tmp
     fails(cli("run", "--", "no-such-encoder"), "no-such-encoder: no such command")
     fails(cli("run", "--price", "0", "--", "true"), "expected numbers above 0")
     fails(cli("run", "--price", "50000", "--", "true"), "50000.0: expected above 0 and below 1000")
+    for place, said in ((tmp_path / "none" / "stats", "no such file"), (tmp_path, "a folder, expected a file")):
+        fails(cli("run", "--stats", str(place), "--", "touch", str(tmp_path / "ran")), str(place), said)
+    assert not (tmp_path / "ran").exists()
     shutil.copytree(PHOTO, tmp_path / "a:b")
     fails(cli("run", "--pipeline", str(tmp_path / "a:b"), "--", "true"), "a colon separates pruners")
 

@@ -60,10 +60,11 @@ def run_host(
         raise ToolkitError(f"{command[0]}: no such command. Install it, or give its path.")
     with tempfile.TemporaryDirectory() as folder:
         lines = stats.resolve() if stats else Path(folder) / "stats"
-        known = lines.stat().st_size if lines.exists() else 0
         variables = environment(pruners, price, lines, libraries())
+        with lines.open("ab") as file:  # refused before the command runs, where it cannot be written
+            known = file.tell()
         status = _wait(command, variables)
-        text = lines.read_bytes()[known:].decode() if lines.exists() else ""
+        text = lines.read_bytes()[known:].decode()
     found = [json.loads(line) for line in text.splitlines()]
     decisions = [own for encoder in found for own in encoder["decisions"].values()]
     return HostRun(
