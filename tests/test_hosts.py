@@ -291,6 +291,20 @@ def test_a_program_of_libaom_gets_the_stream_of_the_encoder_in_python(
         assert encoder.encode(planes).data == target.read_bytes()
 
 
+def test_counts_that_cannot_be_written_are_told_and_the_stream_is_the_same(
+    libaom: Libraries, program: Path, tmp_path: Path
+) -> None:
+    source, outputs = tmp_path / "in.yuv", [tmp_path / f"{number}.obu" for number in range(3)]
+    source.write_bytes(b"".join(plane.tobytes() for plane in frame(200, 136)))
+    for output, stats in zip(
+        outputs, (tmp_path / "stats", Path("/dev/full"), tmp_path / "none" / "stats"), strict=True
+    ):
+        words = [program, 200, 136, 40, 2, source, output]
+        said = run(words, libaom.aom.parent, AV1PART_PIPELINE=PHOTO, AV1PART_STATS=stats).stderr
+        assert said == ("" if output == outputs[0] else f"av1part: AV1PART_STATS: {stats} cannot be written\n")
+        assert output.read_bytes() == outputs[0].read_bytes()
+
+
 def test_a_picture_coded_at_another_size_is_not_pruned(
     libaom: Libraries, plain: Path, program: Path, tmp_path: Path
 ) -> None:
