@@ -229,6 +229,8 @@ def test_one_command_learns_proves_and_sets_the_price_by_encodes(
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
     fails(cli("fit", record, photographs[0], *words[4:6], "--overwrite"), "trained on")
     fails(cli(*words), "exists already")
+    fails(cli(*words[:5], tmp_path / "other", "--size", "12"), "Size '12': expected WIDTHxHEIGHT")
+    assert [path.name for path in tmp_path.iterdir()] == ["made"], "nothing was learnt"
 
 
 def test_prices_are_tried_on_a_pruner_of_the_same_options_not_on_one_that_a_stopped_run_left(

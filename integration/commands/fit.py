@@ -42,6 +42,7 @@ def fit(
     RECORD is of `av1part record`. SOURCES are photographs or clips that it has not learnt from: those of RECORD's other
     splits, or new ones. A run that was stopped goes on. The single steps are `pruner fit` and `bench encoder`.
     """
+    from integration.media.raw import parse_size
     from integration.media.sources import identify
     from integration.pruning.bundle import PrunerBundle
     from integration.pruning.fit import fit_pruner
@@ -52,6 +53,9 @@ def fit(
     if not target_loss > 0:
         raise ToolkitError(f"--target-loss {target_loss:g}: expected percent above 0, as in 0.5.")
     check_free(output, overwrite)
+    shown = None if size == "source" else size
+    if shown:
+        parse_size(shown)  # refused before minutes of learning
     config = FitConfig(sides=sides, model=model)
     files, data = identify(sources), SearchSet.load(record)
     trained = {source["sha256"] for source in data.manifest["sources"] if source["split"] == "train"}
@@ -66,7 +70,6 @@ def fit(
         click.echo("Learning from the record, and proving.", err=True)
         fit_pruner(data, first, config)
     made = PrunerBundle.load(first)
-    shown = None if size == "source" else size
     with counted("encoding") as progress:
         trials = try_prices(made, [file.path for file in files], work / "bench", shown, frames, progress=progress)
     for trial in trials:
