@@ -255,6 +255,18 @@ def test_the_command_runs_a_host_and_says_what_was_pruned(libaom: Libraries, tmp
     fails(cli("run", "--pipeline", str(tmp_path / "a:b"), "--", "true"), "a colon separates pruners")
 
 
+def test_a_price_is_that_of_the_command_and_a_line_that_a_full_disk_cut_short_is_left_out(
+    libaom: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AV1PART_PRICE", "7")
+    line = '{"key_frames":3,"pruned_frames":2,"decisions":{}}'
+    script = f"echo price=$AV1PART_PRICE > said; echo '{line}' >> $AV1PART_STATS; printf '{line[:9]}' >> $AV1PART_STATS"
+    monkeypatch.chdir(tmp_path)
+    for options, price in (((), ""), (("--price", "0.25"), "0.25")):
+        assert "2 of 3 key frames pruned" in done("run", *options, "--", "sh", "-c", script).stderr
+        assert (tmp_path / "said").read_text() == f"price={price}\n"
+
+
 def test_the_library_is_installed_whole_and_replaces_nothing_unasked(libaom: Libraries, tmp_path: Path) -> None:
     said = done("encoder", "install", "--prefix", str(tmp_path)).output
     target = tmp_path / "lib" / "libaom.so.3"

@@ -41,11 +41,12 @@ def environment(pruners: Sequence[PrunerBundle], price: float | None, stats: Pat
         if ":" in str(pruner.path.resolve()):
             raise ToolkitError(f"{pruner.path}: a colon separates pruners. Copy it to a path without one.")
         check_price(pruner.price if price is None else price, pruner.most)
+    given = {name: value for name, value in os.environ.items() if name != "AV1PART_PRICE"}
     own = {"AV1PART_PIPELINE": ":".join(str(p.path.resolve()) for p in pruners), "AV1PART_STATS": str(stats)}
     if price is not None:
         own["AV1PART_PRICE"] = decimal(price)
-    before = os.environ.get("LD_LIBRARY_PATH")
-    return os.environ | own | {"LD_LIBRARY_PATH": f"{built.aom.parent}:{before}" if before else str(built.aom.parent)}
+    before = given.get("LD_LIBRARY_PATH")
+    return given | own | {"LD_LIBRARY_PATH": f"{built.aom.parent}:{before}" if before else str(built.aom.parent)}
 
 
 def run_host(
@@ -65,7 +66,7 @@ def run_host(
             known = file.tell()
         status = _wait(command, variables)
         text = lines.read_bytes()[known:].decode()
-    found = [json.loads(line) for line in text.splitlines()]
+    found = [json.loads(line) for line in text.splitlines() if line.endswith("}}")]  # a full disk cuts a line short
     decisions = [own for encoder in found for own in encoder["decisions"].values()]
     return HostRun(
         status if status >= 0 else 128 - status,
