@@ -61,7 +61,8 @@ def fit(
     trained = {source["sha256"] for source in data.manifest["sources"] if source["split"] == "train"}
     if seen := [file.path for file in files if file.sha256 in trained]:
         raise ToolkitError(
-            f"{seen[0]}: RECORD is trained on it. Try prices on sources of its other splits, or new ones."
+            f"{seen[0]}: in RECORD's training split, so that the pruner is trained on it. Try prices on sources of its "
+            "other splits, or new ones."
         )
     key = hashlib.sha256(canonical_json([data.sha256, asdict(config)])).hexdigest()
     work = output.with_name(f".{output.name}.fit-{key[:12]}")
