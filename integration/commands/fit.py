@@ -22,9 +22,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
 @click.option("--target-loss", type=float, default=0.5, show_default=True, help="Most BD-rate to lose, in percent.")
 @click.option("--size", default="768x512", show_default=True, help="Shrink SOURCES to fit; `source` keeps the size.")
-@click.option("--frames", type=click.IntRange(1), default=2, show_default=True, help="Of each of SOURCES, the first.")
+@click.option(
+    "--frames", type=click.IntRange(1), default=2, show_default=True, help="Code the first N of each of SOURCES."
+)
 @click.option("--sides", default=commas(_D.sides), show_default=True, callback=numbers, help="Node sizes to decide at.")
-@click.option("--model", type=click.Choice(MODELS), default=_D.model, show_default=True)
+@click.option("--model", type=click.Choice(MODELS), default=_D.model, show_default=True, help="Of every decision.")
 @click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
 def fit(
     record: Path,
@@ -37,7 +39,9 @@ def fit(
     model: str,
     overwrite: bool,
 ) -> None:
-    """Learn a pruner from RECORD, prove it, try prices on SOURCES, and seal it at the best price within --target-loss.
+    """Learn a pruner from RECORD, prove it, encode SOURCES at five prices, and seal it at the one that saves most time.
+
+    A price that loses more than --target-loss is not taken; where all do, nothing is written.
 
     RECORD is of `av1part record`. SOURCES are photographs or clips that it has not learnt from: those of RECORD's other
     splits, or new ones. A run that was stopped goes on. The single steps are `pruner fit` and `bench encoder`.
