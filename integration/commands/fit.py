@@ -77,8 +77,7 @@ def fit(
     made = PrunerBundle.load(first)
     with counted("encoding") as progress:
         trials = try_prices(made, [file.path for file in files], work / "bench", shown, frames, progress=progress)
-    for trial in trials:
-        click.echo(str(trial))
+    click.echo("\n".join(map(str, trials)))
     chosen = choose_price(trials, target_loss)
     done = fit_pruner(data, output, replace(config, price=chosen.price), overwrite=overwrite)
     shutil.rmtree(work)
