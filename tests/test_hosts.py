@@ -247,8 +247,24 @@ def test_the_command_runs_a_host_and_says_what_was_pruned(libaom: Libraries, tmp
     assert cli("run", "--", "sh", "-c", "kill -9 $$").exit_code == 137
     fails(cli("run", "--", "no-such-encoder"), "no-such-encoder: no such command")
     fails(cli("run", "--price", "0", "--", "true"), "expected numbers above 0")
+    fails(cli("run", "--price", "50000", "--", "true"), "50000.0: expected above 0 and below 1000")
+    for place, said in ((tmp_path / "none" / "stats", "no such file"), (tmp_path, "a folder, expected a file")):
+        fails(cli("run", "--stats", str(place), "--", "touch", str(tmp_path / "ran")), str(place), said)
+    assert not (tmp_path / "ran").exists()
     shutil.copytree(PHOTO, tmp_path / "a:b")
     fails(cli("run", "--pipeline", str(tmp_path / "a:b"), "--", "true"), "a colon separates pruners")
+
+
+def test_a_price_is_that_of_the_command_and_a_line_that_a_full_disk_cut_short_is_left_out(
+    libaom: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AV1PART_PRICE", "7")
+    line = '{"key_frames":3,"pruned_frames":2,"decisions":{}}'
+    script = f"echo price=$AV1PART_PRICE > said; echo '{line}' >> $AV1PART_STATS; printf '{line[:9]}' >> $AV1PART_STATS"
+    monkeypatch.chdir(tmp_path)
+    for options, price in (((), ""), (("--price", "0.25"), "0.25")):
+        assert "2 of 3 key frames pruned" in done("run", *options, "--", "sh", "-c", script).stderr
+        assert (tmp_path / "said").read_text() == f"price={price}\n"
 
 
 def test_the_library_is_installed_whole_and_replaces_nothing_unasked(libaom: Libraries, tmp_path: Path) -> None:
@@ -285,6 +301,20 @@ def test_a_program_of_libaom_gets_the_stream_of_the_encoder_in_python(
     with Encoder(EncoderConfig(200, 136, cq=40, cpu_used=2, four_way=True)) as encoder:
         use_pruner(encoder, PrunerBundle.load(PHOTO))
         assert encoder.encode(planes).data == target.read_bytes()
+
+
+def test_counts_that_cannot_be_written_are_told_and_the_stream_is_the_same(
+    libaom: Libraries, program: Path, tmp_path: Path
+) -> None:
+    source, outputs = tmp_path / "in.yuv", [tmp_path / f"{number}.obu" for number in range(3)]
+    source.write_bytes(b"".join(plane.tobytes() for plane in frame(200, 136)))
+    for output, stats in zip(
+        outputs, (tmp_path / "stats", Path("/dev/full"), tmp_path / "none" / "stats"), strict=True
+    ):
+        words = [program, 200, 136, 40, 2, source, output]
+        said = run(words, libaom.aom.parent, AV1PART_PIPELINE=PHOTO, AV1PART_STATS=stats).stderr
+        assert said == ("" if output == outputs[0] else f"av1part: AV1PART_STATS: {stats} cannot be written\n")
+        assert output.read_bytes() == outputs[0].read_bytes()
 
 
 def test_a_picture_coded_at_another_size_is_not_pruned(

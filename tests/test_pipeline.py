@@ -1,4 +1,4 @@
-"""Stage 008: what it refuses, what it scores, and the masks that it gives."""
+"""The pipeline: what it refuses, what it scores, and the masks that it gives."""
 
 import json
 import logging

@@ -13,6 +13,7 @@ from support.sealed import write_json
 
 from integration.codec.libaom_build import Libraries
 from integration.pruning.bundle import GRAPH, NATIVE, PrunerBundle
+from integration.pruning.config import FitConfig
 from integration.tuning.price import PRICES, PriceTrial, choose_price
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
@@ -157,15 +158,27 @@ def test_a_changed_pruner_is_refused(pruner: Path, photographs: list[Path], tmp_
     assert PrunerBundle.load(folder).price == 0.1
     encode = ("encode", photographs[5], "-o", tmp_path / "o.ivf", "--pruner", folder)
     fails(cli(*encode), "another table of features")
+    manifest["features"][3] = {"strange": 1}
+    write_json(folder / "manifest.json", seal(manifest))
+    fails(cli(*encode), "another table of features")
     manifest["feature_table"] = "00000000"
     write_json(folder / "manifest.json", seal(manifest))
     fails(cli("pruner", "info", folder), "hook.txt: does not say what the manifest says")
+    for change, said in (
+        ({"version": None}, "encoder.version is None"),
+        ({"cpu_used": "2"}, "encoder.cpu_used is '2'"),
+    ):
+        write_json(folder / "manifest.json", seal(manifest | {"encoder": manifest["encoder"] | change}))
+        fails(cli("pruner", "info", folder), said)
     fails(cli("pruner", "info", tmp_path / "nowhere"), "no such folder, and no pruner in the box")
 
 
 def test_fit_refuses_what_makes_no_pruner(record: Path, tmp_path: Path) -> None:
     fit = ("pruner", "fit", record, "-o", tmp_path / "p")
     fails(cli(*fit, "--price", "0"), "Price 0.0")
+    for values in ({"price": 5e4}, {"most": 1e-13}):  # before anything is learnt
+        with pytest.raises(ToolkitError, match="above 0 and below 1000, with at most 12 decimals"):
+            FitConfig(**values)
     fails(cli(*fit, "--sides", "12"), "--sides 12: expected any of 8, 16, 32, 64, 128")
     fails(cli(*fit, "--decisions", "nothing"), "--decisions nothing")
     (tmp_path / "p").mkdir()
@@ -216,6 +229,24 @@ def test_one_command_learns_proves_and_sets_the_price_by_encodes(
     assert [path.name for path in tmp_path.iterdir()] == ["made"]
     fails(cli("fit", record, photographs[0], *words[4:6], "--overwrite"), "trained on")
     fails(cli(*words), "exists already")
+    fails(cli(*words[:5], tmp_path / "other", "--size", "12"), "Size '12': expected WIDTHxHEIGHT")
+    assert [path.name for path in tmp_path.iterdir()] == ["made"], "nothing was learnt"
+
+
+def test_prices_are_tried_on_a_pruner_of_the_same_options_not_on_one_that_a_stopped_run_left(
+    record: Path, photographs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    def stopped(pruner: PrunerBundle, *rest: object, **named: object) -> list[PriceTrial]:
+        tried.append(pruner.manifest["learnt"]["config"]["sides"])
+        raise ToolkitError("stopped")
+
+    monkeypatch.setattr("integration.tuning.price.try_prices", stopped)
+    for sides in ("8", "8,16", "8"):
+        fails(cli("fit", record, *photographs[4:], "-o", tmp_path / "made", "--sides", sides), "stopped")
+    assert tried == [[8], [8, 16], [8]]
+    assert len(list(tmp_path.iterdir())) == 2, "the first is kept for the last"
 
 
 def test_a_price_is_the_one_that_saves_most_within_the_target() -> None:

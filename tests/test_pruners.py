@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnxruntime as ort
 import pytest
+import torch
 from sklearn.ensemble import HistGradientBoostingRegressor
 from support.pruners import toy_pruner, tree
 from support.sealed import write_json
@@ -19,6 +20,7 @@ from toolkit.files import seal
 from toolkit.partition import HORZ, HORZ_4, HORZ_A, NONE, SPLIT
 from toolkit.pruners import targets
 from toolkit.pruners.features import DECISIONS, POINTS, Feature, known_at
+from toolkit.pruners.fit_network import fit_network
 from toolkit.pruners.forest import Trees, from_boosting
 from toolkit.pruners.learn import LearnConfig, examples, learn
 from toolkit.pruners.network import Network
@@ -237,6 +239,21 @@ def test_a_network_is_the_same_for_the_same_seed(networks: Pruner) -> None:
     assert again.native() == networks.native()
     with pytest.raises(ToolkitError, match="Features can be left out of trees alone"):
         learn(frames, TABLE, LearnConfig(model="network", features=("f3",)))
+
+
+def test_a_network_is_the_same_on_any_number_of_threads() -> None:
+    rng, before = np.random.default_rng(0), torch.get_num_threads()
+    features = rng.normal(size=(20_000, 49)).astype(np.float32)
+    loss, time = rng.gamma(1, 1, (2, 20_000))
+    made = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            made.append(fit_network(features, loss, time, 1, 0).native(16, 0))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    assert made[0] == made[1]
 
 
 def test_all_forms_of_a_network_agree_also_far_from_what_it_learnt(networks: Pruner, libaom: Libraries) -> None:

@@ -10,7 +10,7 @@ import pytest
 from support.commands import cli, done
 from support.pictures import CHELSEA, frame
 
-from integration.codec.encoder import encoder_settings
+from integration.codec.encoder import EncodedFrame, Encoder, encoder_settings
 from integration.encoding.config import EncodeConfig
 from integration.encoding.trial import piece_of, try_out
 from integration.media.video import open_clip
@@ -69,6 +69,21 @@ def test_inference_is_charged(clip: Path, seconds: float, pays: bool) -> None:
         try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, keyint=5, four_way=False), SplitsOnly(0), None) is None
     )
     assert try_out(open_clip(clip, limit=7), settings, SplitsOnly(0), None) is None
+
+
+@pytest.mark.usefixtures("libaom")
+def test_each_side_codes_its_piece_once(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """More would be more than 2% of the clip's pixels."""
+    coded: list[Encoder] = []
+    encode = Encoder.encode
+
+    def counted(encoder: Encoder, *words: Any) -> EncodedFrame:
+        coded.append(encoder)
+        return encode(encoder, *words)
+
+    monkeypatch.setattr(Encoder, "encode", counted)
+    assert try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, four_way=False), SplitsOnly(0), None)
+    assert len(coded) == len({id(encoder) for encoder in coded}) == 2
 
 
 @pytest.mark.usefixtures("libaom")

@@ -214,6 +214,9 @@ def test_where_no_card_shows_a_gain_the_encode_is_stock_libaom_and_says_why(liba
     assert "Stock libaom: no pruner in the box has a measured gain on key frames of clips, 10 bit" in said.stderr
     done(*words, "-o", tmp_path / "b.ivf", "--no-pipeline")
     assert (tmp_path / "a.ivf").read_bytes() == (tmp_path / "b.ivf").read_bytes()
+    named = done(*words, "-o", tmp_path / "n.ivf", "--pruner", "photo-8bit")
+    assert "photo-8bit has a card of 8 bit, this clip has 10: what it gives there is unmeasured" in named.stderr
+    assert json.loads(named.stdout)["expected_saving"] is None
     for photograph in (("--usage", "allintra"), ("--cpu-used", "6"), ("--no-4way",)):
         told = done("encode", CHELSEA, "-o", tmp_path / "c.ivf", "--size", "64x64", "--overwrite", *photograph)
         assert "Stock libaom: no pruner in the box has a measured gain on photographs, 8 bit" in told.stderr

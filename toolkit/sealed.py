@@ -67,7 +67,7 @@ KINDS = {
         "manifest.json",
         "rows",
         "`av1part record`",
-        "`av1part pruner fit`",
+        "`av1part fit` and `pruner fit`",
     ),
     "av1part-pruner": FolderKind(
         "a pruner",

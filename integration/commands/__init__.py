@@ -11,7 +11,7 @@ COMMANDS = {
     ),
     "encode": (
         "integration.commands.encode",
-        "Encode a clip with libaom, with or without a pipeline's masks.",
+        "Encode a clip with libaom, made faster by a pruner or by a pipeline's masks.",
     ),
     "encoder": (
         "integration.commands.encoder",
@@ -27,7 +27,7 @@ COMMANDS = {
     ),
     "pipeline": (
         "integration.commands.pipeline",
-        "Stage 008: chain proven bundles, and evaluate them.",
+        "Chain proven bundles, and evaluate them.",
     ),
     "policy": (
         "integration.commands.policy",

@@ -1,7 +1,8 @@
 """`av1part fit`: from a record of the search to a proven pruner whose price was tried in encodes."""
 
+import hashlib
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -9,7 +10,7 @@ import click
 from integration.pruning.config import MODELS, FitConfig
 from toolkit.cli.options import commas, numbers
 from toolkit.errors import ToolkitError
-from toolkit.files import check_free
+from toolkit.files import canonical_json, check_free
 
 _D = FitConfig()
 _PATH = click.Path(path_type=Path)
@@ -21,9 +22,11 @@ _PATH = click.Path(path_type=Path)
 @click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
 @click.option("--target-loss", type=float, default=0.5, show_default=True, help="Most BD-rate to lose, in percent.")
 @click.option("--size", default="768x512", show_default=True, help="Shrink SOURCES to fit; `source` keeps the size.")
-@click.option("--frames", type=click.IntRange(1), default=2, show_default=True, help="Of each of SOURCES, the first.")
+@click.option(
+    "--frames", type=click.IntRange(1), default=2, show_default=True, help="Code the first N of each of SOURCES."
+)
 @click.option("--sides", default=commas(_D.sides), show_default=True, callback=numbers, help="Node sizes to decide at.")
-@click.option("--model", type=click.Choice(MODELS), default=_D.model, show_default=True)
+@click.option("--model", type=click.Choice(MODELS), default=_D.model, show_default=True, help="Of every decision.")
 @click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
 def fit(
     record: Path,
@@ -36,11 +39,14 @@ def fit(
     model: str,
     overwrite: bool,
 ) -> None:
-    """Learn a pruner from RECORD, prove it, try prices on SOURCES, and seal it at the best price within --target-loss.
+    """Learn a pruner from RECORD, prove it, encode SOURCES at five prices, and seal it at the one that saves most time.
+
+    A price that loses more than --target-loss is not taken; where all do, nothing is written.
 
     RECORD is of `av1part record`. SOURCES are photographs or clips that it has not learnt from: those of RECORD's other
     splits, or new ones. A run that was stopped goes on. The single steps are `pruner fit` and `bench encoder`.
     """
+    from integration.media.raw import parse_size
     from integration.media.sources import identify
     from integration.pruning.bundle import PrunerBundle
     from integration.pruning.fit import fit_pruner
@@ -51,24 +57,27 @@ def fit(
     if not target_loss > 0:
         raise ToolkitError(f"--target-loss {target_loss:g}: expected percent above 0, as in 0.5.")
     check_free(output, overwrite)
+    shown = None if size == "source" else size
+    if shown:
+        parse_size(shown)  # refused before minutes of learning
     config = FitConfig(sides=sides, model=model)
     files, data = identify(sources), SearchSet.load(record)
     trained = {source["sha256"] for source in data.manifest["sources"] if source["split"] == "train"}
     if seen := [file.path for file in files if file.sha256 in trained]:
         raise ToolkitError(
-            f"{seen[0]}: RECORD is trained on it. Try prices on sources of its other splits, or new ones."
+            f"{seen[0]}: in RECORD's training split, so that the pruner is trained on it. Try prices on sources of its "
+            "other splits, or new ones."
         )
-    work = output.with_name(f".{output.name}.fit-{model}-{data.sha256[:12]}")
+    key = hashlib.sha256(canonical_json([data.sha256, asdict(config)])).hexdigest()
+    work = output.with_name(f".{output.name}.fit-{key[:12]}")
     first = work / "pruner"
     if not first.exists():
         click.echo("Learning from the record, and proving.", err=True)
         fit_pruner(data, first, config)
     made = PrunerBundle.load(first)
-    shown = None if size == "source" else size
     with counted("encoding") as progress:
         trials = try_prices(made, [file.path for file in files], work / "bench", shown, frames, progress=progress)
-    for trial in trials:
-        click.echo(str(trial))
+    click.echo("\n".join(map(str, trials)))
     chosen = choose_price(trials, target_loss)
     done = fit_pruner(data, output, replace(config, price=chosen.price), overwrite=overwrite)
     shutil.rmtree(work)

@@ -38,16 +38,21 @@ def default_pruner(
 def expected_of(pruner: PrunerBundle, source: Path, settings: EncodeConfig) -> tuple[Row | None, str]:
     """What the card of a pruner that was asked for expects of an encode, and a line about it; empty: nothing to say.
 
-    A card speaks of the pruner's own price alone.
+    A card speaks of the pruner's own price and of one bit depth alone.
     """
     material, learnt_at = material_of(source, settings.keyint), pruner.encoder.get("cpu_used")
     has_card = (pruner.path / FILE).is_file() and settings.price in (None, pruner.price)
-    row = Card.load(pruner.path).row(material, settings.cpu_used) if has_card else None
+    card = Card.load(pruner.path) if has_card else None
+    depth = _bit_depth(source, settings)
+    row = card.row(material, settings.cpu_used) if card and card.bit_depth == depth else None
     name = pruner.path.name if pruner.path.parent == FOLDER else str(pruner.path)
     if row is None:
-        if learnt_at == settings.cpu_used:
+        if learnt_at != settings.cpu_used:
+            here = f"learnt at cpu-used {learnt_at}, this encode has {settings.cpu_used}"
+        elif card and card.bit_depth != depth:
+            here = f"has a card of {card.bit_depth} bit, this clip has {depth}"
+        else:
             return None, ""
-        here = f"learnt at cpu-used {learnt_at}, this encode has {settings.cpu_used}"
         return None, f"Warning: {name} {here}: what it gives there is unmeasured."
     if row.gains:
         return row, f"Pruner {name}: expected {row.expected}."

@@ -15,6 +15,8 @@ SHARE = 0.02
 """Most of a clip's pixels that a trial codes, on each side."""
 LEAST_SIDE, STEP = 128, 64
 """Pixels: a smaller piece says little, and whole superblocks are coded."""
+WARM_QINDEX = 128
+"""Of the mask that is made before the clock starts, and used for nothing."""
 
 
 def piece_of(width: int, height: int, frames: int | None) -> tuple[int, int] | None:
@@ -66,7 +68,7 @@ def _seconds(
     with Encoder(config, masker.mask if masker else None) as encoder:
         if masker:
             check_masker(masker, config, encoder.version, settings.any_settings)
-            encoder.encode(piece)  # at its first call a model sets itself up
+            masker.mask(piece[0].copy(), WARM_QINDEX)  # at its first call a model sets itself up
         if pruner:
             use_pruner(encoder, pruner, settings.price)
         before, inference = encoder.clock(), encoder.mask_seconds

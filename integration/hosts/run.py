@@ -14,10 +14,8 @@ from integration.codec import native
 from integration.codec.libaom_build import Libraries, libraries
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import check_price
+from integration.pruning.hook_file import decimal
 from toolkit.errors import ToolkitError
-
-MISSING = 127
-"""Exit status of a shell where a command is not found."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ def environment(pruners: Sequence[PrunerBundle], price: float | None, stats: Pat
     """Variables that make a host load our libaom.so.3 and the library load these pruners.
 
     Raises ToolkitError where a pruner is for another libaom or table of features, where its folder's path has a colon,
-    which separates folders, or where the price is none.
+    which separates folders, or where the price is none that the library can read.
     """
     hook = native.load(built.hook)
     for pruner in pruners:
@@ -43,11 +41,12 @@ def environment(pruners: Sequence[PrunerBundle], price: float | None, stats: Pat
         if ":" in str(pruner.path.resolve()):
             raise ToolkitError(f"{pruner.path}: a colon separates pruners. Copy it to a path without one.")
         check_price(pruner.price if price is None else price, pruner.most)
+    given = {name: value for name, value in os.environ.items() if name != "AV1PART_PRICE"}
     own = {"AV1PART_PIPELINE": ":".join(str(p.path.resolve()) for p in pruners), "AV1PART_STATS": str(stats)}
     if price is not None:
-        own["AV1PART_PRICE"] = f"{price:.12f}"
-    before = os.environ.get("LD_LIBRARY_PATH")
-    return os.environ | own | {"LD_LIBRARY_PATH": f"{built.aom.parent}:{before}" if before else str(built.aom.parent)}
+        own["AV1PART_PRICE"] = decimal(price)
+    before = given.get("LD_LIBRARY_PATH")
+    return given | own | {"LD_LIBRARY_PATH": f"{built.aom.parent}:{before}" if before else str(built.aom.parent)}
 
 
 def run_host(
@@ -62,11 +61,12 @@ def run_host(
         raise ToolkitError(f"{command[0]}: no such command. Install it, or give its path.")
     with tempfile.TemporaryDirectory() as folder:
         lines = stats.resolve() if stats else Path(folder) / "stats"
-        known = lines.stat().st_size if lines.exists() else 0
         variables = environment(pruners, price, lines, libraries())
+        with lines.open("ab") as file:  # refused before the command runs, where it cannot be written
+            known = file.tell()
         status = _wait(command, variables)
-        text = lines.read_bytes()[known:].decode() if lines.exists() else ""
-    found = [json.loads(line) for line in text.splitlines()]
+        text = lines.read_bytes()[known:].decode()
+    found = [json.loads(line) for line in text.splitlines() if line.endswith("}}")]  # a full disk cuts a line short
     decisions = [own for encoder in found for own in encoder["decisions"].values()]
     return HostRun(
         status if status >= 0 else 128 - status,

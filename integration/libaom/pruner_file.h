@@ -1,4 +1,4 @@
-/* A pruner's folder as C reads it: `hook.txt` says for which encoder it was made, `pruner.bin` has its trees.
+/* A pruner's folder as C reads it: `hook.txt` says for which encoder it was made, `pruner.bin` has its models.
  *
  * hook.txt is written by integration/pruning/hook_file.py, in this order, a line each: `av1part-pruner 1`, then
  * `libaom`, `features` (av1part_feature_table), `bit_depth`, `usage` (good or allintra), `cpu_used`, `four_way`,

@@ -243,10 +243,9 @@ static void write_stats(int slot) {
   }
   used += snprintf(line + used, sizeof(line) - (size_t)used, "}}\n");
   FILE *const file = fopen(path, "a");
-  if (!file || fwrite(line, 1, (size_t)used, file) != (size_t)used) {
-    fprintf(stderr, "av1part: AV1PART_STATS: %s cannot be written\n", path);
-  }
-  if (file) fclose(file);
+  const bool whole = file && fwrite(line, 1, (size_t)used, file) == (size_t)used;
+  /* A full disk shows when the file is closed. */
+  if ((file && fclose(file) != 0) || !whole) fprintf(stderr, "av1part: AV1PART_STATS: %s cannot be written\n", path);
 }
 
 void __wrap_av1_remove_compressor(AV1_COMP *cpi) {

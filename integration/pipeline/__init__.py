@@ -1,1 +1,1 @@
-"""Stage 008: proven bundles chained, their policy, and the masks that they give."""
+"""Proven bundles chained, their policy, and the masks that they give."""

@@ -1,4 +1,4 @@
-"""Stage 008: proven bundles chained into one pipeline, which masks the nodes of a frame at its qindex."""
+"""Proven bundles chained into one pipeline, which masks the nodes of a frame at its qindex."""
 
 import logging
 from collections.abc import Collection, Sequence

@@ -3,7 +3,7 @@
 `hook.txt` repeats for C what the manifest says of the native form's use."""
 
 from ctypes import CDLL
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,10 @@ _MEND = "Make it again with `av1part pruner fit`."
 _ENTRIES: Entries = {
     "bit_depth": int,
     "encoder": dict,
+    "encoder.version": str,
+    "encoder.usage": str,
+    "encoder.cpu_used": int,
+    "encoder.enable_1to4_partitions": int,
     "features": list,
     "feature_table": str,
     "price": float,
@@ -92,9 +96,9 @@ class PrunerBundle:
 
     def check_library(self, library: CDLL) -> None:
         """Raise ToolkitError unless the pruner was made for the libaom and the features of this hook."""
-        features = [Feature(**feature) for feature in self.manifest["features"]]
+        features = [asdict(feature) for feature in native.feature_table(library)]
         named = self.manifest["feature_table"] == native.feature_table_name(library)
-        if not named or features != list(native.feature_table(library)):
+        if not named or features != self.manifest["features"]:
             raise ToolkitError(f"{self.path}: made for another table of features than this hook's. {_MEND}")
         version = native.libaom_version(library)
         if self.encoder.get("version") != version:

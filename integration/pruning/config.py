@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from integration.pruning.hook_file import decimal
 from toolkit.errors import ToolkitError
 from toolkit.pruners.features import DECISIONS, SIDES
 from toolkit.pruners.learn import LearnConfig
@@ -32,6 +33,8 @@ class FitConfig:
 
     def __post_init__(self) -> None:
         check_price(self.price, self.most)
+        for value in (self.price, self.most):
+            decimal(value)
         if unknown := set(self.decisions) - set(DECISIONS):
             raise ToolkitError(f"--decisions {','.join(sorted(unknown))}: expected any of {', '.join(DECISIONS)}.")
         if unknown_sides := set(self.sides) - set(SIDES):

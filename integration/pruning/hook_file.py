@@ -22,8 +22,8 @@ def hook_text(manifest: dict[str, Any], data: bytes) -> bytes:
         f"usage {encoder['usage']}",
         f"cpu_used {encoder['cpu_used']}",
         f"four_way {encoder['enable_1to4_partitions']}",
-        f"price {_decimal(manifest['price'])}",
-        f"most {_decimal(manifest['most'])}",
+        f"price {decimal(manifest['price'])}",
+        f"most {decimal(manifest['most'])}",
         f"size {len(data)}",
         f"crc32 {zlib.crc32(data):08x}",
     ]
@@ -31,8 +31,11 @@ def hook_text(manifest: dict[str, Any], data: bytes) -> bytes:
     return text + f"check {zlib.crc32(text):08x}\n".encode()
 
 
-def _decimal(value: float) -> str:
-    """A number as plain digits, which C reads as the same number in every locale."""
+def decimal(value: float) -> str:
+    """A price or most as plain digits, which C reads as the same number in every locale.
+
+    Raises ToolkitError on what it cannot: not above 0, 1000 or more, or with more than 12 decimals.
+    """
     text = f"{value:.12f}".rstrip("0").rstrip(".")
     if float(text) != value or not 0 < value < 1000:
         raise ToolkitError(f"Price or most {value!r}: expected above 0 and below 1000, with at most 12 decimals.")

@@ -1,5 +1,8 @@
 """Training of a pruner's networks in PyTorch: Poisson loss, as the trees have."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,12 +14,24 @@ BATCH = 1024
 RATE = 2e-3
 
 
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@_one_thread()
 def fit_network(
     features: NDArray[np.float32], loss: NDArray[np.float64], time: NDArray[np.float64], epochs: int, seed: int
 ) -> Network:
     """Network that predicts the logs of the expectations of loss and time (rows,) from features (rows, columns).
 
-    Adam (Kingma and Ba 2015) with a cosine schedule, one thread's order of sums, so that a seed gives one result.
+    Adam (Kingma and Ba 2015) with a cosine schedule, on one thread: several add in another order, and a seed has to
+    give one result on every number of cores.
     """
     generator = torch.Generator().manual_seed(seed)
     mean = features.mean(0, dtype=np.float64).astype(np.float32)
