@@ -124,9 +124,9 @@ def test_it_prunes_with_a_model_of_the_box(program: Path, tmp_path: Path) -> Non
         use_pruner(encoder, PrunerBundle.load(zoo.FOLDER / "photo-8bit"))
         expected = encoder.encode((y, u, v)).data
     assert (tmp_path / "out.ivf").read_bytes()[44:] == expected, "as Python encodes, behind IVF's headers"
-    done = run(program, y4m(tmp_path / "deep.y4m", 1, 10), tmp_path / "deep.ivf", 43, 1, zoo.FOLDER / "photo-8bit")
+    done = run(program, y4m(tmp_path / "deep.y4m", 1, 10), tmp_path / "10.ivf", 43, 1, zoo.FOLDER / "photo-8bit")
+    assert (done.returncode, done.stderr) == (0, ""), "one pruner serves 8 and 10 bit"
+    done = run(program, clip, tmp_path / "deep.ivf", 43, 1, zoo.FOLDER / "photo-allintra")
     assert done.returncode == 1
-    assert (
-        "av1part_load_pruner: the pruner was made for bit_depth 8, all_intra 0, cpu_used 2, four_way 1" in done.stderr
-    )
+    assert "av1part_load_pruner: the pruner was made for all_intra 1, cpu_used 4, four_way 1" in done.stderr
     assert not (tmp_path / "deep.ivf").exists()

@@ -201,7 +201,7 @@ AV1PART_API int av1part_search_rows(const av1part_encoder *encoder, const av1par
 AV1PART_API int av1part_set_pruner(av1part_encoder *encoder, const void *data, size_t size, double price, double most);
 
 /* The same from a pruner's folder (of `av1part pruner fit`), at its own price; refused where it was made for another
- * libaom, table of features, bit depth, usage, speed or 4-way setting: the encoder's detail says which. */
+ * libaom, table of features, usage, speed or 4-way setting: the encoder's detail says which. */
 AV1PART_API int av1part_load_pruner(av1part_encoder *encoder, const char *folder);
 
 /* Since the encoder was opened. */

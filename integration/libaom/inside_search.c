@@ -469,15 +469,12 @@ int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double
   return AV1PART_OK;
 }
 
-/* Whether the encoder codes what the pruner was made for; else the detail says what differs. */
+/* Whether the encoder codes what the pruner was made for, at either bit depth; else the detail says what that is. */
 static bool made_for(av1part_encoder *e, const av1part_pruner_file *file) {
   const av1part_config *const c = &e->config;
-  if (c->bit_depth == file->bit_depth && c->all_intra == file->all_intra && c->cpu_used == file->cpu_used &&
-      c->four_way == file->four_way) {
-    return true;
-  }
-  snprintf(e->detail, sizeof(e->detail), "the pruner was made for bit_depth %d, all_intra %d, cpu_used %d, four_way %d",
-           file->bit_depth, file->all_intra, file->cpu_used, file->four_way);
+  if (c->all_intra == file->all_intra && c->cpu_used == file->cpu_used && c->four_way == file->four_way) return true;
+  snprintf(e->detail, sizeof(e->detail), "the pruner was made for all_intra %d, cpu_used %d, four_way %d",
+           file->all_intra, file->cpu_used, file->four_way);
   return false;
 }
 

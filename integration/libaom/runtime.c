@@ -200,9 +200,11 @@ static void begin_frame(const AV1_COMP *cpi) {
 
 void __wrap_av1_encode_frame(AV1_COMP *cpi) {
   pthread_once(&once, read_pipeline);
+  av1part_encoder *e = made_count ? av1part_hook_find(cpi) : NULL;
+  if (e) e->search_active = false; /* an error may have jumped over the end of the frame before */
   if (made_count) begin_frame(cpi);
   __real_av1_encode_frame(cpi);
-  av1part_encoder *const e = made_count ? av1part_hook_find(cpi) : NULL;
+  e = made_count ? av1part_hook_find(cpi) : NULL;
   if (e) e->search_active = false;
 }
 
