@@ -219,6 +219,19 @@ def test_where_no_card_shows_a_gain_the_encode_is_stock_libaom_and_says_why(liba
         assert "Stock libaom: no pruner in the box has a measured gain on photographs, 8 bit" in told.stderr
 
 
+def test_a_card_promises_nothing_of_an_encode_that_it_does_not_speak_of(libaom: Libraries, tmp_path: Path) -> None:
+    words = ("-o", tmp_path / "o.ivf", "--pruner", "photo-8bit", "--json")
+    for other in (("--usage", "allintra"), ("--no-4way",)):
+        refused = cli("encode", CHELSEA, "--size", "64x64", *words, *other)
+        assert refused.exit_code == 1
+        assert "expected" not in refused.stderr
+    raw = tmp_path / "clip.yuv"
+    raw.write_bytes(np.full(64 * 64 * 3 // 2, 500, "<u2").tobytes())
+    deep = done("encode", raw, "--raw", "64x64:10", "--cpu-used", "2", *words)
+    assert "Pruner photo-8bit: its card has no figure for 10 bit." in deep.stderr
+    assert json.loads(deep.stdout)["expected_saving"] is None
+
+
 def test_contradicting_options_are_usage_errors(tmp_path: Path) -> None:
     for words in (("--no-pipeline", "--pruner", "photo-8bit"), ("--price", "0.05")):
         assert cli("encode", CHELSEA, "-o", tmp_path / "o.ivf", *words).exit_code == 2

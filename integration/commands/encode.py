@@ -120,7 +120,7 @@ def encode(
         from integration.pruning.bundle import PrunerBundle
 
         opened = PrunerBundle.load(zoo.find(pruner))
-        row, said = expected_of(opened, clip, EncodeConfig(**options | {"four_way": False}))
+        row, said = expected_of(opened, clip, EncodeConfig(**options | {"four_way": False}), options["four_way"])
         if said:
             click.echo(said, err=True)
     elif not (pipelines or no_pipeline):
