@@ -19,6 +19,7 @@ from integration import zoo
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import Libraries
+from integration.commands.pruner import encode_with
 from integration.media.video import open_clip
 from integration.pruning.bundle import PrunerBundle, current_features
 from integration.pruning.encoder import use_pruner
@@ -217,6 +218,12 @@ def test_where_no_card_shows_a_gain_the_encode_is_stock_libaom_and_says_why(liba
     for photograph in (("--usage", "allintra"), ("--cpu-used", "6"), ("--no-4way",)):
         told = done("encode", CHELSEA, "-o", tmp_path / "c.ivf", "--size", "64x64", "--overwrite", *photograph)
         assert "Stock libaom: no pruner in the box has a measured gain on photographs, 8 bit" in told.stderr
+
+
+def test_the_command_that_comes_next_has_the_usage_and_speed_that_a_pruner_learnt_at() -> None:
+    next_command = encode_with(PrunerBundle.load(zoo.FOLDER / "photo-allintra-6"))
+    assert "--usage allintra --cpu-used 6 -o" in next_command
+    assert "--usage" not in encode_with(PrunerBundle.load(zoo.FOLDER / "photo-8bit"))
 
 
 def test_a_card_promises_nothing_of_an_encode_that_it_does_not_speak_of(libaom: Libraries, tmp_path: Path) -> None:

@@ -21,7 +21,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
 @click.option("--target-loss", type=float, default=0.5, show_default=True, help="Most BD-rate to lose, in percent.")
 @click.option("--size", default="768x512", show_default=True, help="Shrink SOURCES to fit; `source` keeps the size.")
-@click.option("--frames", type=click.IntRange(1), default=2, show_default=True, help="Of each of SOURCES, the first.")
+@click.option(
+    "--frames", type=click.IntRange(1), default=2, show_default=True, help="Only the first N frames of each source."
+)
 @click.option("--sides", default=commas(_D.sides), show_default=True, callback=numbers, help="Node sizes to decide at.")
 @click.option("--model", type=click.Choice(MODELS), default=_D.model, show_default=True)
 @click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
@@ -38,9 +40,11 @@ def fit(
 ) -> None:
     """Learn a pruner from RECORD, prove it, try prices on SOURCES, and seal it at the best price within --target-loss.
 
-    RECORD is of `av1part record`. SOURCES are photographs or clips that it has not learnt from: those of RECORD's other
-    splits, or new ones. A run that was stopped goes on. The single steps are `pruner fit` and `bench encoder`.
+    RECORD is what `av1part record` made. SOURCES are photographs or clips that the pruner does not learn from: those of
+    RECORD's val and test splits, or new ones. A run that was stopped goes on. The single steps are `pruner fit` and
+    `bench encoder`.
     """
+    from integration.commands.pruner import encode_with
     from integration.media.sources import identify
     from integration.pruning.bundle import PrunerBundle
     from integration.pruning.fit import fit_pruner
@@ -72,5 +76,7 @@ def fit(
     chosen = choose_price(trials, target_loss)
     done = fit_pruner(data, output, replace(config, price=chosen.price), overwrite=overwrite)
     shutil.rmtree(work)
-    click.echo(f"{output}: {chosen}, on {len(files)} sources that it has not learnt from.")
-    next_step(f"encode CLIP --pruner {output} --cpu-used {done.encoder['cpu_used']} -o OUT")
+    click.echo(
+        f"{output}: {chosen}, on {len(files)} {'source' if len(files) == 1 else 'sources'} that it has not learnt from."
+    )
+    next_step(encode_with(done))
