@@ -25,7 +25,9 @@ _PATH = click.Path(path_type=Path)
     "--frames", type=click.IntRange(1), default=2, show_default=True, help="Only the first N frames of each source."
 )
 @click.option("--sides", default=commas(_D.sides), show_default=True, callback=numbers, help="Node sizes to decide at.")
-@click.option("--model", type=click.Choice(MODELS), default=_D.model, show_default=True)
+@click.option(
+    "--model", type=click.Choice(MODELS), default=_D.model, show_default=True, help="Boosted trees, or small networks."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
 def fit(
     record: Path,

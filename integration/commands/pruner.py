@@ -26,7 +26,9 @@ def pruner() -> None:
 @click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
 @click.option("--price", type=float, default=_D.price, show_default=True, help="Loss that a pixel of time may cost.")
 @click.option("--most", type=float, default=_D.most, show_default=True, help="Expected loss that is never risked.")
-@click.option("--model", type=click.Choice(MODELS), default=_D.model, show_default=True)
+@click.option(
+    "--model", type=click.Choice(MODELS), default=_D.model, show_default=True, help="Boosted trees, or small networks."
+)
 @click.option(
     "--epochs", type=click.IntRange(1, 1000), default=_D.epochs, show_default=True, help="Epochs of a network."
 )

@@ -15,8 +15,14 @@ _D = RecordConfig()
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The record's folder.")
 @click.option("--cq", default=commas(_D.cq), show_default=True, callback=numbers, help="Constant-quality levels.")
-@click.option("--cpu-used", default=_D.cpu_used, show_default=True, type=click.IntRange(0, 6))
-@click.option("--usage", default=_D.usage, show_default=True, type=click.Choice(["good", "allintra"]))
+@click.option("--cpu-used", default=_D.cpu_used, show_default=True, type=click.IntRange(0, 6), help="Speed preset.")
+@click.option(
+    "--usage",
+    default=_D.usage,
+    show_default=True,
+    type=click.Choice(["good", "allintra"]),
+    help="libaom's usage; AVIF encoders code in allintra.",
+)
 @click.option("--four-way/--no-4way", default=_D.four_way, show_default=True, help="Search HORZ_4 and VERT_4.")
 @click.option("--size", default="960x540", show_default=True, help="Shrink to fit WxH; `source` keeps the size.")
 @click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source.")
