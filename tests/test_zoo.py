@@ -96,6 +96,7 @@ def test_it_is_found_by_name_and_listed_with_saving_and_price() -> None:
         for row in card.measured:
             assert f"{card.name}: {row.material}, {card.bit_depth} bit, {card.usage} usage" in listed
             assert row.expected in listed
+            assert f"({len(row.sources)} sources of at most {row.size})" in listed
     assert zoo.find(Path("photo-8bit")) == zoo.FOLDER / "photo-8bit"
     fails(cli("pruner", "info", "photo-9bit"), "no pruner in the box. These are: photo-8bit")
     assert set(json.loads(done("zoo", "--json").output)) == {card.name for card in cards()}
