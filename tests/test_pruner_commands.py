@@ -218,6 +218,25 @@ def test_one_command_learns_proves_and_sets_the_price_by_encodes(
     fails(cli(*words), "exists already")
 
 
+def test_a_run_that_was_stopped_goes_on_with_the_same_options_alone(
+    record: Path, photographs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise ToolkitError("stopped")
+
+    monkeypatch.setattr("integration.tuning.price.try_prices", stop)
+    words = ("fit", record, photographs[4], "-o", tmp_path / "made")
+    for options, learns in (
+        (("--sides", "8", "--size", "0x0"), False),
+        (("--sides", "8"), True),
+        (("--sides", "8"), False),
+        (("--sides", "8,16"), True),
+    ):
+        stopped = cli(*words, *options)
+        assert stopped.exit_code == 1
+        assert ("Learning from the record" in stopped.stderr) == learns
+
+
 def test_a_price_is_the_one_that_saves_most_within_the_target() -> None:
     trials = [PriceTrial(0.01, 0.1, 10.0), PriceTrial(0.03, 0.4, 30.0), PriceTrial(0.05, 0.9, 40.0)]
     assert choose_price(trials, 0.5).price == 0.03

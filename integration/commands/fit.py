@@ -47,6 +47,7 @@ def fit(
     `bench encoder`.
     """
     from integration.commands.pruner import encode_with
+    from integration.media.raw import parse_size
     from integration.media.sources import identify
     from integration.pruning.bundle import PrunerBundle
     from integration.pruning.fit import fit_pruner
@@ -56,6 +57,7 @@ def fit(
 
     if not target_loss > 0:
         raise ToolkitError(f"--target-loss {target_loss:g}: expected percent above 0, as in 0.5.")
+    shown = size if size != "source" and parse_size(size) else None
     check_free(output, overwrite)
     config = FitConfig(sides=sides, model=model)
     files, data = identify(sources), SearchSet.load(record)
@@ -64,13 +66,12 @@ def fit(
         raise ToolkitError(
             f"{seen[0]}: RECORD is trained on it. Try prices on sources of its other splits, or new ones."
         )
-    work = output.with_name(f".{output.name}.fit-{model}-{data.sha256[:12]}")
+    work = output.with_name(f".{output.name}.fit-{model}-{commas(sides)}-{data.sha256[:12]}")
     first = work / "pruner"
     if not first.exists():
         click.echo("Learning from the record, and proving.", err=True)
         fit_pruner(data, first, config)
     made = PrunerBundle.load(first)
-    shown = None if size == "source" else size
     with counted("encoding") as progress:
         trials = try_prices(made, [file.path for file in files], work / "bench", shown, frames, progress=progress)
     for trial in trials:
@@ -78,7 +79,6 @@ def fit(
     chosen = choose_price(trials, target_loss)
     done = fit_pruner(data, output, replace(config, price=chosen.price), overwrite=overwrite)
     shutil.rmtree(work)
-    click.echo(
-        f"{output}: {chosen}, on {len(files)} {'source' if len(files) == 1 else 'sources'} that it has not learnt from."
-    )
+    tried = f"{len(files)} source{'s' if len(files) > 1 else ''}"
+    click.echo(f"{output}: {chosen}, on {tried} that it has not learnt from.")
     next_step(encode_with(done))
