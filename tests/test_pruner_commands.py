@@ -249,11 +249,30 @@ def test_prices_are_tried_on_a_pruner_of_the_same_options_not_on_one_that_a_stop
     assert len(list(tmp_path.iterdir())) == 2, "the first is kept for the last"
 
 
+def test_a_run_that_was_stopped_goes_on_with_the_same_options_alone(
+    record: Path, photographs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise ToolkitError("stopped")
+
+    monkeypatch.setattr("integration.tuning.price.try_prices", stop)
+    words = ("fit", record, photographs[4], "-o", tmp_path / "made")
+    for options, learns in (
+        (("--sides", "8", "--size", "0x0"), False),
+        (("--sides", "8"), True),
+        (("--sides", "8"), False),
+        (("--sides", "8,16"), True),
+    ):
+        stopped = cli(*words, *options)
+        assert stopped.exit_code == 1
+        assert ("Learning from the record" in stopped.stderr) == learns
+
+
 def test_a_price_is_the_one_that_saves_most_within_the_target() -> None:
     trials = [PriceTrial(0.01, 0.1, 10.0), PriceTrial(0.03, 0.4, 30.0), PriceTrial(0.05, 0.9, 40.0)]
     assert choose_price(trials, 0.5).price == 0.03
     assert choose_price(trials, 1.0).price == 0.05
     with pytest.raises(ToolkitError, match=r"No price saves time for at most 0\.05% bytes\. price 0\.01: 10\.0%"):
         choose_price(trials, 0.05)
-    with pytest.raises(ToolkitError, match="No price saves time"):
+    with pytest.raises(ToolkitError, match=r"No price saves time .* -2\.0% of the CPU time .* bytes\. Record more"):
         choose_price([PriceTrial(0.01, 0.0, -2.0)], 1.0)

@@ -19,6 +19,7 @@ from integration import zoo
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import Libraries
+from integration.commands.pruner import encode_with
 from integration.media.video import open_clip
 from integration.pruning.bundle import PrunerBundle, current_features
 from integration.pruning.encoder import use_pruner
@@ -95,6 +96,7 @@ def test_it_is_found_by_name_and_listed_with_saving_and_price() -> None:
         for row in card.measured:
             assert f"{card.name}: {row.material}, {card.bit_depth} bit, {card.usage} usage" in listed
             assert row.expected in listed
+            assert f"({len(row.sources)} sources of at most {row.size})" in listed
     assert zoo.find(Path("photo-8bit")) == zoo.FOLDER / "photo-8bit"
     fails(cli("pruner", "info", "photo-9bit"), "no pruner in the box. These are: photo-8bit")
     assert set(json.loads(done("zoo", "--json").output)) == {card.name for card in cards()}
@@ -220,6 +222,25 @@ def test_where_no_card_shows_a_gain_the_encode_is_stock_libaom_and_says_why(liba
     for photograph in (("--usage", "allintra"), ("--cpu-used", "6"), ("--no-4way",)):
         told = done("encode", CHELSEA, "-o", tmp_path / "c.ivf", "--size", "64x64", "--overwrite", *photograph)
         assert "Stock libaom: no pruner in the box has a measured gain on photographs, 8 bit" in told.stderr
+
+
+def test_the_command_that_comes_next_has_the_usage_and_speed_that_a_pruner_learnt_at() -> None:
+    next_command = encode_with(PrunerBundle.load(zoo.FOLDER / "photo-allintra-6"))
+    assert "--usage allintra --cpu-used 6 -o" in next_command
+    assert "--usage" not in encode_with(PrunerBundle.load(zoo.FOLDER / "photo-8bit"))
+
+
+def test_a_card_promises_nothing_of_an_encode_that_it_does_not_speak_of(libaom: Libraries, tmp_path: Path) -> None:
+    words = ("-o", tmp_path / "o.ivf", "--pruner", "photo-8bit", "--json")
+    for other in (("--usage", "allintra"), ("--no-4way",)):
+        refused = cli("encode", CHELSEA, "--size", "64x64", *words, *other)
+        assert refused.exit_code == 1
+        assert "expected" not in refused.stderr
+    raw = tmp_path / "clip.yuv"
+    raw.write_bytes(np.full(64 * 64 * 3 // 2, 500, "<u2").tobytes())
+    deep = done("encode", raw, "--raw", "64x64:10", "--cpu-used", "2", *words)
+    assert "photo-8bit has a card of 8 bit, this clip has 10" in deep.stderr
+    assert json.loads(deep.stdout)["expected_saving"] is None
 
 
 def test_contradicting_options_are_usage_errors(tmp_path: Path) -> None:

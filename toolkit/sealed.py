@@ -67,14 +67,14 @@ KINDS = {
         "manifest.json",
         "rows",
         "`av1part record`",
-        "`av1part fit` and `pruner fit`",
+        "`av1part fit` and `av1part pruner fit`",
     ),
     "av1part-pruner": FolderKind(
         "a pruner",
         "manifest.json",
         "pruner.bin",
-        "`av1part pruner fit`",
-        "`av1part encode` and `bench encoder` as --pruner",
+        "`av1part fit` or `av1part pruner fit`",
+        "`av1part encode` and `bench encoder` as --pruner, and `run` as --pipeline",
     ),
 }
 """Every kind of folder that av1part writes, by the `kind` in its file."""

@@ -43,7 +43,7 @@ class _Parity(click.Command):
 @click.option(
     "--limit", type=int, help=f"Blocks, even over class and qindex.  [default: {LIMIT}, fewer of a large model]"
 )
-@click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True, help="Of the draw.")
+@click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True, help="Seed that draws the blocks.")
 @click.option("--any-settings", is_flag=True, help="Take data made with other encoder settings.")
 @click.option("--selftest", is_flag=True, help="Plant faults in copies of the bundle instead; pass if all are caught.")
 @click.option(

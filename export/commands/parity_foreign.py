@@ -25,7 +25,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--luma-input", help="Name of the luma input, if its shape does not tell.")
 @click.option("--qindex-input", help="Name of the qindex input, if its shape does not tell.")
 @click.option("--output-name", help="Name of the output that holds the logits, if its shape does not tell.")
-@click.option("--layout", type=click.Choice(LAYOUTS), help="Of the luma input, if its shape does not tell.")
+@click.option("--layout", type=click.Choice(LAYOUTS), help="Layout of the luma input, if its shape does not tell.")
 @click.option("--input-scale", callback=factor, default="1", help="Factor on luma, as in 1/255.  [default: raw]")
 @click.option("--qindex-scale", callback=factor, default="1", help="Factor on the qindex, as in 1/255.  [default: raw]")
 @click.option("-o", "--output", type=_PATH, help="Write the report there (JSON); without it none is written.")
@@ -33,7 +33,7 @@ _PATH = click.Path(path_type=Path)
 @click.option(
     "--limit", type=int, help=f"Blocks, even over class and qindex.  [default: {LIMIT}, fewer of a large model]"
 )
-@click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True, help="Of the draw.")
+@click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True, help="Seed that draws the blocks.")
 @click.option("--any-settings", is_flag=True, help="Take data made with other encoder settings.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context

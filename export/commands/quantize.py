@@ -17,7 +17,7 @@ _DEFAULT = QuantizeConfig()
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle folder to make.")
 @click.option("--limit", type=int, default=_DEFAULT.limit, show_default=True, help="Training blocks that calibrate it.")
-@click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True, help="Of the draw.")
+@click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True, help="Seed that draws the blocks.")
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 def quantize(bundle: Path, data: Path, output: Path, overwrite: bool, **options: Any) -> None:
     """Make an int8 bundle of the proven float32 BUNDLE, calibrated on the training split of DATA alone."""

@@ -3,7 +3,7 @@
 COMMANDS = {
     "bench": (
         "integration.commands.bench",
-        "Measure in the encoder: BD-rate against CPU time, with masks and without.",
+        "Measure in the encoder: BD-rate against CPU time, with masks or a pruner and without.",
     ),
     "demo": (
         "integration.commands.demo",
@@ -11,7 +11,7 @@ COMMANDS = {
     ),
     "encode": (
         "integration.commands.encode",
-        "Encode a clip with libaom, made faster by a pruner or by a pipeline's masks.",
+        "Encode a clip with libaom, made faster by a pruner or by masks.",
     ),
     "encoder": (
         "integration.commands.encoder",
@@ -27,7 +27,7 @@ COMMANDS = {
     ),
     "pipeline": (
         "integration.commands.pipeline",
-        "Chain proven bundles, and evaluate them.",
+        "Chain proven bundles into a pipeline (stage 008), and evaluate it.",
     ),
     "policy": (
         "integration.commands.policy",

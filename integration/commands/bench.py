@@ -18,7 +18,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.group()
 def bench() -> None:
-    """Measure encodes with masks beside encodes without, in one run."""
+    """Measure encodes with masks or a pruner beside encodes without, in one run."""
 
 
 @bench.command()
@@ -28,17 +28,33 @@ def bench() -> None:
     "--pipeline", "pipelines", multiple=True, type=_PATH, help="Pipeline to judge; repeatable, once a node size."
 )
 @click.option("--pruner", type=_PATH, help="Pruner to judge: a folder, or a name of `av1part zoo`.")
-@click.option("--prices", default="", callback=prices, help="Its prices, as in 0.02,0.05.  [default: its own]")
 @click.option(
-    "--presets", default=commas(_D.presets), show_default=True, callback=numbers, help="The first is the anchor."
+    "--prices", default="", callback=prices, help="Prices of the pruner, as in 0.02,0.05.  [default: its own]"
 )
-@click.option("--masked", default=commas(_D.masked), show_default=True, callback=numbers, help="Presets with masks.")
+@click.option(
+    "--presets",
+    default=commas(_D.presets),
+    show_default=True,
+    callback=numbers,
+    help="Speeds of libaom alone; the first is the anchor.",
+)
+@click.option(
+    "--masked",
+    default=commas(_D.masked),
+    show_default=True,
+    callback=numbers,
+    help="Speeds that are coded with masks or the pruner as well.",
+)
 @click.option("--against", default=commas(_D.against), callback=words, help=f"Further arms: any of {commas(AGAINST)}.")
 @click.option(
     "--oracle-stages", default=commas(_D.oracle_stages), show_default=True, callback=words, help="Arms of the oracle."
 )
 @click.option(
-    "--threads", default=commas(_D.threads), show_default=True, callback=numbers, help="The first gives CPU times."
+    "--threads",
+    default=commas(_D.threads),
+    show_default=True,
+    callback=numbers,
+    help="Numbers of threads; the first gives CPU times.",
 )
 @encode_options(_D)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")

@@ -45,14 +45,20 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 )
 @click.option("--cq", default=_D.cq, show_default=True, type=click.IntRange(0, 63), help="Constant-quality level.")
 @click.option("--cpu-used", default=_D.cpu_used, show_default=True, type=click.IntRange(0, 6), help="Speed preset.")
-@click.option("--usage", default=_D.usage, show_default=True, type=click.Choice(["good", "allintra"]))
-@click.option("--threads", default=_D.threads, show_default=True, type=click.IntRange(1, 64))
+@click.option(
+    "--usage",
+    default=_D.usage,
+    show_default=True,
+    type=click.Choice(["good", "allintra"]),
+    help="libaom's usage; AVIF encoders code in allintra.",
+)
+@click.option("--threads", default=_D.threads, show_default=True, type=click.IntRange(1, 64), help="Threads of libaom.")
 @click.option(
     "--keyint",
     default=_D.keyint,
     show_default=True,
     type=click.IntRange(1, 9999),
-    help="Largest distance between key frames; only key frames are masked.",
+    help="Largest distance between key frames; only key frames are pruned or masked.",
 )
 @click.option(
     "--lag",
@@ -72,7 +78,7 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 @click.option("--size", default=_D.size, help="Shrink to fit WxH.")
 @click.option("--raw", default=_D.raw, help="Layout of a .yuv file, WxH[:bitdepth], or a TSV of names and layouts.")
 @click.option("--allow-truncated", is_flag=True, help="Take a clip that is cut short as far as it goes.")
-@click.option("--any-settings", is_flag=True, help="Use a pipeline made for other encoder settings.")
+@click.option("--any-settings", is_flag=True, help="Use a pipeline (not a pruner) made for other encoder settings.")
 @click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there; never the clip itself.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -122,7 +128,7 @@ def encode(
         from integration.pruning.bundle import PrunerBundle
 
         opened = PrunerBundle.load(zoo.find(pruner))
-        row, said = expected_of(opened, clip, EncodeConfig(**options | {"four_way": False}))
+        row, said = expected_of(opened, clip, EncodeConfig(**options | {"four_way": False}), options["four_way"])
         if said:
             click.echo(said, err=True)
     elif not (pipelines or no_pipeline):

@@ -21,7 +21,13 @@ def encode_options(default: InputConfig) -> Callable[[Command], Command]:
         click.option(
             "--repeats", type=click.IntRange(1), default=default.repeats, show_default=True, help="Runs of each encode."
         ),
-        click.option("--usage", default=default.usage, show_default=True, type=usages),
+        click.option(
+            "--usage",
+            default=default.usage,
+            show_default=True,
+            type=usages,
+            help="libaom's usage; AVIF encoders code in allintra.",
+        ),
         click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each clip."),
         click.option("--size", help="Shrink to fit WxH."),
         click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth], or a TSV of names and layouts."),

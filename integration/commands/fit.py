@@ -23,10 +23,12 @@ _PATH = click.Path(path_type=Path)
 @click.option("--target-loss", type=float, default=0.5, show_default=True, help="Most BD-rate to lose, in percent.")
 @click.option("--size", default="768x512", show_default=True, help="Shrink SOURCES to fit; `source` keeps the size.")
 @click.option(
-    "--frames", type=click.IntRange(1), default=2, show_default=True, help="Code the first N of each of SOURCES."
+    "--frames", type=click.IntRange(1), default=2, show_default=True, help="Only the first N frames of each source."
 )
 @click.option("--sides", default=commas(_D.sides), show_default=True, callback=numbers, help="Node sizes to decide at.")
-@click.option("--model", type=click.Choice(MODELS), default=_D.model, show_default=True, help="Of every decision.")
+@click.option(
+    "--model", type=click.Choice(MODELS), default=_D.model, show_default=True, help="Boosted trees, or small networks."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
 def fit(
     record: Path,
@@ -43,9 +45,11 @@ def fit(
 
     A price that loses more than --target-loss is not taken; where all do, nothing is written.
 
-    RECORD is of `av1part record`. SOURCES are photographs or clips that it has not learnt from: those of RECORD's other
-    splits, or new ones. A run that was stopped goes on. The single steps are `pruner fit` and `bench encoder`.
+    RECORD is what `av1part record` made. SOURCES are photographs or clips that the pruner does not learn from: those of
+    RECORD's val and test splits, or new ones. A run that was stopped goes on. The single steps are `pruner fit` and
+    `bench encoder`.
     """
+    from integration.commands.pruner import encode_with
     from integration.media.raw import parse_size
     from integration.media.sources import identify
     from integration.pruning.bundle import PrunerBundle
@@ -56,10 +60,8 @@ def fit(
 
     if not target_loss > 0:
         raise ToolkitError(f"--target-loss {target_loss:g}: expected percent above 0, as in 0.5.")
+    shown = size if size != "source" and parse_size(size) else None
     check_free(output, overwrite)
-    shown = None if size == "source" else size
-    if shown:
-        parse_size(shown)  # refused before minutes of learning
     config = FitConfig(sides=sides, model=model)
     files, data = identify(sources), SearchSet.load(record)
     trained = {source["sha256"] for source in data.manifest["sources"] if source["split"] == "train"}
@@ -81,5 +83,6 @@ def fit(
     chosen = choose_price(trials, target_loss)
     done = fit_pruner(data, output, replace(config, price=chosen.price), overwrite=overwrite)
     shutil.rmtree(work)
-    click.echo(f"{output}: {chosen}, on {len(files)} sources that it has not learnt from.")
-    next_step(f"encode CLIP --pruner {output} --cpu-used {done.encoder['cpu_used']} -o OUT")
+    tried = f"{len(files)} source{'s' if len(files) > 1 else ''}"
+    click.echo(f"{output}: {chosen}, on {tried} that it has not learnt from.")
+    next_step(encode_with(done))

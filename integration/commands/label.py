@@ -38,8 +38,16 @@ def parse_nodes(context: click.Context, parameter: click.Parameter, values: tupl
     callback=parse_cq,
     help="Constant-quality levels, 0 to 63.",
 )
-@click.option("--cpu-used", default=DEFAULT.cpu_used, show_default=True, type=click.IntRange(0, 6))
-@click.option("--usage", default=DEFAULT.usage, show_default=True, type=click.Choice(["good", "allintra"]))
+@click.option(
+    "--cpu-used", default=DEFAULT.cpu_used, show_default=True, type=click.IntRange(0, 6), help="Speed preset."
+)
+@click.option(
+    "--usage",
+    default=DEFAULT.usage,
+    show_default=True,
+    type=click.Choice(["good", "allintra"]),
+    help="libaom's usage; AVIF encoders code in allintra.",
+)
 @click.option(
     "--four-way/--no-4way",
     default=DEFAULT.four_way,

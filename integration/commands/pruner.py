@@ -26,16 +26,20 @@ def pruner() -> None:
 @click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
 @click.option("--price", type=float, default=_D.price, show_default=True, help="Loss that a pixel of time may cost.")
 @click.option("--most", type=float, default=_D.most, show_default=True, help="Expected loss that is never risked.")
-@click.option("--model", type=click.Choice(MODELS), default=_D.model, show_default=True)
-@click.option("--epochs", type=click.IntRange(1, 1000), default=_D.epochs, show_default=True, help="Of a network.")
-@click.option("--trees", type=click.IntRange(1, 1000), default=_D.trees, show_default=True, help="Of a forest.")
-@click.option("--leaves", type=click.IntRange(2, 256), default=_D.leaves, show_default=True, help="Of a tree.")
+@click.option(
+    "--model", type=click.Choice(MODELS), default=_D.model, show_default=True, help="Boosted trees, or small networks."
+)
+@click.option(
+    "--epochs", type=click.IntRange(1, 1000), default=_D.epochs, show_default=True, help="Epochs of a network."
+)
+@click.option("--trees", type=click.IntRange(1, 1000), default=_D.trees, show_default=True, help="Trees of a forest.")
+@click.option("--leaves", type=click.IntRange(2, 256), default=_D.leaves, show_default=True, help="Leaves of a tree.")
 @click.option("--sides", default=commas(_D.sides), show_default=True, callback=numbers, help="Node sizes to decide at.")
 @click.option(
     "--decisions", default=commas(_D.decisions), show_default=True, callback=words, help="What may be skipped."
 )
 @click.option("--features", default="", callback=words, help="What it may look at, by name.  [default: all]")
-@click.option("--seed", type=int, default=_D.seed, show_default=True)
+@click.option("--seed", type=int, default=_D.seed, show_default=True, help="Seed of the learning.")
 @click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def fit(record: Path, output: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
@@ -44,14 +48,13 @@ def fit(record: Path, output: Path, overwrite: bool, as_json: bool, **options: A
     Unit of loss and time: an average pixel of the picture, of its bits or of its CPU time.
     """
     from integration.pruning.fit import fit_pruner
+    from toolkit.cli.progress import next_step
     from toolkit.pruners.record import SearchSet
 
     made = fit_pruner(SearchSet.load(record), output, FitConfig(**options), overwrite=overwrite)
     click.echo(json.dumps(made.manifest) if as_json else describe(made))
     if not as_json:
-        click.echo(
-            f"Next: av1part encode CLIP --pruner {output} --cpu-used {made.manifest['encoder']['cpu_used']} -o OUT"
-        )
+        next_step(encode_with(made))
 
 
 @pruner.command()
@@ -64,6 +67,12 @@ def info(path: Path, as_json: bool) -> None:
 
     opened = PrunerBundle.load(zoo.find(path))
     click.echo(json.dumps(opened.manifest) if as_json else describe(opened))
+
+
+def encode_with(made: "PrunerBundle") -> str:
+    """Command that encodes a clip with a pruner, at the usage and speed that it learnt at."""
+    usage = "" if made.encoder["usage"] == "good" else f" --usage {made.encoder['usage']}"
+    return f"encode CLIP --pruner {made.path}{usage} --cpu-used {made.encoder['cpu_used']} -o OUT.ivf"
 
 
 def describe(made: "PrunerBundle") -> str:

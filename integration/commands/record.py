@@ -15,28 +15,34 @@ _D = RecordConfig()
 @click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The record's folder.")
 @click.option("--cq", default=commas(_D.cq), show_default=True, callback=numbers, help="Constant-quality levels.")
-@click.option("--cpu-used", default=_D.cpu_used, show_default=True, type=click.IntRange(0, 6))
-@click.option("--usage", default=_D.usage, show_default=True, type=click.Choice(["good", "allintra"]))
+@click.option("--cpu-used", default=_D.cpu_used, show_default=True, type=click.IntRange(0, 6), help="Speed preset.")
+@click.option(
+    "--usage",
+    default=_D.usage,
+    show_default=True,
+    type=click.Choice(["good", "allintra"]),
+    help="libaom's usage; AVIF encoders code in allintra.",
+)
 @click.option("--four-way/--no-4way", default=_D.four_way, show_default=True, help="Search HORZ_4 and VERT_4.")
 @click.option("--size", default="960x540", show_default=True, help="Shrink to fit WxH; `source` keeps the size.")
 @click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source.")
 @click.option("--split", default=_D.split, show_default=True, help="auto, train, val, test, or a TSV file.")
 @click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth], or a TSV of names and layouts.")
 @click.option("--share", default=_D.share, show_default=True, type=click.FloatRange(0, 1, min_open=True),
-              help="Of the superblocks whose search is kept.")  # fmt: skip
-@click.option("--seed", default=_D.seed, show_default=True, help="Draws them.")
-@click.option("--jobs", default=_D.jobs, show_default=True, type=click.IntRange(0), help="0: one a core.")
+              help="Share of the superblocks whose search is kept.")  # fmt: skip
+@click.option("--seed", default=_D.seed, show_default=True, help="Seed that draws the superblocks.")
+@click.option("--jobs", default=_D.jobs, show_default=True, type=click.IntRange(0), help="Processes; 0 for one a core.")
 @click.option("--sources-tsv", type=click.Path(exists=True, path_type=Path), help="Licences: sha256, licence, source.")
-@click.option("--allow-truncated", is_flag=True, help="Let a clip end where it is cut short.")
-@click.option("--overwrite", is_flag=True, help="Replace the record should it exist.")
+@click.option("--allow-truncated", is_flag=True, help="Take clips that are cut short as far as they go.")
+@click.option("--overwrite", is_flag=True, help="Replace a record that is there.")
 def record(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, overwrite: bool, **options: Any) -> None:
-    """Code SOURCES with libaom and keep what it knew and found at every node, for `av1part pruner fit`.
+    """Code SOURCES with libaom and keep what it knew and found at every node, for `av1part fit`.
 
     Every frame is a key frame; the streams are those of an encode that records nothing. A run that was stopped goes on.
     """
     from integration.labelling.record import record as run
     from integration.media.raw import parse_size
-    from toolkit.cli.progress import counted
+    from toolkit.cli.progress import counted, next_step
 
     options["size"] = None if options["size"] == "source" else parse_size(options["size"])
     with counted("recording") as progress:
@@ -44,4 +50,5 @@ def record(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ov
             sources, output, RecordConfig(**options), licences=sources_tsv, overwrite=overwrite,
             progress=lambda done, total: progress(done, total, "recording"),
         )  # fmt: skip
-    click.echo(f"Recorded: {output}\nNext: av1part pruner fit {output} -o PRUNER")
+    click.echo(f"Recorded: {output}")
+    next_step(f"fit {output} OTHER_SOURCES... -o PRUNER")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 def zoo(context: click.Context, as_json: bool) -> None:
     """List the trained pruners in the box: what each is for, what it was measured to save, and at which price.
 
-    A line for each speed that was measured. `encode` uses a pruner by itself where its card shows a gain.
+    A line for each material and speed that was measured, and on how many sources. `encode` uses a pruner by itself
+    where its card shows a gain.
     """
     if context.invoked_subcommand:
         return
@@ -29,10 +30,11 @@ def zoo(context: click.Context, as_json: bool) -> None:
         return
     for card in found:
         for row in card.measured:
+            size = f" of at most {row.size}" if row.size else ""
             gain = "a gain" if row.gains else "no proven gain: not used by default"
             click.echo(
                 f"{card.name}: {row.material}, {card.bit_depth} bit, {card.usage} usage, cpu-used {row.cpu_used}: "
-                f"{row.expected}; {gain}"
+                f"{row.expected}; {gain} ({len(row.sources)} sources{size})"
             )
 
 

@@ -35,24 +35,28 @@ def default_pruner(
     return PrunerBundle.load(FOLDER / card.name), row, said
 
 
-def expected_of(pruner: PrunerBundle, source: Path, settings: EncodeConfig) -> tuple[Row | None, str]:
+def expected_of(
+    pruner: PrunerBundle, source: Path, settings: EncodeConfig, four_way: bool | None
+) -> tuple[Row | None, str]:
     """What the card of a pruner that was asked for expects of an encode, and a line about it; empty: nothing to say.
 
-    A card speaks of the pruner's own price and of one bit depth alone.
+    A card speaks of the pruner's own price and of its bit depth alone. Of another usage or `four_way` nothing is said,
+    because the encode refuses them.
     """
     material, learnt_at = material_of(source, settings.keyint), pruner.encoder.get("cpu_used")
     has_card = (pruner.path / FILE).is_file() and settings.price in (None, pruner.price)
     card = Card.load(pruner.path) if has_card else None
-    depth = _bit_depth(source, settings)
-    row = card.row(material, settings.cpu_used) if card and card.bit_depth == depth else None
     name = pruner.path.name if pruner.path.parent == FOLDER else str(pruner.path)
+    if card and (card.usage != settings.usage or four_way not in (None, card.four_way)):
+        return None, ""
+    if card and card.bit_depth != (depth := _bit_depth(source, settings)):
+        here = f"has a card of {card.bit_depth} bit, this clip has {depth}"
+        return None, f"Warning: {name} {here}: what it gives there is unmeasured."
+    row = card.row(material, settings.cpu_used) if card else None
     if row is None:
-        if learnt_at != settings.cpu_used:
-            here = f"learnt at cpu-used {learnt_at}, this encode has {settings.cpu_used}"
-        elif card and card.bit_depth != depth:
-            here = f"has a card of {card.bit_depth} bit, this clip has {depth}"
-        else:
+        if learnt_at == settings.cpu_used:
             return None, ""
+        here = f"learnt at cpu-used {learnt_at}, this encode has {settings.cpu_used}"
         return None, f"Warning: {name} {here}: what it gives there is unmeasured."
     if row.gains:
         return row, f"Pruner {name}: expected {row.expected}."

@@ -23,7 +23,7 @@ BESIDE = ("card.json",)
 """What a pruner in the box has beside its sealed files: its card, which names the pruner by its seal."""
 LIMIT = 1 << 26
 """Most bytes that a file of a pruner may have."""
-_MEND = "Make it again with `av1part pruner fit`."
+_MEND = "Make it again with `av1part fit`."
 _ENTRIES: Entries = {
     "bit_depth": int,
     "encoder": dict,

@@ -67,8 +67,9 @@ def choose_price(trials: Sequence[PriceTrial], target_loss: float) -> PriceTrial
     within = [trial for trial in trials if trial.loss <= target_loss and trial.saving > 0]
     if not within:
         table = "; ".join(map(str, trials))
+        mend = "Raise --target-loss, or record" if any(trial.saving > 0 for trial in trials) else "Record"
         raise ToolkitError(
-            f"No price saves time for at most {target_loss:g}% bytes. {table}. Raise --target-loss, or record more "
-            "and other sources: a pruner that has seen little loses more."
+            f"No price saves time for at most {target_loss:g}% bytes. {table}. {mend} more and other sources: a pruner "
+            "that has seen little loses more."
         )
     return max(within, key=lambda trial: trial.saving)

@@ -23,5 +23,5 @@ def find(name: Path) -> Path:
         return FOLDER / name
     raise ToolkitError(
         f"{name}: no such folder, and no pruner in the box. These are: {', '.join(names()) or 'none'}. "
-        "Make one of your own with `av1part pruner fit`."
+        "Make one of your own with `av1part fit`."
     )

@@ -85,7 +85,10 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="av1part", prog_name="av1part")
 def main() -> None:
-    """Train an AV1 block-partition classifier, prove its ONNX export, and put it inside a real encoder."""
+    """Encode AV1 faster with trained pruners, or with models of your own.
+
+    Train a block-partition classifier, prove its ONNX export, and put it inside a real encoder.
+    """
 
 
 if __name__ == "__main__":

@@ -225,13 +225,15 @@ def train(
 
 def _init_at_hand(backbone: str, start: Path | None, weights: Path | None) -> str:
     """Init that needs nothing more than what was given and what is on this machine; says which and why."""
-    from toolkit.model.pretrained import imagenet_at_hand
+    from toolkit.model.pretrained import has_imagenet, imagenet_at_hand
 
     if start is not None:
         return "stage1"
     found = "imagenet" if weights is not None or imagenet_at_hand(backbone) else "random"
     if _IS_FIRST:
-        why = "" if found == "imagenet" else f", as no ImageNet weights of {backbone} are on this machine"
+        none = f"no ImageNet weights of {backbone} are on this machine (--init imagenet fetches them)"
+        none = none if has_imagenet(backbone) else f"there are no ImageNet weights of {backbone}"
+        why = "" if found == "imagenet" else f", as {none}"
         click.echo(f"Init: {found}{why}; --init stage1 --from RUN takes the backbone of a Stage-1 run.", err=True)
     return found
 

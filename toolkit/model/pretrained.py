@@ -27,7 +27,7 @@ def load_imagenet(model: PartitionNet, weights: Path | None = None) -> InitRecor
     it has the wrong sha256, or nothing can be fetched.
     """
     name = model.config.backbone
-    if name not in _SHA256:
+    if not has_imagenet(name):
         raise ToolkitError(f"There are no ImageNet weights for backbone {name!r}. Use --init random or stage1.")
     path = weights if weights is not None else _find(name)
     if not path.is_file():
@@ -41,6 +41,11 @@ def load_imagenet(model: PartitionNet, weights: Path | None = None) -> InitRecor
     state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     cast(Callable[[dict[str, Tensor]], Any], model.backbone.load_imagenet)(state)
     return {"weights": path.name, "sha256": digest}
+
+
+def has_imagenet(backbone: str) -> bool:
+    """Whether there are ImageNet weights for the backbone at all."""
+    return backbone in _SHA256
 
 
 def imagenet_at_hand(backbone: str) -> bool:
