@@ -1,5 +1,6 @@
 """Encoders that people have, with libaom.so.3 of ours: the same bytes when off, pruned when on, clear when unsuited."""
 
+import contextlib
 import errno
 import json
 import os
@@ -343,13 +344,26 @@ def test_an_interrupt_lets_the_command_finish(libaom: Libraries, tmp_path: Path)
     """As from a terminal, which interrupts both: the command ends by itself, and its status is passed on."""
     script = "trap 'exit 5' INT; touch started; while :; do sleep 0.1; done"
     words = [sys.executable, "-c", "from toolkit.cli.main import main; main()", "run", "--", "bash", "-c", script]
-    process = subprocess.Popen(words, cwd=tmp_path, start_new_session=True, stderr=subprocess.PIPE, text=True)
-    for _ in range(600):
-        if (tmp_path / "started").exists():
-            break
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    process = subprocess.Popen(
+        words,
+        cwd=tmp_path,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What is started in the background of a script ignores interrupts; a terminal's command does not.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        for _ in range(600):
+            if (tmp_path / "started").exists():
+                break
+            time.sleep(0.1)
+        os.killpg(process.pid, signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
     assert process.returncode == 5
     assert "nothing was pruned" in said
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from typing import NoReturn
 
+import torch
 from lightning_fabric import Fabric
 
 from toolkit.errors import ToolkitError
@@ -48,5 +49,8 @@ def stop_all(failure: ToolkitError | None) -> NoReturn:
     """End this process, as every other process does now: the first raises its failure, the others exit in silence.
 
     `failure`: None in all but the first process. One message is enough, and a process without one shows no traceback.
+    The process group is taken down first: a process that exits while another still talks to it may be aborted.
     """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
     raise failure or SystemExit(0)
