@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from integration.encoding.encode import Report, Trial
     from integration.pipeline.pipeline_set import PipelineSet
     from integration.pruning.bundle import PrunerBundle
+    from integration.zoo.card import Row
 
 _D = EncodeConfig()
 ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
@@ -121,21 +122,10 @@ def encode(
     from toolkit.errors import ToolkitError
 
     check_target(output, clip, overwrite)
-    masker = opened = row = None
-    if pruner:
-        from integration import zoo
-        from integration.encoding.choice import expected_of
-        from integration.pruning.bundle import PrunerBundle
-
-        opened = PrunerBundle.load(zoo.find(pruner))
-        row, said = expected_of(opened, clip, EncodeConfig(**options | {"four_way": False}), options["four_way"])
-        if said:
-            click.echo(said, err=True)
-    elif not (pipelines or no_pipeline):
-        from integration.encoding.choice import default_pruner
-
-        opened, row, said = default_pruner(clip, EncodeConfig(**options | {"four_way": False}), options["four_way"])
+    opened, row, said = _pruner_for(clip, pruner, bool(pipelines) or no_pipeline, options)
+    if said:
         click.echo(said, err=True)
+    masker = None
     if pipelines:
         from integration.pipeline.pipeline import Pipeline
         from integration.pipeline.pipeline_set import PipelineSet
@@ -158,6 +148,24 @@ def encode(
         if strict:
             raise ToolkitError(f"{said}. The file is there and valid.")
         click.echo(f"Warning: {said}", err=True)
+
+
+def _pruner_for(
+    clip: Path, pruner: Path | None, without: bool, options: dict[str, Any]
+) -> "tuple[PrunerBundle | None, Row | None, str]":
+    """Pruner that was named, else the one in the box for such an encode unless it goes `without`; and what to expect.
+
+    The card's row is None where it has none; the last is a line about both, empty where there is nothing to say.
+    """
+    from integration import zoo
+    from integration.encoding.choice import default_pruner, expected_of
+    from integration.pruning.bundle import PrunerBundle
+
+    settings = EncodeConfig(**options | {"four_way": False})
+    if pruner:
+        opened = PrunerBundle.load(zoo.find(pruner))
+        return opened, *expected_of(opened, clip, settings, options["four_way"])
+    return (None, None, "") if without else default_pruner(clip, settings, options["four_way"])
 
 
 def tried(
