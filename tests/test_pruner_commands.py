@@ -173,6 +173,18 @@ def test_a_changed_pruner_is_refused(pruner: Path, photographs: list[Path], tmp_
     fails(cli("pruner", "info", tmp_path / "nowhere"), "no such folder, and no pruner in the box")
 
 
+def test_fit_refuses_a_record_whose_features_meant_something_else(record: Path, tmp_path: Path) -> None:
+    """Under the same names and units: the table's own number tells, and one that is missing is another."""
+    copy = tmp_path / "copy"
+    shutil.copytree(record, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    table = manifest["encoder"].pop("feature_table")
+    for encoder in (manifest["encoder"], manifest["encoder"] | {"feature_table": f"{int(table, 16) ^ 1:08x}"}):
+        write_json(copy / "manifest.json", seal(manifest | {"encoder": encoder}))
+        fails(cli("pruner", "fit", copy, "-o", tmp_path / "p"), "another table of features than this hook's")
+    assert not (tmp_path / "p").exists()
+
+
 def test_fit_refuses_what_makes_no_pruner(record: Path, tmp_path: Path) -> None:
     fit = ("pruner", "fit", record, "-o", tmp_path / "p")
     fails(cli(*fit, "--price", "0"), "Price 0.0")

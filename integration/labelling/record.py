@@ -153,6 +153,7 @@ def _write(
     size = "source" if config.size is None else f"{config.size[0]}x{config.size[1]}"
     settings |= {"input": {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}}
     settings |= {"recorded": {"share": config.share, "seed": config.seed}}
+    settings |= {"feature_table": native.feature_table_name(library)}
     sources = [
         {"name": f.name, "split": f.split, "sha256": f.sha256, "licence": f.licence, "origin": f.origin} for f in files
     ]

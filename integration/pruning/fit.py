@@ -29,7 +29,9 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
     the native or the ONNX form does not decide as the reference: then nothing is written.
     """
     check_free(output, overwrite)
-    if data.features != current_features():
+    table = native.feature_table_name(native.load(libraries().hook))
+    # By name as well: a feature may have come to mean something else under the same name and unit.
+    if data.features != current_features() or data.manifest["encoder"].get("feature_table") != table:
         raise ToolkitError(f"{data.path}: recorded with another table of features than this hook's. Record it again.")
     learning = LearnConfig(
         model=config.model,
@@ -51,7 +53,7 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
         "bit_depth": data.manifest["bit_depth"],
         "encoder": data.manifest["encoder"],
         "features": data.manifest["features"],
-        "feature_table": native.feature_table_name(native.load(libraries().hook)),
+        "feature_table": table,
         "price": config.price,
         "most": config.most,
         "learnt": {
