@@ -154,7 +154,7 @@ def test_what_no_pruner_was_made_for_is_libaom_s_own_with_one_line(
 ) -> None:
     needs("ffmpeg", "ffmpeg")
     for options, reason in (
-        (["-cpu-used", 3], "8 bit, 4:2:0, usage good, cpu-used 3"),
+        (["-cpu-used", 4], "8 bit, 4:2:0, usage good, cpu-used 4"),
         (["-pix_fmt", "yuv444p"], "8 bit, 4:4:4, usage good, cpu-used 2"),
         (["-pix_fmt", "yuv420p12le"], "12 bit, 4:2:0"),
         (["-pix_fmt", "gray"], "8 bit, monochrome"),
@@ -166,7 +166,7 @@ def test_what_no_pruner_was_made_for_is_libaom_s_own_with_one_line(
         found = run(ffmpeg(outputs[1], CHELSEA, *options), libaom.aom.parent, AV1PART_PIPELINE=PHOTO)
         assert found.stderr.count("av1part: coded as by libaom alone: no pruner for") == found.stderr.count("\n") == 1
         assert reason in found.stderr
-        assert "this one: 8 or 10 bit, 4:2:0, usage good, cpu-used 2, 4-way on" in found.stderr
+        assert "this one: 8 or 10 bit, 4:2:0, usage good, each cpu-used of 123, 4-way on" in found.stderr
         assert outputs[0].read_bytes() == outputs[1].read_bytes()
 
 
@@ -193,6 +193,7 @@ def test_a_pruner_that_is_damaged_or_not_there_prunes_nothing(libaom: Libraries,
             {"AV1PART_PIPELINE": toy_folder(tmp_path / "e", libaom, toy_pruner(ALL, -5.0, 5.0), **other)},
             "made for libaom 3.12.0, this is 3.12.1",
         ),
+        ({"AV1PART_PIPELINE": damaged("f", "card.txt", b"speeds ", b"speeds 0")}, "card.txt: not as it was written"),
         ({"AV1PART_PIPELINE": f"{PHOTO}:{tmp_path / 'none'}"}, "none/hook.txt: No such file"),
         ({"AV1PART_PIPELINE": PHOTO, "AV1PART_PRICE": "cheap"}, "AV1PART_PRICE: expected a number above 0"),
     ):
@@ -201,6 +202,20 @@ def test_a_pruner_that_is_damaged_or_not_there_prunes_nothing(libaom: Libraries,
         assert found.stderr.count("\n") == 1
         assert reason in found.stderr
         assert (tmp_path / "ours.ivf").read_bytes() == (tmp_path / "stock.ivf").read_bytes()
+
+
+def test_it_serves_the_speeds_at_which_its_card_shows_a_gain(libaom: Libraries, tmp_path: Path) -> None:
+    needs("ffmpeg", "ffmpeg")
+    shutil.copytree(PHOTO, tmp_path / "without")
+    for name in ("card.txt", "card.json"):
+        (tmp_path / "without" / name).unlink()
+    for speed in (1, 2, 3):
+        stats = tmp_path / f"stats{speed}"
+        command = ffmpeg(tmp_path / "out.ivf", cpu_used=speed)
+        assert run(command, libaom.aom.parent, AV1PART_PIPELINE=PHOTO, AV1PART_STATS=stats).stderr == ""
+        assert json.loads(stats.read_text())["pruned_frames"] == 1
+        alone = run(command, libaom.aom.parent, AV1PART_PIPELINE=tmp_path / "without").stderr
+        assert ("each cpu-used of 2," in alone) == (speed != 2)
 
 
 def test_avifenc_takes_the_pruner_for_all_intra(libaom: Libraries, plain: Path, tmp_path: Path) -> None:
@@ -333,11 +348,11 @@ def test_a_picture_coded_at_another_size_is_not_pruned(
 def test_each_reason_is_said_once(libaom: Libraries, tmp_path: Path) -> None:
     needs("ffmpeg", "ffmpeg")
     words: list[object] = ["ffmpeg", "-loglevel", "error", "-i", CHELSEA]
-    for number, speed in enumerate((3, 4, 4)):
+    for number, speed in enumerate((4, 5, 5)):
         words += ["-c:v", "libaom-av1", "-cpu-used", speed, "-vf", "crop=64:64", "-pix_fmt", "yuv420p"]
         words.append(tmp_path / f"{number}.ivf")
     said = run(words, libaom.aom.parent, AV1PART_PIPELINE=PHOTO).stderr.splitlines()
-    assert ["cpu-used 3" in said[0], "cpu-used 4" in said[1], len(said)] == [True, True, 2]
+    assert ["cpu-used 4" in said[0], "cpu-used 5" in said[1], len(said)] == [True, True, 2]
 
 
 def test_an_interrupt_lets_the_command_finish(libaom: Libraries, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from integration.commands.pruner import encode_with
 from integration.media.video import open_clip
 from integration.pruning.bundle import PrunerBundle, current_features
 from integration.pruning.encoder import use_pruner
-from integration.zoo.card import FILE, KEY_FRAMES, PHOTOGRAPHS, Card, cards, choose, rows_of, write_card
+from integration.zoo.card import FILE, KEY_FRAMES, PHOTOGRAPHS, TEXT, Card, cards, choose, rows_of, speeds, write_card
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
@@ -94,7 +94,7 @@ def test_it_is_found_by_name_and_listed_with_saving_and_price() -> None:
     listed = done("zoo").output
     for card in cards():
         for row in card.measured:
-            assert f"{card.name}: {row.material}, {card.bit_depth} bit, {card.usage} usage" in listed
+            assert f"{card.name}: {row.material}, {row.bit_depth} bit, {card.usage} usage" in listed
             assert row.expected in listed
             assert f"({len(row.sources)} sources of at most {row.size})" in listed
     assert zoo.find(Path("photo-8bit")) == zoo.FOLDER / "photo-8bit"
@@ -137,6 +137,11 @@ def test_a_card_that_was_edited_or_belongs_to_another_pruner_is_refused(tmp_path
     write_json(folder / FILE, seal(card | {"pruner_sha256": own, "measured": [{"material": 3}]}))
     with pytest.raises(ToolkitError, match="a measured row: material is 3, expected str"):
         Card.load(folder)
+    shutil.copy(zoo.FOLDER / "photo-8bit" / FILE, folder / FILE)
+    assert Card.load(folder).measured
+    (folder / TEXT).write_text((folder / TEXT).read_text().replace("speeds ", "speeds 0"))
+    with pytest.raises(ToolkitError, match=r"card\.txt: does not say what card\.json says"):
+        Card.load(folder)
 
 
 def report(*arms: tuple[str, int, float, float | None]) -> dict[str, Any]:
@@ -151,7 +156,7 @@ def report(*arms: tuple[str, int, float, float | None]) -> dict[str, Any]:
         }
         for kind, speed, saving, under in arms
     ]
-    return {"arms": own, "clips": ["a", "b"], "anchor": "native at 0", "settings": {"size": None}}
+    return {"arms": own, "clips": ["a", "b"], "anchor": "native at 0", "settings": {"size": None}, "bit_depths": [8]}
 
 
 def test_a_pruner_is_chosen_only_where_its_card_shows_a_gain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,6 +174,9 @@ def test_a_pruner_is_chosen_only_where_its_card_shows_a_gain(tmp_path: Path, mon
     rows = rows_of(measured, PHOTOGRAPHS, 0.03, "av1part bench encoder", "2 cores")
     write_card(tmp_path / "photo-8bit", rows, ["Clips."])
     assert [row.cpu_used for row in card.Card.load(tmp_path / "photo-8bit").measured] == [1, 3, 4]
+    assert speeds(rows) == [1]
+    assert speeds([*rows, replace(rows[0], material=KEY_FRAMES, under_frontier=-0.1)]) == []
+    assert "speeds 1\n" in (tmp_path / "photo-8bit" / TEXT).read_text()
     found = choose(PHOTOGRAPHS, 8, "good", 1)
     assert found is not None
     assert (found[0].name, found[1].saving) == ("photo-8bit", 30.0)
@@ -185,6 +193,8 @@ def test_a_pruner_is_chosen_only_where_its_card_shows_a_gain(tmp_path: Path, mon
     assert choose(PHOTOGRAPHS, 8, "good", 1, four_way=False) is None
     with pytest.raises(ToolkitError, match="no arm of the pruner at its own price"):
         rows_of(report(("native", 1, 0.0, None)), PHOTOGRAPHS, 0.03, "", "")
+    with pytest.raises(ToolkitError, match="Measure each bit depth by itself"):
+        rows_of(measured | {"bit_depths": [8, 10]}, PHOTOGRAPHS, 0.03, "", "")
 
 
 def test_an_encode_takes_it_by_default_and_says_so_and_stock_libaom_when_told_to(
@@ -217,7 +227,7 @@ def test_where_no_card_shows_a_gain_the_encode_is_stock_libaom_and_says_why(liba
     done(*words, "-o", tmp_path / "b.ivf", "--no-pipeline")
     assert (tmp_path / "a.ivf").read_bytes() == (tmp_path / "b.ivf").read_bytes()
     named = done(*words, "-o", tmp_path / "n.ivf", "--pruner", "photo-8bit")
-    assert "photo-8bit has a card of 8 bit, this clip has 10: what it gives there is unmeasured" in named.stderr
+    assert "photo-8bit has no row of key frames of clips, 10 bit, cpu-used 2 on its card" in named.stderr
     assert json.loads(named.stdout)["expected_saving"] is None
     for photograph in (("--usage", "allintra"), ("--cpu-used", "6"), ("--no-4way",)):
         told = done("encode", CHELSEA, "-o", tmp_path / "c.ivf", "--size", "64x64", "--overwrite", *photograph)
@@ -239,7 +249,7 @@ def test_a_card_promises_nothing_of_an_encode_that_it_does_not_speak_of(libaom: 
     raw = tmp_path / "clip.yuv"
     raw.write_bytes(np.full(64 * 64 * 3 // 2, 500, "<u2").tobytes())
     deep = done("encode", raw, "--raw", "64x64:10", "--cpu-used", "2", *words)
-    assert "photo-8bit has a card of 8 bit, this clip has 10" in deep.stderr
+    assert "photo-8bit has no row of key frames of clips, 10 bit" in deep.stderr
     assert json.loads(deep.stdout)["expected_saving"] is None
 
 

@@ -22,9 +22,11 @@ Progress = Callable[[int, int, str], None]
 class Report(Summary):
     """The whole report, as it is written to report.json.
 
-    `reused` of all `encodes` were timed by an earlier run, not interleaved with the rest. `views` are by clip.
+    `bit_depths` are those of the clips, `views` are by clip. `reused` of all `encodes` were timed by an earlier run,
+    not interleaved with the rest.
     """
 
+    bit_depths: list[int]
     encodes: int
     reused: int
     views: dict[str, list[View]]
@@ -68,7 +70,7 @@ def run_bench(
     try:
         with FileLock(output / "lock", timeout=0):
             session = Session(output, config, pipelines, pruner)
-            session.check(files)
+            depths = session.check(files)
             measured: list[Measurement] = []
             # Arms change fastest and repeats slowest, so that a slow spell of the machine affects all arms alike.
             for repeat in range(config.repeats):
@@ -82,4 +84,5 @@ def run_bench(
             views = draw_views(session, files, config) if pipelines else {}
     except Timeout:
         raise ToolkitError(f"{output}: another benchmark is writing there. Wait for it, or choose another.") from None
-    return {**summarise(measured, config, pipelines), "encodes": total, "reused": session.reused, "views": views}
+    summary = summarise(measured, config, pipelines)
+    return {**summary, "bit_depths": depths, "encodes": total, "reused": session.reused, "views": views}

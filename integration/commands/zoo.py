@@ -33,7 +33,7 @@ def zoo(context: click.Context, as_json: bool) -> None:
             size = f" of at most {row.size}" if row.size else ""
             gain = "a gain" if row.gains else "no proven gain: not used by default"
             click.echo(
-                f"{card.name}: {row.material}, {card.bit_depth} bit, {card.usage} usage, cpu-used {row.cpu_used}: "
+                f"{card.name}: {row.material}, {row.bit_depth} bit, {card.usage} usage, cpu-used {row.cpu_used}: "
                 f"{row.expected}; {gain} ({len(row.sources)} sources{size})"
             )
 
@@ -59,10 +59,11 @@ def show(name: str, as_json: bool) -> None:
 def describe(card: "Card") -> str:
     """The card as Markdown."""
     ways = "with" if card.four_way else "without"
+    depths = " and ".join(map(str, card.bit_depths))
     lines = [
         f"# {card.name}",
         "",
-        f"Intra frames of {card.bit_depth} bit in {card.usage} usage, {ways} 4-way partitions; price {card.price:g}.",
+        f"Intra frames of {depths} bit in {card.usage} usage, {ways} 4-way partitions; price {card.price:g}.",
         "",
         "## Measured against libaom alone at the same speed",
     ]
@@ -70,7 +71,7 @@ def describe(card: "Card") -> str:
         beside = "not measured" if row.under_frontier is None else f"{row.under_frontier:.2f} points of BD-rate more"
         lines += [
             "",
-            f"- {row.material}, cpu-used {row.cpu_used}: {row.expected}.",
+            f"- {row.material}, {row.bit_depth} bit, cpu-used {row.cpu_used}: {row.expected}.",
             f"  For that time libaom's own presets charge: {beside}. Worst: {row.worst}.",
             f"  {len(row.sources)} sources that it has not seen ({', '.join(map(str, row.sources))}); {row.machine}:",
             f"  {row.command}",

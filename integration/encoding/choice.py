@@ -40,19 +40,20 @@ def expected_of(
 ) -> tuple[Row | None, str]:
     """What the card of a pruner that was asked for expects of an encode, and a line about it; empty: nothing to say.
 
-    A card speaks of the pruner's own price and of its bit depth alone. Of another usage or `four_way` nothing is said,
-    because the encode refuses them.
+    A card speaks of the pruner's own price alone. Of another usage or `four_way` nothing is said, because the encode
+    refuses them.
     """
-    material, learnt_at = material_of(source, settings.keyint), pruner.encoder.get("cpu_used")
+    material, depth = material_of(source, settings.keyint), _bit_depth(source, settings)
+    learnt_at = pruner.encoder.get("cpu_used")
     has_card = (pruner.path / FILE).is_file() and settings.price in (None, pruner.price)
     card = Card.load(pruner.path) if has_card else None
     name = pruner.path.name if pruner.path.parent == FOLDER else str(pruner.path)
     if card and (card.usage != settings.usage or four_way not in (None, card.four_way)):
         return None, ""
-    if card and card.bit_depth != (depth := _bit_depth(source, settings)):
-        here = f"has a card of {card.bit_depth} bit, this clip has {depth}"
+    row = card.row(material, depth, settings.cpu_used) if card else None
+    if card and row is None:
+        here = f"has no row of {material}, {depth} bit, cpu-used {settings.cpu_used} on its card"
         return None, f"Warning: {name} {here}: what it gives there is unmeasured."
-    row = card.row(material, settings.cpu_used) if card else None
     if row is None:
         if learnt_at == settings.cpu_used:
             return None, ""

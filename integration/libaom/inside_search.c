@@ -472,9 +472,10 @@ int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double
 /* Whether the encoder codes what the pruner was made for, at either bit depth; else the detail says what that is. */
 static bool made_for(av1part_encoder *e, const av1part_pruner_file *file) {
   const av1part_config *const c = &e->config;
-  if (c->all_intra == file->all_intra && c->cpu_used == file->cpu_used && c->four_way == file->four_way) return true;
-  snprintf(e->detail, sizeof(e->detail), "the pruner was made for all_intra %d, cpu_used %d, four_way %d",
-           file->all_intra, file->cpu_used, file->four_way);
+  const bool served = av1part_pruner_file_serves(file, c->cpu_used);
+  if (c->all_intra == file->all_intra && served && c->four_way == file->four_way) return true;
+  snprintf(e->detail, sizeof(e->detail), "the pruner serves all_intra %d, each cpu_used of %s, four_way %d",
+           file->all_intra, file->speeds, file->four_way);
   return false;
 }
 

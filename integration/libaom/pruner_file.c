@@ -68,12 +68,12 @@ typedef struct {
 
 static bool parse(const char *text, facts *f) {
   static const char layout[] =
-      "av1part-pruner 1\nlibaom %15[0-9.]\nfeatures %8x\nbit_depth %2d\nusage %15[a-z]\ncpu_used %1d\nfour_way %1d\n"
+      "av1part-pruner 1\nlibaom %15[0-9.]\nfeatures %8x\nbit_depth %2d\nusage %15[a-z]\ncpu_used %1[0-9]\nfour_way %1d\n"
       "price %31[0-9.]\nmost %31[0-9.]\nsize %zu\ncrc32 %8x\ncheck %8x%n";
   unsigned features, check;
   int end = 0;
   av1part_pruner_file *const file = f->file;
-  const int found = sscanf(text, layout, file->libaom, &features, &file->bit_depth, f->usage, &file->cpu_used,
+  const int found = sscanf(text, layout, file->libaom, &features, &file->bit_depth, f->usage, file->speeds,
                            &file->four_way, f->price, f->most, &file->size, &f->crc, &check, &end);
   if (found != 11 || strcmp(text + end, "\n") != 0) return false;
   const char *const last = strstr(text, "check ");
@@ -82,6 +82,36 @@ static bool parse(const char *text, facts *f) {
   file->price = av1part_decimal(f->price);
   file->most = av1part_decimal(f->most);
   return last && av1part_crc32(0, text, (size_t)(last - text)) == check;
+}
+
+/* Take over the speeds at which the pruner's card shows a gain, where it has one. */
+static bool read_card(const char *folder, const facts *f, char *why, size_t why_size) {
+  char speeds[16] = "";
+  unsigned crc, check;
+  int end = 0;
+  size_t size;
+  errno = 0;
+  char *const text = read_file(folder, "card.txt", LARGEST_TEXT, &size, why, why_size);
+  if (!text) {
+    if (errno != ENOENT) return false;
+    *why = 0;
+    return true;
+  }
+  const char *const last = strstr(text, "check ");
+  const bool sound = sscanf(text, "av1part-card 1\ncrc32 %8x\nspeeds %15[0-9none]\ncheck %8x%n", &crc, speeds, &check, &end) == 3 &&
+                     strcmp(text + end, "\n") == 0 && strlen(text) == size && last &&
+                     av1part_crc32(0, text, (size_t)(last - text)) == check && crc == f->crc;
+  free(text);
+  if (sound) {
+    snprintf(f->file->speeds, sizeof(f->file->speeds), "%s", speeds);
+  } else {
+    snprintf(why, why_size, "%s/card.txt: not as it was written, or another pruner's", folder);
+  }
+  return sound;
+}
+
+bool av1part_pruner_file_serves(const av1part_pruner_file *file, int cpu_used) {
+  return cpu_used >= 0 && cpu_used <= 9 && strchr(file->speeds, '0' + cpu_used);
 }
 
 static bool suits_this_hook(const av1part_pruner_file *file, const char *folder, char *why, size_t why_size) {
@@ -110,7 +140,7 @@ bool av1part_pruner_file_read(const char *folder, av1part_pruner_file *file, cha
     snprintf(why, why_size, "%s/hook.txt: not as it was written", folder);
     return false;
   }
-  if (!suits_this_hook(file, folder, why, why_size)) return false;
+  if (!suits_this_hook(file, folder, why, why_size) || !read_card(folder, &f, why, why_size)) return false;
   const size_t expected = file->size;
   file->data = read_file(folder, "pruner.bin", LARGEST_DATA, &file->size, why, why_size);
   if (!file->data) return false;

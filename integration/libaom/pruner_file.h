@@ -3,7 +3,11 @@
  * hook.txt is written by integration/pruning/hook_file.py, in this order, a line each: `av1part-pruner 1`, then
  * `libaom`, `features` (av1part_feature_table), `bit_depth`, `usage` (good or allintra), `cpu_used`, `four_way`,
  * `price`, `most`, `size` and `crc32` of pruner.bin, and `check`: the CRC-32 of all lines before it. CRCs are those of
- * zlib, in eight hexadecimal digits. They find accidents; `av1part run` and `av1part pruner info` check the seal. */
+ * zlib, in eight hexadecimal digits. They find accidents; `av1part run` and `av1part pruner info` check the seal.
+ *
+ * A pruner in the box also has `card.txt`, by integration/zoo/card.py: `av1part-card 1`, `crc32` of pruner.bin, `speeds`
+ * (the digits of every cpu_used at which it was measured to gain, or `none`), and `check`. It then serves these speeds
+ * in place of the one that it learnt at. */
 #ifndef AV1PART_PRUNER_FILE_H_
 #define AV1PART_PRUNER_FILE_H_
 
@@ -12,9 +16,9 @@
 #include <stdint.h>
 
 typedef struct {
-  char libaom[16];
+  char libaom[16], speeds[16]; /* speeds: a digit for each cpu_used that it serves */
   uint32_t features;
-  int bit_depth, all_intra, cpu_used, four_way;
+  int bit_depth, all_intra, four_way;
   double price, most;
   void *data; /* of pruner.bin */
   size_t size;
@@ -23,6 +27,8 @@ typedef struct {
 /* Read a folder; false where it is no sound pruner of this hook and libaom, with the reason in `why`. */
 bool av1part_pruner_file_read(const char *folder, av1part_pruner_file *file, char *why, size_t why_size);
 void av1part_pruner_file_free(av1part_pruner_file *file);
+
+bool av1part_pruner_file_serves(const av1part_pruner_file *file, int cpu_used);
 
 /* A number such as 0.05, above 0, whatever the process's locale writes for the point; 0 where the text is none. */
 double av1part_decimal(const char *text);

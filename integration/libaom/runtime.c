@@ -98,7 +98,7 @@ static bool suits(const AV1_COMP *cpi, const av1part_pruner_file *file) {
   const SequenceHeader *const seq = cpi->common.seq_params;
   const AV1EncoderConfig *const config = &cpi->oxcf;
   return seq->bit_depth != AOM_BITS_12 && !seq->monochrome && seq->subsampling_x && seq->subsampling_y &&
-         config->mode == (file->all_intra ? ALLINTRA : GOOD) && config->speed == file->cpu_used &&
+         config->mode == (file->all_intra ? ALLINTRA : GOOD) && av1part_pruner_file_serves(file, config->speed) &&
          config->part_cfg.enable_1to4_partitions == (file->four_way != 0);
 }
 
@@ -111,8 +111,8 @@ static void say_unsuitable(const AV1_COMP *cpi) {
   int used = snprintf(why, sizeof(why), "no pruner for %d bit, %s, usage %s, cpu-used %d, 4-way %s", (int)seq->bit_depth,
                       chroma, usages[config->mode], config->speed, config->part_cfg.enable_1to4_partitions ? "on" : "off");
   if (made_count == 1) {
-    snprintf(why + used, sizeof(why) - (size_t)used, " (this one: 8 or 10 bit, 4:2:0, usage %s, cpu-used %d, 4-way %s)",
-             usages[made->all_intra ? ALLINTRA : GOOD], made->cpu_used, made->four_way ? "on" : "off");
+    snprintf(why + used, sizeof(why) - (size_t)used, " (this one: 8 or 10 bit, 4:2:0, usage %s, each cpu-used of %s, 4-way %s)",
+             usages[made->all_intra ? ALLINTRA : GOOD], made->speeds, made->four_way ? "on" : "off");
   }
   say_once(why);
 }

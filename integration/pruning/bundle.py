@@ -19,8 +19,8 @@ KIND = "av1part-pruner"
 FORMAT_VERSION = 1
 NATIVE, GRAPH = "pruner.bin", "pruner.onnx"
 FILES = (hook_file.NAME, NATIVE, GRAPH)
-BESIDE = ("card.json",)
-"""What a pruner in the box has beside its sealed files: its card, which names the pruner by its seal."""
+BESIDE = ("card.json", "card.txt")
+"""What a pruner in the box has beside its sealed files: its card, which names it by its seal, and the card for C."""
 LIMIT = 1 << 26
 """Most bytes that a file of a pruner may have."""
 _MEND = "Make it again with `av1part fit`."

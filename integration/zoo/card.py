@@ -1,23 +1,27 @@
-"""A card beside a pruner in the box: what it was measured to give, on which material, and where not to use it."""
+"""A card beside a pruner in the box: what it was measured to give, on which material, and where not to use it.
 
+`card.txt` repeats for C at which speeds that is a gain (libaom/pruner_file.h).
+"""
+
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from integration.pruning.bundle import NATIVE
 from integration.zoo import FOLDER, names
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_json, read_json, seal
+from toolkit.files import atomic_write_bytes, atomic_write_json, read_json, seal
 from toolkit.sealed import Entries, check_entries, read_sealed
 
-FILE = "card.json"
+FILE, TEXT = "card.json", "card.txt"
 KIND = "av1part-card"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 PHOTOGRAPHS, KEY_FRAMES = "photographs", "key frames of clips"
 _MEND = "Write it again with `python benchmarks/zoo_card.py`."
 _ENTRIES: Entries = {
     "pruner_sha256": str,
-    "bit_depth": int,
     "usage": str,
     "four_way": bool,
     "price": float,
@@ -26,6 +30,7 @@ _ENTRIES: Entries = {
 }
 _ROW: Entries = {
     "material": str,
+    "bit_depth": int,
     "cpu_used": int,
     "saving": (int, float),
     "extra_bytes": (int, float),
@@ -37,14 +42,14 @@ _ROW: Entries = {
     "machine": str,
 }
 _PRUNER_ENTRIES: Entries = {
-    "sha256": str, "bit_depth": int, "encoder": dict, "encoder.usage": str, "price": float, "learnt": dict,
+    "sha256": str, "encoder": dict, "encoder.usage": str, "price": float, "learnt": dict,
     "learnt.sources": list,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Row:
-    """What a pruner gave at its own price on one material at one speed, against libaom alone at that speed.
+    """What a pruner gave at its own price on one material of one bit depth at one speed, against libaom alone there.
 
     `saving` of the CPU time and `extra_bytes` at equal PSNR-Y are percent, deciding charged. `under_frontier` is how
     many points of BD-rate less that is than libaom's own presets charge for the same time, None where they are not
@@ -52,6 +57,7 @@ class Row:
     """
 
     material: str
+    bit_depth: int
     cpu_used: int
     saving: float
     extra_bytes: float
@@ -78,7 +84,6 @@ class Card:
     """The verified card of the pruner `name`; `sources` are those that the pruner learnt from, with their licences."""
 
     name: str
-    bit_depth: int
     usage: str
     four_way: bool
     price: float
@@ -88,7 +93,7 @@ class Card:
 
     @classmethod
     def load(cls, folder: Path) -> "Card":
-        """Read the card beside a pruner; ToolkitError where it was edited or is another pruner's."""
+        """Read the card beside a pruner; ToolkitError where it or its text was edited or is another pruner's."""
         file = folder / FILE
         card = read_sealed(file, KIND, FORMAT_VERSION, "a card's", _MEND, _ENTRIES)
         pruner = _manifest(folder)
@@ -96,17 +101,26 @@ class Card:
             raise ToolkitError(f"{file}: written for another pruner than the one beside it. {_MEND}")
         for row in card["measured"]:
             check_entries(row, _ROW, f"{file}: a measured row", _MEND)
+        measured = tuple(Row(**{key: row[key] for key in _ROW}) for row in card["measured"])
+        if not (folder / TEXT).is_file() or (folder / TEXT).read_bytes() != _text(folder, measured):
+            raise ToolkitError(f"{folder / TEXT}: does not say what {FILE} says. {_MEND}")
         return cls(
             name=folder.name,
-            measured=tuple(Row(**{key: row[key] for key in _ROW}) for row in card["measured"]),
+            measured=measured,
             not_for=tuple(card["not_for"]),
             sources=tuple(pruner["learnt"]["sources"]),
-            **{key: card[key] for key in ("bit_depth", "usage", "four_way", "price")},
+            **{key: card[key] for key in ("usage", "four_way", "price")},
         )
 
-    def row(self, material: str, cpu_used: int) -> Row | None:
-        """What was measured on a material at a speed, of the most sources; None where nothing was."""
-        rows = [row for row in self.measured if (row.material, row.cpu_used) == (material, cpu_used)]
+    @property
+    def bit_depths(self) -> tuple[int, ...]:
+        """Bit depths at which it was measured."""
+        return tuple(sorted({row.bit_depth for row in self.measured}))
+
+    def row(self, material: str, bit_depth: int, cpu_used: int) -> Row | None:
+        """What was measured on a material of a bit depth at a speed, of the most sources; None where nothing was."""
+        wanted = (material, bit_depth, cpu_used)
+        rows = [row for row in self.measured if (row.material, row.bit_depth, row.cpu_used) == wanted]
         return max(rows, key=lambda row: len(row.sources), default=None)
 
 
@@ -125,9 +139,9 @@ def choose(
     found = [
         (card, row)
         for card in cards()
-        if (card.bit_depth, card.usage) == (bit_depth, usage)
+        if card.usage == usage
         and four_way in (None, card.four_way)
-        and (row := card.row(material, cpu_used)) is not None
+        and (row := card.row(material, bit_depth, cpu_used)) is not None
         and row.gains
     ]
     return max(found, key=lambda pair: pair[1].under_frontier or 0, default=None)
@@ -140,24 +154,42 @@ def write_card(folder: Path, measured: Sequence[Row], not_for: Sequence[str]) ->
         "kind": KIND,
         "format_version": FORMAT_VERSION,
         "pruner_sha256": pruner["sha256"],
-        "bit_depth": pruner["bit_depth"],
         "usage": pruner["encoder"]["usage"],
         "four_way": bool(pruner["encoder"].get("enable_1to4_partitions", 1)),
         "price": float(pruner["price"]),
         "measured": [asdict(row) for row in measured],
         "not_for": list(not_for),
     }
+    atomic_write_bytes(folder / TEXT, _text(folder, measured))
     atomic_write_json(folder / FILE, seal(body))
+
+
+def speeds(measured: Sequence[Row]) -> list[int]:
+    """Speeds at which every row is a gain, of any material and bit depth: C cannot tell clips from photographs."""
+    return [
+        speed
+        for speed in sorted({row.cpu_used for row in measured})
+        if all(row.gains for row in measured if row.cpu_used == speed)
+    ]
+
+
+def _text(folder: Path, measured: Sequence[Row]) -> bytes:
+    digits = "".join(map(str, speeds(measured))) or "none"
+    text = f"av1part-card 1\ncrc32 {zlib.crc32((folder / NATIVE).read_bytes()):08x}\nspeeds {digits}\n".encode()
+    return text + f"check {zlib.crc32(text):08x}\n".encode()
 
 
 def rows_of(report: Mapping[str, Any], material: str, price: float, command: str, machine: str) -> list[Row]:
     """Rows of a `bench encoder` report, one for each speed at which the pruner was measured at that price.
 
-    Raises ToolkitError where there is none.
+    Raises ToolkitError where there is none, or where its sources have more than one bit depth.
     """
+    if len(report["bit_depths"]) != 1:
+        raise ToolkitError(f"The report has sources of {report['bit_depths']} bit. Measure each bit depth by itself.")
     rows = [
         Row(
             material=material,
+            bit_depth=report["bit_depths"][0],
             cpu_used=arm["cpu_used"],
             saving=round(arm["own_preset"]["saving"], 1),
             extra_bytes=round(arm["own_preset"]["loss"], 2),
