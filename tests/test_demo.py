@@ -1,11 +1,14 @@
 """The demo's own parts: what it may delete, its clip and its closing table. `make demo` runs it whole."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import MakeBlockset
+from support.pictures import frame
 
+from integration.codec.libaom_build import Libraries
 from integration.demo.config import DemoConfig
 from integration.demo.steps import SAMPLE, Demo
 from integration.demo.table import Row, print_summary
@@ -86,3 +89,18 @@ def test_the_verdict_charges_deciding_and_says_when_it_costs(capsys: pytest.Capt
     assert "with masks: COSTS 25% of the CPU time of the encode without masks, deciding charged, for +1.00%" in printed
     assert "pruner photo-8bit: saves 25% of the CPU time of the encode without a pruner" in printed
     assert "+0.10% bytes at -0.05 dB" in printed
+
+
+def test_ffmpeg_codes_the_frame_with_and_without_the_pruner(
+    libaom: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if shutil.which("ffmpeg") is None:
+        pytest.skip("ffmpeg is not installed: apt-get install ffmpeg")
+    clip = tmp_path / "frame.yuv"
+    clip.write_bytes(b"".join(plane.tobytes() for plane in frame(192, 128)))
+    without, pruned = Demo(tmp_path, None, DemoConfig())._in_ffmpeg(clip, "192x128").values()
+    assert without["bytes"] != pruned["bytes"]
+    assert abs(without["psnr_y"] - pruned["psnr_y"]) < 0.5
+    assert min(without["psnr_y"], without["encode_seconds"], pruned["encode_seconds"]) > 0
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Demo(tmp_path, None, DemoConfig())._in_ffmpeg(clip, "192x128") == {}

@@ -259,6 +259,10 @@ def test_the_command_runs_a_host_and_says_what_was_pruned(libaom: Libraries, tmp
     found = cli(*words, *map(str, ffmpeg(tmp_path / "other.ivf", cpu_used=4)))
     assert "nothing was pruned" in found.stderr
     assert (tmp_path / "stats").read_text() == before
+    assert cli("run", "--no-pipeline", "--", *map(str, ffmpeg(tmp_path / "off.ivf"))).stderr == ""
+    run(ffmpeg(tmp_path / "stock.ivf"), libaom.aom.parent)
+    assert (tmp_path / "off.ivf").read_bytes() == (tmp_path / "stock.ivf").read_bytes()
+    assert cli("run", "--no-pipeline", "--price", "0.1", "--", "true").exit_code == 2
     assert cli("run", "--quiet", "--", "sh", "-c", "exit 7").exit_code == 7
     assert cli("run", "--", "sh", "-c", "kill -9 $$").exit_code == 137
     fails(cli("run", "--", "no-such-encoder"), "no-such-encoder: no such command")

@@ -1,6 +1,5 @@
 """`av1part run`: another encoder with pruners inside its libaom."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -15,12 +14,18 @@ import click
     help="Pruner: a folder, or a name of `av1part zoo`; repeatable, each encoder takes the first that was made "
     "for what it codes.  [default: all in the box]",
 )
+@click.option("--no-pipeline", is_flag=True, help="Our libaom with nothing in it, to compare with.")
 @click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
 @click.option("--stats", type=click.Path(path_type=Path), help="Append what each encoder did: a line of JSON.")
 @click.option("--quiet", is_flag=True, help="Leave out the last line on stderr.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
 def run(
-    pipelines: tuple[Path, ...], price: float | None, stats: Path | None, quiet: bool, command: tuple[str, ...]
+    pipelines: tuple[Path, ...],
+    no_pipeline: bool,
+    price: float | None,
+    stats: Path | None,
+    quiet: bool,
+    command: tuple[str, ...],
 ) -> None:
     """Run COMMAND, such as ffmpeg or avifenc, with pruners inside its libaom; exits with its status.
 
@@ -33,9 +38,12 @@ def run(
     from integration.hosts.run import run_host
     from integration.pruning.bundle import PrunerBundle
 
-    folders = [zoo.find(path) for path in pipelines] or [zoo.FOLDER / name for name in zoo.names()]
+    if no_pipeline and (pipelines or price is not None):
+        raise click.UsageError("--no-pipeline prunes nothing: leave --pipeline and --price out, or it.")
+    chosen = () if no_pipeline else pipelines or map(Path, zoo.names())
+    folders = [zoo.find(path) for path in chosen]
     done = run_host(command, [PrunerBundle.load(folder) for folder in folders], price, stats)
-    if not quiet:
+    if not quiet and folders:
         name = Path(command[0]).name
         if done.key_frames:
             said = f"{done.pruned_frames} of {done.key_frames} key frames pruned, {done.skipped:,} of {done.asked:,} "
@@ -43,4 +51,4 @@ def run(
         else:
             said = f"nothing was pruned: no encoder of libaom's shared library took a pruner in {name}"
         click.echo(f"av1part: {said}.", err=True)
-    sys.exit(done.status)
+    click.get_current_context().exit(done.status)

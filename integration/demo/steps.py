@@ -6,6 +6,7 @@ import json
 import shlex
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -13,6 +14,7 @@ import click
 
 from integration.codec.config import four_way_of
 from integration.demo.config import DemoConfig
+from integration.demo.host import ffmpeg_command, measure
 from integration.demo.table import Row, print_summary
 from toolkit import sample
 from toolkit.cli.main import main
@@ -144,6 +146,21 @@ class Demo:
             pruner = self.config.pruner
             encodes["without a pruner"] = self.json(*pruned, "--no-pipeline", "-o", self.output / "stock.ivf")
             encodes[f"pruner {pruner}"] = self.json(*pruned, "--pruner", pruner, "-o", self.output / "pruned.ivf")
+            encodes |= self._in_ffmpeg(clip, size)
+        return encodes
+
+    def _in_ffmpeg(self, clip: Path, size: str) -> dict[str, dict[str, Any]]:
+        """The same frame by ffmpeg with our libaom, without and with the pruner; empty where there is no ffmpeg."""
+        if shutil.which("ffmpeg") is None:
+            click.echo("No encode by ffmpeg: it is not installed (`make system` installs it).", err=True)
+            return {}
+        encodes = {}
+        pruner = self.config.pruner
+        arms = {"by ffmpeg without it": ["--no-pipeline"], f"by ffmpeg with {pruner}": ["--pipeline", pruner]}
+        for name, options in arms.items():
+            output = self.output / f"{name.replace(' ', '-')}.ivf"
+            words = ffmpeg_command(clip, size, self.config.cq, self.config.pruner_cpu_used, output)
+            encodes[name] = measure(partial(self.command, "run", *options, "--", *words), clip, size, output)
         return encodes
 
     def _four_way(self) -> str:
