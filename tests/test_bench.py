@@ -322,3 +322,10 @@ def test_wrong_options_say_what_is_right(tmp_path: Path, clip: Path, options: li
     )
     assert result.exit_code in (1, 2)
     assert words in result.output
+
+
+def test_all_intra_usage_has_presets_without_a_search_of_partitions() -> None:
+    assert BenchConfig(usage="allintra", presets=(6, 9), masked=(6,)).presets == (6, 9)
+    for wrong in ({"presets": (6, 7)}, {"usage": "allintra", "presets": (6, 7), "masked": (7,)}):
+        with pytest.raises(ToolkitError, match="expected different numbers from 0 to 6"):
+            BenchConfig(**({"masked": (6,)} | wrong))

@@ -352,3 +352,14 @@ def test_inspecting_garbage_is_an_error(libaom: Libraries) -> None:
             list(inspect_packets([bad], 64, 64))
     with pytest.raises(ToolkitError, match="not 128x64"):
         list(inspect_packets([packet], 128, 64))
+
+
+def test_presets_without_a_search_of_partitions_are_libaom_s_own_and_nothing_acts_on_them(libaom: Libraries) -> None:
+    config, planes = EncoderConfig(96, 80, cq=30, cpu_used=7, usage="allintra"), frame(96, 80)
+    with Encoder(config) as hooked, Encoder(config, library=libaom.stock) as stock:
+        assert hooked.encode(planes).data == stock.encode(planes).data
+        mask = np.full(config.grid(16), 1, np.uint16)
+        with pytest.raises(ToolkitError, match="above 6 libaom searches no partitions, so nothing acts on them"):
+            hooked.encode(planes, mask)
+    with pytest.raises(ToolkitError, match="cpu_used: expected 0 to 6, or to 9 in all-intra usage"):
+        Encoder(replace(config, usage="good"))

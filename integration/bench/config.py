@@ -51,6 +51,8 @@ class InputConfig:
 class BenchConfig(InputConfig):
     """Arms of a benchmark: native `presets`, and those of them that are coded with masks as well (`masked`).
 
+    All-intra usage has presets to 9; above 6 they search no partitions, so nothing can be masked there.
+
     The first preset is the anchor of every BD-rate and time saving. `against` names further arms: `cnn-off` (libaom
     without its own CNN), `random` and `variance` (the pipeline's masks reassigned to other nodes), `oracle` (the labels
     of a first encode fed back as masks, once for each of `oracle_stages`). Everything is coded with each number of
@@ -67,12 +69,17 @@ class BenchConfig(InputConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        whole = (("--presets", self.presets, 0, 6), ("--masked", self.masked, 0, 6), ("--threads", self.threads, 1, 64))
-        for name, values, low, high in whole:
-            if not values or len(set(values)) != len(values) or not all(low <= v <= high for v in values):
-                given = ",".join(map(str, values))
-                raise ToolkitError(f"{name} {given}: expected different numbers from {low} to {high}.")
+        fastest = 9 if self.usage == "allintra" else 6
+        _check_numbers("--presets", self.presets, 0, fastest)
+        _check_numbers("--masked", self.masked, 0, 6)
+        _check_numbers("--threads", self.threads, 1, 64)
         if absent := set(self.masked) - set(self.presets):
             raise ToolkitError(f"--masked {min(absent)}: not among --presets, so nothing native to set it beside.")
         if unknown := set(self.against) - set(AGAINST):
             raise ToolkitError(f"--against {min(unknown)}: expected some of {', '.join(AGAINST)}.")
+
+
+def _check_numbers(option: str, values: tuple[int, ...], low: int, high: int) -> None:
+    if not values or len(set(values)) != len(values) or not all(low <= v <= high for v in values):
+        given = ",".join(map(str, values))
+        raise ToolkitError(f"{option} {given}: expected different numbers from {low} to {high}.")

@@ -56,7 +56,7 @@ typedef struct av1part_config {
   int32_t height;       /* 1 to 16384 */
   int32_t bit_depth;    /* 8 or 10; 4:2:0 always */
   int32_t cq;           /* 0 to 63 */
-  int32_t cpu_used;     /* 0 to 6: faster presets do not search partitions */
+  int32_t cpu_used;     /* 0 to 6; 7 to 9 of all intra search no partitions, so nothing acts on them */
   int32_t all_intra;    /* usage: 0 good quality, 1 all intra */
   int32_t keyint;       /* 1 to 9999 frames from key frame to key frame at most; 1: every frame, as all intra wants */
   int32_t threads;      /* 1 to 64 */

@@ -46,8 +46,8 @@ static const char *bad_setting(const av1part_config *c) {
   if (!within(c->height, 1, 16384)) return "height: expected 1 to 16384";
   if (c->bit_depth != 8 && c->bit_depth != 10) return "bit_depth: expected 8 or 10";
   if (!within(c->cq, 0, 63)) return "cq: expected 0 to 63";
-  if (!within(c->cpu_used, 0, 6)) return "cpu_used: expected 0 to 6";
   if (!within(c->all_intra, 0, 1)) return "all_intra: expected 0 or 1";
+  if (!within(c->cpu_used, 0, c->all_intra ? 9 : 6)) return "cpu_used: expected 0 to 6, or to 9 in all-intra usage";
   if (!within(c->keyint, 1, 9999)) return "keyint: expected 1 to 9999";
   if (c->all_intra && c->keyint != 1) return "keyint: all-intra usage has key frames only, expected 1";
   if (!within(c->lag, 0, 48)) return "lag: expected 0 to 48";
@@ -128,6 +128,8 @@ const char *av1part_error_detail(const av1part_encoder *e) { return e ? e->detai
 int av1part_set_mask_callback(av1part_encoder *e, av1part_mask_callback callback, void *user) {
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the callback was changed during an encode");
+  const int status = callback ? av1part_check_search(e) : AV1PART_OK;
+  if (status != AV1PART_OK) return status;
   e->callback = callback;
   e->user = user;
   return AV1PART_OK;

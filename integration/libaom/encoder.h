@@ -57,6 +57,12 @@ struct av1part_encoder {
 /* encoder.c. Keep in the detail what failed (and libaom's own words where it is its status); returns the status. */
 int av1part_fail(av1part_encoder *encoder, int status, const char *what);
 
+/* Fail unless partitions are searched, for whatever acts on their search. */
+static inline int av1part_check_search(av1part_encoder *e) {
+  if (e->config.cpu_used <= 6) return AV1PART_OK;
+  return av1part_fail(e, AV1PART_ERR_ARGUMENT, "cpu_used: above 6 libaom searches no partitions, so nothing acts on them");
+}
+
 /* nodes.c */
 static inline size_t node_count(const av1part_level *level) { return (size_t)level->rows * (size_t)level->columns; }
 int av1part_nodes_allocate(av1part_encoder *encoder);

@@ -116,7 +116,8 @@ int av1part_encode(av1part_encoder *e, const void *const planes[3], const size_t
   if (masks && e->config.lag) {
     return av1part_fail(e, AV1PART_ERR_ARGUMENT, "masks: with lag, only the callback gives masks");
   }
-  if (masks) status = av1part_take_masks(e, masks);
+  if (masks) status = av1part_check_search(e);
+  if (masks && status == AV1PART_OK) status = av1part_take_masks(e, masks);
   if (status != AV1PART_OK) return status;
   e->mask_given = masks != NULL;
   status = encode_image(e, planes, strides);

@@ -437,6 +437,8 @@ int av1part_record_search(av1part_encoder *e, double share, uint32_t seed) {
   if (share > 0 && e->config.threads > 1) {
     return av1part_fail(e, AV1PART_ERR_ARGUMENT, "share: the search is recorded with one thread alone");
   }
+  const int status = share > 0 ? av1part_check_search(e) : AV1PART_OK;
+  if (status != AV1PART_OK) return status;
   e->search_share = (uint32_t)(share * 65536);
   e->search_seed = seed;
   e->search_rows_used = 0;
@@ -456,6 +458,8 @@ int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the pruner was changed during an encode");
   av1part_pruner *pruner = NULL;
+  const int status = data ? av1part_check_search(e) : AV1PART_OK;
+  if (status != AV1PART_OK) return status;
   if (data) {
     const char *why;
     if (!(price > 0) || !(most > 0)) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "price or most: expected above 0");

@@ -66,6 +66,8 @@ int av1part_take_masks(av1part_encoder *e, const av1part_mask *masks) {
 int av1part_log_costs(av1part_encoder *e, int node_sizes) {
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the costs were switched during an encode");
+  const int status = node_sizes ? av1part_check_search(e) : AV1PART_OK;
+  if (status != AV1PART_OK) return status;
   int unknown = node_sizes;
   for (int l = 0; l < AV1PART_LEVELS; ++l) unknown &= ~e->levels[l].side;
   if (unknown) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "node_sizes: expected 0, 16, 32 or their sum");
