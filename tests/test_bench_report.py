@@ -44,7 +44,14 @@ def arm(kind: str, cpu_used: int, saving: float, loss: float, own: float = 0.0, 
 def report(*masked: Any) -> Any:
     """A report of four native presets and these arms."""
     natives = [arm("native", p, *place) for p, place in enumerate([(0, 0), (20, 0.5), (55, 1.5), (75, 4)], 1)]
-    pipeline = {"node": 16, "sha256": "1" * 64, "stages": ["2"], "learnt_from_cpu_used": 1}
+    pipeline = {
+        "node": 16,
+        "sha256": "1" * 64,
+        "stages": ["2"],
+        "learnt_from_cpu_used": 1,
+        "pruner": None,
+        "price": None,
+    }
     return {
         "arms": [*natives, *masked], "anchor": "native at 1", "clips": list(NAMES), "reused": 0, "encodes": 9,
         "settings": {"cq": [20, 32, 43, 55], "repeats": 2, "threads": [1, 4]}, "views": {},

@@ -31,6 +31,8 @@ SETTINGS = EncodeConfig(cq=30, cpu_used=3)
 class FakePipeline:
     """Allows SPLIT alone and takes CPU time for it."""
 
+    pruner = None
+
     def __init__(self, bit_depth: int = 8, **changes: Any) -> None:
         self.bit_depth = bit_depth
         self.encoder: dict[str, Any] = encoder_settings("good", 3, "3.12.1") | {"cq": [20, 32]} | changes

@@ -20,7 +20,7 @@ from integration.pipeline.pipeline import Pipeline
 class SplitsOnly:
     """Masks that allow SPLIT alone, and take `seconds` of CPU time each."""
 
-    bit_depth, node, path = 8, 16, Path("splits")
+    bit_depth, node, path, pruner = 8, 16, Path("splits"), None
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds

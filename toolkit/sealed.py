@@ -74,7 +74,7 @@ KINDS = {
         "manifest.json",
         "pruner.bin",
         "`av1part fit` or `av1part pruner fit`",
-        "`av1part encode` and `bench encoder` as --pruner, and `run` as --pipeline",
+        "`av1part encode`, `bench encoder` and `run` as --pipeline, and `pipeline build` as --pruner",
     ),
 }
 """Every kind of folder that av1part writes, by the `kind` in its file."""

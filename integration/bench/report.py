@@ -78,6 +78,8 @@ def thresholds(pipeline: PipelineEntry) -> Section:
     names = [name for name in ranges[0] if name != "to_qindex"]
     rows = [[Cell(name), *(Cell(f"{own[name]:g}") for own in ranges)] for name in names]
     title = f"Policy of pipeline {pipeline['sha256'][:12]}, {pipeline['node']}x{pipeline['node']} nodes"
+    if pipeline["pruner"] and pipeline["price"]:
+        title += f"; pruner {pipeline['pruner'][:12]} inside, price {pipeline['price']:g}"
     return Section(title, columns=("threshold", *(f"to qindex {own['to_qindex']}" for own in ranges)), rows=rows)
 
 

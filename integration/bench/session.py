@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.bench.config import InputConfig
+from integration.bench.config import NEEDS_PIPELINE, InputConfig
 from integration.bench.control_masks import dealt, forbids, oracle
 from integration.bench.store import Kept, Measurement
 from integration.codec.config import NODE_SIZES
@@ -23,7 +23,7 @@ from integration.media.video import COLOUR, RESAMPLING, Clip, open_clip
 from integration.pipeline.pipeline_set import PipelineSet
 from integration.pipeline.policy import Policy
 from integration.pruning.bundle import PrunerBundle
-from integration.pruning.encoder import use_pruner
+from integration.pruning.encoder import count_decisions, use_pruner
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
@@ -31,6 +31,8 @@ from toolkit.model.provenance import trained_on
 from toolkit.partition import INSIDE_LARGER, NODE
 
 NATIVE, CNN_OFF, PIPELINE, ORACLE, PRUNER = "native", "cnn-off", "pipeline", "oracle ", "pruner "
+MASKED = (PIPELINE, *NEEDS_PIPELINE)
+"""Arms of a pipeline: its masks, where they belong or dealt out to other nodes. Its pruner, if any, is in all."""
 
 
 @dataclass(frozen=True)
@@ -95,11 +97,13 @@ class Session:
         for file in files:
             clip = self.open(file)
             depths.add(clip.bit_depth)
-            if self.pruner:
-                if file.sha256 in self.pruner.manifest["learnt"]["train_sources"]:
+            for pruner in (self.pruner, self.pipelines.pruner if self.pipelines else None):
+                if pruner is None:
+                    continue
+                if file.sha256 in pruner.manifest["learnt"]["train_sources"]:
                     raise ToolkitError(f"{file.path}: the pruner was trained on it. Use clips that it has not seen.")
                 with Encoder(self._encoder_config(clip, 32, Arm(NATIVE, 0))) as encoder:
-                    use_pruner(encoder, self.pruner)
+                    use_pruner(encoder, pruner)
             if self.pipelines is None:
                 continue
             for stage, bundle in (item for pipeline in self.pipelines.members for item in pipeline.bundles.items()):
@@ -124,9 +128,10 @@ class Session:
 
     def _key(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> str:
         own: list[Any] = []
-        if arm.kind in (PIPELINE, "random", "variance"):
+        if arm.kind in MASKED:
             for pipeline in self._needed(arm).members:
                 own += [pipeline.manifest["bundles"], pipeline.manifest["provider"], pipeline.policy.to_dict()]
+                own += [pipeline.pruner.sha256] if pipeline.pruner else []
         elif arm.kind.startswith(ORACLE):
             own = list(self.nodes)
         elif arm.kind.startswith(PRUNER):
@@ -166,6 +171,13 @@ class Session:
         if self.pruner is None:
             raise ToolkitError(f"{arm.name}: needs a pruner. Pass --pruner.")
         return self.pruner
+
+    def _decide(self, encoder: Encoder, arm: Arm) -> None:
+        """Let what decides inside an arm's search do so: the pruner that is judged, or the pipelines' own."""
+        if arm.kind.startswith(PRUNER):
+            use_pruner(encoder, self._needed_pruner(arm), float(arm.kind.removeprefix(PRUNER)))
+        elif arm.kind in MASKED and (own := self._needed(arm).pruner):
+            use_pruner(encoder, own)
 
     def reference(self, file: SourceFile, cq: int, cpu_used: int, threads: int = 1) -> Reference:
         """Choices of the unmasked encode, which is made unless they are kept already."""
@@ -210,9 +222,9 @@ class Session:
         with Encoder(self._encoder_config(clip, cq, arm), source) as encoder:
             if arm.kind == CNN_OFF:
                 encoder.disable_cnn()
-            if arm.kind.startswith(PRUNER):
-                use_pruner(encoder, self._needed_pruner(arm), float(arm.kind.removeprefix(PRUNER)))
+            self._decide(encoder, arm)
             report = code_clip(clip, encoder, each, given)
+            decisions = count_decisions(encoder).values()
         if report.failed_masks:
             raise ToolkitError(f"{file.path}: {report.failed_masks} frames without a mask: {report.mask_errors}")
         if report.psnr_y is None:
@@ -235,6 +247,7 @@ class Session:
             whole_nodes=report.frames * sum((clip.width // node) * (clip.height // node) for node in self.nodes),
             nodes=sum(int((labels[node] != INSIDE_LARGER).sum()) for node in self.nodes),
             lost_nodes=sum(int(forbids(mask, labels[node]).sum()) for node, mask in made.items()),
+            **{what: sum(own[what] for own in decisions) for what in ("asked", "skipped")},
         )  # fmt: skip
 
     def _keep(self, file: SourceFile, cq: int, arm: Arm, **arrays: NDArray[Any]) -> None:

@@ -22,7 +22,7 @@ class Measurement:
     Nodes are counted over all sizes that are masked. `whole_nodes` lie wholly inside the frame. At `masked_nodes` of
     them the mask took something away from the search, at `kept_nodes` it would have left nothing. `nodes` are those
     where the unmasked encode chose a partition, because they are not inside a larger block; at `lost_nodes` of these
-    the mask forbids that choice.
+    the mask forbids that choice. A pruner was `asked` so many times and `skipped` a part of the search so many times.
     """
 
     clip: str
@@ -43,6 +43,8 @@ class Measurement:
     whole_nodes: int
     nodes: int
     lost_nodes: int
+    asked: int = 0
+    skipped: int = 0
 
     @property
     def seconds(self) -> float:

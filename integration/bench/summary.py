@@ -85,7 +85,10 @@ class Wall(TypedDict):
 
 
 class ArmEntry(TypedDict):
-    """One arm over all clips; DEFINITIONS explains the measures. Nodes are shares, `threads` is by their number."""
+    """One arm over all clips; DEFINITIONS explains the measures. Nodes are shares, `threads` is by their number.
+
+    A pruner was `asked`, and `skipped` a part of the search, so many times in all encodes.
+    """
 
     name: str
     kind: str
@@ -105,17 +108,21 @@ class ArmEntry(TypedDict):
     masked_nodes: float
     kept_nodes: float
     lost_nodes: float
+    asked: int
+    skipped: int
     clips: dict[str, ClipEntry]
 
 
 class PipelineEntry(TypedDict):
-    """A pipeline whose masks were measured."""
+    """A pipeline that was measured. `pruner` and `price`: of what decides beside its masks, None where nothing does."""
 
     node: int
     sha256: str
     stages: list[str]
     policy: dict[str, Any]
     learnt_from_cpu_used: int | None
+    pruner: str | None
+    price: float | None
 
 
 class Summary(TypedDict):
@@ -154,6 +161,8 @@ def summarise(measured: Sequence[Measurement], config: BenchConfig, pipelines: P
                 "stages": list(pipeline.bundles),
                 "policy": pipeline.policy.to_dict(),
                 "learnt_from_cpu_used": pipeline.encoder.get("cpu_used"),
+                "pruner": pipeline.pruner.sha256 if pipeline.pruner else None,
+                "price": pipeline.pruner.price if pipeline.pruner else None,
             }
             for pipeline in (pipelines.members if pipelines else ())
         ],
@@ -216,6 +225,8 @@ def _arm(key: Key, clips: Clips, anchor: Clips, own: Clips, natives: Sequence[Pl
         "masked_nodes": sum(one.masked_nodes for one in everything) / whole,
         "kept_nodes": sum(one.kept_nodes for one in everything) / whole,
         "lost_nodes": sum(one.lost_nodes for one in everything) / nodes,
+        "asked": sum(one.asked for one in everything),
+        "skipped": sum(one.skipped for one in everything),
         "clips": per_clip,
     }
 

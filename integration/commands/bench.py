@@ -10,7 +10,6 @@ from integration.bench.config import AGAINST, BenchConfig
 from integration.codec.config import four_way_of
 from integration.commands.encode_options import encode_options
 from toolkit.cli.options import commas, numbers, prices, words
-from toolkit.sealed import check_folder
 
 _D = BenchConfig()
 _PATH = click.Path(path_type=Path)
@@ -25,7 +24,11 @@ def bench() -> None:
 @click.argument("clips", metavar="CLIP...", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="Report folder; encodes that it holds are reused.")
 @click.option(
-    "--pipeline", "pipelines", multiple=True, type=_PATH, help="Pipeline to judge; repeatable, once a node size."
+    "--pipeline",
+    "pipelines",
+    multiple=True,
+    type=_PATH,
+    help="Pipeline to judge, with its pruner if it holds one; repeatable, once a node size. Or a pruner, as --pruner.",
 )
 @click.option("--pruner", type=_PATH, help="Pruner to judge: a folder, or a name of `av1part zoo`.")
 @click.option(
@@ -74,19 +77,15 @@ def encoder(
     from integration.media.sources import expand
 
     expand(clips)
-    for path in pipelines:
-        check_folder(path, "av1part-pipeline")
-    from integration import zoo
+    from integration.encoding.opening import named
+
+    given = named(pipelines, pruner)
     from integration.bench.report import reuse, write_report
     from integration.bench.run import run_bench
     from integration.commands.bench_tables import print_bench
-    from integration.pipeline.pipeline import Pipeline
-    from integration.pipeline.pipeline_set import PipelineSet
-    from integration.pruning.bundle import PrunerBundle
     from toolkit.cli.progress import counted, next_step
 
-    opened = PrunerBundle.load(zoo.find(pruner)) if pruner else None
-    masks = PipelineSet([Pipeline.load(path, threads=1) for path in pipelines]) if pipelines else None
+    opened, masks = given.decider(), given.masks(threads=1)
     options["four_way"] = four_way_of(options["four_way"], *(model.encoder for model in (opened, masks) if model))
     with counted("encoding") as progress:
         report = run_bench(clips, output, BenchConfig(**options), masks, progress, opened)
@@ -97,5 +96,5 @@ def encoder(
         click.echo(json.dumps(report))
         return
     print_bench(report, page)
-    if pipelines:
-        next_step(f"encode CLIP{''.join(f' --pipeline {path}' for path in pipelines)} -o OUT.mp4")
+    if masks:
+        next_step(f"encode CLIP{''.join(f' --pipeline {path}' for path in given.pipelines)} -o OUT.mp4")

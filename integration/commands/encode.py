@@ -9,7 +9,7 @@ import click
 
 from integration.codec.config import four_way_of
 from integration.encoding.config import EncodeConfig
-from toolkit.sealed import check_file, check_folder
+from toolkit.sealed import check_file
 
 if TYPE_CHECKING:
     from integration.encoding.encode import Report, Trial
@@ -29,13 +29,13 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
     "pipelines",
     multiple=True,
     type=click.Path(path_type=Path),
-    help="Restrict the search by its masks; repeatable, once for each node size.",
+    help="Pipeline, whose masks restrict the search, repeatable, once for each node size; or a pruner, as --pruner.",
 )
 @click.option(
     "--pruner",
     type=click.Path(path_type=Path),
-    help="Decides inside the search: a folder, or a name of `av1part zoo`.  [default: the one in the box that has a "
-    "measured gain on such an encode, if there is one]",
+    help="Decides inside the search: a folder, or a name of `av1part zoo`.  [default: the pipeline's own; without "
+    "--pipeline the one in the box that has a measured gain on such an encode, if there is one]",
 )
 @click.option("--no-pipeline", is_flag=True, help="Stock libaom: no pruner by default, no masks.")
 @click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
@@ -98,7 +98,9 @@ def encode(
 
     Without --pruner and --pipeline, a pruner in the box is used where its card has a measured gain on such material,
     bit depth, usage and speed (`av1part zoo`); a line on stderr names it and what to expect. --no-pipeline gives
-    libaom's own stream. Of a clip of 8 or more frames, all key frames, a piece of the first one is coded both ways
+    libaom's own stream. A pipeline that holds a pruner masks a frame before its search and prunes inside it.
+
+    Of a clip of 8 or more frames, all key frames, a piece of the first one is coded both ways
     before, and a line says what that saved.
 
     CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv.
@@ -112,27 +114,25 @@ def encode(
     check_file(clip, "a clip or photograph")
     if no_pipeline and (pruner or pipelines):
         raise click.UsageError("--no-pipeline is stock libaom: leave --pruner and --pipeline out, or it.")
-    if options["price"] is not None and not pruner:
+    if options["price"] is not None and not pruner and not pipelines:
         raise click.UsageError("--price is a pruner's: name it too, as in --pruner photo-8bit.")
-    for path in pipelines:
-        check_folder(path, "av1part-pipeline")
-    from integration.encoding.encode import encode_file
+    from integration.encoding.opening import named
+
+    given = named(pipelines, pruner)
+    from integration.encoding.encode import encode_file, one_pruner
     from integration.media.containers import check_target
     from toolkit.cli.progress import coding
     from toolkit.errors import ToolkitError
 
     check_target(output, clip, overwrite)
-    opened, row, said = _pruner_for(clip, pruner, bool(pipelines) or no_pipeline, options)
+    # A mask made ahead of the encoder has a whole frame's time, so one thread beside the encoder's is enough.
+    masker = given.masks(1 if options["ahead"] else options["threads"])
+    asked = one_pruner(masker, given.decider())
+    if options["price"] is not None and not asked:
+        raise click.UsageError("--price is a pruner's: name it too, as in --pruner photo-8bit.")
+    opened, row, said = _pruner_for(clip, asked, bool(masker) or no_pipeline, options)
     if said:
         click.echo(said, err=True)
-    masker = None
-    if pipelines:
-        from integration.pipeline.pipeline import Pipeline
-        from integration.pipeline.pipeline_set import PipelineSet
-
-        # A mask made ahead of the encoder has a whole frame's time, so one thread beside the encoder's is enough.
-        threads = 1 if options["ahead"] else options["threads"]
-        masker = PipelineSet([Pipeline.load(path, threads=threads) for path in pipelines])
     made_for = [model.encoder for model in (opened, masker) if model]
     options["four_way"] = four_way_of(options["four_way"], *made_for)
     trial = tried(clip, EncodeConfig(**options), masker, opened)
@@ -151,20 +151,17 @@ def encode(
 
 
 def _pruner_for(
-    clip: Path, pruner: Path | None, without: bool, options: dict[str, Any]
+    clip: Path, pruner: "PrunerBundle | None", without: bool, options: dict[str, Any]
 ) -> "tuple[PrunerBundle | None, Row | None, str]":
-    """Pruner that was named, else the one in the box for such an encode unless it goes `without`; and what to expect.
+    """Pruner that was asked for, else the one in the box for such an encode unless it goes `without`; what to expect.
 
     The card's row is None where it has none; the last is a line about both, empty where there is nothing to say.
     """
-    from integration import zoo
     from integration.encoding.choice import default_pruner, expected_of
-    from integration.pruning.bundle import PrunerBundle
 
     settings = EncodeConfig(**options | {"four_way": False})
     if pruner:
-        opened = PrunerBundle.load(zoo.find(pruner))
-        return opened, *expected_of(opened, clip, settings, options["four_way"])
+        return pruner, *expected_of(pruner, clip, settings, options["four_way"])
     return (None, None, "") if without else default_pruner(clip, settings, options["four_way"])
 
 

@@ -20,11 +20,11 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.group()
 def pipeline() -> None:
-    """Chain proven bundles, and evaluate them."""
+    """Chain proven bundles, with a pruner if you like; look at what they make, and evaluate it."""
 
 
 @pipeline.command()
-@click.argument("bundles", metavar="BUNDLE...", type=_PATH, nargs=-1, required=True)
+@click.argument("bundles", metavar="BUNDLE...", type=_PATH, nargs=-1)
 @click.option("-o", "--output", type=_PATH, required=True, help="Pipeline folder to make.")
 @click.option("--provider", type=click.Choice(PROVIDERS), default=_BUILD.provider, show_default=True)
 @click.option(
@@ -34,6 +34,9 @@ def pipeline() -> None:
     metavar="NAME[@LOW-HIGH]=VALUE",
     help="A threshold, at every qindex or at LOW to HIGH; repeatable.",
 )
+@click.option(
+    "--pruner", type=_PATH, help="Decides inside the search of masked frames: a folder, or a name of `av1part zoo`."
+)
 @click.option("--fuse", is_flag=True, help="Add all stages as one ONNX graph, checked against the separate stages.")
 @_unproven
 @click.option("--overwrite", is_flag=True, help="Replace a pipeline that is there.")
@@ -42,27 +45,57 @@ def build(
     output: Path,
     provider: str,
     thresholds: tuple[str, ...],
+    pruner: Path | None,
     fuse: bool,
     allow_unproven: bool,
     overwrite: bool,
 ) -> None:
-    """Copy BUNDLEs into a pipeline: Stage 2 alone, or with any of Stages 1, 3-rect and 3-ab.
+    """Copy BUNDLEs into a pipeline: Stage 2 alone, or with any of Stages 1, 3-rect and 3-ab; and a pruner with them.
 
-    Refuses a bundle without a passing parity report for its exact bytes on the provider, and bundles of different node
-    sizes, bit depths or encoder settings.
+    Refuses a bundle without a passing parity report for its exact bytes on the provider, bundles of different node
+    sizes, bit depths or encoder settings, and a pruner of another libaom, usage, speed or 4-way setting. A pruner alone
+    needs no pipeline: its folder goes wherever a pipeline does.
     """
+    if not bundles and pruner:
+        raise click.UsageError(
+            f"A pruner alone is a pipeline already, as in encode CLIP --pipeline {pruner} -o OUT.ivf. "
+            "Name the BUNDLEs whose masks go with it."
+        )
+    if not bundles:
+        raise click.UsageError("Missing argument 'BUNDLE...'.")
     for path in bundles:
         check_folder(path, "av1part-bundle")
     check_free(output, overwrite)
-    from integration.commands.pipeline_tables import print_pipeline
+    from integration.commands.pipeline_tables import print_inside, print_pipeline
     from integration.pipeline.build import build_pipeline
+    from integration.encoding.opening import named
     from integration.pipeline.policy import Policy
     from toolkit.cli.progress import next_step
 
     policy = Policy.from_text(thresholds)
-    config = BuildConfig(provider, allow_unproven, fuse)
-    print_pipeline(output, build_pipeline(bundles, output, policy, config, overwrite=overwrite), policy)
+    config, inside = BuildConfig(provider, allow_unproven, fuse), named((), pruner).decider()
+    print_pipeline(output, build_pipeline(bundles, output, policy, config, overwrite=overwrite, pruner=inside), policy)
+    if inside:
+        print_inside(inside)
     next_step(f"pipeline eval {output} DATA")
+
+
+@pipeline.command()
+@click.argument("path", metavar="PIPE", type=_PATH)
+@_json
+def info(path: Path, as_json: bool) -> None:
+    """Verify every byte of PIPE and say what it masks with, and what prunes inside the search beside the masks."""
+    check_folder(path, "av1part-pipeline")
+    from integration.commands.pipeline_tables import print_inside, print_pipeline
+    from integration.pipeline.pipeline import Pipeline
+
+    pipe = Pipeline.load(path, threads=1)
+    if as_json:
+        click.echo(json.dumps(pipe.manifest))
+        return
+    print_pipeline(path, pipe.bundles, pipe.policy)
+    if pipe.pruner:
+        print_inside(pipe.pruner)
 
 
 @pipeline.command("eval")

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from export.bundle.bundle import Bundle
     from integration.pipeline.policy import Policy
     from integration.pipeline.score import Scores
+    from integration.pruning.bundle import PrunerBundle
 
 
 def print_pipeline(path: Path, bundles: dict[str, "Bundle"], policy: "Policy") -> None:
@@ -29,6 +31,12 @@ def print_pipeline(path: Path, bundles: dict[str, "Bundle"], policy: "Policy") -
             console.print(f"     WEAK: {reason}")
     for line in policy_lines(policy):
         console.print(f"  policy, {line}")
+
+
+def print_inside(pruner: "PrunerBundle") -> None:
+    """Print the pruner that a pipeline holds."""
+    made_for = f"libaom {pruner.encoder['version']}, {pruner.encoder['usage']}, cpu-used {pruner.encoder['cpu_used']}"
+    click.echo(f"  pruner inside the search, for {made_for}: price {pruner.price:g}, {pruner.sha256[:16]}")
 
 
 def print_scores(scores: "Scores") -> None:

@@ -50,7 +50,8 @@ def fit(
 
     The thresholds of --rules are sought together, for each range of qindex; the others stay off. The loss is that of RD
     cost. With --clips it is BD-rate: the clips are encoded under the policy and under the same preset without masks,
-    and the search is repeated until the loss fits. Writes a copy of PIPE with the chosen policy.
+    and the search is repeated until the loss fits. Where PIPE holds a pruner, its loss counts too, and what it gives
+    without masks is coded and printed first. Writes a copy of PIPE with the chosen policy.
     """
     from integration.media.sources import expand
 

@@ -61,6 +61,10 @@ def print_fit(fit: "Fit", config: "FitConfig", output: Path) -> None:
             shares = f"{trial.inference_share:.1%}", f"{trial.lost:.2%}"
             table.add_row("chosen" if trial.point == fit.chosen else "", *losses, *savings, *shares)
         console.print(table)
+    if alone := fit.pruner_alone:
+        console.print(f"The pruner alone: BD-rate {alone.loss:+.2f}% for {alone.saving:+.1f}% of the time.")
+        if all(trial.saving <= alone.saving for trial in fit.trials if trial.point == fit.chosen):
+            console.print("Beside it the masks save no time in these encodes: take the pruner by itself.")
     console.print(f"{output}:")
     for line in policy_lines(fit.chosen.policy):
         console.print(f"  {line}")
@@ -83,6 +87,7 @@ def fit_json(fit: "Fit") -> dict[str, Any]:
         return {"by_costs": plain(trial.point), "loss": trial.loss, "saving": trial.saving, **shares}
 
     return {
+        "pruner_alone": fit.pruner_alone._asdict() if fit.pruner_alone else None,
         "chosen": plain(fit.chosen),
         "points": [plain(point) for point in fit.points],
         "trials": [encoded(trial) for trial in fit.trials],

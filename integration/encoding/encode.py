@@ -38,6 +38,10 @@ class Masker(Protocol):
     def encoder(self) -> dict[str, Any]:
         """Settings of the encoder whose decisions it learnt."""
 
+    @property
+    def pruner(self) -> PrunerBundle | None:
+        """What decides inside the search of the frames that it masks; None where nothing does."""
+
     def mask(self, luma: Luma, qindex: int) -> Mask | Masks:
         """Masks of a frame, whose luma (H, W) holds raw code values; `Encoder` takes them as they are."""
 
@@ -140,6 +144,17 @@ def check_masker(masker: Masker, config: EncoderConfig, version: str, any_settin
         )
 
 
+def one_pruner(masker: Masker | None, pruner: PrunerBundle | None) -> PrunerBundle | None:
+    """The pruner of an encode: the one given, else the one that the pipeline holds; ToolkitError on two."""
+    own = masker.pruner if masker else None
+    if own and pruner and own.sha256 != pruner.sha256:
+        raise ToolkitError(
+            f"{pruner.path}: a second pruner; the pipeline holds one ({own.path}). Leave --pruner out, or build the "
+            "pipeline without one."
+        )
+    return pruner or own
+
+
 def encode_file(
     source: Path,
     output: Path,
@@ -152,10 +167,12 @@ def encode_file(
 ) -> Report:
     """Encode a clip or photograph to a file of a format that `output_file` knows; `progress(frames, of)` counts frames.
 
-    The file is written whole or not at all. Raises ToolkitError for a bad source or bad settings, for a pipeline or a
-    pruner that was made for other settings, and where `output` is the source, or exists and `overwrite` is not given.
+    `pruner` None takes the pipeline's own, where it holds one. The file is written whole or not at all. Raises
+    ToolkitError for a bad source or bad settings, for a pipeline or a pruner that was made for other settings, for two
+    pruners, and where `output` is the source, or exists and `overwrite` is not given.
     """
     check_target(output, source, overwrite)
+    pruner = one_pruner(masker, pruner)
     size = parse_size(settings.size) if settings.size else None
     raw = raw_layout(source, settings.raw)
     clip = open_clip(source, size, settings.frames, raw, allow_truncated=settings.allow_truncated)

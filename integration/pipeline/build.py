@@ -1,4 +1,4 @@
-"""Building a pipeline: bundles are copied in, the copies checked, and all sealed under one manifest."""
+"""Building a pipeline: bundles and a pruner are copied in, the copies checked, all sealed under one manifest."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -8,9 +8,10 @@ from typing import Any
 from export.bundle.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
 from integration.pipeline.config import BuildConfig
 from integration.pipeline.fused import write_fused
-from integration.pipeline.pipeline import FORMAT_VERSION, KIND, check_together, unproven
+from integration.pipeline.pipeline import FORMAT_VERSION, KIND, PRUNER, check_pruner, check_together, unproven
 from integration.pipeline.policy import Policy
 from integration.pipeline.stages import Cascade
+from integration.pruning.bundle import PrunerBundle, copy_pruner
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal
 
@@ -23,18 +24,21 @@ def build_pipeline(
     *,
     overwrite: bool = False,
     policy_fit: Mapping[str, Any] | None = None,
+    pruner: PrunerBundle | None = None,
 ) -> dict[str, Bundle]:
-    """Copy bundles into a new pipeline folder and return the copies by stage.
+    """Copy bundles, and a pruner where one is given, into a new pipeline folder; return the bundles' copies by stage.
 
     `policy_fit`, for the manifest, tells where the policy came from. A bundle without a passing parity report for its
     exact bytes on the provider is an error, or is logged and recorded where the config allows it. Raises ToolkitError
-    also where Stage 2 is missing, where bundles do not fit together, and where a fused graph does not give the same
-    masks as the stages run apart.
+    also where Stage 2 is missing, where bundles or the pruner do not fit together, and where a fused graph does not
+    give the same masks as the stages run apart.
     """
     originals = [Bundle.load(path) for path in paths]
     if not originals:
         raise ToolkitError("No bundle given. Make one with `av1part export`.")
     check_together(originals)
+    if pruner:
+        check_pruner(pruner, originals[0].encoder)
     by_stage = {bundle.stage: bundle for bundle in originals}
     stages = Cascade({stage: bundle.session(config.provider) for stage, bundle in by_stage.items()}).stages
     missing = unproven(by_stage, config.provider, by_stage if config.allow_unproven else ())
@@ -55,6 +59,8 @@ def build_pipeline(
         }
         if policy_fit:
             manifest["policy_fit"] = policy_fit
+        if pruner:
+            manifest[PRUNER] = copy_pruner(pruner, folder / PRUNER).sha256
         if config.fuse:
             manifest["fused"] = write_fused(folder, copies, policy, config.provider)
         atomic_write_json(folder / "manifest.json", seal(manifest))

@@ -1,7 +1,7 @@
-"""Proven bundles chained into one pipeline, which masks the nodes of a frame at its qindex."""
+"""Proven bundles chained into one pipeline, which masks the nodes of a frame at its qindex; perhaps with a pruner."""
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.bundle.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
+from integration.codec import native
+from integration.codec.libaom_build import libraries
 from integration.pipeline.fused import FUSED, FusedCascade, FusedModel, read_fused
 from integration.pipeline.policy import Policy, deviation
 from integration.pipeline.stages import Cascade, Stages, check_stages
+from integration.pruning import bundle as pruning
+from integration.pruning.bundle import PrunerBundle
 from toolkit.data.blockset import Luma, check_luma
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
@@ -22,6 +26,9 @@ from toolkit.windows import Window, cut_windows
 
 KIND = "av1part-pipeline"
 FORMAT_VERSION = 1
+PRUNER = "pruner"
+"""Folder, and entry of the manifest, of the pruner in a pipeline that has one."""
+_MADE_FOR = ("version", "usage", "cpu_used", "enable_1to4_partitions")
 _MEND = "Build the pipeline again with `av1part pipeline build`."
 _ENTRIES: Entries = {
     "bundles": dict,
@@ -36,13 +43,18 @@ _log = logging.getLogger("av1part")
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A pipeline folder, ready to run; open it with `Pipeline.load`. `bundles` are by stage."""
+    """A pipeline folder, ready to run; open it with `Pipeline.load`. `bundles` are by stage.
+
+    `pruner`: what decides inside the search of a frame that was masked before, at its own price; None where the
+    pipeline has none.
+    """
 
     path: Path
     manifest: dict[str, Any]
     bundles: dict[str, Bundle]
     cascade: Stages
     policy: Policy
+    pruner: PrunerBundle | None = None
 
     @classmethod
     def load(
@@ -51,8 +63,9 @@ class Pipeline:
         """Open a pipeline and verify every byte of it, on the `provider` it was built for unless another is given.
 
         On the provider that it was built for, a pipeline with a fused graph runs that. Raises ToolkitError on a changed
-        or missing file, on bundles that do not fit together, and on a bundle that is not proven on the provider; for
-        the last, a warning is logged instead with `allow_unproven`, or where the pipeline was built with it.
+        or missing file, on bundles or a pruner that do not fit together, and on a bundle that is not proven on the
+        provider; for the last, a warning is logged instead with `allow_unproven`, or where the pipeline was built with
+        it.
         """
         path = Path(path)
         manifest = read_manifest(path)
@@ -76,12 +89,14 @@ class Pipeline:
         cascade: Stages
         fused = read_fused(path, manifest)
         parts = (MANIFEST, *SIZE_LIMITS, *BESIDE)
-        check_names(path, [FUSED, *(f"bundles/{stage}/{name}" for stage in bundles for name in parts)])
+        files = [FUSED, *(f"bundles/{stage}/{name}" for stage in bundles for name in parts)]
+        pruner = _pruner(path, manifest)
+        check_names(path, [*files, *(f"{PRUNER}/{n}" for n in (pruning.MANIFEST, *pruning.FILES) if pruner)])
         if fused and provider == manifest["provider"]:  # the only one on which it was compared with its stages
             cascade = FusedCascade(FusedModel(fused, bundles, provider, threads), tuple(bundles))
         else:
             cascade = Cascade({stage: b.session(provider, threads) for stage, b in bundles.items()})
-        return cls(path, manifest, bundles, cascade, policy)
+        return cls(path, manifest, bundles, cascade, policy, pruner)
 
     @property
     def sha256(self) -> str:
@@ -155,6 +170,35 @@ def read_manifest(path: Path) -> dict[str, Any]:
     manifest = read_sealed(path / "manifest.json", KIND, FORMAT_VERSION, "a pipeline's", _MEND, _ENTRIES)
     check_stages(manifest["bundles"])  # before paths are made from their names
     return manifest
+
+
+def _pruner(path: Path, manifest: Mapping[str, Any]) -> PrunerBundle | None:
+    """The pruner of a pipeline, None where the manifest names none; errors as `Pipeline.load`."""
+    if PRUNER not in manifest:
+        return None
+    found = PrunerBundle.load(path / PRUNER)
+    if found.sha256 != manifest[PRUNER]:
+        raise ToolkitError(f"{found.path} is not the pruner that the pipeline was built with. {_MEND}")
+    check_pruner(found, manifest["encoder"])
+    return found
+
+
+def check_pruner(pruner: PrunerBundle, made_for: Mapping[str, Any]) -> None:
+    """Raise ToolkitError unless a pruner suits stages that learnt from these encoder settings, and this hook.
+
+    libaom's version, usage, speed and 4-way partitions have to be the same; a pruner serves 8 and 10 bit alike.
+    """
+    differ = [
+        f"{key} is {pruner.encoder.get(key)!r} there and {made_for.get(key, 'not recorded')!r} of the stages"
+        for key in _MADE_FOR
+        if pruner.encoder.get(key) != made_for.get(key)
+    ]
+    if differ:
+        raise ToolkitError(
+            f"{pruner.path}: the pruner was made for another encoder: {'; '.join(differ)}. "
+            "Record and label with the same settings."
+        )
+    pruner.check_library(native.load(libraries().hook))
 
 
 def check_together(bundles: Sequence[Bundle]) -> None:

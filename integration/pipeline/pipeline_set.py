@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from integration.codec.encoder import Mask
 from integration.pipeline.pipeline import Pipeline, check_learnt_alike
 from integration.pipeline.policy import bits
+from integration.pruning.bundle import PrunerBundle
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import SPLIT
@@ -19,7 +20,8 @@ from toolkit.partition import SPLIT
 class PipelineSet:
     """At least one pipeline and at most one for each node size, in any order.
 
-    Raises ToolkitError on two for one size, and on pipelines of different bit depths or encoder settings.
+    Raises ToolkitError on two for one size, on pipelines of different bit depths or encoder settings, and on two
+    pruners.
     """
 
     members: Sequence[Pipeline]
@@ -31,6 +33,14 @@ class PipelineSet:
         if len(set(self.nodes)) < len(self.nodes):
             listed = ", ".join(f"{p.path} {p.node}x{p.node}" for p in self.members)
             raise ToolkitError(f"Pipelines of nodes {listed}: expected at most one for each size.")
+        if len({p.pruner.sha256 for p in self.members if p.pruner}) > 1:
+            listed = " and ".join(str(p.pruner.path) for p in self.members if p.pruner)
+            raise ToolkitError(f"{listed}: two pruners; an encode has one. Build one pipeline without --pruner.")
+
+    @property
+    def pruner(self) -> PrunerBundle | None:
+        """What decides inside the search beside these masks; None where no pipeline holds a pruner."""
+        return next((p.pruner for p in self.members if p.pruner), None)
 
     @property
     def bit_depth(self) -> int:

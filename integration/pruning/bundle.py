@@ -2,6 +2,7 @@
 
 `hook.txt` repeats for C what the manifest says of the native form's use."""
 
+import shutil
 from ctypes import CDLL
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ KIND = "av1part-pruner"
 FORMAT_VERSION = 1
 NATIVE, GRAPH = "pruner.bin", "pruner.onnx"
 FILES = (hook_file.NAME, NATIVE, GRAPH)
+MANIFEST = "manifest.json"
 BESIDE = ("card.json", "card.txt")
 """What a pruner in the box has beside its sealed files: its card, which names it by its seal, and the card for C."""
 LIMIT = 1 << 26
@@ -57,9 +59,9 @@ class PrunerBundle:
         """Open a pruner and check every byte; ToolkitError where it is none, was changed, or carries no proof."""
         path = Path(path)
         check_folder(path, KIND)
-        manifest = read_sealed(path / "manifest.json", KIND, FORMAT_VERSION, "a pruner's", _MEND, _ENTRIES)
+        manifest = read_sealed(path / MANIFEST, KIND, FORMAT_VERSION, "a pruner's", _MEND, _ENTRIES)
         if set(manifest["files"]) != set(FILES):
-            raise ToolkitError(f"{path}/manifest.json: lists {sorted(manifest['files'])}, expected {', '.join(FILES)}.")
+            raise ToolkitError(f"{path}/{MANIFEST}: lists {sorted(manifest['files'])}, expected {', '.join(FILES)}.")
         check_names(path, manifest["files"], BESIDE)
         for name, digest in manifest["files"].items():
             file = path / name
@@ -130,7 +132,21 @@ def write_pruner(path: Path, manifest: dict[str, Any], data: bytes, graph: bytes
         (folder / hook_file.NAME).write_bytes(hook_file.hook_text(manifest, data))
         files = {name: sha256_file(folder / name) for name in FILES}
         body = manifest | {"kind": KIND, "format_version": FORMAT_VERSION, "files": files}
-        atomic_write_json(folder / "manifest.json", seal(body))
+        atomic_write_json(folder / MANIFEST, seal(body))
+
+
+def copy_pruner(pruner: PrunerBundle, target: Path) -> PrunerBundle:
+    """Copy a pruner's sealed files into a new folder and open the copy; its card, of this pruner alone, stays behind.
+
+    Raises ToolkitError where the pruner changed meanwhile.
+    """
+    target.mkdir(parents=True)
+    for name in (MANIFEST, *FILES):
+        shutil.copyfile(pruner.path / name, target / name)
+    copy = PrunerBundle.load(target)
+    if copy.sha256 != pruner.sha256:
+        raise ToolkitError(f"{pruner.path} changed while it was copied. Give the command again.")
+    return copy
 
 
 def current_features() -> tuple[Feature, ...]:

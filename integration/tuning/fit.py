@@ -6,17 +6,17 @@ how one decision affects the next, the bitstream, and the rest of the encoder. S
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from types import TracebackType
-from typing import Any, NotRequired, Self, TypedDict
+from typing import Any, NamedTuple, NotRequired, Self, TypedDict
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from integration.bench.bd import bd_rate, time_saving
-from integration.bench.session import NATIVE, PIPELINE, Arm, Session
+from integration.bench.session import NATIVE, PIPELINE, PRUNER, Arm, Session
 from integration.bench.store import Measurement
 from integration.bench.summary import curve
 from integration.media.sources import SourceFile, identify
@@ -41,7 +41,8 @@ LEAST_LOSS = 0.02
 class Trial:
     """A policy judged by recorded costs (`point`) and by encoding all clips.
 
-    `loss` (BD-rate) and `saving` (CPU time, inference included) are percent against the unmasked preset.
+    `loss` (BD-rate) and `saving` (CPU time, inference included) are percent against the unmasked preset; where the
+    pipeline holds a pruner, both are of masks and pruner together.
     `inference_share` is inference's share of the CPU time, `lost` the share of nodes at which the mask forbade the
     encoder's own choice.
     """
@@ -53,6 +54,13 @@ class Trial:
     lost: float
 
 
+class Alone(NamedTuple):
+    """A pruner without masks against the bare preset: `loss` (BD-rate) and `saving` (CPU time) in percent."""
+
+    loss: float
+    saving: float
+
+
 @dataclass(frozen=True)
 class Fit:
     """The chosen point, all points that the search looked at, and the trials in the order in which they were made."""
@@ -60,6 +68,8 @@ class Fit:
     chosen: Point
     points: list[Point]
     trials: list[Trial]
+    pruner_alone: Alone | None = None
+    """What the pipeline's pruner gave on the clips without masks; None where it has none, or no clips were coded."""
 
 
 class Origin(TypedDict):
@@ -68,6 +78,7 @@ class Origin(TypedDict):
     data_sha256: str
     clips: NotRequired[list[dict[str, str]]]
     cpu_used: NotRequired[int]
+    pruner_alone: NotRequired[dict[str, float]]
 
 
 def search_of(pipeline: Pipeline, data: BlockSet, config: FitConfig) -> Search:
@@ -126,6 +137,16 @@ def fit_policy(
     return Fit(chosen, sorted(search.points, key=lambda p: p.outcome.saving), trials)
 
 
+def check_room(alone: Alone | None, target_loss: float) -> None:
+    """Raise ToolkitError where a pruner without any mask loses the whole of `target_loss` percent already."""
+    if alone and alone.loss >= target_loss:
+        raise ToolkitError(
+            f"The pipeline's pruner alone costs {alone.loss:.2f}% of BD-rate for {alone.saving:.1f}% of the CPU time: "
+            f"no room for masks within --target-loss {target_loss:g}. Allow more loss, or build the pipeline with a "
+            "pruner of a lower price."
+        )
+
+
 def _best_trial(trials: Sequence[Trial]) -> str:
     """Sentence about the trial that lost least."""
     best = min(trials, key=lambda trial: trial.loss)
@@ -161,7 +182,8 @@ class Encodes:
         self._lock = FileLock(self._work / "lock")
         self.cpu_used, self._config = cpu_used, config
         self._files = identify(paths)
-        self._session = Session(self._work, config, PipelineSet((pipeline,)))
+        self._pruner = pipeline.pruner
+        self._session = Session(self._work, config, PipelineSet((pipeline,)), pipeline.pruner)
         self._count = 0
 
     def __enter__(self) -> Self:
@@ -189,7 +211,7 @@ class Encodes:
 
     def trial(self, point: Point) -> Trial:
         """Encode all clips at all cqs under a policy, each encode beside an unmasked one."""
-        pairs = [self._pair(file, point) for file in self._files]
+        pairs = [self._pair(file, Arm(PIPELINE, self.cpu_used, point.policy)) for file in self._files]
         self._count += 1
         native, masked = ([one for pair in pairs for one in pair[side]] for side in (0, 1))
         seconds = [m.seconds for m in masked]
@@ -201,9 +223,20 @@ class Encodes:
             lost=sum(m.lost_nodes for m in masked) / max(sum(m.nodes for m in masked), 1),
         )
 
-    def _pair(self, file: SourceFile, point: Point) -> tuple[list[Measurement], list[Measurement]]:
+    def pruner_alone(self) -> Alone | None:
+        """Encode all clips with the pipeline's pruner and no masks, beside bare encodes; None where it has none."""
+        if self._pruner is None:
+            return None
+        arm = Arm(f"{PRUNER}{self._pruner.price:g}", self.cpu_used)
+        pairs = [self._pair(file, arm) for file in self._files]
+        self._count += 1
+        native, pruned = ([one.seconds for pair in pairs for one in pair[side]] for side in (0, 1))
+        loss = fmean(bd_rate(curve(pair[0]), curve(pair[1])) for pair in pairs)
+        return Alone(loss, time_saving(native, pruned))
+
+    def _pair(self, file: SourceFile, arm: Arm) -> tuple[list[Measurement], list[Measurement]]:
         sides: tuple[list[Measurement], list[Measurement]] = ([], [])
-        arms = (Arm(NATIVE, self.cpu_used), Arm(PIPELINE, self.cpu_used, point.policy))
+        arms = (Arm(NATIVE, self.cpu_used), arm)
         runs = [(cq, repeat) for cq in self._config.cq for repeat in range(self._config.repeats)]
         for cq, repeat in track(runs, f"encoding {file.name}"):
             # The unmasked side is measured again each time, because the machine's speed changes within minutes.
@@ -229,8 +262,12 @@ def fit_on(
     origin: Origin = {"data_sha256": data.sha256}
     if clips:
         with Encodes(pipeline, clips, output, int(data.manifest["encoder"]["cpu_used"]), config) as encodes:
-            fit = fit_policy(search, config, encodes.trial, progress)
+            alone = encodes.pruner_alone()
+            check_room(alone, config.target_loss)
+            fit = replace(fit_policy(search, config, encodes.trial, progress), pruner_alone=alone)
             origin |= {"clips": encodes.clips, "cpu_used": encodes.cpu_used}
+            if alone:
+                origin["pruner_alone"] = alone._asdict()
     else:
         fit = fit_policy(search, config)
     write_fitted(pipeline, fit, output, config, origin, overwrite=overwrite)
@@ -260,4 +297,5 @@ def write_fitted(
         BuildConfig(pipeline.manifest["provider"], bool(pipeline.manifest["unproven"]), "fused" in pipeline.manifest),
         overwrite=overwrite,
         policy_fit={"settings": asdict(config), **origin, "result": result},
+        pruner=pipeline.pruner,
     )

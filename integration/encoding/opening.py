@@ -1,0 +1,60 @@
+"""What `--pipeline` and `--pruner` name: folders of pipelines and pruners, and names of the zoo, told apart and opened.
+
+Light until something is opened: an encode with a pruner alone imports no ONNX Runtime.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from integration import zoo
+from toolkit.errors import ToolkitError
+from toolkit.sealed import check_folder, kind_of
+
+if TYPE_CHECKING:
+    from integration.pipeline.pipeline_set import PipelineSet
+    from integration.pruning.bundle import PrunerBundle
+
+
+class Named(NamedTuple):
+    """Folders that an encode was given: of `pipelines`, and of the `pruner`, None where no option names one."""
+
+    pipelines: tuple[Path, ...]
+    pruner: Path | None
+
+    def masks(self, threads: int) -> "PipelineSet | None":
+        """The pipelines, opened and verified, each on so many threads; None where there is none."""
+        if not self.pipelines:
+            return None
+        from integration.pipeline.pipeline import Pipeline
+        from integration.pipeline.pipeline_set import PipelineSet
+
+        return PipelineSet([Pipeline.load(path, threads=threads) for path in self.pipelines])
+
+    def decider(self) -> "PrunerBundle | None":
+        """The pruner that an option names, opened and verified; None where none does."""
+        if self.pruner is None:
+            return None
+        from integration.pruning.bundle import PrunerBundle
+
+        return PrunerBundle.load(self.pruner)
+
+
+def named(pipelines: Sequence[Path], pruner: Path | None) -> Named:
+    """Tell pipelines from pruners, which `--pipeline` takes too: a pruner there is one that `--pruner` names.
+
+    Raises ToolkitError on a folder that is neither, and on two pruners.
+    """
+    inside = [zoo.find(pruner)] if pruner else []
+    masks = []
+    for path in pipelines:
+        if not path.exists() and str(path) in zoo.names():
+            inside.append(zoo.find(path))
+        elif kind_of(path) == "av1part-pruner":
+            inside.append(path)
+        else:
+            check_folder(path, "av1part-pipeline")
+            masks.append(path)
+    if len(inside) > 1:
+        raise ToolkitError(f"{' and '.join(map(str, inside))}: two pruners. An encode has one; name one of them.")
+    return Named(tuple(masks), inside[0] if inside else None)
