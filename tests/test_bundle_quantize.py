@@ -20,7 +20,7 @@ from export.bundle.quantize import quantize_bundle, range_blocks
 from export.bundle.quantize_config import QuantizeConfig
 from export.compare.batches import batch_rows
 from export.compare.noninferiority import bootstrap_difference, judge_int8
-from export.graph.export import check_onnx
+from export.graph.check import check_onnx
 from export.graph.instruction_set import class_of, instruction_set
 from export.proof.config import ParityConfig
 from export.proof.prove import prove

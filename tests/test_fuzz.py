@@ -23,7 +23,7 @@ from support.sealed import NUMBERS, TEXTS, places, reseal, write_json
 from export.bundle.bundle import BESIDE, SIZE_LIMITS, Bundle
 from export.bundle.signing import sign, verify_signature
 from export.compare.budget import compare, reference_logits, set_budget
-from export.graph.export import check_onnx
+from export.graph.check import check_onnx
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
 from toolkit.errors import ToolkitError

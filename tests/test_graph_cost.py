@@ -7,9 +7,10 @@ import onnx
 import pytest
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
+from export.graph.check import check_onnx
 from export.graph.contract import Contract
 from export.graph.cost import BATCHES, check_cost
-from export.graph.export import check_onnx, export_onnx
+from export.graph.export import export_onnx
 from integration.pipeline.fuse import check_fused
 from toolkit.errors import ToolkitError
 from toolkit.model.config import BACKBONES, ModelConfig

@@ -10,8 +10,9 @@ import torch
 from onnx import ModelProto, numpy_helper
 
 from export.compare.budget import compare, set_budget
+from export.graph.check import OPSET, check_onnx
 from export.graph.contract import Contract
-from export.graph.export import OPSET, check_onnx, export_onnx
+from export.graph.export import export_onnx
 from export.graph.runtime import RuntimeModel
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError

@@ -18,7 +18,7 @@ from support.sealed import NUMBERS, TEXTS, places, reseal, write_json
 from export.bundle.bundle import BESIDE, SIZE_LIMITS, Bundle
 from export.bundle.write import choose_checkpoint, write_bundle
 from export.commands.bundle import describe
-from export.graph.export import check_onnx
+from export.graph.check import check_onnx
 from export.graph.runtime import RuntimeModel
 from export.proof.config import ParityConfig
 from export.proof.prove import prove

@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.dummy import DummyClassifier
+from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
 from toolkit.errors import ToolkitError
 from toolkit.metrics import baselines, classification_metrics, flat_f1
@@ -46,6 +48,22 @@ def test_no_constant_beats_the_best_constant(pairs: list[tuple[int, int]]) -> No
     assert b["majority"]["accuracy"] == b["best_constant_by_accuracy"]["accuracy"]
     m = classification_metrics(targets, predictions, STAGE_2)
     assert sum(c["support"] for c in m["per_class"].values()) == np.sum(m["confusion"]) == len(targets)
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=80), st.data())
+def test_scores_are_scikit_learn_s_to_the_bit(pairs: list[tuple[int, int]], data: st.DataObject) -> None:
+    true, predicted = (ints(*column) for column in zip(*pairs, strict=True))
+    classes, labels = ("a", "b", "c", "d"), range(4)
+    kind = data.draw(st.sampled_from([np.int64, np.uint8]))
+    found = classification_metrics(true.astype(kind), predicted.astype(kind), classes)
+    assert found["confusion"] == confusion_matrix(true, predicted, labels=labels).tolist()
+    columns = precision_recall_fscore_support(true, predicted, labels=labels, zero_division=0)
+    assert [tuple(found["per_class"][name].values()) for name in classes] == list(zip(*columns, strict=True))
+    assert found["macro_f1"] == f1_score(true, predicted, average="macro", zero_division=0)
+    nothing = np.zeros((len(true), 1))
+    dummy = DummyClassifier(strategy="stratified", random_state=0).fit(nothing, predicted)
+    drawn = classification_metrics(true, dummy.predict(nothing), classes)
+    assert baselines(predicted, true, classes)["stratified"] == {k: drawn[k] for k in ("accuracy", "macro_f1")}
 
 
 def test_an_absent_class_costs_a_perfect_predictor_nothing() -> None:

@@ -6,18 +6,22 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from support.commands import done
 from support.pictures import CHELSEA
 
 from integration.codec.libaom_build import Libraries
+from integration.pipeline.build import build_pipeline
+from integration.pipeline.config import BuildConfig
+from integration.pipeline.policy import Policy
 from toolkit.cli.extras import EXTRAS, advice
 
 ROOT = Path(__file__).resolve().parents[1]
 HIDDEN = tuple(module for modules in EXTRAS.values() for module in modules)
-START = f"""
+START = """
 import sys
 class Hidden:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {HIDDEN!r}:
+        if name.partition(".")[0] in {hidden!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Hidden())
 from toolkit.cli.main import main
@@ -25,18 +29,30 @@ main()
 """
 
 
-def small(*words: object) -> subprocess.CompletedProcess[str]:
-    """`av1part` where no extra is installed."""
-    return subprocess.run([sys.executable, "-c", START, *map(str, words)], capture_output=True, text=True, check=False)
+def small(*words: object, extra: str = "") -> subprocess.CompletedProcess[str]:
+    """`av1part` where no extra is installed, or this one alone."""
+    start = START.format(hidden=tuple(module for module in HIDDEN if module not in EXTRAS.get(extra, ())))
+    return subprocess.run([sys.executable, "-c", start, *map(str, words)], capture_output=True, text=True, check=False)
+
+
+def brought(extra: str) -> set[str]:
+    """Modules that an extra of pyproject.toml brings, those of extras within it included."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    found = set()
+    for line in project["optional-dependencies"][extra]:
+        if line.startswith("av1part["):
+            for inner in line.removeprefix("av1part[").rstrip("]").split(","):
+                found |= brought(inner)
+        else:
+            name = line.partition(">")[0].partition("=")[0]
+            found.add({"scikit-learn": "sklearn", "onnxruntime-gpu": "onnxruntime"}.get(name, name.replace("-", "_")))
+    return found
 
 
 def test_every_package_of_an_extra_is_known_by_its_module() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    modules = {"scikit-learn": "sklearn", "onnxruntime-gpu": "onnxruntime"}
     for extra, known in EXTRAS.items():
-        names = [line.partition(">")[0].partition("=")[0] for line in project["optional-dependencies"][extra]]
-        own = {modules.get(name, name.replace("-", "_")) for name in names if not name.startswith("av1part")}
-        assert own == set(known)
+        assert brought(extra) == set(known)
     assert not any(line.startswith(("torch", "onnx")) for line in project["dependencies"])
 
 
@@ -53,10 +69,39 @@ def test_encoding_labelling_and_recording_need_no_extra(libaom: Libraries, tmp_p
         ("encoder", "info"),
         ("label", CHELSEA, *code, "-o", tmp_path / "data"),
         ("record", CHELSEA, *code, "-o", tmp_path / "record"),
+        ("data", "info", tmp_path / "data"),
+        ("data", "info", tmp_path / "data", "--json", "--preview", tmp_path / "preview.png"),
+        ("data", "merge", tmp_path / "data", tmp_path / "data", "-o", tmp_path / "merged"),
+        ("data", "merge", tmp_path / "record", tmp_path / "record", "-o", tmp_path / "records"),
     ):
-        done = small(*words)
-        assert done.returncode == 0, (words, done.stderr)
+        run = small(*words)
+        assert run.returncode == 0, (words, run.stderr)
     assert "photo-8bit" in small("encode", CHELSEA, *settings, "--cpu-used", 2, "-o", tmp_path / "b.ivf").stderr
+
+
+@pytest.mark.parametrize("fuse", [False, True])
+def test_masks_need_onnx_runtime_alone_and_give_the_same_stream(
+    libaom: Libraries, exported: Path, tmp_path: Path, *, fuse: bool
+) -> None:
+    pipe, settings = tmp_path / "pipe", ("--size", "64x64", "--cq", 40, "--any-settings")
+    policy = Policy.of(drop_ab_below=1, drop_split_below=1, drop_four_way_below=1)
+    build_pipeline([exported], pipe, policy, BuildConfig(allow_unproven=True, fuse=fuse))
+    for words in (
+        ("encode", CHELSEA, *settings, "--pipeline", pipe, "-o", tmp_path / "out.ivf", "--json"),
+        ("pipeline", "info", pipe),
+        ("pipeline", "build", exported, "--allow-unproven", "-o", tmp_path / "again"),
+        ("bundle", "info", exported),
+    ):
+        run = small(*words, extra="masks")
+        assert run.returncode == 0, (words, run.stderr)
+    done("encode", CHELSEA, *settings, "--pipeline", pipe, "-o", tmp_path / "full.ivf")
+    assert (tmp_path / "out.ivf").read_bytes() == (tmp_path / "full.ivf").read_bytes()
+    done("encode", CHELSEA, *settings[:-1], "--no-pipeline", "-o", tmp_path / "stock.ivf")
+    assert (tmp_path / "out.ivf").read_bytes() != (tmp_path / "stock.ivf").read_bytes(), "nothing was masked"
+    without = small("encode", CHELSEA, *settings, "--pipeline", pipe, "-o", tmp_path / "no.ivf")
+    assert without.returncode == 1
+    assert 'Install it with `pip install "av1part[masks]"`' in without.stderr
+    assert without.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -67,12 +112,14 @@ def test_encoding_labelling_and_recording_need_no_extra(libaom: Libraries, tmp_p
     ],
 )
 def test_what_needs_an_extra_says_which(words: tuple[object, ...]) -> None:
-    done = small(*words)
-    assert done.returncode == 1
-    assert done.stderr.count("\n") == 1, done.stderr
-    assert 'which the small installation leaves out. Install it with `pip install "av1part[train]"`' in done.stderr
+    run = small(*words)
+    assert run.returncode == 1
+    assert run.stderr.count("\n") == 1, run.stderr
+    assert 'which the small installation leaves out. Install it with `pip install "av1part[train]"`' in run.stderr
 
 
 def test_a_missing_module_is_told_by_the_extra_that_brings_it() -> None:
     assert advice(ModuleNotFoundError("No module named 'toolkit.nothing'", name="toolkit.nothing")) is None
     assert "av1part[train]" in str(advice(ModuleNotFoundError("No module named 'onnx'", name="onnx")))
+    assert "av1part[masks]" in str(advice(ModuleNotFoundError("No module named 'onnx'", name="onnx"), "masks"))
+    assert advice(ModuleNotFoundError("No module named 'torch'", name="torch"), "masks") is None

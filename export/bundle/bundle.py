@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 from export.bundle.report import REPORT_FILES, Report, load_report
-from export.compare.budget import Verdict
 from export.graph.contract import Contract
 from export.graph.instruction_set import instruction_set
 from export.graph.runtime import RuntimeModel
@@ -22,6 +21,7 @@ from toolkit.model.suitability import check_bit_depth, check_settings, check_uns
 from toolkit.sealed import Entries, check_folder, read_sealed
 
 if TYPE_CHECKING:
+    from export.compare.budget import Verdict  # imports torch, which reading a bundle does not need
     from toolkit.model.checkpoint import Checkpoint
 
 _log = logging.getLogger("av1part")
@@ -99,7 +99,7 @@ class Manifest(TypedDict):
     opset: int
     encoder: dict[str, Any]
     weak: list[str]
-    export_check: Verdict
+    export_check: "Verdict"
     provenance: dict[str, Any]
     quantization: NotRequired[Quantization]
     files: dict[str, FileEntry]

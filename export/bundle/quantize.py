@@ -15,7 +15,7 @@ from onnx import ModelProto
 
 from export.bundle.bundle import MANIFEST, SIZE_LIMITS, Bundle
 from export.bundle.quantize_config import QuantizeConfig
-from export.graph.export import check_onnx
+from export.graph.check import check_onnx
 from export.graph.runtime import feed
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import stratified_index

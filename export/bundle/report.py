@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
-from export.bundle.render import render_html, render_markdown
 from export.compare.batches import Difference
 from export.compare.worst_blocks import WorstBlock
 from export.graph.profiles import PROFILES
@@ -162,6 +161,8 @@ def write_report(bundle: Path, manifest_sha256: str, named: BundleName, results:
     Earlier results for the same manifest are kept for profiles that did not run now: the machine with the GPU need not
     be the one with the encoder.
     """
+    from export.bundle.render import render_html, render_markdown  # imports jinja2, which reading does not need
+
     try:
         earlier = load_report(bundle, manifest_sha256)
     except ToolkitError:

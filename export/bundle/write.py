@@ -14,8 +14,9 @@ from export.bundle.model_card import model_card
 from export.compare.batches import run_batches
 from export.compare.budget import Verdict, judge, set_budget
 from export.compare.flops import affordable_budget_blocks
+from export.graph.check import OPSET
 from export.graph.contract import Contract
-from export.graph.export import OPSET, export_onnx
+from export.graph.export import export_onnx
 from export.graph.instruction_set import instruction_set
 from export.graph.runtime import RuntimeModel
 from toolkit.errors import ToolkitError

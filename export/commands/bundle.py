@@ -28,7 +28,7 @@ def verify(path: Path, public_key: Path | None, as_json: bool) -> None:
     check_folder(path, "av1part-bundle")
     from export.bundle.bundle import Bundle, is_signed
     from export.bundle.signing import verify_signature
-    from export.graph.export import check_onnx
+    from export.graph.check import check_onnx
 
     opened = Bundle.load(path)
     if public_key:  # before anything in the bundle is parsed or run

@@ -20,7 +20,7 @@ from export.compare.flops import affordable, affordable_batches, affordable_budg
 from export.compare.gpu_budget import set_budget_on_gpu
 from export.compare.noninferiority import judge_int8
 from export.compare.worst_blocks import worst_blocks
-from export.graph.export import check_onnx
+from export.graph.check import check_onnx
 from export.graph.profiles import PROFILES, Profile, profile_of, unfit
 from export.graph.runtime import ProviderUnavailable
 from export.proof.bisect import BLOCKS, Bisection, bisect

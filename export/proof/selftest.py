@@ -13,7 +13,8 @@ import onnx
 from export.bundle.bundle import Bundle
 from export.compare.batches import run_batches
 from export.compare.budget import judge, reference_logits
-from export.graph.export import check_onnx, export_onnx
+from export.graph.check import check_onnx
+from export.graph.export import export_onnx
 from export.graph.profiles import PROFILES, Profile, check_strict
 from export.graph.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
 from export.proof.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted

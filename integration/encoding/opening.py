@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from integration import zoo
+from toolkit.cli.extras import advice
 from toolkit.errors import ToolkitError
 from toolkit.sealed import check_folder, kind_of
 
@@ -23,12 +24,19 @@ class Named(NamedTuple):
     pruner: Path | None
 
     def masks(self, threads: int) -> "PipelineSet | None":
-        """The pipelines, opened and verified, each on so many threads; None where there is none."""
+        """The pipelines, opened and verified, each on so many threads; None where there is none.
+
+        Raises ToolkitError as `Pipeline.load`, and where ONNX Runtime is not installed.
+        """
         if not self.pipelines:
             return None
-        from integration.pipeline.pipeline import Pipeline
-        from integration.pipeline.pipeline_set import PipelineSet
-
+        try:
+            from integration.pipeline.pipeline import Pipeline
+            from integration.pipeline.pipeline_set import PipelineSet
+        except ModuleNotFoundError as error:
+            if text := advice(error, "masks"):
+                raise ToolkitError(text) from None
+            raise
         return PipelineSet([Pipeline.load(path, threads=threads) for path in self.pipelines])
 
     def decider(self) -> "PrunerBundle | None":

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, compose, helper, numpy_helper
 
 from export.bundle.bundle import Bundle
+from export.graph.check import OPSET, check_onnx
 from export.graph.cost import check_cost
-from export.graph.export import OPSET, check_onnx
 from export.graph.runtime import Shapes
 from integration.pipeline.stages import IDS, Layout
 from toolkit.errors import ToolkitError
