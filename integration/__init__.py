@@ -1,4 +1,4 @@
-"""What runs: libaom with the hook, labelling, the stage-008 pipeline and real encodes.
+"""What runs: libaom with the hook, labelling, the stage-008 pipeline, pruners and real encodes.
 
 The names in `__all__` are the public ones (docs/api.md); each is imported at its first use.
 """
@@ -11,27 +11,39 @@ if TYPE_CHECKING:
     from integration.codec.encoder import Encoder
     from integration.encoding.config import EncodeConfig
     from integration.encoding.encode import encode_file
-    from integration.labelling.config import LabelConfig
+    from integration.labelling.config import LabelConfig, RecordConfig
     from integration.labelling.label import label
+    from integration.labelling.record import record
     from integration.media.video import open_clip
     from integration.pipeline.build import build_pipeline
     from integration.pipeline.config import BuildConfig
     from integration.pipeline.pipeline import Pipeline
     from integration.pipeline.policy import Policy, Thresholds
+    from integration.pruning.bundle import PrunerBundle
+    from integration.pruning.config import FitConfig
+    from integration.pruning.fit import fit_pruner
+    from integration.zoo.card import cards, choose
 else:
     _HOME = {
         "BuildConfig": "integration.pipeline.config",
         "EncodeConfig": "integration.encoding.config",
         "Encoder": "integration.codec.encoder",
         "EncoderConfig": "integration.codec.config",
+        "FitConfig": "integration.pruning.config",
         "LabelConfig": "integration.labelling.config",
         "Pipeline": "integration.pipeline.pipeline",
         "Policy": "integration.pipeline.policy",
+        "PrunerBundle": "integration.pruning.bundle",
+        "RecordConfig": "integration.labelling.config",
         "Thresholds": "integration.pipeline.policy",
         "build_pipeline": "integration.pipeline.build",
+        "cards": "integration.zoo.card",
+        "choose": "integration.zoo.card",
         "encode_file": "integration.encoding.encode",
+        "fit_pruner": "integration.pruning.fit",
         "label": "integration.labelling.label",
         "open_clip": "integration.media.video",
+        "record": "integration.labelling.record",
     }
 
     def __getattr__(name: str) -> object:
@@ -46,12 +58,19 @@ __all__ = [
     "EncodeConfig",
     "Encoder",
     "EncoderConfig",
+    "FitConfig",
     "LabelConfig",
     "Pipeline",
     "Policy",
+    "PrunerBundle",
+    "RecordConfig",
     "Thresholds",
     "build_pipeline",
+    "cards",
+    "choose",
     "encode_file",
+    "fit_pruner",
     "label",
     "open_clip",
+    "record",
 ]

@@ -130,3 +130,15 @@ def test_a_foreign_toolkit_is_named_or_not_in_the_way(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "script.py"], **settings)
     assert done.returncode == 1
     assert f"{tmp_path / 'toolkit.py'} is imported in place of av1part's own toolkit" in done.stderr
+
+
+def test_a_pruner_in_the_box_is_chosen_and_opened_without_torch() -> None:
+    code = (
+        "import sys, av1part\n"
+        "card, row = av1part.choose('photographs', 8, 'good', 2)\n"
+        "pruner = av1part.PrunerBundle.load(card.path)\n"
+        "assert card.name in [c.name for c in av1part.cards()] and row.gains and pruner.price == card.price\n"
+        "av1part.record, av1part.SearchSet, av1part.RecordConfig()\n"
+        "print([m for m in ('torch', 'sklearn', 'onnxruntime') if m in sys.modules])"
+    )
+    assert python(code) == "[]\n"

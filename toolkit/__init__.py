@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from toolkit.experiments.evaluate import evaluate_on
     from toolkit.model.checkpoint import Checkpoint, load_checkpoint
     from toolkit.model.config import ModelConfig
+    from toolkit.pruners.record import SearchSet
     from toolkit.training.config import TrainConfig
     from toolkit.training.run_folder import RunFolder
     from toolkit.training.selection import select_epoch
@@ -24,6 +25,7 @@ else:
         "Checkpoint": "toolkit.model.checkpoint",
         "ModelConfig": "toolkit.model.config",
         "RunFolder": "toolkit.training.run_folder",
+        "SearchSet": "toolkit.pruners.record",
         "ToolkitError": "toolkit.errors",
         "TrainConfig": "toolkit.training.config",
         "evaluate_on": "toolkit.experiments.evaluate",
@@ -46,6 +48,7 @@ __all__ = [
     "Checkpoint",
     "ModelConfig",
     "RunFolder",
+    "SearchSet",
     "ToolkitError",
     "TrainConfig",
     "__version__",

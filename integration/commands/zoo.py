@@ -51,7 +51,7 @@ def show(name: str, as_json: bool) -> None:
     if name not in by_name:
         raise ToolkitError(f"{name}: no pruner with a card in the box. These are: {', '.join(by_name) or 'none'}.")
     card = by_name[name]
-    click.echo(json.dumps(asdict(card)) if as_json else describe(card))
+    click.echo(json.dumps(asdict(card), default=str) if as_json else describe(card))
     if not as_json:
         click.echo(f"\nFiles: {FOLDER / name}. What its proof compared: av1part pruner info {name}")
 

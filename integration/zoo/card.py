@@ -81,9 +81,13 @@ class Row:
 
 @dataclass(frozen=True)
 class Card:
-    """The verified card of the pruner `name`; `sources` are those that the pruner learnt from, with their licences."""
+    """The verified card of the pruner `name`, whose folder is `path`.
+
+    `sources` are those that the pruner learnt from, with their licences.
+    """
 
     name: str
+    path: Path
     usage: str
     four_way: bool
     price: float
@@ -106,6 +110,7 @@ class Card:
             raise ToolkitError(f"{folder / TEXT}: does not say what {FILE} says. {_MEND}")
         return cls(
             name=folder.name,
+            path=folder,
             measured=measured,
             not_for=tuple(card["not_for"]),
             sources=tuple(pruner["learnt"]["sources"]),
