@@ -67,8 +67,8 @@ def build(
         check_folder(path, "av1part-bundle")
     check_free(output, overwrite)
     from integration.commands.pipeline_tables import print_inside, print_pipeline
-    from integration.pipeline.build import build_pipeline
     from integration.encoding.opening import named
+    from integration.pipeline.build import build_pipeline
     from integration.pipeline.policy import Policy
     from toolkit.cli.progress import next_step
 
