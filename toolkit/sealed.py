@@ -32,7 +32,7 @@ KINDS = {
         "manifest.json",
         "blocks.npy",
         "`av1part label` or `av1part data import`",
-        "`av1part train` and `av1part data info`, and `parity` and `evaluate` as DATA",
+        "`av1part train`, `fit` and `av1part data info`, and `parity` and `evaluate` as DATA",
     ),
     "av1part-blocksets": FolderKind(
         "a folder of data sets of several node sizes",

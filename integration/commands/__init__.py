@@ -19,7 +19,7 @@ COMMANDS = {
     ),
     "fit": (
         "integration.commands.fit",
-        "From a record of the search to a proven pruner, its price tried in encodes.",
+        "From a record to a pruner, or from labels to masks: proven, and tried in encodes.",
     ),
     "label": (
         "integration.commands.label",
@@ -55,7 +55,7 @@ COMMANDS = {
 KEPT = {
     "bench": "Finished encodes are kept in the report folder. Give the same command again to go on.",
     "demo": "What it has made is still there. The same command makes it anew.",
-    "fit": "Finished encodes are kept beside the output. Give the same command again to go on.",
+    "fit": "What is finished is kept beside the output. Give the same command again to go on.",
     "label": "Finished encodes are kept beside the output. Give the same command again to go on.",
     "policy": "Finished encodes are kept beside the output. Give the same command again to go on.",
     "record": "Finished encodes are kept beside the output. Give the same command again to go on.",

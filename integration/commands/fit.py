@@ -1,4 +1,4 @@
-"""`av1part fit`: from a record of the search to a proven pruner whose price was tried in encodes."""
+"""`av1part fit`: from a record of the search to a pruner, or from labels to masks, proven and tried in encodes."""
 
 import hashlib
 import shutil
@@ -6,32 +6,48 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from integration.pruning.config import MODELS, FitConfig
 from toolkit.cli.options import commas, numbers
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, check_free
+from toolkit.sealed import kind_of
 
 _D = FitConfig()
 _PATH = click.Path(path_type=Path)
 
 
 @click.command()
-@click.argument("record", type=_PATH)
+@click.argument("data", type=_PATH)
 @click.argument("sources", type=_PATH, nargs=-1, required=True)
-@click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
+@click.option("-o", "--output", type=_PATH, required=True, help="Folder of the pruner or pipeline.")
 @click.option("--target-loss", type=float, default=0.5, show_default=True, help="Most BD-rate to lose, in percent.")
 @click.option("--size", default="768x512", show_default=True, help="Shrink SOURCES to fit; `source` keeps the size.")
 @click.option(
     "--frames", type=click.IntRange(1), default=2, show_default=True, help="Only the first N frames of each source."
 )
-@click.option("--sides", default=commas(_D.sides), show_default=True, callback=numbers, help="Node sizes to decide at.")
 @click.option(
-    "--model", type=click.Choice(MODELS), default=_D.model, show_default=True, help="Boosted trees, or small networks."
+    "--sides",
+    default=commas(_D.sides),
+    show_default=True,
+    callback=numbers,
+    help="Node sizes that a pruner decides at.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
+@click.option(
+    "--model",
+    type=click.Choice(MODELS),
+    default=_D.model,
+    show_default=True,
+    help="Boosted trees, or small networks, of a pruner.",
+)
+@click.option("--pruner", type=_PATH, help="Goes into the pipeline of masks: a folder, or a name of `av1part zoo`.")
+@click.option("--overwrite", is_flag=True, help="Replace a folder of its kind that is there.")
+@click.pass_context
 def fit(
-    record: Path,
+    ctx: click.Context,
+    /,
+    data: Path,
     sources: tuple[Path, ...],
     output: Path,
     target_loss: float,
@@ -39,18 +55,86 @@ def fit(
     frames: int,
     sides: tuple[int, ...],
     model: str,
+    pruner: Path | None,
     overwrite: bool,
 ) -> None:
-    """Learn a pruner from RECORD, prove it, encode SOURCES at five prices, and seal it at the one that saves most time.
+    """Learn a pruner, or masks, from DATA, prove them, and choose by encodes of SOURCES how much they may skip.
 
-    A price that loses more than --target-loss is not taken; where all do, nothing is written.
+    DATA of `av1part record` gives a pruner: SOURCES are encoded at five prices, and it is sealed at the one that saves
+    most time. The single steps are `pruner fit` and `bench encoder`.
 
-    RECORD is what `av1part record` made. SOURCES are photographs or clips that the pruner does not learn from: those of
-    RECORD's val and test splits, or new ones. A run that was stopped goes on. The single steps are `pruner fit` and
-    `bench encoder`.
+    DATA of `av1part label` gives a pipeline of masks: Stages 1 and 2 are trained by `--recipe best`, exported, proven
+    and chained, and its policy is fitted on SOURCES. Every single command is printed as it is worked off.
+
+    What loses more than --target-loss is not taken; where all does, nothing is written. SOURCES are photographs or
+    clips that nothing was learnt from: those of DATA's val and test splits, or new ones. A run that was stopped goes
+    on.
     """
-    from integration.commands.pruner import encode_with
     from integration.media.raw import parse_size
+
+    if not target_loss > 0:
+        raise ToolkitError(f"--target-loss {target_loss:g}: expected percent above 0, as in 0.5.")
+    shown = size if size != "source" and parse_size(size) else None
+    check_free(output, overwrite)
+    given = [name for name in ("sides", "model") if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    if kind_of(data) == "av1part-blockset":
+        if given:
+            raise click.UsageError(f"--{given[0]} is of a pruner, which DATA of `av1part record` gives.")
+        _fit_masks(data, sources, output, target_loss, shown, frames, pruner, overwrite=overwrite)
+        return
+    if pruner:
+        raise click.UsageError("--pruner goes into a pipeline of masks, which DATA of `av1part label` gives.")
+    _fit_pruner(data, sources, output, target_loss, shown, frames, FitConfig(sides=sides, model=model), overwrite)
+
+
+def _fit_masks(
+    path: Path,
+    sources: tuple[Path, ...],
+    output: Path,
+    target_loss: float,
+    size: str | None,
+    frames: int,
+    pruner: Path | None,
+    *,
+    overwrite: bool,
+) -> None:
+    from integration.commands.policy_tables import print_fit, trial_log
+    from integration.encoding.opening import named
+    from integration.tuning.masks import MaskFit, fit_config
+    from toolkit.cli.progress import next_step
+    from toolkit.data.blockset import BlockSet
+
+    data = BlockSet.load(path)
+    made = MaskFit(
+        data,
+        sources,
+        output,
+        fit_config(data, target_loss, size, frames),
+        named((), pruner).decider(),
+        say=lambda command: click.secho(f"\n$ av1part {command}", bold=True, err=True),
+        tell=lambda line: click.echo(line, err=True),
+    )
+    found = made.run(trial_log(), overwrite=overwrite)
+    print_fit(found, made.config, output)
+    chosen = next(trial for trial in found.trials if trial.point == found.chosen)
+    click.echo(
+        f"{output}: {chosen.saving:.1f}% of the CPU time saved, inference charged, for {chosen.loss:+.2f}% bytes, on "
+        "sources that it has not learnt from."
+    )
+    next_step(f"encode CLIP --pipeline {output} --cpu-used {data.manifest['encoder']['cpu_used']} -o OUT.ivf")
+
+
+def _fit_pruner(
+    record: Path,
+    sources: tuple[Path, ...],
+    output: Path,
+    target_loss: float,
+    size: str | None,
+    frames: int,
+    config: FitConfig,
+    overwrite: bool,
+) -> None:
+    from integration.commands.pruner import encode_with
     from integration.media.sources import identify
     from integration.pruning.bundle import PrunerBundle
     from integration.pruning.fit import fit_pruner
@@ -58,11 +142,6 @@ def fit(
     from toolkit.cli.progress import counted, next_step
     from toolkit.pruners.record import SearchSet
 
-    if not target_loss > 0:
-        raise ToolkitError(f"--target-loss {target_loss:g}: expected percent above 0, as in 0.5.")
-    shown = size if size != "source" and parse_size(size) else None
-    check_free(output, overwrite)
-    config = FitConfig(sides=sides, model=model)
     files, data = identify(sources), SearchSet.load(record)
     trained = {source["sha256"] for source in data.manifest["sources"] if source["split"] == "train"}
     if seen := [file.path for file in files if file.sha256 in trained]:
@@ -78,7 +157,7 @@ def fit(
         fit_pruner(data, first, config)
     made = PrunerBundle.load(first)
     with counted("encoding") as progress:
-        trials = try_prices(made, [file.path for file in files], work / "bench", shown, frames, progress=progress)
+        trials = try_prices(made, [file.path for file in files], work / "bench", size, frames, progress=progress)
     click.echo("\n".join(map(str, trials)))
     chosen = choose_price(trials, target_loss)
     done = fit_pruner(data, output, replace(config, price=chosen.price), overwrite=overwrite)

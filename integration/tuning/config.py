@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from integration.bench.config import InputConfig
 from toolkit.data.format import HELD_OUT
@@ -19,6 +20,13 @@ RULES = (
     "drop_four_way_below",
 )
 """Thresholds of a policy that can remove partitions. `flat_below` removes nothing, and is always sought."""
+
+STAGES: dict[str, dict[str, Any]] = {
+    "1": {"loss": "cross-entropy", "epochs": 5},
+    "2": {"loss": "cost-ce", "epochs": 12},
+}
+"""Stages of the masks that `av1part fit` learns from a data set, the options of each beside recipe `best`: those of the
+16x16 pipeline in docs/benchmarks.md."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,191 @@
+"""From a labelled data set to a fitted pipeline of masks, by the steps that the single commands take."""
+
+import hashlib
+import shlex
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from export.bundle.bundle import Bundle
+from export.bundle.write import choose_checkpoint, write_bundle
+from export.proof.config import ParityConfig
+from export.proof.prove import prove
+from integration.codec import native
+from integration.codec.config import encoder_settings, four_way_of
+from integration.codec.libaom_build import libraries
+from integration.media.raw import parse_size
+from integration.media.sources import SourceFile, identify
+from integration.media.video import open_clip
+from integration.pipeline.build import build_pipeline
+from integration.pipeline.config import BuildConfig
+from integration.pipeline.pipeline import Pipeline, check_pruner
+from integration.pipeline.policy import Policy
+from integration.pruning.bundle import PrunerBundle
+from integration.tuning.config import STAGES, FitConfig
+from integration.tuning.fit import Fit, Trial, fit_on
+from toolkit.cli.progress import EpochLog, shown
+from toolkit.data.blockset import SPLITS, BlockSet
+from toolkit.data.encoder_settings import is_recorded, settings_differ
+from toolkit.errors import ToolkitError
+from toolkit.files import canonical_json, check_free, one_at_a_time
+from toolkit.model.config import ModelConfig
+from toolkit.training.config import TrainConfig
+from toolkit.training.recipes import RECIPES
+from toolkit.training.run_folder import RunFolder
+from toolkit.training.train import train
+
+RECIPE = "best"
+_MODEL = ("backbone",)
+"""Options of the recipe that describe the model; the others are those of training."""
+
+
+@dataclass(frozen=True)
+class MaskFit:
+    """What is made of `data`, where, and how: `sources` try the policy, a `pruner` goes into the pipeline.
+
+    `say(command)` is called with every single command that is worked off, `tell(line)` with what came of it.
+    """
+
+    data: BlockSet
+    sources: Sequence[Path]
+    output: Path
+    config: FitConfig
+    pruner: PrunerBundle | None = None
+    say: Callable[[str], None] = lambda command: None
+    tell: Callable[[str], None] = lambda line: None
+
+    @property
+    def work(self) -> Path:
+        """Folder beside the output that keeps what is done; its name stands for the data and the recipe."""
+        parts = [self.data.sha256, RECIPES[RECIPE].options, STAGES]
+        return self.output.with_name(
+            f".{self.output.name}.fit-{hashlib.sha256(canonical_json(parts)).hexdigest()[:12]}"
+        )
+
+    def run(self, progress: Callable[[Trial], None], *, overwrite: bool = False) -> Fit:
+        """Train, export and prove every stage, build the pipeline, fit its policy by encodes, write it to the output.
+
+        `progress` is called with every policy that was tried. What an earlier call has finished is not done again.
+        Raises ToolkitError on data or sources that do not suit, before anything is learnt; where a stage does not beat
+        a constant, or is not proven; and where no policy saves time within the target.
+        """
+        check_free(self.output, overwrite)
+        files = identify(self.sources)
+        check_data(self.data)
+        check_sources(self.data, files, self.config)
+        if self.pruner:
+            check_pruner(self.pruner, self.data.manifest["encoder"])
+        busy = f"{self.output}: another run is fitting to it. Wait for it, or choose another name."
+        with one_at_a_time(self.work.with_name(f"{self.work.name}.lock"), busy):
+            bundles = [self._stage(stage) for stage in STAGES]
+            pipe = self._pipeline(bundles)
+            clips = [word for file in files for word in ("--clips", file.path)]
+            self._say("policy fit", pipe, "--data", self.data.path, *clips, "-o", self.output)
+            with shown():
+                paths = [file.path for file in files]
+                found = fit_on(
+                    Pipeline.load(pipe, threads=1), self.data, paths, self.output, self.config, progress,
+                    overwrite=overwrite,
+                )  # fmt: skip
+            shutil.rmtree(self.work)
+        return found
+
+    def _say(self, *words: object) -> None:
+        first, *rest = map(str, words)
+        self.say(f"{first} {shlex.join(rest)}")
+
+    def _stage(self, stage: str) -> Path:
+        """Folder of a stage's proven bundle."""
+        run, bundle = self.work / f"s{stage}", self.work / f"s{stage}.bundle"
+        if not bundle.exists():
+            self._train(stage, run)
+            self._say("export", run, "-o", bundle)
+            with shown():
+                write_bundle(choose_checkpoint(run), bundle)
+        opened = Bundle.load(bundle)
+        about = opened.manifest["provenance"]
+        best = about["baselines"]["best_constant"]
+        self.tell(
+            f"Stage {stage}: epoch {about['epoch']}, macro-F1 {about['metrics']['macro_f1']:.4f} on validation; always "
+            f"{best['class']}: {best['macro_f1']:.4f}."
+        )
+        if not opened.proven("cpu"):
+            self._say("parity", bundle, self.data.path)
+            with shown():
+                result = prove(bundle, self.data.path, ParityConfig(providers=("cpu",)))
+            if not result["passed"]:
+                raise ToolkitError(f"{bundle}: not proven on cpu. `av1part parity {bundle} {self.data.path}` says why.")
+        self.tell(f"Stage {stage}: proven on cpu.")
+        return bundle
+
+    def _train(self, stage: str, run: Path) -> None:
+        options: dict[str, Any] = RECIPES[RECIPE].options | STAGES[stage]
+        resume = (run / "run.json").is_file()
+        words = [word for name, value in STAGES[stage].items() for word in (f"--{name}", value)]
+        words += ["--resume"] if resume else []
+        self._say("train", self.data.path, "-o", run, "--stage", stage, "--recipe", RECIPE, *words)
+        model = ModelConfig(
+            stage, bit_depth=self.data.bit_depth, node=self.data.node, **{k: options.pop(k) for k in _MODEL}
+        )
+        with EpochLog(model.classes) as log:
+            config = TrainConfig(**options, recipe=RECIPE)
+            train(self.data, RunFolder(run), model, config, resume=resume, on_step=log.step, on_epoch=log.epoch)
+
+    def _pipeline(self, bundles: Sequence[Path]) -> Path:
+        """Folder of the pipeline, not fitted yet; built anew, since the pruner may be another than the last time."""
+        pipe, inside = self.work / "pipe", self.pruner
+        self._say("pipeline build", *bundles, *(["--pruner", inside.path] if inside else []), "-o", pipe)
+        build_pipeline(bundles, pipe, Policy(), BuildConfig(), overwrite=True, pruner=inside)
+        return pipe
+
+
+def check_data(data: BlockSet) -> None:
+    """Raise ToolkitError unless masks can be learnt from the data, proven, and fitted by costs."""
+    if not is_recorded(data.manifest["encoder"]):
+        raise ToolkitError(
+            f"{data.path}: imported labels, and which encoder chose them is not recorded, so no encode can try the "
+            "masks. `av1part train`, `export`, `parity` and `pipeline build` go on from here one by one."
+        )
+    found = data.manifest["encoder"]
+    here = native.libaom_version(native.load(libraries().hook))
+    four_way = four_way_of(None, found)
+    wanted = encoder_settings(str(found.get("usage")), int(found.get("cpu_used", 0)), here, four_way=four_way)
+    if differ := settings_differ(wanted, found):
+        raise ToolkitError(f"{data.path}: labelled by another encoder than the one here ({differ}). Label again.")
+    if data.costs is None:
+        raise ToolkitError(f"{data.path}: holds no RD costs, by which thresholds are chosen. Label without --no-costs.")
+    for split in SPLITS:
+        for stage in STAGES:
+            data.split_index(split, stage)
+
+
+def check_sources(data: BlockSet, files: Sequence[SourceFile], config: FitConfig) -> None:
+    """Raise ToolkitError where a source is one that the models learn from, or cannot be coded as the data were."""
+    trained = {source["sha256"] for source in data.sources if source["split"] == "train"}
+    size = parse_size(config.size) if config.size else None
+    for file in files:
+        if file.sha256 in trained:
+            raise ToolkitError(
+                f"{file.path}: in DATA's training split, so that the models are trained on it. Try masks on sources of "
+                "its other splits, or new ones."
+            )
+        clip = open_clip(file.path, size, config.frames)
+        if clip.bit_depth != data.bit_depth:
+            raise ToolkitError(f"{file.path}: {clip.bit_depth} bit, DATA {data.bit_depth}. Take sources of its depth.")
+        if min(clip.width, clip.height) < data.node:
+            side = f"{data.node}x{data.node}"
+            raise ToolkitError(f"{file.path}: {clip.width}x{clip.height} has no whole {side} node to mask.")
+
+
+def fit_config(data: BlockSet, target_loss: float, size: str | None, frames: int | None) -> FitConfig:
+    """How the policy is fitted: by encodes with the settings of the data's encoder."""
+    encoder = data.manifest["encoder"]
+    return FitConfig(
+        target_loss=target_loss,
+        size=size,
+        frames=frames,
+        usage=str(encoder.get("usage", FitConfig.usage)),
+        four_way=four_way_of(None, encoder),
+    )
