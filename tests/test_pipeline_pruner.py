@@ -99,8 +99,11 @@ def test_a_pruner_given_as_pipeline_is_one_given_as_pruner(pruner: Path, masks: 
     assert mixed["masked_blocks"] > 0
     assert mixed["decisions"]
     bench = ("bench", "encoder", CHELSEA, "--pipeline", pruner, "-o", tmp_path / "bench", "--size", "96x64")
-    report = json.loads(done(*bench, "--presets", 2, "--masked", 2, "--repeats", 1, "--json").stdout)
-    assert [arm["name"] for arm in report["arms"]] == ["native at 2", "pruner 0.05 at 2"]
+    said = " ".join(done(*bench, "--presets", 2, "--masked", 2, "--repeats", 1).stdout.split())
+    report = json.loads((tmp_path / "bench/report.json").read_text())
+    native, arm = report["arms"]
+    assert (native["name"], arm["name"]) == ("native at 2", "pruner 0.05 at 2")
+    assert f"pruner 0.05 at 2: the pruner skipped at {arm['skipped']:,} of {arm['asked']:,} decisions." in said
 
 
 def test_two_pruners_are_one_too_many(pipe: Path, pruner: Path, masks: Path, tmp_path: Path) -> None:

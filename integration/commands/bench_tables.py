@@ -17,6 +17,9 @@ def print_bench(report: Summary, page: Path) -> None:
     for arm in report["arms"]:
         table.add_row(*arm_cells(arm))
     console.print(table)
+    for arm in report["arms"]:
+        if arm["asked"]:
+            console.print(f"{arm['name']}: the pruner skipped at {arm['skipped']:,} of {arm['asked']:,} decisions.")
     console.print(
         f"BD-rate on PSNR-Y, worst clip by it; SSIM: BD-rate on that; wall: time saving on the clock. Page: {page}"
     )
