@@ -83,6 +83,7 @@ def test_labels_become_a_fitted_pipeline_and_a_stopped_run_goes_on(
     assert "--stage 2 --recipe best --loss cost-ce --epochs 8 --resume" in said
     for step in ("export", "parity", "pipeline build", "policy fit"):
         assert f"$ av1part {step}" in said
+    assert f"--clips {CHELSEA} --target-loss 60 --usage good --size 96x64 --frames 1 -o {tmp_path / 'pipe'}" in said
     assert "Stage 2: proven on cpu." in said
     assert "of the CPU time saved, inference charged, for" in result.stdout
     assert "Next: av1part encode CLIP --pipeline" in said

@@ -82,7 +82,7 @@ class MaskFit:
             bundles = [self._stage(stage) for stage in STAGES]
             pipe = self._pipeline(bundles)
             clips = [word for file in files for word in ("--clips", file.path)]
-            self._say("policy fit", pipe, "--data", self.data.path, *clips, "-o", self.output)
+            self._say("policy fit", pipe, "--data", self.data.path, *clips, *self._encodes(), "-o", self.output)
             with shown():
                 paths = [file.path for file in files]
                 found = fit_on(
@@ -91,6 +91,12 @@ class MaskFit:
                 )  # fmt: skip
             shutil.rmtree(self.work)
         return found
+
+    def _encodes(self) -> list[str]:
+        """Options of `policy fit` that stand for the config."""
+        words = ["--target-loss", f"{self.config.target_loss:g}", "--usage", self.config.usage]
+        words += ["--size", self.config.size] if self.config.size else []
+        return words + (["--frames", str(self.config.frames)] if self.config.frames else [])
 
     def _say(self, *words: object) -> None:
         first, *rest = map(str, words)
