@@ -81,7 +81,7 @@ def test_encoding_labelling_and_recording_need_no_extra(libaom: Libraries, tmp_p
 
 @pytest.mark.parametrize("fuse", [False, True])
 def test_masks_need_onnx_runtime_alone_and_give_the_same_stream(
-    libaom: Libraries, exported: Path, tmp_path: Path, *, fuse: bool
+    libaom: Libraries, exported: Path, blockset_8: Path, tmp_path: Path, *, fuse: bool
 ) -> None:
     pipe, settings = tmp_path / "pipe", ("--size", "64x64", "--cq", 40, "--any-settings")
     policy = Policy.of(drop_ab_below=1, drop_split_below=1, drop_four_way_below=1)
@@ -89,6 +89,7 @@ def test_masks_need_onnx_runtime_alone_and_give_the_same_stream(
     for words in (
         ("encode", CHELSEA, *settings, "--pipeline", pipe, "-o", tmp_path / "out.ivf", "--json"),
         ("pipeline", "info", pipe),
+        ("pipeline", "eval", pipe, blockset_8, "--limit", 50),
         ("pipeline", "build", exported, "--allow-unproven", "-o", tmp_path / "again"),
         ("bundle", "info", exported),
     ):
