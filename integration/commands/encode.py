@@ -100,8 +100,8 @@ def encode(
     bit depth, usage and speed (`av1part zoo`); a line on stderr names it and what to expect. --no-pipeline gives
     libaom's own stream. A pipeline that holds a pruner masks a frame before its search and prunes inside it.
 
-    Of a clip of 8 or more frames, all key frames, a piece of the first one is coded both ways
-    before, and a line says what that saved.
+    Of a clip of 8 or more frames, all key frames, a piece of the first one is coded both ways before, and a line says
+    what that saved.
 
     CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv.
 
@@ -114,8 +114,6 @@ def encode(
     check_file(clip, "a clip or photograph")
     if no_pipeline and (pruner or pipelines):
         raise click.UsageError("--no-pipeline is stock libaom: leave --pruner and --pipeline out, or it.")
-    if options["price"] is not None and not pruner and not pipelines:
-        raise click.UsageError("--price is a pruner's: name it too, as in --pruner photo-8bit.")
     from integration.encoding.opening import named
 
     given = named(pipelines, pruner)
