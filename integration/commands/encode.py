@@ -13,6 +13,7 @@ from toolkit.sealed import check_file, check_folder
 
 if TYPE_CHECKING:
     from integration.encoding.encode import Report, Trial
+    from integration.media.video import Clip
     from integration.pipeline.pipeline_set import PipelineSet
     from integration.pruning.bundle import PrunerBundle
     from integration.zoo.card import Row
@@ -79,6 +80,12 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 @click.option("--size", default=_D.size, help="Shrink to fit WxH.")
 @click.option("--raw", default=_D.raw, help="Layout of a .yuv file, WxH[:bitdepth], or a TSV of names and layouts.")
 @click.option("--allow-truncated", is_flag=True, help="Take a clip that is cut short as far as it goes.")
+@click.option(
+    "--audio/--no-audio",
+    default=_D.audio,
+    show_default=True,
+    help="Copy the sound where the output's format holds it; with --frames or --allow-truncated, up to the last frame.",
+)
 @click.option("--any-settings", is_flag=True, help="Use a pipeline (not a pruner) made for other encoder settings.")
 @click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there; never the clip itself.")
@@ -101,7 +108,8 @@ def encode(
     libaom's own stream. Of a clip of 8 or more frames, all key frames, a piece of the first one is coded both ways
     before, and a line says what that saved.
 
-    CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv.
+    CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv. Colour description and HDR metadata
+    are carried over, into .mp4, .mkv and .webm sound too, unchanged; a line says what is not.
 
     Prints frames, bytes, PSNR-Y, frames a second, and the CPU seconds of encoding, of inference and of reading. A frame
     on which the pipeline fails is coded unmasked, and the file is still complete and valid: the exit code is 0 with a
@@ -116,13 +124,14 @@ def encode(
         raise click.UsageError("--price is a pruner's: name it too, as in --pruner photo-8bit.")
     for path in pipelines:
         check_folder(path, "av1part-pipeline")
-    from integration.encoding.encode import encode_file
+    from integration.encoding.encode import encode_file, open_source
     from integration.media.containers import check_target
     from toolkit.cli.progress import coding
     from toolkit.errors import ToolkitError
 
     check_target(output, clip, overwrite)
-    opened, row, said = _pruner_for(clip, pruner, bool(pipelines) or no_pipeline, options)
+    source = open_source(clip, EncodeConfig(**options | {"four_way": False}))
+    opened, row, said = _pruner_for(source, pruner, bool(pipelines) or no_pipeline, options)
     if said:
         click.echo(said, err=True)
     masker = None
@@ -135,9 +144,12 @@ def encode(
         masker = PipelineSet([Pipeline.load(path, threads=threads) for path in pipelines])
     made_for = [model.encoder for model in (opened, masker) if model]
     options["four_way"] = four_way_of(options["four_way"], *made_for)
-    trial = tried(clip, EncodeConfig(**options), masker, opened)
+    settings = EncodeConfig(**options)
+    if settings.keyint > 1 and (opened or masker):
+        click.echo("Only the key frames are pruned; the frames between them are coded as libaom codes them.", err=True)
+    trial = tried(source, settings, masker, opened)
     with coding() as progress:
-        done = encode_file(clip, output, EncodeConfig(**options), masker, progress, opened, overwrite=overwrite)
+        done = encode_file(source, output, settings, masker, progress, opened, overwrite=overwrite)
     done.waited_seconds = time.perf_counter() - began
     done.trial = trial
     if row:
@@ -151,7 +163,7 @@ def encode(
 
 
 def _pruner_for(
-    clip: Path, pruner: Path | None, without: bool, options: dict[str, Any]
+    clip: "Clip", pruner: Path | None, without: bool, options: dict[str, Any]
 ) -> "tuple[PrunerBundle | None, Row | None, str]":
     """Pruner that was named, else the one in the box for such an encode unless it goes `without`; and what to expect.
 
@@ -169,18 +181,14 @@ def _pruner_for(
 
 
 def tried(
-    source: Path, settings: EncodeConfig, masker: "PipelineSet | None", pruner: "PrunerBundle | None"
+    clip: "Clip", settings: EncodeConfig, masker: "PipelineSet | None", pruner: "PrunerBundle | None"
 ) -> "Trial | None":
     """Try masks or a pruner on a piece of a clip, and say what that gave; None for photographs and short clips."""
     from integration.encoding.trial import try_out
-    from integration.media.raw import parse_size, raw_layout
-    from integration.media.video import is_photograph, open_clip
+    from integration.media.video import is_photograph
 
-    if is_photograph(source) or not (masker or pruner):
+    if is_photograph(clip.path) or not (masker or pruner):
         return None
-    size = parse_size(settings.size) if settings.size else None
-    raw = raw_layout(source, settings.raw)
-    clip = open_clip(source, size, settings.frames, raw, allow_truncated=settings.allow_truncated)
     trial = try_out(clip, settings, masker, pruner)
     if trial:
         what = "pipeline" if masker else "pruner"
@@ -228,6 +236,8 @@ def summary(report: "Report") -> str:
         "reading": f"{report.reading_seconds:.2f} CPU s",
         "wall": f"{report.total_seconds:.2f} s, {report.fps:.2f} frames a second",
     }
+    if report.carried:
+        lines["carried over"] = ", ".join(report.carried)
     if report.waited_seconds is not None:
         lines["waited"] = f"{report.waited_seconds:.2f} s in all, with starting up and opening models and files"
     if said := saved(report):
