@@ -277,9 +277,12 @@ def test_the_command_says_that_only_key_frames_are_pruned_and_opens_a_clip_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Path] = []
-    monkeypatch.setattr(
-        encode_module, "open_clip", lambda path, *a, **b: opened.append(path) or open_clip(path, *a, **b)
-    )
+
+    def counted(path: Path, *words: Any, **more: Any) -> Clip:
+        opened.append(path)
+        return open_clip(path, *words, **more)
+
+    monkeypatch.setattr(encode_module, "open_clip", counted)
     clip = y4m(tmp_path / "clip.y4m", 3)
     words = ["encode", str(clip), "-o", str(tmp_path / "out.ivf"), "--overwrite", "--cpu-used", "2", "--cq", "50"]
     says = "Only the key frames are pruned; the frames between them are coded as libaom codes them."
