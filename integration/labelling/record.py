@@ -75,7 +75,7 @@ def record(
     bit_depth = _check_sources(pieces)
     work.mkdir(parents=True, exist_ok=True)
     busy = f"{output}: another run is recording to it. Wait for it, or choose another name."
-    with named(output, work), one_at_a_time(work / "lock", busy):
+    with named(output, work, holds_parts=False), one_at_a_time(work / "lock", busy):
         check_free(output, overwrite)  # another run may have finished since
         todo = [piece for piece in pieces if not piece.done]
         code_pieces(todo, code, config.jobs or os.cpu_count() or 1, progress, len(pieces))
