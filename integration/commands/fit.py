@@ -56,7 +56,7 @@ def fit(
     from integration.pruning.fit import fit_pruner
     from integration.tuning.price import choose_price, try_prices
     from toolkit.cli.progress import counted, next_step
-    from toolkit.pruners.record import SearchSet
+    from toolkit.pruners.record import SearchSet, doubts
 
     if not target_loss > 0:
         raise ToolkitError(f"--target-loss {target_loss:g}: expected percent above 0, as in 0.5.")
@@ -74,6 +74,8 @@ def fit(
     work = output.with_name(f".{output.name}.fit-{key[:12]}")
     first = work / "pruner"
     if not first.exists():
+        for doubt in doubts(data.splits):
+            click.echo(f"Warning: {record}: {doubt}", err=True)
         click.echo("Learning from the record, and proving.", err=True)
         fit_pruner(data, first, config)
     made = PrunerBundle.load(first)
