@@ -106,7 +106,7 @@ def encode(
     Without --pruner and --pipeline, a pruner in the box is used where its card has a measured gain on such material,
     bit depth, usage and speed (`av1part zoo`); a line on stderr names it and what to expect. --no-pipeline gives
     libaom's own stream. Of a clip of 8 or more frames, all key frames, a piece of the first one is coded both ways
-    before, and a line says what that saved.
+    before, with a pipeline tiles of a photograph too, and a line says what that saved.
 
     CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv. Colour description and HDR metadata
     are carried over, into .mp4, .mkv and .webm sound too, unchanged; a line says what is not.
@@ -183,19 +183,18 @@ def _pruner_for(
 def tried(
     clip: "Clip", settings: EncodeConfig, masker: "PipelineSet | None", pruner: "PrunerBundle | None"
 ) -> "Trial | None":
-    """Try masks or a pruner on a piece of a clip, and say what that gave; None for photographs and short clips."""
+    """Try masks or a pruner on a piece of a clip, and say what that gave; None where `try_out` tries nothing."""
     from integration.encoding.trial import try_out
-    from integration.media.video import is_photograph
 
-    if is_photograph(clip.path) or not (masker or pruner):
+    if not (masker or pruner):
         return None
     trial = try_out(clip, settings, masker, pruner)
     if trial:
         what = "pipeline" if masker else "pruner"
-        times = f"{trial.seconds:.2f} CPU s with it, {trial.plain_seconds:.2f} without"
-        where = f"on {trial.width}x{trial.height} pixels of the first frame: {times}"
+        times = f"{trial.seconds:.3g} CPU s with it, {trial.plain_seconds:.3g} without"
+        where = f"on {trial.width}x{trial.height} pixels of {trial.of}: {times}"
         if masker:
-            where += f"; {trial.inference_seconds:.2f} of these went into inference"
+            where += f"; {trial.inference_seconds:.3g} of these went into inference"
         if trial.saving > 0:
             click.echo(f"Trial {where}. It saves {trial.saving:.0f}% there.", err=True)
         else:
@@ -208,7 +207,7 @@ def saved(report: "Report") -> str:
     """What was saved against the encode by stock libaom, an estimate or an expectation; empty where there is none."""
     if report.trial:
         share, spent = report.trial.saving / 100, report.encode_seconds + report.inference_seconds
-        piece = f"{report.trial.width}x{report.trial.height} pixels of the first frame"
+        piece = f"{report.trial.width}x{report.trial.height} pixels of {report.trial.of}"
         word = "about" if share > 0 else "nothing: about"
         return f"{word} {spent * share / (1 - share):.2f} CPU s ({share:.0%}), estimated by coding {piece} both ways"
     if report.expected_saving is not None:
@@ -216,7 +215,7 @@ def saved(report: "Report") -> str:
         spared = report.encode_seconds * share / (1 - share)
         return f"about {spared:.2f} CPU s, as expected from the pruner's card ({share:.0%}); not measured here"
     if report.masked_frames or report.decisions:
-        return "unknown: only a clip of 8 or more frames, all key frames, is long enough for an estimate"
+        return "unknown: too few frames or pixels for an estimate, or not all key frames"
     return ""
 
 

@@ -52,9 +52,9 @@ class Masker(Protocol):
 
 @dataclass(frozen=True)
 class Trial:
-    """CPU seconds of a piece of the first frame, `width` x `height` pixels, coded `plain` and as the clip is coded.
+    """CPU seconds of a piece, `width` x `height` pixels, coded `plain` and as the clip is coded.
 
-    `inference_seconds` are part of `seconds`.
+    `inference_seconds` are part of `seconds`. `of`: "the first frame" or "the photograph".
     """
 
     width: int
@@ -62,6 +62,7 @@ class Trial:
     plain_seconds: float
     seconds: float
     inference_seconds: float
+    of: str = "the first frame"
 
     @property
     def saving(self) -> float:
