@@ -226,6 +226,21 @@ def test_sound_is_cut_where_the_frames_are(tmp_path: Path, late: float, ends: fl
     assert copied == packets(clip, "audio")[: len(copied)]
 
 
+@pytest.mark.usefixtures("libaom")
+def test_sound_of_a_clip_that_is_cut_short_ends_with_the_frames_that_are_taken(tmp_path: Path) -> None:
+    clip, output = film(tmp_path / "in.mkv", sound="libopus"), tmp_path / "out.mkv"
+    whole = packets(clip, "audio")
+    clip.write_bytes(clip.read_bytes()[: clip.stat().st_size // 2])
+    report = encode_file(clip, output, EncodeConfig(cq=50, cpu_used=6, allow_truncated=True))
+    assert 0 < report.frames < 50
+    copied = packets(output, "audio")
+    assert copied == whole[: len(copied)]
+    assert span(output, "audio")[1] < span(output, "video")[1] + 0.03
+    with pytest.raises(ToolkitError, match="cut short"):
+        encode_file(clip, tmp_path / "none.mkv", SETTINGS)
+    assert not (tmp_path / "none.mkv").exists()
+
+
 @pytest.mark.parametrize(
     ("codec", "ending", "says"),
     [
