@@ -255,28 +255,19 @@ def test_export_to_a_full_disk(disk: Disk, trained: Path) -> None:
     assert CliRunner().invoke(main, words).exit_code == 0
 
 
+@pytest.mark.parametrize(("command", "jobs"), [("label", 1), ("label", 2), ("record", 1), ("record", 2)])
 @pytest.mark.usefixtures("libaom")
-def test_label_to_a_full_disk_goes_on_afterwards(disk: Disk, tmp_path: Path) -> None:
-    picture, output = tmp_path / "part.png", disk.path / "set"
-    Image.open(CHELSEA).crop((0, 0, 440, 280)).save(picture)
-    words = [
-        "label",
-        str(picture),
-        "-o",
-        str(output),
-        "--cq",
-        "50",
-        "--cpu-used",
-        "3",
-        "--jobs",
-        "1",
-        "--split",
-        "train",
-    ]
-    assert "the disk is full" in refused(*words)
+def test_labelling_to_a_full_disk_names_the_output_and_goes_on_afterwards(
+    command: str, jobs: int, disk: Disk, tmp_path: Path
+) -> None:
+    pictures, output = [tmp_path / "left.png", tmp_path / "right.png"], disk.path / "set"
+    with Image.open(CHELSEA) as chelsea:
+        for left, picture in zip((0, 11), pictures, strict=True):
+            chelsea.crop((left, 0, left + 440, 280)).save(picture)
+    words = [command, *map(str, pictures), "-o", str(output), "--cq", "50", "--cpu-used", "3", "--jobs", str(jobs)]
+    words += ["--split", "train"]
+    assert f"Error: {output}: the disk is full" in refused(*words)
     assert not output.exists()
     disk.resize("16m")
     result = CliRunner().invoke(main, words)
     assert result.exit_code == 0, result.output
-    assert len(BlockSet.load(output).blocks) == (440 // 16) * (280 // 16)
-    assert disk.hidden() == []

@@ -12,12 +12,13 @@ from click.testing import CliRunner
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 from support.pictures import frame
 
+import integration.encoding.encode as encode_module
 from integration.codec.config import Colour
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, encoder_settings
 from integration.codec.libaom_build import Libraries
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import encode_file
-from integration.media.video import open_clip
+from integration.media.video import Clip, open_clip
 from integration.pipeline.pipeline import Pipeline, frame_mask
 from integration.pipeline.policy import Policy
 from integration.pipeline.stages import Cascade
@@ -271,6 +272,28 @@ def test_key_frames_alone_are_masked(tmp_path: Path, lag: int) -> None:
     report = encode_file(clip, tmp_path / "out.ivf", settings, FakePipeline())
     assert (report.frames, report.key_frames, report.masked_frames, report.masks_ahead) == (7, 3, 3, 0)
     assert report.masked_nodes > 0
+
+
+@pytest.mark.usefixtures("libaom")
+def test_the_command_says_that_only_key_frames_are_pruned_and_opens_a_clip_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Path] = []
+
+    def counted(path: Path, *words: Any, **more: Any) -> Clip:
+        opened.append(path)
+        return open_clip(path, *words, **more)
+
+    monkeypatch.setattr(encode_module, "open_clip", counted)
+    clip = y4m(tmp_path / "clip.y4m", 3)
+    words = ["encode", str(clip), "-o", str(tmp_path / "out.ivf"), "--overwrite", "--cpu-used", "2", "--cq", "50"]
+    says = "Only the key frames are pruned; the frames between them are coded as libaom codes them."
+    for more, told in (["--pruner", "photo-8bit"], True), ([], False), (["--keyint", "1"], False):
+        opened.clear()
+        done = CliRunner().invoke(main, [*words, "--keyint", "3", *more])
+        assert done.exit_code == 0, done.output
+        assert (says in done.stderr) == told
+        assert opened == [clip]
 
 
 @pytest.mark.usefixtures("libaom")

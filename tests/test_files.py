@@ -147,6 +147,17 @@ def test_a_full_disk_names_the_output_and_no_hidden_name(tmp_path: Path) -> None
     with pytest.raises(ToolkitError) as caught, named(tmp_path / "out", tmp_path / ".out.work"):
         full()
     assert caught.value.message.startswith(f"{tmp_path}/out: the disk is full.")
+    for name in ("a piece.luma", "a: piece.luma"):
+        with (
+            pytest.raises(ToolkitError) as caught,
+            named(tmp_path / "out", tmp_path / ".out.work", holds_parts=False),
+            atomic_file(tmp_path / ".out.work" / name),
+        ):
+            full()
+        assert caught.value.message.startswith(f"{tmp_path}/out: the disk is full.")
+    with pytest.raises(ToolkitError) as caught, named(tmp_path / "out", tmp_path / ".out.work"):
+        raise OSError("538 requested and 42 written")  # as NumPy says it
+    assert caught.value.message.startswith(f"{tmp_path}/out: the disk is full.")
 
 
 LEFT = """

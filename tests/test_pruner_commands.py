@@ -17,6 +17,7 @@ from integration.pruning.config import FitConfig
 from integration.tuning.price import PRICES, PriceTrial, choose_price
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
+from toolkit.pruners.record import doubts
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,37 @@ def pruner(record: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert "C equal to the bit" in result.output
     return path
+
+
+@pytest.mark.parametrize(
+    ("splits", "says"),
+    [
+        ({"train": 12, "val": 2, "test": 1}, []),
+        ({"train": 1, "val": 1}, ["no source is in the test split", "only 1 source is in the train split"]),
+        ({"train": 2}, ["no source is in the val and the test split", "only 2 sources are in the train split"]),
+        ({"val": 1, "test": 1}, ["no source is in the train split"]),
+    ],
+)
+def test_a_record_of_few_sources_raises_doubts(splits: dict[str, int], says: list[str]) -> None:
+    found = doubts([split for split, count in splits.items() for _ in range(count)])
+    assert len(found) == len(says)
+    for sentence, part in zip(found, says, strict=True):
+        assert part in sentence
+
+
+@pytest.mark.usefixtures("libaom")
+def test_too_few_sources_are_warned_of_before_recording_and_refused_before_learning(
+    photographs: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("integration.labelling.record.code_pieces", lambda *words: caplog.messages.append("coding"))
+    words = ("record", *photographs[:2], "-o", tmp_path / "set", "--size", "source", "--cpu-used", "6", "--cq", "55")
+    cli(*words)
+    assert "no source is in the test split, and `fit` needs one in each" in caplog.messages[0]
+    assert "only 1 source is in the train split" in caplog.messages[1]
+    monkeypatch.undo()
+    done(*words, "--share", "0.2", "--jobs", "1")
+    monkeypatch.setattr("integration.pruning.fit.learn", lambda *words: pytest.fail("it learns first"))
+    fails(cli("fit", tmp_path / "set", photographs[2], "-o", tmp_path / "pruner"), "no source is in the test split")
 
 
 def test_a_pruner_says_what_it_learnt_from_and_what_was_compared(pruner: Path, record: Path) -> None:

@@ -12,7 +12,7 @@ from support.pictures import CHELSEA, frame
 
 from integration.codec.encoder import EncodedFrame, Encoder, encoder_settings
 from integration.encoding.config import EncodeConfig
-from integration.encoding.trial import piece_of, try_out
+from integration.encoding.trial import piece_of, tiles_of, try_out
 from integration.media.video import open_clip
 from integration.pipeline.pipeline import Pipeline
 
@@ -108,8 +108,37 @@ def test_the_command_says_beforehand_that_it_will_not_pay_and_afterwards_what_it
     assert (tmp_path / "c.obu").read_bytes() == (tmp_path / "a.obu").read_bytes()
 
 
+def test_a_photographs_trial_codes_at_most_two_percent_of_it_in_tiles_from_all_over() -> None:
+    assert tiles_of(512, 384) is None
+    assert (tiles_of(640, 360), tiles_of(1920, 1080), tiles_of(4000, 3000)) == ((2, 32), (3, 64), (7, 64))
+    for width, height in ((640, 360), (641, 999), (4000, 3000), (60000, 64)):
+        found = tiles_of(width, height)
+        assert found is not None
+        assert (found[0] * found[1]) ** 2 <= 0.02 * width * height
+        assert found[0] * found[1] <= min(width, height)
+
+
+@pytest.mark.parametrize(("seconds", "says"), [(0.3, "will not pay here"), (0.0, "It saves")])
 @pytest.mark.usefixtures("libaom")
-def test_a_photograph_gets_no_trial_and_the_report_says_where_its_figure_is_from(tmp_path: Path) -> None:
+def test_a_photograph_with_masks_is_checked_on_tiles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float, says: str
+) -> None:
+    (tmp_path / "p").mkdir()
+    (tmp_path / "p/manifest.json").write_text('{"kind": "av1part-pipeline"}')
+    monkeypatch.setattr("integration.encoding.trial.SHARE", 0.1)  # of a small photograph
+    monkeypatch.setattr(Pipeline, "load", lambda path, threads: SplitsOnly(seconds))
+    words = ("encode", CHELSEA, "--pipeline", tmp_path / "p", "--cq", "20", "--cpu-used", "3", "--no-4way")
+    told = done(*words, "-o", tmp_path / "o.obu")
+    assert "on 96x96 pixels of the photograph" in told.stderr
+    assert says in told.stderr
+    assert "estimated by coding 96x96 pixels of the photograph both ways" in told.stdout
+    small = done(*words, "-o", tmp_path / "small.obu", "--size", "64x64")
+    assert "photograph" not in small.stderr
+    assert "unknown: too few frames or pixels" in small.stdout
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_photograph_gets_no_trial_of_a_pruner_and_the_report_says_where_its_figure_is_from(tmp_path: Path) -> None:
     told = done("encode", CHELSEA, "-o", tmp_path / "o.ivf", "--size", "160x128", "--cq", "40")
     assert "Trial" not in told.stderr
     assert "as expected from the pruner's card" in told.stdout

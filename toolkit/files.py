@@ -192,10 +192,14 @@ def _locks(descriptor: int, lock: Path) -> bool:
         return False
 
 
-def _unwritable(path: Path, error: OSError) -> ToolkitError:
+def _disk_is_full(error: OSError) -> bool:
     # NumPy reports a write that was cut short without the system's error number.
     short = error.errno is None and "requested and" in str(error)
-    if short or error.errno in (errno.ENOSPC, errno.EDQUOT):
+    return short or error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def _unwritable(path: Path, error: OSError) -> ToolkitError:
+    if _disk_is_full(error):
         return ToolkitError(f"{path}: the disk is full. Nothing was changed there. Free some space and go on.")
     named = Path(str(error.filename or path))
     ours = named in (path, *path.parents) or named.name.startswith(_hidden(path))
@@ -206,16 +210,22 @@ def _unwritable(path: Path, error: OSError) -> ToolkitError:
 
 
 @contextmanager
-def named(output: Path, hidden: Path) -> Iterator[None]:
-    """Context whose errors name `output` in place of the hidden path at which it is being made."""
+def named(output: Path, hidden: Path, *, holds_parts: bool = True) -> Iterator[None]:
+    """Context whose errors name `output` in place of the hidden path at which it is being made.
+
+    `holds_parts`: what lies in the hidden folder is a part of the output under the same name. Otherwise errors of
+    writing there name the output alone.
+    """
     try:
         yield
     except ToolkitError as error:
         if str(hidden) not in error.message:
             raise
-        raise ToolkitError(error.message.replace(str(hidden), str(output))) from error
+        inside = "" if holds_parts else r"(/.*?(?=: (the disk is full|could not be written)))?"
+        said = re.sub(re.escape(str(hidden)) + inside, lambda _: str(output), error.message)
+        raise ToolkitError(said) from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not _disk_is_full(error):
             raise
         raise _unwritable(output, error) from error
 

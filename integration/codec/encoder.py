@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from integration.codec import native
 from integration.codec.config import NODE_SIZES, USAGES, Colour, EncoderConfig, encoder_settings
 from integration.codec.encoded_frame import EncodedFrame, read_frame
+from integration.codec.hdr import Hdr
 from integration.codec.libaom_build import libraries
 from integration.codec.masks import Mask, Masks, MaskSource, by_node_size, check_masks
 from toolkit.data.blockset import Luma, check_luma
@@ -94,6 +95,11 @@ class Encoder:
         """Describe the colour in the sequence header; ToolkitError after the first frame, or on numbers AV1 lacks."""
         values = (colour.primaries, colour.transfer, colour.matrix, int(colour.full_range))
         self._check(self._library.av1part_set_colour(self._handle, *values))
+
+    def set_hdr(self, hdr: Hdr) -> None:
+        """Put HDR metadata OBUs before every key frame; ToolkitError after the first frame, or at a second call."""
+        for kind, data in hdr.payloads().items():
+            self._check(self._library.av1part_add_metadata(self._handle, kind, data, len(data)))
 
     def disable_cnn(self) -> None:
         """Switch off libaom's own CNN, which prunes partitions of intra frames from cpu-used 1 on."""

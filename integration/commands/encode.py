@@ -13,6 +13,7 @@ from toolkit.sealed import check_file
 
 if TYPE_CHECKING:
     from integration.encoding.encode import Report, Trial
+    from integration.media.video import Clip
     from integration.pipeline.pipeline_set import PipelineSet
     from integration.pruning.bundle import PrunerBundle
     from integration.zoo.card import Row
@@ -79,6 +80,12 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 @click.option("--size", default=_D.size, help="Shrink to fit WxH.")
 @click.option("--raw", default=_D.raw, help="Layout of a .yuv file, WxH[:bitdepth], or a TSV of names and layouts.")
 @click.option("--allow-truncated", is_flag=True, help="Take a clip that is cut short as far as it goes.")
+@click.option(
+    "--audio/--no-audio",
+    default=_D.audio,
+    show_default=True,
+    help="Copy the sound where the output's format holds it; with --frames or --allow-truncated, up to the last frame.",
+)
 @click.option("--any-settings", is_flag=True, help="Use a pipeline (not a pruner) made for other encoder settings.")
 @click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there; never the clip itself.")
@@ -100,10 +107,11 @@ def encode(
     bit depth, usage and speed (`av1part zoo`); a line on stderr names it and what to expect. --no-pipeline gives
     libaom's own stream. A pipeline that holds a pruner masks a frame before its search and prunes inside it.
 
-    Of a clip of 8 or more frames, all key frames, a piece of the first one is coded both ways before, and a line says
-    what that saved.
+    Of a clip of 8 or more frames, all key frames, a piece of the first one is coded both ways before, with a pipeline
+    tiles of a photograph too, and a line says what that saved.
 
-    CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv.
+    CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv. Colour description and HDR metadata
+    are carried over, into .mp4, .mkv and .webm sound too, unchanged; a line says what is not.
 
     Prints frames, bytes, PSNR-Y, frames a second, and the CPU seconds of encoding, of inference and of reading. A frame
     on which the pipeline fails is coded unmasked, and the file is still complete and valid: the exit code is 0 with a
@@ -117,7 +125,7 @@ def encode(
     from integration.encoding.opening import named
 
     given = named(pipelines, pruner)
-    from integration.encoding.encode import encode_file, one_pruner
+    from integration.encoding.encode import encode_file, one_pruner, open_source
     from integration.media.containers import check_target
     from toolkit.cli.progress import coding
     from toolkit.errors import ToolkitError
@@ -128,14 +136,18 @@ def encode(
     asked = one_pruner(masker, given.decider())
     if options["price"] is not None and not asked:
         raise click.UsageError("--price is a pruner's: name it too, as in --pruner photo-8bit.")
-    opened, row, said = _pruner_for(clip, asked, bool(masker) or no_pipeline, options)
+    source = open_source(clip, EncodeConfig(**options | {"four_way": False}))
+    opened, row, said = _pruner_for(source, asked, bool(masker) or no_pipeline, options)
     if said:
         click.echo(said, err=True)
     made_for = [model.encoder for model in (opened, masker) if model]
     options["four_way"] = four_way_of(options["four_way"], *made_for)
-    trial = tried(clip, EncodeConfig(**options), masker, opened)
+    settings = EncodeConfig(**options)
+    if settings.keyint > 1 and (opened or masker):
+        click.echo("Only the key frames are pruned; the frames between them are coded as libaom codes them.", err=True)
+    trial = tried(source, settings, masker, opened)
     with coding() as progress:
-        done = encode_file(clip, output, EncodeConfig(**options), masker, progress, opened, overwrite=overwrite)
+        done = encode_file(source, output, settings, masker, progress, opened, overwrite=overwrite)
     done.waited_seconds = time.perf_counter() - began
     done.trial = trial
     if row:
@@ -149,7 +161,7 @@ def encode(
 
 
 def _pruner_for(
-    clip: Path, pruner: "PrunerBundle | None", without: bool, options: dict[str, Any]
+    clip: "Clip", pruner: "PrunerBundle | None", without: bool, options: dict[str, Any]
 ) -> "tuple[PrunerBundle | None, Row | None, str]":
     """Pruner that was asked for, else the one in the box for such an encode unless it goes `without`; what to expect.
 
@@ -164,25 +176,20 @@ def _pruner_for(
 
 
 def tried(
-    source: Path, settings: EncodeConfig, masker: "PipelineSet | None", pruner: "PrunerBundle | None"
+    clip: "Clip", settings: EncodeConfig, masker: "PipelineSet | None", pruner: "PrunerBundle | None"
 ) -> "Trial | None":
-    """Try masks or a pruner on a piece of a clip, and say what that gave; None for photographs and short clips."""
+    """Try masks or a pruner on a piece of a clip, and say what that gave; None where `try_out` tries nothing."""
     from integration.encoding.trial import try_out
-    from integration.media.raw import parse_size, raw_layout
-    from integration.media.video import is_photograph, open_clip
 
-    if is_photograph(source) or not (masker or pruner):
+    if not (masker or pruner):
         return None
-    size = parse_size(settings.size) if settings.size else None
-    raw = raw_layout(source, settings.raw)
-    clip = open_clip(source, size, settings.frames, raw, allow_truncated=settings.allow_truncated)
     trial = try_out(clip, settings, masker, pruner)
     if trial:
         what = "pipeline" if masker else "pruner"
-        times = f"{trial.seconds:.2f} CPU s with it, {trial.plain_seconds:.2f} without"
-        where = f"on {trial.width}x{trial.height} pixels of the first frame: {times}"
+        times = f"{trial.seconds:.3g} CPU s with it, {trial.plain_seconds:.3g} without"
+        where = f"on {trial.width}x{trial.height} pixels of {trial.of}: {times}"
         if masker:
-            where += f"; {trial.inference_seconds:.2f} of these went into inference"
+            where += f"; {trial.inference_seconds:.3g} of these went into inference"
         if trial.saving > 0:
             click.echo(f"Trial {where}. It saves {trial.saving:.0f}% there.", err=True)
         else:
@@ -195,7 +202,7 @@ def saved(report: "Report") -> str:
     """What was saved against the encode by stock libaom, an estimate or an expectation; empty where there is none."""
     if report.trial:
         share, spent = report.trial.saving / 100, report.encode_seconds + report.inference_seconds
-        piece = f"{report.trial.width}x{report.trial.height} pixels of the first frame"
+        piece = f"{report.trial.width}x{report.trial.height} pixels of {report.trial.of}"
         word = "about" if share > 0 else "nothing: about"
         return f"{word} {spent * share / (1 - share):.2f} CPU s ({share:.0%}), estimated by coding {piece} both ways"
     if report.expected_saving is not None:
@@ -203,7 +210,7 @@ def saved(report: "Report") -> str:
         spared = report.encode_seconds * share / (1 - share)
         return f"about {spared:.2f} CPU s, as expected from the pruner's card ({share:.0%}); not measured here"
     if report.masked_frames or report.decisions:
-        return "unknown: only a clip of 8 or more frames, all key frames, is long enough for an estimate"
+        return "unknown: too few frames or pixels for an estimate, or not all key frames"
     return ""
 
 
@@ -223,6 +230,8 @@ def summary(report: "Report") -> str:
         "reading": f"{report.reading_seconds:.2f} CPU s",
         "wall": f"{report.total_seconds:.2f} s, {report.fps:.2f} frames a second",
     }
+    if report.carried:
+        lines["carried over"] = ", ".join(report.carried)
     if report.waited_seconds is not None:
         lines["waited"] = f"{report.waited_seconds:.2f} s in all, with starting up and opening models and files"
     if said := saved(report):

@@ -140,7 +140,7 @@ def _fit_pruner(
     from integration.pruning.fit import fit_pruner
     from integration.tuning.price import choose_price, try_prices
     from toolkit.cli.progress import counted, next_step
-    from toolkit.pruners.record import SearchSet
+    from toolkit.pruners.record import SearchSet, doubts
 
     files, data = identify(sources), SearchSet.load(record)
     trained = {source["sha256"] for source in data.manifest["sources"] if source["split"] == "train"}
@@ -153,6 +153,8 @@ def _fit_pruner(
     work = output.with_name(f".{output.name}.fit-{key[:12]}")
     first = work / "pruner"
     if not first.exists():
+        for doubt in doubts(data.splits):
+            click.echo(f"Warning: {record}: {doubt}", err=True)
         click.echo("Learning from the record, and proving.", err=True)
         fit_pruner(data, first, config)
     made = PrunerBundle.load(first)

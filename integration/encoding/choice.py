@@ -3,8 +3,7 @@
 from pathlib import Path
 
 from integration.encoding.config import EncodeConfig
-from integration.media.raw import raw_layout
-from integration.media.video import is_photograph, open_clip
+from integration.media.video import Clip, is_photograph
 from integration.pruning.bundle import PrunerBundle
 from integration.zoo import FOLDER
 from integration.zoo.card import FILE, KEY_FRAMES, PHOTOGRAPHS, Card, Row, choose
@@ -18,13 +17,13 @@ def material_of(source: Path, keyint: int) -> str:
 
 
 def default_pruner(
-    source: Path, settings: EncodeConfig, four_way: bool | None
+    clip: Clip, settings: EncodeConfig, four_way: bool | None
 ) -> tuple[PrunerBundle | None, Row | None, str]:
-    """The pruner to encode a source with, what its card expects, and a line that says so; None for stock libaom.
+    """The pruner to encode a clip with, what its card expects, and a line that says so; None for stock libaom.
 
-    `four_way` None leaves the 4-way partitions to the pruner. Raises ToolkitError for a source that cannot be opened.
+    `four_way` None leaves the 4-way partitions to the pruner.
     """
-    material, depth = material_of(source, settings.keyint), _bit_depth(source, settings)
+    material, depth = material_of(clip.path, settings.keyint), clip.bit_depth
     found = choose(material, depth, settings.usage, settings.cpu_used, four_way=four_way)
     if not found:
         four = " without 4-way partitions" if four_way is False else ""
@@ -36,14 +35,14 @@ def default_pruner(
 
 
 def expected_of(
-    pruner: PrunerBundle, source: Path, settings: EncodeConfig, four_way: bool | None
+    pruner: PrunerBundle, clip: Clip, settings: EncodeConfig, four_way: bool | None
 ) -> tuple[Row | None, str]:
     """What the card of a pruner that was asked for expects of an encode, and a line about it; empty: nothing to say.
 
     A card speaks of the pruner's own price alone. Of another usage or `four_way` nothing is said, because the encode
     refuses them.
     """
-    material, depth = material_of(source, settings.keyint), _bit_depth(source, settings)
+    material, depth = material_of(clip.path, settings.keyint), clip.bit_depth
     learnt_at = pruner.encoder.get("cpu_used")
     has_card = (pruner.path / FILE).is_file() and settings.price in (None, pruner.price)
     card = Card.load(pruner.path) if has_card else None
@@ -62,10 +61,3 @@ def expected_of(
     if row.gains:
         return row, f"Pruner {name}: expected {row.expected}."
     return row, f"Warning: {name} will not pay here: its card has {row.expected} on {material}."
-
-
-def _bit_depth(source: Path, settings: EncodeConfig) -> int:
-    if is_photograph(source):
-        return 8
-    raw = raw_layout(source, settings.raw)
-    return open_clip(source, raw=raw, allow_truncated=settings.allow_truncated).bit_depth

@@ -13,6 +13,8 @@ class EncodeConfig(CodingConfig):
     limits their number; None leaves them as they are. `raw` is `WxH[:bitdepth]` or a TSV file of layouts.
     `any_settings` lets a pipeline mask an encode whose settings it was not made for. `price` is what a pruner may lose
     for the time that it saves; None takes its own. `allow_truncated` lets a clip end where it is cut short.
+    `audio` carries the sound over where the output's format holds it; with `frames` or `allow_truncated` it ends with
+    the last frame.
     """
 
     ahead: int = 2
@@ -22,3 +24,4 @@ class EncodeConfig(CodingConfig):
     any_settings: bool = False
     price: float | None = None
     allow_truncated: bool = False
+    audio: bool = True

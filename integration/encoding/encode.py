@@ -1,10 +1,11 @@
 """A real encode of a clip, with a pipeline's masks or without, and a report of its cost."""
 
+import logging
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,10 +14,13 @@ import numpy as np
 
 from integration.codec.config import UNDESCRIBED
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks, encoder_settings
+from integration.codec.hdr import NO_HDR
 from integration.encoding.config import EncodeConfig
 from integration.encoding.lookahead import Ahead
-from integration.media.containers import check_target, output_file
+from integration.media.beside import Beside, look_beside
+from integration.media.containers import Described, check_target, output_file
 from integration.media.raw import parse_size, raw_layout
+from integration.media.sound import Sound, opened_sound, why_not
 from integration.media.video import Clip, open_clip
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import count_decisions, use_pruner
@@ -24,7 +28,11 @@ from toolkit.data.blockset import Luma
 from toolkit.data.encoder_settings import is_recorded
 from toolkit.errors import ToolkitError
 
+_log = logging.getLogger("av1part")
+
 Progress = Callable[[int, int | None], None]
+OUT_OF_STEP = 0.1
+"""Seconds between picture and sound that are worth a warning."""
 
 
 class Masker(Protocol):
@@ -48,9 +56,9 @@ class Masker(Protocol):
 
 @dataclass(frozen=True)
 class Trial:
-    """CPU seconds of a piece of the first frame, `width` x `height` pixels, coded `plain` and as the clip is coded.
+    """CPU seconds of a piece, `width` x `height` pixels, coded `plain` and as the clip is coded.
 
-    `inference_seconds` are part of `seconds`.
+    `inference_seconds` are part of `seconds`. `of`: "the first frame" or "the photograph".
     """
 
     width: int
@@ -58,6 +66,7 @@ class Trial:
     plain_seconds: float
     seconds: float
     inference_seconds: float
+    of: str = "the first frame"
 
     @property
     def saving(self) -> float:
@@ -82,7 +91,8 @@ class Report:
     `decisions` has, by node size and decision, how often a pruner was asked and how often it skipped.
     `expected_saving` is the share of CPU time, in percent, that the pruner's card expects it to save; not measured.
     `trial` is what a piece of the first frame took, where the command made one.
-    `waited_seconds` by the clock, from the command's start to its report, is set by the command.
+    `waited_seconds` by the clock, from the command's start to its report, is set by the command. `carried` names what
+    the output has of the source beside its samples.
     """
 
     frames: int = 0
@@ -107,6 +117,7 @@ class Report:
     expected_saving: float | None = None
     trial: Trial | None = None
     waited_seconds: float | None = None
+    carried: list[str] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values as `av1part encode --json` prints them: the counts of nodes are called blocks there."""
@@ -155,8 +166,15 @@ def one_pruner(masker: Masker | None, pruner: PrunerBundle | None) -> PrunerBund
     return pruner or own
 
 
+def open_source(source: Path, settings: EncodeConfig) -> Clip:
+    """Open a clip or photograph as the settings say that it is coded; errors as of `open_clip`."""
+    size = parse_size(settings.size) if settings.size else None
+    raw = raw_layout(source, settings.raw)
+    return open_clip(source, size, settings.frames, raw, allow_truncated=settings.allow_truncated)
+
+
 def encode_file(
-    source: Path,
+    source: Path | Clip,
     output: Path,
     settings: EncodeConfig,
     masker: Masker | None = None,
@@ -167,15 +185,16 @@ def encode_file(
 ) -> Report:
     """Encode a clip or photograph to a file of a format that `output_file` knows; `progress(frames, of)` counts frames.
 
-    `pruner` None takes the pipeline's own, where it holds one. The file is written whole or not at all. Raises
-    ToolkitError for a bad source or bad settings, for a pipeline or a pruner that was made for other settings, for two
-    pruners, and where `output` is the source, or exists and `overwrite` is not given.
+    A source may be one that `open_source` has opened with the same settings. `pruner` None takes the pipeline's own,
+    where it holds one. Colour description, HDR metadata and sound are carried over, as far as the output's format holds
+    them; what is not is named in a line of the log. The file is written whole or not at all. Raises ToolkitError for a
+    bad source or bad settings, for a pipeline or a pruner that was made for other settings, for two pruners, and where
+    `output` is the source, or exists and `overwrite` is not given.
     """
-    check_target(output, source, overwrite)
+    check_target(output, source.path if isinstance(source, Clip) else source, overwrite)
     pruner = one_pruner(masker, pruner)
-    size = parse_size(settings.size) if settings.size else None
-    raw = raw_layout(source, settings.raw)
-    clip = open_clip(source, size, settings.frames, raw, allow_truncated=settings.allow_truncated)
+    clip = source if isinstance(source, Clip) else open_source(source, settings)
+    beside = look_beside(clip.path)
     config = EncoderConfig(clip.width, clip.height, clip.bit_depth, **settings.coding)
     ask = masker.mask if masker else None
     with ExitStack() as stack:
@@ -187,11 +206,13 @@ def encode_file(
         encoder = stack.enter_context(Encoder(config, ahead.mask if ahead and ask else ask, clock=clock))
         if clip.colour != UNDESCRIBED:
             encoder.set_colour(clip.colour)
+        encoder.set_hdr(beside.hdr)
         if masker:
             check_masker(masker, config, encoder.version, settings.any_settings)
         if pruner:
             use_pruner(encoder, pruner, settings.price)
-        write = stack.enter_context(output_file(output, config.width, config.height, clip.rate))
+        described = stack.enter_context(_described(clip, beside, output, settings))
+        write = stack.enter_context(output_file(output, described))
 
         def each(count: int, frame: EncodedFrame) -> None:
             write(frame)
@@ -199,12 +220,42 @@ def encode_file(
                 progress(count, clip.count)
 
         report = code_clip(read, encoder, each)
+        report.carried = _carried(described)
         report.decisions = count_decisions(encoder) if pruner else {}
         if ahead:
             report.reading_seconds += ahead.reading_seconds
             report.inference_seconds += ahead.mask_seconds
             report.masks_ahead = ahead.used
+    _warn_out_of_step(clip, described.sound, report.frames)
     return report
+
+
+@contextmanager
+def _described(clip: Clip, beside: Beside, output: Path, settings: EncodeConfig) -> Iterator[Described]:
+    """Describe the output, its sound opened, and log what it does not get of what lies beside the video's samples."""
+    ending = output.suffix.lower()
+    lost = [why_not(beside, ending)] if settings.audio else []
+    lost += [f"Not carried over: {', '.join(beside.left)}."] if beside.left else []
+    if any(lost):
+        _log.warning("%s: %s", clip.path, " ".join(filter(None, lost)))
+    cut = settings.frames is not None or settings.allow_truncated
+    with opened_sound(clip.path, beside, ending) if settings.audio else nullcontext() as sound:
+        yield Described(clip.width, clip.height, clip.rate, clip.colour, beside.hdr, sound, cut)
+
+
+def _warn_out_of_step(clip: Clip, sound: Sound | None, frames: int) -> None:
+    """Warn where frames of a constant rate leave the sound, because the clip's own do not come at a constant rate."""
+    apart = sound.out_of_step(frames, clip.rate) if sound else 0
+    if apart > OUT_OF_STEP:
+        said = "the frames written follow at a constant rate, its own do not: the sound is up to %.2f s out of step."
+        _log.warning(f"Warning: %s: {said}", clip.path, apart)
+
+
+def _carried(described: Described) -> list[str]:
+    """What is carried over to the output beside the samples, for people."""
+    found = {"colour description": described.colour != UNDESCRIBED, "HDR metadata": described.hdr != NO_HDR}
+    tracks = [f"sound ({codec})" for codec in described.sound.codecs] if described.sound else []
+    return [name for name, there in found.items() if there] + tracks
 
 
 def code_clip(

@@ -1,13 +1,16 @@
-"""A trial before an encode: a piece of the first frame, coded without and with what shall make it faster."""
+"""A trial before an encode: a piece of a frame, coded without and with what shall make it faster."""
 
 import math
+
+import numpy as np
 
 from integration.codec.encoder import Encoder, EncoderConfig
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import Masker, Trial, check_masker
-from integration.media.video import Clip, Planes
+from integration.media.video import Clip, Planes, is_photograph
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import use_pruner
+from toolkit.data.blockset import Luma
 
 LEAST_FRAMES = 8
 """A shorter clip gets no trial: its share of the encode would be felt."""
@@ -15,6 +18,9 @@ SHARE = 0.02
 """Most of a clip's pixels that a trial codes, on each side."""
 LEAST_SIDE, STEP = 128, 64
 """Pixels: a smaller piece says little, and whole superblocks are coded."""
+LEAST_TILES, SMALL_TILE = 2, 32
+"""A photograph's trial codes tiles from all over it, because its middle may be unlike the rest: at least so many each
+way, of this side in pixels where tiles of STEP would be too few."""
 WARM_QINDEX = 128
 """Of the mask that is made before the clock starts, and used for nothing."""
 
@@ -33,22 +39,56 @@ def piece_of(width: int, height: int, frames: int | None) -> tuple[int, int] | N
     return (min(side, width) // 2 * 2, min(side, height) // 2 * 2) if side >= LEAST_SIDE else None
 
 
+def tiles_of(width: int, height: int) -> tuple[int, int] | None:
+    """How many tiles each way, and of which side, a trial codes of a photograph; None where it is too small for one."""
+    side = min(math.isqrt(int(SHARE * width * height)), width, height)
+    tile = STEP if side // STEP > LEAST_TILES else SMALL_TILE
+    return (side // tile, tile) if side // tile >= LEAST_TILES else None
+
+
 def try_out(clip: Clip, settings: EncodeConfig, masker: Masker | None, pruner: PrunerBundle | None) -> Trial | None:
-    """Code the middle of a clip's first frame without and with masks or a pruner, and compare CPU seconds.
+    """Code a piece of a clip's first frame without and with masks or a pruner, and compare CPU seconds.
 
     None where only some frames are key frames, since the others are not pruned, and where the clip is too short, has
-    no frame, or coding the piece takes no time that can be measured. Raises ToolkitError as `encode_file` does where
-    the masks or the pruner were made for other settings.
+    no frame, or coding the piece takes no time that can be measured. Of a photograph, tiles are coded, and with masks
+    alone: what a pruner gives there stands in its card. Raises ToolkitError as `encode_file` does where the masks
+    or the pruner were made for other settings.
     """
-    size = piece_of(clip.width, clip.height, clip.count)
-    planes = next(clip.frames(), None) if size and settings.keyint == 1 else None
-    if size is None or planes is None:
+    photograph = is_photograph(clip.path)
+    if settings.keyint != 1 or (photograph and not masker):
         return None
-    piece = _middle(planes, size)
-    config = EncoderConfig(*size, clip.bit_depth, **settings.coding)
+    piece = _of_photograph(clip) if photograph else _of_clip(clip)
+    if piece is None:
+        return None
+    height, width = piece[0].shape
+    config = EncoderConfig(width, height, clip.bit_depth, **settings.coding)
     plain, _ = _seconds(config, settings, piece, None, None)
     pruned, inference = _seconds(config, settings, piece, masker, pruner)
-    return Trial(*size, plain, pruned, inference) if plain else None
+    of = "the photograph" if photograph else "the first frame"
+    return Trial(width, height, plain, pruned, inference, of) if plain else None
+
+
+def _of_clip(clip: Clip) -> Planes | None:
+    """The middle of a clip's first frame, None where the clip is too short for a trial or has no frame."""
+    size = piece_of(clip.width, clip.height, clip.count)
+    planes = next(clip.frames(), None) if size else None
+    return _middle(planes, size) if planes and size else None
+
+
+def _of_photograph(clip: Clip) -> Planes | None:
+    """Tiles at equal distances from all over a photograph, put together; None where it is too small for a trial."""
+    found = tiles_of(clip.width, clip.height)
+    if found is None:
+        return None
+    (count, side), planes = found, next(clip.frames())
+
+    def joined(plane: Luma, tile: int) -> Luma:
+        rows, columns = (
+            [(2 * place + 1) * (size - tile) // (2 * count) for place in range(count)] for size in plane.shape
+        )
+        return np.block([[plane[row : row + tile, column : column + tile] for column in columns] for row in rows])
+
+    return joined(planes[0], side), joined(planes[1], side // 2), joined(planes[2], side // 2)
 
 
 def _middle(planes: Planes, size: tuple[int, int]) -> Planes:

@@ -90,7 +90,7 @@ def label(
     bit_depth = check_sources(pieces)
     work.mkdir(parents=True, exist_ok=True)
     busy = f"{output}: another run is labelling to it. Wait for it, or choose another name."
-    with named(output, work), one_at_a_time(work / "lock", busy):
+    with named(output, work, holds_parts=False), one_at_a_time(work / "lock", busy):
         check_free(output, overwrite)  # another run may have finished since
         run_pieces(pieces, config.jobs or os.cpu_count() or 1, progress)
         write(output, files, pieces, bit_depth, config, overwrite)

@@ -6,6 +6,7 @@ where it stopped. The streams are byte for byte those of an encode that records 
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 import time
@@ -26,7 +27,9 @@ from integration.media.sources import SourceFile, identify, with_licences, with_
 from integration.media.video import COLOUR, RESAMPLING, Clip
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, canonical_json, check_free, named, one_at_a_time
-from toolkit.pruners.record import FrameEntry, write_search_set
+from toolkit.pruners.record import FrameEntry, doubts, write_search_set
+
+_log = logging.getLogger("av1part")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,8 @@ def record(
     files = with_licences(files, licences) if licences else files
     work = output.parent / f".{output.name}.work"
     build = libraries().hook.parent.name
+    for doubt in doubts([file.split for file in files]):  # before hours of coding, not after them
+        _log.warning("Warning: %s: %s", output, doubt)
     pieces = [
         Piece(file, index, cq, config, work / f"{file.name}-{_key(file, config, build)}-cq{cq}")
         for index, file in enumerate(files)
@@ -75,7 +80,7 @@ def record(
     bit_depth = _check_sources(pieces)
     work.mkdir(parents=True, exist_ok=True)
     busy = f"{output}: another run is recording to it. Wait for it, or choose another name."
-    with named(output, work), one_at_a_time(work / "lock", busy):
+    with named(output, work, holds_parts=False), one_at_a_time(work / "lock", busy):
         check_free(output, overwrite)  # another run may have finished since
         todo = [piece for piece in pieces if not piece.done]
         code_pieces(todo, code, config.jobs or os.cpu_count() or 1, progress, len(pieces))

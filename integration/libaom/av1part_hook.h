@@ -175,6 +175,11 @@ AV1PART_API int av1part_set_mask_callback(av1part_encoder *encoder, av1part_mask
  * 0 limited or 1 full. No sample is changed. */
 AV1PART_API int av1part_set_colour(av1part_encoder *encoder, int primaries, int transfer, int matrix, int full_range);
 
+/* Put a metadata OBU before every key frame; call it before the first frame. `type` is AV1's metadata_type: 1 for the
+ * content light level (HDR_CLL, 4 bytes) or 2 for the mastering display's colour volume (HDR_MDCV, 24 bytes), each at
+ * most once. `data` is copied. */
+AV1PART_API int av1part_add_metadata(av1part_encoder *encoder, int type, const void *data, size_t size);
+
 /* Switch libaom's own CNN, which prunes partitions of intra frames from cpu_used 1 on, off (1) or on again (0). */
 AV1PART_API int av1part_disable_cnn(av1part_encoder *encoder, int disable);
 

@@ -1,6 +1,7 @@
 /* Opening and closing an encoder: libaom's public interface with av1part's fixed settings. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "aom/aom_encoder.h"
 #include "aom/aomcx.h"
@@ -153,5 +154,23 @@ int av1part_set_colour(av1part_encoder *e, int primaries, int transfer, int matr
       aom_codec_control(&e->codec, AV1E_SET_COLOR_RANGE, full_range) != AOM_CODEC_OK) {
     return av1part_fail(e, AV1PART_ERR_LIBAOM, "describing the colour");
   }
+  return AV1PART_OK;
+}
+
+int av1part_add_metadata(av1part_encoder *e, int type, const void *data, size_t size) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy || e->fed) return av1part_fail(e, AV1PART_ERR_STATE, "metadata was added after the first frame");
+  if (!data || !within(type, OBU_METADATA_TYPE_HDR_CLL, OBU_METADATA_TYPE_HDR_MDCV)) {
+    return av1part_fail(e, AV1PART_ERR_ARGUMENT, "metadata: expected data of type 1 or 2");
+  }
+  if (size != (type == OBU_METADATA_TYPE_HDR_CLL ? 4 : AV1PART_METADATA_SIZE)) {
+    return av1part_fail(e, AV1PART_ERR_ARGUMENT, "metadata: expected 4 bytes of type 1, 24 of type 2");
+  }
+  for (int i = 0; i < e->metadata_count; ++i) {
+    if (e->metadata[i].type == type) return av1part_fail(e, AV1PART_ERR_STATE, "metadata of this type was added before");
+  }
+  e->metadata[e->metadata_count].type = type;
+  e->metadata[e->metadata_count].size = size;
+  memcpy(e->metadata[e->metadata_count++].data, data, size);
   return AV1PART_OK;
 }

@@ -11,6 +11,8 @@
 /* What the mask did at a node during the search (av1part_encoder.effect). */
 enum { EFFECT_NONE = 0, EFFECT_MASKED = 1, EFFECT_KEPT = 2 };
 
+enum { AV1PART_METADATA = 2, AV1PART_METADATA_SIZE = 24 }; /* kinds of metadata OBU, and most bytes of one */
+
 /* The nodes of one size. */
 typedef struct av1part_level {
   int side, rows, columns;
@@ -29,6 +31,12 @@ struct av1part_encoder {
   int64_t fed;     /* frames given to libaom */
   int64_t packets; /* got back: each shows one frame, in order, so this is also the next one's number */
   bool flushing;   /* no more frames are taken */
+  struct {
+    int type;
+    size_t size;
+    uint8_t data[AV1PART_METADATA_SIZE];
+  } metadata[AV1PART_METADATA]; /* put before every key frame */
+  int metadata_count;
 
   av1part_mask_callback callback;
   void *user;

@@ -70,7 +70,15 @@ static int encode_image(av1part_encoder *e, const void *const planes[3], const s
     image.planes[plane] = (unsigned char *)(uintptr_t)planes[plane];
     image.stride[plane] = (int)strides[plane];
   }
-  const int status = run_codec(e, &image);
+  int status = AV1PART_OK;
+  for (int i = 0; i < e->metadata_count && status == AV1PART_OK; ++i) {
+    if (aom_img_add_metadata(&image, (uint32_t)e->metadata[i].type, e->metadata[i].data, e->metadata[i].size,
+                             AOM_MIF_KEY_FRAME)) {
+      status = av1part_fail(e, AV1PART_ERR_MEMORY, "metadata of a frame");
+    }
+  }
+  if (status == AV1PART_OK) status = run_codec(e, &image);
+  aom_img_remove_metadata(&image);
   if (status == AV1PART_OK) ++e->fed;
   return status;
 }

@@ -209,14 +209,14 @@ class _Announced:
     seconds: float | None
 
 
-def _demux(path: Path) -> av.container.InputContainer:
+def demux(path: Path) -> av.container.InputContainer:
     """Open a file with FFmpeg, which may use the listed demuxers alone and open no other file."""
     return av.open(_url(path), container_options={"format_whitelist": CONTAINERS, "protocol_whitelist": "file"})
 
 
 def _open_container(path: Path, allow_truncated: bool) -> Clip:
     try:
-        with _demux(path) as container:
+        with demux(path) as container:
             if not container.streams.video:
                 raise ToolkitError(f"{path}: holds no video.")
             stream = container.streams.video[0]
@@ -252,7 +252,7 @@ def _decoded(path: Path, said: _Announced, allow_truncated: bool) -> Iterator[Pl
     """Yield the frames of a container; errors, or with `allow_truncated` the end, as of `open_clip`."""
     number, expected, end, found = 0, said.frames, 0.0, ""
     try:
-        with _demux(path) as container:
+        with demux(path) as container:
             stream = container.streams.video[0]
             # With threads frames come late, and errors would name a frame before the damaged one.
             stream.thread_count = 1

@@ -14,6 +14,7 @@ from integration.codec.libaom_build import libraries
 from integration.pruning.bundle import PrunerBundle, current_features, write_pruner
 from integration.pruning.config import FitConfig
 from integration.pruning.prove import prove
+from toolkit.data.format import SPLITS
 from toolkit.errors import ToolkitError
 from toolkit.files import check_free
 from toolkit.pruners import targets
@@ -33,6 +34,8 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
     # By name as well: a feature may have come to mean something else under the same name and unit.
     if data.features != current_features() or data.manifest["encoder"].get("feature_table") != table:
         raise ToolkitError(f"{data.path}: recorded with another table of features than this hook's. Record it again.")
+    for split in SPLITS:  # before the learning, which takes minutes
+        data.entries_of(split)
     learning = LearnConfig(
         model=config.model,
         epochs=config.epochs,

@@ -29,6 +29,8 @@ ROW = np.dtype(
     align=True,
 )
 """One square's search, as the C interface hands it over (av1part_search_row in av1part_hook.h says what each is)."""
+FEW = 10
+"""Fewer sources to learn from are worth a warning."""
 _MEND = "Record it again with `av1part record`."
 _ENTRIES: Entries = {
     "bit_depth": int,
@@ -105,15 +107,44 @@ class SearchSet:
 
     def frames(self, split: str) -> Iterator[RecordedFrame]:
         """Recorded frames of a split, one at a time; ToolkitError for an unknown split or one without frames."""
+        for entry in self.entries_of(split):
+            rows = np.load(self.path / entry.file, allow_pickle=False)
+            check_rows(rows, f"{self.path / entry.file}")
+            yield RecordedFrame(rows, entry.bits, entry.pixels, entry.seconds)
+
+    def entries_of(self, split: str) -> list[FrameEntry]:
+        """Entries of the frames of a split; ToolkitError for an unknown split or one without frames."""
         if split not in SPLITS:
             raise ToolkitError(f"Split {split!r}: expected one of {', '.join(SPLITS)}.")
         chosen = [e for e in self.entries if self.manifest["sources"][e.source]["split"] == split]
         if not chosen:
             raise ToolkitError(f"{self.path}: no source is in the {split} split. Record more sources.")
-        for entry in chosen:
-            rows = np.load(self.path / entry.file, allow_pickle=False)
-            check_rows(rows, f"{self.path / entry.file}")
-            yield RecordedFrame(rows, entry.bits, entry.pixels, entry.seconds)
+        return chosen
+
+    @property
+    def splits(self) -> list[str]:
+        """Split of every source."""
+        return [source["split"] for source in self.manifest["sources"]]
+
+
+def doubts(splits: Sequence[str]) -> list[str]:
+    """Sentences that say what a record is too small for, by the split of each of its sources; none where it will do.
+
+    A pruner is learnt from the train split, judged on val and proven on test.
+    """
+    found = []
+    if empty := [split for split in SPLITS if split not in splits]:
+        found.append(
+            f"no source is in the {' and the '.join(empty)} split, and `fit` needs one in each: record 3 sources or "
+            "more, or merge this record with others (`data merge`)."
+        )
+    learnt = splits.count("train")
+    if 0 < learnt < FEW:
+        found.append(
+            f"only {learnt} source{'s are' if learnt > 1 else ' is'} in the train split. A pruner that has seen few "
+            "pictures loses more bytes for the time that it saves."
+        )
+    return found
 
 
 def check_features(features: Sequence[Feature], what: str) -> None:
