@@ -75,7 +75,8 @@ def test_baselines_are_measured_beside_the_pruner_that_knows_all(
     assert table.splitlines()[-1].startswith("| permuted |")
 
     worst = printed(script("pruner_worst", monkeypatch), record, made / "all", "--price", "1")
-    assert [line.split("|")[1].strip() for line in worst.splitlines()[2:]] == ["8", "16"]
+    assert [line.split("|")[1].strip() for line in worst.splitlines()[2:-2]] == ["8", "16"]
+    assert worst.splitlines()[-1].startswith("All of 3 pictures: ")
 
 
 def test_a_pruner_is_ahead_by_what_the_other_loses_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
