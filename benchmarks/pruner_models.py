@@ -38,24 +38,27 @@ def some(data: SearchSet, train: Sequence[RecordedFrame], count: int) -> list[Re
     return [frame for frame, source in zip(train, sources, strict=True) if source in kept]
 
 
+CONFIGS = {
+    "80-trees": LearnConfig(model="trees", trees=80),
+    "160-trees": LearnConfig(model="trees", trees=160),
+    "network": LearnConfig(model="network"),
+}
+
+
 @click.command()
 @click.argument("record", type=click.Path(path_type=Path))
+@click.option("--model", "models", default=tuple(CONFIGS), multiple=True, type=click.Choice(tuple(CONFIGS)))
 @click.option("--photographs", default=(12, 24, 48, 10**6), multiple=True, show_default=True, help="The last: all.")
 @click.option("--price", "prices", multiple=True, type=float, default=(0.02, 0.05), show_default=True)
-def main(record: Path, photographs: tuple[int, ...], prices: tuple[float, ...]) -> None:
+def main(record: Path, models: tuple[str, ...], photographs: tuple[int, ...], prices: tuple[float, ...]) -> None:
     """Print one Markdown table."""
     data = SearchSet.load(record)
     train, val = list(data.frames("train")), list(data.frames("val"))
-    configs = {
-        "80 trees": LearnConfig(model="trees", trees=80),
-        "160 trees": LearnConfig(model="trees", trees=160),
-        "network": LearnConfig(model="network"),
-    }
     click.echo(table_head(prices))
-    for name, config in configs.items():
+    for name in models:
         for count in photographs:
             frames = some(data, train, count)
-            pruner = learn(frames, data.features, config)
+            pruner = learn(frames, data.features, CONFIGS[name])
             pictures = len(frames) // len({entry.cq for entry in data.entries})
             click.echo(table_row(f"{name} ({work(pruner)}), {pictures} photographs", pruner, val, prices))
 

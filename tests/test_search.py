@@ -14,7 +14,7 @@ from integration.codec.encoder import Encoder
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import Libraries
 from toolkit.errors import ToolkitError
-from toolkit.partition import SPLIT
+from toolkit.partition import HORZ, NONE, SPLIT, VERT
 from toolkit.pruners import targets
 from toolkit.pruners.features import DECISIONS, POINTS, STAGES
 from toolkit.pruners.record import check_features, check_rows
@@ -30,6 +30,54 @@ def recording(libaom: Libraries) -> Iterator[Encoder]:
     with Encoder(EncoderConfig(192, 128, cq=40, cpu_used=2, four_way=True)) as encoder:
         encoder.record_search()
         yield encoder
+
+
+def recorded(pruner: bytes | None, share: float = 1.0) -> tuple[bytes, np.ndarray]:
+    """Stream and rows of a picture of 12 superblocks that is recorded while the pruner decides."""
+    with Encoder(EncoderConfig(256, 192, cq=40, cpu_used=2, four_way=True)) as encoder:
+        if pruner:
+            encoder.set_pruner(pruner, price=1.0, most=1e9)
+        encoder.record_search(share, seed=5)
+        data = encoder.encode(frame(256, 192)).data
+        return data, encoder.search_rows().copy()
+
+
+def test_a_second_round_leaves_the_squares_of_one_size_in_each_superblock_whole(libaom: Libraries) -> None:
+    sides = (8, 16, 32)
+    data, rows = recorded(toy([(side, "no_rect") for side in sides], loss=-9.0, time=9.0))
+    check_rows(rows, "rows")
+    drawn: dict[tuple[int, int], set[int]] = {}
+    for row in rows[(rows["reached"] > 0) & np.isin(rows["side"], sides)]:
+        drawn.setdefault((row["row"] // 64, row["column"] // 64), set()).add(int(row["side"]))
+    assert len(drawn) > 6
+    assert {len(own) for own in drawn.values()} == {1}, "one size a superblock"
+    assert set.union(*drawn.values()) == set(sides), "every size in some"
+    own = [int(row["side"]) in drawn[row["row"] // 64, row["column"] // 64] for row in rows]
+    rectangles = ~np.isnan(rows["bits"][:, [HORZ, VERT]]).all(axis=1)
+    asked = np.isin(rows["partition"], (NONE, SPLIT)) & np.isin(rows["side"], sides) & ~np.isnan(rows["bits"][:, SPLIT])
+    assert rectangles[own].sum() > 20
+    assert (asked & ~np.array(own)).sum() > 20
+    assert not rectangles[asked & ~np.array(own)].any(), "at the other sizes the pruner decides"
+    assert not rows["reached"][asked & ~np.array(own)].any()
+    assert data != recorded(None)[0]
+
+
+def test_what_is_left_whole_is_what_the_first_round_found(libaom: Libraries) -> None:
+    """With a pruner that decides at one size alone, all of its squares are left to libaom: nothing is pruned."""
+    data, rows = recorded(toy([(16, decision) for decision in DECISIONS], loss=-9.0, time=9.0))
+    plain, first = recorded(None)
+    assert data == plain
+    rows["seconds"] = first["seconds"] = 0
+    assert rows.tobytes() == first.tobytes()
+
+
+def test_outside_of_what_is_recorded_the_pruner_decides(libaom: Libraries) -> None:
+    stops = toy([(16, "stop")], loss=-9.0, time=9.0)
+    streams = [recorded(stops, share)[0] for share in (0.5, 1.0)]
+    with Encoder(EncoderConfig(256, 192, cq=40, cpu_used=2, four_way=True)) as encoder:
+        encoder.set_pruner(stops, price=1.0, most=1e9)
+        streams.append(encoder.encode(frame(256, 192)).data)
+    assert len(set(streams)) == 3
 
 
 @pytest.mark.parametrize("cpu_used", [0, 2, 4, 6])

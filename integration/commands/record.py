@@ -31,6 +31,10 @@ _D = RecordConfig()
 @click.option("--share", default=_D.share, show_default=True, type=click.FloatRange(0, 1, min_open=True),
               help="Share of the superblocks whose search is kept.")  # fmt: skip
 @click.option("--seed", default=_D.seed, show_default=True, help="Seed that draws the superblocks.")
+@click.option(
+    "--pruner", type=click.Path(path_type=Path), help="Record under this pruner: a folder, or a name of `av1part zoo`."
+)
+@click.option("--price", type=float, help="Loss that a pixel of time may cost it.  [default: the pruner's own]")
 @click.option("--jobs", default=_D.jobs, show_default=True, type=click.IntRange(0), help="Processes; 0 for one a core.")
 @click.option("--sources-tsv", type=click.Path(exists=True, path_type=Path), help="Licences: sha256, licence, source.")
 @click.option("--allow-truncated", is_flag=True, help="Take clips that are cut short as far as they go.")
@@ -38,12 +42,19 @@ _D = RecordConfig()
 def record(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, overwrite: bool, **options: Any) -> None:
     """Code SOURCES with libaom and keep what it knew and found at every node, for `av1part fit`.
 
-    Every frame is a key frame; the streams are those of an encode that records nothing. A run that was stopped goes on.
+    Every frame is a key frame; the streams are those of an encode that records nothing. With --pruner, a second round:
+    what surrounds and follows a decision is as in an encode with the pruner, and every frame is coded without it too,
+    for its bits and time. A run that was stopped goes on.
     """
+    if options["price"] is not None and options["pruner"] is None:
+        raise click.UsageError("--price is the pruner's: pass --pruner.")
+    from integration import zoo
     from integration.labelling.record import record as run
     from integration.media.raw import parse_size
     from toolkit.cli.progress import counted, next_step
 
+    if options["pruner"] is not None:
+        options["pruner"] = zoo.find(options["pruner"])
     options["size"] = None if options["size"] == "source" else parse_size(options["size"])
     with counted("recording") as progress:
         run(

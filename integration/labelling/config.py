@@ -1,6 +1,7 @@
 """Settings of `av1part label` and `av1part record`, apart from the work so that the commands can read the defaults."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from toolkit.partition import NODE
 
@@ -45,9 +46,11 @@ class RecordConfig(SourceConfig):
     """Sources, and what is recorded of the search of their frames.
 
     `share`: of the superblocks, 0 to 1, whose search is kept, drawn by `seed`. The default speed is that of the pruner
-    in the box.
+    in the box. `pruner`: folder of a pruner that decides meanwhile, at `price` or at its own.
     """
 
     cpu_used: int = 2
     share: float = 0.5
     seed: int = 0
+    pruner: Path | None = None
+    price: float | None = None

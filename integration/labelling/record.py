@@ -2,6 +2,11 @@
 
 One source at one cq is a piece of work, kept beside the result as soon as it is done: a run that was killed goes on
 where it stopped. The streams are byte for byte those of an encode that records nothing.
+
+A second round records the search as a pruner leaves it. What a decision skips is not known, so in each recorded
+superblock the squares of one size, drawn by seed, are searched whole: of these alone rows say that a decision was
+reached. Bits and seconds of the frame are those of an encode without the pruner, so that losses, times and prices have
+one unit in all rounds.
 """
 
 import hashlib
@@ -10,9 +15,10 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +31,8 @@ from integration.labelling.pieces import Progress, code_pieces, open_source
 from integration.media.raw import layout_text
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip
+from integration.pruning.bundle import PrunerBundle
+from integration.pruning.encoder import use_pruner
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, canonical_json, check_free, named, one_at_a_time
 from toolkit.pruners.record import FrameEntry, doubts, write_search_set
@@ -69,11 +77,11 @@ def record(
     files = with_splits(identify(paths), config.split)
     files = with_licences(files, licences) if licences else files
     work = output.parent / f".{output.name}.work"
-    build = libraries().hook.parent.name
+    build, under = libraries().hook.parent.name, _round(config)
     for doubt in doubts([file.split for file in files]):  # before hours of coding, not after them
         _log.warning("Warning: %s: %s", output, doubt)
     pieces = [
-        Piece(file, index, cq, config, work / f"{file.name}-{_key(file, config, build)}-cq{cq}")
+        Piece(file, index, cq, config, work / f"{file.name}-{_key(file, config, build, under)}-cq{cq}")
         for index, file in enumerate(files)
         for cq in config.cq
     ]
@@ -88,12 +96,21 @@ def record(
         shutil.rmtree(work)
 
 
-def _key(file: SourceFile, config: RecordConfig, build: str) -> str:
+def _key(file: SourceFile, config: RecordConfig, build: str, under: Mapping[str, Any]) -> str:
     """Hash of all that a piece's content depends on but its cq."""
     raw = layout_text(file.path, config.raw)
     decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, raw, config.four_way]
     decides += [config.share, config.seed, config.allow_truncated, COLOUR, RESAMPLING, build]
+    decides += list(under.values())
     return hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
+
+
+def _round(config: RecordConfig) -> dict[str, Any]:
+    """The pruner and price that a second round is recorded under, as a source's entry names them; else empty."""
+    if config.pruner is None:
+        return {}
+    pruner = PrunerBundle.load(config.pruner)
+    return {"pruner": pruner.sha256, "price": pruner.price if config.price is None else config.price}
 
 
 def _check_sources(pieces: Sequence[Piece]) -> int:
@@ -105,35 +122,47 @@ def _check_sources(pieces: Sequence[Piece]) -> int:
         clip = piece.open()
         depths[clip.bit_depth] = piece.file.path
         if piece.source == 0:
-            _encoder(clip, piece).close()
+            pruner = PrunerBundle.load(piece.config.pruner) if piece.config.pruner else None
+            _encoder(clip, piece, pruner).close()
     if len(depths) > 1:
         listed = ", ".join(f"{path.name} has {depth} bit" for depth, path in sorted(depths.items()))
         raise ToolkitError(f"{listed}; a record has one bit depth. Record them apart.")
     return next(iter(depths))
 
 
-def _encoder(clip: Clip, piece: Piece) -> Encoder:
+def _encoder(clip: Clip, piece: Piece, pruner: PrunerBundle | None = None) -> Encoder:
+    """Encoder that records, with the pruner in it where there is one."""
     c = piece.config
     settings = EncoderConfig(
         clip.width, clip.height, clip.bit_depth, piece.cq, c.cpu_used, c.usage, four_way=c.four_way
     )
-    return Encoder(settings)
+    encoder = Encoder(settings)
+    try:
+        if pruner:
+            use_pruner(encoder, pruner, c.price)
+        # Another seed for each source, so that equal places of several are drawn apart.
+        encoder.record_search(c.share, (c.seed + piece.source) & 0xFFFFFFFF)
+    except BaseException:
+        encoder.close()
+        raise
+    return encoder
 
 
 def code(piece: Piece) -> None:
     """Encode a source at one cq; keep the rows of every frame, then entries.json."""
     clip, entries = piece.open(), []
+    pruner = PrunerBundle.load(piece.config.pruner) if piece.config.pruner else None
     shutil.rmtree(piece.folder, ignore_errors=True)
     piece.folder.mkdir(parents=True)
-    with _encoder(clip, piece) as encoder:
-        # Another seed for each source, so that equal places of several are drawn apart.
-        encoder.record_search(piece.config.share, (piece.config.seed + piece.source) & 0xFFFFFFFF)
+    with _encoder(clip, piece) as encoder, _encoder(clip, piece, pruner) if pruner else encoder as recorder:
         for number, planes in enumerate(clip.frames()):
             before = time.process_time()
             frame = encoder.encode(planes)
             seconds = time.process_time() - before
+            if recorder is not encoder:
+                recorder.encode(planes)
             name = f"{piece.file.name}-cq{piece.cq}-{number:05d}.npy"
-            np.save(piece.folder / name, encoder.search_rows(), allow_pickle=False)
+            np.save(piece.folder / name, recorder.search_rows(), allow_pickle=False)
             pixels = clip.width * clip.height
             entries.append(
                 FrameEntry(piece.source, number, piece.cq, frame.qindex, 8 * len(frame.data), pixels, seconds, name)
@@ -159,8 +188,10 @@ def _write(
     settings |= {"input": {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}}
     settings |= {"recorded": {"share": config.share, "seed": config.seed}}
     settings |= {"feature_table": native.feature_table_name(library)}
+    under = _round(config)
     sources = [
-        {"name": f.name, "split": f.split, "sha256": f.sha256, "licence": f.licence, "origin": f.origin} for f in files
+        {"name": f.name, "split": f.split, "sha256": f.sha256, "licence": f.licence, "origin": f.origin} | under
+        for f in files
     ]
     with atomic_folder(output, overwrite=overwrite) as folder:
         (folder / "rows").mkdir()

@@ -141,7 +141,7 @@ typedef struct av1part_search_row {
   int32_t parent;            /* index of the row of the square around it, -1: none */
   uint8_t quarter;           /* 0 to 3, which of its parent */
   uint8_t partition;         /* what the search chose; AV1PART_INSIDE_LARGER: nothing that beats the limit */
-  uint8_t reached;           /* bit d: decision d could have been taken */
+  uint8_t reached;           /* bit d: decision d could have been taken, and was not */
   uint8_t unused;
   float limit;                            /* cost to be beaten; NaN: none */
   float bits[AV1PART_PARTITIONS];         /* cost by partition id, signalling included; NaN: not searched to the end */
@@ -195,7 +195,9 @@ AV1PART_API int av1part_feature(int index, const char **name, const char **unit,
 AV1PART_API uint32_t av1part_feature_table(void);
 
 /* Record the search of intra frames at a share (0 to 1, by superblock, drawn by `seed`) of the squares that no edge of
- * the frame cuts; 0 stops it. One thread alone. The bitstream is the same either way. */
+ * the frame cuts; 0 stops it. One thread alone. The bitstream is the same either way, unless a pruner is set: it takes no
+ * decision at the squares of one size in each recorded superblock, drawn by `seed` among those at which it decides.
+ * `reached` is set at these squares alone, and at sizes at which it does not decide. */
 AV1PART_API int av1part_record_search(av1part_encoder *encoder, double share, uint32_t seed);
 
 /* The rows of the last frame, valid until the encoder's next call. A parent's row comes before its quarters'. */

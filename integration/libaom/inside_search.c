@@ -39,6 +39,7 @@ typedef struct {
   bool whole;          /* no edge of the frame cuts it */
   bool split_done;
   int row;           /* of the record, -1: not recorded */
+  bool open;         /* recorded, and no decision is taken at it */
   int modes;         /* partition whose modes were searched last, NO_MODES since the last stage ended */
   const PICK_MODE_CONTEXT *none; /* results of NONE's search */
   int quarters;      /* of SPLIT that are done, each at the costs of `quarter` */
@@ -98,14 +99,14 @@ void av1part_search_frame(av1part_encoder *e) {
   e->search_lost = false;
 }
 
-/* Whether the superblock around this sample is recorded: a hash of its place, so that whole paths from the superblock
+/* A number drawn for the superblock around this sample: a hash of its place, so that whole paths from the superblock
  * down are kept together, and another seed draws others. */
-static bool drawn(const av1part_encoder *e, int mi_row, int mi_col) {
+static uint32_t draw(const av1part_encoder *e, int mi_row, int mi_col) {
   uint32_t h = (uint32_t)(mi_row >> 4) * 0x9E3779B1u ^ (uint32_t)(mi_col >> 4) * 0x85EBCA77u ^ e->search_seed;
   h ^= (uint32_t)e->packets * 0xC2B2AE3Du;
   h = (h ^ h >> 15) * 0x2C1B3C6Du;
   h = (h ^ h >> 12) * 0x297A2D39u;
-  return (h ^ h >> 15) >> 16 < e->search_share;
+  return h ^ h >> 15;
 }
 
 /* Recording is for one thread (av1part_record_search refuses others), so rows need no lock. */
@@ -124,12 +125,27 @@ static int new_row(av1part_encoder *e) {
   return (int)e->search_rows_used++;
 }
 
+/* Whether a recorded square is searched whole, whatever a pruner says. With a pruner, that is so for one size in each
+ * superblock, drawn among those at which it decides: what lies around and below such a square is searched as in an
+ * encode with the pruner, and only there is known what a decision would have lost and saved. */
+static bool searched_whole(const node_search *s, uint32_t number) {
+  const av1part_pruner *const pruner = s->encoder->pruner;
+  int sides[AV1PART_SQUARES], count = 0;
+  if (!pruner || !av1part_pruner_decides(pruner, side_of(s))) return true;
+  for (int side = 8; side <= 128; side *= 2) {
+    if (av1part_pruner_decides(pruner, side)) sides[count++] = side;
+  }
+  return side_of(s) == sides[number % (unsigned)count];
+}
+
 static void open_row(node_search *s) {
   const PartitionBlkParams *const place = &s->state->part_blk_params;
   const node_search *const parent = parent_of(s);
   s->row = -1;
   if (!s->encoder->search_share || !s->whole || side_of(s) < 8) return;
-  if (!drawn(s->encoder, place->mi_row, place->mi_col)) return;
+  const uint32_t number = draw(s->encoder, place->mi_row, place->mi_col);
+  if (number >> 16 >= s->encoder->search_share) return;
+  s->open = searched_whole(s, number & 0xFFFF);
   s->row = new_row(s->encoder);
   if (s->row < 0) return;
   av1part_search_row *const row = &s->encoder->search_rows[s->row];
@@ -161,7 +177,10 @@ static void close_row(node_search *s, const PC_TREE *tree) {
 /* Whether to skip what a decision is about. Possible only where the square has a result already. */
 static bool skip(node_search *s, int decision) {
   if (!s->whole || !s->state->found_best_partition || s->x->must_find_valid_partition) return false;
-  s->reached |= 1u << decision;
+  if (s->open) {
+    s->reached |= 1u << decision;
+    return false;
+  }
   const av1part_encoder *const e = s->encoder;
   double loss, time;
   if (!e->pruner || !av1part_pruner_predict(e->pruner, side_of(s), decision, s->features, &loss, &time)) return false;

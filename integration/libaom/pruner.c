@@ -225,6 +225,13 @@ static void run_network(const network *n, const float *features, double *loss, d
   }
 }
 
+bool av1part_pruner_decides(const av1part_pruner *pruner, int side) {
+  const int s = side_index(side);
+  bool any = false;
+  for (int d = 0; s >= 0 && d < AV1PART_DECISIONS; ++d) any |= pruner->networks[s][d] || pruner->forests[s][d][0].all;
+  return any;
+}
+
 bool av1part_pruner_predict(const av1part_pruner *pruner, int side, int decision, const float *features, double *loss,
                             double *time) {
   const int s = side_index(side);

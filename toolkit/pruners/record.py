@@ -44,7 +44,7 @@ _ENTRIES: Entries = {
 
 @dataclass(frozen=True)
 class RecordedFrame:
-    """One coded picture: `rows` (N,) of dtype ROW, its `bits`, `pixels` and CPU `seconds`."""
+    """One coded picture: `rows` (N,) of dtype ROW, its `bits`, `pixels` and CPU `seconds`, all without a pruner."""
 
     rows: NDArray[Any]
     bits: int
@@ -54,7 +54,10 @@ class RecordedFrame:
 
 @dataclass(frozen=True)
 class FrameEntry:
-    """What the manifest says of a coded picture; `source` indexes the sources, `file` has the rows."""
+    """What the manifest says of a coded picture; `source` indexes the sources, `file` has the rows.
+
+    `bits` and `seconds` are of the picture coded without a pruner, also where the rows were recorded under one.
+    """
 
     source: int
     frame: int

@@ -1,0 +1,104 @@
+"""benchmarks/pruner_baselines.py, pruners_beside.py, pruner_worst.py and stage2_inside.py: they run, and mean it."""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+from support.commands import done
+from support.pictures import CHELSEA
+
+from integration.codec.libaom_build import Libraries
+from integration.pruning.bundle import PrunerBundle
+from toolkit.partition import HORZ, NONE, SPLIT
+from toolkit.pruners.record import ROW
+
+
+def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """A benchmark, imported as Python does where it is started."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    return import_module(name)
+
+
+def printed(module: ModuleType, *words: object) -> str:
+    run = CliRunner().invoke(module.main, [str(word) for word in words])
+    assert run.exit_code == 0, run.output
+    return run.stdout
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Crops of the cat: four to learn from, one to judge, one to prove, one that nothing has seen."""
+    folder = tmp_path_factory.mktemp("photographs")
+    paths = [folder / f"crop{index}.png" for index in range(7)]
+    with Image.open(CHELSEA) as cat:
+        for index, path in enumerate(paths):
+            left, top = index % 4 * 90, index // 4 * 120
+            cat.crop((left, top, left + 128, top + 128)).save(path)
+    return paths
+
+
+@pytest.fixture(scope="module")
+def record(photographs: list[Path], libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("record")
+    table = folder / "splits.tsv"
+    names = ("train", "train", "train", "train", "val", "test")
+    table.write_text("".join(f"crop{index}\t{split}\n" for index, split in enumerate(names)))
+    words = ("--cq", "25,40,55", "--share", "1", "--split", table, "--jobs", "1", "--size", "source", "--cpu-used", "2")
+    done("record", *photographs[:6], "-o", folder / "set", *words)
+    return folder / "set"
+
+
+def test_baselines_are_measured_beside_the_pruner_that_knows_all(
+    record: Path, photographs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tmp_path / "pruners"
+    said = printed(script("pruner_baselines", monkeypatch), record, "-o", made, "--trees", "5")
+    assert f"{made / 'variance'}: qindex, variance" in said
+    assert {path.name for path in made.iterdir()} == {
+        "variance", "none-cost", "pixels", "neighbours", "all", "permuted"
+    }  # fmt: skip
+    learnt = {name: PrunerBundle.load(made / name).manifest["learnt"] for name in ("all", "permuted")}
+    assert learnt["all"]["config"] == learnt["permuted"]["config"]
+    assert learnt["all"]["record_sha256"] != learnt["permuted"]["record_sha256"]
+
+    pruners = ("--pruner", made / "all", "0.05,0.2", "--pruner", made / "permuted", "0.05,0.2")
+    words = (photographs[6], "-o", tmp_path / "encodes", "--presets", "1,2", *pruners, "--size", "128x128")
+    table = printed(script("pruners_beside", monkeypatch), *words)
+    arms = ("native at 1", "native at 2", "all at 0.05", "all at 0.2", "permuted at 0.05", "permuted at 0.2")
+    assert [line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:8]] == list(arms)
+    assert table.splitlines()[-1].startswith("| permuted |")
+
+    worst = printed(script("pruner_worst", monkeypatch), record, made / "all", "--price", "1")
+    assert [line.split("|")[1].strip() for line in worst.splitlines()[2:-2]] == ["8", "16"]
+    assert worst.splitlines()[-1].startswith("All of 3 pictures: ")
+
+
+def test_a_pruner_is_ahead_by_what_the_other_loses_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = script("pruners_beside", monkeypatch)
+
+    def arm(saving: float, loss: float) -> dict[str, object]:
+        return {"saving": saving, "loss": {"akima": loss}}
+
+    first, other = [arm(60, 1.5), arm(80, 3)], [arm(70, 3)]
+    assert module.ahead(first, other, arm(50, 1)) == "+0.50 | "
+
+
+def test_stage_2_inside_the_search_asks_the_nodes_of_the_chosen_path(
+    record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = script("stage2_inside", monkeypatch)
+    rows = np.zeros(5, ROW)
+    rows["parent"], rows["partition"] = (-1, 0, 0, 2, 3), (SPLIT, HORZ, SPLIT, NONE, SPLIT)
+    assert module.on_path(rows).tolist() == [True, True, True, True, False]
+    monkeypatch.setattr(module, "by_trees", lambda inputs, labels, asked: np.zeros(len(asked), np.int64))
+    lines = printed(module, record).splitlines()
+    assert "nodes of 6 photographs" in lines[0]
+    assert [line.split("|")[1].strip() for line in lines[5:7]] == [
+        "variance and qindex (2)", "ten luma features, qindex among them (10)"
+    ]  # fmt: skip
