@@ -1,7 +1,8 @@
 """Recording the search: sources are coded by the real libaom, and what it knew and found at every node is kept.
 
 One source at one cq is a piece of work, kept beside the result as soon as it is done: a run that was killed goes on
-where it stopped. The streams are byte for byte those of an encode that records nothing.
+where it stopped. The streams are byte for byte those of an encode that records nothing. A record holds frames of one
+kind. Of inter frames an entry is a packet: the frame that it shows, and the hidden ones that were coded before it.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from integration.codec import native
 from integration.codec.config import EncoderConfig, encoder_settings
-from integration.codec.encoder import Encoder
+from integration.codec.encoder import EncodedFrame, Encoder
 from integration.codec.libaom_build import libraries
 from integration.labelling.config import RecordConfig
 from integration.labelling.pieces import Progress, code_pieces, open_source
@@ -57,7 +58,7 @@ def record(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Record the search of the sources' frames, all coded as key frames, in a folder that SearchSet.load opens.
+    """Record the search of the sources' frames in a folder that SearchSet.load opens.
 
     `licences`: a TSV (columns sha256, licence, source); `progress(done, total)` counts pieces. Raises ToolkitError for
     bad sources or settings before anything is coded.
@@ -87,7 +88,7 @@ def _key(file: SourceFile, config: RecordConfig, build: str) -> str:
     """Hash of all that a piece's content depends on but its cq."""
     raw = layout_text(file.path, config.raw)
     decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, raw, config.four_way]
-    decides += [config.share, config.seed, config.allow_truncated, COLOUR, RESAMPLING, build]
+    decides += [config.share, config.seed, config.allow_truncated, COLOUR, RESAMPLING, build, config.keyint, config.lag]
     return hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
 
 
@@ -110,32 +111,53 @@ def _check_sources(pieces: Sequence[Piece]) -> int:
 def _encoder(clip: Clip, piece: Piece) -> Encoder:
     c = piece.config
     settings = EncoderConfig(
-        clip.width, clip.height, clip.bit_depth, piece.cq, c.cpu_used, c.usage, four_way=c.four_way
+        clip.width,
+        clip.height,
+        clip.bit_depth,
+        piece.cq,
+        c.cpu_used,
+        c.usage,
+        keyint=c.keyint,
+        lag=c.lag,
+        four_way=c.four_way,
     )
     return Encoder(settings)
 
 
 def code(piece: Piece) -> None:
-    """Encode a source at one cq; keep the rows of every frame, then entries.json."""
+    """Encode a source at one cq; keep the rows of every frame of the recorded kind, then entries.json."""
     clip, entries = piece.open(), []
     shutil.rmtree(piece.folder, ignore_errors=True)
     piece.folder.mkdir(parents=True)
     with _encoder(clip, piece) as encoder:
+        encoder.search_frames(piece.config.frame_kind)
         # Another seed for each source, so that equal places of several are drawn apart.
         encoder.record_search(piece.config.share, (piece.config.seed + piece.source) & 0xFFFFFFFF)
-        for number, planes in enumerate(clip.frames()):
-            before = time.process_time()
-            frame = encoder.encode(planes)
-            seconds = time.process_time() - before
-            name = f"{piece.file.name}-cq{piece.cq}-{number:05d}.npy"
+        for frame, seconds in _timed(encoder, clip):
+            if frame.key == (piece.config.frame_kind == "inter"):
+                continue
+            name = f"{piece.file.name}-cq{piece.cq}-{frame.number:05d}.npy"
             np.save(piece.folder / name, encoder.search_rows(), allow_pickle=False)
-            pixels = clip.width * clip.height
-            entries.append(
-                FrameEntry(piece.source, number, piece.cq, frame.qindex, 8 * len(frame.data), pixels, seconds, name)
-            )
+            place = piece.source, frame.number, piece.cq, max(frame.qindex, 0)
+            entries.append(FrameEntry(*place, 8 * len(frame.data), clip.width * clip.height, seconds, name))
     if not entries:
-        raise ToolkitError(f"{piece.file.path}: holds no frame.")
+        what = "frame" if piece.config.frame_kind == "key" else "inter frame: at least two frames are needed"
+        raise ToolkitError(f"{piece.file.path}: holds no {what}.")
     atomic_write_json(piece.folder / "entries.json", [asdict(entry) for entry in entries])
+
+
+def _timed(encoder: Encoder, clip: Clip) -> Iterator[tuple[EncodedFrame, float]]:
+    """Code a clip; yield each frame with the CPU seconds of the call that gave it."""
+    planes, flushed = clip.frames(), encoder.flush()
+    while True:
+        own = next(planes, None)
+        before = time.process_time()
+        frame = next(flushed, None) if own is None else encoder.feed(own)
+        seconds = time.process_time() - before
+        if frame:
+            yield frame, seconds
+        elif own is None:
+            return
 
 
 def _write(
@@ -148,8 +170,10 @@ def _write(
 ) -> None:
     library = native.load(libraries().hook)
     version = native.libaom_version(library)
-    settings = encoder_settings(config.usage, config.cpu_used, version, four_way=config.four_way)
-    settings |= {"cq": list(config.cq)}
+    settings = encoder_settings(
+        config.usage, config.cpu_used, version, four_way=config.four_way, keyint=config.keyint, lag=config.lag
+    )
+    settings |= {"cq": list(config.cq), "frame_kind": config.frame_kind}
     size = "source" if config.size is None else f"{config.size[0]}x{config.size[1]}"
     settings |= {"input": {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}}
     settings |= {"recorded": {"share": config.share, "seed": config.seed}}
