@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from support.commands import cli, done, fails
 from support.pictures import frame
-from support.pruners import toy, toy_folder, toy_pruner
+from support.pruners import toy, toy_folder, toy_pruner, tree
 from support.sealed import write_json
 
 from integration.codec.config import EncoderConfig
@@ -130,6 +130,25 @@ def test_only_frames_of_the_pruner_s_kind_are_pruned_and_counted(libaom: Librari
     assert counts["inter"][0].data == plain[0], "the first key frame is stock libaom's"
     assert counts["inter"][1].data != plain[1]
     assert counts["key"][0].data != plain[0]
+
+
+@pytest.mark.parametrize("kind", ["key", "inter"])
+def test_decisions_see_the_features_that_are_recorded(libaom: Libraries, kind: str) -> None:
+    """Luma is looked at only where it is asked for, or recorded: either way a decision sees the same."""
+    config = EncoderConfig(144, 80, cq=40, cpu_used=2, keyint=3)
+    streams, counts = [], []
+    for share in (0.0, 1.0):
+        with Encoder(config) as encoder:
+            names = [feature.name for feature in encoder.features()]
+            calm = tree(names.index("variance"), 2.0, left=-9.0, right=9.0)
+            encoder.search_frames(kind)
+            encoder.set_pruner(toy([(8, "no_split"), (16, "no_rect")], loss=calm, time=0.0), price=1.0, most=1e9)
+            encoder.record_search(share)
+            streams.append([packet.data for packet in code(encoder, pan(144, 80))])
+            counts.append([n.tolist() for n in encoder.decisions()])
+    assert streams[0] == streams[1]
+    assert counts[0] == counts[1]
+    assert 0 < np.sum(counts[0][1]) < np.sum(counts[0][0])
 
 
 def test_a_pruner_that_never_skips_changes_no_byte_of_inter_frames(libaom: Libraries) -> None:

@@ -58,6 +58,7 @@ typedef struct {
   double clock;
   float seconds[AV1PART_STAGES];
   unsigned reached;  /* bit d: decision d could be taken */
+  bool node_known;   /* the features of POINT_NODE are there: luma takes time, and many squares are never asked about */
   float features[FEATURE_COUNT];
 } node_search;
 
@@ -166,21 +167,7 @@ static void close_row(node_search *s, const PC_TREE *tree) {
   memcpy(row->features, s->features, sizeof(row->features));
 }
 
-/* ---- decisions ---- */
-
-/* Whether to skip what a decision is about. Possible only where the square has a result already. */
-static bool skip(node_search *s, int decision) {
-  if (!s->whole || !s->state->found_best_partition || s->x->must_find_valid_partition) return false;
-  s->reached |= 1u << decision;
-  const av1part_encoder *const e = s->encoder;
-  double loss, time;
-  if (!e->pruner || !av1part_pruner_predict(e->pruner, side_of(s), decision, s->features, &loss, &time)) return false;
-  const bool pays = loss < e->prune_log_price + time && loss < e->prune_log_most;
-  atomic_int *const count = s->encoder->decisions[level_of(side_of(s))][decision];
-  atomic_fetch_add_explicit(&count[0], 1, memory_order_relaxed);
-  if (pays) atomic_fetch_add_explicit(&count[1], 1, memory_order_relaxed);
-  return pays;
-}
+/* ---- features ---- */
 
 static double best_of(const node_search *s, int first, int last, int *which) {
   double best = INFINITY;
@@ -192,8 +179,6 @@ static double best_of(const node_search *s, int first, int last, int *which) {
   }
   return best;
 }
-
-/* ---- features ---- */
 
 /* The block at a place of the frame that is coded already, NULL outside the tile. */
 static const MB_MODE_INFO *coded_block(const node_search *s, int mi_row, int mi_col) {
@@ -215,6 +200,8 @@ static float symbol_bits(const node_search *s, int partition) {
 }
 
 static void node_features(node_search *s) {
+  if (s->node_known) return;
+  s->node_known = true;
   const MACROBLOCK *const x = s->x;
   const PartitionBlkParams *const place = &s->state->part_blk_params;
   const YV12_BUFFER_CONFIG *const source = s->cpi->source;
@@ -223,9 +210,9 @@ static void node_features(node_search *s) {
   const bool deep = is_cur_buf_hbd(&x->e_mbd);
   const void *const luma = deep ? (const void *)CONVERT_TO_SHORTPTR(start) : (const void *)start;
   /* The dequantiser's step is 8 times that on the samples' scale for transforms of size 8x8, as rd.c takes it. */
-  const double step = av1_ac_quant_QTX(x->qindex, 0, s->cpi->common.seq_params->bit_depth) / 8.0;
+  const int qindex = (int)s->features[FEATURE_QINDEX];
+  const double step = av1_ac_quant_QTX(qindex, 0, s->cpi->common.seq_params->bit_depth) / 8.0;
   const node_search *const parent = parent_of(s);
-  s->features[FEATURE_QINDEX] = (float)x->qindex;
   av1part_luma_features(luma, source->y_stride, deep, side_of(s), step, s->features);
   neighbour_features(s, coded_block(s, place->mi_row - 1, place->mi_col), FEATURE_ABOVE_WIDTH, FEATURE_ABOVE_HEIGHT);
   neighbour_features(s, coded_block(s, place->mi_row, place->mi_col - 1), FEATURE_LEFT_WIDTH, FEATURE_LEFT_HEIGHT);
@@ -303,6 +290,24 @@ static void ab_features(node_search *s, int best_partition, int64_t best_rdcost)
   const double before = best_of(s, PARTITION_NONE, PARTITION_SPLIT, &which);
   s->features[FEATURE_AB_GAIN] = ratio(to_bits(s, best_rdcost), before);
   s->features[FEATURE_BEST_WITH_AB] = (float)best_partition;
+}
+
+/* ---- decisions ---- */
+
+/* Whether to skip what a decision is about. Possible only where the square has a result already. */
+static bool skip(node_search *s, int decision) {
+  if (!s->whole || !s->state->found_best_partition || s->x->must_find_valid_partition) return false;
+  s->reached |= 1u << decision;
+  const av1part_encoder *const e = s->encoder;
+  double loss, time;
+  if (!e->pruner || !av1part_pruner_decides(e->pruner, side_of(s), decision)) return false;
+  node_features(s);
+  if (!av1part_pruner_predict(e->pruner, side_of(s), decision, s->features, &loss, &time)) return false;
+  const bool pays = loss < e->prune_log_price + time && loss < e->prune_log_most;
+  atomic_int *const count = s->encoder->decisions[level_of(side_of(s))][decision];
+  atomic_fetch_add_explicit(&count[0], 1, memory_order_relaxed);
+  if (pays) atomic_fetch_add_explicit(&count[1], 1, memory_order_relaxed);
+  return pays;
 }
 
 /* ---- the stages of a square ---- */
@@ -405,7 +410,8 @@ void av1part_search_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBL
     for (int l = level + 1; l < LEVELS; ++l) squares[l].encoder = NULL;
   }
   open_row(s);
-  if (s->whole && place->width >= 8) node_features(s);
+  s->features[FEATURE_QINDEX] = (float)x->qindex;
+  if (s->row >= 0) node_features(s);
   if (s->row >= 0) s->clock = cpu_seconds();
   current = level;
 }
