@@ -45,7 +45,7 @@ from integration.media.video import Planes, open_clip
 from integration.pruning.bundle import NATIVE, current_features
 from toolkit.cli.options import commas
 from toolkit.data.blockset import Luma, luma_dtype
-from toolkit.pruners.features import DECISIONS, SIDES
+from toolkit.pruners.features import DECISIONS, FRAME_KINDS, SIDES
 from toolkit.pruners.forest import NODE, Forest, Trees
 from toolkit.pruners.network import HIDDEN, Network
 from toolkit.pruners.pruner import Pruner
@@ -115,7 +115,7 @@ class Case:
             f"masks {' + '.join(self.masks)}{' by callback' if self.by_callback else ''}"
             f"{', 4-way' if c.four_way else ''}"
             f"{f', costs at {commas(self.cost_nodes)}' if self.cost_nodes else ''}{', CNN off' if self.cnn_off else ''}"
-            f"{'' if self.pruner == 'none' else f', pruner: {self.pruner}'}"
+            f"{'' if self.pruner == 'none' else f', pruner: {self.pruner} in {self.frame_kind} frames'}"
         )
 
     def planes(self, number: int) -> Planes:
@@ -168,6 +168,12 @@ class Case:
         }
         return drawn[kind].astype(np.uint16)
 
+    @property
+    def frame_kind(self) -> str:
+        """Kind of frames that the pruner decides in; drawn apart, so that the rest of a seed's case stays."""
+        inter = self.config.keyint > 1 and np.random.default_rng([self.seed, 5]).random() < 0.5
+        return FRAME_KINDS[int(inter)]
+
     def pruner_bytes(self) -> bytes:
         """The pruner as the hook takes it: that of the box, or one whose trees or weights are drawn."""
         if self.pruner == "box":
@@ -190,6 +196,7 @@ class Case:
             if self.pruner != "none" and not library:
                 price = float(np.exp(np.random.default_rng([self.seed, 4]).uniform(-6, 3)))
                 encoder.set_pruner(self.pruner_bytes(), price, 64.0)
+                encoder.search_frames(self.frame_kind)
             given = None if library or self.by_callback else self.mask
             fed = [encoder.feed(self.planes(number), given and given(number)) for number in numbers]
             return [frame for frame in [*fed, *(encoder.flush() if self.config.lag else ())] if frame]

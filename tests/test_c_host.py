@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.pictures import frame
+from support.pruners import toy_folder, toy_pruner
 
 from integration import zoo
 from integration.codec.config import EncoderConfig
@@ -130,3 +131,21 @@ def test_it_prunes_with_a_model_of_the_box(program: Path, tmp_path: Path) -> Non
     assert done.returncode == 1
     assert "av1part_load_pruner: the pruner serves all_intra 1, each cpu_used of 24, four_way 1" in done.stderr
     assert not (tmp_path / "deep.ivf").exists()
+
+
+def test_a_pruner_of_inter_frames_wants_some(program: Path, libaom: Libraries, tmp_path: Path) -> None:
+    stops = toy_pruner([(side, "stop") for side in (8, 16, 32, 64)], loss=-9.0, time=9.0)
+    made = toy_folder(tmp_path / "inter", libaom, stops, frame_kind="inter")
+    clip = y4m(tmp_path / "clip.y4m", 4)
+    done = run(program, clip, tmp_path / "key.ivf", 43, 1, made)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "made for inter frames, and keyint is 1" in done.stderr
+    streams = {}
+    for name in ("plain", "pruned"):
+        words = [made] if name == "pruned" else []
+        done = run(program, clip, tmp_path / f"{name}.ivf", 43, 30, *words)
+        assert (done.returncode, done.stderr) == (0, "")
+        with av.open(str(tmp_path / f"{name}.ivf")) as container:
+            streams[name] = [bytes(packet) for packet in container.demux() if packet.size]
+    assert len(streams["pruned"]) == 4
+    assert streams["pruned"] != streams["plain"]

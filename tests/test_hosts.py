@@ -132,6 +132,33 @@ def test_clips_with_threads_tiles_and_inter_frames(libaom: Libraries, tmp_path: 
         assert len(list(container.decode(video=0))) == 5
 
 
+def test_a_pruner_of_inter_frames_leaves_key_frames_alone(libaom: Libraries, tmp_path: Path) -> None:
+    needs("ffmpeg", "ffmpeg")
+    made = toy_folder(tmp_path / "inter", libaom, toy_pruner(ALL, loss=-9.0, time=9.0), frame_kind="inter")
+    clip, stats = tmp_path / "clip.y4m", tmp_path / "stats"
+    pan = ["ffmpeg", "-loglevel", "error", "-loop", 1, "-i", CHELSEA, "-frames:v", 6, "-pix_fmt", "yuv420p"]
+    run([*pan, "-vf", "crop=300:200:x='n*4':y=10", clip], libaom.aom.parent)
+    packets = []
+    for name, keyint, variables in (
+        ("stock", 30, {}),
+        ("inter", 30, {"AV1PART_PIPELINE": made, "AV1PART_STATS": stats}),
+        ("key", 0, {"AV1PART_PIPELINE": made, "AV1PART_STATS": stats}),
+    ):
+        command = ffmpeg(tmp_path / f"{name}.ivf", clip, "-g", keyint, "-lag-in-frames", 4, frames=6)
+        said = run(command, libaom.aom.parent, **variables).stderr
+        assert ("no pruner for" in said) == (name == "key"), said
+        with av.open(str(tmp_path / f"{name}.ivf")) as container:
+            packets.append([bytes(packet) for packet in container.demux() if packet.size])
+        with av.open(str(tmp_path / f"{name}.ivf")) as container:
+            assert len(list(container.decode(video=0))) == 6
+    assert packets[0][0] == packets[1][0], "the key frame"
+    assert packets[0] != packets[1]
+    (counts,) = (json.loads(line) for line in stats.read_text().splitlines())
+    assert counts["pruned_frames"] == counts["inter_frames"] >= 5
+    assert "key_frames" not in counts
+    assert all(own["asked"] == own["skipped"] > 0 for own in counts["decisions"].values())
+
+
 def test_two_passes_give_the_same_pruned_frames(libaom: Libraries, tmp_path: Path) -> None:
     needs("ffmpeg", "ffmpeg")
     stats, log = tmp_path / "stats", tmp_path / "passes"

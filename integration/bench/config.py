@@ -28,7 +28,8 @@ class InputConfig:
     `size` (`WxH`) shrinks frames to fit and `frames` limits their number; None leaves them as they are. `raw` is
     `WxH[:bitdepth]` of headerless files, or a TSV file of layouts. `any_settings` lets a pipeline mask encodes of a
     usage or libaom that it was not made for. `four_way` searches HORZ_4 and VERT_4 in every arm. `allow_truncated` lets
-    a clip end where it is cut short. Raises ToolkitError on cqs that give no BD-rate.
+    a clip end where it is cut short. `keyint` and `lag` are those of every encode; with a keyint above 1 no frame is
+    masked. Raises ToolkitError on cqs that give no BD-rate.
     """
 
     cq: tuple[int, ...] = (20, 32, 43, 55)
@@ -40,6 +41,8 @@ class InputConfig:
     any_settings: bool = False
     four_way: bool = True
     allow_truncated: bool = False
+    keyint: int = 1
+    lag: int = 0
 
     def __post_init__(self) -> None:
         check_cq(self.cq)
@@ -75,6 +78,8 @@ class BenchConfig(InputConfig):
         _check_numbers("--threads", self.threads, 1, 64)
         if absent := set(self.masked) - set(self.presets):
             raise ToolkitError(f"--masked {min(absent)}: not among --presets, so nothing native to set it beside.")
+        if self.keyint > 1 and self.against:
+            raise ToolkitError(f"--against {self.against[0]}: measured with key frames alone. Leave --keyint at 1.")
         if unknown := set(self.against) - set(AGAINST):
             raise ToolkitError(f"--against {min(unknown)}: expected some of {', '.join(AGAINST)}.")
 

@@ -106,6 +106,8 @@ class Session:
                     use_pruner(encoder, pruner)
             if self.pipelines is None:
                 continue
+            if self.config.keyint > 1:
+                raise ToolkitError("A pipeline masks key frames: it is measured with these alone. Leave --keyint at 1.")
             for stage, bundle in (item for pipeline in self.pipelines.members for item in pipeline.bundles.items()):
                 if file.sha256 in trained_on(bundle.manifest["provenance"]):
                     raise ToolkitError(f"{file.path}: Stage {stage} was trained on it. Use clips that it has not seen.")
@@ -124,7 +126,10 @@ class Session:
 
     def _encoder_config(self, clip: Clip, cq: int, arm: Arm) -> EncoderConfig:
         frame, usage = (clip.width, clip.height, clip.bit_depth), self.config.usage
-        return EncoderConfig(*frame, cq, arm.cpu_used, usage, arm.threads, four_way=self.config.four_way)
+        keyint, lag = self.config.keyint, self.config.lag
+        return EncoderConfig(
+            *frame, cq, arm.cpu_used, usage, arm.threads, keyint=keyint, lag=lag, four_way=self.config.four_way
+        )
 
     def _key(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> str:
         own: list[Any] = []
@@ -143,6 +148,8 @@ class Session:
             *source,
             config.usage,
             config.four_way,
+            config.keyint,
+            config.lag,
             self._build,
             cq,
             arm.kind,
@@ -230,7 +237,7 @@ class Session:
         if report.psnr_y is None:
             raise ToolkitError(f"{file.path}: coded without any error at cq {cq}; use higher cq levels.")
         labels = {node: np.stack(frames) for node, frames in chosen.items()}
-        if arm.kind == NATIVE:
+        if arm.kind == NATIVE and self.config.keyint == 1:  # choices that masks are made from
             arrays = {f"labels{node}": frames for node, frames in labels.items()}
             self._keep(file, cq, arm, qindex=np.array(report.qindex, np.uint8), **arrays)
         elif not free:

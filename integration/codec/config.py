@@ -102,13 +102,14 @@ def four_way_of(given: bool | None, *made_for: Mapping[str, Any]) -> bool:
 
 
 def encoder_settings(
-    usage: str, cpu_used: int, version: str, threads: int = 1, *, four_way: bool = True
+    usage: str, cpu_used: int, version: str, threads: int = 1, *, four_way: bool = True, keyint: int = 1, lag: int = 0
 ) -> dict[str, Any]:
     """Settings as a manifest records them: all that decides the partitions, except cq and the frame itself."""
-    fixed = {"passes": 1, "end_usage": "q", "lag_in_frames": 0, "kf_max_dist": 0, "deltaq_mode": 0}
+    distance = 0 if keyint == 1 else keyint
+    fixed = {"passes": 1, "end_usage": "q", "lag_in_frames": lag, "kf_max_dist": distance, "deltaq_mode": 0}
     fixed |= {"enable_1to4_partitions": int(four_way)}
     return {"name": "libaom", "version": version, "usage": usage, "cpu_used": cpu_used, "threads": threads} | {
         **fixed,
         "chroma": "4:2:0",
-        "all_key_frames": True,
+        "all_key_frames": keyint == 1,
     }

@@ -20,7 +20,7 @@ from integration.codec.masks import Mask, Masks, MaskSource, by_node_size, check
 from toolkit.data.blockset import Luma, check_luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
-from toolkit.pruners.features import DECISIONS, SIDES, Feature
+from toolkit.pruners.features import DECISIONS, FRAME_KINDS, SIDES, Feature
 from toolkit.pruners.record import ROW
 
 __all__ = ["EncodedFrame", "Encoder", "EncoderConfig", "Mask", "MaskSource", "Masks", "encoder_settings"]
@@ -130,8 +130,16 @@ class Encoder:
         self._check_hook("records no search")
         self._check(self._library.av1part_record_search(self._handle, share, seed))
 
+    def search_frames(self, kind: str) -> None:
+        """Record and prune the search of frames of this kind: `key` (all intra frames, at first), or `inter`.
+
+        Raises ToolkitError for `inter` where every frame is a key frame, or with a library that has no hook.
+        """
+        self._check_hook("records no search")
+        self._check(self._library.av1part_search_inter(self._handle, FRAME_KINDS.index(kind)))
+
     def search_rows(self) -> NDArray[Any]:
-        """Record of the last frame's search: ROW (rows,), a parent before its quarters."""
+        """Record of the search of the last packet's frames: ROW (rows,), a parent before its quarters."""
         rows, count = ctypes.c_void_p(), ctypes.c_size_t()
         self._check(self._library.av1part_search_rows(self._handle, ctypes.byref(rows), ctypes.byref(count)))
         size = count.value * ROW.itemsize
@@ -148,7 +156,7 @@ class Encoder:
         return self._library
 
     def set_pruner(self, pruner: bytes, price: float, most: float) -> None:
-        """Prune inside the search of intra frames.
+        """Prune inside the search, by default of intra frames (`search_frames`).
 
         A decision skips where the predicted loss is below `price` times the predicted time, and below `most`. Raises
         ToolkitError on bytes that are no pruner for this hook, or a price or `most` that is not above 0.

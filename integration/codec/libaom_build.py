@@ -52,6 +52,7 @@ SEARCH_CALLS = (
     *("av1_encode_frame", "av1_prune_ab_partitions", "av1_prune_partitions_before_search"),
     *("av1_rd_pick_intra_mode_sb", "av1_free_pc_tree_recursive"),
     *("av1_save_context", "av1_restore_context", "av1_ml_prune_4_partition"),
+    *("av1_rd_pick_inter_mode", "av1_ml_early_term_after_split", "av1_ml_prune_rect_partition"),
 )
 WRAPPED: dict[str, tuple[str, ...]] = {
     "libav1part_hook.so": (*SEARCH_CALLS, "av1_pack_bitstream"),

@@ -59,6 +59,20 @@ def bench() -> None:
     callback=numbers,
     help="Numbers of threads; the first gives CPU times.",
 )
+@click.option(
+    "--keyint",
+    default=_D.keyint,
+    show_default=True,
+    type=click.IntRange(1, 9999),
+    help="Largest distance between key frames, of every encode.",
+)
+@click.option(
+    "--lag",
+    default=_D.lag,
+    show_default=True,
+    type=click.IntRange(0, 48),
+    help="Number of frames that libaom looks ahead; needs a keyint above 1.",
+)
 @encode_options(_D)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def encoder(
@@ -71,8 +85,8 @@ def encoder(
 ) -> None:
     """Encode CLIPs with and without masks or a pruner; report BD-rate (PSNR-Y) against CPU time, deciding included.
 
-    Every frame is a key frame. Writes report.json, pareto.svg and index.html into the report folder. With --threads
-    1,2 the report also has wall times with 1 and 2 threads.
+    Every frame is a key frame unless --keyint says otherwise. Writes report.json, pareto.svg and index.html into the
+    report folder. With --threads 1,2 the report also has wall times with 1 and 2 threads.
     """
     from integration.media.sources import expand
 

@@ -60,7 +60,7 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
     default=_D.keyint,
     show_default=True,
     type=click.IntRange(1, 9999),
-    help="Largest distance between key frames; only key frames are pruned or masked.",
+    help="Largest distance between key frames. Masks are for these alone, a pruner for these or for inter frames.",
 )
 @click.option(
     "--lag",

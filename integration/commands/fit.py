@@ -25,7 +25,9 @@ _PATH = click.Path(path_type=Path)
 @click.option("--target-loss", type=float, default=0.5, show_default=True, help="Most BD-rate to lose, in percent.")
 @click.option("--size", default="768x512", show_default=True, help="Shrink SOURCES to fit; `source` keeps the size.")
 @click.option(
-    "--frames", type=click.IntRange(1), default=2, show_default=True, help="Only the first N frames of each source."
+    "--frames",
+    type=click.IntRange(1),
+    help="Only the first N frames of each source.  [default: 2, and 16 for a record of inter frames]",
 )
 @click.option(
     "--sides",
@@ -52,7 +54,7 @@ def fit(
     output: Path,
     target_loss: float,
     size: str,
-    frames: int,
+    frames: int | None,
     sides: tuple[int, ...],
     model: str,
     pruner: Path | None,
@@ -158,6 +160,7 @@ def _fit_pruner(
         click.echo("Learning from the record, and proving.", err=True)
         fit_pruner(data, first, config)
     made = PrunerBundle.load(first)
+    frames = frames or (2 if made.frame_kind == "key" else 16)
     with counted("encoding") as progress:
         trials = try_prices(made, [file.path for file in files], work / "bench", size, frames, progress=progress)
     click.echo("\n".join(map(str, trials)))

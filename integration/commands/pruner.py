@@ -72,7 +72,10 @@ def info(path: Path, as_json: bool) -> None:
 def encode_with(made: "PrunerBundle") -> str:
     """Command that encodes a clip with a pruner, at the usage and speed that it learnt at."""
     usage = "" if made.encoder["usage"] == "good" else f" --usage {made.encoder['usage']}"
-    return f"encode CLIP --pruner {made.path}{usage} --cpu-used {made.encoder['cpu_used']} -o OUT.ivf"
+    keyint = ""
+    if made.frame_kind == "inter":
+        keyint = f" --keyint {made.encoder['kf_max_dist']} --lag {made.encoder['lag_in_frames']}"
+    return f"encode CLIP --pruner {made.path}{usage}{keyint} --cpu-used {made.encoder['cpu_used']} -o OUT.ivf"
 
 
 def describe(made: "PrunerBundle") -> str:
@@ -82,7 +85,7 @@ def describe(made: "PrunerBundle") -> str:
     split = {s: list(sources.values()).count(s) for s in ("train", "val", "test")}
     lines = [
         f"{made.path}: {len(made.data):,} bytes for libaom {encoder['version']}, {encoder['usage']}, cpu-used "
-        f"{encoder['cpu_used']}, {manifest['bit_depth']} bit",
+        f"{encoder['cpu_used']}, {manifest['bit_depth']} bit, {made.frame_kind} frames",
         f"  learnt from {split['train']} sources, judged on {split['val']}, proven on {proof['rows']:,} rows of "
         f"{split['test']} others: C equal to the bit, ONNX Runtime {proof['onnxruntime']} within {proof['budget']:g}",
         f"  price {manifest['price']:g}, at most {manifest['most']:g} pixels a decision; on validation, each alone:",

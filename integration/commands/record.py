@@ -24,6 +24,10 @@ _D = RecordConfig()
     help="libaom's usage; AVIF encoders code in allintra.",
 )
 @click.option("--four-way/--no-4way", default=_D.four_way, show_default=True, help="Search HORZ_4 and VERT_4.")
+@click.option("--keyint", default=_D.keyint, show_default=True, type=click.IntRange(1, 9999),
+              help="Largest distance between key frames; above 1, inter frames are recorded.")  # fmt: skip
+@click.option("--lag", default=_D.lag, show_default=True, type=click.IntRange(0, 48),
+              help="Number of frames that libaom looks ahead; needs a keyint above 1.")  # fmt: skip
 @click.option("--size", default="960x540", show_default=True, help="Shrink to fit WxH; `source` keeps the size.")
 @click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source.")
 @click.option("--split", default=_D.split, show_default=True, help="auto, train, val, test, or a TSV file.")
@@ -42,9 +46,10 @@ _D = RecordConfig()
 def record(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, overwrite: bool, **options: Any) -> None:
     """Code SOURCES with libaom and keep what it knew and found at every node, for `av1part fit`.
 
-    Every frame is a key frame; the streams are those of an encode that records nothing. With --pruner, a second round:
-    what surrounds and follows a decision is as in an encode with the pruner, and every frame is coded without it too,
-    for its bits and time. A run that was stopped goes on.
+    By default every frame is a key frame. With --keyint above 1 the inter frames are recorded and the key frames are
+    not, for a pruner of inter frames. The streams are those of an encode that records nothing. With --pruner, a second
+    round: what surrounds and follows a decision is as in an encode with the pruner, and every frame is coded without it
+    too, for its bits and time. A run that was stopped goes on.
     """
     if options["price"] is not None and options["pruner"] is None:
         raise click.UsageError("--price is the pruner's: pass --pruner.")

@@ -29,7 +29,8 @@ def run(
 ) -> None:
     """Run COMMAND, such as ffmpeg or avifenc, with pruners inside its libaom; exits with its status.
 
-    Only key frames are pruned. What no pruner was made for is coded as by libaom alone, and a line on stderr says so.
+    A pruner is for key frames, as those in the box are, or for inter frames. What no pruner was made for is coded as by
+    libaom alone, and a line on stderr says so.
 
     \b
     av1part run -- ffmpeg -i in.mp4 -c:v libaom-av1 -usage good -cpu-used 2 -crf 32 out.mkv
@@ -45,8 +46,9 @@ def run(
     done = run_host(command, [PrunerBundle.load(folder) for folder in folders], price, stats)
     if not quiet and folders:
         name = Path(command[0]).name
-        if done.key_frames:
-            said = f"{done.pruned_frames} of {done.key_frames} key frames pruned, {done.skipped:,} of {done.asked:,} "
+        if seen := done.key_frames + done.inter_frames:
+            kind = "" if done.key_frames and done.inter_frames else "key " if done.key_frames else "inter "
+            said = f"{done.pruned_frames} of {seen} {kind}frames pruned, {done.skipped:,} of {done.asked:,} "
             said += "decisions skip a part of the search"
         else:
             said = f"nothing was pruned: no encoder of libaom's shared library took a pruner in {name}"

@@ -20,10 +20,14 @@ from toolkit.errors import ToolkitError
 
 @dataclass(frozen=True)
 class HostRun:
-    """What a host did: its exit `status`, and of all its encoders the key frames, those pruned, and the decisions."""
+    """What a host did: its exit `status`, and of all its encoders the frames, those pruned, and the decisions.
+
+    An encoder counts the frames of its pruner's kind: key frames or inter frames.
+    """
 
     status: int
     key_frames: int
+    inter_frames: int
     pruned_frames: int
     asked: int
     skipped: int
@@ -70,7 +74,7 @@ def run_host(
     decisions = [own for encoder in found for own in encoder["decisions"].values()]
     return HostRun(
         status if status >= 0 else 128 - status,
-        *(sum(encoder[key] for encoder in found) for key in ("key_frames", "pruned_frames")),
+        *(sum(encoder.get(key, 0) for encoder in found) for key in ("key_frames", "inter_frames", "pruned_frames")),
         *(sum(own[key] for own in decisions) for key in ("asked", "skipped")),
     )
 

@@ -46,7 +46,9 @@ class RecordConfig(SourceConfig):
     """Sources, and what is recorded of the search of their frames.
 
     `share`: of the superblocks, 0 to 1, whose search is kept, drawn by `seed`. The default speed is that of the pruner
-    in the box. `pruner`: folder of a pruner that decides meanwhile, at `price` or at its own.
+    in the box. `pruner`: folder of a pruner that decides meanwhile, at `price` or at its own. With a `keyint` of 1 every
+    frame is a key frame and is recorded. With a larger one the inter frames are recorded, and the key frames are not;
+    `lag` frames are looked ahead.
     """
 
     cpu_used: int = 2
@@ -54,3 +56,10 @@ class RecordConfig(SourceConfig):
     seed: int = 0
     pruner: Path | None = None
     price: float | None = None
+    keyint: int = 1
+    lag: int = 0
+
+    @property
+    def frame_kind(self) -> str:
+        """Kind of the frames that are recorded, of toolkit.pruners.features.FRAME_KINDS."""
+        return "key" if self.keyint == 1 else "inter"

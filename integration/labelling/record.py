@@ -1,7 +1,8 @@
 """Recording the search: sources are coded by the real libaom, and what it knew and found at every node is kept.
 
 One source at one cq is a piece of work, kept beside the result as soon as it is done: a run that was killed goes on
-where it stopped. The streams are byte for byte those of an encode that records nothing.
+where it stopped. The streams are byte for byte those of an encode that records nothing. A record holds frames of one
+kind. Of inter frames an entry is a packet: the frame that it shows, and the hidden ones that were coded before it.
 
 A second round records the search as a pruner leaves it. What a decision skips is not known, so in each recorded
 superblock the squares of one size, drawn by seed, are searched whole: of these alone rows say that a decision was
@@ -15,7 +16,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ import numpy as np
 
 from integration.codec import native
 from integration.codec.config import EncoderConfig, encoder_settings
-from integration.codec.encoder import Encoder
+from integration.codec.encoder import EncodedFrame, Encoder
 from integration.codec.libaom_build import libraries
 from integration.labelling.config import RecordConfig
 from integration.labelling.pieces import Progress, code_pieces, open_source
@@ -68,7 +69,7 @@ def record(
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Record the search of the sources' frames, all coded as key frames, in a folder that SearchSet.load opens.
+    """Record the search of the sources' frames in a folder that SearchSet.load opens.
 
     `licences`: a TSV (columns sha256, licence, source); `progress(done, total)` counts pieces. Raises ToolkitError for
     bad sources or settings before anything is coded.
@@ -100,16 +101,21 @@ def _key(file: SourceFile, config: RecordConfig, build: str, under: Mapping[str,
     """Hash of all that a piece's content depends on but its cq."""
     raw = layout_text(file.path, config.raw)
     decides = [file.sha256, config.usage, config.cpu_used, config.size, config.frames, raw, config.four_way]
-    decides += [config.share, config.seed, config.allow_truncated, COLOUR, RESAMPLING, build]
+    decides += [config.share, config.seed, config.allow_truncated, COLOUR, RESAMPLING, build, config.keyint, config.lag]
     decides += list(under.values())
     return hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
 
 
 def _round(config: RecordConfig) -> dict[str, Any]:
-    """The pruner and price that a second round is recorded under, as a source's entry names them; else empty."""
+    """The pruner and price that a second round is recorded under, as a source's entry names them; else empty.
+
+    Raises ToolkitError on inter frames: two encodes of a clip need not have the same packets.
+    """
     if config.pruner is None:
         return {}
     pruner = PrunerBundle.load(config.pruner)
+    if "inter" in (config.frame_kind, pruner.frame_kind):
+        raise ToolkitError(f"{pruner.path}: a second round is recorded of key frames alone, by a pruner of key frames.")
     return {"pruner": pruner.sha256, "price": pruner.price if config.price is None else config.price}
 
 
@@ -134,10 +140,19 @@ def _encoder(clip: Clip, piece: Piece, pruner: PrunerBundle | None = None) -> En
     """Encoder that records, with the pruner in it where there is one."""
     c = piece.config
     settings = EncoderConfig(
-        clip.width, clip.height, clip.bit_depth, piece.cq, c.cpu_used, c.usage, four_way=c.four_way
+        clip.width,
+        clip.height,
+        clip.bit_depth,
+        piece.cq,
+        c.cpu_used,
+        c.usage,
+        keyint=c.keyint,
+        lag=c.lag,
+        four_way=c.four_way,
     )
     encoder = Encoder(settings)
     try:
+        encoder.search_frames(c.frame_kind)
         if pruner:
             use_pruner(encoder, pruner, c.price)
         # Another seed for each source, so that equal places of several are drawn apart.
@@ -149,27 +164,40 @@ def _encoder(clip: Clip, piece: Piece, pruner: PrunerBundle | None = None) -> En
 
 
 def code(piece: Piece) -> None:
-    """Encode a source at one cq; keep the rows of every frame, then entries.json."""
+    """Encode a source at one cq; keep the rows of every frame of the recorded kind, then entries.json."""
     clip, entries = piece.open(), []
     pruner = PrunerBundle.load(piece.config.pruner) if piece.config.pruner else None
     shutil.rmtree(piece.folder, ignore_errors=True)
     piece.folder.mkdir(parents=True)
     with _encoder(clip, piece) as encoder, _encoder(clip, piece, pruner) if pruner else encoder as recorder:
-        for number, planes in enumerate(clip.frames()):
-            before = time.process_time()
-            frame = encoder.encode(planes)
-            seconds = time.process_time() - before
-            if recorder is not encoder:
-                recorder.encode(planes)
-            name = f"{piece.file.name}-cq{piece.cq}-{number:05d}.npy"
+        beside = _timed(recorder, clip) if recorder is not encoder else None
+        for frame, seconds in _timed(encoder, clip):
+            if beside is not None:
+                next(beside)
+            if frame.key == (piece.config.frame_kind == "inter"):
+                continue
+            name = f"{piece.file.name}-cq{piece.cq}-{frame.number:05d}.npy"
             np.save(piece.folder / name, recorder.search_rows(), allow_pickle=False)
-            pixels = clip.width * clip.height
-            entries.append(
-                FrameEntry(piece.source, number, piece.cq, frame.qindex, 8 * len(frame.data), pixels, seconds, name)
-            )
+            place = piece.source, frame.number, piece.cq, max(frame.qindex, 0)
+            entries.append(FrameEntry(*place, 8 * len(frame.data), clip.width * clip.height, seconds, name))
     if not entries:
-        raise ToolkitError(f"{piece.file.path}: holds no frame.")
+        what = "frame" if piece.config.frame_kind == "key" else "inter frame: at least two frames are needed"
+        raise ToolkitError(f"{piece.file.path}: holds no {what}.")
     atomic_write_json(piece.folder / "entries.json", [asdict(entry) for entry in entries])
+
+
+def _timed(encoder: Encoder, clip: Clip) -> Iterator[tuple[EncodedFrame, float]]:
+    """Code a clip; yield each frame with the CPU seconds of the call that gave it."""
+    planes, flushed = clip.frames(), encoder.flush()
+    while True:
+        own = next(planes, None)
+        before = time.process_time()
+        frame = next(flushed, None) if own is None else encoder.feed(own)
+        seconds = time.process_time() - before
+        if frame:
+            yield frame, seconds
+        elif own is None:
+            return
 
 
 def _write(
@@ -182,8 +210,10 @@ def _write(
 ) -> None:
     library = native.load(libraries().hook)
     version = native.libaom_version(library)
-    settings = encoder_settings(config.usage, config.cpu_used, version, four_way=config.four_way)
-    settings |= {"cq": list(config.cq)}
+    settings = encoder_settings(
+        config.usage, config.cpu_used, version, four_way=config.four_way, keyint=config.keyint, lag=config.lag
+    )
+    settings |= {"cq": list(config.cq), "frame_kind": config.frame_kind}
     size = "source" if config.size is None else f"{config.size[0]}x{config.size[1]}"
     settings |= {"input": {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}}
     settings |= {"recorded": {"share": config.share, "seed": config.seed}}

@@ -19,7 +19,7 @@
 
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
-#define AV1PART_API_VERSION 8
+#define AV1PART_API_VERSION 9
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
@@ -194,21 +194,26 @@ AV1PART_API int av1part_feature(int index, const char **name, const char **unit,
 /* A number that names the table of features: the CRC-32 of AV1PART_FEATURES_VERSION and of every name, unit and point. */
 AV1PART_API uint32_t av1part_feature_table(void);
 
-/* Record the search of intra frames at a share (0 to 1, by superblock, drawn by `seed`) of the squares that no edge of
- * the frame cuts; 0 stops it. One thread alone. The bitstream is the same either way, unless a pruner is set: it takes no
+/* Whose search is recorded and pruned: that of intra frames (0, at first), or that of inter frames (1, with a keyint
+ * above 1), hidden ones included. */
+AV1PART_API int av1part_search_inter(av1part_encoder *encoder, int inter);
+
+/* Record the search of frames at a share (0 to 1, by superblock, drawn by `seed`) of the squares that no edge of the
+ * frame cuts; 0 stops it. One thread alone. The bitstream is the same either way, unless a pruner is set: it takes no
  * decision at the squares of one size in each recorded superblock, drawn by `seed` among those at which it decides.
  * `reached` is set at these squares alone, and at sizes at which it does not decide. */
 AV1PART_API int av1part_record_search(av1part_encoder *encoder, double share, uint32_t seed);
 
-/* The rows of the last frame, valid until the encoder's next call. A parent's row comes before its quarters'. */
+/* The rows of the last packet's frames, valid until the encoder's next call. A parent's row comes before its quarters'. */
 AV1PART_API int av1part_search_rows(const av1part_encoder *encoder, const av1part_search_row **rows, size_t *count);
 
-/* Prune inside the search of intra frames: skip where the predicted loss is below `price` times the predicted time, and
+/* Prune inside the search (av1part_search_inter says of which frames): skip where the predicted loss is below `price` times the predicted time, and
  * below `most`. `data` NULL switches it off. On an error nothing changes. */
 AV1PART_API int av1part_set_pruner(av1part_encoder *encoder, const void *data, size_t size, double price, double most);
 
-/* The same from a pruner's folder (of `av1part pruner fit`), at its own price; refused where it was made for another
- * libaom, table of features, usage, speed or 4-way setting: the encoder's detail says which. */
+/* The same from a pruner's folder (of `av1part pruner fit`), at its own price and for its kind of frames; refused where
+ * it was made for another libaom, table of features, usage, speed or 4-way setting, or for inter frames where there are
+ * none: the encoder's detail says which. */
 AV1PART_API int av1part_load_pruner(av1part_encoder *encoder, const char *folder);
 
 /* Since the encoder was opened. */

@@ -53,9 +53,12 @@ struct av1part_encoder {
   bool intra_frame;
 
   uint32_t search_share, search_seed; /* of the superblocks whose search is recorded, in 1/65536 */
-  av1part_search_row *search_rows;    /* of the last frame */
+  av1part_search_row *search_rows;    /* of the last packet's frames */
   size_t search_rows_used, search_rows_room;
+  size_t search_rows_kept;   /* of frames before this one in the same packet */
+  const void *search_source; /* this one's picture */
   bool search_lost; /* out of memory: rows are missing */
+  bool search_inter; /* inter frames are recorded and pruned, and intra frames are not; else the reverse */
   bool search_active; /* this frame's search is recorded or pruned */
   struct av1part_pruner *pruner;
   double prune_log_price, prune_log_most;

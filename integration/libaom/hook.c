@@ -100,9 +100,12 @@ static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
   /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
   if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
   av1part_clear_effects(e);
-  if (!frame_is_intra_only(&cpi->common)) return;
-  av1part_search_frame(e);
-  e->search_active = e->pruner || e->search_share;
+  const bool intra = frame_is_intra_only(&cpi->common);
+  if (intra != e->search_inter && (e->pruner || e->search_share)) {
+    av1part_search_frame(e, cpi->source);
+    e->search_active = true;
+  }
+  if (!intra) return;
   if (e->mask_given) {
     e->mask_active = true;
   } else if (e->callback) {

@@ -4,7 +4,11 @@
  * square's saved context after each: this is where a stage's end is seen. The address of the saved context names the
  * recursion's level. A decision only takes away, and only where the square has something that it can be coded as, so
  * that no square is left without a choice. Recording writes nothing that libaom reads. Measured times are recorded and
- * never looked at by a decision, so that streams repeat. */
+ * never looked at by a decision, so that streams repeat.
+ *
+ * Inter frames are searched in the same order. What differs: libaom has networks of its own after NONE, which have
+ * answered when it restores the context, and after SPLIT, which answer later (network_follows). Its motion searches on
+ * the way move its pointers to source, neighbours and modes, so that features are read from the frame itself. */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
 #include <math.h>
 #include <stdio.h>
@@ -18,6 +22,7 @@
 #include "av1/encoder/encoder.h"
 #include "av1/encoder/partition_strategy.h"
 #include "av1/encoder/rd.h"
+#include "av1/encoder/rdopt.h"
 #include "node_features.h"
 #include "luma.h"
 #include "pruner.h"
@@ -27,12 +32,16 @@
 __typeof__(av1_save_context) __real_av1_save_context, __wrap_av1_save_context;
 __typeof__(av1_restore_context) __real_av1_restore_context, __wrap_av1_restore_context;
 __typeof__(av1_ml_prune_4_partition) __real_av1_ml_prune_4_partition, __wrap_av1_ml_prune_4_partition;
+__typeof__(av1_rd_pick_inter_mode) __real_av1_rd_pick_inter_mode, __wrap_av1_rd_pick_inter_mode;
+__typeof__(av1_ml_early_term_after_split) __real_av1_ml_early_term_after_split, __wrap_av1_ml_early_term_after_split;
+__typeof__(av1_ml_prune_rect_partition) __real_av1_ml_prune_rect_partition, __wrap_av1_ml_prune_rect_partition;
 
 enum { LEVELS = 6, QUARTERS = 4, NO_MODES = -1 };
 
 /* A square that is being searched. Costs are in bits: libaom's RD cost divided by its rdmult. */
 typedef struct {
   av1part_encoder *encoder; /* NULL: this level is idle */
+  const AV1_COMP *cpi;
   const MACROBLOCK *x;
   PartitionSearchState *state;
   const void *context; /* libaom's saved context of the node_search */
@@ -50,6 +59,7 @@ typedef struct {
   double clock;
   float seconds[AV1PART_STAGES];
   unsigned reached;  /* bit d: decision d could be taken */
+  bool node_known;   /* the features of POINT_NODE are there: luma takes time, and many squares are never asked about */
   float features[FEATURE_COUNT];
 } node_search;
 
@@ -94,9 +104,10 @@ static node_search *parent_of(const node_search *s) {
 
 /* ---- the record ---- */
 
-void av1part_search_frame(av1part_encoder *e) {
-  e->search_rows_used = 0;
-  e->search_lost = false;
+void av1part_search_frame(av1part_encoder *e, const void *source) {
+  if (source == e->search_source) e->search_rows_used = e->search_rows_kept; /* coded again: the last search counts */
+  e->search_rows_kept = e->search_rows_used;
+  e->search_source = source;
 }
 
 /* A number drawn for the superblock around this sample: a hash of its place, so that whole paths from the superblock
@@ -125,15 +136,21 @@ static int new_row(av1part_encoder *e) {
   return (int)e->search_rows_used++;
 }
 
+static bool decides_at(const av1part_pruner *pruner, int side) {
+  bool any = false;
+  for (int d = 0; d < AV1PART_DECISIONS; ++d) any |= av1part_pruner_decides(pruner, side, d);
+  return any;
+}
+
 /* Whether a recorded square is searched whole, whatever a pruner says. With a pruner, that is so for one size in each
  * superblock, drawn among those at which it decides: what lies around and below such a square is searched as in an
  * encode with the pruner, and only there is known what a decision would have lost and saved. */
 static bool searched_whole(const node_search *s, uint32_t number) {
   const av1part_pruner *const pruner = s->encoder->pruner;
   int sides[AV1PART_SQUARES], count = 0;
-  if (!pruner || !av1part_pruner_decides(pruner, side_of(s))) return true;
+  if (!pruner || !decides_at(pruner, side_of(s))) return true;
   for (int side = 8; side <= 128; side *= 2) {
-    if (av1part_pruner_decides(pruner, side)) sides[count++] = side;
+    if (decides_at(pruner, side)) sides[count++] = side;
   }
   return side_of(s) == sides[number % (unsigned)count];
 }
@@ -172,24 +189,7 @@ static void close_row(node_search *s, const PC_TREE *tree) {
   memcpy(row->features, s->features, sizeof(row->features));
 }
 
-/* ---- decisions ---- */
-
-/* Whether to skip what a decision is about. Possible only where the square has a result already. */
-static bool skip(node_search *s, int decision) {
-  if (!s->whole || !s->state->found_best_partition || s->x->must_find_valid_partition) return false;
-  if (s->open) {
-    s->reached |= 1u << decision;
-    return false;
-  }
-  const av1part_encoder *const e = s->encoder;
-  double loss, time;
-  if (!e->pruner || !av1part_pruner_predict(e->pruner, side_of(s), decision, s->features, &loss, &time)) return false;
-  const bool pays = loss < e->prune_log_price + time && loss < e->prune_log_most;
-  atomic_int *const count = s->encoder->decisions[level_of(side_of(s))][decision];
-  atomic_fetch_add_explicit(&count[0], 1, memory_order_relaxed);
-  if (pays) atomic_fetch_add_explicit(&count[1], 1, memory_order_relaxed);
-  return pays;
-}
+/* ---- features ---- */
 
 static double best_of(const node_search *s, int first, int last, int *which) {
   double best = INFINITY;
@@ -202,7 +202,13 @@ static double best_of(const node_search *s, int first, int last, int *which) {
   return best;
 }
 
-/* ---- features ---- */
+/* The block at a place of the frame that is coded already, NULL outside the tile. */
+static const MB_MODE_INFO *coded_block(const node_search *s, int mi_row, int mi_col) {
+  const CommonModeInfoParams *const mi = &s->cpi->common.mi_params;
+  const TileInfo *const tile = &s->x->e_mbd.tile;
+  if (mi_row < tile->mi_row_start || mi_col < tile->mi_col_start) return NULL;
+  return mi->mi_grid_base[(ptrdiff_t)mi_row * mi->mi_stride + mi_col];
+}
 
 static void neighbour_features(node_search *s, const MB_MODE_INFO *block, int width, int height) {
   const double side = log2(side_of(s));
@@ -215,19 +221,23 @@ static float symbol_bits(const node_search *s, int partition) {
   return (float)fmin((double)cost / (1 << AV1_PROB_COST_SHIFT), 64);
 }
 
-static void node_features(node_search *s, const AV1_COMP *cpi) {
+static void node_features(node_search *s) {
+  if (s->node_known) return;
+  s->node_known = true;
   const MACROBLOCK *const x = s->x;
-  const MACROBLOCKD *const xd = &x->e_mbd;
-  const struct buf_2d *const source = &x->plane[0].src;
-  const bool deep = is_cur_buf_hbd(xd);
-  const void *const luma = deep ? (const void *)CONVERT_TO_SHORTPTR(source->buf) : (const void *)source->buf;
+  const PartitionBlkParams *const place = &s->state->part_blk_params;
+  const YV12_BUFFER_CONFIG *const source = s->cpi->source;
+  const uint8_t *const start = source->y_buffer + (ptrdiff_t)place->mi_row * MI_SIZE * source->y_stride +
+                               (ptrdiff_t)place->mi_col * MI_SIZE;
+  const bool deep = is_cur_buf_hbd(&x->e_mbd);
+  const void *const luma = deep ? (const void *)CONVERT_TO_SHORTPTR(start) : (const void *)start;
   /* The dequantiser's step is 8 times that on the samples' scale for transforms of size 8x8, as rd.c takes it. */
-  const double step = av1_ac_quant_QTX(x->qindex, 0, cpi->common.seq_params->bit_depth) / 8.0;
+  const int qindex = (int)s->features[FEATURE_QINDEX];
+  const double step = av1_ac_quant_QTX(qindex, 0, s->cpi->common.seq_params->bit_depth) / 8.0;
   const node_search *const parent = parent_of(s);
-  s->features[FEATURE_QINDEX] = (float)x->qindex;
-  av1part_luma_features(luma, source->stride, deep, side_of(s), step, s->features);
-  neighbour_features(s, xd->up_available ? xd->above_mbmi : NULL, FEATURE_ABOVE_WIDTH, FEATURE_ABOVE_HEIGHT);
-  neighbour_features(s, xd->left_available ? xd->left_mbmi : NULL, FEATURE_LEFT_WIDTH, FEATURE_LEFT_HEIGHT);
+  av1part_luma_features(luma, source->y_stride, deep, side_of(s), step, s->features);
+  neighbour_features(s, coded_block(s, place->mi_row - 1, place->mi_col), FEATURE_ABOVE_WIDTH, FEATURE_ABOVE_HEIGHT);
+  neighbour_features(s, coded_block(s, place->mi_row, place->mi_col - 1), FEATURE_LEFT_WIDTH, FEATURE_LEFT_HEIGHT);
   s->features[FEATURE_SYMBOL_NONE] = symbol_bits(s, PARTITION_NONE);
   s->features[FEATURE_SYMBOL_SPLIT] = symbol_bits(s, PARTITION_SPLIT);
   s->features[FEATURE_SYMBOL_HORZ] = symbol_bits(s, PARTITION_HORZ);
@@ -238,7 +248,7 @@ static void node_features(node_search *s, const AV1_COMP *cpi) {
 }
 
 static void none_features(node_search *s) {
-  const MB_MODE_INFO *const block = s->x->e_mbd.mi[0];
+  const MB_MODE_INFO *const block = &s->none->mic;
   const RD_STATS *const found = &s->state->this_rdc;
   const double cost = s->bits[PARTITION_NONE], rate = (double)found->rate / (1 << AV1_PROB_COST_SHIFT);
   const node_search *const parent = parent_of(s);
@@ -304,6 +314,27 @@ static void ab_features(node_search *s, int best_partition, int64_t best_rdcost)
   s->features[FEATURE_BEST_WITH_AB] = (float)best_partition;
 }
 
+/* ---- decisions ---- */
+
+/* Whether to skip what a decision is about. Possible only where the square has a result already. */
+static bool skip(node_search *s, int decision) {
+  if (!s->whole || !s->state->found_best_partition || s->x->must_find_valid_partition) return false;
+  if (s->open) {
+    s->reached |= 1u << decision;
+    return false;
+  }
+  const av1part_encoder *const e = s->encoder;
+  double loss, time;
+  if (!e->pruner || !av1part_pruner_decides(e->pruner, side_of(s), decision)) return false;
+  node_features(s);
+  if (!av1part_pruner_predict(e->pruner, side_of(s), decision, s->features, &loss, &time)) return false;
+  const bool pays = loss < e->prune_log_price + time && loss < e->prune_log_most;
+  atomic_int *const count = s->encoder->decisions[level_of(side_of(s))][decision];
+  atomic_fetch_add_explicit(&count[0], 1, memory_order_relaxed);
+  if (pays) atomic_fetch_add_explicit(&count[1], 1, memory_order_relaxed);
+  return pays;
+}
+
 /* ---- the stages of a square ---- */
 
 /* Book the time since the last stage's end. */
@@ -328,20 +359,39 @@ static void none_done(node_search *s) {
   }
 }
 
+/* Whether libaom is about to ask a network of its own whether to go on after SPLIT, as it does in inter frames. */
+static bool network_follows(const node_search *s) {
+  const PARTITION_SPEED_FEATURES *const sf = &s->cpi->sf.part_sf;
+  const PartitionSearchState *const state = s->state;
+  if (frame_is_intra_only(&s->cpi->common) || state->terminate_partition_search) return false;
+  if (!state->partition_rect_allowed[HORZ] && !state->partition_rect_allowed[VERT]) return false;
+  if (sf->ml_early_term_after_part_split_level) return state->do_rectangular_split;
+  return sf->ml_prune_partition && !state->prune_rect_part[HORZ] && !state->prune_rect_part[VERT];
+}
+
+static void decide_rectangles(node_search *s) {
+  PartitionSearchState *const state = s->state;
+  if (state->terminate_partition_search || !state->do_rectangular_split || side_of(s) < 8) return;
+  if (skip(s, AV1PART_NO_RECT)) { /* nor AB, nor 4-way: libaom searches them only where it may search rectangles */
+    state->do_rectangular_split = 0;
+    state->partition_rect_allowed[HORZ] = state->partition_rect_allowed[VERT] = 0;
+  }
+}
+
 static void split_done(node_search *s) {
   book(s, AV1PART_STAGE_SPLIT);
-  PartitionSearchState *const state = s->state;
   s->split_done = true;
   if (s->quarters == QUARTERS) {
     s->bits[PARTITION_SPLIT] = symbol_bits(s, PARTITION_SPLIT);
     for (int q = 0; q < QUARTERS; ++q) s->bits[PARTITION_SPLIT] += s->quarter[q];
   }
   split_features(s);
-  if (state->terminate_partition_search || !state->do_rectangular_split || side_of(s) < 8) return;
-  if (skip(s, AV1PART_NO_RECT)) { /* nor AB, nor 4-way: libaom searches them only where it may search rectangles */
-    state->do_rectangular_split = 0;
-    state->partition_rect_allowed[HORZ] = state->partition_rect_allowed[VERT] = 0;
-  }
+  if (!network_follows(s)) decide_rectangles(s);
+}
+
+/* libaom's network has answered about the square that is being searched. */
+static void network_answered(const PartitionSearchState *state) {
+  if (current >= 0 && squares[current].state == state && squares[current].split_done) decide_rectangles(&squares[current]);
 }
 
 static int stage_of(int partition) {
@@ -372,6 +422,7 @@ void av1part_search_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBL
   node_search *const s = &squares[level];
   memset(s, 0, sizeof(*s));
   s->encoder = e;
+  s->cpi = cpi;
   s->x = x;
   s->state = state;
   s->context = last_saved;
@@ -384,7 +435,8 @@ void av1part_search_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBL
     for (int l = level + 1; l < LEVELS; ++l) squares[l].encoder = NULL;
   }
   open_row(s);
-  if (s->whole && place->width >= 8) node_features(s, cpi);
+  s->features[FEATURE_QINDEX] = (float)x->qindex;
+  if (s->row >= 0) node_features(s);
   if (s->row >= 0) s->clock = cpu_seconds();
   current = level;
 }
@@ -403,6 +455,25 @@ void av1part_search_ab(const PartitionSearchState *state, int *allowed) {
   if (!(allowed[0] | allowed[1] | allowed[2] | allowed[3]) || side_of(s) < 8) return;
   rectangle_features(s);
   if (skip(s, AV1PART_NO_AB)) memset(allowed, 0, NUM_AB_PARTS * sizeof(*allowed));
+}
+
+void __wrap_av1_rd_pick_inter_mode(AV1_COMP *cpi, TileDataEnc *tile_data, MACROBLOCK *x, RD_STATS *rd_cost,
+                                   BLOCK_SIZE bsize, PICK_MODE_CONTEXT *ctx, int64_t best_rd) {
+  av1part_search_modes(x->e_mbd.mi[0]->partition, ctx, best_rd);
+  __real_av1_rd_pick_inter_mode(cpi, tile_data, x, rd_cost, bsize, ctx, best_rd);
+}
+
+void __wrap_av1_ml_early_term_after_split(AV1_COMP *const cpi, MACROBLOCK *const x,
+                                          SIMPLE_MOTION_DATA_TREE *const sms_tree, int64_t best_rd, int64_t none_rd,
+                                          int64_t split_rd, int64_t *quarters_rd, PartitionSearchState *state) {
+  __real_av1_ml_early_term_after_split(cpi, x, sms_tree, best_rd, none_rd, split_rd, quarters_rd, state);
+  network_answered(state);
+}
+
+void __wrap_av1_ml_prune_rect_partition(AV1_COMP *const cpi, const MACROBLOCK *const x, int64_t best_rd,
+                                        int64_t none_rd, const int64_t *quarters_rd, PartitionSearchState *state) {
+  __real_av1_ml_prune_rect_partition(cpi, x, best_rd, none_rd, quarters_rd, state);
+  network_answered(state);
 }
 
 void __wrap_av1_ml_prune_4_partition(AV1_COMP *const cpi, MACROBLOCK *const x, int part_ctx, int64_t best_rd,
@@ -460,7 +531,18 @@ int av1part_record_search(av1part_encoder *e, double share, uint32_t seed) {
   if (status != AV1PART_OK) return status;
   e->search_share = (uint32_t)(share * 65536);
   e->search_seed = seed;
-  e->search_rows_used = 0;
+  e->search_rows_used = e->search_rows_kept = 0;
+  return AV1PART_OK;
+}
+
+int av1part_search_inter(av1part_encoder *e, int inter) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the frames to be searched were changed during an encode");
+  if (inter != 0 && inter != 1) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "inter: expected 0 or 1");
+  if (inter && e->config.keyint == 1) {
+    return av1part_fail(e, AV1PART_ERR_ARGUMENT, "inter: with keyint 1 there are key frames alone");
+  }
+  e->search_inter = inter;
   return AV1PART_OK;
 }
 
@@ -496,6 +578,10 @@ int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double
 static bool made_for(av1part_encoder *e, const av1part_pruner_file *file) {
   const av1part_config *const c = &e->config;
   const bool served = av1part_pruner_file_serves(file, c->cpu_used);
+  if (file->inter && c->keyint == 1) {
+    snprintf(e->detail, sizeof(e->detail), "the pruner was made for inter frames, and keyint is 1");
+    return false;
+  }
   if (c->all_intra == file->all_intra && served && c->four_way == file->four_way) return true;
   snprintf(e->detail, sizeof(e->detail), "the pruner serves all_intra %d, each cpu_used of %s, four_way %d",
            file->all_intra, file->speeds, file->four_way);
@@ -506,8 +592,9 @@ int av1part_load_pruner(av1part_encoder *e, const char *folder) {
   if (!e || !folder) return AV1PART_ERR_ARGUMENT;
   av1part_pruner_file file;
   if (!av1part_pruner_file_read(folder, &file, e->detail, sizeof(e->detail))) return AV1PART_ERR_PRUNER;
-  const int status =
-      made_for(e, &file) ? av1part_set_pruner(e, file.data, file.size, file.price, file.most) : AV1PART_ERR_PRUNER;
+  int status = made_for(e, &file) ? AV1PART_OK : AV1PART_ERR_PRUNER;
+  if (status == AV1PART_OK) status = av1part_set_pruner(e, file.data, file.size, file.price, file.most);
+  if (status == AV1PART_OK) status = av1part_search_inter(e, file.inter);
   av1part_pruner_file_free(&file);
   return status;
 }

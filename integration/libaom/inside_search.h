@@ -6,10 +6,10 @@
 #include "av1/encoder/encodeframe_utils.h"
 #include "encoder.h"
 
-/* A frame begins: forget the rows of the last one. */
-void av1part_search_frame(av1part_encoder *encoder);
+/* The search of a frame begins, whose picture is `source`: where it is coded again, forget its rows. */
+void av1part_search_frame(av1part_encoder *encoder, const void *source);
 
-/* The search of a square begins; `encoder` NULL where it is none of ours, or not an intra frame. */
+/* The search of a square begins; `encoder` NULL where it is none of ours, or the frame is of the other kind. */
 void av1part_search_begin(av1part_encoder *encoder, const AV1_COMP *cpi, const MACROBLOCK *x,
                           PartitionSearchState *state);
 

@@ -3,7 +3,10 @@
  * A feature belongs to the point of the search from which it is known. The table is sorted by these points, so that
  * what a decision may look at is the table's beginning up to its own point. All are finite. `log` is log2; relative to
  * the quantiser: divided by the luma AC quantiser step (variances by its square); costs are RD costs divided by libaom's
- * rdmult, which makes them bits. A ratio is at most RATIO_MOST, which also stands for what was not tried. */
+ * rdmult, which makes them bits. A ratio is at most RATIO_MOST, which also stands for what was not tried.
+ *
+ * In inter frames the features are the same. NONE's mode is then AV1's number of the inter mode, 13 to 24, where NONE is
+ * coded by one; its chroma mode and tools are 0 there. */
 #ifndef AV1PART_NODE_FEATURES_H_
 #define AV1PART_NODE_FEATURES_H_
 

@@ -225,22 +225,20 @@ static void run_network(const network *n, const float *features, double *loss, d
   }
 }
 
-bool av1part_pruner_decides(const av1part_pruner *pruner, int side) {
+bool av1part_pruner_decides(const av1part_pruner *pruner, int side, int decision) {
   const int s = side_index(side);
-  bool any = false;
-  for (int d = 0; s >= 0 && d < AV1PART_DECISIONS; ++d) any |= pruner->networks[s][d] || pruner->forests[s][d][0].all;
-  return any;
+  if (s < 0 || decision < 0 || decision >= AV1PART_DECISIONS) return false;
+  return pruner->networks[s][decision] || pruner->forests[s][decision][0].all;
 }
 
 bool av1part_pruner_predict(const av1part_pruner *pruner, int side, int decision, const float *features, double *loss,
                             double *time) {
+  if (!av1part_pruner_decides(pruner, side, decision)) return false;
   const int s = side_index(side);
-  if (s < 0 || decision < 0 || decision >= AV1PART_DECISIONS) return false;
   if (pruner->networks[s][decision]) {
     run_network(pruner->networks[s][decision], features, loss, time);
     return true;
   }
-  if (!pruner->forests[s][decision][0].all) return false;
   *loss = sum(&pruner->forests[s][decision][0], features);
   *time = sum(&pruner->forests[s][decision][1], features);
   return true;

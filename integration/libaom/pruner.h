@@ -15,8 +15,8 @@ typedef struct av1part_pruner av1part_pruner;
 av1part_pruner *av1part_pruner_load(const void *data, size_t size, const char **why);
 void av1part_pruner_free(av1part_pruner *pruner);
 
-/* Whether the pruner decides anything at squares of this side. */
-bool av1part_pruner_decides(const av1part_pruner *pruner, int side);
+/* Whether the pruner has predictions for that size and decision. */
+bool av1part_pruner_decides(const av1part_pruner *pruner, int side, int decision);
 
 /* The two predictions; false where the pruner has none for that size and decision. */
 bool av1part_pruner_predict(const av1part_pruner *pruner, int side, int decision, const float *features, double *loss,

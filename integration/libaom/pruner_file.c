@@ -67,15 +67,20 @@ typedef struct {
 } facts;
 
 static bool parse(const char *text, facts *f) {
-  static const char layout[] =
-      "av1part-pruner 1\nlibaom %15[0-9.]\nfeatures %8x\nbit_depth %2d\nusage %15[a-z]\ncpu_used %1[0-9]\nfour_way %1d\n"
-      "price %31[0-9.]\nmost %31[0-9.]\nsize %zu\ncrc32 %8x\ncheck %8x%n";
+  static const char made_for[] =
+      "av1part-pruner 1\nlibaom %15[0-9.]\nfeatures %8x\nbit_depth %2d\nusage %15[a-z]\ncpu_used %1[0-9]\nfour_way %1d%n";
+  static const char inter[] = "\nframes inter";
+  static const char rest[] = "\nprice %31[0-9.]\nmost %31[0-9.]\nsize %zu\ncrc32 %8x\ncheck %8x%n";
   unsigned features, check;
-  int end = 0;
+  int end = 0, last_end = 0;
   av1part_pruner_file *const file = f->file;
-  const int found = sscanf(text, layout, file->libaom, &features, &file->bit_depth, f->usage, file->speeds,
-                           &file->four_way, f->price, f->most, &file->size, &f->crc, &check, &end);
-  if (found != 11 || strcmp(text + end, "\n") != 0) return false;
+  int found = sscanf(text, made_for, file->libaom, &features, &file->bit_depth, f->usage, file->speeds,
+                     &file->four_way, &end);
+  if (found != 6) return false;
+  file->inter = strncmp(text + end, inter, sizeof(inter) - 1) == 0;
+  if (file->inter) end += (int)sizeof(inter) - 1;
+  found = sscanf(text + end, rest, f->price, f->most, &file->size, &f->crc, &check, &last_end);
+  if (found != 5 || strcmp(text + end + last_end, "\n") != 0) return false;
   const char *const last = strstr(text, "check ");
   file->features = features;
   file->all_intra = strcmp(f->usage, "allintra") == 0;

@@ -2,8 +2,9 @@
  *
  * hook.txt is written by integration/pruning/hook_file.py, in this order, a line each: `av1part-pruner 1`, then
  * `libaom`, `features` (av1part_feature_table), `bit_depth`, `usage` (good or allintra), `cpu_used`, `four_way`,
- * `price`, `most`, `size` and `crc32` of pruner.bin, and `check`: the CRC-32 of all lines before it. CRCs are those of
- * zlib, in eight hexadecimal digits. They find accidents; `av1part run` and `av1part pruner info` check the seal.
+ * `frames inter` (where it is for inter frames; without the line, for intra frames), `price`, `most`, `size` and
+ * `crc32` of pruner.bin, and `check`: the CRC-32 of all lines before it. CRCs are those of zlib, in eight hexadecimal
+ * digits. They find accidents; `av1part run` and `av1part pruner info` check the seal.
  *
  * A pruner in the box also has `card.txt`, by integration/zoo/card.py: `av1part-card 1`, `crc32` of pruner.bin, `speeds`
  * (the digits of every cpu_used at which it was measured to gain, or `none`), and `check`. It then serves these speeds
@@ -18,7 +19,7 @@
 typedef struct {
   char libaom[16], speeds[16]; /* speeds: a digit for each cpu_used that it serves */
   uint32_t features;
-  int bit_depth, all_intra, four_way;
+  int bit_depth, all_intra, four_way, inter;
   double price, most;
   void *data; /* of pruner.bin */
   size_t size;

@@ -5,7 +5,8 @@
  * is closed. Without AV1PART_PIPELINE, where a pruner cannot be read, and for what none was made, every stream is that of
  * the untouched library, byte for byte. Each reason goes to stderr, once a process.
  *
- * libaom's own encoder instance (AV1_COMP) is adopted at its first key frame, and let go where libaom frees it. */
+ * libaom's own encoder instance (AV1_COMP) is adopted at its first key frame, and let go where libaom frees it. Of its
+ * frames those are pruned that the pruner is for: intra frames, or inter frames. */
 #define _POSIX_C_SOURCE 200809L
 #include <math.h>
 #include <pthread.h>
@@ -40,7 +41,7 @@ static struct {
   _Atomic(const AV1_COMP *) instance;
   av1part_encoder *encoder;
   const av1part_pruner_file *made; /* what its pruner was made for */
-  int frames, pruned; /* key frames seen */
+  int frames, pruned; /* those seen of the pruner's kind */
   const void *frame;  /* libaom's buffer of the one counted last: where it misses its size, a frame is coded again */
 } table[AV1PART_MAX_ENCODERS];
 
@@ -99,7 +100,8 @@ static bool suits(const AV1_COMP *cpi, const av1part_pruner_file *file) {
   const AV1EncoderConfig *const config = &cpi->oxcf;
   return seq->bit_depth != AOM_BITS_12 && !seq->monochrome && seq->subsampling_x && seq->subsampling_y &&
          config->mode == (file->all_intra ? ALLINTRA : GOOD) && av1part_pruner_file_serves(file, config->speed) &&
-         config->part_cfg.enable_1to4_partitions == (file->four_way != 0);
+         config->part_cfg.enable_1to4_partitions == (file->four_way != 0) &&
+         (!file->inter || config->kf_cfg.key_freq_max > 0);
 }
 
 static void say_unsuitable(const AV1_COMP *cpi) {
@@ -174,16 +176,18 @@ static int adopt(const AV1_COMP *cpi) {
   return free_slot;
 }
 
-/* Prune this frame's search where it is a key frame's (or another intra frame's) of what the pruner was made for. */
+/* Prune this frame's search where it is of the kind, and of the settings, that the pruner was made for. */
 static void begin_frame(const AV1_COMP *cpi) {
   /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
-  if (!frame_is_intra_only(&cpi->common) || cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
+  if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
+  const bool intra = frame_is_intra_only(&cpi->common);
+  if (!intra && find(cpi) < 0) return;
   if (resizes(cpi)) {
     say_once("no pruner for super-resolution or a resize mode");
     return;
   }
   const int known = find(cpi), i = known < 0 ? adopt(cpi) : known;
-  if (i < 0) return;
+  if (i < 0 || intra == table[i].made->inter) return;
   av1part_encoder *const e = table[i].encoder;
   e->config.width = cpi->common.width;
   e->config.height = cpi->common.height;
@@ -231,8 +235,8 @@ static void write_stats(int slot) {
   if (!path || !*path) return;
   static const char *const names[AV1PART_DECISIONS] = { "stop", "no_split", "no_rect", "no_ab", "no_four_way" };
   char line[4096];
-  int used = snprintf(line, sizeof(line), "{\"key_frames\":%d,\"pruned_frames\":%d,\"decisions\":{", table[slot].frames,
-                      table[slot].pruned);
+  int used = snprintf(line, sizeof(line), "{\"%s_frames\":%d,\"pruned_frames\":%d,\"decisions\":{",
+                      table[slot].made->inter ? "inter" : "key", table[slot].frames, table[slot].pruned);
   bool first = true;
   for (int d = 0; d < AV1PART_DECISIONS; ++d) {
     for (int s = 1; s <= AV1PART_SQUARES; ++s) {

@@ -14,6 +14,7 @@ from integration.pruning import hook_file
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.pruners.features import Feature
+from toolkit.pruners.record import frame_kind
 from toolkit.sealed import Entries, check_folder, check_names, read_sealed
 
 KIND = "av1part-pruner"
@@ -82,6 +83,11 @@ class PrunerBundle:
         return dict(self.manifest["encoder"])
 
     @property
+    def frame_kind(self) -> str:
+        """Kind of frames that it prunes, `key` or `inter`; the others are coded as by libaom alone."""
+        return frame_kind(self.encoder)
+
+    @property
     def sha256(self) -> str:
         """Hash that names the pruner."""
         return str(self.manifest["sha256"])
@@ -110,11 +116,17 @@ class PrunerBundle:
             )
 
     def check_encoder(self, config: EncoderConfig, library: CDLL) -> None:
-        """Raise ToolkitError unless the pruner was made for this hook's features, usage and libaom.
+        """Raise ToolkitError unless the pruner was made for this hook's features, usage, libaom and kind of frames.
 
-        A pruner serves 8 and 10 bit alike: luma is measured in quantiser steps, and costs in bits.
+        A pruner serves 8 and 10 bit alike: luma is measured in quantiser steps, and costs in bits. One of key frames
+        serves every encode, since each has some.
         """
         self.check_library(library)
+        if self.frame_kind == "inter" and config.keyint == 1:
+            raise ToolkitError(
+                f"{self.path}: made for inter frames, and here every frame is a key frame. Code with a keyint above 1, "
+                "or take a pruner of key frames."
+            )
         here = {"usage": config.usage, "enable_1to4_partitions": int(config.four_way)}
         for key, value in here.items():
             if self.encoder.get(key) != value:

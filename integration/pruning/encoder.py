@@ -9,11 +9,13 @@ from toolkit.pruners.features import DECISIONS, SIDES
 def use_pruner(encoder: Encoder, pruner: PrunerBundle, price: float | None = None) -> None:
     """Let a pruner decide inside the encoder's search; `price` None takes the pruner's own.
 
-    Raises ToolkitError where the pruner was made for another libaom, usage, 4-way setting or table of features.
+    Frames of the kind that it was made for are pruned, key frames or inter frames. Raises ToolkitError where the pruner
+    was made for another libaom, usage, 4-way setting or table of features, or for inter frames where there are none.
     """
     price = pruner.price if price is None else price
     check_price(price, pruner.most)
     pruner.check_encoder(encoder.config, encoder.hook())
+    encoder.search_frames(pruner.frame_kind)
     encoder.set_pruner(pruner.data, price, pruner.most)
 
 

@@ -4,6 +4,7 @@ import zlib
 from typing import Any
 
 from toolkit.errors import ToolkitError
+from toolkit.pruners.record import frame_kind
 
 NAME = "hook.txt"
 
@@ -22,6 +23,7 @@ def hook_text(manifest: dict[str, Any], data: bytes) -> bytes:
         f"usage {encoder['usage']}",
         f"cpu_used {encoder['cpu_used']}",
         f"four_way {encoder['enable_1to4_partitions']}",
+        *(["frames inter"] if frame_kind(encoder) == "inter" else []),
         f"price {decimal(manifest['price'])}",
         f"most {decimal(manifest['most'])}",
         f"size {len(data)}",

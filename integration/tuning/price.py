@@ -35,7 +35,7 @@ def try_prices(
     prices: tuple[float, ...] = PRICES,
     progress: Progress = lambda done, total, what: None,
 ) -> list[PriceTrial]:
-    """Encode the sources without the pruner and at every price, at the speed that it learnt at; deciding is charged.
+    """Encode the sources without the pruner and at every price, as they were coded for its record; deciding is charged.
 
     `size` (`WxH`) shrinks them to fit, `frames` limits their number. `work` keeps finished encodes, so that a run that
     was stopped goes on. Raises ToolkitError where a source was trained on, and as `run_bench` does.
@@ -47,6 +47,8 @@ def try_prices(
         size=size,
         frames=frames,
         four_way=bool(pruner.encoder["enable_1to4_partitions"]),
+        keyint=int(pruner.encoder.get("kf_max_dist", 0)) or 1,
+        lag=int(pruner.encoder.get("lag_in_frames", 0)),
         presets=(speed,),
         masked=(speed,),
         prices=prices,

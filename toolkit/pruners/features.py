@@ -14,6 +14,8 @@ POINTS = ("node", "none", "split", "ab", "four_way")
 """Points of a node's search from which features are known: before it, after NONE, SPLIT, HORZ and VERT, the ABs."""
 POINT_OF = {"stop": 1, "no_split": 1, "no_rect": 2, "no_ab": 3, "no_four_way": 4}
 """Index in POINTS of the point at which each decision is taken."""
+FRAME_KINDS = ("key", "inter")
+"""Kinds of frames whose search is recorded and pruned; `key` stands for all intra frames."""
 STAGES = ("none", "split", "rect", "ab", "four_way")
 """Parts of a node's search in order, whose CPU time is recorded."""
 

@@ -26,7 +26,7 @@ def merge_records(
     check_free(output, overwrite)
     records = [SearchSet.load(path) for path in paths]
     more = [{"bit depth": r.manifest["bit_depth"], "feature table": [asdict(f) for f in r.features]} for r in records]
-    check_settings(paths, [r.manifest["encoder"] for r in records], more)
+    check_settings(paths, [{"frame_kind": r.frame_kind} | r.manifest["encoder"] for r in records], more)
     joined = _joined(paths, records)
     found = [records[place.folder].manifest["sources"][place.source] for place in joined.places]
     first = dict[str, str]()  # name in the first round, by sha256: both rounds get its split

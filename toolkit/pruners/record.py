@@ -1,8 +1,9 @@
 """Records of the encoder's search: a sealed folder, written once and read frame by frame."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from toolkit.data.format import SPLITS
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_json, seal, sha256_file
-from toolkit.pruners.features import POINTS, STAGES, Feature
+from toolkit.pruners.features import FRAME_KINDS, POINTS, STAGES, Feature
 from toolkit.sealed import Entries, check_folder, check_names, read_sealed
 
 KIND = "av1part-search"
@@ -44,17 +45,21 @@ _ENTRIES: Entries = {
 
 @dataclass(frozen=True)
 class RecordedFrame:
-    """One coded picture: `rows` (N,) of dtype ROW, its `bits`, `pixels` and CPU `seconds`, all without a pruner."""
+    """One coded picture: `rows` (N,) of dtype ROW, its `bits`, `pixels` and CPU `seconds`, all without a pruner.
+
+    Of inter frames, bits and seconds are the mean of the source's at that cq. A packet may be a few bytes, and what is
+    lost in it counts as much as elsewhere in the clip.
+    """
 
     rows: NDArray[Any]
-    bits: int
+    bits: float
     pixels: int
     seconds: float
 
 
 @dataclass(frozen=True)
 class FrameEntry:
-    """What the manifest says of a coded picture; `source` indexes the sources, `file` has the rows.
+    """What the manifest says of a coded picture or packet; `source` indexes the sources, `file` has the rows.
 
     `bits` and `seconds` are of the picture coded without a pruner, also where the rows were recorded under one.
     """
@@ -92,6 +97,7 @@ class SearchSet:
         except TypeError as error:
             raise ToolkitError(f"{path}/manifest.json: a feature or frame is malformed ({error}). {_MEND}") from None
         check_features(features, str(path))
+        frame_kind(manifest["encoder"])
         if any(entry.file not in manifest["files"] for entry in entries):
             raise ToolkitError(f"{path}/manifest.json: a frame's rows are not among its files. {_MEND}")
         for name, digest in manifest["files"].items():
@@ -108,12 +114,20 @@ class SearchSet:
         """Hash that names the record."""
         return str(self.manifest["sha256"])
 
+    @property
+    def frame_kind(self) -> str:
+        """Kind of the recorded frames, of FRAME_KINDS; a record that does not say holds key frames."""
+        return frame_kind(self.manifest["encoder"])
+
     def frames(self, split: str) -> Iterator[RecordedFrame]:
         """Recorded frames of a split, one at a time; ToolkitError for an unknown split or one without frames."""
         for entry in self.entries_of(split):
             rows = np.load(self.path / entry.file, allow_pickle=False)
             check_rows(rows, f"{self.path / entry.file}")
-            yield RecordedFrame(rows, entry.bits, entry.pixels, entry.seconds)
+            like = [entry]
+            if self.frame_kind == "inter":
+                like = [e for e in self.entries if (e.source, e.cq) == (entry.source, entry.cq)]
+            yield RecordedFrame(rows, fmean(e.bits for e in like), entry.pixels, fmean(e.seconds for e in like))
 
     def entries_of(self, split: str) -> list[FrameEntry]:
         """Entries of the frames of a split; ToolkitError for an unknown split or one without frames."""
@@ -148,6 +162,17 @@ def doubts(splits: Sequence[str]) -> list[str]:
             "pictures loses more bytes for the time that it saves."
         )
     return found
+
+
+def frame_kind(encoder: Mapping[str, Any]) -> str:
+    """Kind of the frames, of FRAME_KINDS, that encoder settings were recorded with; key frames where they do not say.
+
+    Raises ToolkitError on another kind.
+    """
+    kind = str(encoder.get("frame_kind", FRAME_KINDS[0]))
+    if kind not in FRAME_KINDS:
+        raise ToolkitError(f"encoder.frame_kind is {kind!r}, expected {' or '.join(FRAME_KINDS)}. {_MEND}")
+    return kind
 
 
 def check_features(features: Sequence[Feature], what: str) -> None:
