@@ -12,7 +12,7 @@ from toolkit.errors import ToolkitError
 from toolkit.pruners.features import Feature
 from toolkit.pruners.record import FEATURES
 
-API_VERSION = 8
+API_VERSION = 9
 
 
 class Config(ctypes.Structure):
@@ -94,6 +94,8 @@ _SEARCH = (
     ("av1part_feature", c_int, (c_int, POINTER(c_char_p), POINTER(c_char_p), POINTER(c_int))),
     ("av1part_feature_table", c_uint32, ()),
     ("av1part_load_pruner", c_int, (c_void_p, c_char_p)),
+    ("av1part_load_pipeline", c_int, (c_void_p, c_char_p)),
+    ("av1part_pipeline_masks", c_int, (c_void_p, POINTER(Source), POINTER(Mask))),
     ("av1part_record_search", c_int, (c_void_p, c_double, c_uint32)),
     ("av1part_search_rows", c_int, (c_void_p, POINTER(c_void_p), POINTER(c_size_t))),
     ("av1part_set_pruner", c_int, (c_void_p, c_char_p, c_size_t, c_double, c_double)),

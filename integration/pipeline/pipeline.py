@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.bundle.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
+from integration.pipeline import hook_file
 from integration.pipeline.fused import FUSED, FusedCascade, FusedModel, read_fused
 from integration.pipeline.policy import Policy, deviation
 from integration.pipeline.stages import Cascade, Stages, check_stages
@@ -76,7 +77,8 @@ class Pipeline:
         cascade: Stages
         fused = read_fused(path, manifest)
         parts = (MANIFEST, *SIZE_LIMITS, *BESIDE)
-        check_names(path, [FUSED, *(f"bundles/{stage}/{name}" for stage in bundles for name in parts)])
+        check_names(path, [FUSED, hook_file.NAME, *(f"bundles/{stage}/{name}" for stage in bundles for name in parts)])
+        hook_file.check_hook_file(path, manifest, bundles, policy)
         if fused and provider == manifest["provider"]:  # the only one on which it was compared with its stages
             cascade = FusedCascade(FusedModel(fused, bundles, provider, threads), tuple(bundles))
         else:
