@@ -83,7 +83,8 @@ def environment(
     own = {"AV1PART_PIPELINE": ":".join(str(m.path.resolve()) for m in models), "AV1PART_STATS": str(stats)}
     if price is not None:
         own["AV1PART_PRICE"] = decimal(price)
-    if "AV1PART_ONNXRUNTIME" not in given and (runtime := onnx_runtime()):
+    masked = any(not isinstance(model, PrunerBundle) for model in models)
+    if masked and "AV1PART_ONNXRUNTIME" not in given and (runtime := onnx_runtime()):
         own["AV1PART_ONNXRUNTIME"] = str(runtime)
     before = given.get("LD_LIBRARY_PATH")
     return given | own | {"LD_LIBRARY_PATH": f"{built.aom.parent}:{before}" if before else str(built.aom.parent)}

@@ -48,7 +48,10 @@ def random_stage(
 
 
 def spread_policy(pipeline: Pipeline, luma: Luma, qindex: int) -> Policy:
-    """Thresholds halfway between the answers about a frame's nodes, so that every rule removes something of it."""
+    """Thresholds up to a qindex below 255 that lie halfway between the answers about a frame's nodes.
+
+    So every rule removes something of the frame, and no rounding decides what.
+    """
     node = pipeline.node
     row, column = np.nonzero(np.ones((luma.shape[0] // node, luma.shape[1] // node)))
     blocks = cut_nodes(luma, pipeline.cascade.window, row, column)
@@ -74,7 +77,7 @@ def spread_policy(pipeline: Pipeline, luma: Luma, qindex: int) -> Policy:
         drop_four_way_below=halfway("2", 1, 0.5),
         flat_below=float((flat[len(flat) // 8] + flat[len(flat) // 8 + 1]) / 2),
     )
-    return Policy(((qindex, thresholds), (255, Thresholds(drop_ab_below=0.4)))) if qindex < 255 else Policy()
+    return Policy(((qindex, thresholds), (255, Thresholds(drop_ab_below=0.4))))
 
 
 def random_pipeline(
