@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from support.pictures import frame
+from support.pipelines import LIBAOM, random_pipeline
 from support.pruners import toy_folder, toy_pruner
 
 from integration import zoo
@@ -16,7 +17,9 @@ from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import SOURCES, Libraries
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import encode_file
+from integration.hosts.run import onnx_runtime
 from integration.media.video import open_clip
+from integration.pipeline.pipeline import Pipeline
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import use_pruner
 from toolkit.cli.main import main
@@ -48,9 +51,9 @@ def program(libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path
     return path
 
 
-def run(program: Path, *words: object) -> subprocess.CompletedProcess[str]:
+def run(program: Path, *words: object, **variables: str) -> subprocess.CompletedProcess[str]:
     # Nothing of Python's environment: the program finds its library by itself.
-    return subprocess.run([program, *map(str, words)], capture_output=True, text=True, env={}, check=False)
+    return subprocess.run([program, *map(str, words)], capture_output=True, text=True, env=variables, check=False)
 
 
 @pytest.mark.parametrize(("bit_depth", "keyint", "keys"), [(8, 1, 4), (10, 3, 2), (8, 30, 1)])
@@ -149,3 +152,29 @@ def test_a_pruner_of_inter_frames_wants_some(program: Path, libaom: Libraries, t
             streams[name] = [bytes(packet) for packet in container.demux() if packet.size]
     assert len(streams["pruned"]) == 4
     assert streams["pruned"] != streams["plain"]
+
+
+def test_it_masks_by_trained_networks(program: Path, exported: Path, blockset_8: Path, tmp_path: Path) -> None:
+    clip, planes = tmp_path / "clip.y4m", frame(200, 136)
+    clip.write_bytes(b"YUV4MPEG2 W200 H136 F25:1 C420jpeg\nFRAME\n" + b"".join(p.tobytes() for p in planes))
+    settings = LIBAOM | {"cpu_used": 2}
+    checkpoint, stages = exported / "checkpoint.pt", {"1": 0, "2": 0}
+    pipe = random_pipeline(tmp_path / "pipe", checkpoint, blockset_8, planes[0], stages, encoder=settings)
+    runtime = str(onnx_runtime())
+    for number, pruner in enumerate(("-", zoo.FOLDER / "photo-8bit")):
+        output = tmp_path / f"{number}.ivf"
+        done = run(program, clip, output, 28, 1, pruner, pipe, AV1PART_ONNXRUNTIME=runtime)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith("1 frames, 1 masked, ")
+        with Encoder(EncoderConfig(200, 136, cq=28, cpu_used=2), Pipeline.load(pipe, threads=1).mask) as encoder:
+            if number:
+                use_pruner(encoder, PrunerBundle.load(zoo.FOLDER / "photo-8bit"))
+            expected = encoder.encode(planes)
+        assert output.read_bytes()[44:] == expected.data, "as Python encodes, behind IVF's headers"
+        assert done.stdout.endswith(f", {expected.masked_nodes} blocks restricted\n")
+    done = run(program, clip, tmp_path / "none.ivf", 28, 1, "-", pipe, AV1PART_ONNXRUNTIME="/none/libonnxruntime.so")
+    assert done.returncode == 1
+    assert done.stderr.startswith("av1part_load_pipeline: no ONNX Runtime (/none/libonnxruntime.so: cannot open")
+    done = run(program, y4m(tmp_path / "deep.y4m", 1, 10), tmp_path / "deep.ivf", 28, 1, "-", pipe)
+    assert "av1part_load_pipeline: the pipeline serves bit_depth 8, all_intra 0, cpu_used 2" in done.stderr
+    assert not list(tmp_path.glob("none.ivf")) + list(tmp_path.glob("deep.ivf"))

@@ -9,19 +9,24 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 from support.commands import cli, done, fails
 from support.pictures import CHELSEA, frame
+from support.pipelines import LIBAOM, random_pipeline
 from support.pruners import toy_folder, toy_pruner
 
 from integration import zoo
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import EXPORTS, Libraries
+from integration.hosts.run import onnx_runtime
 from integration.media.video import open_clip
+from integration.pipeline.pipeline import Pipeline
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import count_decisions, use_pruner
 
@@ -374,6 +379,170 @@ def test_a_picture_coded_at_another_size_is_not_pruned(
     found = run([*words, ours, "superres"], libaom.aom.parent, AV1PART_PIPELINE=PHOTO)
     assert found.stderr == "av1part: coded as by libaom alone: no pruner for super-resolution or a resize mode\n"
     assert ours.read_bytes() == stock.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def pipe(exported: Path, blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pipeline for 8 bit, GOOD usage, cpu-used 2, whose policy removes something up to qindex 120."""
+    path, luma = tmp_path_factory.mktemp("pipe") / "pipe", frame(200, 136)[0]
+    settings = LIBAOM | {"cpu_used": 2}
+    return random_pipeline(path, exported / "checkpoint.pt", blockset_8, luma, {"1": 0, "2": 0}, encoder=settings)
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """200x136 pixels of the cat, planes one after the other, as `program` reads them."""
+    path = tmp_path_factory.mktemp("picture") / "in.yuv"
+    path.write_bytes(b"".join(plane.tobytes() for plane in frame(200, 136)))
+    return path
+
+
+@pytest.mark.parametrize("with_pruner", [False, True])
+def test_a_pipeline_masks_a_program_of_libaom_as_python_does(
+    libaom: Libraries, program: Path, pipe: Path, picture: Path, tmp_path: Path, with_pruner: bool
+) -> None:
+    models = f"{PHOTO}:{pipe}" if with_pruner else pipe
+    for number in range(2):
+        words = [program, 200, 136, 28, 2, picture, tmp_path / f"{number}.obu"]
+        variables = {"AV1PART_PIPELINE": models, "AV1PART_STATS": tmp_path / "stats"}
+        assert run(words, libaom.aom.parent, AV1PART_ONNXRUNTIME=onnx_runtime(), **variables).stderr == ""
+    with Encoder(EncoderConfig(200, 136, cq=28, cpu_used=2), Pipeline.load(pipe, threads=1).mask) as encoder:
+        if with_pruner:
+            use_pruner(encoder, PrunerBundle.load(PHOTO))
+        expected = encoder.encode(frame(200, 136))
+        decisions = count_decisions(encoder)
+    assert (tmp_path / "0.obu").read_bytes() == (tmp_path / "1.obu").read_bytes() == expected.data
+    first, second = map(json.loads, (tmp_path / "stats").read_text().splitlines())
+    assert first == second
+    assert (first["masked_frames"], first["masked_nodes"]) == (1, expected.masked_nodes)
+    assert (first["pruned_frames"], first["decisions"]) == (int(with_pruner), decisions)
+    assert expected.masked_nodes > 10
+
+
+def test_the_command_masks_in_ffmpeg_as_python_does(libaom: Libraries, pipe: Path, tmp_path: Path) -> None:
+    needs("ffmpeg", "ffmpeg")
+    clip, stats = tmp_path / "clip.y4m", tmp_path / "stats"
+    crop = ["ffmpeg", "-loglevel", "error", "-i", CHELSEA, "-vf", "crop=192:128:100:100", "-pix_fmt", "yuv420p"]
+    run([*crop, clip], libaom.aom.parent)
+    settings = ["-g", 0, "-lag-in-frames", 0, "-row-mt", 0, "-threads", 1, "-aom-params", "deltaq-mode=0", "-crf", 28]
+    words = map(str, ffmpeg(tmp_path / "out.ivf", clip, *settings, "-vf", "null"))
+    said = done("run", "--pipeline", str(pipe), "--stats", str(stats), "--", *words).stderr
+    with Encoder(EncoderConfig(192, 128, cq=28, cpu_used=2), Pipeline.load(pipe, threads=1).mask) as encoder:
+        planes = next(open_clip(clip).frames())
+        expected = encoder.encode(planes)
+    assert json.loads(stats.read_text())["masked_nodes"] == expected.masked_nodes > 10
+    nodes = f"a part of the search taken away at {expected.masked_nodes} nodes"
+    assert f"av1part: 1 of 1 key frames masked, {nodes}." in said
+    decoded = next(open_clip(tmp_path / "out.ivf").frames())
+    for plane, own in zip(decoded, expected.reconstruction, strict=True):
+        np.testing.assert_array_equal(plane, own)
+
+
+def test_masks_with_threads_tiles_inter_frames_and_two_encoders(libaom: Libraries, pipe: Path, tmp_path: Path) -> None:
+    needs("ffmpeg", "ffmpeg")
+    pan = ["ffmpeg", "-loglevel", "error", "-loop", 1, "-i", CHELSEA, "-frames:v", 3, "-pix_fmt", "yuv420p"]
+    run([*pan, "-vf", "crop=400:260:x='n*4':y=10", tmp_path / "clip.y4m"], libaom.aom.parent)
+    one = ["-c:v", "libaom-av1", "-cpu-used", 2, "-crf", 28, "-b:v", 0, "-threads", 4, "-row-mt", 1, "-tiles", "2x1"]
+    one += ["-g", 2, "-lag-in-frames", 2, "-f", "ivf"]
+    outputs = [tmp_path / f"{name}.ivf" for name in "abcd"]
+    for pair in (outputs[:2], outputs[2:]):
+        words = ["ffmpeg", "-loglevel", "error", "-i", tmp_path / "clip.y4m", *one, pair[0], *one, pair[1]]
+        variables = {"AV1PART_PIPELINE": pipe, "AV1PART_STATS": tmp_path / "stats"}
+        assert run(words, libaom.aom.parent, AV1PART_ONNXRUNTIME=onnx_runtime(), **variables).stderr == ""
+    assert len({output.read_bytes() for output in outputs}) == 1
+    counted = [json.loads(line) for line in (tmp_path / "stats").read_text().splitlines()]
+    assert len(counted) == 4
+    assert counted == counted[:1] * 4
+    assert counted[0]["masked_frames"] == counted[0]["key_frames"] >= 1
+
+
+def test_without_onnx_runtime_masks_are_left_out_with_one_line(
+    libaom: Libraries, plain: Path, program: Path, pipe: Path, picture: Path, tmp_path: Path
+) -> None:
+    stock, pruned, ours = (tmp_path / f"{name}.obu" for name in ("stock", "pruned", "ours"))
+    words = [program, 200, 136, 28, 2, picture]
+    run([*words, stock], plain)
+    run([*words, pruned], libaom.aom.parent, AV1PART_PIPELINE=PHOTO)
+    for given, reason in (
+        ("/none/libonnxruntime.so", "no ONNX Runtime (/none/libonnxruntime.so: cannot open shared object file"),
+        (libaom.aom, "libaom.so.3: not ONNX Runtime, or of an unknown interface"),
+    ):
+        for models, consequence, expected in (
+            (pipe, "coded as by libaom alone", stock),
+            (f"{PHOTO}:{pipe}", "coded without masks", pruned),
+        ):
+            variables = {"AV1PART_PIPELINE": models, "AV1PART_ONNXRUNTIME": given}
+            said = run([*words, ours], libaom.aom.parent, **variables).stderr
+            assert said.startswith(f"av1part: {consequence}: ")
+            assert reason in said
+            assert said.count("\n") == 1
+            assert ours.read_bytes() == expected.read_bytes()
+
+
+def test_a_pipeline_that_is_damaged_or_no_network_masks_nothing(
+    libaom: Libraries, plain: Path, program: Path, pipe: Path, picture: Path, tmp_path: Path
+) -> None:
+    def changed(name: str, model: bytes | None = None) -> Path:
+        shutil.copytree(pipe, tmp_path / name)
+        hook, graph = tmp_path / name / "hook.txt", tmp_path / name / "bundles" / "2" / "model.onnx"
+        if model is None:
+            hook.write_bytes(hook.read_bytes().replace(b"cpu_used 2", b"cpu_used 1"))
+            return tmp_path / name
+        old, facts = graph.read_bytes(), "size {} crc32 {:08x}"
+        graph.write_bytes(model)
+        text = hook.read_text().replace(
+            facts.format(len(old), zlib.crc32(old)), facts.format(len(model), zlib.crc32(model))
+        )
+        body = text[: text.rindex("check ")]
+        hook.write_text(f"{body}check {zlib.crc32(body.encode()):08x}\n")
+        return tmp_path / name
+
+    first = (pipe / "bundles" / "1" / "model.onnx").read_bytes()
+    stock, ours, words = tmp_path / "stock.obu", tmp_path / "ours.obu", [program, 200, 136, 28, 2, picture]
+    run([*words, stock], plain)
+    for folder, reason in (
+        (changed("hook"), "hook.txt: not as it was written"),
+        (changed("nonsense", b"no graph at all"), "ONNX Runtime: "),
+        (changed("other", first), "ONNX Runtime: "),
+        (tmp_path / "none", "none/hook.txt: No such file"),
+    ):
+        variables = {"AV1PART_PIPELINE": folder, "AV1PART_ONNXRUNTIME": onnx_runtime()}
+        said = run([*words, ours], libaom.aom.parent, **variables).stderr
+        assert said.startswith("av1part: coded as by libaom alone: ")
+        assert reason in said
+        assert said.count("\n") == 1
+        assert ours.read_bytes() == stock.read_bytes()
+    fails(cli("run", "--pipeline", str(tmp_path / "hook"), "--", "true"), "does not say what the manifest says")
+
+
+def test_what_no_pipeline_was_made_for_is_coded_without_masks_with_one_line(
+    libaom: Libraries, plain: Path, pipe: Path, tmp_path: Path
+) -> None:
+    needs("ffmpeg", "ffmpeg")
+    stock, ours = tmp_path / "stock.ivf", tmp_path / "ours.ivf"
+    runtime = onnx_runtime()
+    this = "(this one: 8 bit, 4:2:0, usage good, cpu-used 2, 4-way on)"
+    for options in (["-pix_fmt", "yuv420p10le"], ["-pix_fmt", "yuv444p"], ["-cpu-used", 1], ["-usage", "allintra"]):
+        run(ffmpeg(stock, CHELSEA, *options), plain)
+        command = ffmpeg(ours, CHELSEA, *options)
+        said = run(command, libaom.aom.parent, AV1PART_PIPELINE=pipe, AV1PART_ONNXRUNTIME=runtime).stderr
+        assert said.startswith("av1part: coded as by libaom alone: no pipeline for ")
+        assert said.endswith(f"{this}\n")
+        assert ours.read_bytes() == stock.read_bytes()
+    command = ffmpeg(ours, CHELSEA, "-cpu-used", 1)
+    both = run(command, libaom.aom.parent, AV1PART_PIPELINE=f"{PHOTO}:{pipe}", AV1PART_ONNXRUNTIME=runtime).stderr
+    assert both.startswith("av1part: coded without masks: no pipeline for 8 bit, 4:2:0, usage good, cpu-used 1, ")
+    command = ffmpeg(ours, CHELSEA, "-cpu-used", 5)
+    none = run(command, libaom.aom.parent, AV1PART_PIPELINE=f"{PHOTO}:{pipe}", AV1PART_ONNXRUNTIME=runtime).stderr
+    assert none == (
+        "av1part: coded as by libaom alone: no pruner or pipeline for 8 bit, 4:2:0, usage good, cpu-used 5, 4-way on\n"
+    )
+
+
+def test_a_pipeline_that_c_cannot_use_is_refused_by_the_command(pipe: Path, tmp_path: Path) -> None:
+    shutil.copytree(pipe, tmp_path / "pipe")
+    (tmp_path / "pipe" / "hook.txt").unlink()
+    fails(cli("run", "--pipeline", str(tmp_path / "pipe"), "--", "true"), "has no hook.txt, so only Python can use it")
 
 
 def test_each_reason_is_said_once(libaom: Libraries, tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ KINDS = {
         "manifest.json",
         "bundles",
         "`av1part pipeline build`",
-        "`av1part pipeline eval` and `policy fit`, and `encode` and `bench encoder` as --pipeline",
+        "`av1part pipeline eval` and `policy fit`, and `encode`, `bench encoder` and `run` as --pipeline",
     ),
     "av1part-search": FolderKind(
         "a record of the search",

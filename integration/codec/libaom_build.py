@@ -42,11 +42,12 @@ C_FLAGS = (
     *("-DNDEBUG", "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE_SOURCE"),
 )
 SHARED = ("encoder", "frames", "nodes")
-PRUNING = ("costs", "inside_search", "node_features", "pruner", "pruner_file")
+PRUNING = ("costs", "file", "inside_search", "node_features", "pruner", "pruner_file")
+MASKING = ("masks", "onnx", "pipeline", "pipeline_file", "policy")
 UNITS = {
-    "libav1part_hook.so": (*SHARED, *PRUNING, "hook", "labels", "inspect"),
+    "libav1part_hook.so": (*SHARED, *PRUNING, *MASKING, "hook", "labels", "inspect"),
     "libav1part_stock.so": (*SHARED, "stock"),
-    "libaom.so.3": (*PRUNING, "nodes", "runtime"),
+    "libaom.so.3": (*PRUNING, *MASKING, "nodes", "runtime"),
 }
 SEARCH_CALLS = (
     *("av1_encode_frame", "av1_prune_ab_partitions", "av1_prune_partitions_before_search"),
@@ -71,7 +72,7 @@ class Libraries:
     """Shared libraries of a build.
 
     `hook` has masks, pruners and labels, `stock` the same interface to untouched libaom; `aom` is libaom's own library,
-    libaom.so.3, with pruners inside, for hosts that know nothing of us.
+    libaom.so.3, with pruners and masks inside, for hosts that know nothing of us.
     """
 
     hook: Path
@@ -236,7 +237,7 @@ def _compile_hook(libaom: Path, folder: Path, flags: list[str], sanitize: bool) 
         # Included as system headers, so that warnings are about our code alone.
         command = ["cc", *flags, "-isystem", str(libaom / "include"), "-c", str(SOURCES / f"{unit}.c")]
         _run([*command, "-o", str(folder / f"{unit}.o")], log)
-    link = ["-lm", "-lpthread", *([f"-fsanitize={SANITIZERS}"] if sanitize else ["-Wl,-z,defs"])]
+    link = ["-lm", "-lpthread", "-ldl", *([f"-fsanitize={SANITIZERS}"] if sanitize else ["-Wl,-z,defs"])]
     archive = str(libaom / "libaom.a")
     for name, units in UNITS.items():
         objects = [str(folder / f"{unit}.o") for unit in units]

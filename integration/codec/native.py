@@ -96,6 +96,8 @@ _SEARCH = (
     ("av1part_feature_table", c_uint32, ()),
     ("av1part_load_pruner", c_int, (c_void_p, c_char_p)),
     ("av1part_search_inter", c_int, (c_void_p, c_int)),
+    ("av1part_load_pipeline", c_int, (c_void_p, c_char_p)),
+    ("av1part_pipeline_masks", c_int, (c_void_p, POINTER(Source), POINTER(Mask))),
     ("av1part_record_search", c_int, (c_void_p, c_double, c_uint32)),
     ("av1part_search_rows", c_int, (c_void_p, POINTER(c_void_p), POINTER(c_size_t))),
     ("av1part_set_pruner", c_int, (c_void_p, c_char_p, c_size_t, c_double, c_double)),

@@ -82,7 +82,7 @@ def fit(
     if kind_of(data) == "av1part-blockset":
         if given:
             raise click.UsageError(f"--{given[0]} is of a pruner, which DATA of `av1part record` gives.")
-        _fit_masks(data, sources, output, target_loss, shown, frames, pruner, overwrite=overwrite)
+        _fit_masks(data, sources, output, target_loss, shown, frames or 2, pruner, overwrite=overwrite)
         return
     if pruner:
         raise click.UsageError("--pruner goes into a pipeline of masks, which DATA of `av1part label` gives.")
@@ -132,7 +132,7 @@ def _fit_pruner(
     output: Path,
     target_loss: float,
     size: str | None,
-    frames: int,
+    frames: int | None,
     config: FitConfig,
     overwrite: bool,
 ) -> None:

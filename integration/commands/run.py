@@ -1,4 +1,4 @@
-"""`av1part run`: another encoder with pruners inside its libaom."""
+"""`av1part run`: another encoder with pruners and pipelines inside its libaom."""
 
 from pathlib import Path
 
@@ -11,8 +11,9 @@ import click
     "pipelines",
     type=click.Path(path_type=Path),
     multiple=True,
-    help="Pruner: a folder, or a name of `av1part zoo`; repeatable, each encoder takes the first that was made "
-    "for what it codes.  [default: all in the box]",
+    help="Pruner, a folder or a name of `av1part zoo`, or folder of a pipeline, whose networks then mask the search; "
+    "repeatable, each encoder takes the first of each that was made for what it codes.  [default: all pruners in the "
+    "box]",
 )
 @click.option("--no-pipeline", is_flag=True, help="Our libaom with nothing in it, to compare with.")
 @click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
@@ -29,28 +30,32 @@ def run(
 ) -> None:
     """Run COMMAND, such as ffmpeg or avifenc, with pruners inside its libaom; exits with its status.
 
-    A pruner is for key frames, as those in the box are, or for inter frames. What no pruner was made for is coded as by
-    libaom alone, and a line on stderr says so.
+    A pruner is for key frames, as those in the box are, or for inter frames; masks are for key frames. What no pruner
+    was made for is coded as by libaom alone, and a line on stderr says so. A pipeline needs ONNX Runtime's library:
+    that of the Python package, else AV1PART_ONNXRUNTIME.
 
     \b
     av1part run -- ffmpeg -i in.mp4 -c:v libaom-av1 -usage good -cpu-used 2 -crf 32 out.mkv
     """
     from integration import zoo
-    from integration.hosts.run import run_host
-    from integration.pruning.bundle import PrunerBundle
+    from integration.hosts.run import load_model, run_host
 
     if no_pipeline and (pipelines or price is not None):
         raise click.UsageError("--no-pipeline prunes nothing: leave --pipeline and --price out, or it.")
     chosen = () if no_pipeline else pipelines or map(Path, zoo.names())
     folders = [zoo.find(path) for path in chosen]
-    done = run_host(command, [PrunerBundle.load(folder) for folder in folders], price, stats)
+    done = run_host(command, [load_model(folder) for folder in folders], price, stats)
     if not quiet and folders:
         name = Path(command[0]).name
-        if seen := done.key_frames + done.inter_frames:
+        said = []
+        if done.pruned_frames or (done.key_frames + done.inter_frames and not done.masked_frames):
             kind = "" if done.key_frames and done.inter_frames else "key " if done.key_frames else "inter "
-            said = f"{done.pruned_frames} of {seen} {kind}frames pruned, {done.skipped:,} of {done.asked:,} "
-            said += "decisions skip a part of the search"
-        else:
-            said = f"nothing was pruned: no encoder of libaom's shared library took a pruner in {name}"
-        click.echo(f"av1part: {said}.", err=True)
+            of = f"{done.skipped:,} of {done.asked:,} decisions skip a part of the search"
+            said.append(f"{done.pruned_frames} of {done.key_frames + done.inter_frames} {kind}frames pruned, {of}")
+        if done.masked_frames:
+            of = f"a part of the search taken away at {done.masked_nodes:,} nodes"
+            said.append(f"{done.masked_frames} of {done.key_frames} key frames masked, {of}")
+        if not said:
+            said.append(f"nothing was pruned: no encoder of libaom's shared library took a pruner in {name}")
+        click.echo(f"av1part: {'; '.join(said)}.", err=True)
     click.get_current_context().exit(done.status)

@@ -46,9 +46,9 @@ class RecordConfig(SourceConfig):
     """Sources, and what is recorded of the search of their frames.
 
     `share`: of the superblocks, 0 to 1, whose search is kept, drawn by `seed`. The default speed is that of the pruner
-    in the box. `pruner`: folder of a pruner that decides meanwhile, at `price` or at its own. With a `keyint` of 1 every
-    frame is a key frame and is recorded. With a larger one the inter frames are recorded, and the key frames are not;
-    `lag` frames are looked ahead.
+    in the box. `pruner`: folder of a pruner that decides meanwhile, at `price` or at its own. With a `keyint` of 1
+    every frame is a key frame and is recorded. With a larger one the inter frames are recorded, and the key frames are
+    not; `lag` frames are looked ahead.
     """
 
     cpu_used: int = 2

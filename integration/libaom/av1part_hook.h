@@ -44,7 +44,8 @@ typedef enum av1part_status {
   AV1PART_ERR_MASK = -6,       /* the mask's rows and columns are not the frame's */
   AV1PART_ERR_SAMPLE = -7,     /* a sample does not fit in the bit depth */
   AV1PART_ERR_BITSTREAM = -8,  /* the stream shows a block structure that AV1 does not have */
-  AV1PART_ERR_PRUNER = -9      /* the bytes are no pruner, or one for another table of features */
+  AV1PART_ERR_PRUNER = -9,     /* the bytes are no pruner, or one for another table of features */
+  AV1PART_ERR_PIPELINE = -10   /* no sound pipeline for this encoder, or its networks cannot be run */
 } av1part_status;
 
 typedef struct av1part_encoder av1part_encoder;
@@ -100,7 +101,7 @@ typedef struct av1part_result {
   int64_t frame_number; /* of the frame shown, in the order of av1part_encode */
   int32_t qindex;       /* -1: the packet shows a hidden frame and codes none */
   int32_t intra_frame;
-  int32_t mask_failed; /* the callback gave no mask */
+  int32_t mask_failed; /* the callback or the pipelines gave no mask; of these the detail has the reason */
   /* Per level: nodes at which the mask took something away from the search, */
   int32_t masked_blocks[AV1PART_LEVELS];
   /* and nodes where nothing would have been left, so that libaom's own choice stayed. */
@@ -215,6 +216,17 @@ AV1PART_API int av1part_set_pruner(av1part_encoder *encoder, const void *data, s
  * it was made for another libaom, table of features, usage, speed or 4-way setting, or for inter frames where there are
  * none: the encoder's detail says which. */
 AV1PART_API int av1part_load_pruner(av1part_encoder *encoder, const char *folder);
+
+/* Mask intra frames by the networks of a pipeline's folder (of `av1part pipeline build` or `policy fit`), in place of a
+ * callback; where there is one, or masks are given with the frame, these are taken instead. One pipeline for each node
+ * size: a second of a size replaces the first. ONNX Runtime's library is loaded from AV1PART_ONNXRUNTIME, else as
+ * libonnxruntime.so.1. Refused where that is missing, where the pipeline was made for another libaom, bit depth, usage,
+ * speed or 4-way setting, or was changed: the encoder's detail says which. */
+AV1PART_API int av1part_load_pipeline(av1part_encoder *encoder, const char *folder);
+
+/* What the loaded pipelines allow in a frame of any size, as a callback gives it; 0 at nodes that they leave alone. */
+AV1PART_API int av1part_pipeline_masks(av1part_encoder *encoder, const av1part_source *source,
+                                       const av1part_mask masks[AV1PART_LEVELS]);
 
 /* Since the encoder was opened. */
 AV1PART_API int av1part_decisions(const av1part_encoder *encoder, av1part_decision_counts *counts);

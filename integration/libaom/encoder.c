@@ -22,6 +22,7 @@ const char *av1part_status_text(int status) {
     case AV1PART_ERR_MASK: return "the mask's rows and columns are not the frame's";
     case AV1PART_ERR_SAMPLE: return "a sample does not fit in the bit depth";
     case AV1PART_ERR_PRUNER: return "not a pruner for this hook";
+    case AV1PART_ERR_PIPELINE: return "not a pipeline for this encoder, or its networks cannot be run";
     case AV1PART_ERR_BITSTREAM: return "the stream shows a block structure that AV1 does not have";
     default: return "unknown status";
   }

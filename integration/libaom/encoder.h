@@ -45,8 +45,8 @@ struct av1part_encoder {
   av1part_level levels[AV1PART_LEVELS];
   bool mask_given;   /* the caller passed this frame's masks to av1part_encode */
   bool mask_active;  /* the levels' masks hold for the search that runs now */
-  bool mask_failed;  /* the callback gave none for this frame */
-  int mask_qindex;   /* the qindex for which the callback was asked, -1 before it was */
+  bool mask_failed;  /* callback or pipelines gave none for this frame */
+  int mask_qindex;   /* the qindex for which they were asked, -1 before they were */
   const void *mask_frame; /* and the source frame */
   bool labels_ready; /* a frame has been packed since the last av1part_encode or av1part_flush began */
   int qindex;
@@ -61,6 +61,7 @@ struct av1part_encoder {
   bool search_inter; /* inter frames are recorded and pruned, and intra frames are not; else the reverse */
   bool search_active; /* this frame's search is recorded or pruned */
   struct av1part_pruner *pruner;
+  struct av1part_pipeline *pipelines[AV1PART_LEVELS]; /* by the size of their nodes; NULL: none */
   double prune_log_price, prune_log_most;
   atomic_int decisions[AV1PART_SQUARES + 1][AV1PART_DECISIONS][2]; /* by log2(side) - 2: asked, taken */
 };

@@ -13,8 +13,9 @@
 #include "av1/encoder/partition_strategy.h"
 #include "costs.h"
 #include "encoder.h"
-#include "pruner.h"
 #include "inside_search.h"
+#include "masks.h"
+#include "pruner.h"
 
 /* Declared through the originals' types: should a signature change, this file stops compiling. */
 __typeof__(av1_encode_frame) __real_av1_encode_frame, __wrap_av1_encode_frame;
@@ -49,6 +50,10 @@ void av1part_hook_release(av1part_encoder *encoder) {
   atomic_store(&table[encoder->slot].claimed, false);
   av1part_pruner_free(encoder->pruner);
   encoder->pruner = NULL;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    av1part_pipeline_free(encoder->pipelines[l]);
+    encoder->pipelines[l] = NULL;
+  }
   encoder->slot = -1;
 }
 
@@ -70,16 +75,15 @@ av1part_encoder *av1part_hook_find(const AV1_COMP *cpi) {
 /* ---- the mask of a frame ---- */
 
 static int ask_callback(av1part_encoder *e, const AV1_COMP *cpi) {
-  const YV12_BUFFER_CONFIG *const y = cpi->source;
-  const bool deep = (y->flags & YV12_FLAG_HIGHBITDEPTH) != 0;
-  if (deep != (e->config.bit_depth > 8)) return 1;
+  av1part_picture picture;
+  if (!av1part_picture_of(cpi, &picture) || picture.deep != (e->config.bit_depth > 8)) return 1;
   const av1part_source source = {
-    .luma = deep ? (const void *)CONVERT_TO_SHORTPTR(y->y_buffer) : (const void *)y->y_buffer,
-    .stride = y->y_stride,
-    .width = y->y_crop_width,
-    .height = y->y_crop_height,
+    .luma = picture.luma,
+    .stride = picture.stride,
+    .width = picture.width,
+    .height = picture.height,
     .bit_depth = e->config.bit_depth,
-    .qindex = cpi->common.quant_params.base_qindex,
+    .qindex = picture.qindex,
     .key_frame = cpi->common.current_frame.frame_type == KEY_FRAME,
     .frame_number = e->packets, /* an intra frame is shown in the packet that it is coded in */
   };
@@ -108,11 +112,11 @@ static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
   if (!intra) return;
   if (e->mask_given) {
     e->mask_active = true;
-  } else if (e->callback) {
+  } else if (e->callback || av1part_has_pipeline(e)) {
     const int qindex = cpi->common.quant_params.base_qindex;
     /* A frame coded again at the same qindex keeps its mask. */
     if (e->mask_qindex != qindex || e->mask_frame != cpi->source) {
-      e->mask_failed = ask_callback(e, cpi) != 0;
+      e->mask_failed = e->callback ? ask_callback(e, cpi) != 0 : !av1part_mask_by_pipelines(e, cpi);
       e->mask_qindex = qindex;
       e->mask_frame = cpi->source;
     }
@@ -130,86 +134,14 @@ void __wrap_av1_encode_frame(AV1_COMP *cpi) {
 
 /* ---- the search of a node ---- */
 
-/* The level whose mask restricts this square, with the node's index; NULL where none does. */
-static av1part_level *restricted(av1part_encoder *e, const PartitionSearchState *state, int *node) {
-  if (!e || !e->mask_active) return NULL;
-  const PartitionBlkParams *const square = &state->part_blk_params;
-  for (int l = 0; l < AV1PART_LEVELS; ++l) {
-    av1part_level *const level = &e->levels[l];
-    if (square->width != level->side) continue;
-    *node = av1part_whole_node(e, level, square->mi_row * MI_SIZE, square->mi_col * MI_SIZE);
-    return *node >= 0 && level->mask[*node] ? level : NULL;
-  }
-  return NULL;
-}
-
-enum {
-  HORZ_KINDS = 1 << PARTITION_HORZ | 1 << PARTITION_HORZ_A | 1 << PARTITION_HORZ_B,
-  VERT_KINDS = 1 << PARTITION_VERT | 1 << PARTITION_VERT_A | 1 << PARTITION_VERT_B,
-};
-
-/* Take away from the search what the mask forbids; never add, and never leave nothing. A direction's rectangle stays
- * while its A, B or 4-way partition is allowed: libaom searches these only where it may search the rectangle. */
-static int apply_mask(const AV1_COMP *cpi, uint16_t mask, PartitionSearchState *state) {
-  int *const rect = state->partition_rect_allowed;
-  const bool four_way = cpi->oxcf.part_cfg.enable_1to4_partitions;
-  bool none = state->partition_none_allowed && mask & 1 << PARTITION_NONE;
-  const bool split = state->do_square_split && mask & 1 << PARTITION_SPLIT;
-  const bool horz = rect[HORZ] && mask & (HORZ_KINDS | four_way << PARTITION_HORZ_4);
-  const bool vert = rect[VERT] && mask & (VERT_KINDS | four_way << PARTITION_VERT_4);
-  const bool any_rect = state->do_rectangular_split &&
-                        ((horz && !state->prune_rect_part[HORZ]) || (vert && !state->prune_rect_part[VERT]));
-  if (!none && !split && !any_rect) return EFFECT_KEPT;
-  /* Faster presets give a block up once neither NONE nor SPLIT was found: leave them NONE. */
-  if (!none && !split && cpi->sf.part_sf.early_term_after_none_split) none = state->partition_none_allowed;
-  const bool removed = none != !!state->partition_none_allowed || split != !!state->do_square_split ||
-                       horz != !!rect[HORZ] || vert != !!rect[VERT];
-  state->partition_none_allowed = none;
-  state->do_square_split = split;
-  rect[HORZ] = horz;
-  rect[VERT] = vert;
-  if (!horz && !vert) state->do_rectangular_split = 0;
-  return removed ? EFFECT_MASKED : EFFECT_NONE;
-}
-
 void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *const x,
                                                SIMPLE_MOTION_DATA_TREE *const sms_tree,
                                                PartitionSearchState *state) {
   __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
-  int node;
   av1part_encoder *const e = av1part_hook_find(cpi);
-  av1part_level *const level = restricted(e, state, &node);
-  if (level) {
-    /* Second attempt at a superblock for which nothing was found: libaom lifts every restriction, ours too. */
-    level->effect[node] =
-        x->must_find_valid_partition ? EFFECT_KEPT : (uint8_t)apply_mask(cpi, level->mask[node], state);
-  }
+  av1part_mask_begin(e, cpi, x, state);
   av1part_costs_begin(e && frame_is_intra_only(&cpi->common) ? e : NULL, x, state);
   av1part_search_begin(e && e->search_active ? e : NULL, cpi, x, state);
-}
-
-/* Take away the 4-way partitions that the mask forbids, at the end of the ABs: rectangles are searched by then, so that
- * what is still allowed of them is about 4-way alone. Where libaom is about to ask its own network, which it does only
- * about both directions, both stay until it has answered (av1part_hook_four_way). */
-static void mask_four_way(const AV1_COMP *cpi, av1part_level *level, int node, PartitionSearchState *state) {
-  int *const rect = state->partition_rect_allowed;
-  const bool horz = level->mask[node] >> PARTITION_HORZ_4 & 1, vert = level->mask[node] >> PARTITION_VERT_4 & 1;
-  if (!cpi->oxcf.part_cfg.enable_1to4_partitions || !state->do_rectangular_split) return;
-  if ((horz || vert) && rect[HORZ] && rect[VERT] && cpi->sf.part_sf.ml_prune_partition) return;
-  if ((rect[HORZ] && !horz) || (rect[VERT] && !vert)) level->effect[node] = EFFECT_MASKED;
-  rect[HORZ] = rect[HORZ] && horz;
-  rect[VERT] = rect[VERT] && vert;
-}
-
-void av1part_hook_four_way(const AV1_COMP *cpi, const PartitionSearchState *state, int *part4_allowed) {
-  int node;
-  av1part_level *const level = restricted(av1part_hook_find(cpi), state, &node);
-  for (int d = 0; level && level->effect[node] != EFFECT_KEPT && d < NUM_PART4_TYPES; ++d) {
-    if (part4_allowed[d] && !(level->mask[node] & 1u << (PARTITION_HORZ_4 + d))) {
-      part4_allowed[d] = 0;
-      level->effect[node] = EFFECT_MASKED;
-    }
-  }
 }
 
 void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC_TREE *pc_tree,
@@ -218,15 +150,7 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
                                     PartitionSearchState *state, int *ab_partitions_allowed) {
   __real_av1_prune_ab_partitions(cpi, x, pc_tree, pb_source_variance, best_rdcost, rect_part_win_info,
                                  ext_partition_allowed, state, ab_partitions_allowed);
-  int node;
-  av1part_level *const level = restricted(av1part_hook_find(cpi), state, &node);
-  for (int ab = 0; level && level->effect[node] != EFFECT_KEPT && ab < NUM_AB_PARTS; ++ab) {
-    if (ab_partitions_allowed[ab] && !(level->mask[node] & 1u << (PARTITION_HORZ_A + ab))) {
-      ab_partitions_allowed[ab] = 0;
-      level->effect[node] = EFFECT_MASKED;
-    }
-  }
-  if (level && level->effect[node] != EFFECT_KEPT) mask_four_way(cpi, level, node, state);
+  av1part_mask_ab(av1part_hook_find(cpi), cpi, state, ab_partitions_allowed);
   av1part_costs_ab(state, ab_partitions_allowed);
   av1part_search_ab(state, ab_partitions_allowed);
 }

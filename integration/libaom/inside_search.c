@@ -480,7 +480,7 @@ void __wrap_av1_ml_prune_4_partition(AV1_COMP *const cpi, MACROBLOCK *const x, i
                                      PartitionSearchState *state, int *part4_allowed,
                                      unsigned int pb_source_variance) {
   __real_av1_ml_prune_4_partition(cpi, x, part_ctx, best_rd, state, part4_allowed, pb_source_variance);
-  av1part_hook_four_way(cpi, state, part4_allowed);
+  av1part_mask_four_way(cpi, state, part4_allowed);
   if (current < 0 || squares[current].state != state || !(part4_allowed[0] | part4_allowed[1])) return;
   if (state->terminate_partition_search) return;
   rectangle_features(&squares[current]);

@@ -19,8 +19,8 @@ void av1part_search_modes(int partition, const PICK_MODE_CONTEXT *block, int64_t
 /* Which of HORZ_A, HORZ_B, VERT_A, VERT_B are about to be searched; takes them all away where that pays. */
 void av1part_search_ab(const PartitionSearchState *state, int *ab_partitions_allowed);
 
-/* hook.c. Take away HORZ_4 and VERT_4 where the square's mask forbids them, of those that libaom is about to search. */
-void av1part_hook_four_way(const AV1_COMP *cpi, const PartitionSearchState *state, int *part4_allowed);
+/* masks.c. Take away HORZ_4 and VERT_4 where the square's mask forbids them, of those that libaom would search next. */
+void av1part_mask_four_way(const AV1_COMP *cpi, const PartitionSearchState *state, int *part4_allowed);
 
 /* The search of a square ends. */
 void av1part_search_end(const PC_TREE *tree);

@@ -7,7 +7,7 @@
 
 #include "luma.h"
 #include "av1part_hook.h"
-#include "pruner_file.h"
+#include "file.h"
 
 #define F(name, point, text, unit) { text, unit, POINT_##point },
 static const struct {

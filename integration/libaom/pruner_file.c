@@ -8,18 +8,9 @@
 
 #include "aom/aom_codec.h"
 #include "av1part_hook.h"
+#include "file.h"
 
 enum { LARGEST_TEXT = 1024, LARGEST_DATA = 1 << 26 };
-
-uint32_t av1part_crc32(uint32_t crc, const void *data, size_t size) {
-  const uint8_t *const bytes = data;
-  crc = ~crc;
-  for (size_t i = 0; i < size; ++i) {
-    crc ^= bytes[i];
-    for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (0xEDB88320u & (0u - (crc & 1)));
-  }
-  return ~crc;
-}
 
 double av1part_decimal(const char *text) {
   double digits = 0, scale = 1;
@@ -36,28 +27,6 @@ double av1part_decimal(const char *text) {
     }
   }
   return any ? digits / scale : 0;
-}
-
-/* The file's bytes with a zero behind them; NULL where it cannot be read or is larger than `most`. */
-static char *read_file(const char *folder, const char *name, size_t most, size_t *size, char *why, size_t why_size) {
-  char path[4096];
-  if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path)) path[0] = 0;
-  FILE *const file = fopen(path, "rb");
-  if (!file) {
-    snprintf(why, why_size, "%s/%s: %s", folder, name, strerror(errno));
-    return NULL;
-  }
-  char *const bytes = malloc(most + 2);
-  *size = bytes ? fread(bytes, 1, most + 1, file) : 0;
-  const bool failed = !bytes || ferror(file) || *size > most;
-  fclose(file);
-  if (failed) {
-    snprintf(why, why_size, "%s/%s: not readable, or larger than %zu bytes", folder, name, most);
-    free(bytes);
-    return NULL;
-  }
-  bytes[*size] = 0;
-  return bytes;
 }
 
 typedef struct {
@@ -96,7 +65,7 @@ static bool read_card(const char *folder, const facts *f, char *why, size_t why_
   int end = 0;
   size_t size;
   errno = 0;
-  char *const text = read_file(folder, "card.txt", LARGEST_TEXT, &size, why, why_size);
+  char *const text = av1part_read_file(folder, "card.txt", LARGEST_TEXT, &size, why, why_size);
   if (!text) {
     if (errno != ENOENT) return false;
     *why = 0;
@@ -137,7 +106,7 @@ bool av1part_pruner_file_read(const char *folder, av1part_pruner_file *file, cha
   memset(file, 0, sizeof(*file));
   facts f = { .file = file };
   size_t size;
-  char *const text = read_file(folder, "hook.txt", LARGEST_TEXT, &size, why, why_size);
+  char *const text = av1part_read_file(folder, "hook.txt", LARGEST_TEXT, &size, why, why_size);
   if (!text) return false;
   const bool parsed = strlen(text) == size && parse(text, &f);
   free(text);
@@ -147,7 +116,7 @@ bool av1part_pruner_file_read(const char *folder, av1part_pruner_file *file, cha
   }
   if (!suits_this_hook(file, folder, why, why_size) || !read_card(folder, &f, why, why_size)) return false;
   const size_t expected = file->size;
-  file->data = read_file(folder, "pruner.bin", LARGEST_DATA, &file->size, why, why_size);
+  file->data = av1part_read_file(folder, "pruner.bin", LARGEST_DATA, &file->size, why, why_size);
   if (!file->data) return false;
   if (file->size == expected && av1part_crc32(0, file->data, file->size) == f.crc) return true;
   snprintf(why, why_size, "%s/pruner.bin: changed since it was made", folder);

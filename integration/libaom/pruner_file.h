@@ -34,6 +34,4 @@ bool av1part_pruner_file_serves(const av1part_pruner_file *file, int cpu_used);
 /* A number such as 0.05, above 0, whatever the process's locale writes for the point; 0 where the text is none. */
 double av1part_decimal(const char *text);
 
-uint32_t av1part_crc32(uint32_t crc, const void *data, size_t size);
-
 #endif

@@ -1,9 +1,10 @@
 /* The hook for libaom as a library of its own (libaom.so.3), in hosts that know nothing of us. In place of hook.c.
  *
- * AV1PART_PIPELINE names the folders of pruners, with colons between; an encoder takes the first that was made for it.
- * AV1PART_PRICE is another price than their own, AV1PART_STATS a file that gets one line of JSON for each encoder when it
- * is closed. Without AV1PART_PIPELINE, where a pruner cannot be read, and for what none was made, every stream is that of
- * the untouched library, byte for byte. Each reason goes to stderr, once a process.
+ * AV1PART_PIPELINE names the folders of pruners and of pipelines, with colons between; an encoder takes the first
+ * pruner that was made for it, and for each node size the first pipeline. AV1PART_PRICE is another price than the
+ * pruners' own, AV1PART_STATS a file that gets one line of JSON for each encoder when it is closed. Without
+ * AV1PART_PIPELINE, where a folder cannot be read, and for what none was made, every stream is that of the untouched
+ * library, byte for byte. Without ONNX Runtime masks are left out. Each reason goes to stderr, once a process.
  *
  * libaom's own encoder instance (AV1_COMP) is adopted at its first key frame, and let go where libaom frees it. Of its
  * frames those are pruned that the pruner is for: intra frames, or inter frames. */
@@ -20,6 +21,8 @@
 #include "costs.h"
 #include "encoder.h"
 #include "inside_search.h"
+#include "masks.h"
+#include "pipeline.h"
 #include "pruner.h"
 #include "pruner_file.h"
 
@@ -29,24 +32,30 @@ __typeof__(av1_prune_ab_partitions) __real_av1_prune_ab_partitions, __wrap_av1_p
 __typeof__(av1_prune_partitions_before_search) __real_av1_prune_partitions_before_search,
     __wrap_av1_prune_partitions_before_search;
 
-enum { MOST_PRUNERS = 16, MOST_REASONS = 16 };
+enum { MOST_FOLDERS = 16, MOST_REASONS = 16 };
+static const char ALONE[] = "coded as by libaom alone", UNMASKED[] = "coded without masks",
+                  UNPRUNED[] = "coded without a pruner";
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
-static av1part_pruner_file made[MOST_PRUNERS];
-static int made_count;
+static av1part_pruner_file pruners[MOST_FOLDERS];
+static av1part_pipeline_file pipelines[MOST_FOLDERS];
+static int pruner_count, pipeline_count;
+static atomic_bool masks_broken; /* networks could not be opened or run: they are not tried again */
 
 /* Two encoders may be adopted or let go at once; readers look without the lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
   _Atomic(const AV1_COMP *) instance;
   av1part_encoder *encoder;
-  const av1part_pruner_file *made; /* what its pruner was made for */
-  int frames, pruned; /* those seen of the pruner's kind */
+  const av1part_pruner_file *pruner; /* what its pruner was made for; NULL: it has none */
+  const av1part_pipeline_file *pipelines[AV1PART_LEVELS]; /* the same of its pipelines */
+  int frames[2], pruned, masked; /* seen: intra frames, inter frames */
+  int masked_nodes, last_masked_nodes; /* of the frames before the last one, and of that */
   const void *frame;  /* libaom's buffer of the one counted last: where it misses its size, a frame is coded again */
 } table[AV1PART_MAX_ENCODERS];
 
-/* Print a reason unless this process has printed it. */
-static void say_once(const char *what) {
+/* Print what comes of a reason, and the reason, unless this process has printed that. */
+static void say_once(const char *consequence, const char *what) {
   static pthread_mutex_t own = PTHREAD_MUTEX_INITIALIZER;
   static char said[MOST_REASONS][256];
   int i = 0;
@@ -54,7 +63,7 @@ static void say_once(const char *what) {
   while (i < MOST_REASONS && *said[i] && strncmp(said[i], what, sizeof(*said) - 1) != 0) ++i;
   if (i < MOST_REASONS && !*said[i]) {
     snprintf(said[i], sizeof(*said), "%s", what);
-    fprintf(stderr, "av1part: coded as by libaom alone: %s\n", what);
+    fprintf(stderr, "av1part: %s: %s\n", consequence, what);
   }
   pthread_mutex_unlock(&own);
 }
@@ -64,62 +73,104 @@ int av1part_fail(av1part_encoder *e, int status, const char *what) {
   return status;
 }
 
-/* No masks here. */
-void av1part_hook_four_way(const AV1_COMP *cpi, const PartitionSearchState *state, int *part4_allowed) {
-  (void)cpi, (void)state, (void)part4_allowed;
+/* Read a pruner's or a pipeline's folder. */
+static bool read_folder(const char *folder, double price, char *why, size_t why_size) {
+  if (pruner_count + pipeline_count == MOST_FOLDERS) {
+    snprintf(why, why_size, "AV1PART_PIPELINE: more than %d folders", MOST_FOLDERS);
+    return false;
+  }
+  if (av1part_is_pipeline(folder)) {
+    if (!av1part_pipeline_file_read(folder, &pipelines[pipeline_count], why, why_size)) return false;
+    ++pipeline_count;
+    return true;
+  }
+  if (!av1part_pruner_file_read(folder, &pruners[pruner_count], why, why_size)) return false;
+  if (price > 0) pruners[pruner_count].price = price;
+  ++pruner_count;
+  return true;
 }
 
-/* Nothing is pruned unless all can be read. */
+/* Nothing is pruned or masked unless all can be read. */
 static void read_pipeline(void) {
   const char *const folders = getenv("AV1PART_PIPELINE"), *const price = getenv("AV1PART_PRICE");
   if (!folders || !*folders) return;
   char list[8192], why[4352] = "", *rest = list;
   if (snprintf(list, sizeof(list), "%s", folders) >= (int)sizeof(list)) snprintf(why, sizeof(why), "AV1PART_PIPELINE: too long");
-  const double own_price = price && *price ? av1part_decimal(price) : 1;
-  if (!(own_price > 0)) snprintf(why, sizeof(why), "AV1PART_PRICE: expected a number above 0, as 0.05");
-  int count = 0;
-  for (char *folder; !*why && (folder = strtok_r(rest, ":", &rest)) != NULL;) {
-    if (count == MOST_PRUNERS) {
-      snprintf(why, sizeof(why), "AV1PART_PIPELINE: more than %d pruners", MOST_PRUNERS);
-    } else if (av1part_pruner_file_read(folder, &made[count], why, sizeof(why))) {
-      if (price && *price) made[count].price = own_price;
-      ++count;
-    }
+  const double own_price = price && *price ? av1part_decimal(price) : 0;
+  if (price && *price && !(own_price > 0)) {
+    snprintf(why, sizeof(why), "AV1PART_PRICE: expected a number above 0, as 0.05");
   }
-  if (*why) {
-    say_once(why);
-    while (count) av1part_pruner_file_free(&made[--count]);
+  bool good = !*why;
+  for (char *folder; good && (folder = strtok_r(rest, ":", &rest)) != NULL;) {
+    good = read_folder(folder, own_price, why, sizeof(why));
   }
-  made_count = count;
+  if (good) return;
+  say_once(ALONE, why);
+  while (pruner_count) av1part_pruner_file_free(&pruners[--pruner_count]);
+  while (pipeline_count) av1part_pipeline_file_free(&pipelines[--pipeline_count]);
 }
 
-/* Whether this encoder's frames are what the pruner was made for. One pruner serves 8 and 10 bit: it looks at luma in
- * quantiser steps and at costs in bits. */
-static bool suits(const AV1_COMP *cpi, const av1part_pruner_file *file) {
+/* Whether this encoder's frames are 4:2:0 of that usage and 4-way setting. */
+static bool suits(const AV1_COMP *cpi, int all_intra, int four_way) {
   const SequenceHeader *const seq = cpi->common.seq_params;
   const AV1EncoderConfig *const config = &cpi->oxcf;
   return seq->bit_depth != AOM_BITS_12 && !seq->monochrome && seq->subsampling_x && seq->subsampling_y &&
-         config->mode == (file->all_intra ? ALLINTRA : GOOD) && av1part_pruner_file_serves(file, config->speed) &&
-         config->part_cfg.enable_1to4_partitions == (file->four_way != 0) &&
-         (!file->inter || config->kf_cfg.key_freq_max > 0);
+         config->mode == (all_intra ? ALLINTRA : GOOD) && config->part_cfg.enable_1to4_partitions == (four_way != 0);
 }
 
-static void say_unsuitable(const AV1_COMP *cpi) {
+/* One pruner serves 8 and 10 bit: it looks at luma in quantiser steps and at costs in bits. */
+static bool pruner_suits(const AV1_COMP *cpi, const av1part_pruner_file *file) {
+  return suits(cpi, file->all_intra, file->four_way) && av1part_pruner_file_serves(file, cpi->oxcf.speed) &&
+         (!file->inter || cpi->oxcf.kf_cfg.key_freq_max > 0);
+}
+
+static bool pipeline_suits(const AV1_COMP *cpi, const av1part_pipeline_file *file) {
+  return suits(cpi, file->all_intra, file->four_way) && cpi->oxcf.speed == file->cpu_used &&
+         (int)cpi->common.seq_params->bit_depth == file->bit_depth;
+}
+
+static const char *on_off(int on) { return on ? "on" : "off"; }
+
+/* Say that there is no `what` for this encoder, and if there is one of it alone, for what that was made. */
+static void say_unsuitable(const AV1_COMP *cpi, const char *consequence, const char *what,
+                           const av1part_pruner_file *pruner, const av1part_pipeline_file *pipeline) {
   static const char *const usages[] = { "good", "realtime", "allintra" };
   const SequenceHeader *const seq = cpi->common.seq_params;
   const AV1EncoderConfig *const config = &cpi->oxcf;
-  const char *const chroma = seq->monochrome ? "monochrome" : !seq->subsampling_x ? "4:4:4" : !seq->subsampling_y ? "4:2:2" : "4:2:0";
+  const char *const colour = !seq->subsampling_x ? "4:4:4" : !seq->subsampling_y ? "4:2:2" : "4:2:0";
+  const char *const chroma = seq->monochrome ? "monochrome" : colour;
   char why[256];
-  int used = snprintf(why, sizeof(why), "no pruner for %d bit, %s, usage %s, cpu-used %d, 4-way %s", (int)seq->bit_depth,
-                      chroma, usages[config->mode], config->speed, config->part_cfg.enable_1to4_partitions ? "on" : "off");
-  if (made_count == 1) {
-    snprintf(why + used, sizeof(why) - (size_t)used, " (this one: 8 or 10 bit, 4:2:0, usage %s, each cpu-used of %s, 4-way %s)",
-             usages[made->all_intra ? ALLINTRA : GOOD], made->speeds, made->four_way ? "on" : "off");
+  const int used = snprintf(why, sizeof(why), "no %s for %d bit, %s, usage %s, cpu-used %d, 4-way %s", what,
+                            (int)seq->bit_depth, chroma, usages[config->mode], config->speed,
+                            on_off(config->part_cfg.enable_1to4_partitions));
+  char *const rest = why + used;
+  const size_t room = sizeof(why) - (size_t)used;
+  if (pruner) {
+    snprintf(rest, room, " (this one: 8 or 10 bit, 4:2:0, usage %s, each cpu-used of %s, 4-way %s)",
+             usages[pruner->all_intra ? ALLINTRA : GOOD], pruner->speeds, on_off(pruner->four_way));
+  } else if (pipeline) {
+    snprintf(rest, room, " (this one: %d bit, 4:2:0, usage %s, cpu-used %d, 4-way %s)", pipeline->bit_depth,
+             usages[pipeline->all_intra ? ALLINTRA : GOOD], pipeline->cpu_used, on_off(pipeline->four_way));
   }
-  say_once(why);
+  say_once(consequence, why);
 }
 
-/* Pruners learnt from pictures coded at their own size. */
+/* Say what of that which was given this encoder goes without. */
+static void say_without(const AV1_COMP *cpi, bool pruned, bool masked) {
+  const av1part_pruner_file *const pruner = pruner_count == 1 ? pruners : NULL;
+  const av1part_pipeline_file *const pipeline = pipeline_count == 1 ? pipelines : NULL;
+  const bool want_pruner = pruner_count && !pruned;
+  const bool want_masks = pipeline_count && !masked && !atomic_load(&masks_broken); /* of which a line was printed */
+  if (want_pruner && want_masks) {
+    say_unsuitable(cpi, ALONE, "pruner or pipeline", NULL, NULL);
+  } else if (want_pruner) {
+    say_unsuitable(cpi, masked ? UNPRUNED : ALONE, "pruner", pruner, NULL);
+  } else if (want_masks) {
+    say_unsuitable(cpi, pruned ? UNMASKED : ALONE, "pipeline", NULL, pipeline);
+  }
+}
+
+/* Pruners and pipelines learnt from pictures coded at their own size. */
 static bool resizes(const AV1_COMP *cpi) {
   return cpi->oxcf.superres_cfg.superres_mode != AOM_SUPERRES_NONE || cpi->oxcf.resize_cfg.resize_mode != RESIZE_NONE;
 }
@@ -136,37 +187,72 @@ av1part_encoder *av1part_hook_find(const AV1_COMP *cpi) {
   return i < 0 ? NULL : table[i].encoder;
 }
 
-static av1part_encoder *open_encoder(const av1part_pruner_file *file) {
+static void free_encoder(av1part_encoder *e) {
+  if (!e) return;
+  av1part_pruner_free(e->pruner);
+  for (int l = 0; l < AV1PART_LEVELS; ++l) av1part_pipeline_free(e->pipelines[l]);
+  av1part_nodes_free(e);
+  free(e);
+}
+
+/* Open the encoder of a table's entry with what was chosen for it. Masks whose networks cannot be opened are left out;
+ * false: nothing is left. */
+static bool open_encoder(int slot) {
   const char *why = "out of memory";
-  av1part_encoder *const e = calloc(1, sizeof(*e));
-  if (e) e->pruner = av1part_pruner_load(file->data, file->size, &why);
-  if (e && e->pruner) {
+  const av1part_pruner_file *const file = table[slot].pruner;
+  av1part_encoder *const e = table[slot].encoder = calloc(1, sizeof(*e));
+  if (e && file) e->pruner = av1part_pruner_load(file->data, file->size, &why);
+  if (!e || (file && !e->pruner)) {
+    say_once(ALONE, why);
+    free_encoder(e);
+    return false;
+  }
+  if (file) {
     e->prune_log_price = log(file->price);
     e->prune_log_most = log(file->most);
-    return e;
   }
-  free(e);
-  say_once(why);
-  return NULL;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    if (!table[slot].pipelines[l] || atomic_load(&masks_broken)) continue;
+    e->pipelines[l] = av1part_pipeline_open(table[slot].pipelines[l], e->detail, sizeof(e->detail));
+    if (e->pipelines[l]) continue;
+    atomic_store(&masks_broken, true);
+    say_once(file ? UNMASKED : ALONE, e->detail);
+  }
+  if (e->pruner || av1part_has_pipeline(e)) return true;
+  free_encoder(e);
+  return false;
+}
+
+/* Choose what was made for this encoder; false where nothing was. */
+static bool choose(const AV1_COMP *cpi, int slot) {
+  bool masked = false;
+  table[slot].pruner = NULL;
+  for (int i = pruner_count - 1; i >= 0; --i) {
+    if (pruner_suits(cpi, &pruners[i])) table[slot].pruner = &pruners[i];
+  }
+  for (int l = 0; l < AV1PART_LEVELS; ++l) table[slot].pipelines[l] = NULL;
+  for (int i = pipeline_count - 1; i >= 0 && !atomic_load(&masks_broken); --i) {
+    if (!pipeline_suits(cpi, &pipelines[i])) continue;
+    table[slot].pipelines[av1part_level_of_side(pipelines[i].node)] = &pipelines[i];
+    masked = true;
+  }
+  say_without(cpi, table[slot].pruner != NULL, masked);
+  return table[slot].pruner || masked;
 }
 
 /* Index in the table, -1 where the encoder stays as it is. */
 static int adopt(const AV1_COMP *cpi) {
-  int free_slot = -1, chosen = 0;
-  while (chosen < made_count && !suits(cpi, &made[chosen])) ++chosen;
-  if (chosen == made_count) {
-    say_unsuitable(cpi);
-    return -1;
-  }
+  int free_slot = -1;
   pthread_mutex_lock(&lock);
   for (int i = 0; i < AV1PART_MAX_ENCODERS && free_slot < 0; ++i) {
     if (!atomic_load(&table[i].instance)) free_slot = i;
   }
   if (free_slot < 0) {
-    say_once("too many encoders are open");
-  } else if ((table[free_slot].encoder = open_encoder(&made[chosen])) != NULL) {
-    table[free_slot].made = &made[chosen];
-    table[free_slot].frames = table[free_slot].pruned = 0;
+    say_once(ALONE, "too many encoders are open");
+  } else if (choose(cpi, free_slot) && open_encoder(free_slot)) {
+    memset(table[free_slot].frames, 0, sizeof(table[free_slot].frames));
+    table[free_slot].pruned = table[free_slot].masked = 0;
+    table[free_slot].masked_nodes = table[free_slot].last_masked_nodes = 0;
     table[free_slot].frame = NULL;
     atomic_store_explicit(&table[free_slot].instance, cpi, memory_order_release);
   } else {
@@ -176,47 +262,102 @@ static int adopt(const AV1_COMP *cpi) {
   return free_slot;
 }
 
-/* Prune this frame's search where it is of the kind, and of the settings, that the pruner was made for. */
+/* Nodes for frames of this size. */
+static bool fit_nodes(av1part_encoder *e, int width, int height) {
+  if (e->levels[0].mask && e->config.width == width && e->config.height == height) return true;
+  av1part_nodes_free(e);
+  memset(e->levels, 0, sizeof(e->levels));
+  e->config.width = width;
+  e->config.height = height;
+  if (av1part_nodes_allocate(e) == AV1PART_OK) return true;
+  av1part_nodes_free(e);
+  memset(e->levels, 0, sizeof(e->levels));
+  return false;
+}
+
+/* Make this frame's masks; false where there are none. */
+static bool mask_frame(int slot, const AV1_COMP *cpi) {
+  av1part_encoder *const e = table[slot].encoder;
+  bool wanted = false;
+  for (int l = 0; !atomic_load(&masks_broken) && l < AV1PART_LEVELS; ++l) {
+    wanted = wanted || (e->pipelines[l] && pipeline_suits(cpi, table[slot].pipelines[l]));
+  }
+  if (!wanted) return false;
+  av1part_clear_effects(e);
+  if (av1part_mask_by_pipelines(e, cpi)) return true;
+  atomic_store(&masks_broken, true);
+  say_once(e->search_active ? UNMASKED : ALONE, e->detail);
+  return false;
+}
+
+static bool for_inter_frames(int slot) { return table[slot].pruner && table[slot].pruner->inter; }
+
+static bool has_masks(int slot) {
+  bool any = false;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) any = any || table[slot].pipelines[l];
+  return any;
+}
+
+/* Prune and mask this frame's search where it is of the kind, and of the settings, that this was made for: masks are for
+ * intra frames. */
 static void begin_frame(const AV1_COMP *cpi) {
   /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
   if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
   const bool intra = frame_is_intra_only(&cpi->common);
   if (!intra && find(cpi) < 0) return;
   if (resizes(cpi)) {
-    say_once("no pruner for super-resolution or a resize mode");
+    say_once(ALONE, pipeline_count ? "no masks for super-resolution or a resize mode"
+                                   : "no pruner for super-resolution or a resize mode");
     return;
   }
   const int known = find(cpi), i = known < 0 ? adopt(cpi) : known;
-  if (i < 0 || intra == table[i].made->inter) return;
+  if (i < 0 || (!intra && !for_inter_frames(i)) || (intra && for_inter_frames(i) && !has_masks(i))) return;
   av1part_encoder *const e = table[i].encoder;
-  e->config.width = cpi->common.width;
-  e->config.height = cpi->common.height;
-  const bool again = table[i].frame == cpi->common.cur_frame;
-  table[i].frame = cpi->common.cur_frame;
-  table[i].frames += !again;
-  if (!suits(cpi, table[i].made)) { /* its settings were changed on the way */
-    say_unsuitable(cpi);
+  if (!fit_nodes(e, cpi->common.width, cpi->common.height)) {
+    say_once(ALONE, "out of memory");
     return;
   }
-  table[i].pruned += !again;
-  e->search_active = true;
+  const bool again = table[i].frame == cpi->common.cur_frame;
+  table[i].frame = cpi->common.cur_frame;
+  table[i].frames[!intra] += !again;
+  if (!again) table[i].masked_nodes += table[i].last_masked_nodes;
+  table[i].last_masked_nodes = 0;
+  e->search_active = e->pruner && intra != for_inter_frames(i) && pruner_suits(cpi, table[i].pruner);
+  e->mask_active = intra && mask_frame(i, cpi);
+  table[i].pruned += !again && e->search_active;
+  table[i].masked += !again && e->mask_active;
+  /* Its settings may have been changed on the way. */
+  if (!e->search_active && !e->mask_active) say_without(cpi, false, false);
 }
+
+static void end_frame(const AV1_COMP *cpi) {
+  const int i = find(cpi);
+  if (i < 0) return;
+  av1part_encoder *const e = table[i].encoder;
+  for (int l = 0; e->mask_active && l < AV1PART_LEVELS; ++l) {
+    const av1part_level *const level = &e->levels[l];
+    for (size_t n = 0; n < node_count(level); ++n) table[i].last_masked_nodes += level->effect[n] == EFFECT_MASKED;
+  }
+  e->search_active = e->mask_active = false;
+}
+
+static bool anything(void) { return pruner_count || pipeline_count; }
 
 void __wrap_av1_encode_frame(AV1_COMP *cpi) {
   pthread_once(&once, read_pipeline);
-  av1part_encoder *e = made_count ? av1part_hook_find(cpi) : NULL;
-  if (e) e->search_active = false; /* an error may have jumped over the end of the frame before */
-  if (made_count) begin_frame(cpi);
+  av1part_encoder *const e = anything() ? av1part_hook_find(cpi) : NULL;
+  if (e) e->search_active = e->mask_active = false; /* an error may have jumped over the end of the frame before */
+  if (anything()) begin_frame(cpi);
   __real_av1_encode_frame(cpi);
-  e = made_count ? av1part_hook_find(cpi) : NULL;
-  if (e) e->search_active = false;
+  if (anything()) end_frame(cpi);
 }
 
 void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *const x,
                                                SIMPLE_MOTION_DATA_TREE *const sms_tree,
                                                PartitionSearchState *state) {
   __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
-  av1part_encoder *const e = made_count ? av1part_hook_find(cpi) : NULL;
+  av1part_encoder *const e = anything() ? av1part_hook_find(cpi) : NULL;
+  av1part_mask_begin(e, cpi, x, state);
   av1part_search_begin(e && e->search_active ? e : NULL, cpi, x, state);
 }
 
@@ -226,6 +367,7 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
                                     PartitionSearchState *state, int *ab_partitions_allowed) {
   __real_av1_prune_ab_partitions(cpi, x, pc_tree, pb_source_variance, best_rdcost, rect_part_win_info,
                                  ext_partition_allowed, state, ab_partitions_allowed);
+  av1part_mask_ab(anything() ? av1part_hook_find(cpi) : NULL, cpi, state, ab_partitions_allowed);
   av1part_search_ab(state, ab_partitions_allowed);
 }
 
@@ -235,8 +377,17 @@ static void write_stats(int slot) {
   if (!path || !*path) return;
   static const char *const names[AV1PART_DECISIONS] = { "stop", "no_split", "no_rect", "no_ab", "no_four_way" };
   char line[4096];
-  int used = snprintf(line, sizeof(line), "{\"%s_frames\":%d,\"pruned_frames\":%d,\"decisions\":{",
-                      table[slot].made->inter ? "inter" : "key", table[slot].frames, table[slot].pruned);
+  int used = snprintf(line, sizeof(line), "{");
+  if (!for_inter_frames(slot) || has_masks(slot)) {
+    used += snprintf(line + used, sizeof(line) - (size_t)used, "\"key_frames\":%d,", table[slot].frames[0]);
+  }
+  if (for_inter_frames(slot)) {
+    used += snprintf(line + used, sizeof(line) - (size_t)used, "\"inter_frames\":%d,", table[slot].frames[1]);
+  }
+  used += snprintf(line + used, sizeof(line) - (size_t)used,
+                   "\"pruned_frames\":%d,\"masked_frames\":%d,\"masked_nodes\":%d,\"decisions\":{",
+                   table[slot].pruned, table[slot].masked,
+                   table[slot].masked_nodes + table[slot].last_masked_nodes);
   bool first = true;
   for (int d = 0; d < AV1PART_DECISIONS; ++d) {
     for (int s = 1; s <= AV1PART_SQUARES; ++s) {
@@ -260,8 +411,7 @@ void __wrap_av1_remove_compressor(AV1_COMP *cpi) {
   if (i >= 0) {
     write_stats(i);
     atomic_store(&table[i].instance, NULL);
-    av1part_pruner_free(table[i].encoder->pruner);
-    free(table[i].encoder);
+    free_encoder(table[i].encoder);
     table[i].encoder = NULL;
   }
   pthread_mutex_unlock(&lock);

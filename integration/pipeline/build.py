@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from export.bundle.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
+from integration.pipeline import hook_file
 from integration.pipeline.config import BuildConfig
 from integration.pipeline.fused import write_fused
 from integration.pipeline.pipeline import FORMAT_VERSION, KIND, PRUNER, check_pruner, check_together, unproven
@@ -63,6 +64,9 @@ def build_pipeline(
             manifest[PRUNER] = copy_pruner(pruner, folder / PRUNER).sha256
         if config.fuse:
             manifest["fused"] = write_fused(folder, copies, policy, config.provider)
+        text = hook_file.hook_text(manifest, copies, policy)
+        if text is not None:
+            (folder / hook_file.NAME).write_bytes(text)
         atomic_write_json(folder / "manifest.json", seal(manifest))
     return {stage: Bundle.load(output / "bundles" / stage) for stage in stages}
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from export.bundle.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
 from integration.codec import native
 from integration.codec.libaom_build import libraries
+from integration.pipeline import hook_file
 from integration.pipeline.fused import FUSED, FusedCascade, FusedModel, read_fused
 from integration.pipeline.policy import Policy, deviation
 from integration.pipeline.stages import Cascade, Stages, check_stages
@@ -89,9 +90,10 @@ class Pipeline:
         cascade: Stages
         fused = read_fused(path, manifest)
         parts = (MANIFEST, *SIZE_LIMITS, *BESIDE)
-        files = [FUSED, *(f"bundles/{stage}/{name}" for stage in bundles for name in parts)]
+        files = [FUSED, hook_file.NAME, *(f"bundles/{stage}/{name}" for stage in bundles for name in parts)]
         pruner = _pruner(path, manifest)
         check_names(path, [*files, *(f"{PRUNER}/{n}" for n in (pruning.MANIFEST, *pruning.FILES) if pruner)])
+        hook_file.check_hook_file(path, manifest, bundles, policy)
         if fused and provider == manifest["provider"]:  # the only one on which it was compared with its stages
             cascade = FusedCascade(FusedModel(fused, bundles, provider, threads), tuple(bundles))
         else:

@@ -1,11 +1,14 @@
 /* An encode with masks or with a pruner, and without Python: a y4m file in, an IVF file out.
  *
  *   cc -std=c11 encode.c $(av1part encoder info --flags) -o encode
- *   ./encode in.y4m out.ivf [cq [keyint [PRUNER]]]
+ *   ./encode in.y4m out.ivf [cq [keyint [PRUNER [PIPELINE]]]]
  *
- * PRUNER is the folder of one, of `av1part pruner fit` or in the box. Without it, a mask callback stands in for a model:
- * where a 16x16 or 32x32 block is flat it leaves NONE alone, elsewhere it takes nothing away. Errors are printed and end the program with 1; the file is then removed. A file that is there
- * already, the clip itself among them, is left alone. */
+ * PRUNER is the folder of one, of `av1part fit` or in the box, PIPELINE that of trained networks, which mask the frames
+ * at the beginning of their search; `-` stands for none. Without either, a mask callback stands in for a model: where a
+ * 16x16 or 32x32 block is flat it leaves NONE alone, elsewhere it takes nothing away.
+ *
+ * Errors are printed and end the program with 1; the file is then removed. A file that is there already, the clip
+ * itself among them, is left alone. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -113,7 +116,19 @@ static int write_packet(FILE *out, const av1part_result *result) {
   return fwrite(header, 1, 12, out) != 12 || fwrite(result->data, 1, result->size, out) != result->size;
 }
 
-static int encode(clip *c, FILE *out, int cq, int keyint, const char *pruner) {
+/* Let trained models decide; without any, flat_blocks does. */
+static int load_models(av1part_encoder *encoder, const char *pruner, const char *pipeline, int *masked) {
+  if (pruner && av1part_load_pruner(encoder, pruner) != AV1PART_OK) {
+    return stop("av1part_load_pruner", av1part_error_detail(encoder));
+  }
+  if (pipeline && av1part_load_pipeline(encoder, pipeline) != AV1PART_OK) {
+    return stop("av1part_load_pipeline", av1part_error_detail(encoder));
+  }
+  if (!pruner && !pipeline) av1part_set_mask_callback(encoder, flat_blocks, masked);
+  return 0;
+}
+
+static int encode(clip *c, FILE *out, int cq, int keyint, const char *pruner, const char *pipeline) {
   const av1part_config config = { .struct_size = sizeof(config), .width = c->width, .height = c->height,
                                   .bit_depth = c->bit_depth, .cq = cq, .cpu_used = 2, .keyint = keyint,
                                   .threads = 1, .lag = keyint > 16 ? 16 : 0, .four_way = 1 };
@@ -124,11 +139,7 @@ static int encode(clip *c, FILE *out, int cq, int keyint, const char *pruner) {
   if (av1part_open(&config, &encoder, detail, sizeof(detail)) != AV1PART_OK) return stop("av1part_open", detail);
   int masked = 0, masked_blocks = 0, bad = write_header(out, c, 0), more;
   int64_t frames = 0;
-  if (!pruner) {
-    av1part_set_mask_callback(encoder, flat_blocks, &masked);
-  } else if (av1part_load_pruner(encoder, pruner) != AV1PART_OK) {
-    bad |= stop("av1part_load_pruner", av1part_error_detail(encoder));
-  }
+  bad |= load_models(encoder, pruner, pipeline, &masked);
   do {
     av1part_result result;
     more = read_frame(c);
@@ -139,6 +150,8 @@ static int encode(clip *c, FILE *out, int cq, int keyint, const char *pruner) {
     if (bad || !result.data) continue;
     more = 1; /* a flush that gave a packet is called again */
     bad |= write_packet(out, &result);
+    if (result.mask_failed) bad |= stop("mask", av1part_error_detail(encoder));
+    masked += pipeline && result.intra_frame;
     for (int level = 0; level < AV1PART_LEVELS; ++level) masked_blocks += result.masked_blocks[level];
     ++frames;
   } while (more > 0 && !bad);
@@ -149,13 +162,16 @@ static int encode(clip *c, FILE *out, int cq, int keyint, const char *pruner) {
 }
 
 int main(int count, char **words) {
-  if (count < 3 || count > 6) return stop("usage", "encode in.y4m out.ivf [cq [keyint [PRUNER]]]");
+  if (count < 3 || count > 7) return stop("usage", "encode in.y4m out.ivf [cq [keyint [PRUNER [PIPELINE]]]]");
+  const char *const pruner = count > 5 && strcmp(words[5], "-") ? words[5] : NULL;
+  const char *const pipeline = count > 6 && strcmp(words[6], "-") ? words[6] : NULL;
   if (av1part_api_version() != AV1PART_API_VERSION) return stop("libav1part_hook", "of another version");
   clip c = { 0 };
   if (open_clip(&c, words[1])) return 1;
   FILE *const out = fopen(words[2], "wbx"); /* x: never a file that is there */
   if (!out) return stop(words[2], errno == EEXIST ? "exists already" : "cannot be written");
-  int bad = encode(&c, out, count > 3 ? atoi(words[3]) : 32, count > 4 ? atoi(words[4]) : 1, count > 5 ? words[5] : NULL);
+  const int cq = count > 3 ? atoi(words[3]) : 32, keyint = count > 4 ? atoi(words[4]) : 1;
+  int bad = encode(&c, out, cq, keyint, pruner, pipeline);
   bad |= fclose(out) != 0;
   if (bad) remove(words[2]);
   fclose(c.file);

@@ -1,0 +1,117 @@
+/* What masks do to the search of a node, and the luma that they are made from: for hook.c and runtime.c alike. */
+#include "masks.h"
+
+#include "av1/encoder/encoder.h"
+#include "av1/encoder/partition_strategy.h"
+
+bool av1part_picture_of(const AV1_COMP *cpi, av1part_picture *picture) {
+  const YV12_BUFFER_CONFIG *const y = cpi->source;
+  picture->deep = (y->flags & YV12_FLAG_HIGHBITDEPTH) != 0;
+  picture->luma = picture->deep ? (const void *)CONVERT_TO_SHORTPTR(y->y_buffer) : (const void *)y->y_buffer;
+  picture->stride = y->y_stride;
+  picture->width = y->y_crop_width;
+  picture->height = y->y_crop_height;
+  picture->qindex = cpi->common.quant_params.base_qindex;
+  return picture->width == cpi->common.width && picture->height == cpi->common.height;
+}
+
+bool av1part_mask_by_pipelines(av1part_encoder *e, const AV1_COMP *cpi) {
+  av1part_picture picture;
+  av1part_mask masks[AV1PART_LEVELS];
+  if (!av1part_picture_of(cpi, &picture) || picture.width != e->config.width || picture.height != e->config.height) {
+    av1part_fail(e, AV1PART_ERR_MASK, "the source's size is not the frame's");
+    return false;
+  }
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    masks[l] = (av1part_mask){ e->levels[l].mask, e->levels[l].rows, e->levels[l].columns };
+  }
+  return av1part_ask_pipelines(e, &picture, masks);
+}
+
+/* The level whose mask restricts this square, with the node's index; NULL where none does. */
+static av1part_level *restricted(av1part_encoder *e, const PartitionSearchState *state, int *node) {
+  if (!e || !e->mask_active) return NULL;
+  const PartitionBlkParams *const square = &state->part_blk_params;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    av1part_level *const level = &e->levels[l];
+    if (square->width != level->side) continue;
+    *node = av1part_whole_node(e, level, square->mi_row * MI_SIZE, square->mi_col * MI_SIZE);
+    return *node >= 0 && level->mask[*node] ? level : NULL;
+  }
+  return NULL;
+}
+
+enum {
+  HORZ_KINDS = 1 << PARTITION_HORZ | 1 << PARTITION_HORZ_A | 1 << PARTITION_HORZ_B,
+  VERT_KINDS = 1 << PARTITION_VERT | 1 << PARTITION_VERT_A | 1 << PARTITION_VERT_B,
+};
+
+/* Take away from the search what the mask forbids; never add, and never leave nothing. A direction's rectangle stays
+ * while its A, B or 4-way partition is allowed: libaom searches these only where it may search the rectangle. */
+static int apply_mask(const AV1_COMP *cpi, uint16_t mask, PartitionSearchState *state) {
+  int *const rect = state->partition_rect_allowed;
+  const bool four_way = cpi->oxcf.part_cfg.enable_1to4_partitions;
+  bool none = state->partition_none_allowed && mask & 1 << PARTITION_NONE;
+  const bool split = state->do_square_split && mask & 1 << PARTITION_SPLIT;
+  const bool horz = rect[HORZ] && mask & (HORZ_KINDS | four_way << PARTITION_HORZ_4);
+  const bool vert = rect[VERT] && mask & (VERT_KINDS | four_way << PARTITION_VERT_4);
+  const bool any_rect = state->do_rectangular_split &&
+                        ((horz && !state->prune_rect_part[HORZ]) || (vert && !state->prune_rect_part[VERT]));
+  if (!none && !split && !any_rect) return EFFECT_KEPT;
+  /* Faster presets give a block up once neither NONE nor SPLIT was found: leave them NONE. */
+  if (!none && !split && cpi->sf.part_sf.early_term_after_none_split) none = state->partition_none_allowed;
+  const bool removed = none != !!state->partition_none_allowed || split != !!state->do_square_split ||
+                       horz != !!rect[HORZ] || vert != !!rect[VERT];
+  state->partition_none_allowed = none;
+  state->do_square_split = split;
+  rect[HORZ] = horz;
+  rect[VERT] = vert;
+  if (!horz && !vert) state->do_rectangular_split = 0;
+  return removed ? EFFECT_MASKED : EFFECT_NONE;
+}
+
+void av1part_mask_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x, PartitionSearchState *state) {
+  int node;
+  av1part_level *const level = restricted(e, state, &node);
+  if (level) {
+    /* Second attempt at a superblock for which nothing was found: libaom lifts every restriction, ours too. */
+    level->effect[node] =
+        x->must_find_valid_partition ? EFFECT_KEPT : (uint8_t)apply_mask(cpi, level->mask[node], state);
+  }
+}
+
+/* Take away the 4-way partitions that the mask forbids, at the end of the ABs: rectangles are searched by then, so that
+ * what is still allowed of them is about 4-way alone. Where libaom is about to ask its own network, which it does only
+ * about both directions, both stay until it has answered (av1part_mask_four_way). */
+static void mask_four_way(const AV1_COMP *cpi, av1part_level *level, int node, PartitionSearchState *state) {
+  int *const rect = state->partition_rect_allowed;
+  const bool horz = level->mask[node] >> PARTITION_HORZ_4 & 1, vert = level->mask[node] >> PARTITION_VERT_4 & 1;
+  if (!cpi->oxcf.part_cfg.enable_1to4_partitions || !state->do_rectangular_split) return;
+  if ((horz || vert) && rect[HORZ] && rect[VERT] && cpi->sf.part_sf.ml_prune_partition) return;
+  if ((rect[HORZ] && !horz) || (rect[VERT] && !vert)) level->effect[node] = EFFECT_MASKED;
+  rect[HORZ] = rect[HORZ] && horz;
+  rect[VERT] = rect[VERT] && vert;
+}
+
+void av1part_mask_four_way(const AV1_COMP *cpi, const PartitionSearchState *state, int *part4_allowed) {
+  int node;
+  av1part_level *const level = restricted(av1part_hook_find(cpi), state, &node);
+  for (int d = 0; level && level->effect[node] != EFFECT_KEPT && d < NUM_PART4_TYPES; ++d) {
+    if (part4_allowed[d] && !(level->mask[node] & 1u << (PARTITION_HORZ_4 + d))) {
+      part4_allowed[d] = 0;
+      level->effect[node] = EFFECT_MASKED;
+    }
+  }
+}
+
+void av1part_mask_ab(av1part_encoder *e, const AV1_COMP *cpi, PartitionSearchState *state, int *ab_partitions_allowed) {
+  int node;
+  av1part_level *const level = restricted(e, state, &node);
+  for (int ab = 0; level && level->effect[node] != EFFECT_KEPT && ab < NUM_AB_PARTS; ++ab) {
+    if (ab_partitions_allowed[ab] && !(level->mask[node] & 1u << (PARTITION_HORZ_A + ab))) {
+      ab_partitions_allowed[ab] = 0;
+      level->effect[node] = EFFECT_MASKED;
+    }
+  }
+  if (level && level->effect[node] != EFFECT_KEPT) mask_four_way(cpi, level, node, state);
+}

@@ -1,0 +1,143 @@
+/* Reading a pipeline's folder. */
+#include "pipeline_file.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "aom/aom_codec.h"
+#include "file.h"
+
+enum { LARGEST_TEXT = 1 << 17, LARGEST_MODEL = 1 << 29, WIDEST_CONTEXT = 16, NUMBERS = 10 };
+_Static_assert(sizeof(av1part_thresholds) == NUMBERS * sizeof(double), "thresholds are doubles, and nothing else");
+
+static const char kind[] = "av1part-pipeline 1\n";
+static const char *const stage_names[STAGES] = { "1", "2", "3-rect", "3-ab" };
+
+/* What the text says of each stage's file. */
+typedef struct {
+  bool present;
+  size_t size;
+  unsigned crc;
+} model_facts;
+
+/* Whether the text ends in the CRC of what comes before. */
+static bool sound(const char *text, size_t size) {
+  unsigned check;
+  int end = 0;
+  const char *const last = strlen(text) == size ? strstr(text, "\ncheck ") : NULL;
+  return last && sscanf(last, "\ncheck %8x%n", &check, &end) == 1 && strcmp(last + end, "\n") == 0 &&
+         av1part_crc32(0, text, (size_t)(last + 1 - text)) == check;
+}
+
+/* Read one range and return what follows; NULL where it is none. */
+static const char *read_range(const char *at, int *to_qindex, av1part_thresholds *thresholds) {
+  int end = 0;
+  if (sscanf(at, "to_qindex %3d%n", to_qindex, &end) != 1) return NULL;
+  at += end;
+  double numbers[NUMBERS];
+  for (int i = 0; i < NUMBERS; ++i) {
+    uint64_t digits;
+    if (sscanf(at, " %16" SCNx64 "%n", &digits, &end) != 1) return NULL;
+    memcpy(&numbers[i], &digits, sizeof(digits));
+    if (!(numbers[i] >= 0 && numbers[i] <= 1)) return NULL;
+    at += end;
+  }
+  memcpy(thresholds, numbers, sizeof(numbers));
+  return *at == '\n' ? at + 1 : NULL;
+}
+
+static const char *read_stage(const char *at, av1part_pipeline_file *file, model_facts facts[STAGES]) {
+  char name[8];
+  int context, end = 0, stage = 0;
+  model_facts own = { .present = true };
+  const int found = sscanf(at, "stage %7[0-9a-z-] context %2d size %zu crc32 %8x%n", name, &context, &own.size,
+                           &own.crc, &end);
+  if (found != 4) return NULL;
+  while (stage < STAGES && strcmp(name, stage_names[stage]) != 0) ++stage;
+  if (stage == STAGES || facts[stage].present || context < 0 || context > WIDEST_CONTEXT) return NULL;
+  if (!own.size || own.size > LARGEST_MODEL || at[end] != '\n') return NULL;
+  file->stages[stage].context = context;
+  facts[stage] = own;
+  return at + end + 1;
+}
+
+static bool parse(const char *text, av1part_pipeline_file *file, model_facts facts[STAGES]) {
+  char usage[16];
+  int stages, end = 0;
+  const int found = sscanf(text,
+                           "av1part-pipeline 1\nlibaom %15[0-9.]\nbit_depth %2d\nusage %15[a-z]\ncpu_used %1d\n"
+                           "four_way %1d\nnode %2d\nranges %3d\nstages %1d%n",
+                           file->libaom, &file->bit_depth, usage, &file->cpu_used, &file->four_way, &file->node,
+                           &file->range_count, &stages, &end);
+  if (found != 8 || text[end] != '\n' || (file->node != 16 && file->node != 32)) return false;
+  if (file->range_count < 1 || file->range_count > MOST_RANGES) return false;
+  file->all_intra = strcmp(usage, "allintra") == 0;
+  const char *at = text + end + 1;
+  for (int i = 0, last = -1; at && i < file->range_count; ++i) {
+    at = read_range(at, &file->to_qindex[i], &file->thresholds[i]);
+    if (file->to_qindex[i] <= last) return false;
+    last = file->to_qindex[i];
+  }
+  if (!at || file->to_qindex[file->range_count - 1] != 255) return false;
+  for (int i = 0; at && i < stages; ++i) at = read_stage(at, file, facts);
+  return at && facts[STAGE_2].present && strncmp(at, "check ", 6) == 0;
+}
+
+static bool read_models(const char *folder, av1part_pipeline_file *file, const model_facts facts[STAGES], char *why,
+                        size_t why_size) {
+  for (int s = 0; s < STAGES; ++s) {
+    char name[32];
+    if (!facts[s].present) continue;
+    snprintf(name, sizeof(name), "bundles/%s/model.onnx", stage_names[s]);
+    file->stages[s].data = av1part_read_file(folder, name, facts[s].size, &file->stages[s].size, why, why_size);
+    if (!file->stages[s].data) return false;
+    if (file->stages[s].size != facts[s].size ||
+        av1part_crc32(0, file->stages[s].data, facts[s].size) != facts[s].crc) {
+      snprintf(why, why_size, "%s/%s: changed since it was made", folder, name);
+      return false;
+    }
+  }
+  return true;
+}
+
+bool av1part_is_pipeline(const char *folder) {
+  char path[4096], start[sizeof(kind)] = "";
+  if (snprintf(path, sizeof(path), "%s/hook.txt", folder) >= (int)sizeof(path)) return false;
+  FILE *const file = fopen(path, "rb");
+  if (!file) return false;
+  const bool is = fread(start, 1, sizeof(kind) - 1, file) == sizeof(kind) - 1 && strcmp(start, kind) == 0;
+  fclose(file);
+  return is;
+}
+
+bool av1part_pipeline_file_read(const char *folder, av1part_pipeline_file *file, char *why, size_t why_size) {
+  memset(file, 0, sizeof(*file));
+  model_facts facts[STAGES] = { { 0 } };
+  size_t size;
+  char *const text = av1part_read_file(folder, "hook.txt", LARGEST_TEXT, &size, why, why_size);
+  if (!text) return false;
+  const bool parsed = sound(text, size) && parse(text, file, facts);
+  free(text);
+  if (!parsed) {
+    snprintf(why, why_size, "%s/hook.txt: not as it was written", folder);
+    return false;
+  }
+  const char *here = aom_codec_version_str();
+  if (*here == 'v') ++here;
+  if (strcmp(here, file->libaom) != 0) {
+    snprintf(why, why_size, "%s: made for libaom %s, this is %s", folder, file->libaom, here);
+    return false;
+  }
+  if (read_models(folder, file, facts, why, why_size)) return true;
+  av1part_pipeline_file_free(file);
+  return false;
+}
+
+void av1part_pipeline_file_free(av1part_pipeline_file *file) {
+  for (int s = 0; s < STAGES; ++s) {
+    free(file->stages[s].data);
+    file->stages[s].data = NULL;
+  }
+}

@@ -1,0 +1,26 @@
+/* From the stages' probabilities to the partitions that may be searched: integration/pipeline/policy.py in C. */
+#ifndef AV1PART_POLICY_H_
+#define AV1PART_POLICY_H_
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* The stages of a cascade, and the number of classes of each. */
+enum { STAGE_1, STAGE_2, STAGE_3_RECT, STAGE_3_AB, STAGES, MOST_CLASSES = 4 };
+static const int stage_classes[STAGES] = { 2, 3, 2, 4 };
+
+/* As the fields of Thresholds in Python, in their order; 0 to 1. */
+typedef struct {
+  double none_only_above, drop_none_below, split_only_above, drop_split_below, drop_rect_below, drop_ab_below,
+      drop_direction_below, drop_ab_kind_below, drop_four_way_below, flat_below;
+} av1part_thresholds;
+
+/* Probabilities, count x classes of the stage, of the nodes of these numbers; false: they could not be had. */
+typedef bool (*av1part_ask)(void *who, int stage, const int *nodes, int count, double *probabilities);
+
+/* Masks of `count` nodes of these standard deviations (shares of full scale). `stages`: bit s where the cascade has
+ * stage s; each is asked only about nodes where its answer can remove something. False: out of memory, or no answer. */
+bool av1part_policy_masks(const av1part_thresholds *thresholds, unsigned stages, const double *deviation, int count,
+                          av1part_ask ask, void *who, uint16_t *masks);
+
+#endif

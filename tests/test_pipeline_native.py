@@ -1,0 +1,257 @@
+"""Masks made in C: they are Python's, node by node, whatever the stages, contexts, bit depth and node sizes."""
+
+import ctypes
+import shutil
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.pictures import frame
+from support.pipelines import LIBAOM, random_pipeline
+
+from integration.codec import native
+from integration.codec.config import NODE_SIZES, EncoderConfig
+from integration.codec.encoder import Encoder, Masks
+from integration.codec.libaom_build import Libraries
+from integration.hosts.run import onnx_runtime
+from integration.pipeline.pipeline import Pipeline
+from integration.pipeline.pipeline_set import PipelineSet
+from toolkit.data.blockset import Luma
+from toolkit.errors import ToolkitError
+
+QINDEX = 120
+WIDTH, HEIGHT = 200, 136
+MakePipeline = Callable[..., Path]
+
+
+@pytest.fixture(autouse=True)
+def runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    library = onnx_runtime()
+    assert library is not None
+    monkeypatch.setenv("AV1PART_ONNXRUNTIME", str(library))
+
+
+@pytest.fixture(scope="module")
+def make(
+    exported: Path,
+    blockset_8: Path,
+    blockset_10: Path,
+    make_blockset: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> MakePipeline:
+    """Function that makes a pipeline of stages and contexts, once for each set of arguments."""
+    root, made = tmp_path_factory.mktemp("native"), {}
+    thirty_two = make_blockset(root / "32", node=32, size=(128, 160))
+
+    def pipeline(bit_depth: int = 8, node: int = 16, fuse: bool = False, **contexts: int) -> Path:
+        key = (bit_depth, node, fuse, *contexts.items())
+        if key not in made:
+            data = thirty_two if node == 32 else blockset_8 if bit_depth == 8 else blockset_10
+            luma = frame(WIDTH, HEIGHT, bit_depth)[0]
+            stages = {name.replace("s", "").replace("_", "-"): context for name, context in contexts.items()}
+            made[key] = random_pipeline(
+                root / f"pipe{len(made)}", exported / "checkpoint.pt", data, luma, stages, qindex=QINDEX, fuse=fuse
+            )
+        return made[key]
+
+    return pipeline
+
+
+def load(encoder: Encoder, folder: Path) -> None:
+    library, handle = encoder._library, encoder._handle
+    native.check(library, handle, library.av1part_load_pipeline(handle, str(folder).encode()))
+
+
+def masks_of(encoder: Encoder, luma: Luma, qindex: int) -> Masks:
+    """The masks that the loaded pipelines give a frame, by node size."""
+    height, width = luma.shape
+    luma = np.ascontiguousarray(luma)
+    source = native.Source(luma.ctypes.data, width, width, height, encoder.config.bit_depth, qindex, 1, 0)
+    found = {size: np.full((-(-height // size), -(-width // size)), 7, np.uint16) for size in NODE_SIZES}
+    entries = (native.Mask * len(NODE_SIZES))()
+    for entry, mask in zip(entries, found.values(), strict=True):
+        entry.allowed = mask.ctypes.data_as(ctypes.POINTER(ctypes.c_uint16))
+        entry.rows, entry.columns = mask.shape
+    library, handle = encoder._library, encoder._handle
+    native.check(library, handle, library.av1part_pipeline_masks(handle, ctypes.byref(source), entries))
+    return found
+
+
+def config(bit_depth: int = 8, **settings: int) -> EncoderConfig:
+    return EncoderConfig(WIDTH, HEIGHT, bit_depth, **{"cq": 28, "cpu_used": 1} | settings)
+
+
+@pytest.mark.parametrize(
+    ("bit_depth", "node", "fuse", "contexts"),
+    [
+        (8, 16, False, {"s2": 0}),
+        (8, 16, False, {"s1": 0, "s2": 8, "s3_rect": 0, "s3_ab": 4}),
+        (8, 16, True, {"s1": 0, "s2": 0, "s3_rect": 0, "s3_ab": 0}),
+        (10, 16, False, {"s1": 0, "s2": 0}),
+        (8, 32, False, {"s2": 16, "s3_rect": 0}),
+    ],
+    ids=["alone", "whole", "fused", "10bit", "32"],
+)
+def test_c_and_python_decide_alike(
+    libaom: Libraries, make: MakePipeline, bit_depth: int, node: int, fuse: bool, contexts: dict[str, int]
+) -> None:
+    """At every node of a picture larger than a batch of the networks, and at the qindexes on both sides of a range's
+    end. The policy's thresholds lie halfway between two answers, so that no rounding decides."""
+    path = make(bit_depth, node, fuse, **contexts)
+    python, large = Pipeline.load(path, threads=1), frame(451, 300, bit_depth, top=0, left=0)[0]
+    noise = np.random.default_rng(0).integers(0, 1 << bit_depth, (70, 90)).astype(large.dtype)
+    with Encoder(config(bit_depth)) as encoder:
+        load(encoder, path)
+        for luma in (frame(WIDTH, HEIGHT, bit_depth)[0], np.tile(large, (2, 2)), noise, noise[:10, :10]):
+            for qindex in (QINDEX, QINDEX + 1, 255, 0):
+                found, expected = masks_of(encoder, luma, qindex), python.mask(luma, qindex)
+                np.testing.assert_array_equal(found[node], expected)
+                assert not found[48 - node].any(), "no pipeline for nodes of the other size"
+        assert len(np.unique(masks_of(encoder, frame(WIDTH, HEIGHT, bit_depth)[0], QINDEX)[node])) > 3
+
+
+def test_nodes_inside_a_larger_one_that_may_not_be_split_are_not_asked_about(
+    libaom: Libraries, make: MakePipeline
+) -> None:
+    paths = make(s1=0, s2=0), make(node=32, s1=0, s2=0)
+    luma = frame(WIDTH, HEIGHT)[0]
+    expected = PipelineSet([Pipeline.load(path, threads=1) for path in paths]).mask(luma, QINDEX)
+    with Encoder(config()) as encoder:
+        for path in paths:
+            load(encoder, path)
+        found = masks_of(encoder, luma, QINDEX)
+    for size in NODE_SIZES:
+        np.testing.assert_array_equal(found[size], expected[size])
+    alone = Pipeline.load(paths[0], threads=1).mask(luma, QINDEX)
+    assert ((expected[16] == 0) & (alone != 0)).any()
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10])
+def test_a_loaded_pipeline_masks_as_a_mask_source_does(libaom: Libraries, make: MakePipeline, bit_depth: int) -> None:
+    path, planes = make(bit_depth, s1=0, s2=0), frame(WIDTH, HEIGHT, bit_depth)
+    with Encoder(config(bit_depth), Pipeline.load(path, threads=1).mask) as encoder:
+        expected = encoder.encode(planes)
+    with Encoder(config(bit_depth)) as encoder:
+        plain = encoder.encode(planes)
+        load(encoder, path)
+        found = encoder.encode(planes)
+        again = encoder.encode(planes)
+    assert found.data == expected.data == again.data != plain.data
+    assert found.masked_nodes == expected.masked_nodes > 0
+
+
+def test_several_encoders_at_once(libaom: Libraries, make: MakePipeline) -> None:
+    paths, planes = (make(s1=0, s2=0), make(s2=0)), frame(WIDTH, HEIGHT)
+    with Encoder(config()) as first, Encoder(config()) as second:
+        for encoder, path in zip((first, second), paths, strict=True):
+            load(encoder, path)
+        streams = [encoder.encode(planes).data for encoder in (first, second, first, second)]
+        load(second, paths[0])
+        assert second.encode(planes).data == streams[0], "the second of a node size replaces the first"
+    assert streams[:2] == streams[2:]
+    assert streams[0] != streams[1]
+
+
+def test_what_it_was_not_made_for_is_refused(libaom: Libraries, make: MakePipeline) -> None:
+    path = make(s2=0)
+    cases = (
+        config(10),
+        config(cpu_used=2),
+        EncoderConfig(WIDTH, HEIGHT, cpu_used=1, usage="allintra"),
+        EncoderConfig(WIDTH, HEIGHT, cpu_used=1, four_way=False),
+    )
+    for settings in cases:
+        with (
+            Encoder(settings) as encoder,
+            pytest.raises(ToolkitError, match="serves bit_depth 8, all_intra 0, cpu_used 1, four_way 1"),
+        ):
+            load(encoder, path)
+
+
+def test_damage_is_refused(libaom: Libraries, make: MakePipeline, tmp_path: Path) -> None:
+    def damaged(name: str, file: str, old: bytes, new: bytes, *, sealed: bool = False) -> Path:
+        shutil.copytree(make(s2=0), tmp_path / name)
+        target = tmp_path / name / file
+        data = target.read_bytes()
+        assert old in data
+        data = data.replace(old, new, 1)
+        if sealed:  # as whoever edits it by hand would
+            body = data[: data.rindex(b"check ")]
+            data = body + b"check %08x\n" % zlib.crc32(body)
+        target.write_bytes(data)
+        return tmp_path / name
+
+    model = (make(s2=0) / "bundles" / "2" / "model.onnx").read_bytes()
+    middle = model[len(model) // 2 :][:8]
+    text = (make(s2=0) / "hook.txt").read_text()
+    threshold, size = text.split("to_qindex 120 ")[1][:16].encode(), b"size %d" % len(model)
+    two = struct.pack(">d", 2.0).hex().encode()
+    not_a_number = struct.pack(">d", float("nan")).hex().encode()
+    folders = {
+        tmp_path / "none": "none/hook.txt: No such file",
+        damaged("a", "bundles/2/model.onnx", middle, middle[::-1]): "model.onnx: changed since it was made",
+        damaged("b", "hook.txt", b"cpu_used 1", b"cpu_used 2"): "hook.txt: not as it was written",
+        damaged("c", "hook.txt", b"check", b"chick"): "hook.txt: not as it was written",
+        damaged("d", "hook.txt", b"3.12.1", b"3.12.0", sealed=True): "made for libaom 3.12.0, this is 3.12.1",
+        damaged("e", "hook.txt", threshold, two, sealed=True): "hook.txt: not as it was written",
+        damaged("f", "hook.txt", threshold, not_a_number, sealed=True): "hook.txt: not as it was written",
+        damaged("g", "hook.txt", b"to_qindex 120", b"to_qindex 255", sealed=True): "hook.txt: not as it was written",
+        damaged("h", "hook.txt", b"ranges 2", b"ranges 1", sealed=True): "hook.txt: not as it was written",
+        damaged("i", "hook.txt", b"stages 1", b"stages 2", sealed=True): "hook.txt: not as it was written",
+        damaged("j", "hook.txt", b"stage 2 ", b"stage ../2 ", sealed=True): "hook.txt: not as it was written",
+        damaged("k", "hook.txt", size, b"size 99", sealed=True): "larger than 99 bytes",
+        damaged("l", "hook.txt", b"node 16", b"node 24", sealed=True): "hook.txt: not as it was written",
+    }
+    shutil.copytree(make(s2=0), tmp_path / "m")
+    (tmp_path / "m" / "bundles" / "2" / "model.onnx").unlink()
+    folders[tmp_path / "m"] = "model.onnx: No such file"
+    with Encoder(config()) as encoder:
+        before = encoder.encode(frame(WIDTH, HEIGHT)).data
+        for folder, reason in folders.items():
+            with pytest.raises(ToolkitError, match=reason):
+                load(encoder, folder)
+        assert encoder.encode(frame(WIDTH, HEIGHT)).data == before
+
+
+def test_python_refuses_a_hook_file_that_says_something_else(make: MakePipeline, tmp_path: Path) -> None:
+    shutil.copytree(make(s2=0), tmp_path / "pipe")
+    (tmp_path / "pipe" / "hook.txt").unlink()
+    Pipeline.load(tmp_path / "pipe")  # as an earlier version built it
+    (tmp_path / "pipe" / "hook.txt").write_text("av1part-pipeline 1\n")
+    with pytest.raises(ToolkitError, match=r"hook\.txt: does not say what the manifest says"):
+        Pipeline.load(tmp_path / "pipe")
+
+
+def test_only_what_c_can_use_gets_a_hook_file(
+    exported: Path, blockset_8: Path, make: MakePipeline, tmp_path: Path
+) -> None:
+    assert (make(s2=0) / "hook.txt").is_file()
+    luma = frame(WIDTH, HEIGHT)[0]
+    others = {"imported": {"labels": "text"}}, LIBAOM | {"deltaq_mode": 1}, {"name": "synthetic"}
+    for number, other in enumerate(others):
+        checkpoint, path = exported / "checkpoint.pt", tmp_path / str(number)
+        random_pipeline(path, checkpoint, blockset_8, luma, {"2": 0}, encoder=other)
+        assert not (path / "hook.txt").exists()
+        Pipeline.load(path)
+
+
+def test_the_policy_of_c_has_python_s_thresholds_to_the_bit(make: MakePipeline) -> None:
+    path = make(s1=0, s2=0)
+    policy = Pipeline.load(path).policy
+    lines = [line.split() for line in (path / "hook.txt").read_text().splitlines() if line.startswith("to_qindex")]
+    for (last, thresholds), (_, to_qindex, *digits) in zip(policy.ranges, lines, strict=True):
+        assert int(to_qindex) == last
+        assert [struct.unpack(">d", bytes.fromhex(d))[0] for d in digits] == list(vars(thresholds).values())
+
+
+def test_without_a_pipeline_or_with_wrong_arrays_it_says_so(libaom: Libraries, make: MakePipeline) -> None:
+    luma = frame(WIDTH, HEIGHT)[0]
+    with Encoder(config()) as encoder:
+        with pytest.raises(ToolkitError, match="no pipeline was loaded"):
+            masks_of(encoder, luma, QINDEX)
+        load(encoder, make(s2=0))
+        with pytest.raises(ToolkitError, match="qindex of 0 to 255"):
+            masks_of(encoder, luma, 256)
