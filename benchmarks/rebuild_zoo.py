@@ -32,15 +32,13 @@ class Recipe:
     fit: FitConfig
 
 
+_RECORD = RecordConfig(size=(768, 512), share=1.0)
+_FIT = FitConfig(model="network")
+# Prices were chosen by encodes of twelve photographs of the validation split (docs/benchmarks.md).
 RECIPES = {
-    "photo-8bit": Recipe(RecordConfig(size=(768, 512), cpu_used=2), FitConfig(price=0.03, trees=80)),
-    "photo-allintra": Recipe(
-        RecordConfig(size=(768, 512), cpu_used=4, usage="allintra"), FitConfig(price=0.06, trees=80)
-    ),
-    # A search at speed 6 is so short that deciding has to be as well.
-    "photo-allintra-6": Recipe(
-        RecordConfig(size=(768, 512), cpu_used=6, usage="allintra"), FitConfig(price=0.15, trees=30)
-    ),
+    "photo-8bit": Recipe(replace(_RECORD, cpu_used=2), replace(_FIT, price=0.03)),
+    "photo-allintra": Recipe(replace(_RECORD, cpu_used=4, usage="allintra"), replace(_FIT, price=0.06)),
+    "photo-allintra-6": Recipe(replace(_RECORD, cpu_used=6, usage="allintra"), replace(_FIT, price=0.1)),
 }
 
 Source = dict[str, Any]
