@@ -123,7 +123,7 @@ def run_host(
         status = _wait(command, variables)
         text = lines.read_bytes()[known:].decode()
     found = [json.loads(line) for line in text.splitlines() if line.endswith("}}")]  # a full disk cuts a line short
-    counts = ("key_frames", "pruned_frames", "masked_frames", "masked_nodes")
+    counts = ("key_frames", "inter_frames", "pruned_frames", "masked_frames", "masked_nodes")
     decisions = [own for encoder in found for own in encoder["decisions"].values()]
     return HostRun(
         status if status >= 0 else 128 - status,
