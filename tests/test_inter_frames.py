@@ -135,7 +135,7 @@ def test_only_frames_of_the_pruner_s_kind_are_pruned_and_counted(libaom: Librari
 
 @pytest.mark.parametrize("kind", ["key", "inter"])
 def test_decisions_see_the_features_that_are_recorded(libaom: Libraries, kind: str) -> None:
-    """Luma is looked at only where it is asked for, or recorded: a decision at the calmest square is taken there alone."""
+    """Luma is looked at only where it is asked for, or recorded: a decision of the calmest square is taken there."""
     config = EncoderConfig(144, 80, cq=40, cpu_used=2, keyint=3)
     with Encoder(config) as encoder:
         variance = [feature.name for feature in encoder.features()].index("variance")
