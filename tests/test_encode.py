@@ -376,6 +376,7 @@ def test_the_command_prints_json_of_a_10_bit_raw_clip(tmp_path: Path) -> None:
     raw = tmp_path / "clip.yuv"
     raw.write_bytes(b"".join(p.tobytes() for p in frame(64, 48, 10)))
     arguments = ["encode", str(raw), "-o", str(tmp_path / "out.ivf"), "--raw", "64x48:10", "--cq", "20", "--json"]
+    arguments.append("--no-pipeline")
     done = CliRunner().invoke(main, arguments)
     assert done.exit_code == 0, done.output
     report = json.loads(done.stdout)

@@ -134,3 +134,18 @@ def test_build_prints_the_path_and_nothing_else_on_stdout(libaom: Libraries) -> 
     done = CliRunner().invoke(main, ["encoder", "build"])
     assert done.exit_code == 0
     assert Path(done.stdout.strip()).name == "libav1part_hook.so"
+
+
+def test_the_archive_is_unpacked_by_a_python_without_filters_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python before 3.11.4, as Debian 12 has it, refuses the argument."""
+    archive, real = tmp_path / "archive.tar.gz", shutil.unpack_archive
+    (tmp_path / "top").mkdir()
+    with tarfile.open(archive, "w:gz") as made:
+        made.add(tmp_path / "top", "aom-3.12.1")
+    monkeypatch.setattr(libaom_source, "identify", lambda source: "")
+    assert libaom_source.unpack(archive, tmp_path / "new").name == "aom-3.12.1"
+    monkeypatch.delattr(tarfile, "data_filter")
+    monkeypatch.setattr(shutil, "unpack_archive", lambda file, folder, format: real(file, folder, format))
+    assert libaom_source.unpack(archive, tmp_path / "old").name == "aom-3.12.1"

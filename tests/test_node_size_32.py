@@ -146,6 +146,7 @@ class Answers:
         self.node, self.given, self.bit_depth = node, mask.astype(np.uint16), bit_depth
         self.encoder, self.path = {"cpu_used": cpu_used}, Path(f"p{node}")
         self.asked: np.ndarray | None = None
+        self.pruner = None
 
     def mask(self, luma: np.ndarray, qindex: int, asked: np.ndarray | None = None) -> np.ndarray:
         self.asked = asked
