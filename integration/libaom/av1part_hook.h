@@ -208,8 +208,8 @@ AV1PART_API int av1part_record_search(av1part_encoder *encoder, double share, ui
 /* The rows of the last packet's frames, valid until the encoder's next call. A parent's row comes before its quarters'. */
 AV1PART_API int av1part_search_rows(const av1part_encoder *encoder, const av1part_search_row **rows, size_t *count);
 
-/* Prune inside the search (av1part_search_inter says of which frames): skip where the predicted loss is below `price` times the predicted time, and
- * below `most`. `data` NULL switches it off. On an error nothing changes. */
+/* Prune inside the search, of the frames that av1part_search_inter says: skip where the predicted loss is below `price`
+ * times the predicted time, and below `most`. `data` NULL switches it off. On an error nothing changes. */
 AV1PART_API int av1part_set_pruner(av1part_encoder *encoder, const void *data, size_t size, double price, double most);
 
 /* The same from a pruner's folder (of `av1part pruner fit`), at its own price and for its kind of frames; refused where
