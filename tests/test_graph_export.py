@@ -174,3 +174,17 @@ def test_what_is_no_onnx_file_is_named(model: PartitionNet) -> None:
 def test_weights_stay_float32(data: bytes) -> None:
     kinds = {numpy_helper.to_array(t).dtype for t in onnx.load_model_from_string(data).graph.initializer}
     assert kinds <= {np.dtype(np.float32), np.dtype(np.int64)}
+
+
+def test_a_refusal_of_the_checker_without_words_is_named_by_its_kind(
+    exported: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Flipped bytes have made onnx raise an error whose text is empty."""
+
+    def silent(*_: object, **__: object) -> None:
+        raise onnx.checker.ValidationError("")
+
+    monkeypatch.setattr(onnx.checker, "check_model", silent)
+    model = load_checkpoint(exported / "checkpoint.pt").model
+    with pytest.raises(ToolkitError, match=r"not valid \(ValidationError\)"):
+        check_onnx((exported / "model.onnx").read_bytes(), Contract.of(model.config))

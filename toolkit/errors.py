@@ -30,6 +30,12 @@ class ToolkitError(click.ClickException):
     exit_code = 1
 
 
+def first_line(error: Exception, most: int = 300) -> str:
+    """First line of an error's text, at most so many characters; the error's kind where the text is empty."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:most] if lines else type(error).__name__
+
+
 @contextmanager
 def plain_system_errors() -> Iterator[None]:
     """Turn the system's refusal of a path, and of a name that is no Unicode, into a ToolkitError.

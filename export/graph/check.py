@@ -7,7 +7,7 @@ from onnx import ModelProto
 
 from export.graph.contract import Contract
 from export.graph.cost import check_cost
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, first_line
 
 OPSET = 20
 """ONNX Runtime's CUDA provider has no MaxPool kernel from opset 22 on; asked for less than 18, torch writes 18."""
@@ -28,7 +28,7 @@ def check_onnx(data: bytes, contract: Contract, *, int8: bool = False) -> ModelP
     except ToolkitError:
         raise
     except Exception as error:  # protobuf, checker and shape inference have no common base
-        raise ToolkitError(f"ONNX file: not valid ({str(error).splitlines()[0][:300]}). Export it again.") from None
+        raise ToolkitError(f"ONNX file: not valid ({first_line(error)}). Export it again.") from None
     # Names, shapes and types first: other properties of the wrong tensor mean nothing.
     found_in = [(v.name, _shape(v)) for v in proto.graph.input]
     found_out = [(v.name, _shape(v)) for v in proto.graph.output]

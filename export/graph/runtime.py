@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from export.graph.contract import Contract
 from toolkit.data.blockset import Luma, check_input
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, first_line
 from toolkit.windows import Window
 
 PROVIDERS = {
@@ -123,7 +123,7 @@ def running() -> Iterator[None]:
         yield
     except Exception as error:  # its errors have no base of their own
         raise ToolkitError(
-            f"ONNX Runtime cannot run the model: {_first_line(error)}. Run fewer blocks at once, or export it again."
+            f"ONNX Runtime cannot run the model: {_reason(error)}. Run fewer blocks at once, or export it again."
         ) from None
 
 
@@ -156,7 +156,7 @@ def _open(model: bytes, provider: str, threads: int | None, provider_options: di
         try:
             return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors have no base of their own
-            raise ToolkitError(f"ONNX Runtime cannot load the model: {_first_line(error)}. Export it again.") from None
+            raise ToolkitError(f"ONNX Runtime cannot load the model: {_reason(error)}. Export it again.") from None
     # Without this entry a missing GPU means a run on the CPU and a line on stderr.
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
     with _captured_output() as log:
@@ -165,7 +165,7 @@ def _open(model: bytes, provider: str, threads: int | None, provider_options: di
                 ort.preload_dlls()
             return ort.InferenceSession(model, options, providers=[(PROVIDERS[provider], provider_options)])
         except Exception as error:
-            reason = _first_line(error)
+            reason = _reason(error)
     raise ProviderUnavailable(
         f"{_NAMES[provider]} was asked for and ONNX Runtime {ort.__version__} cannot run the model on it: "
         f"{_missing(log) or reason}. {_NEEDS[provider]} `av1part doctor` says what is there; or use --provider cpu."
@@ -225,6 +225,6 @@ def _missing(log: list[str]) -> str:
     return ""
 
 
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rsplit(" : ", 1)[-1].rstrip(".")[:300] if lines else type(error).__name__
+def _reason(error: Exception) -> str:
+    """What ONNX Runtime found, without the code and the place in its own source that come first."""
+    return first_line(error, 10_000).rsplit(" : ", 1)[-1].rstrip(".")[:300]

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from export.graph.contract import Contract
 from export.proof.config import ForeignConfig
 from toolkit.data.blockset import Luma, check_input
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, first_line
 from toolkit.files import sha256_file
 
 DTYPES = {
@@ -121,7 +121,7 @@ class ForeignModel:
         try:
             (found,) = self._session.run([self.output], feed)
         except Exception as error:  # ONNX Runtime's errors have no base of their own
-            raise ToolkitError(f"The graph does not run: {str(error).splitlines()[0][:300]}.") from None
+            raise ToolkitError(f"The graph does not run: {first_line(error)}.") from None
         return np.asarray(found, np.float64).reshape(len(luma), -1)
 
     def _luma(self, luma: Luma) -> NDArray[Any]:
@@ -167,7 +167,7 @@ def _files(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         raise ToolkitError(f"{path}: no such file.") from None
     except Exception as error:  # protobuf's errors and OSError
-        raise ToolkitError(f"{path}: no ONNX file ({str(error).splitlines()[0][:200]}).") from None
+        raise ToolkitError(f"{path}: no ONNX file ({first_line(error, 200)}).") from None
     names = {e.value for t in proto.graph.initializer for e in t.external_data if e.key == "location"}
     for name in names:
         beside = path.parent / name
@@ -182,4 +182,4 @@ def _open(path: Path) -> Any:
     try:
         return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:
-        raise ToolkitError(f"{path}: ONNX Runtime cannot load it ({str(error).splitlines()[0][:300]}).") from None
+        raise ToolkitError(f"{path}: ONNX Runtime cannot load it ({first_line(error)}).") from None

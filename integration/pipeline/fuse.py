@@ -13,7 +13,7 @@ from export.graph.check import OPSET, check_onnx
 from export.graph.cost import check_cost
 from export.graph.runtime import Shapes
 from integration.pipeline.stages import IDS, Layout
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, first_line
 from toolkit.files import canonical_json
 
 OUTPUT = "probabilities"
@@ -76,7 +76,7 @@ def fuse(bundles: Mapping[str, Bundle]) -> bytes:
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # the checker and shape inference have no common base
-        raise ToolkitError(f"The fused graph is not valid ({str(error).splitlines()[0][:300]}).") from None
+        raise ToolkitError(f"The fused graph is not valid ({first_line(error)}).") from None
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 

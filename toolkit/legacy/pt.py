@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toolkit.data.format import luma_dtype
-from toolkit.errors import ToolkitError
+from toolkit.errors import ToolkitError, first_line
 from toolkit.files import sha256_file
 from toolkit.legacy.loose_blocks import Imported, LooseBlocks
 from toolkit.partition import NODE
@@ -54,8 +54,9 @@ def _read_file(file: Path) -> tuple[LooseBlocks, str, int]:
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except Exception as error:  # torch raises many kinds on damaged or unsafe files
-        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise ToolkitError(f"{file}: not loadable as plain tensors ({first}). Copy it or save it again.") from None
+        raise ToolkitError(
+            f"{file}: not loadable as plain tensors ({first_line(error)}). Copy it or save it again."
+        ) from None
     keys = ("samples", "labels_stage0", "qps")
     if not isinstance(content, dict) or any(k not in content for k in keys):
         has = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__

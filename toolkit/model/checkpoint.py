@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from toolkit.data.blockset import Blocks
-from toolkit.errors import ToolkitError, plain_system_errors
+from toolkit.errors import ToolkitError, first_line, plain_system_errors
 from toolkit.files import atomic_file
 from toolkit.metrics import Baselines, ClassScores
 from toolkit.model.checkpoint_format import check_values
@@ -114,8 +114,7 @@ def load_torch(path: Path) -> Any:
     except Exception as error:  # torch raises many kinds: zip, pickle, runtime, key
         # torch's first line advises to switch the safety off; a later one names what it found.
         wanted = re.search(r"[Uu]nsupported (\w+: )?(GLOBAL )?\S+|(?<=WeightsUnpickler error: ).+", str(error))
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        reason = wanted[0][:200] if wanted else first[:200]
+        reason = wanted[0][:200] if wanted else first_line(error, 200)
         raise ToolkitError(
             f"{path}: not loadable as a file of tensors and plain values ({reason}). It is damaged, or a pickle that "
             "would run code; it was not run."
