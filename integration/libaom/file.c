@@ -1,11 +1,12 @@
-/* Reading whole files. */
+/* Reading whole files, and the checks that all of them share. */
 #include "file.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "aom/aom_codec.h"
 
 uint32_t av1part_crc32(uint32_t crc, const void *data, size_t size) {
   /* CRC of every half byte: models are megabytes, and bit by bit would take a noticeable time. */
@@ -40,4 +41,20 @@ char *av1part_read_file(const char *folder, const char *name, size_t most, size_
   }
   bytes[*size] = 0;
   return bytes;
+}
+
+bool av1part_text_is_sound(const char *text, size_t size) {
+  unsigned check;
+  int end = 0;
+  const char *const last = strlen(text) == size ? strstr(text, "\ncheck ") : NULL;
+  return last && sscanf(last, "\ncheck %8x%n", &check, &end) == 1 && strcmp(last + end, "\n") == 0 &&
+         av1part_crc32(0, text, (size_t)(last + 1 - text)) == check;
+}
+
+bool av1part_is_libaom(const char *version, const char *folder, char *why, size_t why_size) {
+  const char *here = aom_codec_version_str();
+  if (*here == 'v') ++here;
+  if (strcmp(here, version) == 0) return true;
+  snprintf(why, why_size, "%s: made for libaom %s, this is %s", folder, version, here);
+  return false;
 }

@@ -2,6 +2,7 @@
 #ifndef AV1PART_FILE_H_
 #define AV1PART_FILE_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,5 +12,11 @@ char *av1part_read_file(const char *folder, const char *name, size_t most, size_
 
 /* zlib's CRC-32 of bytes that follow those of `crc`, 0 at first. */
 uint32_t av1part_crc32(uint32_t crc, const void *data, size_t size);
+
+/* Whether a text of that size ends in a line `check`: the CRC-32 of all lines before it, in eight hexadecimal digits. */
+bool av1part_text_is_sound(const char *text, size_t size);
+
+/* Whether this library is that version of libaom, as 3.12.1; else `why` says so of the folder. */
+bool av1part_is_libaom(const char *version, const char *folder, char *why, size_t why_size);
 
 #endif

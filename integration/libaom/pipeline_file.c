@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aom/aom_codec.h"
 #include "file.h"
 
 enum { LARGEST_TEXT = 1 << 17, LARGEST_MODEL = 1 << 29, WIDEST_CONTEXT = 16, NUMBERS = 10 };
@@ -21,15 +20,6 @@ typedef struct {
   size_t size;
   unsigned crc;
 } model_facts;
-
-/* Whether the text ends in the CRC of what comes before. */
-static bool sound(const char *text, size_t size) {
-  unsigned check;
-  int end = 0;
-  const char *const last = strlen(text) == size ? strstr(text, "\ncheck ") : NULL;
-  return last && sscanf(last, "\ncheck %8x%n", &check, &end) == 1 && strcmp(last + end, "\n") == 0 &&
-         av1part_crc32(0, text, (size_t)(last + 1 - text)) == check;
-}
 
 /* Read one range and return what follows; NULL where it is none. */
 static const char *read_range(const char *at, int *to_qindex, av1part_thresholds *thresholds) {
@@ -118,18 +108,13 @@ bool av1part_pipeline_file_read(const char *folder, av1part_pipeline_file *file,
   size_t size;
   char *const text = av1part_read_file(folder, "hook.txt", LARGEST_TEXT, &size, why, why_size);
   if (!text) return false;
-  const bool parsed = sound(text, size) && parse(text, file, facts);
+  const bool parsed = av1part_text_is_sound(text, size) && parse(text, file, facts);
   free(text);
   if (!parsed) {
     snprintf(why, why_size, "%s/hook.txt: not as it was written", folder);
     return false;
   }
-  const char *here = aom_codec_version_str();
-  if (*here == 'v') ++here;
-  if (strcmp(here, file->libaom) != 0) {
-    snprintf(why, why_size, "%s: made for libaom %s, this is %s", folder, file->libaom, here);
-    return false;
-  }
+  if (!av1part_is_libaom(file->libaom, folder, why, why_size)) return false;
   if (read_models(folder, file, facts, why, why_size)) return true;
   av1part_pipeline_file_free(file);
   return false;

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aom/aom_codec.h"
 #include "av1part_hook.h"
 #include "file.h"
 
@@ -39,8 +38,8 @@ static bool parse(const char *text, facts *f) {
   static const char made_for[] =
       "av1part-pruner 1\nlibaom %15[0-9.]\nfeatures %8x\nbit_depth %2d\nusage %15[a-z]\ncpu_used %1[0-9]\nfour_way %1d%n";
   static const char inter[] = "\nframes inter";
-  static const char rest[] = "\nprice %31[0-9.]\nmost %31[0-9.]\nsize %zu\ncrc32 %8x\ncheck %8x%n";
-  unsigned features, check;
+  static const char rest[] = "\nprice %31[0-9.]\nmost %31[0-9.]\nsize %zu\ncrc32 %8x%n";
+  unsigned features;
   int end = 0, last_end = 0;
   av1part_pruner_file *const file = f->file;
   int found = sscanf(text, made_for, file->libaom, &features, &file->bit_depth, f->usage, file->speeds,
@@ -48,20 +47,19 @@ static bool parse(const char *text, facts *f) {
   if (found != 6) return false;
   file->inter = strncmp(text + end, inter, sizeof(inter) - 1) == 0;
   if (file->inter) end += (int)sizeof(inter) - 1;
-  found = sscanf(text + end, rest, f->price, f->most, &file->size, &f->crc, &check, &last_end);
-  if (found != 5 || strcmp(text + end + last_end, "\n") != 0) return false;
-  const char *const last = strstr(text, "check ");
+  found = sscanf(text + end, rest, f->price, f->most, &file->size, &f->crc, &last_end);
+  if (found != 4 || strncmp(text + end + last_end, "\ncheck ", 7) != 0) return false;
   file->features = features;
   file->all_intra = strcmp(f->usage, "allintra") == 0;
   file->price = av1part_decimal(f->price);
   file->most = av1part_decimal(f->most);
-  return last && av1part_crc32(0, text, (size_t)(last - text)) == check;
+  return true;
 }
 
 /* Take over the speeds at which the pruner's card shows a gain, where it has one. */
 static bool read_card(const char *folder, const facts *f, char *why, size_t why_size) {
   char speeds[16] = "";
-  unsigned crc, check;
+  unsigned crc;
   int end = 0;
   size_t size;
   errno = 0;
@@ -71,10 +69,9 @@ static bool read_card(const char *folder, const facts *f, char *why, size_t why_
     *why = 0;
     return true;
   }
-  const char *const last = strstr(text, "check ");
-  const bool sound = sscanf(text, "av1part-card 1\ncrc32 %8x\nspeeds %15[0-9none]\ncheck %8x%n", &crc, speeds, &check, &end) == 3 &&
-                     strcmp(text + end, "\n") == 0 && strlen(text) == size && last &&
-                     av1part_crc32(0, text, (size_t)(last - text)) == check && crc == f->crc;
+  const bool sound = av1part_text_is_sound(text, size) &&
+                     sscanf(text, "av1part-card 1\ncrc32 %8x\nspeeds %15[0-9none]%n", &crc, speeds, &end) == 2 &&
+                     strncmp(text + end, "\ncheck ", 7) == 0 && crc == f->crc;
   free(text);
   if (sound) {
     snprintf(f->file->speeds, sizeof(f->file->speeds), "%s", speeds);
@@ -89,12 +86,7 @@ bool av1part_pruner_file_serves(const av1part_pruner_file *file, int cpu_used) {
 }
 
 static bool suits_this_hook(const av1part_pruner_file *file, const char *folder, char *why, size_t why_size) {
-  const char *here = aom_codec_version_str();
-  if (*here == 'v') ++here;
-  if (strcmp(here, file->libaom) != 0) {
-    snprintf(why, why_size, "%s: made for libaom %s, this is %s", folder, file->libaom, here);
-    return false;
-  }
+  if (!av1part_is_libaom(file->libaom, folder, why, why_size)) return false;
   if (file->features != av1part_feature_table()) {
     snprintf(why, why_size, "%s: made for another table of features than this library's", folder);
     return false;
@@ -108,7 +100,7 @@ bool av1part_pruner_file_read(const char *folder, av1part_pruner_file *file, cha
   size_t size;
   char *const text = av1part_read_file(folder, "hook.txt", LARGEST_TEXT, &size, why, why_size);
   if (!text) return false;
-  const bool parsed = strlen(text) == size && parse(text, &f);
+  const bool parsed = av1part_text_is_sound(text, size) && parse(text, &f);
   free(text);
   if (!parsed) {
     snprintf(why, why_size, "%s/hook.txt: not as it was written", folder);

@@ -1,13 +1,13 @@
 """`hook.txt`: what C reads of a pipeline's folder, written from its manifest (libaom/pipeline_file.h)."""
 
 import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from export.bundle.bundle import Bundle
+from integration.codec.checked_text import checked_text, crc32
 from integration.codec.config import USAGES, encoder_settings
 from integration.pipeline.policy import Policy
 from toolkit.errors import ToolkitError
@@ -45,9 +45,8 @@ def hook_text(manifest: Mapping[str, Any], bundles: Mapping[str, Bundle], policy
     for stage in (key for key in STAGES if key in bundles):
         data = bundles[stage].model_bytes()
         context = bundles[stage].contract.window.context
-        lines.append(f"stage {stage} context {context} size {len(data)} crc32 {zlib.crc32(data):08x}")
-    text = "".join(f"{line}\n" for line in lines).encode()
-    return text + f"check {zlib.crc32(text):08x}\n".encode()
+        lines.append(f"stage {stage} context {context} size {len(data)} crc32 {crc32(data)}")
+    return checked_text(lines)
 
 
 def check_hook_file(path: Path, manifest: Mapping[str, Any], bundles: Mapping[str, Bundle], policy: Policy) -> None:

@@ -1,8 +1,8 @@
 """`hook.txt`: what C reads of a pruner's folder, written from the sealed manifest (libaom/pruner_file.h)."""
 
-import zlib
 from typing import Any
 
+from integration.codec.checked_text import checked_text, crc32
 from toolkit.errors import ToolkitError
 from toolkit.pruners.record import frame_kind
 
@@ -27,10 +27,9 @@ def hook_text(manifest: dict[str, Any], data: bytes) -> bytes:
         f"price {decimal(manifest['price'])}",
         f"most {decimal(manifest['most'])}",
         f"size {len(data)}",
-        f"crc32 {zlib.crc32(data):08x}",
+        f"crc32 {crc32(data)}",
     ]
-    text = "".join(f"{line}\n" for line in lines).encode()
-    return text + f"check {zlib.crc32(text):08x}\n".encode()
+    return checked_text(lines)
 
 
 def decimal(value: float) -> str:

@@ -3,12 +3,12 @@
 `card.txt` repeats for C at which speeds that is a gain (libaom/pruner_file.h).
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from integration.codec.checked_text import checked_text, crc32
 from integration.pruning.bundle import NATIVE
 from integration.zoo import FOLDER, names
 from toolkit.errors import ToolkitError
@@ -180,8 +180,7 @@ def speeds(measured: Sequence[Row]) -> list[int]:
 
 def _text(folder: Path, measured: Sequence[Row]) -> bytes:
     digits = "".join(map(str, speeds(measured))) or "none"
-    text = f"av1part-card 1\ncrc32 {zlib.crc32((folder / NATIVE).read_bytes()):08x}\nspeeds {digits}\n".encode()
-    return text + f"check {zlib.crc32(text):08x}\n".encode()
+    return checked_text(["av1part-card 1", f"crc32 {crc32((folder / NATIVE).read_bytes())}", f"speeds {digits}"])
 
 
 def rows_of(report: Mapping[str, Any], material: str, price: float, command: str, machine: str) -> list[Row]:
