@@ -419,6 +419,35 @@ def test_a_pipeline_masks_a_program_of_libaom_as_python_does(
     assert expected.masked_nodes > 10
 
 
+def test_the_pruner_that_a_pipeline_holds_prunes_inside_its_masks(
+    libaom: Libraries, program: Path, exported: Path, blockset_8: Path, pipe: Path, picture: Path, tmp_path: Path
+) -> None:
+    inside = PrunerBundle.load(PHOTO)
+    both = random_pipeline(
+        tmp_path / "both", exported / "checkpoint.pt", blockset_8, frame(200, 136)[0], {"1": 0, "2": 0},
+        encoder=LIBAOM | {"cpu_used": 2}, pruner=inside,
+    )  # fmt: skip
+    made, stats = {}, tmp_path / "stats"
+    for name, models in (("inside", both), ("apart", f"{both}:{PHOTO}"), ("masks", pipe)):
+        words = [program, 200, 136, 28, 2, picture, tmp_path / f"{name}.obu"]
+        more = {"AV1PART_ONNXRUNTIME": onnx_runtime(), "AV1PART_STATS": stats}
+        assert run(words, libaom.aom.parent, AV1PART_PIPELINE=models, **more).stderr == ""
+        made[name] = (tmp_path / f"{name}.obu").read_bytes()
+    first, second, masks = map(json.loads, stats.read_text().splitlines())
+    assert made["inside"] == made["apart"] != made["masks"]
+    assert first == second
+    assert (first["masked_frames"], first["pruned_frames"]) == (1, 1)
+    assert (masks["masked_frames"], masks["pruned_frames"]) == (1, 0)
+    words = list(map(str, [program, 200, 136, 28, 2, picture, tmp_path / "run.obu"]))
+    said = done("run", "--pipeline", str(both), "--", *words).stderr
+    assert "1 of 1 key frames pruned" in said
+    assert "1 of 1 key frames masked" in said
+    assert (tmp_path / "run.obu").read_bytes() == made["inside"]
+    shutil.rmtree(both / "pruner")
+    found = run(words, libaom.aom.parent, AV1PART_PIPELINE=both, AV1PART_ONNXRUNTIME=onnx_runtime())
+    assert "both/pruner/hook.txt: No such file" in found.stderr
+
+
 def test_the_command_masks_in_ffmpeg_as_python_does(libaom: Libraries, pipe: Path, tmp_path: Path) -> None:
     needs("ffmpeg", "ffmpeg")
     clip, stats = tmp_path / "clip.y4m", tmp_path / "stats"

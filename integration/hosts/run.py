@@ -75,10 +75,11 @@ def environment(
     for model in models:
         if ":" in str(model.path.resolve()):
             raise ToolkitError(f"{model.path}: a colon separates pruners. Copy it to a path without one.")
-        if isinstance(model, PrunerBundle):
-            model.check_library(hook)
-            check_price(model.price if price is None else price, model.most)
-        elif model.encoder["version"] != (version := native.libaom_version(hook)):
+        pruner = model if isinstance(model, PrunerBundle) else model.pruner
+        if pruner:
+            pruner.check_library(hook)
+            check_price(pruner.price if price is None else price, pruner.most)
+        if not isinstance(model, PrunerBundle) and model.encoder["version"] != (version := native.libaom_version(hook)):
             made_for = model.encoder["version"]
             raise ToolkitError(f"{model.path}: made for libaom {made_for}, this is {version}. Label and train with it.")
     given = {name: value for name, value in os.environ.items() if name != "AV1PART_PRICE"}

@@ -241,8 +241,15 @@ int av1part_load_pipeline(av1part_encoder *e, const char *folder) {
     av1part_pipeline_file_free(file);
   }
   const int level = opened ? av1part_level_of_side(file->node) : 0;
+  const bool has_pruner = file->has_pruner;
   free(file);
   if (!opened) return AV1PART_ERR_PIPELINE;
+  char inside[4096];
+  const int status = has_pruner ? av1part_load_pruner(e, av1part_pruner_inside(folder, inside, sizeof(inside))) : AV1PART_OK;
+  if (status != AV1PART_OK) {
+    av1part_pipeline_free(opened);
+    return status;
+  }
   av1part_pipeline_free(e->pipelines[level]);
   e->pipelines[level] = opened;
   return AV1PART_OK;

@@ -58,10 +58,10 @@ static bool parse(const char *text, av1part_pipeline_file *file, model_facts fac
   int stages, end = 0;
   const int found = sscanf(text,
                            "av1part-pipeline 1\nlibaom %15[0-9.]\nbit_depth %2d\nusage %15[a-z]\ncpu_used %1d\n"
-                           "four_way %1d\nnode %2d\nranges %3d\nstages %1d%n",
-                           file->libaom, &file->bit_depth, usage, &file->cpu_used, &file->four_way, &file->node,
+                           "four_way %1d\npruner %1d\nnode %2d\nranges %3d\nstages %1d%n",
+                           file->libaom, &file->bit_depth, usage, &file->cpu_used, &file->four_way, &file->has_pruner, &file->node,
                            &file->range_count, &stages, &end);
-  if (found != 8 || text[end] != '\n' || (file->node != 16 && file->node != 32)) return false;
+  if (found != 9 || text[end] != '\n' || (file->node != 16 && file->node != 32)) return false;
   if (file->range_count < 1 || file->range_count > MOST_RANGES) return false;
   file->all_intra = strcmp(usage, "allintra") == 0;
   const char *at = text + end + 1;
@@ -125,4 +125,9 @@ void av1part_pipeline_file_free(av1part_pipeline_file *file) {
     free(file->stages[s].data);
     file->stages[s].data = NULL;
   }
+}
+
+const char *av1part_pruner_inside(const char *folder, char *inside, size_t size) {
+  if (snprintf(inside, size, "%s/pruner", folder) >= (int)size) *inside = 0;
+  return inside;
 }

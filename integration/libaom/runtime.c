@@ -73,16 +73,17 @@ int av1part_fail(av1part_encoder *e, int status, const char *what) {
   return status;
 }
 
-/* Read a pruner's or a pipeline's folder. */
+/* Read a pruner's or a pipeline's folder, and the pruner that a pipeline holds. */
 static bool read_folder(const char *folder, double price, char *why, size_t why_size) {
+  char inside[4096];
   if (pruner_count + pipeline_count == MOST_FOLDERS) {
     snprintf(why, why_size, "AV1PART_PIPELINE: more than %d folders", MOST_FOLDERS);
     return false;
   }
   if (av1part_is_pipeline(folder)) {
     if (!av1part_pipeline_file_read(folder, &pipelines[pipeline_count], why, why_size)) return false;
-    ++pipeline_count;
-    return true;
+    if (!pipelines[pipeline_count++].has_pruner) return true;
+    return read_folder(av1part_pruner_inside(folder, inside, sizeof(inside)), price, why, why_size);
   }
   if (!av1part_pruner_file_read(folder, &pruners[pruner_count], why, why_size)) return false;
   if (price > 0) pruners[pruner_count].price = price;

@@ -34,6 +34,7 @@ def hook_text(manifest: Mapping[str, Any], bundles: Mapping[str, Bundle], policy
         f"usage {encoder['usage']}",
         f"cpu_used {encoder['cpu_used']}",
         f"four_way {encoder['enable_1to4_partitions']}",
+        f"pruner {int('pruner' in manifest)}",
         f"node {next(iter(bundles.values())).contract.window.node}",
         f"ranges {len(policy.ranges)}",
         f"stages {len(bundles)}",

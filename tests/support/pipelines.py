@@ -13,6 +13,7 @@ from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig
 from integration.pipeline.pipeline import Pipeline, cut_nodes
 from integration.pipeline.policy import Policy, Thresholds, deviation
+from integration.pruning.bundle import PrunerBundle
 from toolkit.data.blockset import BlockSet, Luma
 from toolkit.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.model.config import ModelConfig
@@ -90,6 +91,7 @@ def random_pipeline(
     qindex: int = 120,
     encoder: Mapping[str, object] = LIBAOM,
     fuse: bool = False,
+    pruner: PrunerBundle | None = None,
 ) -> Path:
     """A pipeline of these stages and their contexts; `luma` is the frame for `spread_policy`."""
     like, blocks, work = load_checkpoint(trained), BlockSet.load(data), path.parent / f".{path.name}-stages"
@@ -97,5 +99,5 @@ def random_pipeline(
     bundles = [random_stage(work / s, like, blocks, s, context, encoder) for s, context in contexts.items()]
     build_pipeline(bundles, work / "first", Policy(), BuildConfig(allow_unproven=True))
     policy = spread_policy(Pipeline.load(work / "first", threads=1), luma, qindex)
-    build_pipeline(bundles, path, policy, BuildConfig(allow_unproven=True, fuse=fuse))
+    build_pipeline(bundles, path, policy, BuildConfig(allow_unproven=True, fuse=fuse), pruner=pruner)
     return path
