@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
 from support.pictures import frame
+from support.pruners import toy_folder, toy_pruner
 
 import integration.encoding.encode as encode_module
 from integration.codec.config import Colour
@@ -294,6 +295,15 @@ def test_the_command_says_that_only_key_frames_are_pruned_and_opens_a_clip_once(
         assert done.exit_code == 0, done.output
         assert (says in done.stderr) == told
         assert opened == [clip]
+
+
+def test_the_command_says_that_inter_frames_are_pruned_by_a_pruner_of_such(libaom: Libraries, tmp_path: Path) -> None:
+    made = toy_folder(tmp_path / "inter", libaom, toy_pruner([(16, "stop")], -5.0, 5.0), frame_kind="inter")
+    words = ["encode", str(y4m(tmp_path / "clip.y4m", 3)), "-o", str(tmp_path / "out.ivf"), "--cpu-used", "2"]
+    done = CliRunner().invoke(main, [*words, "--keyint", "3", "--pruner", str(made)])
+    assert done.exit_code == 0, done.output
+    assert "Inter frames are pruned; key frames are coded as libaom codes them." in done.stderr
+    assert "Only the key frames" not in done.stderr
 
 
 @pytest.mark.usefixtures("libaom")

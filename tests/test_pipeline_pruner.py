@@ -106,6 +106,16 @@ def test_a_pruner_given_as_pipeline_is_one_given_as_pruner(pruner: Path, masks: 
     assert f"pruner 0.05 at 2: the pruner skipped at {arm['skipped']:,} of {arm['asked']:,} decisions." in said
 
 
+def test_a_card_promises_nothing_of_its_pruner_beside_masks(masks: Path, tmp_path: Path) -> None:
+    words = ("encode", CHELSEA, "-o", tmp_path / "out.ivf", *CODE, "--pruner", "photo-8bit", "--json")
+    told = done(*words, "--pipeline", masks)
+    assert "The card of photo-8bit says nothing of what it gives beside masks." in told.stderr
+    assert "expected" not in told.stderr
+    assert json.loads(told.stdout)["expected_saving"] is None
+    alone = done(*words, "--overwrite")
+    assert json.loads(alone.stdout)["expected_saving"] > 0
+
+
 def test_two_pruners_are_one_too_many(pipe: Path, pruner: Path, masks: Path, tmp_path: Path) -> None:
     encode = ("encode", CHELSEA, "-o", tmp_path / "out.ivf", *CODE)
     fails(cli(*encode, "--pipeline", pipe, "--pruner", "photo-8bit"), "a second pruner; the pipeline holds one")

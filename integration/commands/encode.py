@@ -137,14 +137,14 @@ def encode(
     if options["price"] is not None and not asked:
         raise click.UsageError("--price is a pruner's: name it too, as in --pruner photo-8bit.")
     source = open_source(clip, EncodeConfig(**options | {"four_way": False}))
-    opened, row, said = _pruner_for(source, asked, bool(masker) or no_pipeline, options)
+    opened, row, said = _pruner_for(source, asked, masker, no_pipeline, options)
     if said:
         click.echo(said, err=True)
     made_for = [model.encoder for model in (opened, masker) if model]
     options["four_way"] = four_way_of(options["four_way"], *made_for)
     settings = EncodeConfig(**options)
     if settings.keyint > 1 and (opened or masker):
-        click.echo("Only the key frames are pruned; the frames between them are coded as libaom codes them.", err=True)
+        click.echo(_which_frames(masker, opened), err=True)
     trial = tried(source, settings, masker, opened)
     with coding() as progress:
         done = encode_file(source, output, settings, masker, progress, opened, overwrite=overwrite)
@@ -161,18 +161,34 @@ def encode(
 
 
 def _pruner_for(
-    clip: "Clip", pruner: "PrunerBundle | None", without: bool, options: dict[str, Any]
+    clip: "Clip",
+    pruner: "PrunerBundle | None",
+    masker: "PipelineSet | None",
+    without: bool,
+    options: dict[str, Any],
 ) -> "tuple[PrunerBundle | None, Row | None, str]":
     """Pruner that was asked for, else the one in the box for such an encode unless it goes `without`; what to expect.
 
-    The card's row is None where it has none; the last is a line about both, empty where there is nothing to say.
+    The card's row is None where it has none, and beside masks, of which a card knows nothing; the last is a line about
+    both, empty where there is nothing to say.
     """
     from integration.encoding.choice import default_pruner, expected_of
 
     settings = EncodeConfig(**options | {"four_way": False})
     if pruner:
-        return pruner, *expected_of(pruner, clip, settings, options["four_way"])
-    return (None, None, "") if without else default_pruner(clip, settings, options["four_way"])
+        row, said = expected_of(pruner, clip, settings, options["four_way"])
+        if row and masker:
+            return pruner, None, f"The card of {pruner.path.name} says nothing of what it gives beside masks."
+        return pruner, row, said
+    return (None, None, "") if masker or without else default_pruner(clip, settings, options["four_way"])
+
+
+def _which_frames(masker: "PipelineSet | None", pruner: "PrunerBundle | None") -> str:
+    """Line that says which frames of a clip with inter frames are pruned or masked, of those that something is for."""
+    if pruner is None or pruner.frame_kind == "key":
+        return "Only the key frames are pruned; the frames between them are coded as libaom codes them."
+    key = "masked" if masker else "coded as libaom codes them"
+    return f"Inter frames are pruned; key frames are {key}."
 
 
 def tried(
