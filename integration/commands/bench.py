@@ -8,7 +8,7 @@ import click
 
 from integration.bench.config import AGAINST, BenchConfig
 from integration.codec.config import four_way_of
-from integration.commands.encode_options import encode_options
+from integration.commands.encode_options import encode_options, keyint_options
 from toolkit.cli.options import commas, numbers, prices, words
 
 _D = BenchConfig()
@@ -59,20 +59,7 @@ def bench() -> None:
     callback=numbers,
     help="Numbers of threads; the first gives CPU times.",
 )
-@click.option(
-    "--keyint",
-    default=_D.keyint,
-    show_default=True,
-    type=click.IntRange(1, 9999),
-    help="Largest distance between key frames, of every encode.",
-)
-@click.option(
-    "--lag",
-    default=_D.lag,
-    show_default=True,
-    type=click.IntRange(0, 48),
-    help="Number of frames that libaom looks ahead; needs a keyint above 1.",
-)
+@keyint_options(_D.keyint, _D.lag, "Largest distance between key frames, of every encode.")
 @encode_options(_D)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 def encoder(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from integration.codec.config import four_way_of
+from integration.commands.encode_options import keyint_options
 from integration.encoding.config import EncodeConfig
 from toolkit.sealed import check_file
 
@@ -55,19 +56,10 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
     help="libaom's usage; AVIF encoders code in allintra.",
 )
 @click.option("--threads", default=_D.threads, show_default=True, type=click.IntRange(1, 64), help="Threads of libaom.")
-@click.option(
-    "--keyint",
-    default=_D.keyint,
-    show_default=True,
-    type=click.IntRange(1, 9999),
-    help="Largest distance between key frames. Masks are for these alone, a pruner for these or for inter frames.",
-)
-@click.option(
-    "--lag",
-    default=_D.lag,
-    show_default=True,
-    type=click.IntRange(0, 48),
-    help="Number of frames that libaom looks ahead; needs a keyint above 1.",
+@keyint_options(
+    _D.keyint,
+    _D.lag,
+    "Largest distance between key frames. Masks are for these alone, a pruner for these or for inter frames.",
 )
 @click.option(
     "--ahead",

@@ -1,6 +1,6 @@
-"""Command-line options of `InputConfig`, for every command that measures by encoding."""
+"""Command-line options of encodes that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -12,7 +12,7 @@ Command = Callable[..., Any]
 
 
 def encode_options(default: InputConfig) -> Callable[[Command], Command]:
-    """Decorator that adds the options of `InputConfig`: how clips are read and coded."""
+    """Decorator that adds the options of `InputConfig` but --keyint and --lag: how clips are read and coded."""
     usages = click.Choice(["good", "allintra"])
     found = (
         click.option(
@@ -38,8 +38,30 @@ def encode_options(default: InputConfig) -> Callable[[Command], Command]:
         click.option("--any-settings", is_flag=True, help="Accept a pipeline made for another usage or libaom."),
     )
 
+    return _adding(found)
+
+
+def keyint_options(keyint: int, lag: int, says: str) -> Callable[[Command], Command]:
+    """Decorator that adds --keyint, whose help `says` what it means for the command, and --lag, with these defaults."""
+    return _adding(
+        (
+            click.option("--keyint", default=keyint, show_default=True, type=click.IntRange(1, 9999), help=says),
+            click.option(
+                "--lag",
+                default=lag,
+                show_default=True,
+                type=click.IntRange(0, 48),
+                help="Number of frames that libaom looks ahead; needs a keyint above 1.",
+            ),
+        )
+    )
+
+
+def _adding(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    """Decorator that adds options in their order, as one decorator each would."""
+
     def add(command: Command) -> Command:
-        for option in reversed(found):
+        for option in reversed(options):
             command = option(command)
         return command
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from integration.commands.encode_options import keyint_options
 from integration.labelling.config import RecordConfig
 from toolkit.cli.options import commas, numbers
 
@@ -24,10 +25,7 @@ _D = RecordConfig()
     help="libaom's usage; AVIF encoders code in allintra.",
 )
 @click.option("--four-way/--no-4way", default=_D.four_way, show_default=True, help="Search HORZ_4 and VERT_4.")
-@click.option("--keyint", default=_D.keyint, show_default=True, type=click.IntRange(1, 9999),
-              help="Largest distance between key frames; above 1, inter frames are recorded.")  # fmt: skip
-@click.option("--lag", default=_D.lag, show_default=True, type=click.IntRange(0, 48),
-              help="Number of frames that libaom looks ahead; needs a keyint above 1.")  # fmt: skip
+@keyint_options(_D.keyint, _D.lag, "Largest distance between key frames; above 1, inter frames are recorded.")
 @click.option("--size", default="960x540", show_default=True, help="Shrink to fit WxH; `source` keeps the size.")
 @click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source.")
 @click.option("--split", default=_D.split, show_default=True, help="auto, train, val, test, or a TSV file.")
