@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -12,6 +13,7 @@ from support.pruners import toy, toy_folder, toy_pruner, tree
 from support.sealed import write_json
 
 from integration.bench.config import BenchConfig
+from integration.bench.run import Report, run_bench
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import EncodedFrame, Encoder
 from integration.codec.inspector import inspect_packets
@@ -298,10 +300,13 @@ def test_fit_tries_its_prices_on_inter_frames(
     """With the keyint and the lag of the record; what it saves on so small a clip is within the noise of the clock."""
     tried = []
 
-    def stopped(sources: object, work: object, config: BenchConfig, **_: object) -> None:
+    def watched(sources: list[Path], work: Path, config: BenchConfig, **more: Any) -> Report:
         tried.append((config.keyint, config.lag, config.frames, config.presets))
-        raise ToolkitError("stopped")
+        return run_bench(sources, work, config, **more)
 
-    monkeypatch.setattr("integration.tuning.price.run_bench", stopped)
-    fails(cli("fit", record, clips[3], "-o", tmp_path / "made", "--sides", "8", "--size", "source"), "stopped")
+    monkeypatch.setattr("integration.tuning.price.run_bench", watched)
+    monkeypatch.setattr("integration.tuning.price.choose_price", lambda trials, target_loss: trials[0])
+    said = done("fit", record, clips[3], "-o", tmp_path / "made", "--sides", "8", "--size", "source")
     assert tried == [(60, 4, 16, (2,))]
+    assert "of the CPU time saved for" in said.stdout
+    assert PrunerBundle.load(tmp_path / "made").frame_kind == "inter"
