@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
-from support.commands import done
 from support.pictures import CHELSEA
+from support.pruners import record_of
 
 from integration.codec.libaom_build import Libraries
 from integration.pruning.bundle import PrunerBundle
@@ -45,13 +45,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def record(photographs: list[Path], libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("record")
-    table = folder / "splits.tsv"
-    names = ("train", "train", "train", "train", "val", "test")
-    table.write_text("".join(f"crop{index}\t{split}\n" for index, split in enumerate(names)))
-    words = ("--cq", "25,40,55", "--share", "1", "--split", table, "--jobs", "1", "--size", "source", "--cpu-used", "2")
-    done("record", *photographs[:6], "-o", folder / "set", *words)
-    return folder / "set"
+    return record_of(photographs[:6], tmp_path_factory.mktemp("record"), cpu_used=2)
 
 
 def test_baselines_are_measured_beside_the_pruner_that_knows_all(

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 from support.commands import cli, done, fails
 from support.pictures import CHELSEA
+from support.pruners import record_of
 from support.sealed import write_json
 
 from integration.codec.libaom_build import Libraries
@@ -35,13 +36,7 @@ def photographs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def record(photographs: list[Path], libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("record")
-    table = folder / "splits.tsv"
-    names = ("train", "train", "train", "train", "val", "test")
-    table.write_text("".join(f"crop{index}\t{split}\n" for index, split in enumerate(names)))
-    words = ("--cq", "25,40,55", "--share", "1", "--split", table, "--jobs", "1", "--size", "source", "--cpu-used", "1")
-    done("record", *photographs, "-o", folder / "set", *words)
-    return folder / "set"
+    return record_of(photographs, tmp_path_factory.mktemp("record"), cpu_used=1)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
 """Pruners of one leaf or one split, made by hand."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from export.pruner.graph import pruner_graph
 from integration.codec import native
 from integration.codec.libaom_build import Libraries
 from integration.pruning.bundle import write_pruner
+from support.commands import done
 from toolkit.pruners.features import DECISIONS, Feature
 from toolkit.pruners.forest import NODE, Forest, Trees
 from toolkit.pruners.pruner import Pruner
@@ -58,3 +59,13 @@ def toy_folder(path: Path, libaom: Libraries, pruner: Pruner, **encoder: object)
     }
     write_pruner(path, manifest, pruner.native(), pruner_graph(pruner))
     return path
+
+
+def record_of(photographs: Sequence[Path], folder: Path, cpu_used: int) -> Path:
+    """A record of six photographs in a folder, whole: four to learn from, one to judge, one to prove."""
+    table = folder / "splits.tsv"
+    names = ("train", "train", "train", "train", "val", "test")
+    table.write_text("".join(f"{path.stem}\t{split}\n" for path, split in zip(photographs, names, strict=True)))
+    words = ("--cq", "25,40,55", "--share", "1", "--split", table, "--jobs", "1", "--size", "source")
+    done("record", *photographs, "-o", folder / "set", *words, "--cpu-used", cpu_used)
+    return folder / "set"
