@@ -15,7 +15,7 @@ from support.pruners import record_of
 from integration.codec.libaom_build import Libraries
 from integration.pruning.bundle import PrunerBundle
 from toolkit.partition import HORZ, NONE, SPLIT
-from toolkit.pruners.record import ROW
+from toolkit.pruners.record import ROW, SearchSet
 
 
 def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
@@ -81,6 +81,18 @@ def test_a_pruner_is_ahead_by_what_the_other_loses_at_the_same_time(monkeypatch:
 
     first, other = [arm(60, 1.5), arm(80, 3)], [arm(70, 3)]
     assert module.ahead(first, other, arm(50, 1)) == "+0.50 | "
+
+
+def test_features_of_the_frame_are_the_same_for_all_its_nodes(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module, data = script("pruner_frame", monkeypatch), SearchSet.load(record)
+    frames = list(data.frames("train"))
+    for frame, (own, loss, time) in zip(
+        frames, module.examples(frames, data.features, 16, "stop", with_frame=True), strict=True
+    ):
+        assert (own[:, -2:] == module.of_the_frame(frame, data.features)).all()
+        assert len(own) == len(loss) == len(time) > 0
+    lines = printed(module, record, "--epochs", "1").splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["today's"] * 3 + ["and two of the frame"] * 3
 
 
 def test_stage_2_inside_the_search_asks_the_nodes_of_the_chosen_path(
