@@ -19,13 +19,13 @@
 
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
-#define AV1PART_API_VERSION 9
+#define AV1PART_API_VERSION 10
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
 #define AV1PART_LEVELS 2
 #define AV1PART_NODE_SIZE(level) (16 << (level))
-#define AV1PART_FEATURES 49   /* of a node, see av1part_feature */
+#define AV1PART_FEATURES 52   /* of a node, see av1part_feature */
 #define AV1PART_FEATURES_VERSION 1 /* raise it whenever a feature of the same name means something else */
 #define AV1PART_SQUARES 5     /* sides of the squares that are searched: 8, 16, 32, 64, 128 */
 #define AV1PART_API __attribute__((visibility("default")))
@@ -116,13 +116,18 @@ typedef struct av1part_node_costs {
   uint16_t bound;                    /* bit k: the search of k was cut short, rd[k] is a lower bound */
 } av1part_node_costs;
 
-/* What a pruner may skip at a square, in the order in which it is asked. */
+/* What a pruner may skip at a square. */
 enum {
-  AV1PART_STOP,        /* after NONE: everything else */
-  AV1PART_NO_SPLIT,    /* after NONE: SPLIT */
-  AV1PART_NO_RECT,     /* after SPLIT: HORZ and VERT, and with them AB and 4-way */
-  AV1PART_NO_AB,       /* after HORZ and VERT: the four ABs */
-  AV1PART_NO_FOUR_WAY, /* after the ABs: HORZ_4 and VERT_4, where libaom would ask its own network about both */
+  AV1PART_STOP,          /* after NONE: everything else */
+  AV1PART_NO_SPLIT,      /* after NONE: SPLIT */
+  AV1PART_NO_RECT,       /* after SPLIT: HORZ and VERT, and with them AB and 4-way */
+  AV1PART_NO_AB,         /* after HORZ and VERT: the four ABs */
+  AV1PART_NO_FOUR_WAY,   /* after the ABs: HORZ_4 and VERT_4, where libaom would ask its own network about both */
+  AV1PART_NO_MORE_SPLIT, /* before a second, third or fourth quarter: it, those after it, and with them SPLIT around it */
+  AV1PART_NO_HORZ_A,     /* after no_ab was not taken: one of the ABs */
+  AV1PART_NO_HORZ_B,
+  AV1PART_NO_VERT_A,
+  AV1PART_NO_VERT_B,
   AV1PART_DECISIONS
 };
 
@@ -131,7 +136,10 @@ enum {
   AV1PART_STAGE_NONE,
   AV1PART_STAGE_SPLIT,
   AV1PART_STAGE_RECT,
-  AV1PART_STAGE_AB,
+  AV1PART_STAGE_HORZ_A,
+  AV1PART_STAGE_HORZ_B,
+  AV1PART_STAGE_VERT_A,
+  AV1PART_STAGE_VERT_B,
   AV1PART_STAGE_FOUR_WAY,
   AV1PART_STAGES
 };
@@ -142,8 +150,7 @@ typedef struct av1part_search_row {
   int32_t parent;            /* index of the row of the square around it, -1: none */
   uint8_t quarter;           /* 0 to 3, which of its parent */
   uint8_t partition;         /* what the search chose; AV1PART_INSIDE_LARGER: nothing that beats the limit */
-  uint8_t reached;           /* bit d: decision d could have been taken, and was not */
-  uint8_t unused;
+  uint16_t reached;          /* bit d: decision d could have been taken, and was not */
   float limit;                            /* cost to be beaten; NaN: none */
   float bits[AV1PART_PARTITIONS];         /* cost by partition id, signalling included; NaN: not searched to the end */
   float seconds[AV1PART_STAGES];          /* the thread's CPU time by stage, quarters of SPLIT included */

@@ -60,6 +60,7 @@ struct av1part_encoder {
   bool search_lost; /* out of memory: rows are missing */
   bool search_inter; /* inter frames are recorded and pruned, and intra frames are not; else the reverse */
   bool search_active; /* this frame's search is recorded or pruned */
+  float frame_gradient, frame_quarter_least; /* features of this frame, where search_active */
   struct av1part_pruner *pruner;
   struct av1part_pipeline *pipelines[AV1PART_LEVELS]; /* by the size of their nodes; NULL: none */
   double prune_log_price, prune_log_most;

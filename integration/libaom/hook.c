@@ -106,7 +106,7 @@ static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
   av1part_clear_effects(e);
   const bool intra = frame_is_intra_only(&cpi->common);
   if (intra != e->search_inter && (e->pruner || e->search_share)) {
-    av1part_search_frame(e, cpi->source);
+    av1part_search_frame(e, cpi);
     e->search_active = true;
   }
   if (!intra) return;

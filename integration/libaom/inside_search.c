@@ -102,12 +102,50 @@ static node_search *parent_of(const node_search *s) {
   return parent->encoder == s->encoder && parent->x == s->x ? parent : NULL;
 }
 
+/* ---- the frame ---- */
+
+/* The dequantiser's step is 8 times that on the samples' scale for transforms of size 8x8, as rd.c takes it. */
+static double step_of(const AV1_COMP *cpi, int qindex) {
+  return av1_ac_quant_QTX(qindex, 0, cpi->common.seq_params->bit_depth) / 8.0;
+}
+
+/* Luma features of the square at this sample of the source. */
+static void luma_features(const AV1_COMP *cpi, int row, int column, int side, double step, float *features) {
+  const YV12_BUFFER_CONFIG *const source = cpi->source;
+  const bool deep = (source->flags & YV12_FLAG_HIGHBITDEPTH) != 0;
+  const uint8_t *const start = source->y_buffer + (ptrdiff_t)row * source->y_stride + column;
+  const void *const luma = deep ? (const void *)CONVERT_TO_SHORTPTR(start) : (const void *)start;
+  av1part_luma_features(luma, source->y_stride, deep, side, step, features);
+}
+
+/* How plain the picture is: loss counts in the picture's own average pixels, so what a square may lose depends on what
+ * the rest of the picture is like. The mean gradient tells most of the bits that a picture takes. In a frame that holds
+ * no 64x64 square, smaller ones. */
+static void frame_features(av1part_encoder *e, const AV1_COMP *cpi) {
+  const int width = cpi->common.width, height = cpi->common.height;
+  const double step = step_of(cpi, cpi->common.quant_params.base_qindex);
+  float own[FEATURE_COUNT];
+  double gradient = 0, least = 0;
+  int side = 64, count = 0;
+  while (side > 8 && (side > width || side > height)) side /= 2;
+  for (int row = 0; row + side <= height; row += side) {
+    for (int column = 0; column + side <= width; column += side, ++count) {
+      luma_features(cpi, row, column, side, step, own);
+      gradient += exp2(own[FEATURE_GRADIENT_X]) / 2 + exp2(own[FEATURE_GRADIENT_Y]) / 2;
+      least += own[FEATURE_QUARTER_LEAST];
+    }
+  }
+  e->frame_gradient = (float)log2(0.001 + (count ? gradient / count : 0));
+  e->frame_quarter_least = (float)(count ? least / count : 0);
+}
+
 /* ---- the record ---- */
 
-void av1part_search_frame(av1part_encoder *e, const void *source) {
-  if (source == e->search_source) e->search_rows_used = e->search_rows_kept; /* coded again: the last search counts */
+void av1part_search_frame(av1part_encoder *e, const AV1_COMP *cpi) {
+  if (cpi->source == e->search_source) e->search_rows_used = e->search_rows_kept; /* coded again: the last search counts */
   e->search_rows_kept = e->search_rows_used;
-  e->search_source = source;
+  e->search_source = cpi->source;
+  frame_features(e, cpi);
 }
 
 /* A number drawn for the superblock around this sample: a hash of its place, so that whole paths from the superblock
@@ -182,7 +220,7 @@ static void close_row(node_search *s, const PC_TREE *tree) {
     s->bits[tree->partitioning] = to_bits(s, parent->state->this_rdc.rdcost);
   }
   row->partition = s->state->found_best_partition ? tree->partitioning : AV1PART_INSIDE_LARGER;
-  row->reached = (uint8_t)s->reached;
+  row->reached = (uint16_t)s->reached;
   row->limit = isfinite(s->limit) ? (float)s->limit : NAN;
   for (int k = 0; k < AV1PART_PARTITIONS; ++k) row->bits[k] = (float)s->bits[k];
   memcpy(row->seconds, s->seconds, sizeof(row->seconds));
@@ -221,21 +259,20 @@ static float symbol_bits(const node_search *s, int partition) {
   return (float)fmin((double)cost / (1 << AV1_PROB_COST_SHIFT), 64);
 }
 
+/* Cost of SPLIT, of the quarters that are done. */
+static double split_so_far(const node_search *s) {
+  double bits = symbol_bits(s, PARTITION_SPLIT);
+  for (int q = 0; q < s->quarters; ++q) bits += s->quarter[q];
+  return bits;
+}
+
 static void node_features(node_search *s) {
   if (s->node_known) return;
   s->node_known = true;
-  const MACROBLOCK *const x = s->x;
   const PartitionBlkParams *const place = &s->state->part_blk_params;
-  const YV12_BUFFER_CONFIG *const source = s->cpi->source;
-  const uint8_t *const start = source->y_buffer + (ptrdiff_t)place->mi_row * MI_SIZE * source->y_stride +
-                               (ptrdiff_t)place->mi_col * MI_SIZE;
-  const bool deep = is_cur_buf_hbd(&x->e_mbd);
-  const void *const luma = deep ? (const void *)CONVERT_TO_SHORTPTR(start) : (const void *)start;
-  /* The dequantiser's step is 8 times that on the samples' scale for transforms of size 8x8, as rd.c takes it. */
-  const int qindex = (int)s->features[FEATURE_QINDEX];
-  const double step = av1_ac_quant_QTX(qindex, 0, s->cpi->common.seq_params->bit_depth) / 8.0;
+  const double step = step_of(s->cpi, (int)s->features[FEATURE_QINDEX]);
   const node_search *const parent = parent_of(s);
-  av1part_luma_features(luma, source->y_stride, deep, side_of(s), step, s->features);
+  luma_features(s->cpi, place->mi_row * MI_SIZE, place->mi_col * MI_SIZE, side_of(s), step, s->features);
   neighbour_features(s, coded_block(s, place->mi_row - 1, place->mi_col), FEATURE_ABOVE_WIDTH, FEATURE_ABOVE_HEIGHT);
   neighbour_features(s, coded_block(s, place->mi_row, place->mi_col - 1), FEATURE_LEFT_WIDTH, FEATURE_LEFT_HEIGHT);
   s->features[FEATURE_SYMBOL_NONE] = symbol_bits(s, PARTITION_NONE);
@@ -245,6 +282,9 @@ static void node_features(node_search *s) {
   const bool known = parent && isfinite(parent->bits[PARTITION_NONE]);
   s->features[FEATURE_PARENT_NONE] = known ? per_pixel(parent, parent->bits[PARTITION_NONE]) : -8;
   s->features[FEATURE_QUARTER] = (float)(parent ? parent->quarters : 0);
+  s->features[FEATURE_SIBLINGS] = known && parent->quarters ? ratio(split_so_far(parent), parent->bits[PARTITION_NONE]) : 0;
+  s->features[FEATURE_FRAME_GRADIENT] = s->encoder->frame_gradient;
+  s->features[FEATURE_FRAME_LEAST] = s->encoder->frame_quarter_least;
 }
 
 static void none_features(node_search *s) {
@@ -316,24 +356,34 @@ static void ab_features(node_search *s, int best_partition, int64_t best_rdcost)
 
 /* ---- decisions ---- */
 
-/* Whether to skip what a decision is about. Possible only where the square has a result already. */
-static bool skip(node_search *s, int decision) {
-  if (!s->whole || !s->state->found_best_partition || s->x->must_find_valid_partition) return false;
-  if (s->open) {
-    s->reached |= 1u << decision;
-    return false;
-  }
+/* Whether something may be taken from a square: where an edge cuts it or it has no result yet, nothing. */
+static bool may_lose(const node_search *s) {
+  return s->whole && s->state->found_best_partition && !s->x->must_find_valid_partition;
+}
+
+/* Whether the pruner skips, by what is known at this square. */
+static bool pays(node_search *s, int decision) {
   const av1part_encoder *const e = s->encoder;
   double loss, time;
   if (!e->pruner || !av1part_pruner_decides(e->pruner, side_of(s), decision)) return false;
   node_features(s);
   if (!av1part_pruner_predict(e->pruner, side_of(s), decision, s->features, &loss, &time)) return false;
-  const bool pays = loss < e->prune_log_price + time && loss < e->prune_log_most;
+  const bool taken = loss < e->prune_log_price + time && loss < e->prune_log_most;
   atomic_int *const count = s->encoder->decisions[level_of(side_of(s))][decision];
   atomic_fetch_add_explicit(&count[0], 1, memory_order_relaxed);
-  if (pays) atomic_fetch_add_explicit(&count[1], 1, memory_order_relaxed);
-  return pays;
+  if (taken) atomic_fetch_add_explicit(&count[1], 1, memory_order_relaxed);
+  return taken;
 }
+
+/* Whether to skip what a decision is about, at the square `loser` and by what is known at `s`. */
+static bool skip_for(const node_search *loser, node_search *s, int decision) {
+  if (!may_lose(loser)) return false;
+  if (!loser->open) return pays(s, decision);
+  s->reached |= 1u << decision;
+  return false;
+}
+
+static bool skip(node_search *s, int decision) { return skip_for(s, s, decision); }
 
 /* ---- the stages of a square ---- */
 
@@ -381,10 +431,7 @@ static void decide_rectangles(node_search *s) {
 static void split_done(node_search *s) {
   book(s, AV1PART_STAGE_SPLIT);
   s->split_done = true;
-  if (s->quarters == QUARTERS) {
-    s->bits[PARTITION_SPLIT] = symbol_bits(s, PARTITION_SPLIT);
-    for (int q = 0; q < QUARTERS; ++q) s->bits[PARTITION_SPLIT] += s->quarter[q];
-  }
+  if (s->quarters == QUARTERS) s->bits[PARTITION_SPLIT] = split_so_far(s);
   split_features(s);
   if (!network_follows(s)) decide_rectangles(s);
 }
@@ -396,7 +443,8 @@ static void network_answered(const PartitionSearchState *state) {
 
 static int stage_of(int partition) {
   if (partition <= PARTITION_VERT) return AV1PART_STAGE_RECT;
-  return partition <= PARTITION_VERT_B ? AV1PART_STAGE_AB : AV1PART_STAGE_FOUR_WAY;
+  if (partition > PARTITION_VERT_B) return AV1PART_STAGE_FOUR_WAY;
+  return AV1PART_STAGE_HORZ_A + partition - PARTITION_HORZ_A;
 }
 
 static void stage_done(node_search *s) {
@@ -411,6 +459,14 @@ static void stage_done(node_search *s) {
     const bool summed = partition < PARTITION_HORZ_A || partition > PARTITION_VERT_B;
     if (summed && s->state->sum_rdc.rate < INT_MAX) s->bits[partition] = to_bits(s, s->state->sum_rdc.rdcost);
   }
+}
+
+/* Before a quarter but the first. A quarter without a result ends SPLIT, as libaom itself ends it where it costs more
+ * than the best. */
+static void decide_quarter(node_search *s) {
+  const node_search *const parent = parent_of(s);
+  if (!parent || !parent->quarters || !s->whole || side_of(s) < 8) return;
+  if (skip_for(parent, s, AV1PART_NO_MORE_SPLIT)) s->state->terminate_partition_search = 1;
 }
 
 void av1part_search_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x, PartitionSearchState *state) {
@@ -439,6 +495,7 @@ void av1part_search_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBL
   if (s->row >= 0) node_features(s);
   if (s->row >= 0) s->clock = cpu_seconds();
   current = level;
+  decide_quarter(s);
 }
 
 void av1part_search_modes(int partition, const PICK_MODE_CONTEXT *block, int64_t best_rd) {
@@ -454,7 +511,10 @@ void av1part_search_ab(const PartitionSearchState *state, int *allowed) {
   node_search *const s = &squares[current];
   if (!(allowed[0] | allowed[1] | allowed[2] | allowed[3]) || side_of(s) < 8) return;
   rectangle_features(s);
-  if (skip(s, AV1PART_NO_AB)) memset(allowed, 0, NUM_AB_PARTS * sizeof(*allowed));
+  const bool none = skip(s, AV1PART_NO_AB);
+  for (int k = 0; k < NUM_AB_PARTS; ++k) {
+    if (allowed[k] && (none || skip(s, AV1PART_NO_HORZ_A + k))) allowed[k] = 0;
+  }
 }
 
 void __wrap_av1_rd_pick_inter_mode(AV1_COMP *cpi, TileDataEnc *tile_data, MACROBLOCK *x, RD_STATS *rd_cost,

@@ -6,8 +6,8 @@
 #include "av1/encoder/encodeframe_utils.h"
 #include "encoder.h"
 
-/* The search of a frame begins, whose picture is `source`: where it is coded again, forget its rows. */
-void av1part_search_frame(av1part_encoder *encoder, const void *source);
+/* The search of a frame begins: look at its luma, and where it is coded again, forget its rows. */
+void av1part_search_frame(av1part_encoder *encoder, const AV1_COMP *cpi);
 
 /* The search of a square begins; `encoder` NULL where it is none of ours, or the frame is of the other kind. */
 void av1part_search_begin(av1part_encoder *encoder, const AV1_COMP *cpi, const MACROBLOCK *x,
@@ -16,7 +16,7 @@ void av1part_search_begin(av1part_encoder *encoder, const AV1_COMP *cpi, const M
 /* The modes of a block are about to be searched, for the square that is being searched. */
 void av1part_search_modes(int partition, const PICK_MODE_CONTEXT *block, int64_t best_rd);
 
-/* Which of HORZ_A, HORZ_B, VERT_A, VERT_B are about to be searched; takes them all away where that pays. */
+/* Which of HORZ_A, HORZ_B, VERT_A, VERT_B are about to be searched; takes all or some away where that pays. */
 void av1part_search_ab(const PartitionSearchState *state, int *ab_partitions_allowed);
 
 /* masks.c. Take away HORZ_4 and VERT_4 where the square's mask forbids them, of those that libaom would search next. */

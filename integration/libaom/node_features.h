@@ -34,6 +34,9 @@
   F(SYMBOL_VERT, NODE, "symbol_vert", "bits")                                                          \
   F(PARENT_NONE, NODE, "parent_none", "log bits a pixel; -8 unknown")                                  \
   F(QUARTER, NODE, "quarter", "0 to 3, which of its parent")                                           \
+  F(SIBLINGS, NODE, "siblings_to_parent_none", "ratio, the quarters before it; 0 for the first")       \
+  F(FRAME_GRADIENT, NODE, "frame_gradient", "log mean absolute in the frame, relative to the quantiser") \
+  F(FRAME_LEAST, NODE, "frame_quarter_variance_least", "mean over the frame's 64x64 squares")          \
   F(NONE_COST, NONE, "none_cost", "log bits a pixel")                                                  \
   F(NONE_RATE, NONE, "none_rate", "log bits a pixel, rate alone")                                      \
   F(NONE_RATE_SHARE, NONE, "none_rate_share", "0 to 1, of its cost")                                   \

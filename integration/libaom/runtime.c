@@ -324,6 +324,7 @@ static void begin_frame(const AV1_COMP *cpi) {
   if (!again) table[i].masked_nodes += table[i].last_masked_nodes;
   table[i].last_masked_nodes = 0;
   e->search_active = e->pruner && intra != for_inter_frames(i) && pruner_suits(cpi, table[i].pruner);
+  if (e->search_active) av1part_search_frame(e, cpi);
   e->mask_active = intra && mask_frame(i, cpi);
   table[i].pruned += !again && e->search_active;
   table[i].masked += !again && e->mask_active;
@@ -376,8 +377,9 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
 static void write_stats(int slot) {
   const char *const path = getenv("AV1PART_STATS");
   if (!path || !*path) return;
-  static const char *const names[AV1PART_DECISIONS] = { "stop", "no_split", "no_rect", "no_ab", "no_four_way" };
-  char line[4096];
+  static const char *const names[AV1PART_DECISIONS] = { "stop",          "no_split",  "no_rect",   "no_ab",     "no_four_way",
+                                                        "no_more_split", "no_horz_a", "no_horz_b", "no_vert_a", "no_vert_b" };
+  char line[8192];
   int used = snprintf(line, sizeof(line), "{");
   if (!for_inter_frames(slot) || has_masks(slot)) {
     used += snprintf(line + used, sizeof(line) - (size_t)used, "\"key_frames\":%d,", table[slot].frames[0]);

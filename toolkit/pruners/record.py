@@ -17,11 +17,12 @@ from toolkit.sealed import Entries, check_folder, check_names, read_sealed
 
 KIND = "av1part-search"
 FORMAT_VERSION = 1
-FEATURES = 49
+FEATURES = 52
 ROW = np.dtype(
     [
         *((name, np.int32) for name in ("row", "column", "side", "parent")),
-        *((name, np.uint8) for name in ("quarter", "partition", "reached", "unused")),
+        *((name, np.uint8) for name in ("quarter", "partition")),
+        ("reached", np.uint16),
         ("limit", np.float32),
         ("bits", np.float32, 10),
         ("seconds", np.float32, len(STAGES)),
@@ -191,6 +192,8 @@ def check_rows(rows: NDArray[Any], what: str) -> None:
         raise ToolkitError(f"{what}: {rows.dtype} of shape {rows.shape}, expected rows of a search. {_MEND}")
     if not np.isfinite(rows["features"]).all():
         raise ToolkitError(f"{what}: a feature is not a number. {_MEND}")
+    if (rows["quarter"] > 3).any():
+        raise ToolkitError(f"{what}: a square is quarter {rows['quarter'].max()}, expected 0 to 3. {_MEND}")
     if (rows["parent"] >= np.arange(len(rows))).any() or (rows["parent"] < -1).any():
         raise ToolkitError(f"{what}: a square before the one around it. {_MEND}")
 
