@@ -21,18 +21,20 @@ from toolkit.pruners.record import RecordedFrame, SearchSet
 
 NEIGHBOURS = ("above_width", "above_height", "left_width", "left_height")
 SYMBOLS = ("symbol_none", "symbol_split", "symbol_horz", "symbol_vert")
-PARENT = ("parent_none", "quarter")
+PARENT = ("parent_none", "quarter", "siblings_to_parent_none")
+FRAME = ("frame_gradient", "frame_quarter_variance_least")
 
 
 def sets_of(features: Sequence[Feature]) -> dict[str, tuple[str, ...]]:
     """Names of the features of each set."""
     node = tuple(f.name for f in features if f.point == 0)
-    pixels = tuple(name for name in node if name not in (*NEIGHBOURS, *SYMBOLS, *PARENT))
+    pixels = tuple(name for name in node if name not in (*NEIGHBOURS, *SYMBOLS, *PARENT, *FRAME))
     return {
         "variance and qindex": ("qindex", "variance"),
         "NONE's cost and qindex": ("qindex", "none_cost"),
         "pixels": pixels,
         "pixels, neighbours, symbols": (*pixels, *NEIGHBOURS, *SYMBOLS),
+        "all but those of the frame": tuple(f.name for f in features if f.name not in FRAME),
         "all that is known after NONE": tuple(f.name for f in features if f.point <= 1),
         "all": tuple(f.name for f in features),
     }

@@ -17,13 +17,14 @@ from integration.codec.libaom_build import Libraries
 from integration.pruning.prove import native_predictions, prove
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
-from toolkit.partition import HORZ, HORZ_4, HORZ_A, NONE, SPLIT
+from toolkit.partition import HORZ, HORZ_4, HORZ_A, NONE, SPLIT, VERT_B
 from toolkit.pruners import targets
-from toolkit.pruners.features import DECISIONS, POINTS, Feature, known_at
+from toolkit.pruners.features import DECISIONS, POINTS, STAGES, Feature, known_at
 from toolkit.pruners.fit_network import fit_network
 from toolkit.pruners.forest import Trees, from_boosting
 from toolkit.pruners.learn import LearnConfig, examples, learn
 from toolkit.pruners.network import Network
+from toolkit.pruners.pruned_search import prune
 from toolkit.pruners.pruner import Pruner
 from toolkit.pruners.record import FEATURES, ROW, FrameEntry, RecordedFrame, SearchSet, check_rows, write_search_set
 
@@ -32,19 +33,31 @@ TABLE = tuple(Feature(f"f{i}", "", min(i // 10, 4)) for i in range(FEATURES))
 
 def square(parent: int, partition: int, side: int = 16, **costs: float) -> np.ndarray:
     row = np.zeros(1, ROW)
-    row["parent"], row["partition"], row["side"], row["reached"] = parent, partition, side, 31
+    row["parent"], row["partition"], row["side"], row["reached"] = parent, partition, side, 1023
     row["bits"] = np.nan
-    names = {"none": NONE, "horz": HORZ, "split": SPLIT, "ab": HORZ_A, "four": HORZ_4}
+    names = {"none": NONE, "horz": HORZ, "split": SPLIT, "ab": HORZ_A, "vert_b": VERT_B, "four": HORZ_4}
     for name, cost in costs.items():
         row["bits"][0, names[name]] = cost
     return row
 
 
 def test_losses_of_a_single_square_are_what_its_next_best_would_have_cost() -> None:
-    rows = np.concatenate([square(-1, SPLIT, none=130, split=100, horz=110, ab=105, four=104)])
-    assert [targets.losses(rows, d)[0] for d in DECISIONS] == [30, 4, 0, 0, 0]
-    rows = np.concatenate([square(-1, HORZ_A, none=130, split=120, horz=110, ab=100, four=104)])
-    assert [targets.losses(rows, d)[0] for d in DECISIONS] == [30, 0, 20, 4, 0]
+    rows = square(-1, SPLIT, none=130, split=100, horz=110, ab=105, four=104)
+    assert [targets.losses(rows, d)[0] for d in DECISIONS] == [30, 4, 0, 0, 0, 0, 0, 0, 0, 0]
+    rows = square(-1, HORZ_A, none=130, split=120, horz=110, ab=100, four=104)
+    assert [targets.losses(rows, d)[0] for d in DECISIONS] == [30, 0, 20, 4, 0, 0, 4, 0, 0, 0]
+    rows = square(-1, VERT_B, none=130, split=120, horz=110, ab=105, vert_b=100)
+    assert [targets.losses(rows, d)[0] for d in DECISIONS] == [30, 0, 20, 10, 0, 0, 0, 0, 0, 5]
+
+
+def test_giving_up_split_loses_what_no_split_does_around_and_saves_the_quarters_from_here_on() -> None:
+    quarters = [square(0, HORZ, 8, none=30, horz=25) for _ in range(4)]
+    rows = np.concatenate([square(-1, SPLIT, 16, none=107, split=100, horz=104), *quarters])
+    rows["quarter"] = (0, 0, 1, 2, 3)
+    rows["seconds"][:, 0] = (9, 1, 2, 4, 8)
+    rows["seconds"][:, 1] = (15, 0, 0, 0, 0)
+    assert targets.losses(rows, "no_more_split").tolist() == [0, 4, 4, 4, 4]
+    assert targets.times(rows, "no_more_split")[1:].tolist() == [15, 14, 12, 8]
 
 
 def test_a_loss_counts_at_most_what_the_squares_around_would_have_cost_and_only_on_the_chosen_path() -> None:
@@ -62,14 +75,77 @@ def test_a_loss_counts_at_most_what_the_squares_around_would_have_cost_and_only_
 
 def test_times_are_the_stages_that_a_decision_skips() -> None:
     rows = square(-1, NONE)
-    rows["seconds"] = (1, 2, 4, 8, 16)
-    assert [targets.times(rows, d)[0] for d in DECISIONS] == [30, 2, 28, 8, 16]
+    rows["seconds"] = (1, 2, 4, 8, 16, 32, 64, 128)
+    assert [targets.times(rows, d)[0] for d in DECISIONS] == [254, 2, 252, 120, 128, 255, 8, 16, 32, 64]
+
+
+def a_split_square() -> RecordedFrame:
+    """A 16x16 square with four quarters; a second in every stage of each, and one more between the quarters."""
+    rows = np.concatenate(
+        [square(-1, SPLIT, 16, none=130, split=100, horz=110), *[square(0, HORZ, 8, none=30, horz=25)] * 4]
+    )
+    rows["quarter"] = (0, 0, 1, 2, 3)
+    rows["seconds"] = 1
+    rows["seconds"][0, STAGES.index("split")] = 4 * 8 + 1
+    return RecordedFrame(rows, 1000, 256, 40.0)
+
+
+def taking(**decided: tuple[int, ...]) -> dict[str, np.ndarray]:
+    """Decisions at these rows of a_split_square."""
+    return {name: np.isin(np.arange(5), decided.get(name, ())) for name in DECISIONS}
+
+
+def test_where_nothing_is_taken_a_decision_saves_what_was_recorded() -> None:
+    frame = a_split_square()
+    search = prune(frame, taking())
+    for name in DECISIONS:
+        assert search.saves[name][1:].tolist() == targets.times(frame.rows, name)[1:].tolist(), name
+        assert not search.taken[name].any()
+    assert search.saves["stop"][0] == targets.times(frame.rows, "stop")[0]
+    assert search.seconds == 0
+
+
+def test_a_decision_saves_only_what_the_others_leave() -> None:
+    search = prune(a_split_square(), taking(stop=(1, 2), no_rect=(3,), no_ab=(0,)))
+    assert search.saves["no_split"][0] == 1 + 1 + 1 + 2 + 8
+    assert search.saves["no_rect"][0] == 2
+    assert search.saves["stop"][0] == 15
+    assert search.saves["stop"][1] == 7
+    assert search.seconds == 7 + 7 + 6 + 4
+    assert np.flatnonzero(search.taken["stop"]).tolist() == [1, 2]
+
+
+def test_what_lies_below_a_skipped_split_is_not_come_to() -> None:
+    search = prune(a_split_square(), taking(no_split=(0,), stop=(1, 2, 3, 4)))
+    assert search.seconds == 33
+    assert not search.taken["stop"].any()
+    assert search.taken["no_split"][0]
+
+
+def test_split_that_is_given_up_is_given_up_once() -> None:
+    search = prune(a_split_square(), taking(no_more_split=(2, 4), no_ab=(3,)))
+    assert np.flatnonzero(search.taken["no_more_split"]).tolist() == [2]
+    assert not search.taken["no_ab"].any()
+    assert search.seconds == 24
+    assert search.saves["no_split"][0] == 1 + 8
+    assert search.saves["no_more_split"].tolist()[2:] == [8 + 4, 4, 8]
+
+
+def test_no_decision_is_taken_after_one_that_skips_it() -> None:
+    search = prune(a_split_square(), taking(stop=(1,), no_split=(1,), no_rect=(1, 2), no_ab=(2, 3), no_horz_a=(3, 4)))
+    assert [np.flatnonzero(search.taken[name]).tolist() for name in ("no_split", "no_rect", "no_ab", "no_horz_a")] == [
+        [],
+        [2],
+        [3],
+        [4],
+    ]
 
 
 def test_units_are_average_pixels_of_the_picture() -> None:
     rows = square(-1, HORZ, none=150, horz=100)
-    rows["seconds"] = (1, 0, 2, 0, 0)
-    made = examples([RecordedFrame(rows, bits=1000, pixels=4000, seconds=10.0)], "stop", np.array([0, 7, 9]))
+    rows["seconds"] = (1, 0, 2, 0, 0, 0, 0, 0)
+    frame = RecordedFrame(rows, bits=1000, pixels=4000, seconds=10.0)
+    made = examples([frame], [targets.times(rows, "stop")], "stop", np.array([0, 7, 9]))
     assert made.loss.tolist() == [200]
     assert made.time.tolist() == [800]
     assert made.features.shape == (1, 3)
@@ -80,11 +156,11 @@ def some_rows(count: int, seed: int) -> np.ndarray:
     rows = np.zeros(count, ROW)
     rows["features"] = rng.normal(size=(count, FEATURES)).astype(np.float32)
     rows["features"][:, 0] = rng.integers(0, 256, count)
-    rows["side"], rows["parent"], rows["reached"], rows["partition"] = 16, -1, 31, HORZ
+    rows["side"], rows["parent"], rows["reached"], rows["partition"] = 16, -1, 1023, HORZ
     rows["bits"] = np.nan
     rows["bits"][:, HORZ] = 100
     rows["bits"][:, NONE] = 100 + 50 * np.exp(rows["features"][:, 11])
-    rows["seconds"] = np.exp(rows["features"][:, [1, 2, 3, 4, 5]])
+    rows["seconds"][:, [0, 1, 2, 3, 7]] = np.exp(rows["features"][:, [1, 2, 3, 4, 5]])
     return rows
 
 
@@ -210,7 +286,7 @@ def test_what_is_no_sound_record_is_refused(tmp_path: Path) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["features"].pop()
     write_json(folder / "manifest.json", seal(manifest))
-    with pytest.raises(ToolkitError, match="a table of 48 features, expected 49"):
+    with pytest.raises(ToolkitError, match="a table of 51 features, expected 52"):
         SearchSet.load(folder)
     manifest["features"].append(manifest["features"][0])
     write_json(folder / "manifest.json", seal(manifest))
@@ -226,7 +302,7 @@ def networks() -> Pruner:
 
 def test_a_network_learns_what_its_features_tell(networks: Pruner) -> None:
     rows = some_rows(3000, 5)
-    made = examples([RecordedFrame(rows, 10_000, 100_000, 1.0)], "stop", np.arange(20))
+    made = examples([RecordedFrame(rows, 10_000, 100_000, 1.0)], [targets.times(rows, "stop")], "stop", np.arange(20))
     loss, time = networks.models[16, "stop"].predict(made.features).T
     assert np.corrcoef(loss, np.log(made.loss))[0, 1] > 0.85
     assert np.corrcoef(time, np.log(made.time))[0, 1] > 0.7
@@ -243,7 +319,7 @@ def test_a_network_is_the_same_for_the_same_seed(networks: Pruner) -> None:
 
 def test_a_network_is_the_same_on_any_number_of_threads() -> None:
     rng, before = np.random.default_rng(0), torch.get_num_threads()
-    features = rng.normal(size=(20_000, 49)).astype(np.float32)
+    features = rng.normal(size=(20_000, FEATURES)).astype(np.float32)
     loss, time = rng.gamma(1, 1, (2, 20_000))
     made = []
     try:

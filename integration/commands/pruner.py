@@ -39,6 +39,13 @@ def pruner() -> None:
     "--decisions", default=commas(_D.decisions), show_default=True, callback=words, help="What may be skipped."
 )
 @click.option("--features", default="", callback=words, help="What it may look at, by name.  [default: all]")
+@click.option(
+    "--rounds",
+    type=click.IntRange(1, 9),
+    default=_D.rounds,
+    show_default=True,
+    help="Each learns what the last leaves.",
+)
 @click.option("--seed", type=int, default=_D.seed, show_default=True, help="Seed of the learning.")
 @click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

@@ -44,6 +44,8 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
         sides=config.sides,
         decisions=config.decisions,
         features=config.features,
+        rounds=config.rounds,
+        price=config.price,
         seed=config.seed,
     )
     pruner = learn(list(data.frames("train")), data.features, learning)
