@@ -87,7 +87,7 @@ def _from_here_on(rows: Rows) -> NDArray[np.float64]:
     inside = np.flatnonzero(rows["parent"] >= 0)
     by_quarter[rows["parent"][inside], rows["quarter"][inside]] = own[inside]
     onwards = by_quarter[:, ::-1].cumsum(axis=1)[:, ::-1]
-    return np.where(rows["parent"] >= 0, onwards[rows["parent"], rows["quarter"]], own)
+    return np.asarray(np.where(rows["parent"] >= 0, onwards[rows["parent"], rows["quarter"]], own), np.float64)
 
 
 def reached(rows: Rows, decision: str) -> NDArray[np.bool_]:
