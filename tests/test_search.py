@@ -145,6 +145,38 @@ def test_the_table_is_sorted_and_rows_hold_features_only_once_they_are_known(rec
     assert not without["features"][:, after_split].any()
 
 
+def test_two_features_tell_how_plain_the_frame_is(recording: Encoder) -> None:
+    recording.encode(frame(192, 128))
+    rows = recording.search_rows()
+    column = {feature.name: i for i, feature in enumerate(recording.features())}
+    largest = rows["features"][rows["side"] == 64]
+    assert len(largest) == 6
+    gradients = np.exp2(largest[:, [column["gradient_horizontal"], column["gradient_vertical"]]]).mean()
+    least = largest[:, column["quarter_variance_least"]].mean()
+    assert np.ptp(rows["features"][:, column["frame_gradient"]]) == 0
+    assert rows["features"][0, column["frame_gradient"]] == pytest.approx(np.log2(0.001 + gradients), abs=1e-4)
+    assert rows["features"][0, column["frame_quarter_variance_least"]] == pytest.approx(least, abs=1e-4)
+
+
+def test_a_quarter_knows_what_those_before_it_cost(recording: Encoder) -> None:
+    recording.encode(frame(192, 128))
+    rows = recording.search_rows()
+    column = {feature.name: i for i, feature in enumerate(recording.features())}
+    siblings = rows["features"][:, column["siblings_to_parent_none"]]
+    assert not siblings[rows["quarter"] == 0].any()
+    checked = 0
+    for i in np.flatnonzero((rows["quarter"] > 0) & (rows["side"] == 16)):
+        parent = rows[rows["parent"][i]]
+        before = rows[(rows["parent"] == rows["parent"][i]) & (rows["quarter"] < rows["quarter"][i])]
+        if np.isnan(parent["bits"][NONE]):
+            assert siblings[i] == 0
+            continue
+        spent = np.nanmin(before["bits"], axis=1).sum() + parent["features"][column["symbol_split"]]
+        assert siblings[i] == pytest.approx(min(spent / parent["bits"][NONE], 4), rel=1e-3, abs=1e-3)
+        checked += 1
+    assert checked > 20
+
+
 def test_what_a_pruner_may_skip_is_skipped_and_counted(libaom: Libraries) -> None:
     config = EncoderConfig(192, 128, cq=40, cpu_used=1, four_way=True)
     with Encoder(config) as encoder:
