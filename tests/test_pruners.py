@@ -144,8 +144,7 @@ def test_no_decision_is_taken_after_one_that_skips_it() -> None:
 def test_units_are_average_pixels_of_the_picture() -> None:
     rows = square(-1, HORZ, none=150, horz=100)
     rows["seconds"] = (1, 0, 2, 0, 0, 0, 0, 0)
-    frame = RecordedFrame(rows, bits=1000, pixels=4000, seconds=10.0)
-    made = examples([frame], [targets.times(rows, "stop")], "stop", np.array([0, 7, 9]))
+    made = examples([RecordedFrame(rows, bits=1000, pixels=4000, seconds=10.0)], "stop", np.array([0, 7, 9]))
     assert made.loss.tolist() == [200]
     assert made.time.tolist() == [800]
     assert made.features.shape == (1, 3)
@@ -302,7 +301,7 @@ def networks() -> Pruner:
 
 def test_a_network_learns_what_its_features_tell(networks: Pruner) -> None:
     rows = some_rows(3000, 5)
-    made = examples([RecordedFrame(rows, 10_000, 100_000, 1.0)], [targets.times(rows, "stop")], "stop", np.arange(20))
+    made = examples([RecordedFrame(rows, 10_000, 100_000, 1.0)], "stop", np.arange(20))
     loss, time = networks.models[16, "stop"].predict(made.features).T
     assert np.corrcoef(loss, np.log(made.loss))[0, 1] > 0.85
     assert np.corrcoef(time, np.log(made.time))[0, 1] > 0.7

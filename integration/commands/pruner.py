@@ -39,13 +39,6 @@ def pruner() -> None:
     "--decisions", default=commas(_D.decisions), show_default=True, callback=words, help="What may be skipped."
 )
 @click.option("--features", default="", callback=words, help="What it may look at, by name.  [default: all]")
-@click.option(
-    "--rounds",
-    type=click.IntRange(1, 9),
-    default=_D.rounds,
-    show_default=True,
-    help="Each learns what the last leaves.",
-)
 @click.option("--seed", type=int, default=_D.seed, show_default=True, help="Seed of the learning.")
 @click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -95,7 +88,7 @@ def describe(made: "PrunerBundle") -> str:
         f"{encoder['cpu_used']}, {manifest['bit_depth']} bit, {made.frame_kind} frames",
         f"  learnt from {split['train']} sources, judged on {split['val']}, proven on {proof['rows']:,} rows of "
         f"{split['test']} others: C equal to the bit, ONNX Runtime {proof['onnxruntime']} within {proof['budget']:g}",
-        f"  price {manifest['price']:g}, at most {manifest['most']:g} pixels a decision; on validation, each alone:",
+        f"  price {manifest['price']:g}, at most {manifest['most']:g} pixels a decision; on validation, each alone and together:",
     ]
     for name, own in manifest["validation"].items():
         lines.append(

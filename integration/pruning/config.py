@@ -12,7 +12,7 @@ MODELS = ("trees", "network")
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How a pruner is learnt and proven; the other settings are those of LearnConfig.
+    """How a pruner is learnt and proven; model, epochs, trees, leaves, sides, decisions and features as in LearnConfig.
 
     `price`: the loss, in average pixels of the picture, that one average pixel of CPU time may cost. `most`: the
     expected loss of one decision at which it never skips, in the same unit. `proof_rows`: held-out rows compared for
@@ -28,7 +28,6 @@ class FitConfig:
     sides: tuple[int, ...] = LearnConfig.sides
     decisions: tuple[str, ...] = LearnConfig.decisions
     features: tuple[str, ...] = LearnConfig.features
-    rounds: int = LearnConfig.rounds
     proof_rows: int = 2000
     seed: int = LearnConfig.seed
 
@@ -43,8 +42,8 @@ class FitConfig:
             raise ToolkitError(f"--sides {given}: expected any of {', '.join(map(str, SIDES))}.")
         if self.model not in MODELS or self.epochs < 1:
             raise ToolkitError(f"--model {self.model}: expected {' or '.join(MODELS)}, and at least one epoch.")
-        if not self.decisions or not self.sides or self.trees < 1 or self.rounds < 1 or not 2 <= self.leaves <= 256:
-            raise ToolkitError("A pruner needs a node size, a decision, a tree, a round, and 2 to 256 leaves a tree.")
+        if not self.decisions or not self.sides or self.trees < 1 or not 2 <= self.leaves <= 256:
+            raise ToolkitError("A pruner needs a node size, a decision, a tree, and 2 to 256 leaves a tree.")
 
 
 def check_price(price: float, most: float) -> None:

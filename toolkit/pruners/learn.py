@@ -3,13 +3,9 @@
 Loss and time of one decision are measured in average pixels of their own picture: bits lost divided by the picture's
 bits a pixel, seconds saved divided by its seconds a pixel. A price, the loss that one pixel of time may cost, then
 means the same for pictures of any size and for every quantiser.
-
-What a decision saves depends on the others: where the quarters of a square are pruned as well, skipping its SPLIT saves
-less than a whole search took for it. So a pruner is learnt in rounds. The first takes the times as recorded, each next
-one those that the round before leaves of them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +16,6 @@ from toolkit.pruners import targets
 from toolkit.pruners.features import USUAL, Feature, known_at
 from toolkit.pruners.forest import Forest, Trees, from_boosting
 from toolkit.pruners.network import Network
-from toolkit.pruners.pruned_search import prune, wanted
 from toolkit.pruners.pruner import Key, Pruner
 from toolkit.pruners.record import RecordedFrame
 
@@ -32,8 +27,7 @@ class LearnConfig:
     `model`: `network`, trained for `epochs`, or `trees`, boosted. A time is smoother than a loss, so fewer trees with
     longer steps do, and every decision asks both forests. 64x64 nodes are left out: one wrong decision there can cost a
     picture more than all others save (docs/pruners.md). `least_rows`: a size and decision with fewer rows gets no
-    model. `features`: names of those that trees may look at, to see what the others are worth; empty for all. `rounds`
-    of learning; from the second on, times are those that are left of the search at `price`.
+    model. `features`: names of those that trees may look at, to see what the others are worth; empty for all.
     """
 
     model: str = "trees"
@@ -48,8 +42,6 @@ class LearnConfig:
     decisions: tuple[str, ...] = USUAL
     features: tuple[str, ...] = ()
     least_rows: int = 400
-    rounds: int = 2
-    price: float = 0.05
     seed: int = 0
 
 
@@ -59,31 +51,13 @@ def learn(frames: Sequence[RecordedFrame], features: tuple[Feature, ...], config
         raise ToolkitError(
             f"Features {', '.join(sorted(unknown))}: unknown; expected names of the table, as qindex,variance."
         )
+    models: dict[Key, Trees | Network] = {}
     if config.features and config.model != "trees":
         raise ToolkitError("Features can be left out of trees alone. Take the model trees.")
-    pruner = _learn_round(frames, _recorded(frames, config), features, config)
-    for _ in range(1, config.rounds):
-        left = [prune(frame, wanted(frame, pruner, config.price)) for frame in frames]
-        pruner = _learn_round(frames, [search.saves for search in left], features, config)
-    return pruner
-
-
-Seconds = Mapping[str, NDArray[np.float64]]
-"""CPU seconds that each decision saves at every row of a frame."""
-
-
-def _recorded(frames: Sequence[RecordedFrame], config: LearnConfig) -> list[Seconds]:
-    return [{name: targets.times(frame.rows, name) for name in config.decisions} for frame in frames]
-
-
-def _learn_round(
-    frames: Sequence[RecordedFrame], saves: Sequence[Seconds], features: tuple[Feature, ...], config: LearnConfig
-) -> Pruner:
-    models: dict[Key, Trees | Network] = {}
     for decision in config.decisions:
         known = known_at(features, decision)
         columns = [i for i in range(known) if not config.features or features[i].name in config.features]
-        table = examples(frames, [own[decision] for own in saves], decision, np.array(columns, np.intp))
+        table = examples(frames, decision, np.array(columns, np.intp))
         for side in config.sides:
             own = table.of(side)
             if len(own.side) < config.least_rows or not own.loss.any() or not own.time.any():
@@ -115,21 +89,16 @@ class Examples:
         return Examples(self.columns, self.side[own], self.features[own], self.loss[own], self.time[own])
 
 
-def examples(
-    frames: Sequence[RecordedFrame], saves: Sequence[NDArray[np.float64]], decision: str, columns: NDArray[np.intp]
-) -> Examples:
-    """What the frames teach of one decision, with the features at these columns of the table.
-
-    `saves`: CPU seconds that it saves at every row of each frame.
-    """
+def examples(frames: Sequence[RecordedFrame], decision: str, columns: NDArray[np.intp]) -> Examples:
+    """What the frames teach of one decision, with the features at these columns of the table."""
     sides, features, loss, time = [], [], [], []
-    for frame, seconds in zip(frames, saves, strict=True):
+    for frame in frames:
         at = targets.reached(frame.rows, decision)
         rows = frame.rows[at]
         sides.append(rows["side"])
         features.append(rows["features"][:, columns])
         loss.append(targets.losses(frame.rows, decision)[at] * frame.pixels / frame.bits)
-        time.append(seconds[at] * frame.pixels / frame.seconds)
+        time.append(targets.times(frame.rows, decision)[at] * frame.pixels / frame.seconds)
     return Examples(columns, *(np.concatenate(parts) for parts in (sides, features, loss, time)))
 
 
