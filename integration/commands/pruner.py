@@ -88,7 +88,8 @@ def describe(made: "PrunerBundle") -> str:
         f"{encoder['cpu_used']}, {manifest['bit_depth']} bit, {made.frame_kind} frames",
         f"  learnt from {split['train']} sources, judged on {split['val']}, proven on {proof['rows']:,} rows of "
         f"{split['test']} others: C equal to the bit, ONNX Runtime {proof['onnxruntime']} within {proof['budget']:g}",
-        f"  price {manifest['price']:g}, at most {manifest['most']:g} pixels a decision; on validation, each alone and together:",
+        f"  price {manifest['price']:g}, at most {manifest['most']:g} pixels a decision",
+        "  on validation, each alone and together:",
     ]
     for name, own in manifest["validation"].items():
         lines.append(

@@ -121,7 +121,7 @@ def simulate(pruner: Pruner, frames: Iterator[RecordedFrame], price: float, most
 def together(pruner: Pruner, frames: Iterator[RecordedFrame], price: float) -> dict[str, Any]:
     """Losses and times of all decisions that are taken at a price, each second saved once; losses add up.
 
-    It is no forecast of an encode, where a decision changes what the next ones see: the benchmark in the encoder is one.
+    It is no forecast of an encode, where a decision changes what the next ones see; the benchmark in the encoder is.
     """
     found = []
     for frame in frames:
