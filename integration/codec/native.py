@@ -12,7 +12,7 @@ from toolkit.errors import ToolkitError
 from toolkit.pruners.features import Feature
 from toolkit.pruners.record import FEATURES
 
-API_VERSION = 9
+API_VERSION = 10
 
 
 class Config(ctypes.Structure):
@@ -63,6 +63,7 @@ class Result(ctypes.Structure):
         ("masked_blocks", c_int32 * len(NODE_SIZES)),
         ("kept_blocks", c_int32 * len(NODE_SIZES)),
         ("key_frame", c_int32),
+        ("superblock", c_int32),
     )
 
 

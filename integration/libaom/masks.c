@@ -41,20 +41,25 @@ static av1part_level *restricted(av1part_encoder *e, const PartitionSearchState 
   return NULL;
 }
 
-enum {
-  HORZ_KINDS = 1 << PARTITION_HORZ | 1 << PARTITION_HORZ_A | 1 << PARTITION_HORZ_B,
-  VERT_KINDS = 1 << PARTITION_VERT | 1 << PARTITION_VERT_A | 1 << PARTITION_VERT_B,
-};
+/* Partitions of a direction that a node of that side may be searched for: its rectangle, from 16 up its A and B, and
+ * from 16 to 64 its 4-way partition. */
+static unsigned kinds(const AV1_COMP *cpi, int direction, int side) {
+  const unsigned rectangle = 1u << (PARTITION_HORZ + direction);
+  const unsigned ab = 1u << (direction ? PARTITION_VERT_A : PARTITION_HORZ_A) |
+                      1u << (direction ? PARTITION_VERT_B : PARTITION_HORZ_B);
+  const bool four_way = side >= 16 && side <= 64 && cpi->oxcf.part_cfg.enable_1to4_partitions;
+  return rectangle | (side >= 16 ? ab : 0u) | (unsigned)four_way << (PARTITION_HORZ_4 + direction);
+}
 
 /* Take away from the search what the mask forbids; never add, and never leave nothing. A direction's rectangle stays
  * while its A, B or 4-way partition is allowed: libaom searches these only where it may search the rectangle. */
 static int apply_mask(const AV1_COMP *cpi, uint16_t mask, PartitionSearchState *state) {
   int *const rect = state->partition_rect_allowed;
-  const bool four_way = cpi->oxcf.part_cfg.enable_1to4_partitions;
+  const int side = state->part_blk_params.width;
   bool none = state->partition_none_allowed && mask & 1 << PARTITION_NONE;
   const bool split = state->do_square_split && mask & 1 << PARTITION_SPLIT;
-  const bool horz = rect[HORZ] && mask & (HORZ_KINDS | four_way << PARTITION_HORZ_4);
-  const bool vert = rect[VERT] && mask & (VERT_KINDS | four_way << PARTITION_VERT_4);
+  const bool horz = rect[HORZ] && mask & kinds(cpi, HORZ, side);
+  const bool vert = rect[VERT] && mask & kinds(cpi, VERT, side);
   const bool any_rect = state->do_rectangular_split &&
                         ((horz && !state->prune_rect_part[HORZ]) || (vert && !state->prune_rect_part[VERT]));
   if (!none && !split && !any_rect) return EFFECT_KEPT;
@@ -70,14 +75,16 @@ static int apply_mask(const AV1_COMP *cpi, uint16_t mask, PartitionSearchState *
   return removed ? EFFECT_MASKED : EFFECT_NONE;
 }
 
-void av1part_mask_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x, PartitionSearchState *state) {
+void av1part_mask_begin(av1part_encoder *e, const AV1_COMP *cpi, MACROBLOCK *x, PartitionSearchState *state) {
   int node;
   av1part_level *const level = restricted(e, state, &node);
-  if (level) {
-    /* Second attempt at a superblock for which nothing was found: libaom lifts every restriction, ours too. */
-    level->effect[node] =
-        x->must_find_valid_partition ? EFFECT_KEPT : (uint8_t)apply_mask(cpi, level->mask[node], state);
-  }
+  if (!level) return;
+  /* Second attempt at a superblock for which nothing was found: libaom lifts every restriction, ours too. */
+  level->effect[node] = EFFECT_KEPT;
+  if (x->must_find_valid_partition) return;
+  /* libaom does this next: the largest and the smallest squares have one choice at some presets, which has to stay. */
+  av1_prune_partitions_by_max_min_bsize(&x->sb_enc, state);
+  level->effect[node] = (uint8_t)apply_mask(cpi, level->mask[node], state);
 }
 
 /* Take away the 4-way partitions that the mask forbids, at the end of the ABs: rectangles are searched by then, so that
@@ -104,9 +111,12 @@ void av1part_mask_four_way(const AV1_COMP *cpi, const PartitionSearchState *stat
   }
 }
 
-void av1part_mask_ab(av1part_encoder *e, const AV1_COMP *cpi, PartitionSearchState *state, int *ab_partitions_allowed) {
+void av1part_mask_ab(av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x, PartitionSearchState *state,
+                     int *ab_partitions_allowed) {
   int node;
   av1part_level *const level = restricted(e, state, &node);
+  /* The superblock's own second attempt begins without av1part_mask_begin. */
+  if (level && x->must_find_valid_partition) level->effect[node] = EFFECT_KEPT;
   for (int ab = 0; level && level->effect[node] != EFFECT_KEPT && ab < NUM_AB_PARTS; ++ab) {
     if (ab_partitions_allowed[ab] && !(level->mask[node] & 1u << (PARTITION_HORZ_A + ab))) {
       ab_partitions_allowed[ab] = 0;
