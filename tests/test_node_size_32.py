@@ -114,7 +114,7 @@ def test_a_contract_tells_a_large_node_from_a_small_one_with_context() -> None:
     assert alone.metadata() != around.metadata()
     assert Contract.from_dict(alone.to_dict(), "x") == alone
     assert Contract.from_dict(around.to_dict(), "x") == around
-    with pytest.raises(ToolkitError, match="Node 24: expected one of 16, 32"):
+    with pytest.raises(ToolkitError, match="Node 24: expected one of 8, 16, 32, 64, 128"):
         Contract.from_dict(alone.to_dict() | {"window": {"height": 24, "width": 24, "row": 0, "column": 0}}, "x")
 
 
@@ -134,8 +134,8 @@ def test_a_data_set_says_its_node_size(large: Path, tmp_path: Path) -> None:
     for name in ("blocks.npy", "luma"):
         (tmp_path / name).symlink_to(large / "data" / name)
     del manifest["sha256"]
-    write_json(tmp_path / "manifest.json", seal(manifest | {"block_size": 64}))
-    with pytest.raises(ToolkitError, match="block size 64, expected one of 16, 32"):
+    write_json(tmp_path / "manifest.json", seal(manifest | {"block_size": 48}))
+    with pytest.raises(ToolkitError, match="block size 48, expected one of 8, 16, 32"):
         BlockSet.load(tmp_path)
 
 

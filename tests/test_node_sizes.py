@@ -8,6 +8,7 @@ import pytest
 from support.pictures import frame
 
 from integration.codec import native
+from integration.codec.config import NODE_SIZES
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import Libraries
@@ -215,7 +216,7 @@ def test_the_c_interface_refuses_grids_and_sizes_that_are_not_the_frames(libaom:
         strides = (ctypes.c_size_t * 3)(64, 32, 32)
 
         def status(*entries: tuple[object, int, int]) -> int:
-            masks = (native.Mask * 2)(*entries)
+            masks = (native.Mask * len(NODE_SIZES))((None, 0, 0), *entries)
             return int(library.av1part_encode(handle, planes, strides, masks, ctypes.byref(native.Result())))
 
         assert status((pointer, 3, 4), (pointer, 3, 4)) == -6
@@ -225,8 +226,8 @@ def test_the_c_interface_refuses_grids_and_sizes_that_are_not_the_frames(libaom:
         target = np.zeros(12, np.uint8).ctypes.data
         assert library.av1part_labels(handle, 16, target, 3, 4) == library.av1part_labels(handle, 32, target, 2, 2) == 0
         assert library.av1part_labels(handle, 32, target, 3, 4) == -6
-        assert library.av1part_labels(handle, 64, target, 1, 1) == -1
+        assert library.av1part_labels(handle, 24, target, 2, 3) == -1
         packet = encoder.encode((y, u, v)).data
-    for size, message in ((64, "outside its range"), (0x7FFFFFFF, "outside its range")):
+    for size, message in ((24, "outside its range"), (0x7FFFFFFF, "outside its range")):
         with pytest.raises(ToolkitError, match=message):
             list(inspect_packets([packet], 64, 48, size))

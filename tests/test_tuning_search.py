@@ -47,7 +47,7 @@ def of(probabilities: dict[str, np.ndarray]) -> Nodes:
 
 
 def masks(nodes: Nodes, policy: Policy) -> np.ndarray:
-    return policy.masks(nodes.qindex, nodes.deviation, answers(nodes.probabilities))
+    return policy.masks(nodes.qindex, nodes.deviation, answers(nodes.probabilities), nodes.node)
 
 
 def test_a_policy_does_what_its_point_says_and_keeps_within_the_target() -> None:
