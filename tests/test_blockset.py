@@ -247,7 +247,12 @@ SOURCE_KEYS = ("name", "split", "sha256", "luma", "licence", "origin", "frames",
     + [put(value, k) for k in KEYS for value in (None, "10", True)]
     + [put(value, "sources", 1, k) for k in SOURCE_KEYS for value in (None, 0, [])]
     + [put(None, "sources", 0), put({}, "files"), put("x", "files", PLANE), drop("files", PLANE)]
-    + [put("0", "files", "../x"), put("../../x.npy", "sources", 0, "luma"), put(12, "bit_depth"), put(12, "block_size")],
+    + [
+        put("0", "files", "../x"),
+        put("../../x.npy", "sources", 0, "luma"),
+        put(12, "bit_depth"),
+        put(12, "block_size"),
+    ],
 )
 def test_the_reader_answers_any_broken_manifest_with_one_clear_error(copy: Path, edit: Edit) -> None:
     rewrite(copy, edit)

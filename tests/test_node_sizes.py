@@ -1,11 +1,11 @@
-"""Masks and labels of 32x32 nodes, alone and beside those of 16x16 nodes."""
+"""Masks and labels of nodes of every size, alone and together."""
 
 import ctypes
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from support.pictures import frame
+from support.pictures import frame, smooth_frame
 
 from integration.codec import native
 from integration.codec.config import NODE_SIZES
@@ -13,7 +13,20 @@ from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import Libraries
 from toolkit.errors import ToolkitError
-from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_4, VERT_A, VERT_B
+from toolkit.partition import (
+    HORZ,
+    HORZ_4,
+    HORZ_A,
+    HORZ_B,
+    INSIDE_LARGER,
+    NONE,
+    SPLIT,
+    VERT,
+    VERT_4,
+    VERT_A,
+    VERT_B,
+    partitions_of,
+)
 
 FREE = 0x3FF
 
@@ -146,7 +159,7 @@ def test_masks_that_restrict_nothing_leave_stock_libaoms_stream(libaom: Librarie
     stock = encode(config, library=libaom.stock)
     assert (stock.labels[32] == INSIDE_LARGER).all(), "no hook, no labels"
     for bits in (0, FREE):
-        for sizes in ((16,), (32,), (16, 32), ()):
+        for sizes in ((8,), (16,), (32,), (64,), (16, 32), NODE_SIZES, ()):
             result = encode(config, {size: full(config, bits, size) for size in sizes})
             assert (result.data, result.masked_nodes, result.kept_nodes) == (stock.data, 0, 0)
             assert result.masked
@@ -160,6 +173,83 @@ def test_a_partition_that_libaom_does_not_search_keeps_its_own_choice_and_is_cou
         result = encode(config, masks)
         assert result.data == plain.data
         assert (result.masked_nodes, result.kept_nodes) == (0, kept)
+
+
+SMALL, LARGE = EncoderConfig(208, 144, cq=12), EncoderConfig(384, 256, cq=45, cpu_used=0)
+
+
+def encode_at(size: int, bits: int | None = None) -> EncodedFrame:
+    """A frame in which libaom decides about nodes of that size, under one mask at all of them, without its CNN."""
+    config = SMALL if size == 8 else LARGE
+    planes = (frame if size == 8 else smooth_frame)(config.width, config.height)
+    with Encoder(config) as encoder:
+        encoder.disable_cnn()
+        result = encoder.encode(planes, None if bits is None else {size: full(config, bits, size)})
+    assert_labels_are_decoded(result, config)
+    return result
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("size", [8, 64, 128])
+def test_labels_of_the_smallest_and_largest_nodes_agree_with_those_around_them(size: int) -> None:
+    result = encode_at(size)
+    assert result.superblock == (64 if size == 8 else 128)
+    found = result.labels[size]
+    assert set(np.unique(found)) <= {*partitions_of(size), INSIDE_LARGER}
+    assert len(np.unique(found[found != INSIDE_LARGER])) >= (2 if size == 128 else 4)
+    if size < 128:
+        around = result.labels[2 * size].repeat(2, 0).repeat(2, 1)[: found.shape[0], : found.shape[1]]
+        assert (found[around == SPLIT] != INSIDE_LARGER).all()
+        assert (found[np.isin(around, (NONE, HORZ, VERT, HORZ_4, VERT_4))] == INSIDE_LARGER).all()
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize(("size", "gone"), [(8, HORZ), (8, VERT), (8, SPLIT), (64, SPLIT), (64, NONE), (128, SPLIT)])
+def test_what_one_bit_forbids_is_gone_and_nothing_else(size: int, gone: int) -> None:
+    """At 8x8 nodes HORZ goes although bits of HORZ_A, HORZ_B and HORZ_4 are set: such nodes do not have them."""
+    free, result = encode_at(size), encode_at(size, FREE & ~(1 << gone))
+    assert (free.labels[size] == gone).any()
+    others = [k for k in partitions_of(size) if k != gone and (free.labels[size] == k).any()]
+    assert result.masked_nodes > 0
+    assert result.kept_nodes == 0
+    assert not (result.labels[size] == gone).any()
+    assert all((result.labels[size] == k).any() for k in others)
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("size", [8, 64, 128])
+def test_bits_of_partitions_that_a_node_cannot_have_mean_nothing(size: int) -> None:
+    free, possible = encode_at(size), sum(1 << k for k in partitions_of(size))
+    for bits in (FREE, possible, 0):
+        result = encode_at(size, bits)
+        assert (result.data, result.masked_nodes, result.kept_nodes) == (free.data, 0, 0)
+    if possible != FREE:
+        result = encode_at(size, FREE & ~possible)
+        assert (result.data, result.masked_nodes) == (free.data, 0), "nothing would be left: libaom's own choice stays"
+        assert result.kept_nodes > 0
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("usage", ["good", "allintra"])
+@pytest.mark.parametrize("cpu_used", [1, 3, 6])
+def test_random_masks_of_all_sizes_leave_a_legal_stream(usage: str, cpu_used: int) -> None:
+    config = EncoderConfig(202, 138, cq=30, cpu_used=cpu_used, usage=usage, threads=2)
+    rng = np.random.default_rng(cpu_used)
+    masks = {size: rng.integers(0, FREE + 1, config.grid(size)).astype(np.uint16) for size in NODE_SIZES}
+    result = encode(config, masks)
+    assert_labels_are_decoded(result, config)
+    assert result.masked_nodes > 0
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_node_larger_than_the_superblock_is_none() -> None:
+    config = EncoderConfig(256, 128, cq=40)
+    result = encode(config, {128: full(config, 1 << NONE, 128)})
+    assert result.superblock == 64
+    assert (result.labels[128] == INSIDE_LARGER).all()
+    assert (result.masked_nodes, result.kept_nodes) == (0, 0)
+    assert result.data == encode(config).data
+    assert_labels_are_decoded(result, config)
 
 
 @pytest.mark.usefixtures("libaom")

@@ -99,7 +99,9 @@ def test_one_graph_gives_what_the_stages_give_apart(
         Policy(((100, harsh), (255, Thresholds()))),
         Policy(((255, gated),)),
     ):
-        masks = [policy.masks(held_out.qindex, flat, c.asker(held_out.luma, held_out.qindex), NODE) for c in (fused, apart)]
+        masks = [
+            policy.masks(held_out.qindex, flat, c.asker(held_out.luma, held_out.qindex), NODE) for c in (fused, apart)
+        ]
         assert masks[0].tolist() == masks[1].tolist()
     assert len(np.unique(masks[0])) > 1
 
@@ -110,7 +112,9 @@ def test_the_chain_rule_by_hand() -> None:
     whole = joint_probabilities({"1": one, "2": two, "3-rect": rect, "3-ab": ab}, NODE)
     assert whole[0] == pytest.approx([0.5, 0.135, 0.015, 0.1, 0.025, 0.05, 0.075, 0.1, 0, 0])
     assert joint_probabilities({"2": two}, NODE)[0] == pytest.approx([0, 0.15, 0.15, 0.2, *[0.125] * 4, 0, 0])
-    assert joint_probabilities({"2": two, "3-rect": rect}, NODE)[0] == pytest.approx([0, 0.27, 0.03, 0.2, *[0.125] * 4, 0, 0])
+    assert joint_probabilities({"2": two, "3-rect": rect}, NODE)[0] == pytest.approx(
+        [0, 0.27, 0.03, 0.2, *[0.125] * 4, 0, 0]
+    )
     for stage, p in {"1": one, "2": two, "3-rect": rect, "3-ab": ab}.items():
         assert conditional(whole, stage, NODE)[0] == pytest.approx(p[0])
     assert Layout.of(["2"], NODE).weights[0] == 0
