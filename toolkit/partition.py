@@ -121,6 +121,8 @@ def stage_of(key: str, node: int) -> Stage:
     """One of `stages_of`; ToolkitError where nodes of that side have no such stage."""
     stages = stages_of(node)
     if key not in stages:
-        expected = ", ".join(stages)
-        raise ToolkitError(f"Stage {key!r:.80}: {node}x{node} nodes have no such choice; expected one of {expected}.")
+        about = f" ({', '.join(STAGES[key].classes)})" if key in STAGES else ""
+        raise ToolkitError(
+            f"Stage {key!r:.80}{about}: {node}x{node} nodes have no such choice; expected one of {', '.join(stages)}."
+        )
     return stages[key]

@@ -41,14 +41,18 @@ static av1part_level *restricted(av1part_encoder *e, const PartitionSearchState 
   return NULL;
 }
 
-/* Partitions of a direction that a node of that side may be searched for: its rectangle, from 16 up its A and B, and
- * from 16 to 64 its 4-way partition. */
+/* Whether 4-way partitions may be searched at nodes of that side. */
+static bool has_four_way(const AV1_COMP *cpi, int side) {
+  return side >= 16 && side <= 64 && cpi->oxcf.part_cfg.enable_1to4_partitions;
+}
+
+/* Partitions of a direction that may be searched at a node of that side: its rectangle, from 16 up its A and B, and its
+ * 4-way partition. */
 static unsigned kinds(const AV1_COMP *cpi, int direction, int side) {
   const unsigned rectangle = 1u << (PARTITION_HORZ + direction);
   const unsigned ab = 1u << (direction ? PARTITION_VERT_A : PARTITION_HORZ_A) |
                       1u << (direction ? PARTITION_VERT_B : PARTITION_HORZ_B);
-  const bool four_way = side >= 16 && side <= 64 && cpi->oxcf.part_cfg.enable_1to4_partitions;
-  return rectangle | (side >= 16 ? ab : 0u) | (unsigned)four_way << (PARTITION_HORZ_4 + direction);
+  return rectangle | (side >= 16 ? ab : 0u) | (unsigned)has_four_way(cpi, side) << (PARTITION_HORZ_4 + direction);
 }
 
 /* Take away from the search what the mask forbids; never add, and never leave nothing. A direction's rectangle stays
@@ -93,7 +97,7 @@ void av1part_mask_begin(av1part_encoder *e, const AV1_COMP *cpi, MACROBLOCK *x, 
 static void mask_four_way(const AV1_COMP *cpi, av1part_level *level, int node, PartitionSearchState *state) {
   int *const rect = state->partition_rect_allowed;
   const bool horz = level->mask[node] >> PARTITION_HORZ_4 & 1, vert = level->mask[node] >> PARTITION_VERT_4 & 1;
-  if (!cpi->oxcf.part_cfg.enable_1to4_partitions || !state->do_rectangular_split) return;
+  if (!has_four_way(cpi, level->side) || !state->do_rectangular_split) return;
   if ((horz || vert) && rect[HORZ] && rect[VERT] && cpi->sf.part_sf.ml_prune_partition) return;
   if ((rect[HORZ] && !horz) || (rect[VERT] && !vert)) level->effect[node] = EFFECT_MASKED;
   rect[HORZ] = rect[HORZ] && horz;
