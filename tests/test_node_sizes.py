@@ -2,6 +2,7 @@
 
 import ctypes
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
@@ -175,9 +176,10 @@ def test_a_partition_that_libaom_does_not_search_keeps_its_own_choice_and_is_cou
         assert (result.masked_nodes, result.kept_nodes) == (0, kept)
 
 
-SMALL, LARGE = EncoderConfig(208, 144, cq=12), EncoderConfig(384, 256, cq=45, cpu_used=0)
+SMALL, LARGE = EncoderConfig(144, 112, cq=12), EncoderConfig(256, 256, cq=45, cpu_used=0)
 
 
+@cache
 def encode_at(size: int, bits: int | None = None) -> EncodedFrame:
     """A frame in which libaom decides about nodes of that size, under one mask at all of them, without its CNN."""
     config = SMALL if size == 8 else LARGE
@@ -237,7 +239,7 @@ def test_forbidding_what_libaom_never_tried_leaves_the_stream_as_it_is(size: int
 @pytest.mark.parametrize("size", [8, 64, 128])
 def test_bits_of_partitions_that_a_node_cannot_have_mean_nothing(size: int) -> None:
     free, possible = encode_at(size), sum(1 << k for k in partitions_of(size))
-    for bits in (FREE, possible, 0):
+    for bits in {FREE, possible, 0}:
         result = encode_at(size, bits)
         assert (result.data, result.masked_nodes, result.kept_nodes) == (free.data, 0, 0)
     if possible != FREE:
@@ -250,7 +252,7 @@ def test_bits_of_partitions_that_a_node_cannot_have_mean_nothing(size: int) -> N
 @pytest.mark.parametrize("usage", ["good", "allintra"])
 @pytest.mark.parametrize("cpu_used", [1, 3, 6])
 def test_random_masks_of_all_sizes_leave_a_legal_stream(usage: str, cpu_used: int) -> None:
-    config = EncoderConfig(202, 138, cq=30, cpu_used=cpu_used, usage=usage, threads=2)
+    config = EncoderConfig(138, 74, cq=30, cpu_used=cpu_used, usage=usage, threads=2)
     rng = np.random.default_rng(cpu_used)
     masks = {size: rng.integers(0, FREE + 1, config.grid(size)).astype(np.uint16) for size in NODE_SIZES}
     result = encode(config, masks)

@@ -213,3 +213,11 @@ def test_a_fused_graph_that_was_changed_does_not_load(
     edit(copy)
     with pytest.raises(ToolkitError, match=expected):
         Pipeline.load(copy)
+
+
+def test_at_8x8_nodes_no_probability_goes_to_an_ab() -> None:
+    one, two, rect = np.array([[0.25, 0.75]]), np.array([[0.4, 0.6]]), np.array([[0.5, 0.5]])
+    found = joint_probabilities({"1": one, "2": two, "3-rect": rect}, 8)
+    assert found[0] == pytest.approx([0.25, 0.225, 0.225, 0.3, *[0] * 6])
+    assert conditional(found, "2", 8)[0] == pytest.approx(two[0])
+    assert joint_probabilities({"2": two}, 8)[0] == pytest.approx([0, 0.3, 0.3, 0.4, *[0] * 6])

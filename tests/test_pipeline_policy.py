@@ -1,7 +1,7 @@
 """The policy: remove-only, legal whatever the thresholds, one-sided by default."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -195,3 +195,22 @@ def test_a_policy_written_before_there_were_ranges_is_still_read() -> None:
     old = dict.fromkeys(NAMES, 0.5)
     assert Policy.from_dict(old) == Policy(((255, Thresholds(**old)),))
     assert Policy.from_dict({"drop_ab_below": 0.3}).at(7) == Thresholds(drop_ab_below=0.3)
+
+
+def test_at_8x8_nodes_there_is_no_ab_that_keeps_others() -> None:
+    """Whatever the thresholds of AB and 4-way; a stage is asked only where it can remove something."""
+    p = {
+        "2": np.array([[0.9, 0.1], [0.02, 0.98], [0.4, 0.6]]),
+        "3-rect": np.array([[0.5, 0.5], [0.99, 0.01], [0.3, 0.7]]),
+    }
+    thresholds = replace(OFF, drop_split_below=0.05, drop_rect_below=0.2, drop_ab_below=1.0, drop_direction_below=0.1)
+    everything = bits(NONE, HORZ, VERT, SPLIT)
+    found = thresholds.masks(np.zeros(3), answers(p), 8)
+    assert found.tolist() == [bits(NONE, SPLIT), bits(NONE, HORZ), everything]
+
+    def never(stage: str, index: np.ndarray) -> np.ndarray:
+        raise AssertionError(f"stage {stage} can remove nothing")
+
+    only_ab = replace(OFF, drop_ab_below=1.0, drop_four_way_below=1.0)
+    assert only_ab.masks(np.zeros(3), never, 8).tolist() == [everything] * 3
+    assert OFF.masks(np.zeros(1), never, 128).tolist() == [ALL - bits(HORZ_4, VERT_4)]
