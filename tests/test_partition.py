@@ -102,8 +102,9 @@ def test_ids_of_another_type_are_refused() -> None:
 
 def test_nodes_have_the_partitions_and_stages_that_av1_gives_their_size() -> None:
     assert [len(p.partitions_of(node)) for node in p.NODES] == [4, 10, 10, 10, 8]
-    for node in (16, 32, 64, 128):
+    for node in (16, 32, 64):
         assert p.stages_of(node) == p.STAGES
+    assert p.stages_of(128) == p.STAGES | {"1": p.Stage("1", ("NONE", "PARTITION"), ((0,), tuple(range(1, 8))))}
     small = p.stages_of(8)
     assert list(small) == ["1", "2", "3-rect"]
     assert (small["2"].classes, small["2"].groups) == (("SPLIT", "RECT"), ((p.SPLIT,), (p.HORZ, p.VERT)))

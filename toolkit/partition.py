@@ -104,16 +104,17 @@ STAGES = {
 
 
 def stages_of(node: int) -> dict[str, Stage]:
-    """Stages that nodes of that side, in pixels, have, without the classes whose partitions such nodes cannot have.
+    """Stages that nodes of that side, in pixels, have, without the partitions that such nodes cannot have.
 
     8x8 nodes have no AB: their Stage 2 is SPLIT or RECT, and they have no Stage 3-ab.
     """
     possible = set(partitions_of(node))
     found = {}
     for key, stage in STAGES.items():
-        kept = [k for k, group in enumerate(stage.groups) if possible & set(group)]
+        groups = [tuple(partition for partition in group if partition in possible) for group in stage.groups]
+        kept = [(name, group) for name, group in zip(stage.classes, groups, strict=True) if group]
         if len(kept) > 1:
-            found[key] = Stage(key, tuple(stage.classes[k] for k in kept), tuple(stage.groups[k] for k in kept))
+            found[key] = Stage(key, tuple(name for name, _ in kept), tuple(group for _, group in kept))
     return found
 
 

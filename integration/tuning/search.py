@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from integration.pipeline.policy import TOP, Policy, Thresholds, answers
 from integration.tuning.config import RULES
 from integration.tuning.regret import Outcome, Regret
-from toolkit.partition import NODE
+from toolkit.partition import HORZ_4, NODE, partitions_of
 from toolkit.progress import track
 
 OFF = Thresholds(
@@ -192,6 +192,8 @@ def candidates(nodes: Nodes) -> dict[str, list[float]]:
     if nodes.charge:
         result["flat_below"] = _steps(0.0, nodes.deviation, SHARES)
     for name, (stage, k) in _BELOW.items():
+        if name == "drop_four_way_below" and HORZ_4 not in partitions_of(nodes.node):
+            continue
         if stage in probabilities and (k is None or k < probabilities[stage].shape[1]):  # 8x8 nodes have no AB
             result[name] = _steps(0.0, _others(probabilities[stage], k), SHARES)
     for name, (stage, k) in _ABOVE.items():
