@@ -98,7 +98,7 @@ def config(bit_depth: int = 8, **settings: int) -> EncoderConfig:
         (8, 32, False, {"s2": 16, "s3_rect": 0}),
         (8, 8, False, {"s1": 0, "s2": 4, "s3_rect": 0}),
         (8, 64, False, {"s1": 0, "s2": 0, "s3_rect": 0, "s3_ab": 8}),
-        (8, 128, False, {"s2": 0}),
+        (8, 128, False, {"s1": 0, "s2": 0}),
     ],
     ids=["alone", "whole", "fused", "10bit", "32", "8", "64", "128"],
 )
@@ -118,13 +118,14 @@ def test_c_and_python_decide_alike(
                 found, expected = masks_of(encoder, luma, qindex), python.mask(luma, qindex)
                 np.testing.assert_array_equal(found[node], expected)
                 assert not any(found[size].any() for size in NODE_SIZES if size != node), "no pipeline for these"
-        assert len(np.unique(masks_of(encoder, np.tile(frame(WIDTH, HEIGHT, bit_depth)[0], (3, 3)), QINDEX)[node])) > 3
+        tiled = np.tile(frame(WIDTH, HEIGHT, bit_depth)[0], (3, 3))
+        assert len(np.unique(masks_of(encoder, tiled, QINDEX)[node])) > (3 if node < 128 else 2), "12 nodes are few"
 
 
 def test_nodes_inside_a_larger_one_that_may_not_be_split_are_not_asked_about(
     libaom: Libraries, make: MakePipeline
 ) -> None:
-    paths = [make(node=node, s1=0, s2=0) for node in (16, 32, 64, 8)]
+    paths = [make(s1=0, s2=0), make(node=32, s2=0), make(node=64, s1=0, s2=0)]
     luma = np.tile(frame(WIDTH, HEIGHT)[0], (3, 3))
     expected = PipelineSet([Pipeline.load(path, threads=1) for path in paths]).mask(luma, QINDEX)
     with Encoder(config()) as encoder:
