@@ -29,10 +29,11 @@ from integration.labelling.label import label
 from integration.media.video import Planes, open_clip
 from toolkit.data.blockset import BlockSet
 from toolkit.data.group import set_name
-from toolkit.partition import NODES
 from toolkit.sample.attribution import FOLDER as SAMPLE
 
 PARTS = ("jobs", "hook", "costs", "memory")
+NODES = (16, 32)
+"""Node sizes that are labelled together."""
 
 
 def photographs(folder: Path, count: int, size: tuple[int, int]) -> list[Path]:

@@ -16,7 +16,7 @@ import pytest
 from integration.codec.libaom_build import Libraries, build
 from toolkit.data.blockset import BlockSet, luma_dtype
 from toolkit.data.write import Source, make_records, write_blockset
-from toolkit.partition import INSIDE_LARGER, NODE, NONE, rectangles
+from toolkit.partition import INSIDE_LARGER, NODE, NONE, partitions_of, rectangles
 
 QINDEXES = (60, 200)
 ENCODER = {"name": "synthetic", "usage": "good", "cpu_used": 1}
@@ -39,12 +39,13 @@ def make_synthetic(
     splits: dict[str, int] | None = None,
     frames: int = 2,
     size: tuple[int, int] = (112, 136),
-    partitions: tuple[int, ...] = tuple(range(10)),
+    partitions: tuple[int, ...] | None = None,
     seed: int = 0,
     node: int = NODE,
 ) -> Path:
     """Write a BlockSet with so many sources a split; `size` is (height, width), need not be whole nodes."""
     rng = np.random.default_rng(seed)
+    partitions = partitions or partitions_of(node)
     sources: list[Source] = []
     records = []
     rows, columns = size[0] // node, size[1] // node

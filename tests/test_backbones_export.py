@@ -75,12 +75,13 @@ def folder(tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("backbone", "node"), [*((backbone, 16) for backbone in BACKBONES), ("resnet18-se", 32), ("small", 32)]
+    ("backbone", "node"),
+    [*((backbone, 16) for backbone in BACKBONES), ("resnet18-se", 32), *(("small", node) for node in (8, 32, 64))],
 )
 def test_it_exports_and_is_proven(
     backbone: str, node: int, blockset_8: Path, make_blockset: MakeBlockset, folder: Path
 ) -> None:
-    path = blockset_8 if node == 16 else make_blockset(folder / "data", size=(224, 272), node=node)
+    path = blockset_8 if node == 16 else make_blockset(folder / "data", size=(7 * node, 8 * node + 5), node=node)
     data = BlockSet.load(path)
     count, batches = FEW.get(backbone, (BLOCKS, BATCHES))
     model = lively(backbone, data.split_blocks("train", "2"))

@@ -161,7 +161,7 @@ def test_checks_hold_across_the_parts_in_which_a_large_set_is_read() -> None:
 @pytest.mark.parametrize(
     ("records", "message"),
     [
-        (make_records(0, 0, 0, 0, 9, 10), r"unknown partition ids \[10\]"),
+        (make_records(0, 0, 0, 0, 9, 10), r"unknown partition ids \[10\]; 16x16 nodes have 0 to 9"),
         (make_records(0, 1, 0, 0, 9, 3), "outside their frame"),
         (make_records(0, 0, 32, 0, 9, 3), "outside their frame"),
         (make_records(0, 0, 0, 65520, 9, 3), "outside their frame"),
@@ -175,6 +175,17 @@ def test_checks_hold_across_the_parts_in_which_a_large_set_is_read() -> None:
 def test_the_writer_refuses_bad_records(tmp_path: Path, records: np.ndarray, message: str) -> None:
     with pytest.raises(ToolkitError, match=message):
         write(tmp_path, blocks=records)
+
+
+@pytest.mark.parametrize(("node", "partition"), [(8, 4), (8, 8), (128, 8), (128, 9)])
+def test_a_partition_that_nodes_of_the_size_do_not_have_is_refused(
+    make_blockset: Callable[..., Path], tmp_path: Path, node: int, partition: int
+) -> None:
+    size = (2 * node, 3 * node)
+    with pytest.raises(ToolkitError, match=rf"unknown partition ids .*; {node}x{node} nodes have 0 to"):
+        make_blockset(tmp_path / "wrong", node=node, size=size, partitions=(0, 3, partition))
+    make_blockset(tmp_path / "right", node=node, size=size)
+    assert BlockSet.load(tmp_path / "right").node == node
 
 
 @given(st.integers(-300, 600), st.integers(-300, 600))
@@ -247,7 +258,12 @@ SOURCE_KEYS = ("name", "split", "sha256", "luma", "licence", "origin", "frames",
     + [put(value, k) for k in KEYS for value in (None, "10", True)]
     + [put(value, "sources", 1, k) for k in SOURCE_KEYS for value in (None, 0, [])]
     + [put(None, "sources", 0), put({}, "files"), put("x", "files", PLANE), drop("files", PLANE)]
-    + [put("0", "files", "../x"), put("../../x.npy", "sources", 0, "luma"), put(12, "bit_depth"), put(8, "block_size")],
+    + [
+        put("0", "files", "../x"),
+        put("../../x.npy", "sources", 0, "luma"),
+        put(12, "bit_depth"),
+        put(12, "block_size"),
+    ],
 )
 def test_the_reader_answers_any_broken_manifest_with_one_clear_error(copy: Path, edit: Edit) -> None:
     rewrite(copy, edit)

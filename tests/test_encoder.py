@@ -59,7 +59,7 @@ def test_one_encoder_too_many_is_refused_by_its_number() -> None:
         ({32: np.zeros(NODES, np.uint16)}, r"uint16\(3, 4\), expected uint16\(2, 2\), one entry a 32x32 node"),
         ({16: np.zeros(NODES, np.uint16), 32: np.full((2, 2), 1 << 10, np.uint16)}, "bits beyond 9"),
         ({32: np.zeros((2, 2))}, "float64"),
-        ({64: np.zeros((1, 1), np.uint16)}, "size 64, expected 16 or 32"),
+        ({24: np.zeros((1, 1), np.uint16)}, "size 24, expected one of 8, 16, 32, 64, 128"),
     ],
 )
 @pytest.mark.usefixtures("libaom")

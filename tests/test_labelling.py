@@ -13,6 +13,8 @@ from click.testing import CliRunner
 from PIL import Image
 from support.pictures import CHELSEA, frame
 
+from integration.codec.encoder import Encoder, EncoderConfig
+from integration.codec.inspector import inspect_packets
 from integration.commands.label import label as label_command
 from integration.labelling import label as labelling
 from integration.labelling.config import LabelConfig
@@ -187,16 +189,42 @@ def test_several_node_sizes_are_there_together_or_not_at_all(
     assert BlockSet.load(output / "node32").node == 32
 
 
-@pytest.mark.parametrize("nodes", [(), (16, 16), (8,), (16, 64)])
+@pytest.mark.parametrize("nodes", [(), (16, 16), (4,), (16, 48)])
 def test_wrong_node_sizes_are_refused(tmp_path: Path, pictures: list[Path], nodes: tuple[int, ...]) -> None:
-    with pytest.raises(ToolkitError, match="expected one or more different ones of 16, 32"):
+    with pytest.raises(ToolkitError, match="expected one or more different ones of 8, 16, 32, 64, 128"):
         labelling.label(pictures, tmp_path / "set", replace(QUICK, nodes=nodes))
 
 
+@pytest.mark.usefixtures("libaom")
+def test_nodes_of_8_and_64_pixels_are_labelled_as_a_decoder_shows_them(tmp_path: Path) -> None:
+    config = replace(QUICK, nodes=(8, 64), cpu_used=1, cq=(25,), split="train", with_costs=True)
+    labelling.label([CHELSEA], tmp_path / "set", replace(config, size=(150, 100)))
+    for node, last in ((8, 3), (64, 9)):
+        found = BlockSet.load(tmp_path / "set" / f"node{node}")
+        assert (found.node, found.costs is not None) == (node, True)
+        clip = open_clip(CHELSEA, (150, 100))
+        with Encoder(EncoderConfig(clip.width, clip.height, cq=25, cpu_used=1)) as encoder:
+            coded = encoder.encode(next(clip.frames()))
+        ((labels, _),) = inspect_packets([coded.data], clip.width, clip.height, node)
+        whole = labels[: clip.height // node, : clip.width // node]
+        np.testing.assert_array_equal(found.blocks["partition"], whole.ravel())
+        assert set(found.blocks["partition"]) <= {*range(last + 1), INSIDE_LARGER}
+
+
+@pytest.mark.usefixtures("libaom")
+def test_nodes_of_128_pixels_are_refused_where_superblocks_are_smaller(tmp_path: Path) -> None:
+    config = replace(QUICK, nodes=(16, 128), cpu_used=1, cq=(60,), split="train", size=None)
+    with pytest.raises(ToolkitError, match=r"superblocks of 64x64, so that there is no 128x128 node. Leave 128 out"):
+        labelling.label([CHELSEA], tmp_path / "set", config)
+    assert not list(tmp_path.iterdir()), "before anything is coded"
+    labelling.label([CHELSEA], tmp_path / "set", replace(config, cpu_used=0, size=(200, 140)))
+    assert BlockSet.load(tmp_path / "set" / "node128").node == 128
+
+
 def test_the_command_takes_node_sizes_with_commas_or_repeated(tmp_path: Path, pictures: list[Path]) -> None:
-    wrong = CliRunner().invoke(main, ["label", str(pictures[0]), "-o", str(tmp_path / "set"), "--node", "16,8"])
+    wrong = CliRunner().invoke(main, ["label", str(pictures[0]), "-o", str(tmp_path / "set"), "--node", "16,9"])
     assert wrong.exit_code == 2
-    assert "expected 16 or 32, or several with commas" in wrong.output
+    assert "expected one of 8, 16, 32, 64, 128, or several" in wrong.output
     for words in (["--node", "32,16"], ["--node", "16", "--node", "32"]):
         context = label_command.make_context("label", ["x.png", "-o", "set", *words])
         assert context.params["nodes"] == (16, 32)

@@ -2,14 +2,16 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from support.pictures import CHELSEA, frame
+from support.pictures import CHELSEA, frame, smooth_frame
 
 from integration.codec import native
+from integration.codec.config import NODE_SIZES
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Masks
 from integration.codec.libaom_build import Libraries
 from integration.labelling import label as labelling
@@ -18,7 +20,7 @@ from toolkit.cli.main import main
 from toolkit.data.blockset import COST_DTYPE, BlockSet
 from toolkit.data.format import bounded
 from toolkit.errors import ToolkitError
-from toolkit.partition import HORZ, HORZ_4, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_4, VERT_B
+from toolkit.partition import HORZ, HORZ_4, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_4, VERT_B, partitions_of
 
 MASKED = 1 << NONE | 1 << SPLIT
 
@@ -60,7 +62,7 @@ def test_logging_costs_leaves_the_stream_as_it_is(libaom: Libraries, config: Enc
     masks = {size: np.full(config.grid(size), MASKED, np.uint16) for size in (16, 32)}
     masked = encode(config, (), masks).data
     assert encode(config).data == expected != masked
-    for size in (16, 32, (16, 32)):
+    for size in (8, 16, 32, 64, (16, 32), NODE_SIZES):
         assert encode(config, size).data == expected
         assert encode(config, size, masks).data == masked
 
@@ -101,6 +103,53 @@ def test_the_choice_has_the_least_cost_of_those_searched_to_the_end(config: Enco
     assert not seconds[~tried].any()
     assert np.isin([HORZ_4, VERT_4], labels).any() == config.four_way
     assert tried[..., HORZ_4:].any() == config.four_way
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize(
+    ("config", "smooth", "least"),
+    [
+        (EncoderConfig(320, 224, cq=20), False, {8: 60, 64: 15}),
+        (EncoderConfig(320, 224, 10, cq=20, cpu_used=2, threads=2), False, {8: 20, 64: 15}),
+        (EncoderConfig(320, 224, cq=20, usage="allintra"), False, {8: 60, 64: 15}),
+        (EncoderConfig(384, 256, cq=45, cpu_used=0), True, {64: 18, 128: 6}),
+        (EncoderConfig(384, 256, 10, cq=45, cpu_used=0), True, {64: 14, 128: 6}),
+    ],
+)
+def test_the_choice_has_the_least_cost_at_the_smallest_and_the_largest_nodes(
+    config: EncoderConfig, smooth: bool, least: dict[int, int]
+) -> None:
+    """Superblocks of 64x64 or 128x128 are among them, around which there is no square."""
+    picture = (smooth_frame if smooth else partial(frame, top=60, left=60))(
+        config.width, config.height, config.bit_depth
+    )
+    with Encoder(config) as encoder:
+        encoder.log_costs(*least)
+        result = encoder.encode(picture)
+    assert result.superblock == max(64, *(size for size in least))
+    for size, decisions in least.items():
+        labels, costs = result.labels[size], result.costs[size]
+        tried, cut = ~np.isnan(costs["rd"]), bounded(costs)
+        exact = np.where(tried & ~cut, costs["rd"], np.inf)
+        chosen = chosen_here(labels)
+        assert chosen.sum() >= decisions, "too few decisions to mean anything"
+        assert (exact.argmin(-1) == labels)[chosen].mean() >= 0.99
+        assert (costs["rd"] >= exact.min(-1)[..., None] * (1 - 1e-6))[tried & chosen[..., None]].all()
+        assert set(np.flatnonzero(tried.any((0, 1)))) <= set(partitions_of(size))
+        assert (costs["seconds"][chosen].max(-1) > 0).all()
+        assert len(np.unique(labels[chosen])) >= (3 if size == (64 if smooth else 8) else 1)
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("threads", [1, 2])
+def test_costs_of_all_node_sizes_are_those_of_an_encode_each(threads: int) -> None:
+    config = EncoderConfig(160, 136, cq=20, cpu_used=0, threads=threads)
+    together = encode(config, NODE_SIZES).costs
+    for size in NODE_SIZES:
+        alone = encode(config, size).costs[size]
+        for name in ("rd", "bound"):
+            np.testing.assert_array_equal(together[size][name], alone[name])
+        assert together[size]["seconds"].any()
 
 
 @pytest.mark.usefixtures("libaom")
@@ -222,9 +271,9 @@ def test_costs_that_nobody_logged_are_refused(libaom: Libraries) -> None:
         assert library.av1part_costs(handle, 16, memory, 4, 3) == -6
         assert library.av1part_costs(handle, 16, memory, 3, 4) == 0
         assert library.av1part_costs(handle, 32, memory, 2, 2) == -4, "the other size is recorded"
-        assert library.av1part_costs(handle, 64, memory, 1, 1) == library.av1part_log_costs(handle, 64) == -1
+        assert library.av1part_costs(handle, 24, memory, 1, 1) == library.av1part_log_costs(handle, 4) == -1
         assert library.av1part_costs(None, 16, memory, 3, 4) == library.av1part_log_costs(None, 16) == -1
-        with pytest.raises(ToolkitError, match="size 0, expected 16 or 32"):
+        with pytest.raises(ToolkitError, match="size 0, expected one of 8, 16"):
             encoder.log_costs(0)
 
 

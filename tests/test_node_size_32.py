@@ -1,4 +1,4 @@
-"""Models of 32x32 nodes: from labels to masks beside those of 16x16 nodes, and loud where the sizes are mixed up."""
+"""Models of nodes of other sizes: from labels to masks, alone and beside others, and loud where sizes are mixed up."""
 
 import json
 from dataclasses import replace
@@ -114,19 +114,29 @@ def test_a_contract_tells_a_large_node_from_a_small_one_with_context() -> None:
     assert alone.metadata() != around.metadata()
     assert Contract.from_dict(alone.to_dict(), "x") == alone
     assert Contract.from_dict(around.to_dict(), "x") == around
-    with pytest.raises(ToolkitError, match="Node 24: expected one of 16, 32"):
+    with pytest.raises(ToolkitError, match="Node 24: expected one of 8, 16, 32, 64, 128"):
         Contract.from_dict(alone.to_dict() | {"window": {"height": 24, "width": 24, "row": 0, "column": 0}}, "x")
 
 
+@pytest.mark.parametrize("node", [8, 32, 64, 128])
 @pytest.mark.parametrize("backbone", BACKBONES)
-def test_every_backbone_takes_large_nodes(backbone: str) -> None:
+def test_every_backbone_takes_nodes_of_every_size(backbone: str, node: int) -> None:
     if backbone == "vit_b_16":  # as a config; 86 million weights are not needed to see its size fit
-        assert ModelConfig("2", backbone, node=32).window.size == 32
+        assert ModelConfig("2", backbone, node=node).window.size == node
         return
-    model = PartitionNet(ModelConfig("2", backbone, node=32)).eval()
-    assert model.features(torch.zeros(2, 1, 32, 32)).shape == (2, model.features_out)
+    model = PartitionNet(ModelConfig("2", backbone, node=node)).eval()
+    assert model.features(torch.zeros(2, 1, node, node)).shape == (2, model.features_out)
+    assert len(model.config.classes) == (2 if node == 8 else 3)
     if backbone == "small":
         assert sum(p.numel() for p in model.parameters()) < 250_000
+
+
+def test_8x8_nodes_have_no_third_stage_for_ab() -> None:
+    assert Contract("2", 8, True, Window(8)).outputs() == {"logits": ["batch", 2]}
+    assert [c["name"] for c in Contract("2", 8, True, Window(8)).to_dict()["classes"]] == ["SPLIT", "RECT"]
+    for refused in (lambda: ModelConfig("3-ab", "small", node=8), lambda: Contract("3-ab", 8, True, Window(8))):
+        with pytest.raises(ToolkitError, match="8x8 nodes have no such choice"):
+            refused()
 
 
 def test_a_data_set_says_its_node_size(large: Path, tmp_path: Path) -> None:
@@ -134,8 +144,8 @@ def test_a_data_set_says_its_node_size(large: Path, tmp_path: Path) -> None:
     for name in ("blocks.npy", "luma"):
         (tmp_path / name).symlink_to(large / "data" / name)
     del manifest["sha256"]
-    write_json(tmp_path / "manifest.json", seal(manifest | {"block_size": 64}))
-    with pytest.raises(ToolkitError, match="block size 64, expected one of 16, 32"):
+    write_json(tmp_path / "manifest.json", seal(manifest | {"block_size": 48}))
+    with pytest.raises(ToolkitError, match="block size 48, expected one of 8, 16, 32"):
         BlockSet.load(tmp_path)
 
 

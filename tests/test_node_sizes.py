@@ -1,18 +1,33 @@
-"""Masks and labels of 32x32 nodes, alone and beside those of 16x16 nodes."""
+"""Masks and labels of nodes of every size, alone and together."""
 
 import ctypes
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import pytest
-from support.pictures import frame
+from support.pictures import frame, smooth_frame
 
 from integration.codec import native
+from integration.codec.config import NODE_SIZES
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import Libraries
 from toolkit.errors import ToolkitError
-from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_4, VERT_A, VERT_B
+from toolkit.partition import (
+    HORZ,
+    HORZ_4,
+    HORZ_A,
+    HORZ_B,
+    INSIDE_LARGER,
+    NONE,
+    SPLIT,
+    VERT,
+    VERT_4,
+    VERT_A,
+    VERT_B,
+    partitions_of,
+)
 
 FREE = 0x3FF
 
@@ -145,7 +160,7 @@ def test_masks_that_restrict_nothing_leave_stock_libaoms_stream(libaom: Librarie
     stock = encode(config, library=libaom.stock)
     assert (stock.labels[32] == INSIDE_LARGER).all(), "no hook, no labels"
     for bits in (0, FREE):
-        for sizes in ((16,), (32,), (16, 32), ()):
+        for sizes in ((8,), (16,), (32,), (64,), (16, 32), NODE_SIZES, ()):
             result = encode(config, {size: full(config, bits, size) for size in sizes})
             assert (result.data, result.masked_nodes, result.kept_nodes) == (stock.data, 0, 0)
             assert result.masked
@@ -159,6 +174,101 @@ def test_a_partition_that_libaom_does_not_search_keeps_its_own_choice_and_is_cou
         result = encode(config, masks)
         assert result.data == plain.data
         assert (result.masked_nodes, result.kept_nodes) == (0, kept)
+
+
+SMALL, LARGE = EncoderConfig(144, 112, cq=12), EncoderConfig(256, 256, cq=45, cpu_used=0)
+
+
+@cache
+def encode_at(size: int, bits: int | None = None) -> EncodedFrame:
+    """A frame in which libaom decides about nodes of that size, under one mask at all of them, without its CNN."""
+    config = SMALL if size == 8 else LARGE
+    planes = (frame if size == 8 else smooth_frame)(config.width, config.height)
+    with Encoder(config) as encoder:
+        encoder.disable_cnn()
+        result = encoder.encode(planes, None if bits is None else {size: full(config, bits, size)})
+    assert_labels_are_decoded(result, config)
+    return result
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("size", [8, 64, 128])
+def test_labels_of_the_smallest_and_largest_nodes_agree_with_those_around_them(size: int) -> None:
+    result = encode_at(size)
+    assert result.superblock == (64 if size == 8 else 128)
+    found = result.labels[size]
+    assert set(np.unique(found)) <= {*partitions_of(size), INSIDE_LARGER}
+    assert len(np.unique(found[found != INSIDE_LARGER])) >= {8: 4, 64: 3, 128: 2}[size]
+    if size < 128:
+        around = result.labels[2 * size].repeat(2, 0).repeat(2, 1)[: found.shape[0], : found.shape[1]]
+        assert (found[around == SPLIT] != INSIDE_LARGER).all()
+        assert (found[np.isin(around, (NONE, HORZ, VERT, HORZ_4, VERT_4))] == INSIDE_LARGER).all()
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize(("size", "gone"), [(8, HORZ), (8, VERT), (8, SPLIT), (64, SPLIT), (64, NONE), (128, SPLIT)])
+def test_what_one_bit_forbids_is_gone_and_nothing_else(size: int, gone: int) -> None:
+    """At 8x8 nodes HORZ goes although bits of HORZ_A, HORZ_B and HORZ_4 are set: such nodes do not have them."""
+    free, result = encode_at(size), encode_at(size, FREE & ~(1 << gone))
+    assert (free.labels[size] == gone).any()
+    others = [k for k in partitions_of(size) if k != gone and (free.labels[size] == k).any()]
+    assert result.masked_nodes > 0
+    assert result.kept_nodes == 0
+    assert not (result.labels[size] == gone).any()
+    assert sum((result.labels[size] == k).any() for k in others) >= len(others) / 2
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("size", [8, 64, 128])
+def test_forbidding_what_libaom_never_tried_leaves_the_stream_as_it_is(size: int) -> None:
+    """Of 8x8 nodes everything that was not tried, of larger ones their ABs and 4-way partitions."""
+    config = SMALL if size == 8 else LARGE
+    planes = (frame if size == 8 else smooth_frame)(config.width, config.height)
+    with Encoder(config) as encoder:
+        encoder.log_costs(size)
+        free = encoder.encode(planes)
+        untried = np.isnan(free.costs[size]["rd"]) & np.isin(np.arange(10), range(0 if size == 8 else HORZ_A, 10))
+        masks = (FREE - (untried << np.arange(10)).sum(-1)).astype(np.uint16)
+    with Encoder(config) as encoder:
+        result = encoder.encode(planes, {size: np.where(masks, masks, FREE).astype(np.uint16)})
+    assert untried.any()
+    assert result.data == free.data
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("size", [8, 64, 128])
+def test_bits_of_partitions_that_a_node_cannot_have_mean_nothing(size: int) -> None:
+    free, possible = encode_at(size), sum(1 << k for k in partitions_of(size))
+    for bits in {FREE, possible, 0}:
+        result = encode_at(size, bits)
+        assert (result.data, result.masked_nodes, result.kept_nodes) == (free.data, 0, 0)
+    if possible != FREE:
+        result = encode_at(size, FREE & ~possible)
+        assert (result.data, result.masked_nodes) == (free.data, 0), "nothing would be left: libaom's own choice stays"
+        assert result.kept_nodes > 0
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("usage", ["good", "allintra"])
+@pytest.mark.parametrize("cpu_used", [1, 3, 6])
+def test_random_masks_of_all_sizes_leave_a_legal_stream(usage: str, cpu_used: int) -> None:
+    config = EncoderConfig(138, 74, cq=30, cpu_used=cpu_used, usage=usage, threads=2)
+    rng = np.random.default_rng(cpu_used)
+    masks = {size: rng.integers(0, FREE + 1, config.grid(size)).astype(np.uint16) for size in NODE_SIZES}
+    result = encode(config, masks)
+    assert_labels_are_decoded(result, config)
+    assert result.masked_nodes > 0
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_node_larger_than_the_superblock_is_none() -> None:
+    config = EncoderConfig(256, 128, cq=40)
+    result = encode(config, {128: full(config, 1 << NONE, 128)})
+    assert result.superblock == 64
+    assert (result.labels[128] == INSIDE_LARGER).all()
+    assert (result.masked_nodes, result.kept_nodes) == (0, 0)
+    assert result.data == encode(config).data
+    assert_labels_are_decoded(result, config)
 
 
 @pytest.mark.usefixtures("libaom")
@@ -215,7 +325,7 @@ def test_the_c_interface_refuses_grids_and_sizes_that_are_not_the_frames(libaom:
         strides = (ctypes.c_size_t * 3)(64, 32, 32)
 
         def status(*entries: tuple[object, int, int]) -> int:
-            masks = (native.Mask * 2)(*entries)
+            masks = (native.Mask * len(NODE_SIZES))((None, 0, 0), *entries)
             return int(library.av1part_encode(handle, planes, strides, masks, ctypes.byref(native.Result())))
 
         assert status((pointer, 3, 4), (pointer, 3, 4)) == -6
@@ -225,8 +335,8 @@ def test_the_c_interface_refuses_grids_and_sizes_that_are_not_the_frames(libaom:
         target = np.zeros(12, np.uint8).ctypes.data
         assert library.av1part_labels(handle, 16, target, 3, 4) == library.av1part_labels(handle, 32, target, 2, 2) == 0
         assert library.av1part_labels(handle, 32, target, 3, 4) == -6
-        assert library.av1part_labels(handle, 64, target, 1, 1) == -1
+        assert library.av1part_labels(handle, 24, target, 2, 3) == -1
         packet = encoder.encode((y, u, v)).data
-    for size, message in ((64, "outside its range"), (0x7FFFFFFF, "outside its range")):
+    for size, message in ((24, "outside its range"), (0x7FFFFFFF, "outside its range")):
         with pytest.raises(ToolkitError, match=message):
             list(inspect_packets([packet], 64, 48, size))

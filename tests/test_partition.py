@@ -98,3 +98,17 @@ def test_four_way_partitions_belong_to_no_stage_2_class_and_are_counted() -> Non
 def test_ids_of_another_type_are_refused() -> None:
     with pytest.raises(ToolkitError, match="int64, expected uint8"):
         p.STAGES["2"].targets(np.array([-1]))
+
+
+def test_nodes_have_the_partitions_and_stages_that_av1_gives_their_size() -> None:
+    assert [len(p.partitions_of(node)) for node in p.NODES] == [4, 10, 10, 10, 8]
+    for node in (16, 32, 64):
+        assert p.stages_of(node) == p.STAGES
+    assert p.stages_of(128) == p.STAGES | {"1": p.Stage("1", ("NONE", "PARTITION"), ((0,), tuple(range(1, 8))))}
+    small = p.stages_of(8)
+    assert list(small) == ["1", "2", "3-rect"]
+    assert (small["2"].classes, small["2"].groups) == (("SPLIT", "RECT"), ((p.SPLIT,), (p.HORZ, p.VERT)))
+    assert small["2"].targets(np.arange(4, dtype=np.uint8)).tolist() == [-1, 1, 1, 0]
+    assert p.stage_of("3-rect", 8) == p.STAGES["3-rect"]
+    with pytest.raises(ToolkitError, match=r"Stage '3-ab' .HORZ_A, .*: 8x8 nodes have no such choice; .* 1, 2, 3-rect"):
+        p.stage_of("3-ab", 8)

@@ -27,7 +27,7 @@ from toolkit.files import seal
 from toolkit.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
-from toolkit.partition import STAGES
+from toolkit.partition import NODE, STAGES
 
 BELOW = ("1", "3-rect", "3-ab")
 CASCADES = [tuple(s for s in STAGES if s == "2" or s in more) for n in range(4) for more in combinations(BELOW, n)]
@@ -85,7 +85,7 @@ def test_one_graph_gives_what_the_stages_give_apart(
     found = fused.fused.probabilities(held_out.luma, held_out.qindex)
     assert found.shape == (200, 10)
     assert found.dtype == np.float32
-    np.testing.assert_allclose(found, joint_probabilities(by_stage), rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(found, joint_probabilities(by_stage, NODE), rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(found.sum(axis=1), 1, atol=1e-6)
     for stage, p in fused.every(held_out.luma, held_out.qindex).items():
         np.testing.assert_allclose(p, by_stage[stage], rtol=1e-3, atol=1e-6)
@@ -99,7 +99,9 @@ def test_one_graph_gives_what_the_stages_give_apart(
         Policy(((100, harsh), (255, Thresholds()))),
         Policy(((255, gated),)),
     ):
-        masks = [policy.masks(held_out.qindex, flat, c.asker(held_out.luma, held_out.qindex)) for c in (fused, apart)]
+        masks = [
+            policy.masks(held_out.qindex, flat, c.asker(held_out.luma, held_out.qindex), NODE) for c in (fused, apart)
+        ]
         assert masks[0].tolist() == masks[1].tolist()
     assert len(np.unique(masks[0])) > 1
 
@@ -107,20 +109,22 @@ def test_one_graph_gives_what_the_stages_give_apart(
 def test_the_chain_rule_by_hand() -> None:
     one, two, rect = np.array([[0.5, 0.5]]), np.array([[0.2, 0.3, 0.5]]), np.array([[0.9, 0.1]])
     ab = np.array([[0.1, 0.2, 0.3, 0.4]])
-    whole = joint_probabilities({"1": one, "2": two, "3-rect": rect, "3-ab": ab})
+    whole = joint_probabilities({"1": one, "2": two, "3-rect": rect, "3-ab": ab}, NODE)
     assert whole[0] == pytest.approx([0.5, 0.135, 0.015, 0.1, 0.025, 0.05, 0.075, 0.1, 0, 0])
-    assert joint_probabilities({"2": two})[0] == pytest.approx([0, 0.15, 0.15, 0.2, *[0.125] * 4, 0, 0])
-    assert joint_probabilities({"2": two, "3-rect": rect})[0] == pytest.approx([0, 0.27, 0.03, 0.2, *[0.125] * 4, 0, 0])
+    assert joint_probabilities({"2": two}, NODE)[0] == pytest.approx([0, 0.15, 0.15, 0.2, *[0.125] * 4, 0, 0])
+    assert joint_probabilities({"2": two, "3-rect": rect}, NODE)[0] == pytest.approx(
+        [0, 0.27, 0.03, 0.2, *[0.125] * 4, 0, 0]
+    )
     for stage, p in {"1": one, "2": two, "3-rect": rect, "3-ab": ab}.items():
-        assert conditional(whole, stage)[0] == pytest.approx(p[0])
-    assert Layout.of(["2"]).weights[0] == 0
+        assert conditional(whole, stage, NODE)[0] == pytest.approx(p[0])
+    assert Layout.of(["2"], NODE).weights[0] == 0
 
 
 def test_what_cannot_happen_still_has_probabilities() -> None:
     certain = np.zeros((1, 10), np.float32)
     certain[0, 0] = 1
-    assert conditional(certain, "1").tolist() == [[1, 0]]
-    assert conditional(certain, "2")[0] == pytest.approx([1 / 3] * 3)
+    assert conditional(certain, "1", NODE).tolist() == [[1, 0]]
+    assert conditional(certain, "2", NODE)[0] == pytest.approx([1 / 3] * 3)
 
 
 def test_the_graph_is_what_an_encoder_host_expects(bundles: dict[str, Bundle]) -> None:
@@ -209,3 +213,11 @@ def test_a_fused_graph_that_was_changed_does_not_load(
     edit(copy)
     with pytest.raises(ToolkitError, match=expected):
         Pipeline.load(copy)
+
+
+def test_at_8x8_nodes_no_probability_goes_to_an_ab() -> None:
+    one, two, rect = np.array([[0.25, 0.75]]), np.array([[0.4, 0.6]]), np.array([[0.5, 0.5]])
+    found = joint_probabilities({"1": one, "2": two, "3-rect": rect}, 8)
+    assert found[0] == pytest.approx([0.25, 0.225, 0.225, 0.3, *[0] * 6])
+    assert conditional(found, "2", 8)[0] == pytest.approx(two[0])
+    assert joint_probabilities({"2": two}, 8)[0] == pytest.approx([0, 0.3, 0.3, 0.4, *[0] * 6])

@@ -21,6 +21,7 @@ from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.pipeline_set import PipelineSet
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
+from toolkit.partition import SPLIT
 
 QINDEX = 120
 WIDTH, HEIGHT = 200, 136
@@ -44,13 +45,16 @@ def make(
 ) -> MakePipeline:
     """Function that makes a pipeline of stages and contexts, once for each set of arguments."""
     root, made = tmp_path_factory.mktemp("native"), {}
-    thirty_two = make_blockset(root / "32", node=32, size=(128, 160))
+    others = {
+        node: make_blockset(root / str(node), node=node, size=size)
+        for node, size in {8: (64, 72), 32: (128, 160), 64: (256, 320), 128: (512, 640)}.items()
+    }
 
     def pipeline(bit_depth: int = 8, node: int = 16, fuse: bool = False, **contexts: int) -> Path:
         key = (bit_depth, node, fuse, *contexts.items())
         if key not in made:
-            data = thirty_two if node == 32 else blockset_8 if bit_depth == 8 else blockset_10
-            luma = frame(WIDTH, HEIGHT, bit_depth)[0]
+            data = others.get(node, blockset_8 if bit_depth == 8 else blockset_10)
+            luma = np.tile(frame(WIDTH, HEIGHT, bit_depth)[0], (3, 3) if node > 32 else (1, 1))
             stages = {name.replace("s", "").replace("_", "-"): context for name, context in contexts.items()}
             made[key] = random_pipeline(
                 root / f"pipe{len(made)}", exported / "checkpoint.pt", data, luma, stages, qindex=QINDEX, fuse=fuse
@@ -92,8 +96,11 @@ def config(bit_depth: int = 8, **settings: int) -> EncoderConfig:
         (8, 16, True, {"s1": 0, "s2": 0, "s3_rect": 0, "s3_ab": 0}),
         (10, 16, False, {"s1": 0, "s2": 0}),
         (8, 32, False, {"s2": 16, "s3_rect": 0}),
+        (8, 8, False, {"s1": 0, "s2": 4, "s3_rect": 0}),
+        (8, 64, False, {"s1": 0, "s2": 0, "s3_rect": 0, "s3_ab": 8}),
+        (8, 128, False, {"s1": 0, "s2": 0}),
     ],
-    ids=["alone", "whole", "fused", "10bit", "32"],
+    ids=["alone", "whole", "fused", "10bit", "32", "8", "64", "128"],
 )
 def test_c_and_python_decide_alike(
     libaom: Libraries, make: MakePipeline, bit_depth: int, node: int, fuse: bool, contexts: dict[str, int]
@@ -102,31 +109,37 @@ def test_c_and_python_decide_alike(
     end. The policy's thresholds lie halfway between two answers, so that no rounding decides."""
     path = make(bit_depth, node, fuse, **contexts)
     python, large = Pipeline.load(path, threads=1), frame(451, 300, bit_depth, top=0, left=0)[0]
+    larger = large if node == 8 else np.tile(large, (2, 2))
     noise = np.random.default_rng(0).integers(0, 1 << bit_depth, (70, 90)).astype(large.dtype)
     with Encoder(config(bit_depth)) as encoder:
         load(encoder, path)
-        for luma in (frame(WIDTH, HEIGHT, bit_depth)[0], np.tile(large, (2, 2)), noise, noise[:10, :10]):
+        for luma in (frame(WIDTH, HEIGHT, bit_depth)[0], larger, noise, noise[:10, :10]):
             for qindex in (QINDEX, QINDEX + 1, 255, 0):
                 found, expected = masks_of(encoder, luma, qindex), python.mask(luma, qindex)
                 np.testing.assert_array_equal(found[node], expected)
-                assert not found[48 - node].any(), "no pipeline for nodes of the other size"
-        assert len(np.unique(masks_of(encoder, frame(WIDTH, HEIGHT, bit_depth)[0], QINDEX)[node])) > 3
+                assert not any(found[size].any() for size in NODE_SIZES if size != node), "no pipeline for these"
+        tiled = np.tile(frame(WIDTH, HEIGHT, bit_depth)[0], (3, 3))
+        assert len(np.unique(masks_of(encoder, tiled, QINDEX)[node])) > (3 if node < 128 else 2), "12 nodes are few"
 
 
 def test_nodes_inside_a_larger_one_that_may_not_be_split_are_not_asked_about(
     libaom: Libraries, make: MakePipeline
 ) -> None:
-    paths = make(s1=0, s2=0), make(node=32, s1=0, s2=0)
-    luma = frame(WIDTH, HEIGHT)[0]
+    paths = [make(s1=0, s2=0), make(node=32, s2=0), make(node=64, s1=0, s2=0)]
+    luma = np.tile(frame(WIDTH, HEIGHT)[0], (3, 3))
     expected = PipelineSet([Pipeline.load(path, threads=1) for path in paths]).mask(luma, QINDEX)
     with Encoder(config()) as encoder:
         for path in paths:
             load(encoder, path)
         found = masks_of(encoder, luma, QINDEX)
-    for size in NODE_SIZES:
+    for size in expected:
         np.testing.assert_array_equal(found[size], expected[size])
     alone = Pipeline.load(paths[0], threads=1).mask(luma, QINDEX)
     assert ((expected[16] == 0) & (alone != 0)).any()
+    # A node two sizes below one that is not split is not asked about either, although the one between has no mask.
+    barred = (expected[64] != 0) & (expected[64] & 1 << SPLIT == 0)
+    assert barred.any()
+    assert not expected[16][barred.repeat(4, 0).repeat(4, 1)[: expected[16].shape[0], : expected[16].shape[1]]].any()
 
 
 @pytest.mark.parametrize("bit_depth", [8, 10])

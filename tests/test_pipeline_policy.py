@@ -1,7 +1,7 @@
 """The policy: remove-only, legal whatever the thresholds, one-sided by default."""
 
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from integration.pipeline.policy import ALL, Policy, Thresholds, answers, bits, deviation
 from integration.tuning.search import OFF
 from toolkit.errors import ToolkitError
-from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_4, VERT_A, VERT_B
+from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, NODE, NONE, SPLIT, STAGES, VERT, VERT_4, VERT_A, VERT_B
 from toolkit.windows import Window
 
 NAMES = [f.name for f in fields(Thresholds)]
@@ -20,7 +20,7 @@ AB = bits(HORZ_A, HORZ_B, VERT_A, VERT_B)
 
 def masks(thresholds: Thresholds, probabilities: dict[str, list[list[float]]]) -> list[int]:
     arrays = {stage: np.array(rows, dtype=np.float64) for stage, rows in probabilities.items()}
-    return thresholds.masks(np.zeros(len(next(iter(arrays.values())))), answers(arrays)).tolist()
+    return thresholds.masks(np.zeros(len(next(iter(arrays.values())))), answers(arrays), NODE).tolist()
 
 
 @st.composite
@@ -38,7 +38,7 @@ THRESHOLDS = st.builds(Thresholds, **{name: st.floats(0, 1) for name in NAMES})
 
 @given(thresholds=THRESHOLDS, p=drawn())
 def test_no_thresholds_make_an_illegal_mask(thresholds: Thresholds, p: dict[str, np.ndarray]) -> None:
-    found = thresholds.masks(np.zeros(len(p["2"])), answers(p))
+    found = thresholds.masks(np.zeros(len(p["2"])), answers(p), NODE)
     assert found.dtype == np.uint16
     assert (found & ALL != 0).all()
     assert (found & ~np.uint16(ALL) == 0).all()
@@ -56,7 +56,7 @@ def test_no_thresholds_make_an_illegal_mask(thresholds: Thresholds, p: dict[str,
 @given(p=drawn(), data=st.data())
 def test_looser_thresholds_never_remove_more(p: dict[str, np.ndarray], data: st.DataObject) -> None:
     def of(thresholds: Thresholds) -> np.ndarray:
-        return thresholds.masks(np.zeros(len(p["2"])), answers(p))
+        return thresholds.masks(np.zeros(len(p["2"])), answers(p), NODE)
 
     strict = data.draw(THRESHOLDS)
     lower = [n for n in NAMES if n.startswith("drop_")]  # flat_below frees nodes: the higher, the looser
@@ -122,13 +122,13 @@ def test_later_stages_are_asked_only_where_they_can_matter() -> None:
         asked[stage] = index.tolist()
         return np.array(p[stage], dtype=np.float64)[index]
 
-    Thresholds().masks(np.zeros(4), ask)
+    Thresholds().masks(np.zeros(4), ask, NODE)
     assert asked == {"1": [0, 1, 2, 3], "2": [1, 2, 3], "3-ab": [3], "3-rect": [2]}
     asked.clear()
-    Thresholds(flat_below=0.1).masks(np.array([0.2, 0.09, 0.1, 0.0]), ask)
+    Thresholds(flat_below=0.1).masks(np.array([0.2, 0.09, 0.1, 0.0]), ask, NODE)
     assert asked == {"1": [0, 2], "2": [2], "3-ab": [], "3-rect": [2]}  # flat nodes are nobody's question
     asked.clear()
-    assert OFF.masks(np.zeros(4), ask).tolist() == [ALL] * 4
+    assert OFF.masks(np.zeros(4), ask, NODE).tolist() == [ALL] * 4
     assert asked == {}  # what removes nothing needs no answer
 
 
@@ -148,7 +148,7 @@ def test_every_block_is_judged_by_the_thresholds_of_its_qindex() -> None:
     p = {"2": np.tile([0.3, 0.4, 0.3], (5, 1))}
     qindex = np.array([0, 99, 100, 255, 50], np.uint8)
     policy = Policy(((99, Thresholds()), (255, Thresholds(drop_ab_below=0.35))))
-    assert policy.masks(qindex, np.zeros(len(qindex)), answers(p)).tolist() == [ALL, ALL, ALL - AB, ALL - AB, ALL]
+    assert policy.masks(qindex, np.zeros(len(qindex)), answers(p), NODE).tolist() == [ALL, ALL, ALL - AB, ALL - AB, ALL]
 
 
 def test_ranges_of_qindex_are_cut_as_the_settings_ask() -> None:
@@ -195,3 +195,22 @@ def test_a_policy_written_before_there_were_ranges_is_still_read() -> None:
     old = dict.fromkeys(NAMES, 0.5)
     assert Policy.from_dict(old) == Policy(((255, Thresholds(**old)),))
     assert Policy.from_dict({"drop_ab_below": 0.3}).at(7) == Thresholds(drop_ab_below=0.3)
+
+
+def test_at_8x8_nodes_there_is_no_ab_that_keeps_others() -> None:
+    """Whatever the thresholds of AB and 4-way; a stage is asked only where it can remove something."""
+    p = {
+        "2": np.array([[0.9, 0.1], [0.02, 0.98], [0.4, 0.6]]),
+        "3-rect": np.array([[0.5, 0.5], [0.99, 0.01], [0.3, 0.7]]),
+    }
+    thresholds = replace(OFF, drop_split_below=0.05, drop_rect_below=0.2, drop_ab_below=1.0, drop_direction_below=0.1)
+    everything = bits(NONE, HORZ, VERT, SPLIT)
+    found = thresholds.masks(np.zeros(3), answers(p), 8)
+    assert found.tolist() == [bits(NONE, SPLIT), bits(NONE, HORZ), everything]
+
+    def never(stage: str, index: np.ndarray) -> np.ndarray:
+        raise AssertionError(f"stage {stage} can remove nothing")
+
+    only_ab = replace(OFF, drop_ab_below=1.0, drop_four_way_below=1.0)
+    assert only_ab.masks(np.zeros(3), never, 8).tolist() == [everything] * 3
+    assert OFF.masks(np.zeros(1), never, 128).tolist() == [ALL - bits(HORZ_4, VERT_4)]

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 import integration.codec.encoder
 from integration.codec import encoded_frame
+from integration.codec.config import NODE_SIZES as NODES
 
 
 @pytest.fixture
@@ -76,10 +77,10 @@ def test_drawn_cases_cover_what_they_should_and_stay_bounded(soak: ModuleType) -
     }.items():  # fmt: skip
         assert {getattr(c, name) for c in configs} == values
     assert {kind for case in cases for kind in case.masks} == {*soak.FREE, *soak.RESTRICTING}
-    assert {case.cost_nodes for case in cases} == {(), (16,), (32,), (16, 32)}
+    assert {case.cost_nodes for case in cases} == {(), *((size,) for size in NODES), NODES}
     masks = [case.mask(0) for case in cases[:100]]
-    assert {tuple(mask) for mask in masks if mask} == {(16, 32), (16,), (32,)}
-    assert {size for mask in masks if mask for size in mask if mask[size].max() >= 1 << 10} == {16, 32}
+    assert {tuple(mask) for mask in masks if mask} == {*((size,) for size in NODES), NODES}
+    assert {size for mask in masks if mask for size in mask if mask[size].max() >= 1 << 10} == set(NODES)
     work = [
         len(case.masks) * c.width * c.height / 1e6 * soak.SECONDS_PER_MEGAPIXEL[c.cpu_used]
         for case, c in zip(cases, configs, strict=True)

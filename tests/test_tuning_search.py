@@ -47,7 +47,7 @@ def of(probabilities: dict[str, np.ndarray]) -> Nodes:
 
 
 def masks(nodes: Nodes, policy: Policy) -> np.ndarray:
-    return policy.masks(nodes.qindex, nodes.deviation, answers(nodes.probabilities))
+    return policy.masks(nodes.qindex, nodes.deviation, answers(nodes.probabilities), nodes.node)
 
 
 def test_a_policy_does_what_its_point_says_and_keeps_within_the_target() -> None:
@@ -146,3 +146,11 @@ def test_a_fit_that_finds_nothing_says_what_asking_costs(share: float, wrong: bo
     with pytest.raises(ToolkitError, match=told) as caught:
         fit_policy(search, FitConfig(target_loss=1e-9 if wrong else 0.3))
     assert f"Asking the model about every node takes {100 * share:.1f}% of the encode's CPU time." in str(caught.value)
+
+
+def test_at_8x8_nodes_only_thresholds_that_can_remove_something_are_tried() -> None:
+    two = np.random.default_rng(0).dirichlet([0.7, 0.7], 50)
+    small = replace(nodes(50), probabilities={"2": two}, node=8)
+    assert set(candidates(small)) == {"drop_rect_below", "drop_split_below", "split_only_above"}
+    policy = Search(small, RANGES, ("drop_split_below", "drop_ab_below")).within(0.5).policy
+    assert not masks(small, policy).max() >> 4

@@ -105,7 +105,7 @@ def test_every_backbone_looks_at_the_window_it_says(backbone: str, context: int)
 def test_settings_that_no_backbone_has() -> None:
     with pytest.raises(ToolkitError, match="Context 6: expected one of 0, 4, 8"):
         ModelConfig("2", "small", context=6)
-    with pytest.raises(ToolkitError, match=r"vit_b_16 takes 224x224, .* Expected a window of 16, 32 or 56"):
+    with pytest.raises(ToolkitError, match=r"vit_b_16 takes 224x224, .* Expected a window of 8, 16, 32"):
         ModelConfig("2", "vit_b_16", context=4)
     assert ModelConfig("2", "vit_b_16", context=8).context == 8
     with pytest.raises(ToolkitError, match="resnet18-se has one already"):

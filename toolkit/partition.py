@@ -17,8 +17,10 @@ INSIDE_LARGER = 255
 
 NODE = 16
 """Default side of a node, in pixels."""
-NODES = (16, 32)
+NODES = (8, 16, 32, 64, 128)
 """Sides in pixels of the nodes that models decide about. Data sets, models and pipelines are of one size each."""
+SMALLEST, LARGEST = NODES[0], NODES[-1]
+"""The nodes that lack some partitions: 8x8 has no AB and no 4-way one, 128x128 no 4-way one."""
 
 AUGMENTATIONS = ("none", "flips", "dihedral")
 """Ways to turn a training block: none, flips along both axes, or flips and transposition."""
@@ -45,6 +47,11 @@ def rectangles(partition: int, size: int = NODE) -> tuple[Rectangle, ...]:
     """Blocks of a partition, in pixels, for a node of side `size`, a multiple of 4."""
     q = size // 4
     return tuple((r * q, c * q, h * q, w * q) for r, c, h, w in _QUARTERS[partition])
+
+
+def partitions_of(node: int) -> tuple[int, ...]:
+    """AV1 ids of the partitions that a node of that side, in pixels, can have."""
+    return tuple(range({SMALLEST: HORZ_A, LARGEST: HORZ_4}.get(node, len(NAMES))))
 
 
 def _table(pairs: dict[int, int]) -> NDArray[np.uint8]:
@@ -94,3 +101,29 @@ STAGES = {
         Stage("3-ab", ("HORZ_A", "HORZ_B", "VERT_A", "VERT_B"), ((HORZ_A,), (HORZ_B,), (VERT_A,), (VERT_B,))),
     )
 }
+
+
+def stages_of(node: int) -> dict[str, Stage]:
+    """Stages that nodes of that side, in pixels, have, without the partitions that such nodes cannot have.
+
+    8x8 nodes have no AB: their Stage 2 is SPLIT or RECT, and they have no Stage 3-ab.
+    """
+    possible = set(partitions_of(node))
+    found = {}
+    for key, stage in STAGES.items():
+        groups = [tuple(partition for partition in group if partition in possible) for group in stage.groups]
+        kept = [(name, group) for name, group in zip(stage.classes, groups, strict=True) if group]
+        if len(kept) > 1:
+            found[key] = Stage(key, tuple(name for name, _ in kept), tuple(group for _, group in kept))
+    return found
+
+
+def stage_of(key: str, node: int) -> Stage:
+    """One of `stages_of`; ToolkitError where nodes of that side have no such stage."""
+    stages = stages_of(node)
+    if key not in stages:
+        about = f" ({', '.join(STAGES[key].classes)})" if key in STAGES else ""
+        raise ToolkitError(
+            f"Stage {key!r:.80}{about}: {node}x{node} nodes have no such choice; expected one of {', '.join(stages)}."
+        )
+    return stages[key]

@@ -7,7 +7,7 @@ from toolkit.data.blockset import luma_dtype
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model.config import ModelConfig
-from toolkit.partition import STAGES
+from toolkit.partition import STAGES, stage_of
 from toolkit.windows import ALONE, Window
 
 METADATA_KEY = "av1part"
@@ -32,6 +32,7 @@ class Contract:
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
             raise ToolkitError(f"Stage {self.stage!r:.80}: expected one of {', '.join(STAGES)}.")
+        stage_of(self.stage, self.window.node)  # raises where such nodes have no such stage
         luma_dtype(self.bit_depth)
         if not isinstance(self.qindex, bool):
             raise ToolkitError(f"qindex_used {self.qindex!r:.80}: expected true or false.")
@@ -43,7 +44,7 @@ class Contract:
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the logits."""
-        return STAGES[self.stage].classes
+        return stage_of(self.stage, self.window.node).classes
 
     def inputs(self) -> dict[str, list[int | str]]:
         """Name and shape of each input; "batch" stands for any size."""
@@ -55,7 +56,8 @@ class Contract:
 
     def to_dict(self) -> dict[str, Any]:
         """The contract in JSON types, as it stands in the graph's metadata and in a bundle's manifest."""
-        groups, size, context = STAGES[self.stage].groups, self.window.size, self.window.context
+        groups = stage_of(self.stage, self.window.node).groups
+        size, context = self.window.size, self.window.context
         return {
             "format_version": FORMAT_VERSION,
             "stage": self.stage,

@@ -85,9 +85,11 @@ def other_depth(bundle: Path) -> None:
 def other_window(bundle: Path) -> None:
     """Give the manifest the contract of another window, and seal it again.
 
-    A 16x16 node with 8 pixels around it and a 32x32 node alone have windows of one size, so each becomes the other.
+    A 16x16 node with 8 pixels around it and a 32x32 node alone have windows of one size, so each becomes the other;
+    likewise where another node has a window of the same size.
     """
-    alike = {Window(16, 8): Window(32, 0), Window(32, 0): Window(16, 8)}
+    pairs = [(Window(16, 8), Window(32, 0)), (Window(32, 16), Window(64, 0)), (Window(8, 4), Window(16, 0))]
+    alike = dict(pairs) | {b: a for a, b in pairs[:2]}
     _swap_contract(bundle, lambda own: replace(own, window=alike.get(own.window, Window(16, 8))))
 
 

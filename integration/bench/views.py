@@ -13,7 +13,7 @@ from integration.bench.control_masks import forbids
 from integration.bench.session import PIPELINE, Arm, Session
 from integration.codec.encoder import Mask
 from integration.media.sources import SourceFile
-from integration.pipeline.policy import ALL, bits
+from integration.pipeline.policy import bits
 from toolkit.data.blockset import Luma
 from toolkit.data.preview import (
     INK,
@@ -27,7 +27,7 @@ from toolkit.data.preview import (
     to_8_bit,
 )  # fmt: skip
 from toolkit.files import atomic_write_bytes
-from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NODE, SPLIT, VERT, VERT_A, VERT_B
+from toolkit.partition import HORZ, HORZ_A, HORZ_B, INSIDE_LARGER, NODE, SPLIT, VERT, VERT_A, VERT_B, partitions_of
 
 WINDOW = (288, 384)
 """Largest height and width, in pixels, of the part of a frame that is shown: its middle, cut to whole nodes."""
@@ -84,7 +84,7 @@ def draw_views(session: Session, files: Sequence[SourceFile], config: BenchConfi
                 arm=arm.name,
                 cq=cq,
                 qindex=int(reference.qindex[0]),
-                restricted_nodes=int(((mask != 0) & (mask != ALL)).sum()),
+                restricted_nodes=int(((mask != 0) & (mask != bits(*partitions_of(node)))).sum()),
                 wrong_nodes=int(forbids(mask, labels).sum()),
                 searched_nodes=int((labels != INSIDE_LARGER).sum()),
             )
@@ -111,9 +111,9 @@ def draw_view(luma: Luma, bit_depth: int, mask: Mask, labels: NDArray[np.uint8],
     return _sheet(sides, ("left by the mask", "chosen without a mask"))
 
 
-def _left(entry: int) -> int | None:
-    """Index in LEFT of what a mask's entry leaves of a node; None where the node is unrestricted."""
-    if entry in (0, ALL):
+def _left(entry: int, node: int) -> int | None:
+    """Index in LEFT of what a mask's entry leaves of a node of that side; None where the node is unrestricted."""
+    if entry in (0, bits(*partitions_of(node))):
         return None
     kinds = bool(entry & _SPLIT), bool(entry & _RECT), bool(entry & _AB)
     known = {(True, True, False): 0, (False, True, True): 1, (False, True, False): 1, (True, False, False): 2}
@@ -126,7 +126,7 @@ def _tinted(luma: NDArray[np.uint8], mask: Mask, places: Sequence[tuple[int, int
     draw = ImageDraw.Draw(tint)
     side = node * SCALE
     for row, column in places:
-        kind = _left(int(mask[row, column]))
+        kind = _left(int(mask[row, column]), node)
         if kind is not None:
             draw.rectangle((column * side, row * side, (column + 1) * side - 1, (row + 1) * side - 1), LEFT[kind][1])
     return Image.blend(image, tint, 0.45)

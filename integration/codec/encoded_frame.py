@@ -21,9 +21,11 @@ class EncodedFrame:
     `data` is its packet (one temporal unit). `number` counts frames from 0 in the order in which they were given.
     `reconstruction` holds three planes, shaped like the input.
 
-    `labels` maps each node size to uint8 (rows, columns) of AV1 partition ids; 255 marks a node inside a larger block
-    or cut by the frame's edge. `costs` maps each node size whose costs are logged to COST_DTYPE (rows, columns),
-    all NaN at nodes that were not searched; it is empty where none are logged, or no frame was coded.
+    `superblock` is the side in pixels, 64 or 128, of the largest squares that libaom searches; 0 from a library
+    without the hook. `labels` maps each node size to uint8 (rows, columns) of AV1 partition ids; 255 marks a node
+    inside a larger block, cut by the frame's edge, or larger than the superblock. `costs` maps each node size whose
+    costs are logged to COST_DTYPE (rows, columns), all NaN at nodes that were not searched; it is empty where none are
+    logged, or no frame was coded.
 
     `masked_nodes` counts the nodes of all sizes at which the mask took something away; `kept_nodes` those at which it
     would have left nothing and was therefore ignored. `masked` tells whether the frame had a mask, `mask_error` why a
@@ -44,6 +46,7 @@ class EncodedFrame:
     kept_nodes: int
     masked: bool
     mask_error: str | None
+    superblock: int = 0
     costs: Mapping[int, NDArray[Any]] = field(default_factory=dict)
 
 
@@ -83,6 +86,7 @@ def read_frame(
         kept_nodes=sum(result.kept_blocks),
         masked=intra and not failed and mask_given,
         mask_error=mask_error if failed else None,
+        superblock=result.superblock,
         costs={size: read_costs(library, handle, config, size) for size in cost_nodes} if coded else {},
     )
 

@@ -108,16 +108,16 @@ class Encoder:
     def log_costs(self, *node_sizes: int) -> None:
         """Add to each frame the RD cost and CPU time of every partition that libaom tried at a node.
 
-        `node_sizes` are of NODE_SIZES, by default 16 alone. SPLIT of a node larger than 16x16 is the sum of its four
-        quarters and all below them. Raises ToolkitError for another size, or with a library that has no hook.
+        `node_sizes` are of NODE_SIZES, by default 16 alone. SPLIT is the sum of a node's four quarters and all below
+        them. Raises ToolkitError for another size, or with a library that has no hook.
         """
         if not self._has_labels:
             raise ToolkitError("Encoder: libaom without the hook logs no costs. Leave `library` at its default.")
         chosen = node_sizes or (NODE,)
         for size in chosen:  # 0 would switch logging off again
             if size not in NODE_SIZES:
-                sizes = " or ".join(map(str, NODE_SIZES))
-                raise ToolkitError(f"Encoder: costs of nodes of size {size!r}, expected {sizes}.")
+                sizes = ", ".join(map(str, NODE_SIZES))
+                raise ToolkitError(f"Encoder: costs of nodes of size {size!r}, expected one of {sizes}.")
         self._check(self._library.av1part_log_costs(self._handle, sum(set(chosen))))
         self._cost_nodes = tuple(sorted(set(chosen)))
 

@@ -28,8 +28,8 @@ def check_masks(masks: Mapping[Any, Any], grids: Mapping[int, tuple[int, int]]) 
     """Raise ToolkitError unless each mask is uint16, of its node size's grid (rows, columns), with bits 0 to 9 only."""
     for node_size, mask in masks.items():
         if node_size not in grids:
-            sizes = " or ".join(map(str, NODE_SIZES))
-            raise ToolkitError(f"Mask: of nodes of size {node_size!r}, expected {sizes}.")
+            sizes = ", ".join(map(str, NODE_SIZES))
+            raise ToolkitError(f"Mask: of nodes of size {node_size!r}, expected one of {sizes}.")
         if not isinstance(mask, np.ndarray) or mask.dtype != np.uint16 or mask.shape != grids[node_size]:
             found = f"{mask.dtype}{mask.shape}" if isinstance(mask, np.ndarray) else type(mask).__name__
             expected = f"uint16{grids[node_size]}, one entry a {node_size}x{node_size} node"

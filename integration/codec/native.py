@@ -63,6 +63,7 @@ class Result(ctypes.Structure):
         ("masked_blocks", c_int32 * len(NODE_SIZES)),
         ("kept_blocks", c_int32 * len(NODE_SIZES)),
         ("key_frame", c_int32),
+        ("superblock", c_int32),
     )
 
 

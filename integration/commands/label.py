@@ -23,8 +23,8 @@ def parse_nodes(context: click.Context, parameter: click.Parameter, values: tupl
     """Node sizes from an option that may be repeated and whose values may be lists with commas."""
     found = {part.strip() for value in values for part in value.split(",")}
     if not found <= {str(node) for node in NODES}:
-        expected = " or ".join(map(str, NODES))
-        raise click.BadParameter(f"{','.join(values)!r}: expected {expected}, or several with commas, as in 16,32.")
+        expected = ", ".join(map(str, NODES))
+        raise click.BadParameter(f"{','.join(values)!r}: expected one of {expected}, or several with commas.")
     return tuple(sorted(map(int, found)))
 
 
@@ -66,8 +66,8 @@ def parse_nodes(context: click.Context, parameter: click.Parameter, values: tupl
     show_default=True,
     multiple=True,
     callback=parse_nodes,
-    help="Side of the nodes whose partitions are recorded. Several, as 16,32 or by repetition, come from one pass; "
-    "OUTPUT then holds a data set for each: OUTPUT/node16, OUTPUT/node32.",
+    help="Side of the nodes whose partitions are recorded, 8 to 128; 128 where superblocks are. Several, as 8,16,32 or "
+    "by repetition, come from one pass; OUTPUT then holds a data set for each: OUTPUT/node8, OUTPUT/node16, ...",
 )
 @click.option(
     "--with-costs/--no-costs",

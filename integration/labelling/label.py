@@ -31,6 +31,9 @@ from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, atomic_folder, canonical_json, check_free, named, one_at_a_time
 from toolkit.partition import NODES
 
+SMALLEST_SUPERBLOCK = 64
+"""Side in pixels of the smaller of AV1's two kinds of superblock, the square from which partitions begin."""
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -111,7 +114,8 @@ def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build
 def check_sources(pieces: Sequence[Piece]) -> int:
     """Open every source, try the settings on the encoder, and return the bit depth that all sources share.
 
-    Raises ToolkitError on a source without a whole node, and on different bit depths.
+    Raises ToolkitError on a source without a whole node or with superblocks smaller than one, and on different bit
+    depths.
     """
     depths: dict[int, Path] = {}
     for piece in pieces:
@@ -121,12 +125,29 @@ def check_sources(pieces: Sequence[Piece]) -> int:
             node = max(piece.config.nodes)
             if min(clip.width, clip.height) < node:
                 raise ToolkitError(f"{clip.path}: {clip.width}x{clip.height} has no whole {node}x{node} node.")
+            check_superblock(clip, piece, node)
         if piece.file is pieces[0].file:
             open_encoder(clip, piece).close()
     if len(depths) > 1:
         listed = ", ".join(f"{path.name} has {depth} bit" for depth, path in sorted(depths.items()))
         raise ToolkitError(f"{listed}; a data set has one bit depth. Label them apart.")
     return next(iter(depths))
+
+
+def check_superblock(clip: Clip, piece: Piece, node: int) -> None:
+    """Raise ToolkitError where libaom codes the clip in superblocks that are smaller than the node."""
+    if node <= SMALLEST_SUPERBLOCK:
+        return
+    frame = EncoderConfig(clip.width, clip.height, clip.bit_depth)
+    grey = [np.full(frame.plane_shape(p), 1 << clip.bit_depth - 1, luma_dtype(clip.bit_depth)) for p in range(3)]
+    with open_encoder(clip, piece) as encoder:
+        side = encoder.encode(grey).superblock  # libaom's own choice; the picture plays no part in it
+    if node > side:
+        raise ToolkitError(
+            f"{clip.path}: at {clip.width}x{clip.height} and --cpu-used {piece.config.cpu_used} libaom codes "
+            f"superblocks of {side}x{side}, so that there is no {node}x{node} node. Leave {node} out of --node, give "
+            "frames of more than 480 lines and columns, or code at --cpu-used 0."
+        )
 
 
 def open_encoder(clip: Clip, piece: Piece) -> Encoder:

@@ -6,10 +6,11 @@
  * encoder's (or inspector's) error detail. One encoder belongs to one thread at a time; several encoders
  * may run at once in one process.
  *
- * Nodes are luma squares, 16x16 at level 0 and 32x32 at level 1, in a raster of rows = ceil(height / side)
- * by columns = ceil(width / side). Partition ids are AV1's: 0 NONE, 1 HORZ, 2 VERT, 3 SPLIT (whatever its
- * quarters are), 4 HORZ_A, 5 HORZ_B, 6 VERT_A, 7 VERT_B, 8 HORZ_4, 9 VERT_4; AV1PART_INSIDE_LARGER where the
- * node lies inside a larger block or is cut by the frame's edge.
+ * Nodes are luma squares of AV1PART_NODE_SIZE samples a side, from 8 at level 0 to 128 at level 4, in a raster of
+ * rows = ceil(height / side) by columns = ceil(width / side). Partition ids are AV1's: 0 NONE, 1 HORZ, 2 VERT,
+ * 3 SPLIT (whatever its quarters are), 4 HORZ_A, 5 HORZ_B, 6 VERT_A, 7 VERT_B, 8 HORZ_4, 9 VERT_4. An 8x8 node has
+ * none above SPLIT, a 128x128 node none above VERT_B. AV1PART_INSIDE_LARGER stands where the node lies inside a
+ * larger block, is cut by the frame's edge, or is larger than the superblock.
  */
 #ifndef AV1PART_HOOK_H_
 #define AV1PART_HOOK_H_
@@ -23,8 +24,8 @@
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
-#define AV1PART_LEVELS 2
-#define AV1PART_NODE_SIZE(level) (16 << (level))
+#define AV1PART_LEVELS 5
+#define AV1PART_NODE_SIZE(level) (8 << (level))
 #define AV1PART_FEATURES 52   /* of a node, see av1part_feature */
 #define AV1PART_FEATURES_VERSION 1 /* raise it whenever a feature of the same name means something else */
 #define AV1PART_SQUARES 5     /* sides of the squares that are searched: 8, 16, 32, 64, 128 */
@@ -78,7 +79,8 @@ typedef struct av1part_source {
   int64_t frame_number; /* from 0, in the order of av1part_encode */
 } av1part_source; /* with lag, libaom may have filtered a key frame's noise: this is the filtered luma */
 
-/* What may be searched at the nodes of a level: rows x columns, bit k = partition id k allowed, 0 = unrestricted.
+/* What may be searched at the nodes of a level: rows x columns, bit k = partition id k allowed, 0 = unrestricted. Bits
+ * of partitions that such nodes do not have mean nothing.
  * NULL, where a caller gives it: the whole level is unrestricted, and rows and columns are not read. */
 typedef struct av1part_mask {
   uint16_t *allowed;
@@ -107,6 +109,7 @@ typedef struct av1part_result {
   /* and nodes where nothing would have been left, so that libaom's own choice stayed. */
   int32_t kept_blocks[AV1PART_LEVELS];
   int32_t key_frame; /* decoding can start at this packet */
+  int32_t superblock; /* side in luma samples, 64 or 128; 0 before a frame was coded. No larger square is searched */
 } av1part_result;
 
 /* What the search of a node spent and found, by partition id. */
@@ -191,8 +194,8 @@ AV1PART_API int av1part_add_metadata(av1part_encoder *encoder, int type, const v
 /* Switch libaom's own CNN, which prunes partitions of intra frames from cpu_used 1 on, off (1) or on again (0). */
 AV1PART_API int av1part_disable_cnn(av1part_encoder *encoder, int disable);
 
-/* Record RD costs and times of every whole node of these sizes (16, 32, or both: their sum) of intra frames, or no
- * longer (0, at first). The bitstream is the same either way. */
+/* Record RD costs and times of every whole node of these sizes (8, 16, 32, 64, 128, or the sum of several) of intra
+ * frames, or no longer (0, at first). The bitstream is the same either way. */
 AV1PART_API int av1part_log_costs(av1part_encoder *encoder, int node_sizes);
 
 /* Name, unit and point (0 before the node's search, 1 after NONE, 2 after SPLIT, 3 after the rectangles, 4 after the
@@ -260,9 +263,9 @@ AV1PART_API int av1part_labels(const av1part_encoder *encoder, int node_size, ui
                                int columns);
 
 /* Copy the costs that belong to the labels of a node size that is recorded, rows x columns; AV1PART_ERR_STATE
- * where it is not. At a 32x32 node, SPLIT is the sum of its four quarters with all below them. All NaN at
- * nodes that were not searched: those of inter frames, those cut by the frame's edge, those under a larger block
- * whose split was not tried. A node inside a larger block may well have been searched, and so may a NONE that is a
+ * where it is not. SPLIT is the sum of a node's four quarters with all below them. All NaN at nodes that were not
+ * searched: those of inter frames, those cut by the frame's edge, those larger than the superblock, those under a
+ * larger block whose split was not tried. A node inside a larger block may well have been searched, and so may a NONE that is a
  * square of a larger block's AB. */
 AV1PART_API int av1part_costs(const av1part_encoder *encoder, int node_size, av1part_node_costs *target, int rows,
                               int columns);

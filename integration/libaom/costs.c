@@ -26,6 +26,7 @@ typedef struct {
   av1part_node_costs *target; /* NULL: no node of this size is being recorded */
   const PartitionSearchState *node;
   const PartitionSearchState *quarter; /* of the square that is being searched for SPLIT, or NULL */
+  bool superblock; /* the node is one: no square is around it */
   int rdmult;
   unsigned timed;      /* bit k: partition k has begun, at begun[k] */
   unsigned ab_allowed; /* likewise: some blocks of an AB are taken over, without a search of their modes */
@@ -71,20 +72,29 @@ void av1part_costs_clear(av1part_encoder *encoder) {
   }
 }
 
-void av1part_costs_begin(const av1part_encoder *e, const MACROBLOCK *x, const PartitionSearchState *state) {
+void av1part_costs_begin(const av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x,
+                         const PartitionSearchState *state) {
   const PartitionBlkParams *const square = &state->part_blk_params;
+  const bool superblock = square->bsize == cpi->common.seq_params->sb_size;
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
     node_search *const s = &searches[l];
     const int side = AV1PART_NODE_SIZE(l), width = square->width;
     const av1part_level *const level = e && e->levels[l].costs ? &e->levels[l] : NULL;
     if (!level || width > side) s->target = NULL; /* what an error has left unfinished */
     if (width == 2 * side) s->parent = state;
+    if (width == side && superblock) s->parent = NULL; /* what is there is another encoder's, and gone */
     if (2 * width == side && s->target) {
       start(s, PARTITION_SPLIT);
       s->quarter = state;
+      const PartitionBlkParams *const node = &s->node->part_blk_params;
+      if (square->mi_row == node->mi_row && square->mi_col == node->mi_col) { /* the first: of a second attempt, too */
+        s->blocks[PARTITION_SPLIT] = 0;
+        s->split = (RD_STATS){ 0 };
+      }
     } else if (width == side) { /* what an error may have left unfinished ends here too */
       const int node = level ? av1part_whole_node(e, level, square->mi_row * MI_SIZE, square->mi_col * MI_SIZE) : -1;
-      *s = (node_search){ .parent = s->parent, .node = state, .rdmult = x->rdmult, .limit = INFINITY };
+      *s = (node_search){ .parent = s->parent, .node = state, .superblock = superblock, .rdmult = x->rdmult,
+                          .limit = INFINITY };
       if (node < 0) continue;
       s->target = &level->costs[node];
       clear_node(s->target);
@@ -138,7 +148,7 @@ static int add_blocks(PICK_MODE_CONTEXT *const *blocks, int count, RD_STATS *sum
 static bool sum_partition(const node_search *s, const PC_TREE *tree, int k, RD_STATS *sum) {
   const int searched = s->blocks[k];
   switch (k) {
-    case PARTITION_NONE: return searched == 1 && add_blocks(&tree->none, 1, sum) == 1;
+    case PARTITION_NONE: return searched && add_blocks(&tree->none, 1, sum) == 1;
     case PARTITION_HORZ: return add_blocks(tree->horizontal, AOMMIN(searched, 2), sum) == 2;
     case PARTITION_VERT: return add_blocks(tree->vertical, AOMMIN(searched, 2), sum) == 2;
     case PARTITION_HORZ_A: return add_blocks(tree->horizontala, 3, sum) == 3;
@@ -178,14 +188,15 @@ static void end_node(node_search *s, const PC_TREE *tree) {
 
 void __wrap_av1_free_pc_tree_recursive(PC_TREE *tree, int num_planes, int keep_best, int keep_none,
                                        PARTITION_SEARCH_TYPE partition_search_type) {
-  /* Where both are kept, a square below the superblock has been searched. */
-  for (int l = 0; l < AV1PART_LEVELS && keep_best && keep_none; ++l) {
+  /* Where both are kept, a square below the superblock has been searched; a superblock's tree is freed whole. */
+  const bool below = keep_best && keep_none;
+  for (int l = 0; l < AV1PART_LEVELS && tree; ++l) {
     node_search *const s = &searches[l];
     const int width = block_size_wide[tree->block_size];
     if (!s->target) continue;
-    if (width == AV1PART_NODE_SIZE(l)) {
+    if (width == AV1PART_NODE_SIZE(l) && below != s->superblock) {
       end_node(s, tree);
-    } else if (2 * width == AV1PART_NODE_SIZE(l)) {
+    } else if (2 * width == AV1PART_NODE_SIZE(l) && below) {
       if (s->quarter->found_best_partition) {
         s->split.rate += s->node->this_rdc.rate;
         s->split.dist += s->node->this_rdc.dist;

@@ -51,6 +51,7 @@ struct av1part_encoder {
   bool labels_ready; /* a frame has been packed since the last av1part_encode or av1part_flush began */
   int qindex;
   bool intra_frame;
+  int superblock; /* side of the last frame's superblocks, 0 before there was one */
 
   uint32_t search_share, search_seed; /* of the superblocks whose search is recorded, in 1/65536 */
   av1part_search_row *search_rows;    /* of the last packet's frames */

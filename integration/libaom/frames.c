@@ -105,6 +105,7 @@ static int collect(av1part_encoder *e, av1part_result *result) {
   result->qindex = e->qindex;
   result->intra_frame = e->intra_frame;
   result->mask_failed = e->mask_failed;
+  result->superblock = e->superblock;
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
     const uint8_t *const effect = e->levels[l].effect;
     for (size_t i = 0; i < node_count(&e->levels[l]); ++i) {

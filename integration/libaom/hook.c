@@ -140,7 +140,7 @@ void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *
   __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
   av1part_encoder *const e = av1part_hook_find(cpi);
   av1part_mask_begin(e, cpi, x, state);
-  av1part_costs_begin(e && frame_is_intra_only(&cpi->common) ? e : NULL, x, state);
+  av1part_costs_begin(e && frame_is_intra_only(&cpi->common) ? e : NULL, cpi, x, state);
   av1part_search_begin(e && e->search_active ? e : NULL, cpi, x, state);
 }
 
@@ -150,7 +150,7 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
                                     PartitionSearchState *state, int *ab_partitions_allowed) {
   __real_av1_prune_ab_partitions(cpi, x, pc_tree, pb_source_variance, best_rdcost, rect_part_win_info,
                                  ext_partition_allowed, state, ab_partitions_allowed);
-  av1part_mask_ab(av1part_hook_find(cpi), cpi, state, ab_partitions_allowed);
+  av1part_mask_ab(av1part_hook_find(cpi), cpi, x, state, ab_partitions_allowed);
   av1part_costs_ab(state, ab_partitions_allowed);
   av1part_search_ab(state, ab_partitions_allowed);
 }

@@ -9,13 +9,14 @@
 #include "aom/aomdx.h"
 #include "av1/common/blockd.h"
 #include "av1/common/common_data.h"
+#include "av1/decoder/decoder.h"
 #include "av1/decoder/inspection.h"
 #include "av1part_hook.h"
 
 struct av1part_inspector {
   aom_codec_ctx_t codec;
   insp_frame_data frame;
-  int width, height;
+  int width, height, superblock;
   bool shown; /* the callback has run for the packet at hand */
   char detail[256];
 };
@@ -23,6 +24,7 @@ struct av1part_inspector {
 static void on_frame(void *decoder, void *context) {
   av1part_inspector *const i = context;
   ifd_inspect(&i->frame, decoder, 0);
+  i->superblock = block_size_wide[((const AV1Decoder *)decoder)->common.seq_params->sb_size];
   i->shown = true;
 }
 
@@ -82,6 +84,7 @@ static int partition_of(int side, int16_t top_left, int16_t top_right, int16_t b
 
 static int read_node(const av1part_inspector *i, int side, int row, int column) {
   if ((row + 1) * side > i->height || (column + 1) * side > i->width) return AV1PART_INSIDE_LARGER;
+  if (side > i->superblock) return AV1PART_INSIDE_LARGER;
   const int step = side / MI_SIZE, half = step / 2;
   const insp_mi_data *const top = &i->frame.mi_grid[row * step * i->frame.mi_cols + column * step];
   const insp_mi_data *const bottom = top + half * i->frame.mi_cols;

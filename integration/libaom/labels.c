@@ -20,14 +20,16 @@ static uint8_t node_partition(const MB_MODE_INFO *block, int side) {
 
 static void read_labels(av1part_encoder *e, const AV1_COMMON *cm) {
   const CommonModeInfoParams *const mi = &cm->mi_params;
+  e->superblock = block_size_wide[cm->seq_params->sb_size];
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
     const av1part_level *const level = &e->levels[l];
     const int step = level->side / MI_SIZE;
     for (int node = 0; node < level->rows * level->columns; ++node) {
       const int mi_row = node / level->columns * step, mi_col = node % level->columns * step;
       const bool whole = av1part_whole_node(e, level, mi_row * MI_SIZE, mi_col * MI_SIZE) >= 0;
-      level->labels[node] = whole ? node_partition(mi->mi_grid_base[mi_row * mi->mi_stride + mi_col], level->side)
-                                  : AV1PART_INSIDE_LARGER;
+      const bool decided = whole && level->side <= e->superblock;
+      level->labels[node] = decided ? node_partition(mi->mi_grid_base[mi_row * mi->mi_stride + mi_col], level->side)
+                                    : AV1PART_INSIDE_LARGER;
     }
   }
   e->qindex = cm->quant_params.base_qindex;

@@ -41,20 +41,29 @@ static av1part_level *restricted(av1part_encoder *e, const PartitionSearchState 
   return NULL;
 }
 
-enum {
-  HORZ_KINDS = 1 << PARTITION_HORZ | 1 << PARTITION_HORZ_A | 1 << PARTITION_HORZ_B,
-  VERT_KINDS = 1 << PARTITION_VERT | 1 << PARTITION_VERT_A | 1 << PARTITION_VERT_B,
-};
+/* Whether 4-way partitions may be searched at nodes of that side. */
+static bool has_four_way(const AV1_COMP *cpi, int side) {
+  return side >= 16 && side <= 64 && cpi->oxcf.part_cfg.enable_1to4_partitions;
+}
+
+/* Partitions of a direction that may be searched at a node of that side: its rectangle, from 16 up its A and B, and its
+ * 4-way partition. */
+static unsigned kinds(const AV1_COMP *cpi, int direction, int side) {
+  const unsigned rectangle = 1u << (PARTITION_HORZ + direction);
+  const unsigned ab = 1u << (direction ? PARTITION_VERT_A : PARTITION_HORZ_A) |
+                      1u << (direction ? PARTITION_VERT_B : PARTITION_HORZ_B);
+  return rectangle | (side >= 16 ? ab : 0u) | (unsigned)has_four_way(cpi, side) << (PARTITION_HORZ_4 + direction);
+}
 
 /* Take away from the search what the mask forbids; never add, and never leave nothing. A direction's rectangle stays
  * while its A, B or 4-way partition is allowed: libaom searches these only where it may search the rectangle. */
 static int apply_mask(const AV1_COMP *cpi, uint16_t mask, PartitionSearchState *state) {
   int *const rect = state->partition_rect_allowed;
-  const bool four_way = cpi->oxcf.part_cfg.enable_1to4_partitions;
+  const int side = state->part_blk_params.width;
   bool none = state->partition_none_allowed && mask & 1 << PARTITION_NONE;
   const bool split = state->do_square_split && mask & 1 << PARTITION_SPLIT;
-  const bool horz = rect[HORZ] && mask & (HORZ_KINDS | four_way << PARTITION_HORZ_4);
-  const bool vert = rect[VERT] && mask & (VERT_KINDS | four_way << PARTITION_VERT_4);
+  const bool horz = rect[HORZ] && mask & kinds(cpi, HORZ, side);
+  const bool vert = rect[VERT] && mask & kinds(cpi, VERT, side);
   const bool any_rect = state->do_rectangular_split &&
                         ((horz && !state->prune_rect_part[HORZ]) || (vert && !state->prune_rect_part[VERT]));
   if (!none && !split && !any_rect) return EFFECT_KEPT;
@@ -70,14 +79,16 @@ static int apply_mask(const AV1_COMP *cpi, uint16_t mask, PartitionSearchState *
   return removed ? EFFECT_MASKED : EFFECT_NONE;
 }
 
-void av1part_mask_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x, PartitionSearchState *state) {
+void av1part_mask_begin(av1part_encoder *e, const AV1_COMP *cpi, MACROBLOCK *x, PartitionSearchState *state) {
   int node;
   av1part_level *const level = restricted(e, state, &node);
-  if (level) {
-    /* Second attempt at a superblock for which nothing was found: libaom lifts every restriction, ours too. */
-    level->effect[node] =
-        x->must_find_valid_partition ? EFFECT_KEPT : (uint8_t)apply_mask(cpi, level->mask[node], state);
-  }
+  if (!level) return;
+  /* Second attempt at a superblock for which nothing was found: libaom lifts every restriction, ours too. */
+  level->effect[node] = EFFECT_KEPT;
+  if (x->must_find_valid_partition) return;
+  /* libaom does this next: the largest and the smallest squares have one choice at some presets, which has to stay. */
+  av1_prune_partitions_by_max_min_bsize(&x->sb_enc, state);
+  level->effect[node] = (uint8_t)apply_mask(cpi, level->mask[node], state);
 }
 
 /* Take away the 4-way partitions that the mask forbids, at the end of the ABs: rectangles are searched by then, so that
@@ -86,7 +97,7 @@ void av1part_mask_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOC
 static void mask_four_way(const AV1_COMP *cpi, av1part_level *level, int node, PartitionSearchState *state) {
   int *const rect = state->partition_rect_allowed;
   const bool horz = level->mask[node] >> PARTITION_HORZ_4 & 1, vert = level->mask[node] >> PARTITION_VERT_4 & 1;
-  if (!cpi->oxcf.part_cfg.enable_1to4_partitions || !state->do_rectangular_split) return;
+  if (!has_four_way(cpi, level->side) || !state->do_rectangular_split) return;
   if ((horz || vert) && rect[HORZ] && rect[VERT] && cpi->sf.part_sf.ml_prune_partition) return;
   if ((rect[HORZ] && !horz) || (rect[VERT] && !vert)) level->effect[node] = EFFECT_MASKED;
   rect[HORZ] = rect[HORZ] && horz;
@@ -104,9 +115,12 @@ void av1part_mask_four_way(const AV1_COMP *cpi, const PartitionSearchState *stat
   }
 }
 
-void av1part_mask_ab(av1part_encoder *e, const AV1_COMP *cpi, PartitionSearchState *state, int *ab_partitions_allowed) {
+void av1part_mask_ab(av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x, PartitionSearchState *state,
+                     int *ab_partitions_allowed) {
   int node;
   av1part_level *const level = restricted(e, state, &node);
+  /* The superblock's own second attempt begins without av1part_mask_begin. */
+  if (level && x->must_find_valid_partition) level->effect[node] = EFFECT_KEPT;
   for (int ab = 0; level && level->effect[node] != EFFECT_KEPT && ab < NUM_AB_PARTS; ++ab) {
     if (ab_partitions_allowed[ab] && !(level->mask[node] & 1u << (PARTITION_HORZ_A + ab))) {
       ab_partitions_allowed[ab] = 0;

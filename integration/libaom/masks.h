@@ -15,11 +15,10 @@ bool av1part_picture_of(const AV1_COMP *cpi, av1part_picture *picture);
 bool av1part_mask_by_pipelines(av1part_encoder *encoder, const AV1_COMP *cpi);
 
 /* The search of a square begins: take away from it what the masks forbid. */
-void av1part_mask_begin(av1part_encoder *encoder, const AV1_COMP *cpi, const MACROBLOCK *x,
-                        PartitionSearchState *state);
+void av1part_mask_begin(av1part_encoder *encoder, const AV1_COMP *cpi, MACROBLOCK *x, PartitionSearchState *state);
 
 /* The ABs are about to be searched, and then the 4-way partitions. */
-void av1part_mask_ab(av1part_encoder *encoder, const AV1_COMP *cpi, PartitionSearchState *state,
+void av1part_mask_ab(av1part_encoder *encoder, const AV1_COMP *cpi, const MACROBLOCK *x, PartitionSearchState *state,
                      int *ab_partitions_allowed);
 
 #endif

@@ -70,7 +70,7 @@ int av1part_log_costs(av1part_encoder *e, int node_sizes) {
   if (status != AV1PART_OK) return status;
   int unknown = node_sizes;
   for (int l = 0; l < AV1PART_LEVELS; ++l) unknown &= ~e->levels[l].side;
-  if (unknown) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "node_sizes: expected 0, 16, 32 or their sum");
+  if (unknown) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "node_sizes: expected 0, or a sum of 8, 16, 32, 64 and 128");
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
     av1part_level *const level = &e->levels[l];
     const bool wanted = (node_sizes & level->side) != 0;

@@ -54,7 +54,11 @@ void av1part_pipeline_free(av1part_pipeline *p) {
   free(p);
 }
 
-int av1part_level_of_side(int side) { return side == AV1PART_NODE_SIZE(0) ? 0 : 1; }
+int av1part_level_of_side(int side) {
+  int level = 0;
+  while (AV1PART_NODE_SIZE(level) < side) ++level;
+  return level;
+}
 
 /* ---- what is known of the nodes that are asked about ---- */
 
@@ -115,7 +119,8 @@ static bool softmax(const float *logits, int classes, double *probabilities) {
 static bool ask(void *who, int stage, const int *nodes, int count, double *probabilities) {
   const asked *const a = who;
   const av1part_pipeline *const p = a->pipeline;
-  const int context = p->contexts[stage], classes = stage_classes[stage], side = p->node + 2 * context;
+  const int context = p->contexts[stage], side = p->node + 2 * context;
+  const int classes = av1part_stage_classes(stage, p->node);
   for (int start = 0; start < count; start += AT_A_TIME) {
     const int own = count - start < AT_A_TIME ? count - start : AT_A_TIME;
     for (int i = 0; i < own; ++i) {
@@ -144,11 +149,14 @@ static const av1part_thresholds *thresholds_at(const av1part_pipeline *p, int qi
   return &p->thresholds[i];
 }
 
-/* Whether the mask of larger nodes, if there is one, lets the search reach this sample. */
-static bool reached(const av1part_mask *larger, int side, place node) {
-  if (!larger) return true;
-  const unsigned mask = larger->allowed[node.row / side * larger->columns + node.column / side];
-  return !mask || mask & SPLIT_BIT;
+/* Whether the masks of all levels above this one let the search reach this sample. */
+static bool reached(const av1part_mask masks[AV1PART_LEVELS], int level, place node) {
+  for (int l = level + 1; l < AV1PART_LEVELS; ++l) {
+    const int side = AV1PART_NODE_SIZE(l);
+    const unsigned mask = masks[l].allowed[node.row / side * masks[l].columns + node.column / side];
+    if (mask && !(mask & SPLIT_BIT)) return false;
+  }
+  return true;
 }
 
 /* Decide about `count` nodes; their masks go to `masks`. */
@@ -166,13 +174,15 @@ static bool decide(asked *a, const place *places, int count, double *deviations,
   a->places = places;
   for (int i = 0; i < count; ++i) deviations[i] = deviation_of(a->picture, places[i], p->node, p->bit_depth);
   const av1part_thresholds *const thresholds = thresholds_at(p, a->picture->qindex);
-  const bool good = av1part_policy_masks(thresholds, p->stages, deviations, count, ask, a, masks);
+  const bool good = av1part_policy_masks(thresholds, p->node, p->stages, deviations, count, ask, a, masks);
   free(room);
   return good;
 }
 
-static bool mask_level(const av1part_pipeline *p, const av1part_picture *f, const av1part_mask *larger, int larger_side,
-                       const av1part_mask *target, char *why, size_t why_size) {
+static bool mask_level(const av1part_pipeline *p, const av1part_picture *f, const av1part_mask masks_of[AV1PART_LEVELS],
+                       char *why, size_t why_size) {
+  const int level = av1part_level_of_side(p->node);
+  const av1part_mask *const target = &masks_of[level];
   const int rows = f->height / p->node, columns = f->width / p->node;
   const size_t most = (size_t)rows * (size_t)columns + 1; /* never nothing */
   place *const places = malloc(most * sizeof(*places));
@@ -183,7 +193,7 @@ static bool mask_level(const av1part_pipeline *p, const av1part_picture *f, cons
   int count = 0;
   for (int i = 0; good && i < rows * columns; ++i) { /* whole nodes alone */
     places[count] = (place){ i / columns * p->node, i % columns * p->node };
-    if (reached(larger, larger_side, places[count])) ++count;
+    if (reached(masks_of, level, places[count])) ++count;
   }
   asked a = { .pipeline = p, .picture = f, .why = why, .why_size = why_size };
   good = good && (!count || decide(&a, places, count, deviations, masks));
@@ -199,17 +209,12 @@ static bool mask_level(const av1part_pipeline *p, const av1part_picture *f, cons
 
 bool av1part_ask_pipelines(av1part_encoder *e, const av1part_picture *picture,
                            const av1part_mask masks[AV1PART_LEVELS]) {
-  const av1part_mask *larger = NULL;
-  int larger_side = 0;
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
     memset(masks[l].allowed, 0, (size_t)masks[l].rows * (size_t)masks[l].columns * sizeof(*masks[l].allowed));
   }
   for (int l = AV1PART_LEVELS - 1; l >= 0; --l) {
     const av1part_pipeline *const p = e->pipelines[l];
-    if (!p) continue;
-    if (!mask_level(p, picture, larger, larger_side, &masks[l], e->detail, sizeof(e->detail))) return false;
-    larger = &masks[l];
-    larger_side = p->node;
+    if (p && !mask_level(p, picture, masks, e->detail, sizeof(e->detail))) return false;
   }
   return true;
 }

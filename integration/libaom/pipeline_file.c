@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "av1part_hook.h"
 #include "file.h"
 
 enum { LARGEST_TEXT = 1 << 17, LARGEST_MODEL = 1 << 29, WIDEST_CONTEXT = 16, NUMBERS = 10 };
@@ -38,6 +39,13 @@ static const char *read_range(const char *at, int *to_qindex, av1part_thresholds
   return *at == '\n' ? at + 1 : NULL;
 }
 
+/* Whether the encoder masks nodes of that side. */
+static bool is_node(int side) {
+  bool known = false;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) known = known || side == AV1PART_NODE_SIZE(l);
+  return known;
+}
+
 static const char *read_stage(const char *at, av1part_pipeline_file *file, model_facts facts[STAGES]) {
   char name[8];
   int context, end = 0, stage = 0;
@@ -46,7 +54,8 @@ static const char *read_stage(const char *at, av1part_pipeline_file *file, model
                            &own.crc, &end);
   if (found != 4) return NULL;
   while (stage < STAGES && strcmp(name, stage_names[stage]) != 0) ++stage;
-  if (stage == STAGES || facts[stage].present || context < 0 || context > WIDEST_CONTEXT) return NULL;
+  if (stage == STAGES || !av1part_stage_classes(stage, file->node) || facts[stage].present) return NULL;
+  if (context < 0 || context > WIDEST_CONTEXT) return NULL;
   if (!own.size || own.size > LARGEST_MODEL || at[end] != '\n') return NULL;
   file->stages[stage].context = context;
   facts[stage] = own;
@@ -58,10 +67,10 @@ static bool parse(const char *text, av1part_pipeline_file *file, model_facts fac
   int stages, end = 0;
   const int found = sscanf(text,
                            "av1part-pipeline 1\nlibaom %15[0-9.]\nbit_depth %2d\nusage %15[a-z]\ncpu_used %1d\n"
-                           "four_way %1d\npruner %1d\nnode %2d\nranges %3d\nstages %1d%n",
+                           "four_way %1d\npruner %1d\nnode %3d\nranges %3d\nstages %1d%n",
                            file->libaom, &file->bit_depth, usage, &file->cpu_used, &file->four_way, &file->has_pruner, &file->node,
                            &file->range_count, &stages, &end);
-  if (found != 9 || text[end] != '\n' || (file->node != 16 && file->node != 32)) return false;
+  if (found != 9 || text[end] != '\n' || !is_node(file->node)) return false;
   if (file->range_count < 1 || file->range_count > MOST_RANGES) return false;
   file->all_intra = strcmp(usage, "allintra") == 0;
   const char *at = text + end + 1;

@@ -13,9 +13,19 @@ enum {
   FOUR_WAY = BIT(HORZ_4) | BIT(VERT_4),
 };
 
+int av1part_stage_classes(int stage, int side) {
+  static const int classes[STAGES] = { 2, 3, 2, 4 };
+  if (side > 8) return classes[stage];
+  return stage == STAGE_3_AB ? 0 : 2;
+}
+
+/* Every partition that a node of that side can have. */
+static unsigned possible(int side) { return side == 8 ? ALL - AB - FOUR_WAY : side == 128 ? ALL - FOUR_WAY : ALL; }
+
 /* What the functions below share: the nodes that are still asked about, and room for a stage's answers. */
 typedef struct {
   const av1part_thresholds *thresholds;
+  int side;
   unsigned stages;
   av1part_ask ask;
   void *who;
@@ -57,18 +67,20 @@ static bool second_stage(work *w) {
   static const unsigned groups[3] = { BIT(SPLIT), BIT(HORZ) | BIT(VERT), AB };
   const av1part_thresholds *const t = w->thresholds;
   const double drop[3] = { t->drop_split_below, t->drop_rect_below, t->drop_ab_below };
-  const bool drops = drop[0] > 0 || drop[1] > 0 || drop[2] > 0 || t->drop_four_way_below > 0;
+  const int classes = av1part_stage_classes(STAGE_2, w->side);
+  bool drops = t->drop_four_way_below > 0 && possible(w->side) & FOUR_WAY;
+  for (int k = 0; k < classes; ++k) drops = drops || drop[k] > 0;
   if (!has(w, STAGE_2) || !(drops || t->split_only_above < 1)) return true;
   if (!w->ask(w->who, STAGE_2, w->rest, w->rest_count, w->answers)) return false;
   int kept = 0;
   for (int i = 0; i < w->rest_count; ++i) {
     const int node = w->rest[i];
-    const double *const p = w->answers + 3 * i;
-    const int best = surest(p, 3);
+    const double *const p = w->answers + classes * i;
+    const int best = surest(p, classes);
     const bool only = best == 0 && p[0] > t->split_only_above;
     unsigned mask = w->masks[node];
     if (only) mask &= BIT(NONE) | BIT(SPLIT);
-    for (int k = 0; k < 3; ++k) {
+    for (int k = 0; k < classes; ++k) {
       if (best != k && p[k] < drop[k]) mask &= ALL - groups[k];
     }
     if (best != 1 && p[1] < t->drop_four_way_below) mask &= ALL - FOUR_WAY;
@@ -81,7 +93,7 @@ static bool second_stage(work *w) {
 
 /* Drop the improbable partitions of a Stage 3, `first` and those after it, where any of them is still allowed. */
 static bool drop_members(work *w, int stage, int first, double threshold) {
-  const int classes = stage_classes[stage];
+  const int classes = av1part_stage_classes(stage, w->side);
   const unsigned members = (BIT(classes) - 1) << first;
   if (!has(w, stage) || !(threshold > 0)) return true;
   int count = 0;
@@ -118,14 +130,14 @@ static bool decide(work *w) {
   return drop_members(w, STAGE_3_RECT, HORZ, w->thresholds->drop_direction_below);
 }
 
-bool av1part_policy_masks(const av1part_thresholds *thresholds, unsigned stages, const double *deviation, int count,
-                          av1part_ask ask, void *who, uint16_t *masks) {
+bool av1part_policy_masks(const av1part_thresholds *thresholds, int side, unsigned stages, const double *deviation,
+                          int count, av1part_ask ask, void *who, uint16_t *masks) {
   const size_t room = (size_t)count + 1; /* never nothing */
-  work w = { thresholds, stages, ask, who, masks, malloc(room * sizeof(int)), 0, malloc(room * sizeof(int)),
+  work w = { thresholds, side, stages, ask, who, masks, malloc(room * sizeof(int)), 0, malloc(room * sizeof(int)),
              malloc(room * MOST_CLASSES * sizeof(double)) };
   bool good = w.rest && w.chosen && w.answers;
   for (int i = 0; good && i < count; ++i) {
-    masks[i] = ALL;
+    masks[i] = (uint16_t)possible(side);
     if (deviation[i] >= thresholds->flat_below) w.rest[w.rest_count++] = i;
   }
   good = good && decide(&w);

@@ -5,9 +5,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The stages of a cascade, and the number of classes of each. */
 enum { STAGE_1, STAGE_2, STAGE_3_RECT, STAGE_3_AB, STAGES, MOST_CLASSES = 4 };
-static const int stage_classes[STAGES] = { 2, 3, 2, 4 };
+
+/* Number of classes of a stage at nodes of that side; 0 where such nodes have no such stage. 8x8 nodes have no AB. */
+int av1part_stage_classes(int stage, int side);
 
 /* As the fields of Thresholds in Python, in their order; 0 to 1. */
 typedef struct {
@@ -18,9 +19,9 @@ typedef struct {
 /* Probabilities, count x classes of the stage, of the nodes of these numbers; false: they could not be had. */
 typedef bool (*av1part_ask)(void *who, int stage, const int *nodes, int count, double *probabilities);
 
-/* Masks of `count` nodes of these standard deviations (shares of full scale). `stages`: bit s where the cascade has
+/* Masks of `count` nodes of that side, of these standard deviations (shares of full scale). `stages`: bit s where the cascade has
  * stage s; each is asked only about nodes where its answer can remove something. False: out of memory, or no answer. */
-bool av1part_policy_masks(const av1part_thresholds *thresholds, unsigned stages, const double *deviation, int count,
-                          av1part_ask ask, void *who, uint16_t *masks);
+bool av1part_policy_masks(const av1part_thresholds *thresholds, int side, unsigned stages, const double *deviation,
+                          int count, av1part_ask ask, void *who, uint16_t *masks);
 
 #endif

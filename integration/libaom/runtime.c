@@ -369,7 +369,7 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
                                     PartitionSearchState *state, int *ab_partitions_allowed) {
   __real_av1_prune_ab_partitions(cpi, x, pc_tree, pb_source_variance, best_rdcost, rect_part_win_info,
                                  ext_partition_allowed, state, ab_partitions_allowed);
-  av1part_mask_ab(anything() ? av1part_hook_find(cpi) : NULL, cpi, state, ab_partitions_allowed);
+  av1part_mask_ab(anything() ? av1part_hook_find(cpi) : NULL, cpi, x, state, ab_partitions_allowed);
   av1part_search_ab(state, ab_partitions_allowed);
 }
 

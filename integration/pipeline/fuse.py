@@ -42,8 +42,8 @@ def fuse(bundles: Mapping[str, Bundle]) -> bytes:
     Column k is AV1 partition id k; `integration.pipeline.stages.Layout` says what the columns of a partial cascade
     mean. Raises ToolkitError where a bundle's graph or the fused graph is not sound.
     """
-    layout = Layout.of(bundles)
     widest = max((bundle.contract for bundle in bundles.values()), key=lambda contract: contract.window.size)
+    layout = Layout.of(bundles, widest.window.node)
     nodes, weights, values = [], [], []
     for stage, bundle in bundles.items():
         proto = check_onnx(bundle.model_bytes(), bundle.contract, int8=bundle.int8)

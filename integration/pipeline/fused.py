@@ -81,7 +81,7 @@ class FusedCascade(Stages):
 
     def every(self, luma: Luma, qindex: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
         joint = self._joint(luma, qindex)
-        return {stage: conditional(joint, stage) for stage in self.stages}
+        return {stage: conditional(joint, stage, self.window.node) for stage in self.stages}
 
     def _joint(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
         joint = self.fused.probabilities(luma, qindex)
@@ -99,7 +99,7 @@ class FusedCascade(Stages):
             new = index[~known[index]]
             if len(new):
                 joint[new], known[new] = self._joint(luma[new], qindex[new]), True
-            return conditional(joint[index], stage)
+            return conditional(joint[index], stage, self.window.node)
 
         return ask
 
@@ -119,13 +119,13 @@ def write_fused(folder: Path, bundles: Mapping[str, Bundle], policy: Policy, pro
     widened = [np.pad(b.luma, ((0, 0), (0, 0), (m, m), (m, m)), "edge") for b, m in zip(carried, margins, strict=True)]
     luma = np.concatenate(widened)
     qindex = np.concatenate([blocks.qindex for blocks in carried])
-    expected = joint_probabilities(apart.every(luma, qindex))
+    expected = joint_probabilities(apart.every(luma, qindex), fused.window.node)
     error = float(np.abs(fused.fused.probabilities(luma, qindex) - expected).max(initial=0.0))
     # Each side may be off by a stage's budget in its logits, of which a softmax passes on at most half: together once
     # the budget. The rest is rounding to float32.
     budget = sum(float(b.manifest["export_check"]["max_budget"]) for b in bundles.values()) + 1e-6
     flatness = deviation(luma, fused.fused.contract.bit_depth, fused.window)
-    masks = [policy.masks(qindex, flatness, c.asker(luma, qindex)) for c in (fused, apart)]
+    masks = [policy.masks(qindex, flatness, c.asker(luma, qindex), fused.window.node) for c in (fused, apart)]
     differ = int((masks[0] != masks[1]).sum())
     if not len(luma) or error > budget or differ:
         raise ToolkitError(

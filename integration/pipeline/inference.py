@@ -11,8 +11,8 @@ from integration.pipeline.stages import Stages
 from toolkit.data.blockset import BlockSet
 from toolkit.progress import track
 
-CHUNK = 16384
-"""Blocks in memory at a time."""
+CHUNK, PIXELS = 16384, 1 << 24
+"""Blocks in memory at a time, and their pixels: windows of large nodes are fewer."""
 
 
 class Inference(NamedTuple):
@@ -35,8 +35,9 @@ def infer(cascade: Stages, data: BlockSet, index: NDArray[np.int64]) -> Inferenc
     parts: dict[str, list[NDArray[np.float64]]] = {stage: [] for stage in cascade.stages}
     flatness = []
     seconds = 0.0
-    for start in track(range(0, len(index), CHUNK), "asking the models"):
-        blocks = data.take(index[start : start + CHUNK], window=cascade.window)
+    chunk = min(CHUNK, PIXELS // cascade.window.size**2)
+    for start in track(range(0, len(index), chunk), "asking the models"):
+        blocks = data.take(index[start : start + chunk], window=cascade.window)
         flatness.append(deviation(blocks.luma, blocks.bit_depth, blocks.window))
         before = time.process_time()
         answers = cascade.every(blocks.luma, blocks.qindex)

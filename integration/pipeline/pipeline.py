@@ -153,7 +153,7 @@ def frame_mask(
         blocks = cut_nodes(luma, cascade.window, row, column)
         qindexes = np.full(len(blocks), qindex, np.uint8)
         flatness = deviation(blocks, bit_depth, cascade.window)
-        result[row, column] = policy.masks(qindexes, flatness, cascade.asker(blocks, qindexes))
+        result[row, column] = policy.masks(qindexes, flatness, cascade.asker(blocks, qindexes), node)
     return result
 
 

@@ -15,11 +15,25 @@ from numpy.typing import NDArray
 
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
-from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_4, VERT_A, VERT_B
+from toolkit.partition import (
+    HORZ,
+    HORZ_4,
+    HORZ_A,
+    HORZ_B,
+    NONE,
+    SPLIT,
+    STAGES,
+    VERT,
+    VERT_4,
+    VERT_A,
+    VERT_B,
+    partitions_of,
+    stage_of,
+)
 from toolkit.windows import Window
 
 ALL = 0x3FF
-"""Mask that allows every AV1 partition id, from which each node starts."""
+"""Mask that allows every AV1 partition id."""
 
 Ask = Callable[[str, NDArray[np.int64]], NDArray[np.float64] | None]
 """Function from a stage and block numbers (M,) to its probabilities (M, classes), or None where there is no such stage.
@@ -76,9 +90,6 @@ def without_lone_four_way(masks: NDArray[np.uint16]) -> NDArray[np.uint16]:
     return result.astype(np.uint16)
 
 
-_GROUPS = dict(zip(STAGES["2"].classes, STAGES["2"].groups, strict=True))
-
-
 @dataclass(frozen=True)
 class Thresholds:
     """Thresholds on probabilities, 0 to 1. Probabilities of Stages 2 and 3 are conditional on the stage above.
@@ -118,15 +129,16 @@ class Thresholds:
         """The thresholds, by name, whose value lets them remove anything."""
         return {name: v for name, v in asdict(self).items() if v != (1 if name.endswith("above") else 0)}
 
-    def masks(self, deviation: NDArray[np.float64], ask: Ask) -> NDArray[np.uint16]:
-        """Allowed partitions of N nodes, (N,): bit k stands for AV1 partition id k.
+    def masks(self, deviation: NDArray[np.float64], ask: Ask, node: int) -> NDArray[np.uint16]:
+        """Allowed partitions of N nodes of side `node`, (N,): bit k stands for AV1 partition id k.
 
+        Bits of partitions that such nodes cannot have are 0.
         `deviation` (N,) is that of the nodes (the function above). A stage is asked only about nodes where its answer
         can remove something. Whatever the thresholds, each stage's most probable class stays, so that no mask is empty;
         an AB keeps the partitions it is searched from; NONE stays unless Stage 1 is sure of PARTITION; and a 4-way
         partition goes with the rectangle of its direction.
         """
-        allowed = np.full(len(deviation), ALL, np.uint16)
+        allowed = np.full(len(deviation), bits(*partitions_of(node)), np.uint16)
         rest = np.flatnonzero(deviation >= self.flat_below)
         above = self.none_only_above < 1 or self.drop_none_below > 0
         if above and (p := ask("1", rest)) is not None:
@@ -134,13 +146,15 @@ class Thresholds:
             allowed[rest[none < min(self.drop_none_below, 0.5)]] &= ALL - bits(NONE)
             allowed[rest[none > max(self.none_only_above, 0.5)]] = bits(NONE)
             rest = rest[none <= max(self.none_only_above, 0.5)]
-        thresholds = (self.drop_split_below, self.drop_rect_below, self.drop_ab_below)
-        wanted = any(thresholds) or self.drop_four_way_below > 0 or self.split_only_above < 1
+        groups = stage_of("2", node).groups
+        thresholds = (self.drop_split_below, self.drop_rect_below, self.drop_ab_below)[: len(groups)]
+        four_way = self.drop_four_way_below > 0 and HORZ_4 in partitions_of(node)
+        wanted = any(thresholds) or four_way or self.split_only_above < 1
         if wanted and (p := ask("2", rest)) is not None:
             surest = p.argmax(axis=1)  # the first among equals
             only = (surest == 0) & (p[:, 0] > self.split_only_above)
             allowed[rest[only]] &= bits(NONE, SPLIT)
-            for k, (group, threshold) in enumerate(zip(_GROUPS.values(), thresholds, strict=True)):
+            for k, (group, threshold) in enumerate(zip(groups, thresholds, strict=True)):
                 allowed[rest[(surest != k) & (p[:, k] < threshold)]] &= ALL - bits(*group)
             allowed[rest[(surest != 1) & (p[:, 1] < self.drop_four_way_below)]] &= ALL - bits(HORZ_4, VERT_4)
             rest = rest[~only]
@@ -249,14 +263,16 @@ class Policy:
         """The thresholds for a frame of that qindex, 0 to 255."""
         return next(thresholds for last, thresholds in self.ranges if qindex <= last)
 
-    def masks(self, qindex: NDArray[np.uint8], deviation: NDArray[np.float64], ask: Ask) -> NDArray[np.uint16]:
-        """`Thresholds.masks` of N nodes, each under the thresholds for its own qindex (N,)."""
+    def masks(
+        self, qindex: NDArray[np.uint8], deviation: NDArray[np.float64], ask: Ask, node: int
+    ) -> NDArray[np.uint16]:
+        """`Thresholds.masks` of N nodes of side `node`, each under the thresholds for its own qindex (N,)."""
         result = np.empty(len(qindex), np.uint16)
         number = np.searchsorted([last for last, _ in self.ranges], qindex)
         for k, (_, thresholds) in enumerate(self.ranges):
             index = np.flatnonzero(number == k)
             if len(index):
-                result[index] = thresholds.masks(deviation[index], _ask_of(ask, index))
+                result[index] = thresholds.masks(deviation[index], _ask_of(ask, index), node)
         return result
 
 

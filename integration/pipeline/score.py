@@ -7,13 +7,13 @@ from numpy.typing import NDArray
 
 from integration.pipeline.config import EvalConfig
 from integration.pipeline.inference import infer
-from integration.pipeline.policy import ALL, Policy, answers
+from integration.pipeline.policy import Ask, Policy, answers, bits
 from integration.pipeline.stages import Stages
 from toolkit.data.blockset import BlockSet
 from toolkit.data.info import LABELS
 from toolkit.errors import ToolkitError
 from toolkit.metrics import baselines, classification_metrics, flat_f1
-from toolkit.partition import STAGES
+from toolkit.partition import HORZ_4, STAGES, partitions_of, stage_of
 
 
 class StageScores(TypedDict):
@@ -86,9 +86,9 @@ def score_pipeline(cascade: Stages, policy: Policy, data: BlockSet, config: Eval
         **flat_f1(metrics),
         "baselines": baselines(_train_leaves(cascade, data, ids, truth), truth, classes),
         "left_out": _left_out(data, config.split, ids),
-        "stages": _by_stage(targets, decisions),
+        "stages": _by_stage(targets, decisions, cascade.window.node),
         "errors_by_stage": _errors_by_stage(targets, decisions),
-        "policy": _policy_effect(policy, probabilities, flatness, data.blocks["qindex"][index], true_ids),
+        "policy": _policy_effect(policy, answers(probabilities), flatness, data.blocks[index], data.node),
     }
     return cast("Scores", scores)  # a TypedDict cannot name the F1 of each class
 
@@ -109,13 +109,16 @@ def _left_out(data: BlockSet, split: str, ids: list[int]) -> dict[str, int]:
     return {LABELS[v]: n for v, n in zip(values.tolist(), counts.tolist(), strict=True)}
 
 
-def _by_stage(targets: dict[str, NDArray[np.int64]], decisions: dict[str, NDArray[np.int64]]) -> dict[str, StageScores]:
+def _by_stage(
+    targets: dict[str, NDArray[np.int64]], decisions: dict[str, NDArray[np.int64]], node: int
+) -> dict[str, StageScores]:
     result: dict[str, StageScores] = {}
     for stage, target in targets.items():
         own = target >= 0
         if own.any():
-            metrics = classification_metrics(target[own], decisions[stage][own], STAGES[stage].classes)
-            constant = baselines(target[own], target[own], STAGES[stage].classes)["best_constant"]
+            classes = stage_of(stage, node).classes
+            metrics = classification_metrics(target[own], decisions[stage][own], classes)
+            constant = baselines(target[own], target[own], classes)["best_constant"]
             scores = {"blocks": int(own.sum()), **metrics, "best_constant": constant}
             result[stage] = cast("StageScores", scores)
     return result
@@ -133,16 +136,14 @@ def _errors_by_stage(targets: dict[str, NDArray[np.int64]], decisions: dict[str,
 
 
 def _policy_effect(
-    policy: Policy,
-    probabilities: dict[str, NDArray[np.float64]],
-    flatness: NDArray[np.float64],
-    qindex: NDArray[np.uint8],
-    true_ids: NDArray[np.uint8],
+    policy: Policy, ask: Ask, flatness: NDArray[np.float64], rows: NDArray[Any], node: int
 ) -> PolicyEffect:
-    masks = policy.masks(qindex, flatness, answers(probabilities))
-    kept = np.unpackbits((masks & 0xFF).astype(np.uint8))  # bits of the eight partitions that the stages know
+    """Effect on blocks of these records, (N,), about whose stages `ask` answers."""
+    masks = policy.masks(rows["qindex"], flatness, ask, node)
+    possible = partitions_of(node)
+    known = np.array([k for k in possible if k < HORZ_4], np.uint16)  # the partitions that the stages know
     return {
-        "restricted": float((masks != ALL).mean()),
-        "removed": float(1 - kept.mean()),
-        "true_removed": float(((masks >> true_ids) & 1 == 0).mean()),
+        "restricted": float((masks != bits(*possible)).mean()),
+        "removed": float(1 - (masks[:, None] >> known & 1).mean()),
+        "true_removed": float(((masks >> rows["partition"]) & 1 == 0).mean()),
     }

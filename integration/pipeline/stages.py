@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from integration.pipeline.policy import Ask
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
-from toolkit.partition import NAMES, STAGES
+from toolkit.partition import NAMES, STAGES, stage_of
 from toolkit.windows import Window, centre
 
 CHILDREN = {("1", "PARTITION"): "2", ("2", "RECT"): "3-rect", ("2", "AB"): "3-ab"}
@@ -74,12 +74,13 @@ class Stages(ABC):
         Stage 2 alone has its own classes in its order. Otherwise they are ordered by AV1 id, so that in a whole cascade
         the number of a class is its AV1 id.
         """
+        own = {key: stage_of(key, self.window.node) for key in self.stages}
         if self.stages == ("2",):
-            return dict(zip(STAGES["2"].classes, STAGES["2"].groups, strict=True))
+            return dict(zip(own["2"].classes, own["2"].groups, strict=True))
         found = {
             name: group
             for key in self.stages
-            for name, group in zip(STAGES[key].classes, STAGES[key].groups, strict=True)
+            for name, group in zip(own[key].classes, own[key].groups, strict=True)
             if CHILDREN.get((key, name)) not in self.windows
         }
         return dict(sorted(found.items(), key=lambda leaf: leaf[1]))
@@ -94,7 +95,7 @@ class Stages(ABC):
         result = np.full(len(decisions[first]), -1, np.int64)
 
         def descend(stage: str, index: NDArray[np.int64]) -> None:
-            for k, name in enumerate(STAGES[stage].classes):
+            for k, name in enumerate(stage_of(stage, self.window.node).classes):
                 chosen = index[decisions[stage][index] == k]
                 child = CHILDREN.get((stage, name))
                 if child in self.windows:
@@ -156,23 +157,23 @@ class Layout:
     p(id) = weights[id] times the product over stages of p(stage's class columns[stage][id]).
 
     A column one past a stage's classes stands for 1: the id does not depend on that stage. A class that no stage takes
-    apart is spread evenly over its ids. An id that no stage predicts has weight 0: HORZ_4 and VERT_4 always, and NONE
-    without Stage 1, where all probabilities are conditional on the node being partitioned.
+    apart is spread evenly over its ids. An id that no stage predicts has weight 0: HORZ_4 and VERT_4 always, the ABs at
+    8x8 nodes, and NONE without Stage 1, where all probabilities are conditional on the node being partitioned.
     """
 
     columns: dict[str, tuple[int, ...]]
     weights: tuple[float, ...]
 
     @classmethod
-    def of(cls, stages: Collection[str]) -> "Layout":
-        """Layout of a cascade of these stages: Stage 2 and any others."""
-        present = [key for key in STAGES if key in stages]
-        columns = {key: [len(STAGES[key].classes)] * IDS for key in present}
+    def of(cls, stages: Collection[str], node: int) -> "Layout":
+        """Layout of a cascade of these stages, Stage 2 and any others, about nodes of side `node`."""
+        present = {key: stage_of(key, node) for key in STAGES if key in stages}
+        columns = {key: [len(stage.classes)] * IDS for key, stage in present.items()}
         weights = [0.0] * IDS
         for partition in range(IDS):
-            stage: str | None = present[0]
+            stage: str | None = next(iter(present))
             while stage is not None:
-                own = STAGES[stage]
+                own = present[stage]
                 number = next((k for k, group in enumerate(own.groups) if partition in group), None)
                 if number is None:
                     break
@@ -186,21 +187,21 @@ class Layout:
         return cls({key: tuple(c) for key, c in columns.items()}, tuple(weights))
 
 
-def joint_probabilities(by_stage: Mapping[str, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Probabilities (N, 10) of the AV1 ids from each stage's (N, classes)."""
-    layout = Layout.of(by_stage)
+def joint_probabilities(by_stage: Mapping[str, NDArray[np.float64]], node: int) -> NDArray[np.float64]:
+    """Probabilities (N, 10) of the AV1 ids from each stage's (N, classes), at nodes of side `node`."""
+    layout = Layout.of(by_stage, node)
     result = np.tile(np.array(layout.weights), (len(next(iter(by_stage.values()))), 1))
     for stage, p in by_stage.items():
         result *= np.pad(p, ((0, 0), (0, 1)), constant_values=1.0)[:, list(layout.columns[stage])]
     return result
 
 
-def conditional(joint: NDArray[np.float32] | NDArray[np.float64], stage: str) -> NDArray[np.float64]:
+def conditional(joint: NDArray[np.float32] | NDArray[np.float64], stage: str, node: int) -> NDArray[np.float64]:
     """One stage's probabilities (N, classes) from those of the AV1 ids (N, 10): `joint_probabilities` undone.
 
     Where all ids of the stage have probability 0, below the range of float32, its classes are equally probable.
     """
-    groups = STAGES[stage].groups
+    groups = stage_of(stage, node).groups
     p = np.stack([joint[:, list(group)].sum(axis=1, dtype=np.float64) for group in groups], axis=1)
     total = p.sum(axis=1, keepdims=True)
     result: NDArray[np.float64] = np.divide(p, total, out=np.full_like(p, 1 / len(groups)), where=total > 0)

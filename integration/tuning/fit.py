@@ -27,7 +27,7 @@ from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.pipeline_set import PipelineSet
 from integration.tuning.config import FitConfig
 from integration.tuning.regret import Regret
-from integration.tuning.search import Nodes, Point, Search
+from integration.tuning.search import Nodes, Point, Search, candidates
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import check_free
@@ -99,7 +99,13 @@ def search_of(pipeline: Pipeline, data: BlockSet, config: FitConfig) -> Search:
     probabilities, flatness, seconds = infer(pipeline.cascade, data, index)
     records = data.blocks[index]
     regret = Regret.of(records, data.costs[index], config.share)
-    nodes = Nodes(probabilities, records["qindex"], flatness, regret, seconds / len(index))
+    nodes = Nodes(probabilities, records["qindex"], flatness, regret, seconds / len(index), data.node)
+    acting = sorted(candidates(nodes).keys() - {"flat_below"})
+    if not set(acting) & set(config.rules):
+        raise ToolkitError(
+            f"--rules {','.join(config.rules)}: none of them can remove anything at {data.node}x{data.node} nodes by "
+            f"the stages of {pipeline.path}; expected one or more of {', '.join(acting)}."
+        )
     return Search(nodes, config.ranges, config.rules)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from integration.pipeline.policy import TOP, Policy, Thresholds, answers
 from integration.tuning.config import RULES
 from integration.tuning.regret import Outcome, Regret
+from toolkit.partition import HORZ_4, NODE, partitions_of
 from toolkit.progress import track
 
 OFF = Thresholds(
@@ -49,7 +50,7 @@ class Point:
 class Nodes:
     """N nodes to search on: each stage's probabilities (N, classes), qindex, `policy.deviation` and recorded costs.
 
-    `charge` is the CPU seconds of inference for each node that is asked about.
+    `charge` is the CPU seconds of inference for each node that is asked about, `node` the nodes' side in pixels.
     """
 
     probabilities: Probabilities
@@ -57,11 +58,13 @@ class Nodes:
     deviation: NDArray[np.float64]
     regret: Regret
     charge: float = 0.0
+    node: int = NODE
 
     def part(self, index: NDArray[np.int64]) -> "Nodes":
         """The nodes at `index`."""
         probabilities = {stage: p[index] for stage, p in self.probabilities.items()}
-        return Nodes(probabilities, self.qindex[index], self.deviation[index], self.regret.part(index), self.charge)
+        regret = self.regret.part(index)
+        return Nodes(probabilities, self.qindex[index], self.deviation[index], regret, self.charge, self.node)
 
 
 class _Range:
@@ -95,7 +98,7 @@ class _Range:
                 return self._answers(stage, index)
 
             regret = self._nodes.regret
-            outcome = regret.of_masks(self.thresholds(place).masks(self._nodes.deviation, ask))
+            outcome = regret.of_masks(self.thresholds(place).masks(self._nodes.deviation, ask, self._nodes.node))
             charge = self._nodes.charge * float(regret.time_weight[asked].sum())
             self._known[place] = outcome._replace(saving=outcome.saving - charge)
         return self._known[place]
@@ -189,7 +192,9 @@ def candidates(nodes: Nodes) -> dict[str, list[float]]:
     if nodes.charge:
         result["flat_below"] = _steps(0.0, nodes.deviation, SHARES)
     for name, (stage, k) in _BELOW.items():
-        if stage in probabilities:
+        if name == "drop_four_way_below" and HORZ_4 not in partitions_of(nodes.node):
+            continue
+        if stage in probabilities and (k is None or k < probabilities[stage].shape[1]):  # 8x8 nodes have no AB
             result[name] = _steps(0.0, _others(probabilities[stage], k), SHARES)
     for name, (stage, k) in _ABOVE.items():
         if stage in probabilities:

@@ -7,6 +7,7 @@ from rich.table import Table
 from toolkit.cli.tables import text_table
 from toolkit.data.format import Counts
 from toolkit.data.info import CostInfo, DatasetInfo
+from toolkit.partition import NAMES, partitions_of, stages_of
 
 SOURCES_SHOWN = 40
 
@@ -32,6 +33,9 @@ def print_info(info: DatasetInfo) -> None:
     if info["costs"]:
         console.print(_costs(info["costs"]))
         console.print(f"the label is the cheapest of those searched to the end: {info['cheapest_chosen']:.2%}")
+    if lacking := [name for k, name in enumerate(NAMES) if k not in partitions_of(info["node"])]:
+        stages = ", ".join(f"{key} ({', '.join(stage.classes)})" for key, stage in stages_of(info["node"]).items())
+        console.print(f"nodes of this size have no {', '.join(lacking)} in AV1; their stages are {stages}")
     console.print(_left_out(info))
     console.print(_baselines(info))
 

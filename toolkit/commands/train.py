@@ -174,7 +174,7 @@ def train(
 ) -> None:
     """Train one stage on the training split of DATA and evaluate every epoch on its validation split.
 
-    The model decides about nodes of the size that DATA has, 16x16 or 32x32.
+    The model decides about nodes of the size that DATA has, 8x8 to 128x128.
 
     The defaults are the field's protocol for Stage 2: 30 epochs, 8 of them frozen, class-balanced focal loss.
     """

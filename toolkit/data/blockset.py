@@ -35,7 +35,7 @@ from toolkit.data.format import (
 from toolkit.data.sampling import draw
 from toolkit.errors import ToolkitError
 from toolkit.files import read_json
-from toolkit.partition import INSIDE_LARGER, NODE, STAGES
+from toolkit.partition import INSIDE_LARGER, NODE, STAGES, stage_of
 from toolkit.sealed import check_bytes, check_folder, check_names
 from toolkit.windows import CONTEXTS, Window, cut_windows
 
@@ -223,7 +223,7 @@ class BlockSet:
         in_split = np.array([s["split"] == split for s in self.sources], dtype=bool)
         keep = in_split[self.blocks["source"]] & (self.blocks["partition"] != INSIDE_LARGER)
         if stage is not None:
-            keep &= STAGES[stage].targets(self.blocks["partition"]) >= 0
+            keep &= stage_of(stage, self.node).targets(self.blocks["partition"]) >= 0
         index = np.flatnonzero(keep)
         if not len(index):
             raise ToolkitError(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from toolkit.data.blockset import Blocks
 from toolkit.data.format import bounded
 from toolkit.errors import ToolkitError
-from toolkit.partition import STAGES
+from toolkit.partition import STAGES, stage_of
 
 
 class ClassRegret(NamedTuple):
@@ -55,7 +55,7 @@ def class_regret(blocks: Blocks, stage: str) -> ClassRegret:
     """
     if blocks.costs is None:
         raise ToolkitError("These blocks have no RD costs. Label the sources again with `av1part label --with-costs`.")
-    groups = STAGES[stage].groups
+    groups = stage_of(stage, blocks.node).groups
     rd = np.where(np.isnan(blocks.costs["rd"]), np.inf, blocks.costs["rd"]).astype(np.float64)
     lowest = _cheapest(rd, groups)
     highest = _cheapest(np.where(bounded(blocks.costs), np.inf, rd), groups)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.partition import INSIDE_LARGER, NODES
+from toolkit.partition import INSIDE_LARGER, NODES, partitions_of
 from toolkit.sealed import Entries, check_entries, check_sealed
 from toolkit.windows import ALONE, Window
 
@@ -217,9 +217,13 @@ def check_blocks(blocks: NDArray[Any], sources: list[SourceEntry], node: int, wh
         raise ToolkitError(f"{what}: blocks are {blocks.dtype}{blocks.shape}, expected 1-D records of {BLOCK_DTYPE}.")
     if not blocks.size:
         raise ToolkitError(f"{what}: holds no block. Frames need at least one whole {node}x{node} node.")
-    unknown = np.setdiff1d(blocks["partition"], [*range(10), INSIDE_LARGER])
+    known = partitions_of(node)
+    unknown = np.setdiff1d(blocks["partition"], [*known, INSIDE_LARGER])
     if unknown.size:
-        raise ToolkitError(f"{what}: unknown partition ids {unknown.tolist()}; AV1 has 0 to 9, and 255 inside larger.")
+        raise ToolkitError(
+            f"{what}: unknown partition ids {unknown.tolist()}; {node}x{node} nodes have 0 to {known[-1]}, "
+            "and 255 inside larger."
+        )
     last = int(blocks["source"].max())
     if last >= len(sources):
         raise ToolkitError(f"{what}: a block names source {last}, there are {len(sources)}.")

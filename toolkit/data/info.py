@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from toolkit.data.blockset import SPLITS, BlockSet
 from toolkit.data.format import Counts, SourceEntry, bounded
 from toolkit.metrics import Baselines, baselines
-from toolkit.partition import INSIDE_LARGER, NAMES, STAGES
+from toolkit.partition import INSIDE_LARGER, NAMES, partitions_of, stages_of
 
 LABELS = {**dict(enumerate(NAMES)), INSIDE_LARGER: "inside a larger block"}
 
@@ -45,11 +45,11 @@ class CostInfo(TypedDict):
 class DatasetInfo(TypedDict):
     """Result of `dataset_info`, ready for JSON.
 
-    `node`: side of the nodes in pixels. `licences`: number of sources by licence. `histogram`: block counts by
-    "partition" and by stage. `left_out`: block counts by stage, then label. `excluded`: number of nodes that were never
-    stored, by reason. `costs`: by partition; None without RD costs. `cheapest_chosen`: share of the decided nodes whose
-    label has the least exact cost; None without RD costs. `baselines`: by stage, then split, fitted on the train split
-    where it has blocks of the stage.
+    `node`: side of the nodes in pixels; partitions and stages that such nodes do not have are absent. `licences`:
+    number of sources by licence. `histogram`: block counts by "partition" and by stage. `left_out`: block counts by
+    stage, then label. `excluded`: number of nodes that were never stored, by reason. `costs`: by partition; None
+    without RD costs. `cheapest_chosen`: share of the decided nodes whose label has the least exact cost; None without
+    RD costs. `baselines`: by stage, then split, fitted on the train split where it has blocks of the stage.
     """
 
     sha256: str
@@ -90,7 +90,8 @@ def dataset_info(data: BlockSet) -> DatasetInfo:
         "licences": dict(sorted(Counter(s["licence"] for s in sources).items())),
         "histogram": _histograms(data),
         "left_out": {
-            key: {LABELS[i]: n for i, n in stage.left_out(blocks["partition"]).items()} for key, stage in STAGES.items()
+            key: {LABELS[i]: n for i, n in stage.left_out(blocks["partition"]).items()}
+            for key, stage in stages_of(data.node).items()
         },
         "excluded": data.manifest["excluded"],
         "costs": _costs(data),
@@ -117,8 +118,9 @@ def _histograms(data: BlockSet) -> dict[str, Counts]:
     """Counts of the manifest, by AV1 partition and summed into the classes of each stage."""
     counts = data.manifest["histogram"]
     result: dict[str, Counts] = {}
-    groupings: dict[str, dict[str, tuple[int, ...]]] = {"partition": {name: (i,) for i, name in LABELS.items()}}
-    groupings |= {key: dict(zip(s.classes, s.groups, strict=True)) for key, s in STAGES.items()}
+    ids = (*partitions_of(data.node), INSIDE_LARGER)
+    groupings: dict[str, dict[str, tuple[int, ...]]] = {"partition": {LABELS[i]: (i,) for i in ids}}
+    groupings |= {key: dict(zip(s.classes, s.groups, strict=True)) for key, s in stages_of(data.node).items()}
     for key, groups in groupings.items():
         result[key] = {
             split: {
@@ -137,8 +139,11 @@ def _costs(data: BlockSet) -> dict[str, CostInfo] | None:
         return None
     costs = data.costs[decided]
     tried = ~np.isnan(costs["rd"])
-    shares = zip(NAMES, tried.mean(0).tolist(), (tried & ~bounded(costs)).mean(0).tolist(), strict=True)
-    return {name: {"tried": t, "exact": e} for name, t, e in shares}
+    exact = tried & ~bounded(costs)
+    return {
+        NAMES[i]: {"tried": float(tried[:, i].mean()), "exact": float(exact[:, i].mean())}
+        for i in partitions_of(data.node)
+    }
 
 
 def _cheapest_chosen(data: BlockSet) -> float | None:
@@ -152,7 +157,7 @@ def _cheapest_chosen(data: BlockSet) -> float | None:
 
 def _baselines(data: BlockSet, split_of: NDArray[np.int64]) -> dict[str, dict[str, Baselines]]:
     result: dict[str, dict[str, Baselines]] = {}
-    for key, stage in STAGES.items():
+    for key, stage in stages_of(data.node).items():
         targets = stage.targets(data.blocks["partition"])
         by_split = {split: targets[(split_of == i) & (targets >= 0)] for i, split in enumerate(SPLITS)}
         result[key] = {

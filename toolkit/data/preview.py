@@ -52,7 +52,8 @@ def write_preview(data: BlockSet, path: Path) -> None:
     large = ImageFont.load_default(15 if across < 1600 else 24)  # a wide sheet is looked at from further away
     foot = LEGEND_LINE * len(legend_lines(across - 2 * MARGIN, large))
     per_row = max(1, (across - MARGIN) // (THUMB[1] + MARGIN))
-    more = -(-len(sources[ROWS:]) // per_row) * (THUMB[0] + TITLE + MARGIN)
+    thumb = max(THUMB[0], data.node)
+    more = -(-len(sources[ROWS:]) // per_row) * (thumb + TITLE + MARGIN)
     sheet = Image.new("RGB", (across, sum(heights) + more + 2 * MARGIN + foot), (18, 18, 20))
     draw = ImageDraw.Draw(sheet)
     top = MARGIN
@@ -64,7 +65,7 @@ def write_preview(data: BlockSet, path: Path) -> None:
         top += height
     for index, source in enumerate(sources[ROWS:]):
         left = MARGIN + index % per_row * (THUMB[1] + MARGIN)
-        y = top + index // per_row * (THUMB[0] + TITLE + MARGIN)
+        y = top + index // per_row * (thumb + TITLE + MARGIN)
         draw.text((left, y), _title(data, source), fill=INK, font=font)
         sheet.paste(_thumb(data, source), (left, y + TITLE))
     top += more
@@ -120,7 +121,7 @@ def _window(
     rows: NDArray[Any], shape: tuple[int, ...], node: int, size: tuple[int, int]
 ) -> tuple[int, int, int, int, int]:
     """Frame, row, column, height and width of the window with most partitioned nodes over all qindexes."""
-    height, width = min(shape[1], size[0]), min(shape[2], size[1])
+    height, width = (min(side, max(most, node)) for side, most in zip(shape[1:], size, strict=True))
     frame = int(np.bincount(rows["frame"]).argmax()) if len(rows) else 0
     nodes = rows[(rows["frame"] == frame) & (rows["partition"] > 0)]
     total = np.zeros((shape[1] // node + 1, shape[2] // node + 1), np.int64)

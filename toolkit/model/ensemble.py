@@ -26,7 +26,7 @@ class Ensemble(Classifier):
         self.config = config
         self.members = nn.ModuleList(PartitionNet(member) for member in config.members)
         self.views, self.single = views(config.views), config.stage == "1"
-        orders = class_orders(config.stage, config.views)
+        orders = class_orders(config.stage, config.views, config.window.node)
         offsets = orders.shape[1] * torch.arange(self.views)[:, None]
         self.register_buffer("order", (orders + offsets).flatten(), persistent=False)
 

@@ -44,7 +44,7 @@ class Objective:
             regret = torch.zeros(len(blocks), len(model.classes))
             regret[torch.from_numpy(is_own)] = torch.from_numpy(class_regret(blocks[is_own], model.stage).share)
             self.regret = to_device(regret)
-        self.turned: Tensor = to_device(turned_classes(model.stage, config.augment))
+        self.turned: Tensor = to_device(turned_classes(model.stage, config.augment, model.node))
 
     def __call__(self, outputs: Any, plan: EpochPlan, begin: int, end: int, rank: int, processes: int) -> Tensor:
         """Loss of one process's part of the batch from `begin` to `end`: every `processes`-th block from its rank on.

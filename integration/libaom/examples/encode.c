@@ -5,7 +5,7 @@
  *
  * PRUNER is the folder of one, of `av1part fit` or in the box, PIPELINE that of trained networks, which mask the frames
  * at the beginning of their search; `-` stands for none. Without either, a mask callback stands in for a model: where a
- * 16x16 or 32x32 block is flat it leaves NONE alone, elsewhere it takes nothing away.
+ * block of 8x8 to 128x128 is flat it leaves NONE alone, elsewhere it takes nothing away.
  *
  * Errors are printed and end the program with 1; the file is then removed. A file that is there already, the clip
  * itself among them, is left alone. */

@@ -22,5 +22,5 @@ def make_backbone(config: ModelConfig) -> nn.Module:
     if config.backbone == "resnet18-se":
         return ResNet18SE()
     if config.backbone == "efficientnet-lite0":
-        return EfficientNetLite0()
+        return EfficientNetLite0(config.window)
     return TorchvisionBackbone(config.backbone, config.window)

@@ -6,6 +6,8 @@ Module names follow the weight file of the PyPI package efficientnet-lite0-pytor
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from toolkit.windows import ALONE, Window
+
 # Each row of blocks: repeats, kernel, stride of the first block, expansion, output channels.
 _ROWS = (
     (1, 3, 1, 1, 16),
@@ -62,14 +64,18 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite0(nn.Module):
-    """Backbone from (N, 1, H, W) to (N, 1280). It upsamples by 2, since five halvings of 16 pixels leave nothing."""
+    """Backbone from (N, 1, H, W) to (N, 1280).
+
+    Five halvings of 16 pixels leave nothing, so nodes of 16 and 32 pixels are upsampled by 2, and those of 8 by 4.
+    Larger ones are taken as they are.
+    """
 
     features = 1280
     mean, std = 127 / 255, 128 / 255  # the weights were trained on (value - 127) / 128
-    factor = 2.0
 
-    def __init__(self) -> None:
+    def __init__(self, window: Window = ALONE) -> None:
         super().__init__()
+        self.factor = {8: 4.0, 16: 2.0, 32: 2.0}.get(window.node, 1.0)
         self._conv_stem = SameConv2d(1, 32, 3, 2, bias=False)
         self._bn0 = _norm(32)
         blocks, before = [], 32
@@ -83,7 +89,8 @@ class EfficientNetLite0(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # Upsample by a factor: a target size would export a Shape node, which ONNX Runtime puts on the CPU.
-        x = F.interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
+        if self.factor > 1:
+            x = F.interpolate(x, scale_factor=self.factor, mode="bilinear", align_corners=False)
         x = F.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)

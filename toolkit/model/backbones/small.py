@@ -1,10 +1,9 @@
-"""A small network for nodes of 16 or 32 pixels, fast enough for an encoder: it strides early and keeps positions."""
+"""A small network for nodes of any size, fast enough for an encoder: it strides early and keeps positions."""
 
 import torch
 from torch import Tensor, nn
 
 from toolkit.model.backbones.attention import SpatialAttention
-from toolkit.partition import NODE
 from toolkit.windows import ALONE, Window
 
 
@@ -18,8 +17,9 @@ class SmallNet(nn.Module):
 
     Pooling would lose which half is split, the whole difference between HORZ_A and HORZ_B. Only the node runs through
     these layers: the whole window would cost several times as much. Its surroundings are seen in patches of 4x4
-    pixels, through two layers of their own, and add 16 channels of S / 8 x S / 8 positions. The first stride of a
-    32x32 node is 4, so that it costs about as much as a 16x16 node.
+    pixels, through two layers of their own, and add 16 channels of S / 8 x S / 8 positions. The first layer's stride
+    takes a node of any size to 8x8 positions, its kernel grows with it, and all that follows is the same. So a larger
+    node costs little more than a smaller one.
     """
 
     mean, std = 0.5, 0.25
@@ -27,8 +27,10 @@ class SmallNet(nn.Module):
     def __init__(self, window: Window = ALONE, spatial_attention: bool = False) -> None:
         super().__init__()
         self.window = window
+        stride = window.node // 8
+        kernel = max(2 * stride - 1, 3)
         self.layers = nn.Sequential(
-            _layer(1, 32, 3, 2, 1) if window.node == NODE else _layer(1, 32, 7, 4, 3),
+            _layer(1, 32, kernel, stride, kernel // 2),
             _layer(32, 48, 3, 1, 1),
             _layer(48, 64, 3, 2, 1),
             _layer(64, 64, 3, 1, 1),

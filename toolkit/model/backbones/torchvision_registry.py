@@ -19,8 +19,8 @@ class TorchvisionBackbone(nn.Module):
     def __init__(self, name: str, window: Window = ALONE) -> None:
         super().__init__()
         self.name = name
-        # A ViT has one size of input; the model's config refuses windows that do not divide it.
-        self.factor = float(VIT_INPUT // window.size if name == "vit_b_16" else FACTOR[name])
+        # A ViT has one size of input; the model's config refuses windows that no exact factor scales to it.
+        self.factor = VIT_INPUT / window.size if name == "vit_b_16" else float(FACTOR[name])
         self.network = torchvision.models.get_model(name, weights=None)
         parent, attribute, classifier = _ends(self.network, name)
         stem = getattr(parent, attribute)
