@@ -44,7 +44,7 @@ def another_epoch(model: Classifier, budget_blocks: Blocks) -> None:
             if len(part) < 2:  # batch-norm has no statistics of one
                 continue
             optimiser.zero_grad()
-            inputs = to_input(part.luma, part.qindex, model.config.bit_depth, window=model.config.window)
+            inputs = to_input(*part.inputs, config=model.config)
             loss = F.cross_entropy(model(*inputs), torch.from_numpy(part.target))
             loss.backward()  # type: ignore[no-untyped-call]
             optimiser.step()
@@ -91,6 +91,25 @@ def other_window(bundle: Path) -> None:
     _swap_contract(bundle, lambda own: replace(own, window=alike.get(own.window, Window(16, 8))))
 
 
+def other_point(bundle: Path) -> None:
+    """Give the manifest the contract of a model that is asked before the search, and seal it again."""
+    if "inside" not in json.loads((bundle / MANIFEST).read_text())["contract"]:
+        raise NotApplicable("the model is asked before the search")
+    _swap_contract(bundle, lambda own: replace(own, inside=None))
+
+
+def other_statistics(bundle: Path) -> None:
+    """Give the manifest other means of the features of the search, and seal it again."""
+    if "inside" not in json.loads((bundle / MANIFEST).read_text())["contract"]:
+        raise NotApplicable("the model is asked before the search")
+
+    def change(own: Contract) -> Contract:
+        assert own.inside is not None
+        return replace(own, inside=replace(own.inside, mean=tuple(value + 1.0 for value in own.inside.mean)))
+
+    _swap_contract(bundle, change)
+
+
 def foreign_report(bundle: Path) -> None:
     """Put the parity report of another bundle into this one."""
     result = cast(ProfileResult, {"status": "not-run", "reason": "planted", "comparisons": 1})
@@ -102,6 +121,8 @@ BUNDLE_FAULTS: dict[str, Callable[[Path], None]] = {
     "manifest of another stage's bundle, sealed again": other_stage,
     "manifest of another bit depth's bundle, sealed again": other_depth,
     "manifest of another window's bundle, sealed again": other_window,
+    "manifest of a model before the search, sealed again": other_point,
+    "manifest with other means of the search's features, sealed again": other_statistics,
     "parity report of another bundle": foreign_report,
 }
 """Faults planted in a copy of the bundle's folder."""

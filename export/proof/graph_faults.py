@@ -43,6 +43,19 @@ def dropped_qindex(proto: ModelProto) -> None:
     _after_input(proto, "qindex", "Mul", np.float32(0))
 
 
+def swapped_features(proto: ModelProto) -> None:
+    """Swap two features of the search, the first and the last."""
+    known = {value.name: value.type.tensor_type.shape.dim[1].dim_value for value in proto.graph.input}
+    order = np.arange(known.get("search", 2))
+    order[[0, -1]] = order[[-1, 0]]
+    _after_input(proto, "search", "Gather", order, axis=1)
+
+
+def dropped_features(proto: ModelProto) -> None:
+    """Multiply the features of the search by 0."""
+    _after_input(proto, "search", "Mul", np.float32(0))
+
+
 def permuted_classes(proto: ModelProto) -> None:
     """Put the classes of the output in another order."""
     classes = proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value
@@ -75,6 +88,8 @@ FAULTS: dict[str, Callable[[ModelProto], None]] = {
     "luma divided by its peak + 1": scale_off_by_one,
     "input transposed": transposed_input,
     "qindex dropped": dropped_qindex,
+    "two features of the search swapped": swapped_features,
+    "features of the search dropped": dropped_features,
     "classes permuted": permuted_classes,
     "every weight 0.1% off": moved_weights,
     "metadata of another bundle": other_metadata,

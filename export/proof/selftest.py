@@ -112,7 +112,7 @@ def _of_graph(bundle: Bundle, model: bytes, proof: Proof) -> str:
     try:
         check_onnx(model, bundle.contract)
         session = RuntimeModel(model, bundle.contract)
-        found = run_batches(session.one_call, proof.blocks.luma, proof.blocks.qindex, BATCH)
+        found = run_batches(session.one_call, proof.blocks.inputs, BATCH)
     except ToolkitError as error:
         return error.message
     return judge(found, proof.reference, proof.budget)["reason"]

@@ -32,6 +32,12 @@ def print_info(info: DatasetInfo) -> None:
     if info["costs"]:
         console.print(_costs(info["costs"]))
         console.print(f"the label is the cheapest of those searched to the end: {info['cheapest_chosen']:.2%}")
+    if found := info["search"]:
+        shares = ", ".join(f"after {point.upper()} {share:.2%}" for point, share in found["reached"].items())
+        console.print(
+            f"features of the search: {found['features']} of table {found['table']}, at {found['searched']:.2%} of the "
+            f"decided nodes; known {shares}"
+        )
     console.print(_left_out(info))
     console.print(_baselines(info))
 
