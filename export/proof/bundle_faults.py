@@ -93,15 +93,11 @@ def other_window(bundle: Path) -> None:
 
 def other_point(bundle: Path) -> None:
     """Give the manifest the contract of a model that is asked before the search, and seal it again."""
-    if "inside" not in json.loads((bundle / MANIFEST).read_text())["contract"]:
-        raise NotApplicable("the model is asked before the search")
     _swap_contract(bundle, lambda own: replace(own, inside=None))
 
 
 def other_statistics(bundle: Path) -> None:
     """Give the manifest other means of the features of the search, and seal it again."""
-    if "inside" not in json.loads((bundle / MANIFEST).read_text())["contract"]:
-        raise NotApplicable("the model is asked before the search")
 
     def change(own: Contract) -> Contract:
         assert own.inside is not None
@@ -121,11 +117,15 @@ BUNDLE_FAULTS: dict[str, Callable[[Path], None]] = {
     "manifest of another stage's bundle, sealed again": other_stage,
     "manifest of another bit depth's bundle, sealed again": other_depth,
     "manifest of another window's bundle, sealed again": other_window,
-    "manifest of a model before the search, sealed again": other_point,
-    "manifest with other means of the search's features, sealed again": other_statistics,
     "parity report of another bundle": foreign_report,
 }
 """Faults planted in a copy of the bundle's folder."""
+
+INSIDE_BUNDLE_FAULTS: dict[str, Callable[[Path], None]] = {
+    "manifest of a model before the search, sealed again": other_point,
+    "manifest with other means of the search's features, sealed again": other_statistics,
+}
+"""Faults planted in a copy of the folder of a bundle that is asked inside the search."""
 
 STRICT_FAULTS: dict[str, Profile] = {
     "TF32 where strict was asked: the session's option": replace(

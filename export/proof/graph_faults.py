@@ -45,8 +45,8 @@ def dropped_qindex(proto: ModelProto) -> None:
 
 def swapped_features(proto: ModelProto) -> None:
     """Swap two features of the search, the first and the last."""
-    known = {value.name: value.type.tensor_type.shape.dim[1].dim_value for value in proto.graph.input}
-    order = np.arange(known.get("search", 2))
+    (search,) = (value for value in proto.graph.input if value.name == "search")
+    order = np.arange(search.type.tensor_type.shape.dim[1].dim_value)
     order[[0, -1]] = order[[-1, 0]]
     _after_input(proto, "search", "Gather", order, axis=1)
 
@@ -88,12 +88,16 @@ FAULTS: dict[str, Callable[[ModelProto], None]] = {
     "luma divided by its peak + 1": scale_off_by_one,
     "input transposed": transposed_input,
     "qindex dropped": dropped_qindex,
-    "two features of the search swapped": swapped_features,
-    "features of the search dropped": dropped_features,
     "classes permuted": permuted_classes,
     "every weight 0.1% off": moved_weights,
     "metadata of another bundle": other_metadata,
 }
+
+INSIDE_FAULTS: dict[str, Callable[[ModelProto], None]] = {
+    "two features of the search swapped": swapped_features,
+    "features of the search dropped": dropped_features,
+}
+"""Faults of a graph that is asked inside the search."""
 
 
 def _metadata(proto: ModelProto) -> dict[str, str]:

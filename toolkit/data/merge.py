@@ -35,7 +35,7 @@ def merge_blocksets(
             "bit depth": s.bit_depth,
             "node size": s.node,
             "RD costs": s.costs is not None,
-            "features of the search": _table(s),
+            "table of features": _table(s),
         }
         for s in sets
     ]
