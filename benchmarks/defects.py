@@ -67,11 +67,17 @@ def split_by_block(data: BlockSet) -> AbstractContextManager[Any]:
     """Draw training and validation blocks from the same photographs, those of the training split."""
 
     def draw(
-        self: BlockSet, split: str, stage: str, limit: int | None = None, seed: int = 0, window: Any = None
+        self: BlockSet,
+        split: str,
+        stage: str,
+        limit: int | None = None,
+        seed: int = 0,
+        window: Any = None,
+        inside: Any = None,
     ) -> Blocks:
-        index = np.random.default_rng(0).permutation(self.split_index("train", stage))
+        index = np.random.default_rng(0).permutation(self.split_index("train", stage, inside))
         part = index[: len(index) * 4 // 5] if split == "train" else index[len(index) * 4 // 5 :]
-        return self.take(np.sort(part[:limit]), stage, window)
+        return self.take(np.sort(part[:limit]), stage, window, inside)
 
     return patch.object(BlockSet, "split_blocks", draw)
 

@@ -51,7 +51,7 @@ def inside(folder: Path, data: Path, backbone: str, steps: int) -> dict[str, flo
         found.setdefault("s, until the first step", time.perf_counter() - begun)
         if done == min(steps, total):
             found.update({"s, until the last step": time.perf_counter() - begun, "GiB, trained": peak_gib()})
-            val = validation_blocks(blocks, "2", None, model.window)
+            val = validation_blocks(blocks, model, None)
             evaluate(PartitionNet(model), val)
             found.update({"s, until evaluated": time.perf_counter() - begun, "GiB, evaluated": peak_gib()})
             raise Enough

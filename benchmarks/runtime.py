@@ -49,7 +49,7 @@ OPTIONS: dict[str, Callable[[ort.SessionOptions], None]] = {
 def eager(model: PartitionNet, device: str = "cpu") -> Run:
     """PyTorch eager in one call a batch or in calls of CUT blocks, whichever is faster at the first call."""
     model = model.to(device)
-    choices: dict[int, Run] = {size: lambda x, q, size=size: predict(model, x, q, size) for size in (FRAME, CUT)}
+    choices: dict[int, Run] = {size: lambda x, q, size=size: predict(model, x, q, batch=size) for size in (FRAME, CUT)}
     best: dict[int, Run] = {}
 
     def run(luma: NDArray[np.uint8], qindex: NDArray[np.uint8]) -> Any:

@@ -82,22 +82,23 @@ def test_a_run_takes_each_size(runtime: RuntimeModel, monkeypatch: pytest.Monkey
     sizes: list[int] = []
     real = RuntimeModel.one_call
     monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: sizes.append(len(x)) or real(s, x, q))
-    found = run_batches(runtime.one_call, LUMA, QINDEX, (1, 7, 64))
+    found = run_batches(runtime.one_call, (LUMA, QINDEX), (1, 7, 64))
     assert sizes == [1] * 9 + [7, 2] + [64, 1]
     np.testing.assert_allclose(found[64][:9], found[1][:9], atol=1e-6)
 
 
 def test_a_run_says_whether_it_repeats(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = run_all(bundle.session, LUMA, QINDEX, (7,))
+    found = run_all(bundle.session, (LUMA, QINDEX), (7,))
     assert found.repeats["same session"] == found.repeats["fresh session"] == {"equal": True, "largest": 0.0}
     assert list(found.logits) == [7]
     real, calls = RuntimeModel.one_call, iter(range(99))
     monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: real(s, x, q) + np.float32(next(calls)))
-    drifting = run_all(bundle.session, LUMA, QINDEX, (64,)).repeats
+    drifting = run_all(bundle.session, (LUMA, QINDEX), (64,)).repeats
     assert not drifting["same session"]["equal"]
     assert drifting["fresh session"]["largest"] == pytest.approx(2)
     monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: real(s, x, q) * np.float32(np.nan))
-    assert run_all(bundle.session, LUMA, QINDEX, (64,)).repeats["same session"] == {"equal": True, "largest": None}
+    same = run_all(bundle.session, (LUMA, QINDEX), (64,)).repeats["same session"]
+    assert same == {"equal": True, "largest": None}
 
 
 def test_wrong_providers_threads_and_files_are_refused(bundle: Bundle) -> None:

@@ -57,19 +57,20 @@ def test_qindex_matters_only_where_it_is_asked_for() -> None:
 
 def test_input_keeps_every_value_and_refuses_scaled_data() -> None:
     luma, qindex = random_blocks(bit_depth=10)
-    x, q = to_input(luma, qindex, 10)
+    eight, ten = (ModelConfig("2", "small", bit_depth=depth) for depth in (8, 10))
+    x, q = to_input(luma, qindex, config=ten)
     assert x.dtype == torch.float32
     assert q.shape == (6, 1)
     assert np.array_equal(x.numpy(), luma)
     assert np.array_equal(q.numpy()[:, 0], qindex)
     with pytest.raises(ToolkitError, match="scaled already"):
-        to_input((luma / 1023).astype(np.float32), qindex, 10)
+        to_input((luma / 1023).astype(np.float32), qindex, config=ten)
     with pytest.raises(ToolkitError, match="expected raw code values as uint8"):
-        to_input(luma, qindex, 8)
+        to_input(luma, qindex, config=eight)
     with pytest.raises(ToolkitError, match="shape"):
-        to_input(luma[:, 0], qindex, 10)
+        to_input(luma[:, 0], qindex, config=ten)
     with pytest.raises(ToolkitError, match="qindex"):
-        to_input(luma, qindex.astype(np.float32), 10)
+        to_input(luma, qindex.astype(np.float32), config=ten)
 
 
 def test_predicting_in_training_mode_is_refused() -> None:

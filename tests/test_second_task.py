@@ -25,14 +25,13 @@ from toolkit.training.objective import Objective
 from toolkit.training.run_folder import RunFolder
 from toolkit.training.second_task import WithPartition, training_blocks
 from toolkit.training.train import train
-from toolkit.windows import Window
 
 MODEL = ModelConfig("2", "small")
 
 
 def blocks_of(data: BlockSet, **options: Any) -> tuple[Blocks, TrainConfig]:
     config = TrainConfig(**options)
-    return training_blocks(data, "2", config, Window()), config
+    return training_blocks(data, MODEL, config), config
 
 
 def test_all_decided_nodes_are_taken_and_the_stages_own_stay_the_same(data: BlockSet) -> None:

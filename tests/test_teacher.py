@@ -56,7 +56,7 @@ def test_the_loss_is_the_divergence_of_both_softened_answers() -> None:
 
 
 def test_a_teacher_is_asked_once_for_each_block_of_its_stage(data: BlockSet, teacher: Path) -> None:
-    blocks = training_blocks(data, "2", TrainConfig(auxiliary=1.0), SMALL.window)
+    blocks = training_blocks(data, SMALL, TrainConfig(auxiliary=1.0))
     opened, _ = open_teacher(teacher, SMALL, data)
     seen: list[tuple[str, int, int]] = []
     answers = lessons(opened, blocks, lambda x: x, lambda *step: seen.append(step))

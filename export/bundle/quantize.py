@@ -35,7 +35,7 @@ class _Reader:
 
     def __init__(self, blocks: Blocks) -> None:
         parts = [blocks[start : start + _BATCH] for start in range(0, len(blocks), _BATCH)]
-        self._feeds = (feed(part.luma, part.qindex) for part in track(parts, "calibrating"))
+        self._feeds = (feed(*part.inputs) for part in track(parts, "calibrating"))
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self._feeds, None)
@@ -102,7 +102,7 @@ def range_blocks(bundle: Bundle, data: BlockSet, config: QuantizeConfig) -> Bloc
             f"{bundle.path}: an imported model, of which nobody knows what it was trained on; calibration takes "
             "training blocks alone, or the proof would judge what it was fitted to."
         )
-    index = data.split_index("train", bundle.stage)
+    index = data.split_index("train", bundle.stage, bundle.contract.inside)
     seen = trained_on(bundle.manifest["provenance"])
     strangers = [s["name"] for s in data.sources if s["split"] == "train" and s["sha256"] not in seen]
     if strangers:
@@ -113,7 +113,7 @@ def range_blocks(bundle: Bundle, data: BlockSet, config: QuantizeConfig) -> Bloc
     rows = data.blocks[index]
     target = STAGES[bundle.stage].targets(rows["partition"])
     chosen = index[stratified_index(target, rows["qindex"], config.limit, config.seed)]
-    return data.take(chosen, bundle.stage, bundle.contract.window)
+    return data.take(chosen, bundle.stage, bundle.contract.window, bundle.contract.inside)
 
 
 def quantize_graph(model: bytes, blocks: Blocks, metadata: dict[str, str]) -> bytes:

@@ -64,7 +64,7 @@ def weaknesses(checkpoint: Checkpoint) -> list[str]:
     if score <= constant:
         found.append(f"validation macro-F1 {score:.4f} does not beat the best constant predictor's {constant:.4f}")
     blocks = checkpoint.calibration
-    decisions = np.unique(predict(checkpoint.model, blocks.luma, blocks.qindex, 256).argmax(1).numpy())
+    decisions = np.unique(predict(checkpoint.model, *blocks.inputs, batch=256).argmax(1).numpy())
     if len(decisions) == 1:
         name = checkpoint.config.classes[int(decisions[0])]
         found.append(f"the output is one constant: {name} for each of {len(blocks)} calibration blocks")
@@ -151,7 +151,7 @@ def _compare(model: bytes, checkpoint: Checkpoint) -> Verdict:
     budget, reference = set_budget(checkpoint.model, blocks)
     runtime = RuntimeModel(model, Contract.of(checkpoint.config))
     batches = sorted({min(size, len(blocks)) for size in EXPORT_BATCHES})
-    return judge(run_batches(runtime.one_call, blocks.luma, blocks.qindex, batches), reference, budget)
+    return judge(run_batches(runtime.one_call, blocks.inputs, batches), reference, budget)
 
 
 def without_paths(value: Any) -> Any:

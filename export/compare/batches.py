@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.graph.runtime import RuntimeModel
-from toolkit.data.blockset import Luma
+from toolkit.data.blockset import Inputs
 from toolkit.progress import track
 
 FULL_BATCH = 64
@@ -54,30 +54,25 @@ def batch_rows(blocks: int, batch: int) -> NDArray[np.int64]:
 
 
 def run_batches(
-    call: Callable[[Luma, NDArray[np.uint8]], NDArray[Number]],
-    luma: Luma,
-    qindex: NDArray[np.uint8],
-    batches: Sequence[int],
+    call: Callable[..., NDArray[Number]], inputs: Inputs, batches: Sequence[int]
 ) -> dict[int, NDArray[Number]]:
-    """Logits of `batch_rows` by batch size, each computed in calls of that size."""
+    """Logits of `batch_rows` by batch size, each computed in calls of that size with a part of every input."""
     results = {}
     for batch in batches:
-        rows = batch_rows(len(luma), batch)
+        rows = batch_rows(len(inputs[0]), batch)
         parts = [rows[start : start + batch] for start in range(0, len(rows), batch)]
         what = f"in ONNX Runtime, batches of {batch}"
-        results[batch] = np.concatenate([call(luma[part], qindex[part]) for part in track(parts, what)])
+        results[batch] = np.concatenate([call(*(values[part] for values in inputs)) for part in track(parts, what)])
     return results
 
 
-def run_all(
-    open_session: Callable[[], RuntimeModel], luma: Luma, qindex: NDArray[np.uint8], batches: Sequence[int]
-) -> Outputs:
+def run_all(open_session: Callable[[], RuntimeModel], inputs: Inputs, batches: Sequence[int]) -> Outputs:
     """Run every batch size on a new session, and measure whether calls repeat."""
     session = open_session()
-    found = run_batches(session.one_call, luma, qindex, batches)
-    part = slice(0, _REPEATED)
-    first, again = (session.one_call(luma[part], qindex[part]) for _ in range(2))
-    fresh = open_session().one_call(luma[part], qindex[part])
+    found = run_batches(session.one_call, inputs, batches)
+    part = [values[:_REPEATED] for values in inputs]
+    first, again = (session.one_call(*part) for _ in range(2))
+    fresh = open_session().one_call(*part)
     repeats: dict[str, Difference] = {
         "same session": _difference(first, again),
         "fresh session": _difference(first, fresh),

@@ -46,7 +46,7 @@ class Budget:
 
 def reference_logits(model: Classifier, blocks: Blocks) -> NDArray[np.float64]:
     """Logits (N, classes) of the model computed in float64, against which every other result is measured."""
-    result: NDArray[np.float64] = predict(copy.deepcopy(model).double(), blocks.luma, blocks.qindex, 256).numpy()
+    result: NDArray[np.float64] = predict(copy.deepcopy(model).double(), *blocks.inputs, batch=256).numpy()
     return result
 
 
@@ -60,7 +60,7 @@ def set_budget(model: Classifier, budget_blocks: Blocks) -> tuple[Budget, NDArra
     exact = reference_logits(model, budget_blocks)
     if not np.isfinite(exact).all():
         raise ToolkitError("The model gives NaN or infinite logits on its calibration blocks. Choose another epoch.")
-    single: NDArray[np.float32] = predict(model, budget_blocks.luma, budget_blocks.qindex, 256).numpy()
+    single: NDArray[np.float32] = predict(model, *budget_blocks.inputs, batch=256).numpy()
     return budget_of(single, exact), exact
 
 

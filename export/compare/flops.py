@@ -18,10 +18,10 @@ ViT-B/16 3.5e10 operations, resnet18-se 3e7."""
 
 def operations(model: Classifier, blocks: Blocks) -> int:
     """Floating-point operations of the forward pass of the first of these blocks (at least one)."""
-    luma, qindex = to_input(blocks.luma[:1], blocks.qindex[:1], blocks.bit_depth, window=blocks.window)
+    inputs = to_input(*blocks[:1].inputs, config=model.config)
     # With gradients on, attention runs as single operators; the counter knows no fused ones.
     with FlopCounterMode(display=False) as counter, torch.enable_grad():
-        model(luma, qindex)
+        model(*inputs)
     return int(counter.get_total_flops())
 
 

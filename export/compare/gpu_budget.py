@@ -28,7 +28,7 @@ def set_budget_on_gpu(model: Classifier, budget_blocks: Blocks, precision: str) 
     if precision == "float16":
         there = there.half()
     with _tf32(precision == "tf32"):
-        found = predict(there, budget_blocks.luma, budget_blocks.qindex, 256).float().numpy()
+        found = predict(there, *budget_blocks.inputs, batch=256).float().numpy()
     return budget_of(found, reference_logits(model, budget_blocks))
 
 

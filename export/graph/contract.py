@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.data.blockset import luma_dtype
+from toolkit.data.inside import Inside
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model.config import ModelConfig
@@ -20,14 +21,16 @@ class Contract:
     0 .. 255; output `logits` float32 (N, classes) in the order of the stage's classes.
 
     `qindex`: whether the network uses the qindex; the input exists in any case. `window`: the node to decide about and
-    the source pixels around it; S is the window's size. Raises ToolkitError on a stage or bit depth that does not
-    exist.
+    the source pixels around it; S is the window's size. `inside`: the point of the search at which it is asked; then a
+    third input `search` float32 (N, features) takes the features that the hook knows there, unscaled. Raises
+    ToolkitError on a stage or bit depth that does not exist.
     """
 
     stage: str
     bit_depth: int
     qindex: bool
     window: Window = ALONE
+    inside: Inside | None = None
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
@@ -39,7 +42,7 @@ class Contract:
 
     @classmethod
     def of(cls, config: ModelConfig) -> "Contract":
-        return cls(config.stage, config.bit_depth, config.qindex, config.window)
+        return cls(config.stage, config.bit_depth, config.qindex, config.window, config.inside)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -48,14 +51,18 @@ class Contract:
 
     def inputs(self) -> dict[str, list[int | str]]:
         """Name and shape of each input; "batch" stands for any size."""
-        return {"luma": ["batch", *self.window.shape], "qindex": ["batch", 1]}
+        found: dict[str, list[int | str]] = {"luma": ["batch", *self.window.shape], "qindex": ["batch", 1]}
+        return found if self.inside is None else found | {"search": ["batch", len(self.inside.features)]}
 
     def outputs(self) -> dict[str, list[int | str]]:
         """Name and shape of each output."""
         return {"logits": ["batch", len(self.classes)]}
 
     def to_dict(self) -> dict[str, Any]:
-        """The contract in JSON types, as it stands in the graph's metadata and in a bundle's manifest."""
+        """The contract in JSON types, as it stands in the graph's metadata and in a bundle's manifest.
+
+        It has an entry `inside` only where the model is asked inside the search.
+        """
         groups = stage_of(self.stage, self.window.node).groups
         size, context = self.window.size, self.window.context
         return {
@@ -69,6 +76,7 @@ class Contract:
             "window": {"height": size, "width": size, "row": context, "column": context},
             "inputs": self.inputs(),
             "outputs": self.outputs(),
+            **({} if self.inside is None else {"inside": self.inside.to_dict()}),
         }
 
     @classmethod
@@ -77,7 +85,8 @@ class Contract:
         try:
             size, context = values["window"]["height"], values["window"]["row"]  # the node's place in the window
             window = Window(size - 2 * context, context)
-            contract = cls(values["stage"], values["bit_depth"], values["qindex_used"], window)
+            inside = Inside.from_dict(values["inside"], f"{what}, inside") if "inside" in values else None
+            contract = cls(values["stage"], values["bit_depth"], values["qindex_used"], window, inside)
             expected = contract.to_dict()
         except (KeyError, TypeError, IndexError):
             raise ToolkitError(

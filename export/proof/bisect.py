@@ -148,9 +148,8 @@ def _reference(model: Classifier, blocks: Blocks) -> _Reference:
     program = export_program(model).exported_program
     if program is None:
         raise ToolkitError("Bisect: torch.onnx.export kept no program of the PyTorch model.")
-    config = model.config
     values = {
-        dtype: _evaluate(program, to_input(blocks.luma, blocks.qindex, config.bit_depth, dtype, config.window), dtype)
+        dtype: _evaluate(program, to_input(*blocks.inputs, config=model.config, dtype=dtype), dtype)
         for dtype in (torch.float64, torch.float32)
     }
     exact = reference_logits(model, blocks)
@@ -188,7 +187,7 @@ def _run_with_every_value(proto: ModelProto, blocks: Blocks) -> Values:
     copy.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in floats)
     session, _ = open_session(copy.SerializeToString(), "cpu", None)
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, run_session(session, names, blocks.luma, blocks.qindex), strict=True))
+    return dict(zip(names, run_session(session, names, *blocks.inputs), strict=True))
 
 
 def _rms(values: NDArray[Any]) -> float:

@@ -84,7 +84,7 @@ def prove_foreign(
     proof = prepare(checkpoint, data, config)
     config, blocks = proof.config, proof.blocks
     batches = (foreign.batch,) if foreign.batch else config.batches
-    result = judge(run_batches(foreign.logits, blocks.luma, blocks.qindex, batches), proof.reference, proof.budget)
+    result = judge(run_batches(foreign.logits, blocks.inputs, batches), proof.reference, proof.budget)
     passed = result["status"] == "passed"
     report = seal(
         {

@@ -21,7 +21,7 @@ def run_apart(bundle: Path, blocks: Blocks, profile: Profile, batches: tuple[int
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        np.savez(folder / "inputs.npz", luma=blocks.luma, qindex=blocks.qindex)
+        np.savez(folder / "inputs.npz", *blocks.inputs)
         job = {"bundle": str(bundle.resolve()), "profile": profile.name, "batches": batches}
         (folder / "job.json").write_text(json.dumps(job))
         values = run_module("export.proof.worker", folder, profile.environment or {})

@@ -21,6 +21,7 @@ from export.compare.gpu_budget import set_budget_on_gpu
 from export.compare.noninferiority import judge_int8
 from export.compare.worst_blocks import worst_blocks
 from export.graph.check import check_onnx
+from export.graph.contract import Contract
 from export.graph.profiles import PROFILES, Profile, profile_of, unfit
 from export.graph.runtime import ProviderUnavailable
 from export.proof.bisect import BLOCKS, Bisection, bisect
@@ -35,7 +36,6 @@ from toolkit.files import canonical_json
 from toolkit.model.checkpoint import Checkpoint
 from toolkit.model.network import Classifier
 from toolkit.partition import STAGES
-from toolkit.windows import Window
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def bisect_bundle(path: Path, data_path: Path, config: ParityConfig) -> BisectRe
     if bundle.int8:
         raise ToolkitError(f"{path} is int8, of which every layer departs. Bisect the float32 bundle it was made from.")
     few = replace(config, limit=min(config.limit or BLOCKS, BLOCKS))
-    blocks = held_out_blocks(data, bundle.stage, bundle.contract.window, few)
+    blocks = held_out_blocks(data, bundle.contract, few)
     found = _bisect(bundle, bundle.checkpoint().model, blocks)
     return {"passed": not found["departs"], "bisect": found, "split": config.split, "blocks": len(blocks)}
 
@@ -144,7 +144,7 @@ def open_both(path: Path, data_path: Path, config: ParityConfig) -> tuple[Bundle
 def prepare(checkpoint: Checkpoint, data: BlockSet, config: ParityConfig) -> Proof:
     """Draw the held-out blocks and compute the float64 logits and the budget, which need the PyTorch model alone."""
     config, budget_blocks = within_means(checkpoint, config)
-    blocks = held_out_blocks(data, checkpoint.stage, checkpoint.config.window, config)
+    blocks = held_out_blocks(data, Contract.of(checkpoint.config), config)
     budget, _ = set_budget(checkpoint.model, budget_blocks)
     reference = reference_logits(checkpoint.model, blocks)
     return Proof(checkpoint.model, budget_blocks, blocks, reference, budget, config)
@@ -160,28 +160,29 @@ def within_means(checkpoint: Checkpoint, config: ParityConfig) -> tuple[ParityCo
     return replace(config, limit=limit, batches=batches), affordable_budget_blocks(model, blocks)
 
 
-def held_out_blocks(data: BlockSet, stage: str, window: Window, config: ParityConfig) -> Blocks:
-    """Blocks of the config's split in that window, as even over class and qindex as the data allow.
+def held_out_blocks(data: BlockSet, contract: Contract, config: ParityConfig) -> Blocks:
+    """Blocks of the config's split as the contract takes them, as even over class and qindex as the data allow.
 
     At most `config.limit`, or LIMIT where it is None, drawn by `config.seed`. Raises ToolkitError where the split has
-    no block of the stage.
+    no block of the stage, and where the data lack what the contract takes.
     """
-    index = _index(data, stage, config.split)
+    index = _index(data, contract, config.split)
     rows = data.blocks[index]
-    target = STAGES[stage].targets(rows["partition"])
+    target = STAGES[contract.stage].targets(rows["partition"])
     chosen = stratified_index(target, rows["qindex"], config.limit or LIMIT, config.seed)
-    return data.take(index[chosen], stage, window)
+    return data.take(index[chosen], contract.stage, contract.window, contract.inside)
 
 
-def _index(data: BlockSet, stage: str, split: str) -> NDArray[np.int64]:
+def _index(data: BlockSet, contract: Contract, split: str) -> NDArray[np.int64]:
     """Positions of the split's blocks of the stage; where it has none, ToolkitError names a split that would do."""
     try:
-        return data.split_index(split, stage)
+        return data.split_index(split, contract.stage, contract.inside)
     except ToolkitError as error:
         advice = ""
         for other in (s for s in HELD_OUT if s != split):
             with suppress(ToolkitError):
-                advice += f" Or pass --split {other}, which has {len(data.split_index(other, stage))}."
+                count = len(data.split_index(other, contract.stage, contract.inside))
+                advice += f" Or pass --split {other}, which has {count}."
         raise ToolkitError(error.message + advice) from None
 
 
@@ -193,8 +194,7 @@ def _run(bundle: Bundle, data: BlockSet, proof: Proof, profile: Profile, config:
         if reason := unfit(profile, int8=bundle.int8):
             raise ProviderUnavailable(reason)
         if profile.environment is None:
-            luma, qindex = proof.blocks.luma, proof.blocks.qindex
-            found = run_all(lambda: bundle.session(profile.provider), luma, qindex, config.batches)
+            found = run_all(lambda: bundle.session(profile.provider), proof.blocks.inputs, config.batches)
         else:
             found = run_apart(bundle.path, proof.blocks, profile, config.batches)
         verdict = _judge_profile(found, proof, profile, len(bundle.classes), config.seed)
@@ -243,7 +243,7 @@ def _about(bundle: Bundle, data: BlockSet, proof: Proof, config: ParityConfig) -
     """Report entries on the blocks, files and packages of a run; the same for every profile."""
     files = bundle.manifest["files"]
     drawn = hashlib.sha256()
-    for array in (proof.blocks.luma, proof.blocks.qindex, proof.blocks.partition):
+    for array in (*proof.blocks.inputs, proof.blocks.partition):
         drawn.update(np.ascontiguousarray(array).tobytes())
     sources = [s["sha256"] for s in data.sources if s["split"] == config.split]
     return {

@@ -17,9 +17,9 @@ from export.graph.check import check_onnx
 from export.graph.export import export_onnx
 from export.graph.profiles import PROFILES, Profile, check_strict
 from export.graph.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
-from export.proof.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
+from export.proof.bundle_faults import BUNDLE_FAULTS, INSIDE_BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
 from export.proof.config import ParityConfig
-from export.proof.graph_faults import FAULTS, NotApplicable, transposed_input
+from export.proof.graph_faults import FAULTS, INSIDE_FAULTS, NotApplicable, transposed_input
 from export.proof.isolated import run_apart
 from export.proof.prove import Proof, open_both, prepare
 from toolkit.data.blockset import Blocks
@@ -63,11 +63,12 @@ def selftest(path: Path, data_path: Path, config: ParityConfig) -> SelftestResul
     model = bundle.model_bytes()
     untouched = _of_graph(bundle, model, proof) or _of_profile(PROFILES["cuda-strict"]) or _of_copy(path, None)
     faults: dict[str, Fault] = {"nothing": {"status": "failed" if untouched else "passed", "reason": untouched}}
-    for name, plant in FAULTS.items():
+    inside = bundle.contract.inside is not None
+    for name, plant in (FAULTS | (INSIDE_FAULTS if inside else {})).items():
         faults[name] = _tried(_of_planted_graph, bundle, model, plant, proof)
     for name, change in MODEL_FAULTS.items():
         faults[name] = _tried(_of_planted_model, bundle, change, proof)
-    for name, damage in BUNDLE_FAULTS.items():
+    for name, damage in (BUNDLE_FAULTS | (INSIDE_BUNDLE_FAULTS if inside else {})).items():
         faults[name] = _tried(_of_copy, path, damage)
     for name, profile in STRICT_FAULTS.items():
         faults[name] = _tried(_of_profile, profile)
@@ -112,7 +113,7 @@ def _of_graph(bundle: Bundle, model: bytes, proof: Proof) -> str:
     try:
         check_onnx(model, bundle.contract)
         session = RuntimeModel(model, bundle.contract)
-        found = run_batches(session.one_call, proof.blocks.luma, proof.blocks.qindex, BATCH)
+        found = run_batches(session.one_call, proof.blocks.inputs, BATCH)
     except ToolkitError as error:
         return error.message
     return judge(found, proof.reference, proof.budget)["reason"]

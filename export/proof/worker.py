@@ -35,7 +35,7 @@ def work(folder: Path) -> dict[str, object]:
             return session
 
         with np.load(folder / "inputs.npz", allow_pickle=False) as inputs:
-            found = run_all(open_session, inputs["luma"], inputs["qindex"], job["batches"])
+            found = run_all(open_session, tuple(inputs[name] for name in inputs.files), job["batches"])
     except ProviderUnavailable as error:
         return {"unavailable": error.message}
     except ToolkitError as error:

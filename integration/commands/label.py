@@ -77,6 +77,12 @@ def parse_nodes(context: click.Context, parameter: click.Parameter, values: tupl
     "set is about twice as large.",
 )
 @click.option(
+    "--search/--no-search",
+    default=DEFAULT.search,
+    show_default=True,
+    help="Also record the features that the search knows at every node, for `train --inside`: 200 bytes a node.",
+)
+@click.option(
     "--jobs", default=DEFAULT.jobs, show_default=True, type=click.IntRange(0), help="Processes; 0 for one a core."
 )
 @click.option(

@@ -34,10 +34,12 @@ class LabelConfig(SourceConfig):
     """Sources, and what is labelled of them.
 
     `nodes` are the sides of the nodes whose partitions are recorded, a data set for each; `with_costs` also records the
-    cost of every partition that was tried (`toolkit.data.blockset.COST_DTYPE`).
+    cost of every partition that was tried (`toolkit.data.blockset.COST_DTYPE`); `search` the features that the search
+    knew at each node (`toolkit.data.inside`).
     """
 
     with_costs: bool = True
+    search: bool = False
     nodes: tuple[int, ...] = (NODE,)
 
 

@@ -9,9 +9,9 @@ import os
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from integration.media.sources import SourceFile, identify, with_licences, with_
 from integration.media.video import COLOUR, RESAMPLING, Clip
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.data.group import set_name, write_group
+from toolkit.data.inside import FeatureEntry, SearchFeatures, SearchTable
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, atomic_folder, canonical_json, check_free, named, one_at_a_time
@@ -39,7 +40,8 @@ SMALLEST_SUPERBLOCK = 64
 class Piece:
     """One source at one cq, the unit of work.
 
-    It is kept as `<stem>.npz`, with costs `<stem>-<node size>.costs` as well, and with `keeps_luma` `<stem>.luma`.
+    It is kept as `<stem>.npz`, with costs `<stem>-<node size>.costs` as well, with features of the search
+    `<stem>-<node size>.search`, and with `keeps_luma` `<stem>.luma`.
     """
 
     file: SourceFile
@@ -58,6 +60,9 @@ class Piece:
 
     def costs_path(self, node: int) -> Path:
         return Path(f"{self.stem}-{node}.costs")
+
+    def search_path(self, node: int) -> Path:
+        return Path(f"{self.stem}-{node}.search")
 
     def open(self) -> Clip:
         """Open the source, its frames as this piece codes them."""
@@ -107,6 +112,7 @@ def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build
     decides += [list(config.nodes), "costs"] if config.with_costs else [list(config.nodes)]
     decides += ["truncated"] if config.allow_truncated else []
     decides += ["four-way"] if config.four_way else []
+    decides += ["search"] if config.search else []
     key = hashlib.sha256(canonical_json([*decides, build])).hexdigest()[:16]
     return Piece(file, cq, cq == config.cq[0], config, f"{work}/{file.name}-{key}-cq{cq}")
 
@@ -165,14 +171,15 @@ def run_pieces(pieces: Sequence[Piece], jobs: int, progress: Progress | None) ->
 
 def is_done(piece: Piece) -> bool:
     costs = [piece.costs_path(node) for node in piece.config.nodes if piece.config.with_costs]
+    costs += [piece.search_path(node) for node in piece.config.nodes if piece.config.search]
     return all(path.is_file() for path in [piece.labels_path, *costs, *([piece.luma_path] * piece.keeps_luma)])
 
 
 def code(piece: Piece) -> None:
-    """Encode a piece and keep, for each node size, labels (frames, rows, columns), and costs of the whole nodes where
-    asked; qindex (frames,); and luma where asked.
+    """Encode a piece and keep, for each node size, labels (frames, rows, columns), and costs and features of the whole
+    nodes where asked; qindex (frames,); and luma where asked.
 
-    Costs and luma go to their files frame by frame, because those of a long clip are too many for memory.
+    Costs, features and luma go to their files frame by frame, because those of a long clip are too many for memory.
     """
     clip, nodes, qindexes = piece.open(), piece.config.nodes, []
     labels: dict[int, list[NDArray[np.uint8]]] = {node: [] for node in nodes}
@@ -186,6 +193,10 @@ def code(piece: Piece) -> None:
         if piece.config.with_costs:
             encoder.log_costs(*nodes)
             costs = {node: file(piece.costs_path(node)) for node in nodes}
+        search = {}
+        if piece.config.search:
+            encoder.record_search()
+            search = {node: file(piece.search_path(node)) for node in nodes}
         luma = file(piece.luma_path) if piece.keeps_luma else None
         for planes in clip.frames():
             frame = encoder.encode(planes)
@@ -193,6 +204,9 @@ def code(piece: Piece) -> None:
                 labels[node].append(frame.labels[node])
             for node, target in costs.items():
                 target.write(frame.costs[node][: clip.height // node, : clip.width // node].tobytes())
+            for node, target in search.items():
+                grid = (clip.height // node, clip.width // node)
+                target.write(node_features(encoder.search_rows(), node, grid).tobytes())
             qindexes.append(frame.qindex)
             if luma:
                 luma.write(planes[0].tobytes())
@@ -202,6 +216,17 @@ def code(piece: Piece) -> None:
         size = np.array([clip.height, clip.width])
         stacked: dict[str, Any] = {f"labels{node}": np.stack(own) for node, own in labels.items()}
         np.savez(temporary, qindex=np.array(qindexes, np.uint8), size=size, **stacked)
+
+
+def node_features(rows: NDArray[Any], node: int, grid: tuple[int, int]) -> NDArray[np.float32]:
+    """Features (rows, columns, features) of the whole nodes of one size, from the record of a frame's search.
+
+    All NaN at nodes that libaom never searched, because a larger block's split was not tried.
+    """
+    own = rows[rows["side"] == node]
+    found = np.full((*grid, rows["features"].shape[1]), np.nan, np.float32)
+    found[own["row"] // node, own["column"] // node] = own["features"]
+    return found
 
 
 def write(
@@ -239,7 +264,10 @@ def write_set(
     sources = list[Source]()
     work = pieces[0].labels_path.parent
     cut = 0
-    with (work / "blocks").open("wb") as records, (work / "costs").open("wb") as costs:
+    with ExitStack() as stack:
+        records, costs, search = (
+            stack.enter_context((work / name).open("wb")) for name in ("blocks", "costs", "search")
+        )
         for index, file in enumerate(files):
             luma: Luma | None = None
             for piece in (p for p in pieces if p.file is file):
@@ -248,6 +276,9 @@ def write_set(
                 if config.with_costs:
                     with piece.costs_path(node).open("rb") as own:
                         shutil.copyfileobj(own, costs)
+                if config.search:
+                    with piece.search_path(node).open("rb") as own:
+                        shutil.copyfileobj(own, search)
                 if piece.keeps_luma:
                     luma = np.memmap(piece.luma_path, luma_dtype(bit_depth), "r", shape=(len(labels), height, width))
                 whole = labels[:, : height // node, : width // node]
@@ -265,9 +296,17 @@ def write_set(
         settings_of(config),
         block_size=node,
         costs=np.memmap(work / "costs", COST_DTYPE, "r") if config.with_costs else None,
+        search=SearchFeatures.mapped(work / "search", _table()) if config.search else None,
         excluded={"cut by the frame edge": cut},
         overwrite=overwrite,
     )
+
+
+def _table() -> SearchTable:
+    """Table of the features that the hook records."""
+    library = native.load(libraries().hook)
+    features = [cast(FeatureEntry, asdict(feature)) for feature in native.feature_table(library)]
+    return {"table": native.feature_table_name(library), "features": features}
 
 
 def settings_of(config: LabelConfig) -> dict[str, Any]:

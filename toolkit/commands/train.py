@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from toolkit.data.inside import INSIDE
 from toolkit.errors import ToolkitError
 from toolkit.model.config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
 from toolkit.partition import AUGMENTATIONS, INSIDE_LARGER, NAMES, STAGES
@@ -37,7 +38,7 @@ _M, _T = ModelConfig(), TrainConfig()
 _ADAPTER = ("adapter", "adapter_size", "adapter_placement")
 _IS_FIRST = "LOCAL_RANK" not in os.environ
 """Whether this process is the one that was called. Lightning Fabric sets the variable for the others it starts."""
-_MODEL_OPTIONS = ("stage", "backbone", "qindex", "context", "spatial_attention", *_ADAPTER, "dropout")
+_MODEL_OPTIONS = ("stage", "backbone", "qindex", "context", "spatial_attention", *_ADAPTER, "dropout", "inside")
 
 
 def _option(name: str, kind: Any, text: str) -> Callable[[F], F]:
@@ -84,6 +85,12 @@ def _flag(name: str, text: str) -> Callable[[F], F]:
     default=_M.adapter_placement,
     show_default=True,
     help="Blocks of the backbone that get an adapter.",
+)
+@click.option(
+    "--inside",
+    type=click.Choice(list(INSIDE)),
+    help="Ask Stage 2 inside the search, after NONE or after SPLIT, with the features that are known there; DATA has "
+    "to be of `label --search`.  [default: before the search, by pixels]",
 )
 @click.option("--dropout", type=float, default=_M.dropout, help="Dropout of the head.  [default: by stage]")
 @click.option("--recipe", type=click.Choice(list(RECIPES)), help="Named set of defaults; see `av1part recipes`.")
@@ -189,6 +196,7 @@ def train(
     from toolkit.training.loggers import epoch_logger
     from toolkit.training.run_folder import RunFolder
     from toolkit.training.train import train as run_training
+    from toolkit.training.validation import never_asked
 
     given = _given(ctx, options)
     extension = _extension(resume, extend, extend_lr)
@@ -200,12 +208,17 @@ def train(
         options["init"] = _init_at_hand(options["backbone"], start, weights)
     if teacher is None and not resume and (idle := sorted({"distil", "distil_temperature"} & set(given))):
         raise ToolkitError(f"{' and '.join(idle)} given without --teacher RUN_OR_CKPT. Name it, or leave them away.")
+    point = options["inside"]
+    options["inside"] = blocks.inside(point, options["stage"]) if point else None
     model = ModelConfig(bit_depth=blocks.bit_depth, node=blocks.node, **{k: options.pop(k) for k in _MODEL_OPTIONS})
     folder, config = RunFolder(run), _settled(model, options)
     for doubt in [*config.doubts(), *(_idle(config, given) if teacher is not None else []), *_slower(model, config)]:
         click.echo(f"Warning: {doubt}", err=True)
     if _IS_FIRST and (said := _left_out(blocks, model.stage)):
         click.echo(said, err=True)
+    for split in ("train", "val"):
+        if _IS_FIRST and (said := never_asked(blocks, split, model)):
+            click.echo(said, err=True)
     track = epoch_logger(logger, run) if logger and _IS_FIRST else None
     with EpochLog(model.classes) as log:
 
@@ -296,6 +309,7 @@ def _options_of_run(description: Mapping[str, Any], given: dict[str, Any]) -> di
     """Options that the run was started with. Raises ToolkitError where a given option contradicts them."""
     model = ModelConfig.from_dict(description["model"]).to_dict()
     own = {**TrainConfig.from_dict(description["train"]).to_dict(), **{k: model[k] for k in _MODEL_OPTIONS}}
+    own["inside"] = model["inside"] and model["inside"]["point"]
     clash = [f"{k}: {v} now, {own[k]} then" for k, v in given.items() if own[k] != v and (k, v) != ("precision", AUTO)]
     if clash:
         raise ToolkitError(f"--resume goes on with the run's own options, but {'; '.join(clash)}. Leave these away.")

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.inside import SEARCH, Inside, SearchTable, check_table
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.partition import INSIDE_LARGER, NODES, partitions_of
@@ -54,7 +55,10 @@ Counts = dict[str, dict[str, dict[str, int]]]
 
 
 class Manifest(TypedDict):
-    """Content of manifest.json. `encoder` holds its settings, or how the data were imported."""
+    """Content of manifest.json. `encoder` holds its settings, or how the data were imported.
+
+    `search`: table of the features in `search.npy`, where there are any.
+    """
 
     kind: str
     format_version: int
@@ -64,6 +68,7 @@ class Manifest(TypedDict):
     sources: list[SourceEntry]
     histogram: Counts
     excluded: dict[str, int]
+    search: NotRequired[SearchTable]
     files: dict[str, str]
     sha256: str
 
@@ -110,10 +115,18 @@ def check_luma(luma: NDArray[Any], bit_depth: int, what: str) -> None:
         )
 
 
-def check_input(luma: NDArray[Any], qindex: NDArray[Any], bit_depth: int, window: Window = ALONE) -> None:
+def check_input(
+    luma: NDArray[Any],
+    qindex: NDArray[Any],
+    bit_depth: int,
+    window: Window = ALONE,
+    search: NDArray[Any] | None = None,
+    inside: Inside | None = None,
+) -> None:
     """Raise ToolkitError unless a model of that window accepts this input.
 
-    Expected: luma (N, 1, S, S) of raw code values, S the window's size, and qindex (N,) uint8.
+    Expected: luma (N, 1, S, S) of raw code values, S the window's size, and qindex (N,) uint8. A model that is asked
+    `inside` the search takes the features known there, `search` float32 (N, features); another model takes none.
     """
     check_luma(luma, bit_depth, "Model input")
     if luma.ndim != 4 or luma.shape[1:] != window.shape:
@@ -122,6 +135,10 @@ def check_input(luma: NDArray[Any], qindex: NDArray[Any], bit_depth: int, window
         )
     if qindex.dtype != np.uint8 or qindex.shape != (len(luma),):
         raise ToolkitError(f"Model input: qindex is {qindex.dtype}{qindex.shape}, expected uint8({len(luma)},).")
+    if inside is not None:
+        inside.check_rows(search, len(luma), "Model input")
+    elif search is not None:
+        raise ToolkitError("Model input: features of the search, and the model takes luma and qindex alone.")
 
 
 def check_source_name(name: str) -> None:
@@ -163,6 +180,8 @@ def check_manifest(path: Path, document: Any) -> Manifest:
         if min(source["frames"], source["height"], source["width"]) < 1:
             raise ToolkitError(f"{path}: source {source['name']} has no pixels.")
         names.add(source["name"])
+    if "search" in manifest:
+        check_table(manifest["search"], f"{file}, search")
     if len(names) != len(manifest["sources"]):
         raise ToolkitError(f"{path}: two sources share a name. Rename one.")
     _check_splits(path, manifest)
@@ -193,6 +212,7 @@ def _check_splits(path: Path, manifest: Manifest) -> None:
 def check_files(path: Path, manifest: Manifest) -> None:
     """Raise ToolkitError unless every file is inside the folder and has the manifest's hash."""
     needed = {"blocks.npy", *(s["luma"] for s in manifest["sources"]), *({COSTS} & set(manifest["files"]))}
+    needed |= {SEARCH} if "search" in manifest else set()
     if set(manifest["files"]) != needed:
         raise ToolkitError(f"{path}: the manifest lists {sorted(manifest['files'])}, expected {sorted(needed)}.")
     for name, digest in manifest["files"].items():

@@ -25,6 +25,7 @@ from toolkit.data.format import (
     check_source_name,
     parts,
 )
+from toolkit.data.inside import SEARCH, SearchFeatures, check_features
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.partition import NODE
@@ -110,6 +111,7 @@ def write_blockset(
     *,
     block_size: int = NODE,
     costs: NDArray[Any] | None = None,
+    search: SearchFeatures | None = None,
     excluded: dict[str, int] | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -117,13 +119,16 @@ def write_blockset(
 
     `blocks`: records of BLOCK_DTYPE, whose `source` is a position in `sources`. `encoder`: every encoder setting, or
     how the data were imported. `block_size`: side of the nodes in pixels. `costs`: a record of COST_DTYPE a block.
-    `excluded`: number of nodes left out, by reason (such as nodes cut by the frame's edge). Raises ToolkitError on
-    anything that `BlockSet.load` would refuse, and where `path` exists and may not be overwritten.
+    `search`: the features that the search knew at each block. `excluded`: number of nodes left out, by reason (such as
+    nodes cut by the frame's edge). Raises ToolkitError on anything that `BlockSet.load` would refuse, and where `path`
+    exists and may not be overwritten.
     """
     entries = [_entry(source, bit_depth) for source in sources]
     check_blocks(blocks, entries, block_size, str(path))
     if costs is not None:
         check_costs(costs, len(blocks), str(path))
+    if search is not None:
+        check_features(search, blocks, str(path))
     with atomic_folder(path, overwrite=overwrite) as folder:
         (folder / "luma").mkdir()
         for entry, source in zip(entries, sources, strict=True):
@@ -133,6 +138,9 @@ def write_blockset(
         if costs is not None:
             np.save(folder / COSTS, np.ascontiguousarray(costs), allow_pickle=False)
             names.append(COSTS)
+        if search is not None:
+            np.save(folder / SEARCH, np.ascontiguousarray(search.rows), allow_pickle=False)
+            names.append(SEARCH)
         manifest = {
             "kind": KIND,
             "format_version": FORMAT_VERSION,
@@ -142,6 +150,7 @@ def write_blockset(
             "sources": entries,
             "histogram": histogram(blocks, entries),
             "excluded": excluded or {},
+            **({} if search is None else {"search": search.table}),
             "files": {name: sha256_file(folder / name) for name in names},
         }
         sealed = check_manifest(path, seal(manifest))

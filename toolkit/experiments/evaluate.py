@@ -15,6 +15,7 @@ from toolkit.model.checkpoint import Checkpoint
 from toolkit.model.network import predict
 from toolkit.model.provenance import is_known
 from toolkit.model.suitability import check_bit_depth, check_unseen, seen_sources
+from toolkit.training.validation import never_asked, validation_blocks
 
 SEED = 0
 """Seed that draws the blocks where a limit is given."""
@@ -86,7 +87,8 @@ def evaluate_on(
         advice = ", so its score there says nothing of new material. Use held-out sources, or pass --allow-seen."
         check_unseen(checkpoint.provenance, data, split, advice)
     _check_scored(checkpoint)
-    blocks = data.split_blocks(split, checkpoint.stage, limit, SEED, checkpoint.config.window)
+    model = checkpoint.config
+    blocks = data.split_blocks(split, model.stage, limit, SEED, model.window, model.inside)
     logits = _logits(checkpoint, blocks)
     temperature, fitted_on = _temperature(checkpoint, data, split, logits, blocks)
     overall = cast(OverallScores, _scores(checkpoint, logits, blocks.target))
@@ -126,7 +128,7 @@ def _check_scored(checkpoint: Checkpoint) -> None:
 
 
 def _logits(checkpoint: Checkpoint, blocks: Blocks) -> NDArray[np.float32]:
-    logits: NDArray[np.float32] = predict(checkpoint.model, blocks.luma, blocks.qindex).numpy()
+    logits: NDArray[np.float32] = predict(checkpoint.model, *blocks.inputs).numpy()
     return logits
 
 
@@ -156,7 +158,7 @@ def _temperature(
     if data.sha256 == checkpoint.data_sha256:
         if split == "val":
             return fit_temperature(logits, blocks.target), "these very blocks: the scaled figures are optimistic"
-        val = data.split_blocks("val", checkpoint.stage, window=checkpoint.config.window)
+        val = validation_blocks(data, checkpoint.config, None)
         return fit_temperature(_logits(checkpoint, val), val.target), f"the {len(val):,} blocks of the val split"
     # The checkpoint carries equally many blocks of each class; weights restore the shares of the validation split.
     carried = checkpoint.calibration
@@ -171,6 +173,8 @@ def _notes(checkpoint: Checkpoint, data: BlockSet, split: str, seen: list[str]) 
     notes = []
     if seen:
         notes.append(f"SEEN IN TRAINING: {', '.join(seen)}. These scores say nothing of new material.")
+    if said := never_asked(data, split, checkpoint.config):
+        notes.append(said)
     if not is_known(checkpoint.provenance):
         notes.append("The checkpoint was imported: whether it was trained on these sources is unknown.")
     if data.sha256 == checkpoint.data_sha256 and split == "val":

@@ -56,8 +56,8 @@ def measure_reliability(
     for run in runs:
         path = RunFolder(run.path).artefact("model_best.pt")
         checkpoint = load_checkpoint(path)
-        val = validation_blocks(blocks, run.stage, run.description["train"]["limit_val"], checkpoint.config.window)
-        logits = predict(checkpoint.model, val.luma, val.qindex).numpy()
+        val = validation_blocks(blocks, checkpoint.config, run.description["train"]["limit_val"])
+        logits = predict(checkpoint.model, *val.inputs).numpy()
         macro_f1 = classification_metrics(val.target, logits.argmax(1), run.classes)["macro_f1"]
         recorded = run.best["macro_f1"] if run.best else math.nan
         if not math.isclose(macro_f1, recorded, abs_tol=TOLERANCE["macro_f1"]):

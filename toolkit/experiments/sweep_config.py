@@ -18,7 +18,7 @@ Options = dict[str, Any]
 """Options of `av1part train` by parameter name."""
 _SHAPES_BACKBONE = ("backbone", "context", "spatial_attention")
 _TAUGHT = ("teacher", "distil", "distil_temperature")
-_NOT_FOR_STAGE1 = ("adapter", "adapter_size", "adapter_placement", "dropout", "gradual", *_TAUGHT)
+_NOT_FOR_STAGE1 = ("adapter", "adapter_size", "adapter_placement", "dropout", "gradual", "inside", *_TAUGHT)
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, in
     model = PartitionNet(config)
     load_weights(model, _renamed(values["model_state_dict"], model), str(source))
     model.eval()
-    val = validation_blocks(data, stage, None, config.window)
+    val = validation_blocks(data, config, None)
     epoch = values.get("epoch", 0)
     provenance: Provenance = {
         "run": source.name,

@@ -139,7 +139,8 @@ def _check_archive(path: Path) -> None:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically."""
-    blocks = {k: torch.from_numpy(np.ascontiguousarray(getattr(checkpoint.calibration, k))) for k in _BLOCK_FIELDS}
+    fields = [*_BLOCK_FIELDS, *(["search"] if checkpoint.calibration.search is not None else [])]
+    blocks = {k: torch.from_numpy(np.ascontiguousarray(getattr(checkpoint.calibration, k))) for k in fields}
     save_torch(
         path,
         {
@@ -177,11 +178,18 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
         model = make_model(values["config"])
         load_weights(model, values["model_state_dict"], str(path))
         blocks = values["calibration"]
-        calibration = Blocks(**blocks | {k: blocks[k].numpy() for k in _BLOCK_FIELDS})
+        tensors = {k: v.numpy() for k, v in blocks.items() if isinstance(v, Tensor)}
+        calibration = Blocks(**blocks | tensors)
         if calibration.window != model.config.window:
             raise ToolkitError(
                 f"{path}: its calibration blocks show a {calibration.window}, its model takes a {model.config.window}. "
                 "Train again."
+            )
+        if model.config.inside is not None:
+            model.config.inside.check_rows(calibration.search, len(calibration), f"{path}: its calibration blocks")
+        elif calibration.search is not None:
+            raise ToolkitError(
+                f"{path}: its calibration blocks hold features that its model does not take. Train again."
             )
         return Checkpoint(
             model=model.eval(),

@@ -69,11 +69,11 @@ def check_values(values: Mapping[str, Any], what: str) -> None:
         _check_tensor(value, f"{what}: the weight {name:.80}")
     blocks = values["calibration"]
     check_entries(blocks, {"bit_depth": int, "node": int}, f"{what}: calibration", _MEND)
-    if set(blocks) != {*_CALIBRATION, "bit_depth", "node"}:
+    if set(blocks) - {"search"} != {*_CALIBRATION, "bit_depth", "node"}:
         raise ToolkitError(f"{what}: calibration has {sorted(blocks, key=str)!r:.200}, expected blocks. {_MEND}")
-    for name in _CALIBRATION:
+    for name in (*_CALIBRATION, *({"search"} & set(blocks))):
         _check_tensor(blocks[name], f"{what}: calibration.{name}")
-        if blocks[name].is_floating_point() or blocks[name].is_complex():
+        if name != "search" and (blocks[name].is_floating_point() or blocks[name].is_complex()):
             raise ToolkitError(f"{what}: calibration.{name} is {blocks[name].dtype}, expected whole numbers. {_MEND}")
         if not blocks[name].is_contiguous():  # one stored number could claim to be a billion blocks
             raise ToolkitError(f"{what}: calibration.{name} is larger than what is stored of it. {_MEND}")

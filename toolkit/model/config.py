@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from toolkit.data.inside import Inside
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE, STAGES, stage_of
 from toolkit.sealed import check_fields
@@ -33,9 +34,10 @@ class ModelConfig:
     `input_scale`: for an imported model, its factor on raw code values in place of this toolkit's own scaling.
     `node`: side of the square that the network decides about, in pixels. `context`: source pixels around the node that
     it also sees, on each side. `spatial_attention`: a position gate after the last layer of the small network.
+    `inside`: where in the search a Stage 2 is asked, with the features that are known there; None: before the search.
 
-    Raises ToolkitError on an unknown stage or backbone, a bit depth outside 8 to 16, and a node, context or attention
-    that the backbone cannot have.
+    Raises ToolkitError on an unknown stage or backbone, a bit depth outside 8 to 16, a node, context or attention that
+    the backbone cannot have, and on another stage inside the search.
     """
 
     stage: str = "2"
@@ -50,6 +52,7 @@ class ModelConfig:
     node: int = NODE
     context: int = 0
     spatial_attention: bool = False
+    inside: Inside | None = None
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
@@ -78,6 +81,9 @@ class ModelConfig:
         if self.spatial_attention and self.backbone != "small":
             has = "has one already" if self.backbone == "resnet18-se" else "has no place for one"
             raise ToolkitError(f"Spatial attention is an option of the small backbone; {self.backbone} {has}.")
+        if self.inside is not None and self.stage != "2":
+            # Flips change neither a class of Stage 2 nor what the features say of it; other stages have directions.
+            raise ToolkitError(f"Stage {self.stage} is asked before the search alone; only Stage 2 is asked inside it.")
 
     @property
     def window(self) -> Window:
@@ -101,5 +107,7 @@ class ModelConfig:
             raise ToolkitError(
                 f"Model settings {sorted(unknown)} are unknown to this av1part; it may be older than the file."
             )
-        check_fields(cls, values, "Model settings")
-        return cls(**values)
+        inside = values.get("inside")
+        own = values | ({} if inside is None else {"inside": Inside.from_dict(inside, "Model settings, inside")})
+        check_fields(cls, own, "Model settings")
+        return cls(**own)

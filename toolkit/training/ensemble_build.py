@@ -48,9 +48,11 @@ def make_ensemble(members: Sequence[Path], output: Path, data: BlockSet, views: 
     for own, member in zip(model.members, opened, strict=True):
         own.load_state_dict(member.model.state_dict())
     model.eval()
-    val = validation_blocks(data, config.stage, None, config.window)
+    val = validation_blocks(data, config, None)
     records = [_record(path, member, data, val) for path, member in zip(members, opened, strict=True)]
-    fitted = STAGES[config.stage].targets(data.blocks[data.split_index("train", config.stage)]["partition"])
+    fitted = STAGES[config.stage].targets(
+        data.blocks[data.split_index("train", config.stage, config.inside)]["partition"]
+    )
     checkpoint = Checkpoint(
         model=model,
         epoch=0,

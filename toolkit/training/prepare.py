@@ -59,8 +59,8 @@ def prepare(
 
     Raises ToolkitError on unusable data, on an unfit teacher, and where the run to resume had other options or files.
     """
-    train_blocks = training_blocks(data, model.stage, config, model.window)
-    val_blocks = validation_blocks(data, model.stage, config.limit_val, model.window)
+    train_blocks = training_blocks(data, model, config)
+    val_blocks = validation_blocks(data, model, config.limit_val)
     description = _describe(data, run, model, config, train_blocks, val_blocks)
     description["start"], description["weights"] = _absolute(start), _absolute(weights)
     description["teacher"] = _absolute(teacher)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from toolkit.data.inside import INSIDE
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -53,4 +55,13 @@ RECIPES = {
             "lr": 2e-3,
         },
     ),
+    **{
+        f"inside-{point}": Recipe(
+            f"Our small network from random weights, asked inside the search after {point.upper()}, with the features "
+            "that libaom knows there (DATA of `label --search`).",
+            "docs/experiments.md",
+            {"init": "random", "backbone": "small", "augment": "dihedral", "epochs": 24, "lr": 2e-3, "inside": point},
+        )
+        for point in INSIDE
+    },
 }

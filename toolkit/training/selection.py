@@ -129,6 +129,6 @@ def _reevaluate(run: Path, path: Path, data: Path, show: bool) -> Metrics:
             f"{blocks.path}: not the data set that {run} was trained on (sha256 {blocks.sha256[:8]}..., "
             f"expected {checkpoint.data_sha256[:8]}...). Pass the right one with --data."
         )
-    val = validation_blocks(blocks, checkpoint.stage, description["train"]["limit_val"], checkpoint.config.window)
+    val = validation_blocks(blocks, checkpoint.config, description["train"]["limit_val"])
     with shown() if show else nullcontext():
         return evaluate(checkpoint.model, val)[1]

@@ -10,17 +10,27 @@ from toolkit.data.costs import class_regret, regret_metrics
 from toolkit.data.sampling import stratified_index
 from toolkit.metrics import classification_metrics, flat_f1
 from toolkit.model.checkpoint import Metrics
+from toolkit.model.config import ModelConfig
 from toolkit.model.network import Classifier, predict
 from toolkit.training.losses import loss_of
 from toolkit.training.run_folder import ValidationScores
-from toolkit.windows import Window
 
 CALIBRATION_BLOCKS = 512
 
 
-def validation_blocks(data: BlockSet, stage: str, limit: int | None, window: Window) -> Blocks:
-    """Validation blocks of a stage, at most `limit`: the same for every seed, so that runs can be compared."""
-    return data.split_blocks("val", stage, limit, window=window)
+def validation_blocks(data: BlockSet, model: ModelConfig, limit: int | None) -> Blocks:
+    """Validation blocks of a model, at most `limit`: the same for every seed, so that runs can be compared."""
+    return data.split_blocks("val", model.stage, limit, window=model.window, inside=model.inside)
+
+
+def never_asked(data: BlockSet, split: str, model: ModelConfig) -> str:
+    """Sentence on the split's blocks that a model inside the search is never asked about; empty where there is none."""
+    if model.inside is None:
+        return ""
+    every = len(data.split_index(split, model.stage))
+    left = every - len(data.split_index(split, model.stage, model.inside))
+    where = f"the search did not come to the point after {model.inside.point.upper()} there"
+    return f"{left:,} of the {every:,} blocks of the {split} split are left out: {where}." if left else ""
 
 
 def calibration_blocks(val: Blocks, seed: int = 0) -> Blocks:
@@ -37,7 +47,7 @@ def evaluate(
     Logits that are not finite make macro-F1 and regret NaN.
     """
     model.eval()
-    logits = predict(model, blocks.luma, blocks.qindex)
+    logits = predict(model, *blocks.inputs)
     predictions = logits.argmax(1).numpy()
     scores = classification_metrics(blocks.target, predictions, model.config.classes)
     metrics: dict[str, Any] = {k: v for k, v in scores.items() if k != "confusion"} | flat_f1(scores)
