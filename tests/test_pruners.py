@@ -115,6 +115,13 @@ def test_a_decision_saves_only_what_the_others_leave() -> None:
     assert np.flatnonzero(search.taken["stop"]).tolist() == [1, 2]
 
 
+def test_a_square_whose_stages_were_not_seen_takes_what_its_quarters_take() -> None:
+    frame = a_split_square()
+    frame.rows["seconds"][0] = 0
+    assert prune(frame, taking(stop=(1,))).seconds == 7
+    assert prune(frame, taking()).seconds == 0
+
+
 def test_what_lies_below_a_skipped_split_is_not_come_to() -> None:
     search = prune(a_split_square(), taking(no_split=(0,), stop=(1, 2, 3, 4)))
     assert search.seconds == 33

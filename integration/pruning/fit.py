@@ -123,19 +123,13 @@ def together(pruner: Pruner, frames: Iterator[RecordedFrame], price: float) -> d
 
     It is no forecast of an encode, where a decision changes what the next ones see; the benchmark in the encoder is.
     """
-    found = []
+    asked, skipped, shares = 0, 0, []
     for frame in frames:
-        wants = wanted(frame, pruner, price)
-        search = prune(frame, wants)
+        search = prune(frame, wanted(frame, pruner, price))
         lost = sum(float(targets.losses(frame.rows, name)[at].sum()) for name, at in search.taken.items())
-        taken = sum(int(at.sum()) for at in search.taken.values())
         possible = (targets.reached(frame.rows, d) & (frame.rows["side"] == side) for side, d in pruner.models)
-        asked = sum(int(at.sum()) for at in possible)
-        found.append((lost / frame.bits, search.seconds / frame.seconds, taken, asked))
-    lost, saved, taken, asked = zip(*found, strict=True)
-    return {
-        "asked": sum(asked),
-        "skipped": sum(taken),
-        "loss_percent": 100 * float(np.mean(lost)),
-        "time_percent": 100 * float(np.mean(saved)),
-    }
+        asked += sum(int(at.sum()) for at in possible)
+        skipped += sum(int(at.sum()) for at in search.taken.values())
+        shares.append((lost / frame.bits, search.seconds / frame.seconds))
+    loss, time = 100 * np.mean(shares, axis=0)
+    return {"asked": asked, "skipped": skipped, "loss_percent": float(loss), "time_percent": float(time)}

@@ -24,7 +24,7 @@ class PrunedSearch:
     """What is left of a frame's search.
 
     `taken`: rows at which each decision is taken (rows,). `seconds` that are saved. `saves`: of these, what each
-    decision would save at each row (rows,), where all others are taken after and below it.
+    decision would save at each row (rows,), with all others taken after and below it.
     """
 
     taken: Taken
@@ -54,10 +54,8 @@ def prune(frame: RecordedFrame, wants: Taken) -> PrunedSearch:
         np.where(wants[name], 0, saves[name]) for name in ("no_ab", "no_four_way")
     )
     after_split = np.where(wants["no_rect"], 0, saves["no_rect"])
-    saves["no_split"], saves["no_more_split"], own = _split(rows, seconds, after_split, wants)
+    saves["no_split"], saves["no_more_split"], saved = _split(rows, seconds, after_split, wants)
     saves["stop"] = sum(np.where(wants[name], 0, saves[name]) for name in ("no_split", "no_rect"))
-    roots = rows["parent"] < 0
-    saved = float(seconds[roots].sum() - own[roots].sum())
     comes_to, gives_up = _comes_to(rows, wants)
     searched = comes_to & ~wants["stop"]
     taken = {
@@ -74,27 +72,32 @@ def prune(frame: RecordedFrame, wants: Taken) -> PrunedSearch:
 
 def _split(
     rows: targets.Rows, seconds: NDArray[np.float64], after: NDArray[np.float64], wants: Taken
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Seconds that are left of SPLIT, of a quarter with those after it, and of a square (rows,).
+) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """Seconds that are left of SPLIT, those of a quarter with all after it (rows,), and what the frame saves.
 
-    `after` are those that are left after SPLIT.
+    `after` are those that are left after SPLIT. Where libaom tries nothing but SPLIT, no end of a stage is seen and the
+    square's own seconds are 0: its quarters' count.
     """
     parents, quarters = rows["parent"].tolist(), rows["quarter"].tolist()
-    total = seconds.sum(axis=1)
-    inside = np.bincount(rows["parent"] + 1, weights=total, minlength=len(rows) + 1)[1:]
-    left = np.maximum(seconds[:, STAGES.index("split")] - inside, 0).tolist()  # between the quarters, to begin with
-    onwards, own = [0.0] * len(rows), [0.0] * len(rows)
-    none, after_split = seconds[:, STAGES.index("none")].tolist(), after.tolist()
+    none, split = (seconds[:, STAGES.index(name)].tolist() for name in ("none", "split"))
+    rest = seconds[:, STAGES.index("split") + 1 :].sum(axis=1).tolist()
     stop, no_split, no_more = (wants[name].tolist() for name in ("stop", "no_split", "no_more_split"))
-    summed = [0.0] * len(rows)  # of the quarters that were looked at so far, the last first
+    after_split = after.tolist()
+    left, onwards = [0.0] * len(rows), [0.0] * len(rows)
+    inside, inside_left = [0.0] * len(rows), [0.0] * len(rows)  # of the quarters looked at so far, the last first
+    saved = 0.0
     for i in reversed(range(len(rows))):
-        left[i] += summed[i]
-        own[i] = none[i] + (0 if stop[i] else after_split[i] + (0 if no_split[i] else left[i]))
+        whole = none[i] + max(split[i], inside[i]) + rest[i]
+        left[i] = max(split[i] - inside[i], 0.0) + inside_left[i]
+        own = none[i] + (0 if stop[i] else after_split[i] + (0 if no_split[i] else left[i]))
         parent = parents[i]
-        if parent >= 0:
-            onwards[i] = own[i] + summed[parent]
-            summed[parent] = 0.0 if no_more[i] and quarters[i] else onwards[i]
-    return np.array(left), np.array(onwards), np.array(own)
+        if parent < 0:
+            saved += whole - own
+            continue
+        inside[parent] += whole
+        onwards[i] = own + inside_left[parent]
+        inside_left[parent] = 0.0 if no_more[i] and quarters[i] else onwards[i]
+    return np.array(left), np.array(onwards), saved
 
 
 def _comes_to(rows: targets.Rows, wants: Taken) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
