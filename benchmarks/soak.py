@@ -6,8 +6,9 @@ A case follows from its seed alone, which is printed before it runs: `--seed N -
 frames of 16x16 to 1920x1080 (log-uniform, odd sizes too), 8 or 10 bit, any cq, preset and usage, key frames or an
 inter-coded group with or without look-ahead, and 1 or 2 threads. Its masks are random, of one partition, or of bits
 without a meaning, for one node size or all, given with the frame or by a callback that may fail. In half of the cases a
-pruner decides as well: that of the box, or random trees or networks for all node sizes, at a random price. RD costs of
-one node size are logged or not. Slow presets get small frames, so that no case takes much longer than half a minute.
+pruner decides as well: that of the box, or random trees or networks for all node sizes, at a random price. In others
+the search is recorded, with a pruner or without. RD costs of one node size are logged or not. Slow presets get small
+frames, so that no case takes much longer than half a minute.
 
 A case fails on a crash or a sanitizer's report; on a stream that dav1d does not decode to the encoder's reconstruction;
 on labels of any node size that differ from those of libaom's decoder; and on a mask that forbids nothing but changes
@@ -50,6 +51,7 @@ from toolkit.pruners.forest import NODE, Forest, Trees
 from toolkit.pruners.network import HIDDEN, Network
 from toolkit.pruners.pruner import Pruner
 from toolkit.pruners.record import FEATURES as FEATURES_OF_ALL
+from toolkit.pruners.record import check_rows
 
 SECONDS_PER_MEGAPIXEL = (150, 60, 50, 25, 15, 7, 5)
 """Rough time to code noise under the sanitizers at cpu-used 0 to 6; decides the largest frames of a preset."""
@@ -116,6 +118,7 @@ class Case:
             f"{', 4-way' if c.four_way else ''}"
             f"{f', costs at {commas(self.cost_nodes)}' if self.cost_nodes else ''}{', CNN off' if self.cnn_off else ''}"
             f"{'' if self.pruner == 'none' else f', pruner: {self.pruner} in {self.frame_kind} frames'}"
+            f"{', recorded' if self.recorded else ''}"
         )
 
     def planes(self, number: int) -> Planes:
@@ -174,6 +177,11 @@ class Case:
         inter = self.config.keyint > 1 and np.random.default_rng([self.seed, 5]).random() < 0.5
         return FRAME_KINDS[int(inter)]
 
+    @property
+    def recorded(self) -> bool:
+        """Whether the search is recorded, under the pruner where there is one; drawn apart as well."""
+        return self.config.threads == 1 and np.random.default_rng([self.seed, 6]).random() < 0.5
+
     def pruner_bytes(self) -> bytes:
         """The pruner as the hook takes it: that of the box, or one whose trees or weights are drawn."""
         if self.pruner == "box":
@@ -197,8 +205,14 @@ class Case:
                 price = float(np.exp(np.random.default_rng([self.seed, 4]).uniform(-6, 3)))
                 encoder.set_pruner(self.pruner_bytes(), price, 64.0)
                 encoder.search_frames(self.frame_kind)
+            if self.recorded and not library:
+                encoder.record_search(0.7, self.seed & 0xFFFFFFFF)
             given = None if library or self.by_callback else self.mask
-            fed = [encoder.feed(self.planes(number), given and given(number)) for number in numbers]
+            fed = []
+            for number in numbers:
+                fed.append(encoder.feed(self.planes(number), given and given(number)))
+                if self.recorded and not library:
+                    check_rows(encoder.search_rows(), f"rows of frame {number}")
             return [frame for frame in [*fed, *(encoder.flush() if self.config.lag else ())] if frame]
 
     def check(self, folder: Path) -> int:
