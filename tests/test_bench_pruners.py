@@ -1,4 +1,4 @@
-"""benchmarks/pruner_baselines.py, pruners_beside.py, pruner_worst.py and stage2_inside.py: they run, and mean it."""
+"""Benchmarks of pruners (benchmarks/pruner_*.py, pruners_beside.py, stage2_inside.py): they run, and mean it."""
 
 import sys
 from importlib import import_module
@@ -15,6 +15,8 @@ from support.pruners import record_of
 from integration.codec.libaom_build import Libraries
 from integration.pruning.bundle import PrunerBundle
 from toolkit.partition import HORZ, NONE, SPLIT
+from toolkit.pruners.features import DECISIONS, USUAL
+from toolkit.pruners.learn import LearnConfig, learn
 from toolkit.pruners.record import ROW, SearchSet
 
 
@@ -86,13 +88,30 @@ def test_a_pruner_is_ahead_by_what_the_other_loses_at_the_same_time(monkeypatch:
 def test_features_of_the_frame_are_the_same_for_all_its_nodes(record: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module, data = script("pruner_frame", monkeypatch), SearchSet.load(record)
     frames = list(data.frames("train"))
-    for frame, (own, loss, time) in zip(
-        frames, module.examples(frames, data.features, 16, "stop", with_frame=True), strict=True
-    ):
-        assert (own[:, -2:] == module.of_the_frame(frame, data.features)).all()
-        assert len(own) == len(loss) == len(time) > 0
+    at = [i for i, feature in enumerate(data.features) if feature.name in module.OF_THE_FRAME]
+    assert len(at) == 2
+    for with_frame in (False, True):
+        for own, loss, time in module.examples(frames, data.features, 16, "stop", with_frame):
+            assert len(own) == len(loss) == len(time) > 0
+            assert (np.ptp(own[:, at], axis=0) == 0).all()
+            assert own[:, at].any() == with_frame
     lines = printed(module, record, "--epochs", "1").splitlines()
-    assert [line.split("|")[1].strip() for line in lines[2:]] == ["today's"] * 3 + ["and two of the frame"] * 3
+    assert [line.split("|")[1].strip() for line in lines[2:]] == ["all but two of the frame"] * 3 + ["all"] * 3
+
+
+def test_a_decision_saves_more_where_it_is_alone_than_it_adds_to_others(
+    record: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module, data = script("pruner_points", monkeypatch), SearchSet.load(record)
+    pruner = learn(list(data.frames("train")), data.features, LearnConfig(trees=5, decisions=DECISIONS, least_rows=50))
+    frame = next(data.frames("val"))
+    alone = sum(module.judged(frame, pruner, (decision,), 0.2)[1] for decision in USUAL)
+    loss, saved = module.judged(frame, pruner, USUAL, 0.2)
+    assert loss >= 0
+    assert 0 < saved < alone
+    assert saved < 1
+    lines = printed(module, record, "--epochs", "1", "--price", "0.05").splitlines()
+    assert [line.split("|")[1].strip() for line in lines[2:]] == list(module.SETS)
 
 
 def test_stage_2_inside_the_search_asks_the_nodes_of_the_chosen_path(
