@@ -67,7 +67,7 @@ def main(record: Path, pruner: Path, price: float | None, split: str) -> None:
     )
     click.echo(f"|---|{'---:|' * (len(QUANTILES) + 3)}")
     found = dict[int, Taken]()
-    for side in sorted({int(name.rsplit("_", 1)[1]) for name in opened.manifest["validation"]}):
+    for side in sorted({int(name.rsplit("_", 1)[1]) for name in opened.manifest["validation"] if name != "together"}):
         own = found[side] = taken(opened, frames, price or opened.price, side)
         cells = [f"{value:.1f}" for value in (*np.quantile(own.losses or [0], QUANTILES), max(own.losses, default=0))]
         click.echo(f"| {side} | {len(own.losses):,} | {' | '.join(cells)} | {100 * own.worst:.3f}% |")
