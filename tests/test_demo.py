@@ -97,10 +97,10 @@ def test_ffmpeg_codes_the_frame_with_and_without_the_pruner(
     if shutil.which("ffmpeg") is None:
         pytest.skip("ffmpeg is not installed: apt-get install ffmpeg")
     clip = tmp_path / "frame.yuv"
-    clip.write_bytes(b"".join(plane.tobytes() for plane in frame(192, 128)))
-    without, pruned = Demo(tmp_path, None, DemoConfig())._in_ffmpeg(clip, "192x128").values()
+    clip.write_bytes(b"".join(plane.tobytes() for plane in frame(320, 192)))
+    without, pruned = Demo(tmp_path, None, DemoConfig())._in_ffmpeg(clip, "320x192").values()
     assert without["bytes"] != pruned["bytes"]
     assert abs(without["psnr_y"] - pruned["psnr_y"]) < 0.5
     assert min(without["psnr_y"], without["encode_seconds"], pruned["encode_seconds"]) > 0
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert Demo(tmp_path, None, DemoConfig())._in_ffmpeg(clip, "192x128") == {}
+    assert Demo(tmp_path, None, DemoConfig())._in_ffmpeg(clip, "320x192") == {}

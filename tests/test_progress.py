@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from toolkit.cli.main import commands, kept, main
 from toolkit.data.blockset import BlockSet
 from toolkit.progress import is_heard, listen, track
+from toolkit.windows import Window
 
 
 def test_steps_are_reported_to_whoever_listens() -> None:
@@ -49,7 +50,7 @@ def test_calibration_and_inference_report(blockset_8: Path) -> None:
 
     class Still:
         stages = ("2",)
-        window = None
+        window = Window()
 
         def every(self, luma: Any, qindex: Any) -> dict[str, Any]:
             return {"2": np.zeros((len(luma), 3))}
