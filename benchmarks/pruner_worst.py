@@ -40,7 +40,8 @@ class Taken:
 def taken(pruner: PrunerBundle, frames: Sequence[RecordedFrame], price: float, side: int) -> Taken:
     """Decisions of the pruner at a price on these pictures."""
     losses, shares, saved = list[float](), list[float](), 0.0
-    decisions = [name.rsplit("_", 1)[0] for name in pruner.manifest["validation"] if name.endswith(f"_{side}")]
+    compared = pruner.manifest["proof"]["comparisons"]
+    decisions = [own["decision"] for own in compared if own["side"] == side]
     for frame in frames:
         for decision in decisions:
             at = targets.reached(frame.rows, decision) & (frame.rows["side"] == side)
@@ -67,7 +68,7 @@ def main(record: Path, pruner: Path, price: float | None, split: str) -> None:
     )
     click.echo(f"|---|{'---:|' * (len(QUANTILES) + 3)}")
     found = dict[int, Taken]()
-    for side in sorted({int(name.rsplit("_", 1)[1]) for name in opened.manifest["validation"] if name != "together"}):
+    for side in sorted({compared["side"] for compared in opened.manifest["proof"]["comparisons"]}):
         own = found[side] = taken(opened, frames, price or opened.price, side)
         cells = [f"{value:.1f}" for value in (*np.quantile(own.losses or [0], QUANTILES), max(own.losses, default=0))]
         click.echo(f"| {side} | {len(own.losses):,} | {' | '.join(cells)} | {100 * own.worst:.3f}% |")

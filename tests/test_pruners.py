@@ -95,24 +95,39 @@ def taking(**decided: tuple[int, ...]) -> dict[str, np.ndarray]:
     return {name: np.isin(np.arange(5), decided.get(name, ())) for name in DECISIONS}
 
 
+def saved(frame: RecordedFrame, decision: str, row: int, **others: tuple[int, ...]) -> float:
+    """Seconds that a decision at one row of a_split_square saves, with the others taken too."""
+    there = set(others.get(decision, ()))
+    with_it, without = (taking(**others | {decision: tuple(rows)}) for rows in (there | {row}, there - {row}))
+    return prune(frame, with_it).seconds - prune(frame, without).seconds
+
+
 def test_where_nothing_is_taken_a_decision_saves_what_was_recorded() -> None:
     frame = a_split_square()
-    search = prune(frame, taking())
     for name in DECISIONS:
-        assert search.saves[name][1:].tolist() == targets.times(frame.rows, name)[1:].tolist(), name
-        assert not search.taken[name].any()
-    assert search.saves["stop"][0] == targets.times(frame.rows, "stop")[0]
-    assert search.seconds == 0
+        first = 2 if name == "no_more_split" else 1  # never asked at a first quarter
+        found = [saved(frame, name, row) for row in range(first, 5)]
+        assert found == targets.times(frame.rows, name)[first:].tolist(), name
+        assert not prune(frame, taking()).taken[name].any()
+    assert saved(frame, "stop", 0) == targets.times(frame.rows, "stop")[0]
+    assert prune(frame, taking()).seconds == 0
 
 
 def test_a_decision_saves_only_what_the_others_leave() -> None:
-    search = prune(a_split_square(), taking(stop=(1, 2), no_rect=(3,), no_ab=(0,)))
-    assert search.saves["no_split"][0] == 1 + 1 + 1 + 2 + 8
-    assert search.saves["no_rect"][0] == 2
-    assert search.saves["stop"][0] == 15
-    assert search.saves["stop"][1] == 7
+    frame, others = a_split_square(), {"stop": (1, 2), "no_rect": (3,), "no_ab": (0,)}
+    assert saved(frame, "no_split", 0, **others) == 1 + 1 + 1 + 2 + 8
+    assert saved(frame, "no_rect", 0, **others) == 2
+    assert saved(frame, "stop", 0, **others) == 15
+    assert saved(frame, "stop", 1, **others) == 7
+    search = prune(frame, taking(**others))
     assert search.seconds == 7 + 7 + 6 + 4
     assert np.flatnonzero(search.taken["stop"]).tolist() == [1, 2]
+
+
+def test_losses_add_up_where_a_decision_is_taken() -> None:
+    frame = a_split_square()
+    expected = targets.losses(frame.rows, "stop")[[1, 2]].sum() + targets.losses(frame.rows, "no_rect")[3]
+    assert prune(frame, taking(stop=(1, 2), no_rect=(3,))).bits == expected > 0
 
 
 def test_a_square_whose_stages_were_not_seen_takes_what_its_quarters_take() -> None:
@@ -130,12 +145,14 @@ def test_what_lies_below_a_skipped_split_is_not_come_to() -> None:
 
 
 def test_split_that_is_given_up_is_given_up_once() -> None:
-    search = prune(a_split_square(), taking(no_more_split=(2, 4), no_ab=(3,)))
+    frame, others = a_split_square(), {"no_more_split": (2, 4), "no_ab": (3,)}
+    search = prune(frame, taking(**others))
     assert np.flatnonzero(search.taken["no_more_split"]).tolist() == [2]
     assert not search.taken["no_ab"].any()
     assert search.seconds == 24
-    assert search.saves["no_split"][0] == 1 + 8
-    assert search.saves["no_more_split"].tolist()[2:] == [8 + 4, 4, 8]
+    assert saved(frame, "no_split", 0, **others) == 1 + 8
+    assert saved(frame, "no_more_split", 2, **others) == 8 + 4
+    assert [saved(frame, "no_more_split", row, no_more_split=(4,), no_ab=(3,)) for row in (3, 4)] == [4, 8]
 
 
 def test_no_decision_is_taken_after_one_that_skips_it() -> None:

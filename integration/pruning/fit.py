@@ -67,7 +67,7 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
             "sources": sources,
         },
         "validation": simulate(pruner, data.frames("val"), config.price, config.most)
-        | {"together": together(pruner, data.frames("val"), config.price)},
+        | {"together": together(pruner, data.frames("val"), config.price, config.most)},
         "proof": proof,
     }
     write_pruner(output, manifest, native_form, graph, overwrite=overwrite)
@@ -97,16 +97,16 @@ def simulate(pruner: Pruner, frames: Iterator[RecordedFrame], price: float, most
     """
     shares: dict[str, list[tuple[float, float, int, int]]] = {}
     for frame in frames:
+        wants = wanted(frame, pruner, price, most)
         for side, decision in pruner.models:
-            at = targets.reached(frame.rows, decision) & (frame.rows["side"] == side)
-            rows = frame.rows[at]
-            if not len(rows):
+            own = frame.rows["side"] == side
+            asked = int((targets.reached(frame.rows, decision) & own).sum())
+            if not asked:
                 continue
-            loss, time = pruner.models[side, decision].predict(rows["features"]).T
-            skip = (loss < np.log(price) + time) & (loss < np.log(most))
-            lost = targets.losses(frame.rows, decision)[at][skip].sum() / frame.bits
-            saved = targets.times(frame.rows, decision)[at][skip].sum() / frame.seconds
-            shares.setdefault(f"{decision}_{side}", []).append((lost, saved, int(skip.sum()), len(rows)))
+            skip = wants[decision] & own
+            lost = targets.losses(frame.rows, decision)[skip].sum() / frame.bits
+            saved = targets.times(frame.rows, decision)[skip].sum() / frame.seconds
+            shares.setdefault(f"{decision}_{side}", []).append((lost, saved, int(skip.sum()), asked))
     return {
         name: {
             "asked": sum(s[3] for s in own),
@@ -118,18 +118,17 @@ def simulate(pruner: Pruner, frames: Iterator[RecordedFrame], price: float, most
     }
 
 
-def together(pruner: Pruner, frames: Iterator[RecordedFrame], price: float) -> dict[str, Any]:
+def together(pruner: Pruner, frames: Iterator[RecordedFrame], price: float, most: float) -> dict[str, Any]:
     """Losses and times of all decisions that are taken at a price, each second saved once; losses add up.
 
     It is no forecast of an encode, where a decision changes what the next ones see; the benchmark in the encoder is.
     """
     asked, skipped, shares = 0, 0, []
     for frame in frames:
-        search = prune(frame, wanted(frame, pruner, price))
-        lost = sum(float(targets.losses(frame.rows, name)[at].sum()) for name, at in search.taken.items())
+        search = prune(frame, wanted(frame, pruner, price, most))
         possible = (targets.reached(frame.rows, d) & (frame.rows["side"] == side) for side, d in pruner.models)
         asked += sum(int(at.sum()) for at in possible)
         skipped += sum(int(at.sum()) for at in search.taken.values())
-        shares.append((lost / frame.bits, search.seconds / frame.seconds))
+        shares.append((search.bits / frame.bits, search.seconds / frame.seconds))
     loss, time = 100 * np.mean(shares, axis=0)
     return {"asked": asked, "skipped": skipped, "loss_percent": float(loss), "time_percent": float(time)}
