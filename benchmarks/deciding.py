@@ -13,8 +13,9 @@ import numpy as np
 from integration import zoo
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import Encoder
+from integration.media.planes import Planes
 from integration.media.raw import parse_size
-from integration.media.video import Planes, open_clip
+from integration.media.video import open_clip
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import use_pruner
 

@@ -42,7 +42,8 @@ from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import libraries
 from integration.media.containers import IvfWriter
-from integration.media.video import Planes, open_clip
+from integration.media.planes import Planes
+from integration.media.video import open_clip
 from integration.pruning.bundle import NATIVE, current_features
 from toolkit.cli.options import commas
 from toolkit.data.blockset import Luma, luma_dtype

@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
+from integration.media.photographs import is_photograph
 from integration.media.raw import parse_size
-from integration.media.video import is_photograph, open_clip
+from integration.media.video import open_clip
 
 
 def shrunk(photo: Path, size: tuple[int, int]) -> NDArray[np.float64]:

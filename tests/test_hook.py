@@ -18,7 +18,7 @@ from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import Libraries
 from integration.media.containers import IvfWriter
-from integration.media.video import Planes
+from integration.media.planes import Planes
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_4, VERT_A, VERT_B
 

@@ -18,7 +18,7 @@ from integration.codec.config import EncoderConfig
 from integration.codec.encoder import EncodedFrame, Encoder
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import Libraries
-from integration.media.video import Planes
+from integration.media.planes import Planes
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.hook_file import NAME
 from toolkit.errors import ToolkitError

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from integration.encoding.lookahead import Ahead
-from integration.media.video import Clip, Planes
+from integration.media.planes import Planes
+from integration.media.video import Clip
 from toolkit.errors import ToolkitError
 
 

@@ -11,8 +11,9 @@ from PIL import EpsImagePlugin, Image
 from support.pictures import CHELSEA, frame
 
 from integration.media.colour import rgb_to_planes
+from integration.media.planes import fit
 from integration.media.raw import RawFormat, better_period, parse_size, raw_layout
-from integration.media.video import fit, open_clip
+from integration.media.video import open_clip
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from integration.encoding.config import EncodeConfig
-from integration.media.video import Clip, is_photograph
+from integration.media.photographs import is_photograph
+from integration.media.video import Clip
 from integration.pruning.bundle import PrunerBundle
 from integration.zoo import FOLDER
 from integration.zoo.card import FILE, KEY_FRAMES, PHOTOGRAPHS, Card, Row, choose

@@ -12,7 +12,8 @@ from typing import Self
 import numpy as np
 
 from integration.codec.encoder import Mask, Masks, MaskSource
-from integration.media.video import Clip, Planes
+from integration.media.planes import Planes
+from integration.media.video import Clip
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 

@@ -7,7 +7,9 @@ import numpy as np
 from integration.codec.encoder import Encoder, EncoderConfig
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import Masker, Trial, check_masker
-from integration.media.video import Clip, Planes, is_photograph
+from integration.media.photographs import is_photograph
+from integration.media.planes import Planes
+from integration.media.video import Clip
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import use_pruner
 from toolkit.data.blockset import Luma

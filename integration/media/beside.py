@@ -12,8 +12,9 @@ import av
 from av.sidedata.sidedata import SideData
 
 from integration.codec.hdr import NO_HDR, Hdr, LightLevel, Mastering
+from integration.media.photographs import is_photograph
 from integration.media.raw import RAW
-from integration.media.video import demux, is_photograph
+from integration.media.video import demux
 
 _MASTERING = struct.Struct("=20i2i")
 """FFmpeg's AVMasteringDisplayMetadata: x and y of red, green, blue and white, the darkest and the brightest luminance,

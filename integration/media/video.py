@@ -15,10 +15,10 @@ from pathlib import Path
 
 import av
 import numpy as np
-from PIL import Image, ImageOps
 
 from integration.codec.config import UNDESCRIBED, Colour
-from integration.media.colour import rgb_to_planes
+from integration.media.photographs import is_photograph, read_photograph
+from integration.media.planes import Planes, fit, shrink
 from integration.media.raw import RAW, RawFormat, better_period
 from toolkit.data.blockset import Luma, luma_dtype
 from toolkit.errors import ToolkitError
@@ -26,14 +26,8 @@ from toolkit.sealed import check_file
 
 _log = logging.getLogger("av1part")
 
-Planes = tuple[Luma, Luma, Luma]
-"""Planes y (H, W), u and v (ceil(H/2), ceil(W/2)): uint8 at 8 bit, uint16 at 10."""
-
 COLOUR = "photographs: RGB to 8-bit BT.709 limited range, chroma averaged over 2x2; clips: code values as they are"
 RESAMPLING = "Lanczos (Pillow), never enlarged"
-PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm"}
-PICTURES = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "PPM")
-"""Formats that a photograph's content may have. Others, such as PostScript, would start programs."""
 CONTAINERS = "matroska,mov,yuv4mpegpipe,ivf,obu,av1,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,h264,hevc,mpegvideo,m4v"
 """FFmpeg's demuxers that a clip may need. Others, such as concat and hls, would open further files."""
 _FULL_RANGE = 2
@@ -59,22 +53,6 @@ class Clip:
     colour: Colour = UNDESCRIBED
 
 
-def is_photograph(path: Path) -> bool:
-    """Whether a file is read as a photograph, by the ending of its name."""
-    return path.suffix.lower() in PHOTOGRAPHS
-
-
-def fit(width: int, height: int, box: tuple[int, int] | None) -> tuple[int, int]:
-    """Size itself where it fits into the box, else the largest size in it with the same aspect and even sides."""
-    if box is None or (width <= box[0] and height <= box[1]):
-        return width, height
-    if width * box[1] > height * box[0]:
-        size = box[0], height * box[0] // width
-    else:
-        size = width * box[1] // height, box[1]
-    return max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2)
-
-
 def open_clip(
     path: Path,
     size: tuple[int, int] | None = None,
@@ -92,7 +70,7 @@ def open_clip(
     check_file(path, "a clip or photograph")
     suffix = path.suffix.lower()
     if is_photograph(path):
-        clip = _open_photograph(path, size)
+        clip = _photograph(path, size)
     elif suffix in RAW:
         if raw is None:
             raise ToolkitError(f"{path}: a raw file needs its layout, --raw WxH[:bitdepth], as in 1920x1080:10.")
@@ -103,43 +81,14 @@ def open_clip(
 
     def frames() -> Iterator[Planes]:
         for planes in islice(clip.frames(), limit):
-            yield planes if planes[0].shape == (height, width) else _shrink(planes, width, height, clip.bit_depth)
+            yield planes if planes[0].shape == (height, width) else shrink(planes, width, height, clip.bit_depth)
 
     count = clip.count if limit is None or clip.count is None else min(limit, clip.count)
     return Clip(path, width, height, clip.bit_depth, clip.rate, frames, count or limit, clip.colour)
 
 
-def _shrink(planes: Planes, width: int, height: int, bit_depth: int) -> Planes:
-    def plane(source: Luma, size: tuple[int, int]) -> Luma:
-        # Pillow resamples 8-bit samples and floats, but no 16-bit samples.
-        image = Image.fromarray(source if bit_depth == 8 else source.astype(np.float32))
-        resized = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
-        rounded: Luma = np.clip(np.rint(resized), 0, (1 << bit_depth) - 1).astype(source.dtype)
-        return rounded
-
-    chroma = ((width + 1) // 2, (height + 1) // 2)
-    return plane(planes[0], (width, height)), plane(planes[1], chroma), plane(planes[2], chroma)
-
-
-def _open_photograph(path: Path, size: tuple[int, int] | None) -> Clip:
-    try:
-        with Image.open(path, formats=PICTURES) as image:
-            deep = image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM"))
-            if image.mode[0] in "IF" and not deep:
-                raise ToolkitError(f"{path}: {image.mode} samples; photographs of 8 or 16 bit are read.")
-            upright = ImageOps.exif_transpose(image)
-            if deep:  # the upper 8 of 16 bits, which Pillow itself takes of RGB
-                upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-            upright = upright.convert("RGB")
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ToolkitError(f"{path}: not readable as a photograph ({error}).") from None
-    target = fit(*upright.size, size)
-    if target != upright.size:
-        upright = upright.resize(target, Image.Resampling.LANCZOS)
-    rgb = np.asarray(upright)
-    if min(rgb.shape[:2]) < 2:
-        raise ToolkitError(f"{path}: {upright.width}x{upright.height}, at least 2x2 is needed.")
-    planes = rgb_to_planes(rgb[: rgb.shape[0] // 2 * 2, : rgb.shape[1] // 2 * 2])
+def _photograph(path: Path, size: tuple[int, int] | None) -> Clip:
+    planes = read_photograph(path, size)
     height, width = planes[0].shape
     return Clip(path, width, height, 8, Fraction(30), lambda: iter([planes]), 1)
 

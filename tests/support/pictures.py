@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from integration.media.video import Planes, open_clip
+from integration.media.planes import Planes
+from integration.media.video import open_clip
 
 CHELSEA = Path(__file__).resolve().parents[1] / "data" / "chelsea.png"
 
