@@ -29,8 +29,8 @@ from toolkit.model.network import Standardise
 from toolkit.partition import FLIP_LEFT_RIGHT, FLIP_UP_DOWN, HORZ, SPLIT, STAGES, VERT
 from toolkit.training.config import TrainConfig
 from toolkit.training.run_folder import RunFolder, best_epoch
+from toolkit.training.selection import evaluate
 from toolkit.training.train import train
-from toolkit.training.validation import evaluate
 
 Plant = Callable[[BlockSet], AbstractContextManager[Any]]
 
@@ -104,7 +104,7 @@ def shuffled_patches(data: BlockSet) -> AbstractContextManager[Any]:
         mixed = quarters[torch.arange(n)[:, None], order].reshape(n, 2, 2, half, half)
         return mixed.transpose(2, 3).reshape(blocks.shape)
 
-    return patch("toolkit.training.epoch.turn_each", shuffle)
+    return patch("toolkit.training.train.turn_each", shuffle)
 
 
 @dataclass(frozen=True)

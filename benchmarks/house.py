@@ -1,7 +1,7 @@
 """Print the size and the shape of the code, at one commit or at two beside each other.
 
-    python benchmarks/house.py                    # the working tree
-    python benchmarks/house.py 96894c7 HEAD       # two commits
+python benchmarks/house.py                    # the working tree
+python benchmarks/house.py 96894c7 HEAD       # two commits
 """
 
 import ast
@@ -23,6 +23,8 @@ LONGEST = 55
 """Lines of a function that fits on a screen."""
 RUN = 6
 """Equal lines that count as a repetition."""
+DEFINITION = re.compile(r"^(?!static|typedef|extern|#)\w[\w *]*?\b(av1part_\w+)\([^;{]*\)\s*\{", re.MULTILINE)
+"""Name of a function of C where it is defined for other units."""
 Graph = dict[str, set[str]]
 
 
@@ -93,8 +95,7 @@ def _calls(paths: list[Path]) -> Graph:
     texts = {p.stem: re.sub(r"/\*.*?\*/|//[^\n]*", "", p.read_text(), flags=re.DOTALL) for p in units}
     owner = {}
     for unit, text in texts.items():
-        for name in re.findall(r"^(?!static|typedef|extern|#)\w[\w \*]*?\b(av1part_\w+)\([^;{]*\)\s*\{", text, re.MULTILINE):
-            owner[name] = unit
+        owner |= dict.fromkeys(DEFINITION.findall(text), unit)
     return {
         unit: {owner[word] for word in re.findall(r"\bav1part_\w+", text) if word in owner} - {unit}
         for unit, text in texts.items()

@@ -33,9 +33,10 @@ def inside(folder: Path, data: Path, backbone: str, steps: int) -> dict[str, flo
     from toolkit.model.config import ModelConfig
     from toolkit.model.network import PartitionNet
     from toolkit.training.config import TrainConfig
+    from toolkit.training.data import validation_blocks
     from toolkit.training.run_folder import RunFolder
+    from toolkit.training.selection import evaluate
     from toolkit.training.train import train
-    from toolkit.training.validation import evaluate, validation_blocks
 
     class Enough(Exception):
         pass

@@ -25,7 +25,7 @@ from toolkit.model.checkpoint import Checkpoint, save_checkpoint
 from toolkit.model.config import BACKBONES, ModelConfig
 from toolkit.model.network import PartitionNet, predict
 from toolkit.training.schedule import recalibrate
-from toolkit.training.validation import evaluate
+from toolkit.training.selection import evaluate
 
 BLOCKS, BATCHES = 64, (1, 7, 64)
 FEW = {"vit_b_16": (4, (1, 3))}

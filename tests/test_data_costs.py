@@ -22,9 +22,8 @@ from toolkit.partition import STAGES
 from toolkit.training.config import TrainConfig
 from toolkit.training.losses import loss_of, make_loss
 from toolkit.training.run_folder import RunFolder
-from toolkit.training.selection import select_epoch
+from toolkit.training.selection import evaluate, select_epoch
 from toolkit.training.train import train
-from toolkit.training.validation import evaluate
 
 NAN = np.nan
 COUNTS = torch.tensor([5, 6, 7])

@@ -18,7 +18,7 @@ from toolkit.model.checkpoint import load_checkpoint, load_torch
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
 from toolkit.training.config import TrainConfig
-from toolkit.training.feature_cache import FeatureCache
+from toolkit.training.execution import FeatureCache
 from toolkit.training.run_folder import RunFolder
 from toolkit.training.train import train
 

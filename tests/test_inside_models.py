@@ -27,9 +27,9 @@ from toolkit.model.config import ModelConfig
 from toolkit.model.ensemble_config import EnsembleConfig
 from toolkit.model.network import PartitionNet, predict
 from toolkit.training.config import TrainConfig
+from toolkit.training.data import never_asked
 from toolkit.training.run_folder import RunFolder, open_checkpoint
 from toolkit.training.train import train
-from toolkit.training.validation import never_asked
 
 FAST = TrainConfig(init="random", epochs=2, batch_size=32, lr=3e-3, device="cpu", augment="dihedral")
 PARITY = ParityConfig(batches=(1, 64), limit=100)

@@ -15,9 +15,8 @@ from toolkit.model.adapters import is_adapter
 from toolkit.model.checkpoint import load_checkpoint
 from toolkit.model.config import ADAPTERS, ModelConfig
 from toolkit.model.network import PartitionNet
-from toolkit.training.config import Extension, TrainConfig
-from toolkit.training.feature_cache import FeatureCache, worth_caching
-from toolkit.training.recipes import RECIPES
+from toolkit.training.config import RECIPES, Extension, TrainConfig
+from toolkit.training.execution import FeatureCache, worth_caching
 from toolkit.training.run_folder import RunFolder
 from toolkit.training.schedule import phase_of
 from toolkit.training.train import train

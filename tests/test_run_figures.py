@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from toolkit.training.run_figures import draw_confusion, draw_curves
+from toolkit.training.report import draw_confusion, draw_curves
 from toolkit.training.run_folder import RunFolder
 
 

@@ -19,11 +19,9 @@ from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
 from toolkit.partition import INSIDE_LARGER, STAGES
 from toolkit.training.config import TrainConfig
-from toolkit.training.epoch_plan import plan_epoch
-from toolkit.training.losses import loss_of
-from toolkit.training.objective import Objective
+from toolkit.training.data import plan_epoch, training_blocks
+from toolkit.training.losses import Objective, WithPartition, loss_of
 from toolkit.training.run_folder import RunFolder
-from toolkit.training.second_task import WithPartition, training_blocks
 from toolkit.training.train import train
 
 MODEL = ModelConfig("2", "small")

@@ -24,12 +24,10 @@ from toolkit.model.network import PartitionNet, predict
 from toolkit.model.provenance import is_known, trained_on
 from toolkit.partition import STAGES
 from toolkit.training.config import Extension, TrainConfig
+from toolkit.training.data import plan_epoch, training_blocks
 from toolkit.training.ensemble_build import make_ensemble
-from toolkit.training.epoch_plan import plan_epoch
-from toolkit.training.losses import distillation, loss_of
-from toolkit.training.objective import Objective
+from toolkit.training.losses import Objective, distillation, loss_of
 from toolkit.training.run_folder import RunFolder
-from toolkit.training.second_task import training_blocks
 from toolkit.training.teacher import lessons, open_teacher
 from toolkit.training.train import train
 

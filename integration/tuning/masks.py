@@ -31,8 +31,7 @@ from toolkit.data.encoder_settings import is_recorded, settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, check_free, one_at_a_time
 from toolkit.model.config import ModelConfig
-from toolkit.training.config import TrainConfig
-from toolkit.training.recipes import RECIPES
+from toolkit.training.config import RECIPES, TrainConfig
 from toolkit.training.run_folder import RunFolder
 from toolkit.training.train import train
 

@@ -11,7 +11,7 @@ def recipes(as_json: bool) -> None:
     """List the named recipes of `av1part train --recipe NAME`, with their sources and options."""
     from dataclasses import asdict
 
-    from toolkit.training.recipes import RECIPES
+    from toolkit.training.config import RECIPES
 
     if as_json:
         click.echo(json.dumps({name: asdict(recipe) for name, recipe in RECIPES.items()}))

@@ -11,7 +11,7 @@ from toolkit.errors import ToolkitError
 from toolkit.experiments.sweep_config import BACKENDS, Options, SweepConfig, Variant
 from toolkit.partition import STAGES
 from toolkit.sealed import check_folder, check_model
-from toolkit.training.recipes import RECIPES
+from toolkit.training.config import RECIPES
 
 if TYPE_CHECKING:
     from toolkit.experiments.sweep import Outcome

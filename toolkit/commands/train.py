@@ -22,11 +22,11 @@ from toolkit.training.config import (
     LOGGERS,
     LOSSES,
     PRECISIONS,
+    RECIPES,
     SAMPLERS,
     Extension,
     TrainConfig,
 )
-from toolkit.training.recipes import RECIPES
 from toolkit.windows import CONTEXTS
 
 if TYPE_CHECKING:
@@ -193,10 +193,10 @@ def train(
         check_model(model_file)
     blocks = BlockSet.load(data)  # checked whole before torch is imported, which takes seconds
     from toolkit.cli.progress import EpochLog, next_step
-    from toolkit.training.loggers import epoch_logger
+    from toolkit.training.data import never_asked
+    from toolkit.training.report import epoch_logger
     from toolkit.training.run_folder import RunFolder
     from toolkit.training.train import train as run_training
-    from toolkit.training.validation import never_asked
 
     given = _given(ctx, options)
     extension = _extension(resume, extend, extend_lr)

@@ -15,7 +15,7 @@ from toolkit.model.checkpoint import Checkpoint
 from toolkit.model.network import predict
 from toolkit.model.provenance import is_known
 from toolkit.model.suitability import check_bit_depth, check_unseen, seen_sources
-from toolkit.training.validation import never_asked, validation_blocks
+from toolkit.training.data import never_asked, validation_blocks
 
 SEED = 0
 """Seed that draws the blocks where a limit is given."""

@@ -18,9 +18,9 @@ from toolkit.experiments.run_summary import RunSummary
 from toolkit.metrics import classification_metrics
 from toolkit.model.checkpoint import load_checkpoint
 from toolkit.model.network import predict
+from toolkit.training.data import validation_blocks
 from toolkit.training.run_folder import RunFolder
 from toolkit.training.selection import TOLERANCE
-from toolkit.training.validation import validation_blocks
 
 
 @dataclass(frozen=True)

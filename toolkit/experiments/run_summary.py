@@ -7,8 +7,7 @@ from typing import Any, TypedDict
 
 from toolkit.metrics import ClassScores
 from toolkit.model.config import ModelConfig
-from toolkit.training.config import TrainConfig
-from toolkit.training.recipes import RECIPES
+from toolkit.training.config import RECIPES, TrainConfig
 from toolkit.training.run_folder import Epoch, RunDescription, RunFolder, best_epoch
 
 FORGETTING = 0.05

@@ -7,8 +7,7 @@ from typing import Any
 
 from toolkit.errors import ToolkitError
 from toolkit.model.config import ModelConfig
-from toolkit.training.config import INITS, TrainConfig
-from toolkit.training.recipes import RECIPES
+from toolkit.training.config import INITS, RECIPES, TrainConfig
 
 OWNED = ("run", "stage", "recipe", "init", "seed", "start", "resume", "extend", "extend_lr")
 """Options of `av1part train` that the sweep sets itself."""

@@ -16,7 +16,8 @@ from toolkit.model.checkpoint import Checkpoint, environment, load_torch, load_w
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
 from toolkit.model.provenance import Provenance
-from toolkit.training.validation import calibration_blocks, evaluate, validation_blocks
+from toolkit.training.data import calibration_blocks, validation_blocks
+from toolkit.training.selection import evaluate
 
 
 def import_checkpoint(source: Path, output: Path, data: BlockSet, stage: str, input_scale: float) -> Checkpoint:

@@ -15,9 +15,9 @@ from toolkit.model.pretrained import fingerprint
 from toolkit.model.provenance import MemberRecord, is_known, trained_on
 from toolkit.model.suitability import check_data
 from toolkit.partition import STAGES
+from toolkit.training.data import calibration_blocks, validation_blocks
 from toolkit.training.run_folder import RunFolder, open_checkpoint, recorded_best
-from toolkit.training.selection import TOLERANCE
-from toolkit.training.validation import calibration_blocks, evaluate, validation_blocks
+from toolkit.training.selection import TOLERANCE, evaluate
 
 
 def data_of(members: Sequence[Path]) -> Path:

@@ -1,6 +1,14 @@
-"""Losses over class indices, and their class weights."""
+"""Losses over class indices, and the loss that a training step minimises.
 
-from collections.abc import Sequence
+That loss is the stage's own, a teacher's part in it, and the second task's beside it.
+
+The second task is to name the AV1 partition of every decided node: multitask learning (Caruana 1997). A stage's
+classes merge partitions and leave nodes out. The exact partition, and the nodes left out, are labels that the backbone
+can learn from too. The saved model has nothing of the second task.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -8,7 +16,15 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from toolkit.data.blockset import Blocks
+from toolkit.data.costs import class_regret
 from toolkit.errors import ToolkitError
+from toolkit.model.augment import turned_classes
+from toolkit.model.config import ModelConfig
+from toolkit.model.network import PartitionNet
+from toolkit.partition import NAMES
+from toolkit.training.config import COST_LOSSES, TrainConfig
+from toolkit.training.data import EpochPlan
 
 
 def class_balanced_weights(counts: Tensor, beta: float) -> Tensor:
@@ -137,3 +153,85 @@ def make_loss(name: str, counts: Tensor, beta: float, gamma: float, regret_cap: 
     if name != "cb-focal":
         weight = torch.ones_like(weight)
     return FocalLoss(weight, 0.0 if name == "cross-entropy" else gamma)
+
+
+class WithPartition(nn.Module):
+    """A network with a second last layer, which has a logit for each of the ten partition types.
+
+    forward takes what the network's takes, and gives two: logits (N, classes), and logits of the AV1 ids (N, 10).
+    """
+
+    def __init__(self, net: PartitionNet) -> None:
+        super().__init__()
+        self.net = net
+        self.named = nn.Linear(net.head.last.in_features, len(NAMES))
+
+    def forward(
+        self, luma: Tensor | None, qindex: Tensor, search: Tensor | None = None, features: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        if features is None:
+            assert luma is not None
+            features = self.net.features(luma)
+        hidden = self.net.head.hidden(self.net.head_input(features, qindex, search))
+        return self.net.as_logits(self.net.head.last(hidden)), self.named(hidden)
+
+
+class Objective:
+    """Per-process loss, scaled so that averaging over processes gives the batch's.
+
+    `own`: the stage's loss over its blocks. `answers`: a teacher's logits (N, classes) for all blocks as stored; the
+    config's `distil` is their share of the stage's loss. Raises ToolkitError where a class of the stage has no block,
+    and for a loss of RD costs where the data have none.
+    """
+
+    def __init__(
+        self,
+        blocks: Blocks,
+        what: str,
+        model: ModelConfig,
+        config: TrainConfig,
+        to_device: Callable[[Any], Any],
+    ) -> None:
+        is_own = blocks.target >= 0
+        counts = class_counts(blocks.target[is_own], model.classes, what)
+        loss = make_loss(config.loss, counts, config.beta, config.gamma, config.regret_cap)
+        self.own: nn.Module = to_device(loss)
+        self.auxiliary = config.auxiliary
+        self.answers: Tensor | None = None
+        self.distil, self.temperature = config.distil, config.distil_temperature
+        self.regret: Tensor | None = None
+        if config.loss in COST_LOSSES:
+            regret = torch.zeros(len(blocks), len(model.classes))
+            regret[torch.from_numpy(is_own)] = torch.from_numpy(class_regret(blocks[is_own], model.stage).share)
+            self.regret = to_device(regret)
+        self.turned: Tensor = to_device(turned_classes(model.stage, config.augment, model.node))
+
+    def __call__(self, outputs: Any, plan: EpochPlan, begin: int, end: int, rank: int, processes: int) -> Tensor:
+        """Loss of one process's part of the batch from `begin` to `end`: every `processes`-th block from its rank on.
+
+        `outputs`: logits (n, classes) of these blocks; with the second task a pair: these, and the AV1 ids' (n, 10).
+        """
+        mine = slice(begin + rank, end, processes)
+        if not self.auxiliary:
+            return self._own(outputs, plan, mine) * (len(outputs) * processes / (end - begin))
+        logits, named = outputs
+        share = len(named) * processes / (end - begin)
+        loss: Tensor = self.auxiliary * share * F.cross_entropy(named.float(), plan.partition[mine])
+        is_own = plan.target[mine] >= 0
+        if not bool(is_own.any()):
+            loss += logits[:0].sum()  # a distributed wrapper waits for the gradient of every weight
+            return loss
+        of_all = is_own.sum() * processes / (plan.target[begin:end] >= 0).sum()
+        loss += of_all * self._own(logits[is_own], plan, mine, is_own)
+        return loss
+
+    def _own(self, logits: Tensor, plan: EpochPlan, mine: slice, keep: Tensor | slice = slice(None)) -> Tensor:
+        """Mean loss of the stage over the blocks `keep` of `mine`, with the teacher's part."""
+        index, view, target = (t[mine][keep] for t in (plan.index, plan.view, plan.target))
+        of_class = self.turned[view]  # (n, classes): the class of the stored block for each class of the turned one
+        costs = None if self.regret is None else self.regret[index].gather(1, of_class)
+        loss = loss_of(self.own, logits, target, costs)
+        if self.answers is None:
+            return loss
+        taught = distillation(logits, self.answers[index].gather(1, of_class), self.temperature)
+        return (1 - self.distil) * loss + self.distil * taught

@@ -12,10 +12,9 @@ from toolkit.metrics import baselines
 from toolkit.model.checkpoint import Checkpoint, environment
 from toolkit.model.config import ModelConfig
 from toolkit.training.config import TrainConfig
+from toolkit.training.data import calibration_blocks, training_blocks, validation_blocks
 from toolkit.training.run_folder import Epoch, RunDescription, RunFolder
-from toolkit.training.second_task import training_blocks
 from toolkit.training.teacher import open_teacher
-from toolkit.training.validation import calibration_blocks, validation_blocks
 
 # Entries in which a resumed run must agree. Its teacher is told by its record, wherever the file lies now.
 _KEPT: tuple[Literal["model", "train", "start", "weights"], ...] = ("model", "train", "start", "weights")

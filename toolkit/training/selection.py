@@ -1,17 +1,54 @@
-"""Choosing the best epoch of a run, and checking that its file gives the recorded score."""
+"""Scoring a model on the validation split, choosing the best epoch, and checking that its file gives its score."""
 
 import math
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
+import torch
+
+from toolkit.data.blockset import Blocks, BlockSet
+from toolkit.data.costs import class_regret, regret_metrics
 from toolkit.errors import ToolkitError
-from toolkit.metrics import ConstantScores
+from toolkit.metrics import ConstantScores, classification_metrics, flat_f1
 from toolkit.model.checkpoint import Metrics
+from toolkit.model.network import Classifier, predict
 from toolkit.processes import worker_pool
 from toolkit.progress import is_heard
+from toolkit.training.data import validation_blocks
+from toolkit.training.losses import loss_of
 from toolkit.training.run_folder import Metric, RunFolder, ValidationScores, best_epoch
+
+
+def evaluate(
+    model: Classifier, blocks: Blocks, loss_function: torch.nn.Module | None = None
+) -> tuple[ValidationScores, Metrics]:
+    """Score a model on blocks: the scores for a history, and the metrics among them for a checkpoint.
+
+    Blocks with RD costs also give the entries of `costs.regret_metrics`. The loss is there with a `loss_function`.
+    Logits that are not finite make macro-F1 and regret NaN.
+    """
+    model.eval()
+    logits = predict(model, *blocks.inputs)
+    predictions = logits.argmax(1).numpy()
+    scores = classification_metrics(blocks.target, predictions, model.config.classes)
+    metrics: dict[str, Any] = {k: v for k, v in scores.items() if k != "confusion"} | flat_f1(scores)
+    regret = None if blocks.costs is None else class_regret(blocks, model.config.stage)
+    if regret is not None:
+        metrics |= regret_metrics(regret, predictions)
+    if not bool(torch.isfinite(logits).all()):
+        # The argmax over NaN is a class, and would be scored as a decision.
+        metrics |= {k: math.nan for k in ("macro_f1", "regret") if k in metrics}
+    entry = metrics | {"confusion": scores["confusion"]}
+    if loss_function is not None:
+        device = next(model.parameters()).device
+        targets = torch.from_numpy(blocks.target).to(device)
+        shares = None if regret is None else torch.from_numpy(regret.share).to(device)
+        with torch.no_grad():
+            entry["val_loss"] = float(loss_of(loss_function, logits.to(device), targets, shares))
+    return cast(ValidationScores, entry), cast(Metrics, metrics)
+
 
 METRICS: tuple[Metric, ...] = get_args(Metric)
 TOLERANCE = {"macro_f1": 0.002, "accuracy": 0.002, "regret": 0.02}
@@ -117,9 +154,7 @@ def _known(metric: str) -> Metric:
 def _reevaluate(run: Path, path: Path, data: Path, show: bool) -> Metrics:
     """Metrics of a run's checkpoint on its validation split; runs in a process of its own, and may `show` progress."""
     from toolkit.cli.progress import shown
-    from toolkit.data.blockset import BlockSet
     from toolkit.model.checkpoint import load_checkpoint
-    from toolkit.training.validation import evaluate, validation_blocks
 
     description = RunFolder.open(run).read()
     checkpoint = load_checkpoint(path)
