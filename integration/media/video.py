@@ -1,6 +1,6 @@
 """Sources as streams of 4:2:0 frames: photographs, containers that FFmpeg reads, and raw planes.
 
-A photograph becomes one 8-bit BT.709 frame in limited range. A clip keeps its code values, whatever their matrix and
+A photograph becomes one 8-bit BT.601 frame in limited range. A clip keeps its code values, whatever their matrix and
 range. Nothing is ever enlarged. Frames are shrunk with Lanczos: a photograph as RGB, before its conversion, a clip
 plane by plane.
 """
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
 from itertools import islice
+from multiprocessing import parent_process
 from pathlib import Path
 
 import av
@@ -26,7 +27,7 @@ from toolkit.sealed import check_file
 
 _log = logging.getLogger("av1part")
 
-COLOUR = "photographs: RGB to 8-bit BT.709 limited range, chroma averaged over 2x2; clips: code values as they are"
+COLOUR = "photographs: sRGB to 8-bit BT.601 limited range, chroma averaged over 2x2; clips: code values as they are"
 RESAMPLING = "Lanczos (Pillow), never enlarged"
 CONTAINERS = "matroska,mov,yuv4mpegpipe,ivf,obu,av1,avi,mpegts,mpeg,flv,ogg,asf,mxf,nut,h264,hevc,mpegvideo,m4v"
 """FFmpeg's demuxers that a clip may need. Others, such as concat and hls, would open further files."""
@@ -88,9 +89,11 @@ def open_clip(
 
 
 def _photograph(path: Path, size: tuple[int, int] | None) -> Clip:
-    planes = read_photograph(path, size)
-    height, width = planes[0].shape
-    return Clip(path, width, height, 8, Fraction(30), lambda: iter([planes]), 1)
+    photograph = read_photograph(path, size)
+    if photograph.notes and parent_process() is None:  # a process that another one started repeats nothing
+        _warn_once(f"{path}: {' '.join(photograph.notes)}")
+    height, width = photograph.planes[0].shape
+    return Clip(path, width, height, 8, Fraction(30), lambda: iter([photograph.planes]), 1, photograph.colour)
 
 
 def _cut_short(path: Path, found: str, frames: int, allowed: bool) -> None:
