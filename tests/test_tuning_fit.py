@@ -1,18 +1,20 @@
 """`av1part policy fit`: thresholds by what they cost, never beyond the target, in a pipeline that says so."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from integration.commands.policy_tables import print_fit, trial_log
 from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.policy import Policy
 from integration.tuning.config import FitConfig
-from integration.tuning.fit import Fit, Trial, fit_policy, write_fitted
+from integration.tuning.fit import Alone, Fit, Trial, fit_policy, write_fitted
 from integration.tuning.regret import Outcome
 from integration.tuning.search import Point
 from toolkit.cli.main import main
@@ -60,6 +62,32 @@ def test_where_no_trial_fits_the_best_one_and_the_share_of_inference_are_told() 
     with pytest.raises(ToolkitError, match=told):
         fit(0.3, 200, checks=2)  # of RD cost 0.3%, then a quarter of it, a loss of 60% and of 15%
     assert fit(0.3, 0.5).chosen.outcome.saving > 0
+
+
+@pytest.mark.parametrize(
+    ("alone", "told"),
+    [(None, "saved time for a loss"), (Alone(0.1, 20), r"saved time more than the pruner alone \(20\.0%\) for a loss")],
+)
+def test_a_policy_that_saves_no_time_in_its_encodes_is_an_error_unless_it_is_asked_for(
+    alone: Alone | None, told: str
+) -> None:
+    def encode(point: Point) -> Trial:
+        return Trial(point, 0.11, (alone.saving if alone else 0) - 2.1, 0.01, 0.02)
+
+    search, config = FakeSearch(), FitConfig(checks=2)
+    with pytest.raises(ToolkitError, match=f"(?s){told}.*--allow-loss"):
+        fit_policy(search, config, encode, alone=alone)  # type: ignore[arg-type]
+    taken = fit_policy(search, replace(config, allow_loss=True), encode, alone=alone)  # type: ignore[arg-type]
+    assert taken.chosen in [trial.point for trial in taken.trials]
+
+
+def test_a_loss_does_not_read_like_a_saving(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    point = Point(Policy.of(drop_ab_below=0.1), Outcome(0.1, 6.0, 2.0))
+    loss = Trial(point, 0.11, -2.1, 0.01, 0.001)
+    print_fit(Fit(point, [point], [loss]), FitConfig(), tmp_path)
+    assert "Warning: a loss, taken by --allow-loss" in capsys.readouterr().out
+    trial_log()(loss)
+    assert "BD-rate +0.11%, took 2.1% more CPU time; by recorded costs" in capsys.readouterr().err
 
 
 def test_without_clips_the_loss_is_of_rd_cost() -> None:

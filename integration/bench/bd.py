@@ -49,6 +49,11 @@ def time_saving(anchor: Sequence[float], test: Sequence[float]) -> float:
     return 100 * (1 - sum(test) / sum(anchor))
 
 
+def saved_time(saving: float) -> str:
+    """What an encode saved, in words that tell a saving from a loss; `saving` in percent of the CPU time."""
+    return f"saved {saving:.1f}% of the CPU time" if saving > 0 else f"took {-saving:.1f}% more CPU time"
+
+
 class Place(NamedTuple):
     """An arm's time saving and BD-rate (`loss`), both in percent against the anchor."""
 

@@ -41,6 +41,7 @@ def policy() -> None:
     "--checks", type=click.IntRange(1), default=_D.checks, show_default=True, help="Largest number of trials on clips."
 )
 @encode_options(_D)
+@click.option("--allow-loss", is_flag=True, help="Take a policy that saves no time on the clips.")
 @click.option("--overwrite", is_flag=True, help="Replace a pipeline that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def fit(
@@ -51,7 +52,8 @@ def fit(
     The thresholds of --rules are sought together, for each range of qindex; the others stay off. The loss is that of RD
     cost. With --clips it is BD-rate: the clips are encoded under the policy and under the same preset without masks,
     and the search is repeated until the loss fits. Where PIPE holds a pruner, its loss counts too, and what it gives
-    without masks is coded and printed first. Writes a copy of PIPE with the chosen policy.
+    without masks is coded and printed first. Writes a copy of PIPE with the chosen policy. Where no policy saves time,
+    that is an error, and nothing is written.
     """
     from integration.media.sources import expand
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from integration.bench.bd import saved_time
 from toolkit.cli.tables import text_table
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ def trial_log() -> "Callable[[Trial], None]":
     def line(trial: "Trial") -> None:
         by_costs = trial.point.outcome
         console.print(
-            f"encoded: BD-rate {trial.loss:+.2f}% for {trial.saving:+.1f}% of the time; "
-            f"by recorded costs {by_costs.loss:+.2f}% for {by_costs.saving:+.1f}%"
+            f"encoded: BD-rate {trial.loss:+.2f}%, {saved_time(trial.saving)}; "
+            f"by recorded costs: {by_costs.loss:+.2f}%, {saved_time(by_costs.saving)}"
         )
 
     return line
@@ -62,9 +63,11 @@ def print_fit(fit: "Fit", config: "FitConfig", output: Path) -> None:
             table.add_row("chosen" if trial.point == fit.chosen else "", *losses, *savings, *shares)
         console.print(table)
     if alone := fit.pruner_alone:
-        console.print(f"The pruner alone: BD-rate {alone.loss:+.2f}% for {alone.saving:+.1f}% of the time.")
-        if all(trial.saving <= alone.saving for trial in fit.trials if trial.point == fit.chosen):
-            console.print("Beside it the masks save no time in these encodes: take the pruner by itself.")
+        console.print(f"The pruner alone: BD-rate {alone.loss:+.2f}%, {saved_time(alone.saving)}.")
+    for trial in fit.trials:
+        if trial.point == fit.chosen and trial.saving <= (alone.saving if alone else 0):
+            instead = "the pruner: take that by itself" if alone else "libaom alone: encode without them"
+            console.print(f"Warning: a loss, taken by --allow-loss: the masks save no time against {instead}.")
     console.print(f"{output}:")
     for line in policy_lines(fit.chosen.policy):
         console.print(f"  {line}")

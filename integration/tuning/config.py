@@ -37,7 +37,7 @@ class FitConfig(InputConfig):
     (docs/benchmarks.md). `ranges` holds the last qindex of every range with its own thresholds. `share` is the part of
     an encode's CPU time that goes into the search of these nodes and all below them; a mask can save no other part.
     Where clips are given, at most `checks` policies are tried on them by encoding, which the inherited options are
-    about. Raises ToolkitError on values that make no search.
+    about. `allow_loss` takes a policy that saved no time on them. Raises ToolkitError on values that make no search.
     """
 
     target_loss: float = 0.3
@@ -47,6 +47,7 @@ class FitConfig(InputConfig):
     share: float = 0.8
     checks: int = 3
     repeats: int = 1
+    allow_loss: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,6 +4,7 @@ Recorded RD costs judge any number of policies at once and without noise (`integ
 how one decision affects the next, the bitstream, and the rest of the encoder. So the choice is tried on clips.
 """
 
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, NotRequired, Self, TypedDict
 import numpy as np
 from filelock import FileLock, Timeout
 
-from integration.bench.bd import bd_rate, time_saving
+from integration.bench.bd import bd_rate, saved_time, time_saving
 from integration.bench.session import NATIVE, PIPELINE, PRUNER, Arm, Session
 from integration.bench.store import Measurement
 from integration.bench.summary import curve
@@ -114,13 +115,17 @@ def fit_policy(
     config: FitConfig,
     encode: Callable[[Point], Trial] | None = None,
     progress: Callable[[Trial], None] = lambda trial: None,
+    alone: Alone | None = None,
 ) -> Fit:
     """Choose the policy that saves most, by recorded costs, for at most the target's loss.
 
     The loss is of RD cost or, with `encode`, of BD-rate on clips. The two differ: after each trial the search aims
     lower or higher by the factor that the trial was off, and of the trials within the target the one that saves most
-    is chosen. BD-rates repeat exactly and measured times do not, so the saving that counts is that of recorded costs.
-    Raises ToolkitError where no policy within the target saves time.
+    is chosen. BD-rates repeat exactly and measured times do not, so policies are ranked by the saving of recorded
+    costs. But one that saved no time in its encodes (where the pipeline has a pruner: no more than the pruner `alone`)
+    is a loss, and taken with `config.allow_loss` only.
+
+    Raises ToolkitError where no policy is left.
     """
     aim = config.target_loss
     trials: list[Trial] = []
@@ -131,13 +136,17 @@ def fit_policy(
         trials.append(encode(point))
         progress(trials[-1])
         aim *= min(max(config.target_loss / max(trials[-1].loss, LEAST_LOSS), 0.25), 4)
-    fitting = [t.point for t in trials if t.loss <= config.target_loss] if encode else [search.within(aim)]
-    if not any(point.outcome.saving > 0 for point in fitting):
+    least = -math.inf if config.allow_loss else alone.saving if alone else 0
+    within = [t.point for t in trials if t.loss <= config.target_loss and t.saving > least]
+    fitting = [point for point in (within if encode else [search.within(aim)]) if point.outcome.saving > 0]
+    if not fitting:
         what = "On the clips no policy that was tried" if trials else "No policy"
         why = _best_trial(trials) if trials else _price_of_asking(search, config.target_loss)
+        more = f" more than the pruner alone ({alone.saving:.1f}%)" if alone and trials else ""
         raise ToolkitError(
-            f"{what} saved time for a loss of at most {config.target_loss:g}%. {why} Allow more loss"
+            f"{what} saved time{more} for a loss of at most {config.target_loss:g}%. {why} Allow more loss"
             f"{', or more --checks' if trials else ''}, or train a better model."
+            f"{' --allow-loss takes a policy that saves no time.' if trials else ''}"
         )
     chosen = max(fitting, key=lambda point: point.outcome.saving)
     return Fit(chosen, sorted(search.points, key=lambda p: p.outcome.saving), trials)
@@ -147,7 +156,7 @@ def check_room(alone: Alone | None, target_loss: float) -> None:
     """Raise ToolkitError where a pruner without any mask loses the whole of `target_loss` percent already."""
     if alone and alone.loss >= target_loss:
         raise ToolkitError(
-            f"The pipeline's pruner alone costs {alone.loss:.2f}% of BD-rate for {alone.saving:.1f}% of the CPU time: "
+            f"The pipeline's pruner alone costs {alone.loss:.2f}% of BD-rate; it {saved_time(alone.saving)}. There is "
             f"no room for masks within --target-loss {target_loss:g}. Allow more loss, or build the pipeline with a "
             "pruner of a lower price."
         )
@@ -157,7 +166,7 @@ def _best_trial(trials: Sequence[Trial]) -> str:
     """Sentence about the trial that lost least."""
     best = min(trials, key=lambda trial: trial.loss)
     return (
-        f"The one that lost least cost {best.loss:.2f}% of BD-rate and saved {best.saving:.1f}% of the CPU time; "
+        f"The one that lost least cost {best.loss:.2f}% of BD-rate and {saved_time(best.saving)}; "
         f"inference took {best.inference_share:.1%} of it."
     )
 
@@ -270,7 +279,7 @@ def fit_on(
         with Encodes(pipeline, clips, output, int(data.manifest["encoder"]["cpu_used"]), config) as encodes:
             alone = encodes.pruner_alone()
             check_room(alone, config.target_loss)
-            fit = replace(fit_policy(search, config, encodes.trial, progress), pruner_alone=alone)
+            fit = replace(fit_policy(search, config, encodes.trial, progress, alone), pruner_alone=alone)
             origin |= {"clips": encodes.clips, "cpu_used": encodes.cpu_used}
             if alone:
                 origin["pruner_alone"] = alone._asdict()
