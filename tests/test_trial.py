@@ -98,7 +98,7 @@ def test_the_command_says_beforehand_that_it_will_not_pay_and_afterwards_what_it
     for name in ("a", "b"):
         slow = done(*words, "--no-4way", "-o", tmp_path / f"{name}.obu", "--ahead", "0")
     assert "Warning: this pipeline will not pay here: on 128x128 pixels of the first frame" in slow.stderr
-    assert "saved: nothing: about -" in slow.stdout
+    assert "expected saving: nothing: about -" in slow.stdout
     assert (tmp_path / "a.obu").read_bytes() == (tmp_path / "b.obu").read_bytes()
     monkeypatch.setattr(Pipeline, "load", lambda path, threads: SplitsOnly(0))
     fast = done(*words, "-o", tmp_path / "c.obu", "--json")
@@ -139,8 +139,10 @@ def test_a_photograph_with_masks_is_checked_on_tiles(
 
 @pytest.mark.usefixtures("libaom")
 def test_a_photograph_gets_no_trial_of_a_pruner_and_the_report_says_where_its_figure_is_from(tmp_path: Path) -> None:
-    told = done("encode", CHELSEA, "-o", tmp_path / "o.ivf", "--size", "160x128", "--cq", "40")
+    told = done("encode", CHELSEA, "-o", tmp_path / "o.ivf", "--size", "400x300", "--cq", "40")
     assert "Trial" not in told.stderr
+    assert "expected saving: about " in told.stdout
+    assert "\nsaved:" not in told.stdout
     assert "as expected from the pruner's card" in told.stdout
     assert "not measured here" in told.stdout
     assert cli("encode", CHELSEA, "-o", tmp_path / "o.ivf").exit_code == 1

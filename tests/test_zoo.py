@@ -156,7 +156,8 @@ def report(*arms: tuple[str, int, float, float | None]) -> dict[str, Any]:
         }
         for kind, speed, saving, under in arms
     ]
-    return {"arms": own, "clips": ["a", "b"], "anchor": "native at 0", "settings": {"size": None}, "bit_depths": [8]}
+    about = {"settings": {"size": None}, "bit_depths": [8], "largest": "480x320"}
+    return {"arms": own, "clips": ["a", "b"], "anchor": "native at 0", **about}
 
 
 def test_a_pruner_is_chosen_only_where_its_card_shows_a_gain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -254,8 +255,51 @@ def test_a_card_promises_nothing_of_an_encode_that_it_does_not_speak_of(libaom: 
 
 
 def test_contradicting_options_are_usage_errors(tmp_path: Path) -> None:
-    for words in (("--no-pipeline", "--pruner", "photo-8bit"), ("--price", "0.05")):
-        assert cli("encode", CHELSEA, "-o", tmp_path / "o.ivf", *words).exit_code == 2
+    for words in (
+        ("--no-pipeline", "--pruner", "photo-8bit"),
+        ("--no-pipeline", "--price", "0.05"),
+        ("--price", "0.05", "--cpu-used", "6"),  # no pruner in the box is for that
+    ):
+        assert cli("encode", CHELSEA, "--size", "64x64", "-o", tmp_path / "o.ivf", *words).exit_code == 2
+        assert not (tmp_path / "o.ivf").exists()
+
+
+def test_a_price_is_that_of_the_pruner_in_the_box_too(libaom: Libraries, tmp_path: Path) -> None:
+    words = ("encode", CHELSEA, "--size", "160x128", "--cq", "40", "--price", "0.3")
+    said = done(*words, "-o", tmp_path / "box.obu").stderr
+    assert "Pruner photo-8bit: price 0.3, its card was measured at 0.03: what it gives there is unmeasured" in said
+    done(*words, "-o", tmp_path / "named.obu", "--pruner", "photo-8bit")
+    done(*words[:-2], "-o", tmp_path / "own.obu")
+    assert (tmp_path / "box.obu").read_bytes() == (tmp_path / "named.obu").read_bytes()
+    assert (tmp_path / "box.obu").read_bytes() != (tmp_path / "own.obu").read_bytes()
+
+
+def test_the_row_of_the_nearest_size_is_expected_and_a_far_one_is_called_far(
+    libaom: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from integration.zoo import card
+
+    shutil.copytree(zoo.FOLDER / "photo-8bit", tmp_path / "photo-8bit")
+    monkeypatch.setattr(card, "FOLDER", tmp_path)
+    rows = [
+        *rows_of(report(("pruner 0.03", 1, 43.0, 0.9)) | {"largest": "480x320"}, PHOTOGRAPHS, 0.03, "", ""),
+        *rows_of(report(("pruner 0.03", 1, 17.0, 0.2)) | {"largest": "2048x1536"}, PHOTOGRAPHS, 0.03, "", ""),
+    ]
+    write_card(tmp_path / "photo-8bit", rows, [])
+    for width, height, saving in ((64, 64, 43), (640, 360, 43), (1024, 1024, 17), (1536, 2048, 17), (9000, 6000, 17)):
+        found = choose(PHOTOGRAPHS, 8, "good", 1, pixels=width * height)
+        assert found is not None
+        assert found[1].saving == saving
+    write_card(tmp_path / "photo-8bit", rows[1:], [])
+    far = done("encode", CHELSEA, "-o", tmp_path / "o.ivf", "--size", "64x64", "--pruner", tmp_path / "photo-8bit")
+    expected = "17% of the CPU time saved for +0.50% bytes at equal PSNR, but as measured at 2048x1536"
+    assert f"expected {expected}: nothing was measured near 64x42" in far.stderr
+    assert f"expected saving: as expected from the pruner's card: {expected}" in far.stdout
+    assert "\nsaved:" not in far.stdout
+    assert "CPU s, as expected" not in far.stdout
+    write_card(tmp_path / "photo-8bit", [replace(rows[0], size="large")], [])
+    with pytest.raises(ToolkitError, match="size 'large', expected as 480x320"):
+        Card.load(tmp_path / "photo-8bit")
 
 
 def test_small_dark_objects_in_a_plain_bright_sky_survive(libaom: Libraries) -> None:

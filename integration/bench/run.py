@@ -22,11 +22,13 @@ Progress = Callable[[int, int, str], None]
 class Report(Summary):
     """The whole report, as it is written to report.json.
 
-    `bit_depths` are those of the clips, `views` are by clip. `reused` of all `encodes` were timed by an earlier run,
+    `bit_depths` are those of the clips, `largest` is the largest size at which one is coded, as in `480x320`. `views`
+    are by clip. `reused` of all `encodes` were timed by an earlier run,
     not interleaved with the rest.
     """
 
     bit_depths: list[int]
+    largest: str
     encodes: int
     reused: int
     views: dict[str, list[View]]
@@ -70,7 +72,7 @@ def run_bench(
     try:
         with FileLock(output / "lock", timeout=0):
             session = Session(output, config, pipelines, pruner)
-            depths = session.check(files)
+            clips = session.check(files)
             measured: list[Measurement] = []
             # Arms change fastest and repeats slowest, so that a slow spell of the machine affects all arms alike.
             for repeat in range(config.repeats):
@@ -85,4 +87,12 @@ def run_bench(
     except Timeout:
         raise ToolkitError(f"{output}: another benchmark is writing there. Wait for it, or choose another.") from None
     summary = summarise(measured, config, pipelines)
-    return {**summary, "bit_depths": depths, "encodes": total, "reused": session.reused, "views": views}
+    largest = max(clips, key=lambda clip: clip.width * clip.height)
+    return {
+        **summary,
+        "bit_depths": sorted({clip.bit_depth for clip in clips}),
+        "largest": f"{largest.width}x{largest.height}",
+        "encodes": total,
+        "reused": session.reused,
+        "views": views,
+    }

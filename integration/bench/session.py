@@ -87,16 +87,14 @@ class Session:
         raw = raw_layout(file.path, self.config.raw)
         return open_clip(file.path, size, self.config.frames, raw, allow_truncated=self.config.allow_truncated)
 
-    def check(self, files: Sequence[SourceFile]) -> list[int]:
-        """Bit depths of the clips, in order, each once; ToolkitError where a clip does not suit the pipelines.
+    def check(self, files: Sequence[SourceFile]) -> list[Clip]:
+        """The clips as they are coded, opened; ToolkitError where one does not suit the pipelines.
 
         A clip has to be of their bit depth, hold at least one whole node, and not be one that a model was trained on;
         the encoder's settings have to be those that the models learnt from. All are opened before anything is encoded.
         """
-        depths = set()
-        for file in files:
-            clip = self.open(file)
-            depths.add(clip.bit_depth)
+        clips = [self.open(file) for file in files]
+        for file, clip in zip(files, clips, strict=True):
             for pruner in (self.pruner, self.pipelines.pruner if self.pipelines else None):
                 if pruner is None:
                     continue
@@ -118,7 +116,7 @@ class Session:
             own = self._encoder_config(clip, 32, Arm(NATIVE, int(self.pipelines.encoder.get("cpu_used", 0))))
             with Encoder(own) as encoder:
                 check_masker(self.pipelines, own, encoder.version, self.config.any_settings)
-        return sorted(depths)
+        return clips
 
     def measure(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
         """Measurement of one encode, which is made unless its measurement is kept already."""

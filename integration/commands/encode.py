@@ -40,7 +40,11 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
     "--pipeline the one in the box that has a measured gain on such an encode, if there is one]",
 )
 @click.option("--no-pipeline", is_flag=True, help="Stock libaom: no pruner by default, no masks.")
-@click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
+@click.option(
+    "--price",
+    type=float,
+    help="What the pruner, named or by default, may lose for the time that it saves.  [default: its own]",
+)
 @click.option(
     "--four-way/--no-4way",
     default=None,
@@ -112,13 +116,14 @@ def encode(
     """
     began = time.perf_counter()
     check_file(clip, "a clip or photograph")
-    if no_pipeline and (pruner or pipelines):
-        raise click.UsageError("--no-pipeline is stock libaom: leave --pruner and --pipeline out, or it.")
+    if no_pipeline and (pruner or pipelines or options["price"] is not None):
+        raise click.UsageError("--no-pipeline is stock libaom: leave --pruner, --pipeline and --price out, or it.")
     from integration.encoding.opening import named
 
     given = named(pipelines, pruner)
     from integration.encoding.encode import encode_file, one_pruner, open_source
     from integration.media.containers import check_target
+    from integration.zoo.card import NEAR
     from toolkit.cli.progress import coding
     from toolkit.errors import ToolkitError
 
@@ -126,10 +131,10 @@ def encode(
     # A mask made ahead of the encoder has a whole frame's time, so one thread beside the encoder's is enough.
     masker = given.masks(1 if options["ahead"] else options["threads"])
     asked = one_pruner(masker, given.decider())
-    if options["price"] is not None and not asked:
-        raise click.UsageError("--price is a pruner's: name it too, as in --pruner photo-8bit.")
     source = open_source(clip, EncodeConfig(**options | {"four_way": False}))
     opened, row, said = _pruner_for(source, asked, masker, no_pipeline, options)
+    if options["price"] is not None and not opened:
+        raise click.UsageError(f"--price is a pruner's, and this encode has none: name one by --pruner. {said}".strip())
     if said:
         click.echo(said, err=True)
     made_for = [model.encoder for model in (opened, masker) if model]
@@ -143,7 +148,8 @@ def encode(
     done.waited_seconds = time.perf_counter() - began
     done.trial = trial
     if row:
-        done.expected_saving = row.saving
+        done.expected_saving, done.expected_at = row.saving, row.expected_at(source.width, source.height)
+        done.expected_near = row.distance(source.width * source.height) <= NEAR
     click.echo(json.dumps(done.to_dict()) if as_json else summary(done))
     if done.failed_masks:
         said = f"{done.failed_masks} of {done.frames} frames went unmasked: {'; '.join(done.mask_errors)}"
@@ -206,8 +212,11 @@ def tried(
     return trial
 
 
-def saved(report: "Report") -> str:
-    """What was saved against the encode by stock libaom, an estimate or an expectation; empty where there is none."""
+def expected_saving(report: "Report") -> str:
+    """What is expected to have been saved against stock libaom, and from what; empty where nothing prunes.
+
+    Nothing here is measured on the whole encode. CPU seconds are named only where what was measured is near to it.
+    """
     if report.trial:
         share, spent = report.trial.saving / 100, report.encode_seconds + report.inference_seconds
         piece = f"{report.trial.width}x{report.trial.height} pixels of {report.trial.of}"
@@ -216,7 +225,8 @@ def saved(report: "Report") -> str:
     if report.expected_saving is not None:
         share = report.expected_saving / 100
         spared = report.encode_seconds * share / (1 - share)
-        return f"about {spared:.2f} CPU s, as expected from the pruner's card ({share:.0%}); not measured here"
+        about = f"about {spared:.2f} CPU s, " if report.expected_near else ""
+        return f"{about}as expected from the pruner's card: {report.expected_at}; not measured here"
     if report.masked_frames or report.decisions:
         return "unknown: too few frames or pixels for an estimate, or not all key frames"
     return ""
@@ -242,8 +252,8 @@ def summary(report: "Report") -> str:
         lines["carried over"] = ", ".join(report.carried)
     if report.waited_seconds is not None:
         lines["waited"] = f"{report.waited_seconds:.2f} s in all, with starting up and opening models and files"
-    if said := saved(report):
-        lines["saved"] = said
+    if said := expected_saving(report):
+        lines["expected saving"] = said
     for decision in sorted({name.rpartition("_")[0] for name in report.decisions}):
         own = {k.rpartition("_")[2]: v for k, v in report.decisions.items() if k.rpartition("_")[0] == decision}
         sizes = ", ".join(f"{v['skipped']} of {v['asked']} at {side}x{side}" for side, v in own.items())

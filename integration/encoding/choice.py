@@ -22,17 +22,21 @@ def default_pruner(
 ) -> tuple[PrunerBundle | None, Row | None, str]:
     """The pruner to encode a clip with, what its card expects, and a line that says so; None for stock libaom.
 
-    `four_way` None leaves the 4-way partitions to the pruner.
+    `four_way` None leaves the 4-way partitions to the pruner. At another price than its own nothing is expected of it.
     """
     material, depth = material_of(clip.path, settings.keyint), clip.bit_depth
-    found = choose(material, depth, settings.usage, settings.cpu_used, four_way=four_way)
+    pixels = clip.width * clip.height
+    found = choose(material, depth, settings.usage, settings.cpu_used, four_way=four_way, pixels=pixels)
     if not found:
         four = " without 4-way partitions" if four_way is False else ""
         where = f"{material}, {depth} bit, {settings.usage} usage, cpu-used {settings.cpu_used}{four}"
         return None, None, f"Stock libaom: no pruner in the box has a measured gain on {where}."
     card, row = found
-    said = f"Pruner {card.name}: expected {row.expected}; --no-pipeline gives stock libaom."
-    return PrunerBundle.load(FOLDER / card.name), row, said
+    pruner, stock = PrunerBundle.load(FOLDER / card.name), "--no-pipeline gives stock libaom."
+    if settings.price not in (None, card.price):
+        there = f"price {settings.price:g}, its card was measured at {card.price:g}: what it gives there is unmeasured"
+        return pruner, None, f"Pruner {card.name}: {there}; {stock}"
+    return pruner, row, f"Pruner {card.name}: expected {row.expected_at(clip.width, clip.height)}; {stock}"
 
 
 def expected_of(
@@ -50,7 +54,7 @@ def expected_of(
     name = pruner.path.name if pruner.path.parent == FOLDER else str(pruner.path)
     if card and (card.usage != settings.usage or four_way not in (None, card.four_way)):
         return None, ""
-    row = card.row(material, depth, settings.cpu_used) if card else None
+    row = card.row(material, depth, settings.cpu_used, clip.width * clip.height) if card else None
     if card and row is None:
         here = f"has no row of {material}, {depth} bit, cpu-used {settings.cpu_used} on its card"
         return None, f"Warning: {name} {here}: what it gives there is unmeasured."
@@ -59,6 +63,7 @@ def expected_of(
             return None, ""
         here = f"learnt at cpu-used {learnt_at}, this encode has {settings.cpu_used}"
         return None, f"Warning: {name} {here}: what it gives there is unmeasured."
+    expected = row.expected_at(clip.width, clip.height)
     if row.gains:
-        return row, f"Pruner {name}: expected {row.expected}."
-    return row, f"Warning: {name} will not pay here: its card has {row.expected} on {material}."
+        return row, f"Pruner {name}: expected {expected}."
+    return row, f"Warning: {name} will not pay here: its card has, on {material}, {expected}."

@@ -90,6 +90,7 @@ class Report:
     were encoded unmasked because the pipeline failed; `unmasked_frames` holds their numbers, `mask_errors` the reasons.
     `decisions` has, by node size and decision, how often a pruner was asked and how often it skipped.
     `expected_saving` is the share of CPU time, in percent, that the pruner's card expects it to save; not measured.
+    `expected_at` says what the card measured and at which size, `expected_near` whether that is near the clip's.
     `trial` is what a piece of the first frame took, where the command made one.
     `waited_seconds` by the clock, from the command's start to its report, is set by the command. `carried` names what
     the output has of the source beside its samples.
@@ -115,6 +116,8 @@ class Report:
     qindex: list[int] = field(default_factory=list)
     decisions: dict[str, dict[str, int]] = field(default_factory=dict)
     expected_saving: float | None = None
+    expected_at: str | None = None
+    expected_near: bool = False
     trial: Trial | None = None
     waited_seconds: float | None = None
     carried: list[str] = field(default_factory=list)

@@ -3,6 +3,8 @@
 `card.txt` repeats for C at which speeds that is a gain (libaom/pruner_file.h).
 """
 
+import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,6 +21,8 @@ FILE, TEXT = "card.json", "card.txt"
 KIND = "av1part-card"
 FORMAT_VERSION = 2
 PHOTOGRAPHS, KEY_FRAMES = "photographs", "key frames of clips"
+NEAR = 1.0
+"""Doublings of the number of pixels up to which a measurement speaks of another size."""
 _MEND = "Write it again with `python benchmarks/zoo_card.py`."
 _ENTRIES: Entries = {
     "pruner_sha256": str,
@@ -53,7 +57,8 @@ class Row:
 
     `saving` of the CPU time and `extra_bytes` at equal PSNR-Y are percent, deciding charged. `under_frontier` is how
     many points of BD-rate less that is than libaom's own presets charge for the same time, None where they are not
-    measured. `worst` is the source with the greatest BD-rate; `machine` the class of machine.
+    measured. `worst` is the source with the greatest BD-rate; `machine` the class of machine. `size` is that of the
+    largest picture, as in `480x320`; None where it was not kept.
     """
 
     material: str
@@ -77,6 +82,20 @@ class Row:
     def expected(self) -> str:
         """What to expect of it, in words."""
         return f"{self.saving:.0f}% of the CPU time saved for {self.extra_bytes:+.2f}% bytes at equal PSNR"
+
+    def distance(self, pixels: int) -> float:
+        """How often the pictures' size has to be doubled or halved to reach so many pixels; infinite where unknown."""
+        if self.size is None:
+            return math.inf
+        width, height = self.size.split("x")
+        return abs(math.log2(pixels / (int(width) * int(height))))
+
+    def expected_at(self, width: int, height: int) -> str:
+        """What to expect of pictures of a size, with the size at which it was measured and a word where that is far."""
+        if self.distance(width * height) <= NEAR:
+            return f"{self.expected}, as measured at {self.size}"
+        at = f"at {self.size}" if self.size else "at sizes that were not kept"
+        return f"{self.expected}, but as measured {at}: nothing was measured near {width}x{height}"
 
 
 @dataclass(frozen=True)
@@ -105,6 +124,8 @@ class Card:
             raise ToolkitError(f"{file}: written for another pruner than the one beside it. {_MEND}")
         for row in card["measured"]:
             check_entries(row, _ROW, f"{file}: a measured row", _MEND)
+            if row["size"] is not None and not re.fullmatch("[1-9][0-9]{0,5}x[1-9][0-9]{0,5}", row["size"]):
+                raise ToolkitError(f"{file}: a measured row: size {row['size']!r:.40}, expected as 480x320. {_MEND}")
         measured = tuple(Row(**{key: row[key] for key in _ROW}) for row in card["measured"])
         if not (folder / TEXT).is_file() or (folder / TEXT).read_bytes() != _text(folder, measured):
             raise ToolkitError(f"{folder / TEXT}: does not say what {FILE} says. {_MEND}")
@@ -122,11 +143,15 @@ class Card:
         """Bit depths at which it was measured."""
         return tuple(sorted({row.bit_depth for row in self.measured}))
 
-    def row(self, material: str, bit_depth: int, cpu_used: int) -> Row | None:
-        """What was measured on a material of a bit depth at a speed, of the most sources; None where nothing was."""
+    def row(self, material: str, bit_depth: int, cpu_used: int, pixels: int | None = None) -> Row | None:
+        """What was measured on a material of a bit depth at a speed, at the size nearest to so many pixels a frame.
+
+        Of several at that size (of all, where `pixels` is None) it is that of the most sources. None where nothing was
+        measured.
+        """
         wanted = (material, bit_depth, cpu_used)
         rows = [row for row in self.measured if (row.material, row.bit_depth, row.cpu_used) == wanted]
-        return max(rows, key=lambda row: len(row.sources), default=None)
+        return min(rows, key=lambda row: (row.distance(pixels) if pixels else 0, -len(row.sources)), default=None)
 
 
 def cards() -> list[Card]:
@@ -135,18 +160,25 @@ def cards() -> list[Card]:
 
 
 def choose(
-    material: str, bit_depth: int, usage: str, cpu_used: int, *, four_way: bool | None = None
+    material: str,
+    bit_depth: int,
+    usage: str,
+    cpu_used: int,
+    *,
+    four_way: bool | None = None,
+    pixels: int | None = None,
 ) -> tuple[Card, Row] | None:
     """The pruner in the box for such an encode whose card shows the greatest gain, and what to expect of it.
 
-    `four_way` None takes either. None where no card shows a gain.
+    `four_way` None takes either. Of a card that has several sizes, the one nearest to so many `pixels` a frame counts.
+    None where no card shows a gain.
     """
     found = [
         (card, row)
         for card in cards()
         if card.usage == usage
         and four_way in (None, card.four_way)
-        and (row := card.row(material, bit_depth, cpu_used)) is not None
+        and (row := card.row(material, bit_depth, cpu_used, pixels)) is not None
         and row.gains
     ]
     return max(found, key=lambda pair: pair[1].under_frontier or 0, default=None)
@@ -200,7 +232,7 @@ def rows_of(report: Mapping[str, Any], material: str, price: float, command: str
             under_frontier=None if arm["under_frontier"] is None else round(arm["under_frontier"], 2),
             sources=list(report["clips"]),
             worst=f"{arm['worst']['clip']} {arm['worst']['loss']:+.2f}% against {report['anchor']}",
-            size=report["settings"]["size"],
+            size=report["largest"],
             command=command,
             machine=machine,
         )
