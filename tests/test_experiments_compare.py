@@ -23,6 +23,7 @@ from toolkit.experiments.groups import Group, difference
 from toolkit.experiments.report import render_comparison
 from toolkit.experiments.run_reliability import measure_reliability
 from toolkit.experiments.run_summary import RunSummary
+from toolkit.experiments.tables import sections
 from toolkit.model.checkpoint import save_torch
 from toolkit.model.config import ModelConfig
 from toolkit.training.config import TrainConfig
@@ -114,6 +115,53 @@ def test_the_seeds_overlap_or_one_seed_cannot_say() -> None:
     assert difference(one, narrow).verdict == "one seed: cannot say"  # type: ignore[union-attr]
     assert difference(narrow, constant).verdict == "exceeds the seeds"  # type: ignore[union-attr]
     assert difference(constant, constant).verdict == "within the seeds"  # type: ignore[union-attr]
+
+
+def test_a_stage_1_that_never_left_its_frozen_epochs_is_said_by_train_and_by_compare(
+    runs: dict[str, list[Path]], blockset_8: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two inits that are one: ImageNet's, and a Stage 1 that only ever learnt its head from there."""
+    data = BlockSet.load(blockset_8)
+    frozen = {"init": "stage1", "epochs": 1, "freeze_epochs": 1}
+    first = runs["stage1"][0]
+    idle = run_once(data, tmp_path / "idle", "1", start=first, **frozen)
+    again = {"init": "stage1", "epochs": 2, "freeze_epochs": 1, "lr_backbone": 1e-3, "seed": 3}
+    caplog.clear()
+    one = run_once(data, tmp_path / "one", start=first, recipe="imagenet", **again)
+    assert caplog.messages == []
+    two = run_once(data, tmp_path / "two", start=idle, recipe="ulmfit", **again)
+    assert "Stage 1 has the backbone that it started from (stage1)" in caplog.text
+    assert "--freeze-epochs" in caplog.text
+    for run, kind in ((one, "imagenet"), (two, "stage1")):  # as if the first had been from ImageNet
+        description = json.loads((run / "run.json").read_text())
+        description["init"]["kind"] = description["train"]["init"] = kind
+        (run / "run.json").write_text(json.dumps(description))
+    found = compare_runs([one, two])
+    assert [d["verdict"] for d in found.to_dict()["differences"]] == ["equal weights"]
+    assert "one (imagenet) and two (stage1) start from equal backbones" in found.notes[0]
+    assert "one and two have equal weights" in found.notes[1]
+    said = CliRunner().invoke(main, ["compare", str(one), str(two), "--no-calibration"]).output
+    assert "0.0000 behind (equal weights)" in said
+    assert compare_runs([one, runs["scratch"][0]]).notes == ()
+    assert not any("equal weights" in note for note in compare_runs([one, runs["ulmfit"][0]]).notes)
+
+
+def test_runs_of_one_seed_alone_are_not_judged_on_unfreezing(runs: dict[str, list[Path]]) -> None:
+    def judged(paths: list[Path]) -> list[tuple[str, str]]:
+        found = compare_runs([*runs["scratch"], *paths])
+        table = next(section for section in sections(found, {}) if section.title == "Unfreezing")
+        return [(row[-1].text, row[-1].tone) for row in table.rows if "ulmfit" in row[0].text]
+
+    ((alone, tone),) = judged(runs["ulmfit"][:1])
+    assert (alone.endswith(" (one seed: cannot say)"), tone) == (True, "quiet")
+    ((both, _),) = judged(runs["ulmfit"])
+    assert "one seed" not in both
+
+
+def test_frozen_epochs_alone_are_doubted() -> None:
+    assert "All 3 epochs are frozen" in TrainConfig(init="imagenet", epochs=3, freeze_epochs=8).doubts()[0]
+    assert TrainConfig(init="random", epochs=3, freeze_epochs=8).doubts() == []
+    assert TrainConfig(init="imagenet", epochs=3, freeze_epochs=2).doubts() == []
 
 
 def test_unfinished_runs_do_not_count() -> None:

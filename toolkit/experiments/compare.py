@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from toolkit.errors import ToolkitError
-from toolkit.experiments.groups import Group, difference
+from toolkit.experiments.groups import Group, difference, equal_runs
 from toolkit.experiments.run_summary import RunRecord, RunSummary
 from toolkit.files import canonical_json
 from toolkit.metrics import Baselines
@@ -111,7 +111,7 @@ def compare_runs(paths: Sequence[Path]) -> Comparison:
         _check_independent(members)
     groups = [Group(label, tuple(g)) for label, g in zip(_labels(grouped), grouped, strict=True)]
     groups.sort(key=lambda g: -math.inf if (mean := g.mean()) is None else mean, reverse=True)
-    return Comparison(tuple(groups), tuple(_notes(runs)))
+    return Comparison(tuple(groups), (*_idle_inits(runs), *_equal_groups(groups), *_notes(runs)))
 
 
 def _named(runs: list[RunSummary]) -> list[RunSummary]:
@@ -170,6 +170,30 @@ def short(value: object) -> str:
     """Text of a setting's value: whole, but the first 8 digits of a hash."""
     text = str(value)
     return text[:8] if len(text) == 64 else text  # 64 characters are a hash
+
+
+def _equal_groups(groups: Sequence[Group]) -> list[str]:
+    """Notes on groups that were trained twice under two names: all that tells them apart changed nothing."""
+    return [
+        f"{one.name} and {other.name} have equal weights: losses and scores of all {len(one.history)} epochs are alike to "
+        "the last digit. What differs between them changed nothing, and no ranking of the two means anything."
+        for place, group in enumerate(groups)
+        for later in groups[place + 1 :]
+        for one, other in equal_runs(group, later)
+    ]
+
+
+def _idle_inits(runs: Sequence[RunSummary]) -> list[str]:
+    """Notes on inits that changed nothing: runs of different inits that start from one backbone."""
+    first: dict[str, RunSummary] = {}
+    pairs = [(first.setdefault(run.start, run), run) for run in runs]
+    return [
+        f"The init changed nothing: {one.name} ({one.init}) and {other.name} ({other.init}) start from equal backbones. "
+        "A Stage 1 that never left its frozen epochs has the backbone that it started from: train it for longer, or "
+        "with fewer --freeze-epochs."
+        for one, other in pairs
+        if one.init != other.init
+    ]
 
 
 def _notes(runs: list[RunSummary]) -> list[str]:

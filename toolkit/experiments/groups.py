@@ -11,6 +11,8 @@ from scipy.stats import t as student
 from toolkit.experiments.run_summary import RunSummary
 
 CONFIDENCE = 0.95
+EQUAL, ONE_SEED = "equal weights", "one seed: cannot say"
+"""Verdicts on two groups of which nothing can be said."""
 Measure = Callable[[RunSummary], float | None]
 """One number of a run; None where the run does not have it."""
 
@@ -62,17 +64,30 @@ class Group:
 class Difference:
     """Mean of one group minus that of another.
 
-    `half_width`: half the width of Welch's interval; None where either group has one seed.
+    `half_width`: half the width of Welch's interval; None where either group has one seed. `equal`: the groups' runs
+    have equal weights, so that they are one experiment and the difference says nothing.
     """
 
     value: float
     half_width: float | None
+    equal: bool = False
 
     @property
     def verdict(self) -> str:
+        if self.equal:
+            return EQUAL
         if self.half_width is None:
-            return "one seed: cannot say"
+            return ONE_SEED
         return "exceeds the seeds" if abs(self.value) > self.half_width else "within the seeds"
+
+
+def equal_runs(a: Group, b: Group) -> list[tuple[RunSummary, RunSummary]]:
+    """Pairs of finished runs of two groups with one seed and equal weights; empty unless every shared seed has such."""
+    if a is b:
+        return []
+    others = {run.seed: run for run in b.counted}
+    pairs = [(run, others[run.seed]) for run in a.counted if run.seed in others]
+    return pairs if all(one.outcome == other.outcome for one, other in pairs) else []
 
 
 def difference(a: Group, b: Group, measure: Measure = macro_f1) -> Difference | None:
@@ -84,6 +99,8 @@ def difference(a: Group, b: Group, measure: Measure = macro_f1) -> Difference | 
     first, second = a.mean(measure), b.mean(measure)
     if first is None or second is None:
         return None
+    if equal_runs(a, b):
+        return Difference(first - second, None, equal=True)
     counts = len(a.values(measure)), len(b.values(measure))
     deviations = a.deviation(measure), b.deviation(measure)
     if deviations[0] is None or deviations[1] is None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from toolkit.metrics import ClassScores
 from toolkit.model.config import ModelConfig
@@ -18,6 +18,7 @@ CONVERGED_WITHIN = 0.01
 """A run has converged at its first epoch whose macro-F1 is within this of the run's best."""
 _NOT_SETTINGS = ("seed", "recipe", "device", "devices")
 _INIT_SETTINGS = ("data_sha256", "sha256")
+_OUTCOME = ("loss", "val_loss", "macro_f1", "accuracy")
 
 
 class EpochScores(TypedDict):
@@ -95,6 +96,11 @@ class RunSummary:
     def start(self) -> str:
         """Hash of the first weights, since two runs of one seed may start from different Stage 1 models."""
         return str(self.description["init"]["backbone_sha256"])
+
+    @cached_property
+    def outcome(self) -> list[tuple[float | None, ...]]:
+        """Losses and scores of every epoch. Runs that have these alike to the last digit have equal weights."""
+        return [tuple(cast(dict[str, float], e).get(key) for key in _OUTCOME) for e in self.history]
 
     @cached_property
     def settings(self) -> dict[str, Any]:

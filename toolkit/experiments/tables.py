@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from toolkit.experiments.compare import Comparison, short
-from toolkit.experiments.groups import CONFIDENCE, Difference, Group, Measure, difference
+from toolkit.experiments.groups import CONFIDENCE, EQUAL, ONE_SEED, Difference, Group, Measure, difference
 from toolkit.experiments.reliability import BINS
 from toolkit.experiments.run_reliability import RunReliability
 from toolkit.experiments.run_summary import CHANGE, CONVERGED_WITHIN, FORGETTING, RunSummary, judge
@@ -14,7 +14,7 @@ from toolkit.reports.section import Cell, Section
 Reliabilities = Mapping[Path, RunReliability]
 _Score = Literal["ece", "nll", "temperature", "ece_scaled", "nll_scaled"]
 _RELIABILITY: tuple[_Score, ...] = ("ece", "nll", "temperature", "ece_scaled", "nll_scaled")
-_TONES = {"catastrophic forgetting": "bad", "loss": "bad", "gain": "good", "exceeds the seeds": "strong"}
+_TONES = {"catastrophic forgetting": "bad", "loss": "bad", "gain": "good", "exceeds the seeds": "strong", EQUAL: "bad"}
 COLOURS = ("#2f6fb5", "#d9762b", "#3c9a5f", "#b8405e", "#7d5ba6", "#8c6d46", "#d46fae", "#6b7280", "#a3a32c", "#2aa3b0")
 GLOSSARY = "What the words mean"
 NOTHING = "–"
@@ -139,6 +139,8 @@ def _unfreezing(comparison: Comparison) -> Section:
     for group in comparison.groups:
         gain, drop = group.mean(lambda run: run.gain), group.mean(lambda run: run.drop)
         said = judge(gain, drop, frozen=group.mean(_frozen) is not None) if group.counted else NOTHING
+        if gain is not None and len(group.counted) < 2:
+            said = f"{said} ({ONE_SEED})"
         row = [_label(comparison, group), Cell(_spread(group, _frozen)), Cell(_spread(group, _unfrozen))]
         rows.append([*row, Cell(_spread(group, lambda run: run.gain, sign="+")), _toned(said)])
     columns = ("recipe", "best while frozen", "best after unfreezing", "gain or loss", "verdict")
@@ -222,7 +224,8 @@ def _runs(comparison: Comparison, reliability: Reliabilities) -> Section:
 def _unfreezing_of(run: RunSummary) -> list[Cell]:
     """Best while frozen, best after unfreezing, gain and verdict of one run."""
     parts = [Cell(NOTHING if v is None else f"{v:.4f}") for v in (_frozen(run), _unfrozen(run))]
-    return [*parts, Cell(NOTHING if run.gain is None else f"{run.gain:+.4f}"), _toned(run.verdict)]
+    gain = Cell(NOTHING if run.gain is None else f"{run.gain:+.4f}")
+    return [*parts, gain, Cell(run.verdict, "quiet")]  # of one run, and so of one seed
 
 
 def duration(seconds: float | None) -> str:
@@ -254,6 +257,7 @@ def _definitions(comparison: Comparison) -> Section:
         "± after a mean": "the sample standard deviation over seeds (finished runs of equal settings).",
         "exceeds the seeds": f"Welch's {CONFIDENCE:.0%} interval of the difference of two means leaves out zero. With "
         "one seed nothing can be said. Seeds tell nothing of how other photographs would come out.",
+        EQUAL: "of every seed that both have, losses and scores of all epochs are alike to the last digit.",
     }
     unfreezing = {
         "gain or loss": "best macro-F1 after unfreezing less the best while frozen.",

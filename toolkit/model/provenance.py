@@ -18,9 +18,13 @@ class Seen(TypedDict, total=False):
 
 
 class InitRecord(Seen, total=False):
-    """Where the first weights came from. `kind`: an init of the config, `ensemble` or `imported`."""
+    """Where the first weights came from. `kind`: an init of the config, `ensemble` or `imported`.
+
+    `unchanged`: kind of the init from which Stage 1 had this very backbone; not there where Stage 1 changed it.
+    """
 
     kind: str
+    unchanged: str
     backbone_sha256: str
     weights: str
     sha256: str

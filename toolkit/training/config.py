@@ -129,11 +129,17 @@ class TrainConfig:
 
     def doubts(self) -> list[str]:
         """Warnings about options that are allowed but probably not meant."""
+        found = []
+        if self.frozen_epochs == self.epochs:
+            found.append(
+                f"All {self.epochs} epochs are frozen (--freeze-epochs {self.freeze_epochs}): the backbone stays as "
+                "--init left it, and a run that starts from this one gets that."
+            )
         if self.sampler == "balanced" and self.loss == "cb-focal":
-            return [
+            found.append(
                 "A balanced sampler on top of a class-balanced loss balances twice: the rare class comes to dominate."
-            ]
-        return []
+            )
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values of all options."""

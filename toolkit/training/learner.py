@@ -1,5 +1,6 @@
 """The model of a run with its first weights, on its device, with all that trains it."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,6 +24,8 @@ from toolkit.training.losses import Objective, WithPartition
 from toolkit.training.prepare import Job
 from toolkit.training.run_folder import open_checkpoint
 
+_log = logging.getLogger("av1part")
+
 
 def initialise(model: PartitionNet, init: str, data: BlockSet, start: Path | None, weights: Path | None) -> InitRecord:
     """Set the backbone's weights and return a record of them. The head keeps its random weights.
@@ -35,6 +38,7 @@ def initialise(model: PartitionNet, init: str, data: BlockSet, start: Path | Non
     if weights is not None and init != "imagenet":
         raise ToolkitError(f"--weights goes with --init imagenet, not with {init}.")
     record: InitRecord = {"kind": init}
+    checkpoint = None
     if init == "imagenet":
         record.update(load_imagenet(model, weights))
     elif start is not None:
@@ -46,7 +50,21 @@ def initialise(model: PartitionNet, init: str, data: BlockSet, start: Path | Non
         record["macro_f1"] = checkpoint.macro_f1
         record["trained_on"], record["train_sources_known"] = seen["trained_on"], seen["train_sources_known"]
     record["backbone_sha256"] = fingerprint(model.backbone.state_dict())
+    before = checkpoint.provenance.get("init", {}) if checkpoint else {}
+    if before.get("backbone_sha256") == record["backbone_sha256"]:
+        record["unchanged"] = str(before.get("kind"))
     return record
+
+
+def idle_stage1(record: InitRecord) -> str:
+    """Warning where Stage 1 left its backbone as it was; empty otherwise."""
+    if "unchanged" not in record:
+        return ""
+    return (
+        f"Stage 1 has the backbone that it started from ({record['unchanged']}): its epoch {record['epoch']} came before "
+        f"the backbone was unfrozen. --init stage1 changes nothing against --init {record['unchanged']}. Train Stage 1 "
+        "for longer, or with fewer --freeze-epochs."
+    )
 
 
 def _check_stage1(checkpoint: Checkpoint, model: PartitionNet, data: BlockSet, start: Path) -> None:
@@ -123,7 +141,9 @@ def _first_model(fabric: Fabric, job: Job) -> PartitionNet:
     torch.manual_seed(job.config.seed)
     model = PartitionNet(replace(job.model, adapter="none"))
     if not job.history:
-        job.description["init"] = initialise(model, job.config.init, job.data, job.start, job.weights)
+        record = job.description["init"] = initialise(model, job.config.init, job.data, job.start, job.weights)
+        if fabric.is_global_zero and (idle := idle_stage1(record)):
+            _log.warning("Warning: %s", idle)
         if not job.resume:
             by_the_first(fabric, partial(job.run.create, job.description))
     model.add_adapters(job.model)
