@@ -115,6 +115,8 @@ def write(tmp_path: Path, *sources: Source, blocks: np.ndarray = RECORD, bit_dep
         (replace(GOOD, split="dev"), "split 'dev'"),
         (replace(GOOD, name="../a"), "Source name"),
         (replace(GOOD, name=""), "Source name"),
+        (replace(GOOD, name="gnp.\u202eeno"), "no mark of direction"),
+        (replace(GOOD, name="a\x9b2Jb"), "no control character"),
     ],
 )
 def test_the_writer_refuses_a_bad_source(tmp_path: Path, source: Source, message: str) -> None:
@@ -371,6 +373,14 @@ def some_costs(count: int) -> np.ndarray:
     costs["rd"][:, :4] = np.random.default_rng(0).uniform(1e6, 1e7, (count, 4))
     costs["bound"] = 1 << 3
     return costs
+
+
+@pytest.mark.parametrize("place", [5, np.int64(5), np.array(5), None])
+def test_one_place_is_no_index_of_blocks_and_the_error_says_what_is(blockset_8: Path, place: Any) -> None:
+    blocks = BlockSet.load(blockset_8).split_blocks("train", "2")
+    with pytest.raises(ToolkitError, match=r"no slice or array of places. One block is blocks\[5:6\]"):
+        blocks[place]
+    assert len(blocks[5:6]) == len(blocks[[5]]) == len(blocks[np.array([5])]) == 1
 
 
 def test_costs_round_trip_and_are_sealed(blockset_8: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`av1part encode`: a playable file of every kind, an honest bill, and failures that are counted or leave nothing."""
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,9 @@ import integration.encoding.encode as encode_module
 from integration.codec.config import Colour
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, encoder_settings
 from integration.codec.libaom_build import Libraries
+from integration.commands.encode import summary
 from integration.encoding.config import EncodeConfig
-from integration.encoding.encode import encode_file
+from integration.encoding.encode import Report, encode_file
 from integration.media.video import Clip, open_clip
 from integration.pipeline.pipeline import Pipeline, frame_mask
 from integration.pipeline.policy import Policy
@@ -312,6 +314,43 @@ def test_another_ending_is_refused_before_anything_is_coded(tmp_path: Path, clip
         with pytest.raises(ToolkitError, match=r"expected a name that ends in \.ivf, \.obu, \.mp4"):
             encode_file(clip, tmp_path / name, SETTINGS)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.y4m"]
+
+
+@pytest.mark.usefixtures("libaom")
+def test_of_encodes_to_one_file_one_is_made_and_the_others_are_refused(tmp_path: Path, clip: Path) -> None:
+    output, refused = tmp_path / "out.ivf", []
+
+    def meanwhile(count: int, of: int | None) -> None:
+        if count == 1:
+            for overwrite in (False, True):
+                with pytest.raises(ToolkitError, match=r"out\.ivf: another process is writing there") as error:
+                    encode_file(clip, output, SETTINGS, overwrite=overwrite)
+                refused.append(error)
+
+    encode_file(clip, output, SETTINGS, progress=meanwhile)
+    assert len(refused) == 2
+    assert output.stat().st_size > 100
+    with pytest.raises(ToolkitError, match="exists already"):
+        encode_file(clip, output, SETTINGS)
+    encode_file(clip, output, SETTINGS, overwrite=True)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.y4m", "out.ivf"]
+
+
+def test_an_encode_does_not_break_a_sealed_folder(tmp_path: Path, clip: Path) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "manifest.json").write_text('{"kind": "av1part-blockset"}')
+    with pytest.raises(ToolkitError, match=r"in a data set .*, which is sealed"):
+        encode_file(clip, tmp_path / "set" / "out.ivf", SETTINGS)
+
+
+def test_a_report_without_masks_says_nothing_of_masks() -> None:
+    plain = summary(Report(frames=2, key_frames=2, qindex=[80, 80]))
+    assert not re.search("mask|inference", plain)
+    assert "frames: 2, 2 of them key frames\n" in plain
+    masked = summary(Report(frames=2, key_frames=2, qindex=[80, 80], masked_frames=1, masked_nodes=7))
+    assert "key frames, 1 masked\n" in masked
+    assert "nodes masked: 7" in masked
+    assert "inference: 0.00 CPU s" in masked
 
 
 @pytest.mark.usefixtures("libaom")

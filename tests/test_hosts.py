@@ -334,6 +334,14 @@ def test_the_library_is_installed_whole_and_replaces_nothing_unasked(libaom: Lib
     assert [path.name for path in target.parent.iterdir()] == ["libaom.so.3"]
 
 
+def test_the_library_is_not_installed_into_a_sealed_folder(libaom: Libraries, tmp_path: Path) -> None:
+    sealed = tmp_path / "pruner"
+    shutil.copytree(PHOTO, sealed)
+    for prefix in (sealed, sealed / "new"):
+        fails(cli("encoder", "install", "--prefix", prefix), "in a pruner", "which is sealed", "Choose another place")
+    PrunerBundle.load(sealed)
+
+
 @pytest.fixture(scope="module")
 def program(libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program of libaom's public interface that codes one picture with the settings of Encoder."""

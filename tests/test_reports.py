@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from jinja2 import UndefinedError
 
+from toolkit.escaping import is_treacherous, markdown
 from toolkit.reports.page import data_uri, render
 
 
@@ -23,9 +24,20 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return templates.parent.name
 
 
-@pytest.mark.parametrize(("kind", "expected"), [("html", "&lt;B&gt;\n"), ("md", "<B>\n")])
-def test_text_is_escaped_in_html_alone(package: str, kind: str, expected: str) -> None:
+@pytest.mark.parametrize(("kind", "expected"), [("html", "&lt;B&gt;\n"), ("md", "\\<B>\n")])
+def test_text_is_escaped_for_its_format(package: str, kind: str, expected: str) -> None:
     assert render(package, f"page.{kind}.jinja", {"shout": str.upper}, text="<b>", picture="") == expected
+
+
+@pytest.mark.parametrize("kind", ["html", "md"])
+def test_marks_that_turn_the_text_around_them_are_written_out(package: str, kind: str) -> None:
+    shown = render(package, f"page.{kind}.jinja", {"shout": str}, text="run\u202egnp.\u2066\x1b[31m", picture="")
+    assert not any(is_treacherous(c) for c in shown if c != "\n")
+    assert "u202e" in shown
+
+
+def test_markdown_shows_just_the_text() -> None:
+    assert markdown("a|b\n`c` <i>[x](y)*_~&") == r"a\|b \`c\` \<i>\[x\](y)\*\_\~\&"
 
 
 def test_a_forgotten_value_is_an_error(package: str) -> None:

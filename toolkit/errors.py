@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 import click
 
+from toolkit.escaping import visible
+
 _ADVICE = {
     errno.EACCES: "permission denied. Let this user read it (a folder also needs the right to search it, and an output "
     "the right to write), or choose another path.",
@@ -28,6 +30,10 @@ class ToolkitError(click.ClickException):
     """
 
     exit_code = 1
+
+    def format_message(self) -> str:
+        """The message as it is printed."""
+        return visible(self.message)
 
 
 def first_line(error: Exception, most: int = 300) -> str:

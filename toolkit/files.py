@@ -13,7 +13,7 @@ import shutil
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +181,12 @@ def one_at_a_time(lock: Path, busy: str) -> Iterator[None]:
                     folder.rmdir()
     finally:
         os.close(descriptor)
+
+
+def one_writer(path: Path) -> AbstractContextManager[None]:
+    """Context of the one process that makes `path`; ToolkitError where another does."""
+    busy = f"{path}: another process is writing there. Wait for it, or choose another name."
+    return one_at_a_time(path.with_name(f"{_hidden(path)}lock"), busy)
 
 
 def _locks(descriptor: int, lock: Path) -> bool:

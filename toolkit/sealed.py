@@ -102,6 +102,17 @@ def media_in(folder: Path) -> list[Path]:
     return sorted(found)
 
 
+def check_unsealed(path: Path) -> None:
+    """Raise ToolkitError where `path` lies in a sealed folder, which another file would make unreadable."""
+    for folder in path.absolute().parents:
+        kind = kind_of(folder)
+        if kind is not None and KINDS[kind].file == "manifest.json":
+            raise ToolkitError(
+                f"{path}: in {KINDS[kind].name} ({folder}), which is sealed: a file more, and nothing can read it. "
+                "Choose another place."
+            )
+
+
 def check_folder(path: Path, kind: str) -> None:
     """Raise ToolkitError where `path` is none of the folders of that `kind` (a key of KINDS).
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from toolkit.escaping import markdown
 from toolkit.model.provenance import is_known, trained_on
 from toolkit.partition import NAMES
 
@@ -11,15 +12,17 @@ def model_card(manifest: dict[str, Any]) -> str:
     contract, provenance = manifest["contract"], manifest["provenance"]
     metrics, constant = provenance["metrics"], provenance["baselines"]["best_constant"]
     classes = "\n".join(
-        f"| {c['name']} | {', '.join(map(str, c['av1_ids']))} | {_f1(metrics, c['name'])} |"
+        f"| {markdown(c['name'])} | {', '.join(map(str, c['av1_ids']))} | {_f1(metrics, c['name'])} |"
         for c in contract["classes"]
     )
-    encoder = "\n".join(f"- {key}: {value}" for key, value in sorted(manifest["encoder"].items()))
+    encoder = "\n".join(
+        f"- {markdown(key)}: {markdown(str(value))}" for key, value in sorted(manifest["encoder"].items())
+    )
     row, around = contract["window"]["row"], ""
     node = contract["window"]["height"] - 2 * row
     if row:
         around = f"{row} source pixels around it on every side (the frame's outermost repeated beyond its edge), "
-    weak = "".join(f"- **Weak model, shipped on demand:** {reason}.\n" for reason in manifest["weak"])
+    weak = "".join(f"- **Weak model, shipped on demand:** {markdown(reason)}.\n" for reason in manifest["weak"])
     qindex = "and its qindex" if contract["qindex_used"] else "(the qindex input is there and has no effect)"
     inside = contract.get("inside")
     asked = ""
@@ -65,9 +68,10 @@ def _origin(manifest: dict[str, Any]) -> str:
     provenance = manifest["provenance"]
     chosen = f"Backbone {manifest['backbone']}, epoch {provenance['epoch']} ({provenance['chosen']})."
     if taught_by := provenance.get("taught_by"):
-        chosen += f" It learnt from {taught_by.get('name')}, {taught_by.get('backbone')}."
+        chosen += f" It learnt from {markdown(str(taught_by.get('name')))}, {taught_by.get('backbone')}."
     members = "\n".join(
-        f"- {m['name']} (sha256 {m['sha256'][:16]}): {m['backbone']}, epoch {m['epoch']}, macro-F1 {m['macro_f1']:.4f}"
+        f"- {markdown(m['name'])} (sha256 {m['sha256'][:16]}): {m['backbone']}, epoch {m['epoch']}, "
+        f"macro-F1 {m['macro_f1']:.4f}"
         for m in provenance.get("members", ())
     )
     return f"The mean probability of an {manifest['backbone']}:\n\n{members}" if members else chosen

@@ -235,16 +235,14 @@ def expected_saving(report: "Report") -> str:
 def summary(report: "Report") -> str:
     """Cost and result of an encode for people, one fact a line."""
     psnr = "no error" if report.psnr_y is None else f"{report.psnr_y:.2f} dB"
+    masked = f", {report.masked_frames} masked" if report.masked_frames or report.failed_masks else ""
     lines = {
-        "frames": f"{report.frames}, {report.key_frames} of them key frames, {report.masked_frames} masked",
+        "frames": f"{report.frames}, {report.key_frames} of them key frames{masked}",
         "bytes": report.bytes,
         "PSNR-Y": psnr,
         "qindex": f"{min(q for q in report.qindex if q >= 0)} to {max(report.qindex)}",
-        "nodes masked": f"{report.masked_nodes}, {report.kept_nodes} more where nothing would have been left",
-        "masks made ahead": report.masks_ahead,
-        "frames unmasked by failure": f"{report.failed_masks} {report.unmasked_frames[:20] or ''}".rstrip(),
+        **(_masks(report) if masked else {}),
         "encoding": f"{report.encode_seconds:.2f} CPU s",
-        "inference": f"{report.inference_seconds:.2f} CPU s",
         "reading": f"{report.reading_seconds:.2f} CPU s",
         "wall": f"{report.total_seconds:.2f} s, {report.fps:.2f} frames a second",
     }
@@ -259,3 +257,13 @@ def summary(report: "Report") -> str:
         sizes = ", ".join(f"{v['skipped']} of {v['asked']} at {side}x{side}" for side, v in own.items())
         lines[f"pruner, {decision.replace('_', ' ')}"] = sizes
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
+
+
+def _masks(report: "Report") -> dict[str, str]:
+    """What masks did and cost, one fact a line."""
+    return {
+        "nodes masked": f"{report.masked_nodes}, {report.kept_nodes} more where nothing would have been left",
+        "masks made ahead": str(report.masks_ahead),
+        "frames unmasked by failure": f"{report.failed_masks} {report.unmasked_frames[:20] or ''}".rstrip(),
+        "inference": f"{report.inference_seconds:.2f} CPU s",
+    }

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from integration.commands.policy_tables import policy_lines
+from toolkit.cli.tables import print_table, text_table
 
 if TYPE_CHECKING:
     from export.bundle.bundle import Bundle
@@ -45,32 +45,25 @@ def print_scores(scores: "Scores") -> None:
     console.print(f"{scores['blocks']:,} blocks of the {scores['split']} split")
     for label, count in scores["left_out"].items():
         console.print(f"  left out: {count:,} {label}")
-    table = _table("Predictors", "predictor", "accuracy", "macro-F1")
+    table = text_table("Predictors", "predictor", "accuracy", "macro-F1")
     table.add_row("the pipeline", f"{scores['accuracy']:.4f}", f"{scores['macro_f1']:.4f}")
     for name, entry in _predictors(scores["baselines"]).items():
         table.add_row(name, f"{entry['accuracy']:.4f}", f"{entry['macro_f1']:.4f}")
-    console.print(table)
-    console.print(_per_class(scores))
-    console.print(_confusion(scores))
+    print_table(console, table)
+    print_table(console, _per_class(scores))
+    print_table(console, _confusion(scores))
     columns = ("blocks", "accuracy", "macro-F1", "best constant", "wrong here first")
-    table = _table("Stages, each on the blocks that it classifies", "stage", *columns)
+    table = text_table("Stages, each on the blocks that it classifies", "stage", *columns)
     for stage, own in scores["stages"].items():
         constant = f"{own['best_constant']['class']} {own['best_constant']['macro_f1']:.4f}"
         cells = (f"{own['blocks']:,}", f"{own['accuracy']:.4f}", f"{own['macro_f1']:.4f}", constant)
         table.add_row(stage, *cells, f"{scores['errors_by_stage'][stage]:,}")
-    console.print(table)
+    print_table(console, table)
     effect = scores["policy"]
     console.print(
         f"Policy: restricts {effect['restricted']:.1%} of the blocks and removes {effect['removed']:.1%} of the "
         f"partitions; the true one from {effect['true_removed']:.2%} of the blocks."
     )
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    for index, column in enumerate(columns):
-        table.add_column(column, justify="right" if index else "left")
-    return table
 
 
 def _predictors(found: dict[str, Any]) -> dict[str, dict[str, float]]:
@@ -80,14 +73,14 @@ def _predictors(found: dict[str, Any]) -> dict[str, dict[str, float]]:
 
 
 def _per_class(scores: "Scores") -> Table:
-    table = _table("Classes", "class", "precision", "recall", "F1", "support")
+    table = text_table("Classes", "class", "precision", "recall", "F1", "support")
     for name, own in scores["per_class"].items():
         table.add_row(name, *(f"{own[k]:.4f}" for k in ("precision", "recall", "f1")), f"{own['support']:,}")
     return table
 
 
 def _confusion(scores: "Scores") -> Table:
-    table = _table("Confusion (rows: true, columns: predicted)", "", *scores["classes"])
+    table = text_table("Confusion (rows: true, columns: predicted)", "", *scores["classes"])
     for name, row in zip(scores["classes"], scores["confusion"], strict=True):
         table.add_row(name, *(f"{n:,}" for n in row))
     return table

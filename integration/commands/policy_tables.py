@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from integration.bench.bd import saved_time
-from toolkit.cli.tables import text_table
+from toolkit.cli.tables import print_table, text_table
 
 if TYPE_CHECKING:
     from integration.pipeline.policy import Policy
@@ -45,13 +45,13 @@ def trial_log() -> "Callable[[Trial], None]":
 
 def print_fit(fit: "Fit", config: "FitConfig", output: Path) -> None:
     """Print the curve that was found, the trials by encoding, and the choice."""
-    console = Console(width=max(Console().width, 120), highlight=False, markup=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
     title = f"By the recorded costs of the {config.split} split"
     table = text_table(title, "", "RD cost lost", "time saving", "best one forbidden")
     for point in _curve(fit):
         mark = "chosen" if point == fit.chosen else ""
         table.add_row(mark, *(f"{value:.3g}%" for value in point.outcome))
-    console.print(table)
+    print_table(console, table)
     if fit.trials:
         columns = ("BD-rate", "RD cost lost", "time saving", "by costs", "inference", "choice forbidden")
         table = text_table("Encoded, against the same preset without masks", "", *columns)
@@ -61,7 +61,7 @@ def print_fit(fit: "Fit", config: "FitConfig", output: Path) -> None:
             savings = f"{trial.saving:+.1f}%", f"{by_costs.saving:+.1f}%"
             shares = f"{trial.inference_share:.1%}", f"{trial.lost:.2%}"
             table.add_row("chosen" if trial.point == fit.chosen else "", *losses, *savings, *shares)
-        console.print(table)
+        print_table(console, table)
     if alone := fit.pruner_alone:
         console.print(f"The pruner alone: BD-rate {alone.loss:+.2f}%, {saved_time(alone.saving)}.")
     for trial in fit.trials:

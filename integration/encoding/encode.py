@@ -27,6 +27,7 @@ from integration.pruning.encoder import count_decisions, use_pruner
 from toolkit.data.blockset import Luma
 from toolkit.data.encoder_settings import is_recorded
 from toolkit.errors import ToolkitError
+from toolkit.files import one_writer
 
 _log = logging.getLogger("av1part")
 
@@ -192,7 +193,7 @@ def encode_file(
     where it holds one. Colour description, HDR metadata and sound are carried over, as far as the output's format holds
     them; what is not is named in a line of the log. The file is written whole or not at all. Raises ToolkitError for a
     bad source or bad settings, for a pipeline or a pruner that was made for other settings, for two pruners, and where
-    `output` is the source, or exists and `overwrite` is not given.
+    `output` is the source, is being written by another process, or exists and `overwrite` is not given.
     """
     check_target(output, source.path if isinstance(source, Clip) else source, overwrite)
     pruner = one_pruner(masker, pruner)
@@ -201,6 +202,8 @@ def encode_file(
     config = EncoderConfig(clip.width, clip.height, clip.bit_depth, **settings.coding)
     ask = masker.mask if masker else None
     with ExitStack() as stack:
+        stack.enter_context(one_writer(output))
+        check_target(output, clip.path, overwrite)  # another encode may have ended meanwhile
         ahead, read = None, clip
         if settings.ahead:
             ahead = stack.enter_context(Ahead(clip, settings.ahead, ask, masks=settings.keyint == 1))

@@ -6,6 +6,7 @@ from pathlib import Path
 from integration.codec.libaom_build import libraries
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, sha256_file
+from toolkit.sealed import check_unsealed
 
 NAME = "libaom.so.3"
 
@@ -13,11 +14,12 @@ NAME = "libaom.so.3"
 def install(prefix: Path, *, overwrite: bool = False) -> Path:
     """Copy libaom.so.3 to `prefix`/lib and return its path; whole or not at all.
 
-    Raises ToolkitError where libaom is not built, or another file of that name is there and `overwrite` is not set: it
-    may be the system's own.
+    Raises ToolkitError where libaom is not built, `prefix` lies in a sealed folder, or another file of that name is
+    there and `overwrite` is not set: it may be the system's own.
     """
     source = libraries().aom
     target = prefix / "lib" / NAME
+    check_unsealed(target)
     if target.exists() and not overwrite and sha256_file(target) != sha256_file(source):
         raise ToolkitError(f"{target}: another file is there. Take another --prefix, or replace it with --overwrite.")
     with atomic_file(target) as temporary:

@@ -17,6 +17,7 @@ from integration.media.av1_track import described_track
 from integration.media.sound import Sound
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file
+from toolkit.sealed import check_unsealed
 
 Write = Callable[[EncodedFrame], None]
 
@@ -58,8 +59,12 @@ def check_ending(path: Path) -> None:
 
 
 def check_target(path: Path, source: Path, overwrite: bool) -> None:
-    """Raise ToolkitError where `path` may not be written: it is the source, or exists without `overwrite`."""
+    """Raise ToolkitError where `path` may not be written.
+
+    It is the source, lies in a sealed folder, or exists without `overwrite`.
+    """
     check_ending(path)
+    check_unsealed(path)
     if not path.exists():
         return
     if source.exists() and path.samefile(source):

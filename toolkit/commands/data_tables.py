@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from toolkit.cli.tables import text_table
+from toolkit.cli.tables import print_table, text_table
 from toolkit.data.format import Counts
 from toolkit.data.info import CostInfo, DatasetInfo
 from toolkit.partition import NAMES, partitions_of, stages_of
@@ -24,14 +24,14 @@ def print_info(info: DatasetInfo) -> None:
     console.print(f"{'imported' if imported else 'encoder'}: {shown}", markup=False)
     for warning in (imported or {}).get("warnings", []):
         console.print(f"Warning: {warning}", style="bold yellow", markup=False)
-    console.print(_splits(info))
-    console.print(_sources(info))
+    print_table(console, _splits(info))
+    print_table(console, _sources(info))
     if len(info["sources"]) > SOURCES_SHOWN:
         console.print(f"... and {len(info['sources']) - SOURCES_SHOWN} more sources (--json lists all)")
     for key, by_split in info["histogram"].items():
-        console.print(_partitions(by_split) if key == "partition" else _histogram(key, by_split))
+        print_table(console, _partitions(by_split) if key == "partition" else _histogram(key, by_split))
     if info["costs"]:
-        console.print(_costs(info["costs"]))
+        print_table(console, _costs(info["costs"]))
         console.print(f"the label is the cheapest of those searched to the end: {info['cheapest_chosen']:.2%}")
     if lacking := [name for k, name in enumerate(NAMES) if k not in partitions_of(info["node"])]:
         stages = ", ".join(f"{key} ({', '.join(stage.classes)})" for key, stage in stages_of(info["node"]).items())
@@ -42,8 +42,8 @@ def print_info(info: DatasetInfo) -> None:
             f"features of the search: {found['features']} of table {found['table']}, at {found['searched']:.2%} of the "
             f"decided nodes; known {shares}"
         )
-    console.print(_left_out(info))
-    console.print(_baselines(info))
+    print_table(console, _left_out(info))
+    print_table(console, _baselines(info))
 
 
 def _splits(info: DatasetInfo) -> Table:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from toolkit.cli.tables import text_table
+from toolkit.cli.tables import print_table, text_table
 from toolkit.experiments.evaluate import Evaluation, SliceScores, SplitReliability
 
 
@@ -20,11 +20,11 @@ def print_evaluation(model: Path, found: Evaluation) -> None:
     )
     for note in found["notes"]:
         console.print(note, style="bold yellow", markup=False)
-    console.print(_overall(found))
-    console.print(_classes(found))
-    console.print(_slices("Per source", "source", found["per_source"]))
-    console.print(_slices("Per qindex", "qindex", found["per_qindex"]))
-    console.print(_calibration(found["calibration"]))
+    print_table(console, _overall(found))
+    print_table(console, _classes(found))
+    print_table(console, _slices("Per source", "source", found["per_source"]))
+    print_table(console, _slices("Per qindex", "qindex", found["per_qindex"]))
+    print_table(console, _calibration(found["calibration"]))
     overall = found["overall"]
     verdict = "beats" if found["beats_baseline"] else "DOES NOT BEAT"
     console.print(

@@ -117,6 +117,12 @@ class Blocks:
         return len(self.luma)
 
     def __getitem__(self, index: NDArray[np.integer[Any]] | NDArray[np.bool_] | slice) -> "Blocks":
+        """The blocks at these places, in this order; ToolkitError on a single number."""
+        if not isinstance(index, slice) and np.ndim(index) != 1:
+            raise ToolkitError(
+                f"Blocks: {index!r:.60} is no slice or array of places. One block is blocks[5:6]; its pixels are "
+                "blocks.luma[5], its class is blocks.target[5]."
+            )
         values: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.inside import SEARCH, Inside, SearchTable, check_table
 from toolkit.errors import ToolkitError
+from toolkit.escaping import is_treacherous
 from toolkit.files import sha256_file
 from toolkit.partition import INSIDE_LARGER, NODES, partitions_of
 from toolkit.sealed import Entries, check_entries, check_sealed
@@ -142,13 +143,13 @@ def check_input(
 
 
 def check_source_name(name: str) -> None:
-    """Raise ToolkitError unless the name is a valid file name on every system."""
+    """Raise ToolkitError unless the name is a valid file name on every system, and reads as it is."""
     # Surrogates stand for bytes that are no UTF-8. Systems allow 255 bytes; `label` appends some.
-    strange = any(c in '/\\:*?"<>|' or ord(c) < 32 or 0xD800 <= ord(c) < 0xE000 for c in name)
+    strange = any(c in '/\\:*?"<>|' or is_treacherous(c) or 0xD800 <= ord(c) < 0xE000 for c in name)
     if not name or name.startswith(".") or len(name) > 200 or strange or len(name.encode()) > 220:
         raise ToolkitError(
             f"Source name {name!a:.300}: expected 1 to 200 characters, in UTF-8 at most 220 bytes, no dot first, "
-            'none of / \\ : * ? " < > |. Rename it.'
+            'none of / \\ : * ? " < > |, no control character and no mark of direction. Rename it.'
         )
 
 

@@ -175,8 +175,8 @@ def short(value: object) -> str:
 def _equal_groups(groups: Sequence[Group]) -> list[str]:
     """Notes on groups that were trained twice under two names: all that tells them apart changed nothing."""
     return [
-        f"{one.name} and {other.name} have equal weights: losses and scores of all {len(one.history)} epochs are alike to "
-        "the last digit. What differs between them changed nothing, and no ranking of the two means anything."
+        f"{one.name} and {other.name} have equal weights: losses and scores of all {len(one.history)} epochs are alike "
+        "to the last digit. What differs between them changed nothing, and no ranking of the two means anything."
         for place, group in enumerate(groups)
         for later in groups[place + 1 :]
         for one, other in equal_runs(group, later)
@@ -188,8 +188,8 @@ def _idle_inits(runs: Sequence[RunSummary]) -> list[str]:
     first: dict[str, RunSummary] = {}
     pairs = [(first.setdefault(run.start, run), run) for run in runs]
     return [
-        f"The init changed nothing: {one.name} ({one.init}) and {other.name} ({other.init}) start from equal backbones. "
-        "A Stage 1 that never left its frozen epochs has the backbone that it started from: train it for longer, or "
+        f"The init changed nothing: {one.name} ({one.init}) and {other.name} ({other.init}) start from equal backbones."
+        " A Stage 1 that never left its frozen epochs has the backbone that it started from: train it for longer, or "
         "with fewer --freeze-epochs."
         for one, other in pairs
         if one.init != other.init

@@ -1,7 +1,11 @@
 """Write a comparison: one HTML file that needs nothing beside it, and Markdown."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from markupsafe import Markup
+
+from toolkit.escaping import markdown
 from toolkit.experiments.compare import Comparison
 from toolkit.experiments.figures import draw_comparison
 from toolkit.experiments.tables import Reliabilities, headline, sections
@@ -25,7 +29,7 @@ def render_comparison(comparison: Comparison, reliability: Reliabilities, kind: 
     return render(
         "toolkit",
         f"compare.{kind}.jinja",
-        {"cell": _markdown_cell},
+        {"cells": _markdown_cells},
         stage=first.stage,
         classes=first.classes,
         runs=comparison.runs,
@@ -40,6 +44,11 @@ def render_comparison(comparison: Comparison, reliability: Reliabilities, kind: 
     )
 
 
+def _markdown_cells(cells: Sequence[Cell | str]) -> Markup:
+    """A row of a table in Markdown, without the bars at its ends."""
+    return Markup(" | ".join(_markdown_cell(Cell(c) if isinstance(c, str) else c) for c in cells))
+
+
 def _markdown_cell(cell: Cell) -> str:
-    text = cell.text.replace("|", "\\|")
+    text = markdown(cell.text)
     return f"**{text}**" if cell.tone in ("good", "bad", "strong") and text else text

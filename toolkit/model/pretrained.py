@@ -28,7 +28,10 @@ def load_imagenet(model: PartitionNet, weights: Path | None = None) -> InitRecor
     """
     name = model.config.backbone
     if not has_imagenet(name):
-        raise ToolkitError(f"There are no ImageNet weights for backbone {name!r}. Use --init random or stage1.")
+        raise ToolkitError(
+            f"There are no ImageNet weights for backbone {name!r}. Use --backbone {' or '.join(_SHA256)}, for which "
+            "there are, or --init random or stage1."
+        )
     path = weights if weights is not None else _find(name)
     if not path.is_file():
         raise ToolkitError(f"{path}: no such weights file.")

@@ -61,9 +61,9 @@ def idle_stage1(record: InitRecord) -> str:
     if "unchanged" not in record:
         return ""
     return (
-        f"Stage 1 has the backbone that it started from ({record['unchanged']}): its epoch {record['epoch']} came before "
-        f"the backbone was unfrozen. --init stage1 changes nothing against --init {record['unchanged']}. Train Stage 1 "
-        "for longer, or with fewer --freeze-epochs."
+        f"Stage 1 has the backbone that it started from ({record['unchanged']}): its epoch {record['epoch']} came "
+        f"before the backbone was unfrozen. --init stage1 changes nothing against --init {record['unchanged']}. Train "
+        "Stage 1 for longer, or with fewer --freeze-epochs."
     )
 
 
