@@ -23,6 +23,7 @@ from toolkit.files import (
     is_sealed,
     named,
     one_at_a_time,
+    one_writer,
     read_json,
     seal,
     sha256_file,
@@ -222,6 +223,17 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     with one_at_a_time(lock, "taken"):  # a killed process holds nothing
         shutil.rmtree(lock.parent)
     assert not lock.parent.exists()
+
+
+def test_one_writer_of_a_file_leaves_the_folder_as_it_was(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for output in (tmp_path / "empty" / "out.ivf", tmp_path / "new" / "out.ivf"):
+        with one_writer(output):
+            with pytest.raises(ToolkitError, match=r"out\.ivf: another process is writing there"), one_writer(output):
+                pass
+            with one_writer(output.with_name("other.ivf")):
+                pass
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
 
 
 def test_a_lock_deleted_after_it_was_opened_locks_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

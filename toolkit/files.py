@@ -160,10 +160,10 @@ def tidy(path: Path) -> None:
 def one_at_a_time(lock: Path, busy: str) -> Iterator[None]:
     """Context that one process at a time is in; the file `lock` exists meanwhile, and may be deleted inside.
 
-    The folder of `lock` is made, and removed at the end where it is empty. Raises ToolkitError with the text `busy`
-    where another process is in it.
+    The folder of `lock` is made where it is not there, and then removed at the end if it is empty. Raises ToolkitError
+    with the text `busy` where another process is in it.
     """
-    made = [lock.parent, *(folder for folder in lock.parent.parents if not folder.exists())]
+    made = [folder for folder in lock.parents if not folder.exists()]
     try:
         lock.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
