@@ -119,11 +119,11 @@ def test_a_killed_run_goes_on_and_gives_the_same_set(tmp_path: Path, monkeypatch
     arguments = ["label", str(picture), "-o", str(tmp_path / "killed"), *options]
     process = subprocess.Popen([*command, *arguments], stderr=subprocess.DEVNULL)
     work = tmp_path / ".killed.work"
-    while process.poll() is None and not list(work.glob("cat-*.npz")):
+    while process.poll() is None and not list(work.glob("cat-*/piece.json")):
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    kept = {p: p.stat().st_mtime_ns for p in work.glob("cat-*.npz")}
+    kept = {p: p.stat().st_mtime_ns for p in work.glob("cat-*/piece.json")}
     assert 1 <= len(kept) < 4, "killed too late to mean anything"
     assert not (tmp_path / "killed").exists()
 
@@ -233,7 +233,7 @@ def test_the_command_takes_node_sizes_with_commas_or_repeated(tmp_path: Path, pi
 
 def test_pieces_of_other_settings_are_not_taken_over(tmp_path: Path, pictures: list[Path]) -> None:
     pieces = [
-        labelling.make_piece(tmp_path, file, 30, config, "build").stem
+        labelling.make_piece(tmp_path, file, 30, config, "build").folder
         for file in labelling.identify(pictures[:1])
         for config in (
             QUICK,

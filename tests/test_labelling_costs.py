@@ -316,7 +316,7 @@ def test_pieces_with_costs_are_not_those_without(tmp_path: Path) -> None:
     (file,) = labelling.identify([CHELSEA])
     with_costs = LabelConfig()
     stems = {
-        labelling.make_piece(tmp_path, file, 30, c, "").stem
+        labelling.make_piece(tmp_path, file, 30, c, "").folder
         for c in (with_costs, replace(with_costs, with_costs=False))
     }
     assert len(stems) == 2

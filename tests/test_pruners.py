@@ -10,6 +10,7 @@ import pytest
 import torch
 from sklearn.ensemble import HistGradientBoostingRegressor
 from support.pruners import toy_pruner, tree
+from support.records import TABLE, a_source, some_rows, write_record
 from support.sealed import write_json
 
 from export.pruner.graph import output_name, pruner_graph
@@ -19,16 +20,20 @@ from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.partition import HORZ, HORZ_4, HORZ_A, NONE, SPLIT, VERT_B
 from toolkit.pruners import targets
-from toolkit.pruners.features import DECISIONS, POINTS, STAGES, Feature, known_at
+from toolkit.pruners.features import DECISIONS, POINTS, STAGES, known_at
 from toolkit.pruners.fit_network import fit_network
 from toolkit.pruners.forest import Trees, from_boosting
 from toolkit.pruners.learn import LearnConfig, examples, learn
 from toolkit.pruners.network import Network
 from toolkit.pruners.pruned_search import prune
 from toolkit.pruners.pruner import Pruner
-from toolkit.pruners.record import FEATURES, ROW, FrameEntry, RecordedFrame, SearchSet, check_rows, write_search_set
-
-TABLE = tuple(Feature(f"f{i}", "", min(i // 10, 4)) for i in range(FEATURES))
+from toolkit.pruners.record import (
+    FEATURES,
+    ROW,
+    RecordedFrame,
+    SearchSet,
+    check_rows,
+)
 
 
 def square(parent: int, partition: int, side: int = 16, **costs: float) -> np.ndarray:
@@ -48,6 +53,13 @@ def test_losses_of_a_single_square_are_what_its_next_best_would_have_cost() -> N
     assert [targets.losses(rows, d)[0] for d in DECISIONS] == [30, 0, 20, 4, 0, 0, 4, 0, 0, 0]
     rows = square(-1, VERT_B, none=130, split=120, horz=110, ab=105, vert_b=100)
     assert [targets.losses(rows, d)[0] for d in DECISIONS] == [30, 0, 20, 10, 0, 0, 0, 0, 0, 5]
+
+
+def test_where_nothing_else_was_searched_to_its_end_the_whole_cost_is_lost_but_no_more_than_around() -> None:
+    rows = square(-1, HORZ, 32, horz=100)
+    assert targets.losses(rows, "no_rect").tolist() == [100]
+    rows = np.concatenate([square(-1, SPLIT, 32, none=107, split=100), square(0, HORZ, horz=25)])
+    assert targets.losses(rows, "no_rect").tolist() == [0, 7]
 
 
 def test_giving_up_split_loses_what_no_split_does_around_and_saves_the_quarters_from_here_on() -> None:
@@ -174,19 +186,6 @@ def test_units_are_average_pixels_of_the_picture() -> None:
     assert made.features.shape == (1, 3)
 
 
-def some_rows(count: int, seed: int) -> np.ndarray:
-    rng = np.random.default_rng(seed)
-    rows = np.zeros(count, ROW)
-    rows["features"] = rng.normal(size=(count, FEATURES)).astype(np.float32)
-    rows["features"][:, 0] = rng.integers(0, 256, count)
-    rows["side"], rows["parent"], rows["reached"], rows["partition"] = 16, -1, 1023, HORZ
-    rows["bits"] = np.nan
-    rows["bits"][:, HORZ] = 100
-    rows["bits"][:, NONE] = 100 + 50 * np.exp(rows["features"][:, 11])
-    rows["seconds"][:, [0, 1, 2, 3, 7]] = np.exp(rows["features"][:, [1, 2, 3, 4, 5]])
-    return rows
-
-
 def test_a_forest_predicts_what_scikit_learn_does_to_the_last_bits() -> None:
     rows = some_rows(3000, 0)
     target = rows["bits"][:, NONE].astype(np.float64)
@@ -272,12 +271,7 @@ def test_a_threshold_of_one_float32_step_is_seen(libaom: Libraries) -> None:
 
 
 def written(folder: Path, rows: np.ndarray | None = None) -> Path:
-    (folder / "rows").mkdir(parents=True)
-    np.save(folder / "rows" / "a.npy", some_rows(20, 0) if rows is None else rows)
-    entry = FrameEntry(0, 0, 32, 128, 1000, 4096, 0.5, "rows/a.npy")
-    source = {"name": "a", "split": "train", "sha256": "0" * 64, "licence": "CC0-1.0", "origin": "synthetic"}
-    write_search_set(folder, 8, {"version": "3.12.1"}, TABLE, [source], [entry])
-    return folder
+    return write_record(folder, [a_source("a", "train", 0)], [some_rows(20, 0) if rows is None else rows])
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
@@ -302,8 +296,8 @@ def test_what_is_no_sound_record_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ToolkitError, match="expected rows of a search"):
         check_rows(np.zeros((3, 3)), "here")
     folder = written(tmp_path / "changed")
-    np.save(folder / "rows" / "a.npy", some_rows(20, 1))
-    with pytest.raises(ToolkitError, match=r"a\.npy: changed"):
+    np.save(folder / "rows" / "a-cq32-00000.npy", some_rows(20, 1))
+    with pytest.raises(ToolkitError, match=r"a-cq32-00000\.npy: changed"):
         SearchSet.load(folder)
     folder = written(tmp_path / "table")
     manifest = json.loads((folder / "manifest.json").read_text())

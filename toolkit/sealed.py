@@ -1,6 +1,7 @@
 """Kinds of folder, and their sealed JSON documents: each is refused for the same reasons in the same words."""
 
 import os
+import re
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, get_args, get_type_hints
 
 from toolkit.errors import ToolkitError
-from toolkit.files import MAX_JSON_BYTES, is_sealed, json_bytes, read_json, tidy
+from toolkit.files import MAX_JSON_BYTES, is_sealed, json_bytes, read_json, sha256_file, tidy
 
 Entries = Mapping[str, type | tuple[type, ...]]
 """Expected type of each entry by its place, as in "model.stage". A parent stands before its own entries."""
@@ -79,7 +80,7 @@ KINDS = {
 }
 """Every kind of folder that av1part writes, by the `kind` in its file."""
 MEDIA = (
-    ".avi", ".avif", ".bmp", ".gif", ".heic", ".heif", ".i420", ".ivf", ".jpeg", ".jpg", ".m4v", ".mkv", ".mov",
+    ".avi", ".avif", ".bmp", ".gif", ".heic", ".i420", ".ivf", ".jpeg", ".jpg", ".m4v", ".mkv", ".mov",
     ".mp4", ".obu", ".png", ".ppm", ".raw", ".tif", ".tiff", ".webm", ".webp", ".y4m", ".yuv",
 )  # fmt: skip
 """Endings, in lower case, by which a file is taken for a picture or clip."""
@@ -180,6 +181,37 @@ def check_bytes(file: Path, document: Mapping[str, Any], mend: str) -> None:
             f"{file} was edited: its values are right, but blanks, order or spelling are not as av1part writes them. "
             f"Copy it again, byte for byte. {mend}"
         )
+
+
+def is_sha256(value: Any) -> bool:
+    """Whether the value is a SHA-256 as hashes are written here: 64 lower-case hexadecimal digits."""
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
+
+
+def check_files(folder: Path, files: Mapping[str, Any], needed: Collection[str], what: str) -> None:
+    """Raise ToolkitError unless the manifest's `files`, hashes by name, are the `needed` ones, and lie there unchanged.
+
+    `what` names the folder's kind, as in "data set". A file that a link leads out of the folder for is refused, so that
+    nothing else on the machine is read as a part of it.
+    """
+    for listed, expected, wrong in ((files, needed, "lists"), (needed, files, "does not list")):
+        if odd := sorted(set(listed) - set(expected)):
+            more = f" and {len(odd) - 1} others" if len(odd) > 1 else ""
+            raise ToolkitError(f"{folder}: the manifest {wrong} {odd[0]!r:.300}{more}. Copy or make it again.")
+    for name, digest in files.items():
+        file = folder / name
+        try:
+            inside = file.resolve().is_relative_to(folder.resolve())
+        except RuntimeError:  # a link that leads to itself
+            inside = False
+        if not inside:
+            raise ToolkitError(f"{folder}: {name} leads out of the {what}. Copy the whole folder, links resolved.")
+        if not file.is_file():
+            raise ToolkitError(f"{file}: missing, though the manifest names it. Copy the whole folder.")
+        if sha256_file(file) != digest:
+            raise ToolkitError(
+                f"{file}: changed or truncated (sha256 differs from the manifest). Copy or make it again."
+            )
 
 
 def check_names(folder: Path, files: Collection[str], beside: Collection[str] = ()) -> None:

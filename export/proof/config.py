@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from export.compare.config import FRAME
 from export.graph.profiles import PROFILES, PROVIDERS
-from toolkit.data.format import HELD_OUT
+from toolkit.data.splits import HELD_OUT
 from toolkit.errors import ToolkitError
 
 LAYOUTS = ("nchw", "nhwc", "nhw", "flat")

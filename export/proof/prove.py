@@ -29,8 +29,8 @@ from export.proof.config import ParityConfig
 from export.proof.doctor import gpu_versions
 from export.proof.isolated import run_apart
 from toolkit.data.blockset import Blocks, BlockSet
-from toolkit.data.format import HELD_OUT
 from toolkit.data.sampling import stratified_index
+from toolkit.data.splits import HELD_OUT
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model.checkpoint import Checkpoint

@@ -7,7 +7,7 @@ import click
 
 from export.graph.profiles import PROVIDERS
 from integration.pipeline.config import BuildConfig, EvalConfig
-from toolkit.data.format import HELD_OUT
+from toolkit.data.splits import HELD_OUT
 from toolkit.files import check_free
 from toolkit.sealed import check_folder
 

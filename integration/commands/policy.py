@@ -10,7 +10,7 @@ from integration.codec.config import four_way_of
 from integration.commands.encode_options import encode_options
 from integration.tuning.config import FitConfig
 from toolkit.cli.options import commas, numbers, words
-from toolkit.data.format import HELD_OUT
+from toolkit.data.splits import HELD_OUT
 from toolkit.files import check_free
 from toolkit.sealed import check_folder
 

@@ -20,7 +20,7 @@ from integration.codec import native
 from integration.codec.encoder import Encoder, EncoderConfig, encoder_settings
 from integration.codec.libaom_build import libraries
 from integration.labelling.config import LabelConfig
-from integration.labelling.pieces import Progress, code_pieces, open_source
+from integration.labelling.pieces import Progress, begin_piece, code_pieces, finish_piece, open_source
 from integration.media.raw import layout_text
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip
@@ -29,7 +29,7 @@ from toolkit.data.group import set_name, write_group
 from toolkit.data.inside import FeatureEntry, SearchFeatures, SearchTable
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_file, atomic_folder, canonical_json, check_free, named, one_at_a_time
+from toolkit.files import atomic_folder, canonical_json, check_free, named, one_at_a_time
 from toolkit.partition import NODES
 
 SMALLEST_SUPERBLOCK = 64
@@ -40,29 +40,29 @@ SMALLEST_SUPERBLOCK = 64
 class Piece:
     """One source at one cq, the unit of work.
 
-    It is kept as `<stem>.npz`, with costs `<stem>-<node size>.costs` as well, with features of the search
-    `<stem>-<node size>.search`, and with `keeps_luma` `<stem>.luma`.
+    Its `folder` holds labels.npz, for each node size costs and features of the search where these are asked for, and
+    with `keeps_luma` the luma.
     """
 
     file: SourceFile
     cq: int
     keeps_luma: bool
     config: LabelConfig
-    stem: str
+    folder: Path
 
     @property
     def labels_path(self) -> Path:
-        return Path(f"{self.stem}.npz")
+        return self.folder / "labels.npz"
 
     @property
     def luma_path(self) -> Path:
-        return Path(f"{self.stem}.luma")
+        return self.folder / "luma"
 
     def costs_path(self, node: int) -> Path:
-        return Path(f"{self.stem}-{node}.costs")
+        return self.folder / f"costs{node}"
 
     def search_path(self, node: int) -> Path:
-        return Path(f"{self.stem}-{node}.search")
+        return self.folder / f"search{node}"
 
     def open(self) -> Clip:
         """Open the source, its frames as this piece codes them."""
@@ -96,11 +96,10 @@ def label(
     build = libraries().hook.parent.name
     pieces = [make_piece(work, file, cq, config, build) for file in files for cq in config.cq]
     bit_depth = check_sources(pieces)
-    work.mkdir(parents=True, exist_ok=True)
     busy = f"{output}: another run is labelling to it. Wait for it, or choose another name."
     with named(output, work, holds_parts=False), one_at_a_time(work / "lock", busy):
         check_free(output, overwrite)  # another run may have finished since
-        run_pieces(pieces, config.jobs or os.cpu_count() or 1, progress)
+        code_pieces(pieces, code, config.jobs or os.cpu_count() or 1, progress)
         write(output, files, pieces, bit_depth, config, overwrite)
         shutil.rmtree(work)
 
@@ -114,7 +113,7 @@ def make_piece(work: Path, file: SourceFile, cq: int, config: LabelConfig, build
     decides += ["four-way"] if config.four_way else []
     decides += ["search"] if config.search else []
     key = hashlib.sha256(canonical_json([*decides, build])).hexdigest()[:16]
-    return Piece(file, cq, cq == config.cq[0], config, f"{work}/{file.name}-{key}-cq{cq}")
+    return Piece(file, cq, cq == config.cq[0], config, work / f"{file.name}-{key}-cq{cq}")
 
 
 def check_sources(pieces: Sequence[Piece]) -> int:
@@ -164,17 +163,6 @@ def open_encoder(clip: Clip, piece: Piece) -> Encoder:
     return Encoder(settings)
 
 
-def run_pieces(pieces: Sequence[Piece], jobs: int, progress: Progress | None) -> None:
-    """Code the pieces that are not kept yet, in `jobs` processes."""
-    code_pieces([piece for piece in pieces if not is_done(piece)], code, jobs, progress, len(pieces))
-
-
-def is_done(piece: Piece) -> bool:
-    costs = [piece.costs_path(node) for node in piece.config.nodes if piece.config.with_costs]
-    costs += [piece.search_path(node) for node in piece.config.nodes if piece.config.search]
-    return all(path.is_file() for path in [piece.labels_path, *costs, *([piece.luma_path] * piece.keeps_luma)])
-
-
 def code(piece: Piece) -> None:
     """Encode a piece and keep, for each node size, labels (frames, rows, columns), and costs and features of the whole
     nodes where asked; qindex (frames,); and luma where asked.
@@ -183,11 +171,12 @@ def code(piece: Piece) -> None:
     """
     clip, nodes, qindexes = piece.open(), piece.config.nodes, []
     labels: dict[int, list[NDArray[np.uint8]]] = {node: [] for node in nodes}
+    begin_piece(piece.folder)
     with ExitStack() as stack:
         encoder = stack.enter_context(open_encoder(clip, piece))
 
         def file(path: Path) -> BinaryIO:
-            return stack.enter_context(stack.enter_context(atomic_file(path)).open("wb"))
+            return stack.enter_context(path.open("wb"))
 
         costs = {}
         if piece.config.with_costs:
@@ -212,10 +201,10 @@ def code(piece: Piece) -> None:
                 luma.write(planes[0].tobytes())
     if not qindexes:
         raise ToolkitError(f"{piece.file.path}: holds no frame.")
-    with atomic_file(piece.labels_path) as temporary:
-        size = np.array([clip.height, clip.width])
-        stacked: dict[str, Any] = {f"labels{node}": np.stack(own) for node, own in labels.items()}
-        np.savez(temporary, qindex=np.array(qindexes, np.uint8), size=size, **stacked)
+    size = np.array([clip.height, clip.width])
+    stacked: dict[str, Any] = {f"labels{node}": np.stack(own) for node, own in labels.items()}
+    np.savez(piece.labels_path, qindex=np.array(qindexes, np.uint8), size=size, **stacked)
+    finish_piece(piece.folder, {})
 
 
 def node_features(rows: NDArray[Any], node: int, grid: tuple[int, int]) -> NDArray[np.float32]:
@@ -262,7 +251,7 @@ def write_set(
     Blocks are collected in files beside the pieces, because a long clip has too many of them for memory.
     """
     sources = list[Source]()
-    work = pieces[0].labels_path.parent
+    work = pieces[0].folder.parent
     cut = 0
     with ExitStack() as stack:
         records, costs, search = (

@@ -1,16 +1,32 @@
-"""Pieces of work, one source at one cq each, coded in several processes."""
+"""Pieces of work, one source at one cq each: coded in several processes, and kept until the whole is written.
 
-from collections.abc import Callable, Sequence
+A piece is a folder. It is done when its piece.json, sealed with the hashes of its files, is there and right.
+"""
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Protocol, TypeVar
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
 
 from integration.labelling.config import SourceConfig
 from integration.media.raw import raw_layout
 from integration.media.sources import SourceFile
 from integration.media.video import Clip, open_clip
 from toolkit.errors import ToolkitError
+from toolkit.files import atomic_write_json, seal, sha256_file
 from toolkit.processes import worker_pool
+from toolkit.sealed import Entries, check_files, read_sealed
+
+KIND = "av1part-piece"
+FORMAT_VERSION = 1
+DONE = "piece.json"
+_ENTRIES: Entries = {"files": dict, "content": dict}
+_MEND = "Run the same command again: it is coded again, and all else is kept."
+_log = logging.getLogger("av1part")
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished pieces, and the number of all pieces."""
@@ -22,27 +38,73 @@ def open_source(file: SourceFile, config: SourceConfig) -> Clip:
     return open_clip(file.path, config.size, config.frames, raw, allow_truncated=config.allow_truncated)
 
 
-class HasCq(Protocol):
-    """A piece of work that is coded at a cq."""
+def begin_piece(folder: Path) -> None:
+    """Make the empty folder of a piece; what a run that was stopped left there is removed."""
+    if folder.is_dir() and not folder.is_symlink():
+        shutil.rmtree(folder)
+    else:
+        folder.unlink(missing_ok=True)
+    folder.mkdir(parents=True)
+
+
+def finish_piece(folder: Path, content: Mapping[str, Any]) -> None:
+    """Mark a piece as done, with `content`, JSON values that describe its files."""
+    files = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            os.fsync(
+                file.fileno()
+            )  # a power cut after this may not leave a piece that is done, but whose files are not
+        files[path.name] = sha256_file(path)
+    document = {"kind": KIND, "format_version": FORMAT_VERSION, "files": files, "content": dict(content)}
+    atomic_write_json(folder / DONE, seal(document))
+
+
+def read_piece(folder: Path) -> dict[str, Any]:
+    """Content of a piece that is done; ToolkitError where it is not, or one of its files was changed."""
+    document = read_sealed(folder / DONE, KIND, FORMAT_VERSION, "a piece's", _MEND, _ENTRIES)
+    names = {path.name for path in folder.iterdir()} - {DONE}
+    check_files(folder, document["files"], names, "piece")
+    content: dict[str, Any] = document["content"]
+    return content
+
+
+def is_done(folder: Path) -> bool:
+    """Whether a piece is done and sound; a line says why one that was done has to be coded again."""
+    if not (folder / DONE).exists():
+        return False
+    try:
+        read_piece(folder)
+    except ToolkitError as error:
+        _log.warning("Warning: a piece that was kept is coded again. %s", error.message)
+        return False
+    return True
+
+
+class HasFolder(Protocol):
+    """A piece of work that is coded at a cq and kept in a folder."""
 
     @property
     def cq(self) -> int:
         """Constant-quality level."""
 
+    @property
+    def folder(self) -> Path:
+        """Where the piece is kept."""
 
-Piece = TypeVar("Piece", bound=HasCq)
+
+Piece = TypeVar("Piece", bound=HasFolder)
 
 
-def code_pieces(
-    todo: Sequence[Piece], code: Callable[[Piece], None], jobs: int, progress: Progress | None, total: int
-) -> None:
-    """Code the pieces, in `jobs` processes; `total` counts those that are done already as well.
+def code_pieces(pieces: Sequence[Piece], code: Callable[[Piece], None], jobs: int, progress: Progress | None) -> None:
+    """Code the pieces that are not done yet, in `jobs` processes.
 
     Raises ToolkitError where a process dies; what other pieces have kept stays.
     """
     # A lower cq takes longer. With short pieces last, all processes end at about the same time.
-    todo = sorted(todo, key=lambda piece: piece.cq)
+    todo = sorted((piece for piece in pieces if not is_done(piece.folder)), key=lambda piece: piece.cq)
     report = progress or (lambda done, of: None)
+    total = len(pieces)
     done = total - len(todo)
     report(done, total)
     if jobs == 1 or len(todo) < 2:

@@ -11,12 +11,12 @@ one unit in all rounds.
 """
 
 import hashlib
-import json
 import logging
 import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from ctypes import CDLL
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -28,32 +28,30 @@ from integration.codec.config import EncoderConfig, encoder_settings
 from integration.codec.encoder import EncodedFrame, Encoder
 from integration.codec.libaom_build import libraries
 from integration.labelling.config import RecordConfig
-from integration.labelling.pieces import Progress, code_pieces, open_source
+from integration.labelling.pieces import Progress, begin_piece, code_pieces, finish_piece, open_source, read_piece
+from integration.media.planes import Planes
 from integration.media.raw import layout_text
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import use_pruner
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, atomic_write_json, canonical_json, check_free, named, one_at_a_time
-from toolkit.pruners.record import FrameEntry, doubts, write_search_set
+from toolkit.files import atomic_folder, canonical_json, check_free, named, one_at_a_time
+from toolkit.pruners.record import FrameEntry, RecordedSource, doubts, rows_file, write_search_set
+from toolkit.pruners.record_format import Round
 
 _log = logging.getLogger("av1part")
 
 
 @dataclass(frozen=True)
 class Piece:
-    """One source at one cq; `folder` holds its rows and, once it is done, entries.json."""
+    """One source at one cq; `folder` holds the rows of its frames."""
 
     file: SourceFile
     source: int
     cq: int
     config: RecordConfig
     folder: Path
-
-    @property
-    def done(self) -> bool:
-        return (self.folder / "entries.json").is_file()
 
     def open(self) -> Clip:
         """The source's frames as this piece codes them."""
@@ -87,13 +85,11 @@ def record(
         for cq in config.cq
     ]
     bit_depth = _check_sources(pieces)
-    work.mkdir(parents=True, exist_ok=True)
     busy = f"{output}: another run is recording to it. Wait for it, or choose another name."
     with named(output, work, holds_parts=False), one_at_a_time(work / "lock", busy):
         check_free(output, overwrite)  # another run may have finished since
-        todo = [piece for piece in pieces if not piece.done]
-        code_pieces(todo, code, config.jobs or os.cpu_count() or 1, progress, len(pieces))
-        _write(output, files, pieces, bit_depth, config, overwrite)
+        code_pieces(pieces, code, config.jobs or os.cpu_count() or 1, progress)
+        _write(output, pieces, bit_depth, config, overwrite)
         shutil.rmtree(work)
 
 
@@ -106,7 +102,7 @@ def _key(file: SourceFile, config: RecordConfig, build: str, under: Mapping[str,
     return hashlib.sha256(canonical_json(decides)).hexdigest()[:16]
 
 
-def _round(config: RecordConfig) -> dict[str, Any]:
+def _round(config: RecordConfig) -> Round:
     """The pruner and price that a second round is recorded under, as a source's entry names them; else empty.
 
     Raises ToolkitError on inter frames: two encodes of a clip need not have the same packets.
@@ -164,31 +160,37 @@ def _encoder(clip: Clip, piece: Piece, pruner: PrunerBundle | None = None) -> En
 
 
 def code(piece: Piece) -> None:
-    """Encode a source at one cq; keep the rows of every frame of the recorded kind, then entries.json."""
-    clip, entries = piece.open(), []
+    """Encode a source at one cq; keep rows and entries of every frame of the recorded kind, and the luma's hash."""
+    clip, entries, luma = piece.open(), [], hashlib.sha256()
     pruner = PrunerBundle.load(piece.config.pruner) if piece.config.pruner else None
-    shutil.rmtree(piece.folder, ignore_errors=True)
-    piece.folder.mkdir(parents=True)
+    begin_piece(piece.folder)
     with _encoder(clip, piece) as encoder, _encoder(clip, piece, pruner) if pruner else encoder as recorder:
-        beside = _timed(recorder, clip) if recorder is not encoder else None
-        for frame, seconds in _timed(encoder, clip):
+        beside = _timed(recorder, clip.frames()) if recorder is not encoder else None
+        for frame, seconds in _timed(encoder, _hashed(clip.frames(), luma)):
             if beside is not None:
                 next(beside)
             if frame.key == (piece.config.frame_kind == "inter"):
                 continue
-            name = f"{piece.file.name}-cq{piece.cq}-{frame.number:05d}.npy"
-            np.save(piece.folder / name, recorder.search_rows(), allow_pickle=False)
+            name = rows_file(piece.file.name, piece.cq, frame.number)
+            np.save(piece.folder / Path(name).name, recorder.search_rows(), allow_pickle=False)
             place = piece.source, frame.number, piece.cq, max(frame.qindex, 0)
             entries.append(FrameEntry(*place, 8 * len(frame.data), clip.width * clip.height, seconds, name))
     if not entries:
         what = "frame" if piece.config.frame_kind == "key" else "inter frame: at least two frames are needed"
         raise ToolkitError(f"{piece.file.path}: holds no {what}.")
-    atomic_write_json(piece.folder / "entries.json", [asdict(entry) for entry in entries])
+    finish_piece(piece.folder, {"entries": [asdict(entry) for entry in entries], "luma_sha256": luma.hexdigest()})
 
 
-def _timed(encoder: Encoder, clip: Clip) -> Iterator[tuple[EncodedFrame, float]]:
-    """Code a clip; yield each frame with the CPU seconds of the call that gave it."""
-    planes, flushed = clip.frames(), encoder.flush()
+def _hashed(frames: Iterator[Planes], luma: "hashlib._Hash") -> Iterator[Planes]:
+    """The same frames, whose luma is added to the hash as they come."""
+    for planes in frames:
+        luma.update(planes[0].tobytes())
+        yield planes
+
+
+def _timed(encoder: Encoder, planes: Iterator[Planes]) -> Iterator[tuple[EncodedFrame, float]]:
+    """Code frames; yield each coded one with the CPU seconds of the call that gave it."""
+    flushed = encoder.flush()
     while True:
         own = next(planes, None)
         before = time.process_time()
@@ -202,13 +204,33 @@ def _timed(encoder: Encoder, clip: Clip) -> Iterator[tuple[EncodedFrame, float]]
 
 def _write(
     output: Path,
-    files: Sequence[SourceFile],
     pieces: Sequence[Piece],
     bit_depth: int,
     config: RecordConfig,
     overwrite: bool,
 ) -> None:
-    library = native.load(libraries().hook)
+    """Put the pieces together as a record at `output`."""
+    library, under = native.load(libraries().hook), _round(config)
+    sources, entries = list[RecordedSource](), list[FrameEntry]()
+    with atomic_folder(output, overwrite=overwrite) as folder:
+        (folder / "rows").mkdir()
+        for piece in pieces:
+            content, f = read_piece(piece.folder), piece.file
+            for entry in content["entries"]:
+                shutil.copyfile(piece.folder / Path(entry["file"]).name, folder / entry["file"])
+                entries.append(FrameEntry(**entry))
+            if piece.cq == config.cq[0]:
+                source: RecordedSource = {
+                    "name": f.name, "split": f.split, "sha256": f.sha256, "licence": f.licence, "origin": f.origin,
+                    "luma_sha256": content["luma_sha256"],
+                }  # fmt: skip
+                sources.append({**source, **under})
+        settings = _settings(config, library)
+        write_search_set(folder, bit_depth, settings, native.feature_table(library), sources, entries)
+
+
+def _settings(config: RecordConfig, library: CDLL) -> dict[str, Any]:
+    """Encoder settings, cq levels and treatment of the input, as the manifest records them."""
     version = native.libaom_version(library)
     settings = encoder_settings(
         config.usage, config.cpu_used, version, four_way=config.four_way, keyint=config.keyint, lag=config.lag
@@ -217,17 +239,4 @@ def _write(
     size = "source" if config.size is None else f"{config.size[0]}x{config.size[1]}"
     settings |= {"input": {"size": size, "frames": config.frames, "colour": COLOUR, "resampling": RESAMPLING}}
     settings |= {"recorded": {"share": config.share, "seed": config.seed}}
-    settings |= {"feature_table": native.feature_table_name(library)}
-    under = _round(config)
-    sources = [
-        {"name": f.name, "split": f.split, "sha256": f.sha256, "licence": f.licence, "origin": f.origin} | under
-        for f in files
-    ]
-    with atomic_folder(output, overwrite=overwrite) as folder:
-        (folder / "rows").mkdir()
-        entries = []
-        for piece in pieces:
-            for entry in json.loads((piece.folder / "entries.json").read_text()):
-                shutil.copyfile(piece.folder / entry["file"], folder / "rows" / entry["file"])
-                entries.append(FrameEntry(**entry | {"file": f"rows/{entry['file']}"}))
-        write_search_set(folder, bit_depth, settings, native.feature_table(library), sources, entries)
+    return settings | {"feature_table": native.feature_table_name(library)}

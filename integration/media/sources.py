@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from toolkit.data.format import check_source_name
+from toolkit.data.sources import check_source_name
 from toolkit.data.splits import assign_splits
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from toolkit.data.format import HELD_OUT
+from toolkit.data.splits import HELD_OUT
 from toolkit.errors import ToolkitError
 
 

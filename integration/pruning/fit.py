@@ -1,7 +1,8 @@
 """A record of the search becomes a pruner: learnt, judged on validation rows, proven on held-out rows, sealed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from integration.codec.libaom_build import libraries
 from integration.pruning.bundle import PrunerBundle, current_features, write_pruner
 from integration.pruning.config import FitConfig
 from integration.pruning.prove import prove
-from toolkit.data.format import SPLITS
 from toolkit.errors import ToolkitError
 from toolkit.files import check_free
 from toolkit.pruners import targets
@@ -35,8 +35,8 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
     # By name as well: a feature may have come to mean something else under the same name and unit.
     if data.features != current_features() or data.manifest["encoder"].get("feature_table") != table:
         raise ToolkitError(f"{data.path}: recorded with another table of features than this hook's. Record it again.")
-    for split in SPLITS:  # before the learning, which takes minutes
-        data.entries_of(split)
+    train = list(data.frames("train"))
+    _check_squares(data, train, config)  # before the learning, which takes minutes
     learning = LearnConfig(
         model=config.model,
         epochs=config.epochs,
@@ -47,7 +47,7 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
         features=config.features,
         seed=config.seed,
     )
-    pruner = learn(list(data.frames("train")), data.features, learning)
+    pruner = learn(train, data.features, learning)
     native_form, graph = pruner.native(), pruner_graph(pruner)
     proof = prove(pruner, native_form, graph, held_out(data, pruner, config), config.price)
     if not proof["passed"]:
@@ -72,6 +72,32 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
     }
     write_pruner(output, manifest, native_form, graph, overwrite=overwrite)
     return PrunerBundle.load(output)
+
+
+def _check_squares(data: SearchSet, train: Sequence[RecordedFrame], config: FitConfig) -> None:
+    """Raise ToolkitError where val or test has no square for what would be learnt from the training frames.
+
+    A frame may have none: libaom searches no partition of a packet that only repeats another frame.
+    """
+    learnt = {key for key, count in _squares(train, config).items() if count >= LearnConfig.least_rows}
+    for split, needs in (("val", False), ("test", True)):
+        found = {key for key, count in _squares(data.frames(split), config).items() if count}
+        absent = learnt - found
+        if absent and (needs or not found):
+            side, decision = min(absent)
+            raise ToolkitError(
+                f"{data.path}: no square of the {split} split could be decided about by {decision} at {side}x{side}. "
+                f"Record more {split} sources, more frames of them or a larger share, or leave it out."
+            )
+
+
+def _squares(frames: Iterable[RecordedFrame], config: FitConfig) -> dict[tuple[int, str], int]:
+    """Number of squares at which each decision could have been taken, by node size and decision."""
+    counts = dict.fromkeys(product(config.sides, config.decisions), 0)
+    for frame in frames:
+        for side, decision in counts:
+            counts[side, decision] += int((targets.reached(frame.rows, decision) & (frame.rows["side"] == side)).sum())
+    return counts
 
 
 def held_out(data: SearchSet, pruner: Pruner, config: FitConfig) -> dict[tuple[int, str], NDArray[np.float32]]:

@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 from integration.bench.config import InputConfig
-from toolkit.data.format import HELD_OUT
+from toolkit.data.splits import HELD_OUT
 from toolkit.errors import ToolkitError
 
 RULES = (

@@ -3,7 +3,6 @@
 Every step (training, selection, export, proof, pipeline) reads blocks through this module.
 """
 
-import math
 from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.arrays import load_array
 from toolkit.data.format import (
     BESIDE,
     BLOCK_DTYPE,
@@ -20,24 +20,24 @@ from toolkit.data.format import (
     FORMAT_VERSION,
     KIND,
     MEND,
-    SPLITS,
     Luma,
     Manifest,
     SourceEntry,
     check_blocks,
     check_costs,
-    check_files,
     check_input,
     check_luma,
     check_manifest,
+    files_of,
     luma_dtype,
 )
 from toolkit.data.inside import SEARCH, Inside, SearchFeatures, check_features
 from toolkit.data.sampling import draw
+from toolkit.data.splits import SPLITS
 from toolkit.errors import ToolkitError
 from toolkit.files import read_json
 from toolkit.partition import INSIDE_LARGER, NODE, STAGES, stage_of
-from toolkit.sealed import check_bytes, check_folder, check_names
+from toolkit.sealed import check_bytes, check_files, check_folder, check_names
 from toolkit.windows import CONTEXTS, Window, cut_windows
 
 __all__ = [
@@ -169,7 +169,7 @@ class BlockSet:
     def luma(self, source: int) -> Luma:
         """All frames of a source: raw code values (frames, height, width), memory-mapped from the file."""
         if source not in self._planes:
-            self._planes[source] = _load_array(self.path / self.sources[source]["luma"], mmap=True)
+            self._planes[source] = load_array(self.path / self.sources[source]["luma"], MEND, mapped=True)
         return self._planes[source]
 
     @classmethod
@@ -183,13 +183,13 @@ class BlockSet:
         check_folder(path, KIND)
         manifest = check_manifest(path, read_json(path / "manifest.json"))
         check_bytes(path / "manifest.json", manifest, MEND)
-        check_files(path, manifest)
+        check_files(path, manifest["files"], files_of(manifest), "data set")
         check_names(path, manifest["files"], BESIDE)
-        costs = _load_array(path / COSTS, mmap=mapped) if COSTS in manifest["files"] else None
+        costs = load_array(path / COSTS, MEND, mapped=mapped) if COSTS in manifest["files"] else None
         search = None
         if "search" in manifest:
-            search = SearchFeatures(manifest["search"], _load_array(path / SEARCH, mmap=True))
-        result = cls(path, manifest, _load_array(path / "blocks.npy", mmap=mapped), costs, search)
+            search = SearchFeatures(manifest["search"], load_array(path / SEARCH, MEND, mapped=True))
+        result = cls(path, manifest, load_array(path / "blocks.npy", MEND, mapped=mapped), costs, search)
         for index, source in enumerate(result.sources):
             plane = result.luma(index)
             expected = (source["frames"], source["height"], source["width"])
@@ -312,28 +312,3 @@ class BlockSet:
     ) -> Blocks:
         """Load a split's blocks in file order; with `limit`, at most `limit` of them, drawn by `seed`."""
         return self.take(draw(self.split_index(split, stage, inside), limit, seed), stage, window, inside)
-
-
-def _load_array(path: Path, *, mmap: bool = False) -> NDArray[Any]:
-    """Load a .npy file without unpickling anything. Raises ToolkitError on any other file."""
-    try:
-        _check_shape(path)
-        array = np.load(path, mmap_mode="r" if mmap else None, allow_pickle=False)
-    except (ValueError, EOFError, OSError, TypeError) as error:
-        raise ToolkitError(f"{path}: not a NumPy array ({error}). Make the data set again.") from None
-    if not isinstance(array, np.ndarray):
-        raise ToolkitError(f"{path}: an archive of arrays, expected one .npy array. Make the data set again.")
-    return array
-
-
-def _check_shape(path: Path) -> None:
-    """Raise ValueError where a .npy file's header claims another number of bytes than the file holds."""
-    with path.open("rb") as file:
-        if file.peek(1)[:1] != b"\x93":  # an archive, or no array at all
-            return
-        version = np.lib.format.read_magic(file)
-        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
-        held = path.stat().st_size - file.tell()
-    if any(n < 0 for n in shape) or (not dtype.hasobject and math.prod(shape) * dtype.itemsize != held):
-        raise ValueError(f"shape {shape!s:.80} of {dtype.itemsize} bytes each, but it holds {held} bytes")

@@ -9,18 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.data.inside import SEARCH, Inside, SearchTable, check_table
+from toolkit.data.sources import Origin, check_sources
+from toolkit.data.splits import check_one_split
 from toolkit.errors import ToolkitError
-from toolkit.escaping import is_treacherous
-from toolkit.files import sha256_file
 from toolkit.partition import INSIDE_LARGER, NODES, partitions_of
-from toolkit.sealed import Entries, check_entries, check_sealed
+from toolkit.sealed import Entries, check_sealed
 from toolkit.windows import ALONE, Window
 
 KIND = "av1part-blockset"
 FORMAT_VERSION = 1
-SPLITS = ("train", "val", "test")
-HELD_OUT = ("val", "test")
-"""Splits that no model is trained on."""
 BLOCK_DTYPE = np.dtype(
     [("source", "<u2"), ("frame", "<u4"), ("row", "<u2"), ("column", "<u2"), ("qindex", "u1"), ("partition", "u1")]
 )
@@ -37,14 +34,9 @@ BESIDE = ("LICENSE.md", "README.md", "splits.tsv", "__init__.py", "attribution.p
 Luma = NDArray[np.uint8] | NDArray[np.uint16]
 
 
-class SourceEntry(TypedDict):
-    """A clip or photograph in the manifest. `sha256` is its original file's; `luma` is its file in the data set."""
+class SourceEntry(Origin):
+    """A clip or photograph in the manifest; `luma` is its file in the data set."""
 
-    name: str
-    split: str
-    sha256: str
-    licence: str
-    origin: str
     frames: int
     height: int
     width: int
@@ -84,17 +76,7 @@ _ENTRIES: Entries = {
     "excluded": dict,
     "files": dict,
 }
-_SOURCE_ENTRIES: Entries = {
-    "name": str,
-    "split": str,
-    "sha256": str,
-    "luma": str,
-    "licence": str,
-    "origin": str,
-    "frames": int,
-    "height": int,
-    "width": int,
-}
+_SOURCE_ENTRIES: Entries = {"luma": str, "frames": int, "height": int, "width": int}
 
 
 def luma_dtype(bit_depth: int) -> np.dtype[Any]:
@@ -142,17 +124,6 @@ def check_input(
         raise ToolkitError("Model input: features of the search, and the model takes luma and qindex alone.")
 
 
-def check_source_name(name: str) -> None:
-    """Raise ToolkitError unless the name is a valid file name on every system, and reads as it is."""
-    # Surrogates stand for bytes that are no UTF-8. Systems allow 255 bytes; `label` appends some.
-    strange = any(c in '/\\:*?"<>|' or is_treacherous(c) or 0xD800 <= ord(c) < 0xE000 for c in name)
-    if not name or name.startswith(".") or len(name) > 200 or strange or len(name.encode()) > 220:
-        raise ToolkitError(
-            f"Source name {name!a:.300}: expected 1 to 200 characters, in UTF-8 at most 220 bytes, no dot first, "
-            'none of / \\ : * ? " < > |, no control character and no mark of direction. Rename it.'
-        )
-
-
 def check_manifest(path: Path, document: Any) -> Manifest:
     """Return the document as the manifest of the data set at `path`.
 
@@ -172,64 +143,32 @@ def check_manifest(path: Path, document: Any) -> Manifest:
     numbers = [excluded, *(part for by in by_qindex for part in by.values())]
     if len(by_qindex) < len(counts) or not all(map(_are_counts, numbers)):
         raise ToolkitError(f"{file}: histogram or excluded hold something else than numbers of blocks. {MEND}")
-    names = set()
-    for index, source in enumerate(manifest["sources"]):
-        check_entries(source, _SOURCE_ENTRIES, f"{file}, source {index}", MEND)
-        check_source_name(source["name"])
+    check_sources(manifest["sources"], _SOURCE_ENTRIES, str(file), MEND)
+    for source in manifest["sources"]:
         if source["luma"] != f"luma/{source['name']}.npy":
             raise ToolkitError(f"{file}: luma of {source['name']} is {source['luma']}, not luma/{source['name']}.npy.")
         if min(source["frames"], source["height"], source["width"]) < 1:
             raise ToolkitError(f"{path}: source {source['name']} has no pixels.")
-        names.add(source["name"])
     if "search" in manifest:
         check_table(manifest["search"], f"{file}, search")
-    if len(names) != len(manifest["sources"]):
-        raise ToolkitError(f"{path}: two sources share a name. Rename one.")
-    _check_splits(path, manifest)
+    hashes = [
+        {"original": source["sha256"], "pixels": str(manifest["files"].get(source["luma"], source["luma"]))}
+        for source in manifest["sources"]
+    ]
+    check_one_split(manifest["sources"], hashes, str(path), "Give it exactly one split.")
     return manifest
+
+
+def files_of(manifest: Manifest) -> set[str]:
+    """Names of the files that a data set with this manifest has beside it."""
+    needed = {"blocks.npy", *(source["luma"] for source in manifest["sources"])}
+    needed |= {COSTS} & set(manifest["files"])
+    return needed | ({SEARCH} if "search" in manifest else set())
 
 
 def _are_counts(value: Any) -> bool:
     """Whether this is an object of whole numbers, none of them negative."""
     return isinstance(value, dict) and all(type(v) is int and 0 <= v < 1 << 63 for v in value.values())
-
-
-def _check_splits(path: Path, manifest: Manifest) -> None:
-    """Raise ToolkitError where one original, or the same pixels, are in two splits."""
-    first: dict[tuple[str, str], SourceEntry] = {}
-    for source in manifest["sources"]:
-        if source["split"] not in SPLITS:
-            raise ToolkitError(f"{path}: source {source['name']} is in split {source['split']!r}, not in {SPLITS}.")
-        pixels = manifest["files"].get(source["luma"], source["luma"])
-        for key in (("original", source["sha256"]), ("pixels", pixels)):
-            other = first.setdefault(key, source)
-            if other["split"] != source["split"]:
-                raise ToolkitError(
-                    f"{path}: {other['name']} ({other['split']}) and {source['name']} ({source['split']}) are the same "
-                    f"source in two splits (the same {key[0]}); its blocks would leak. Give it exactly one split."
-                )
-
-
-def check_files(path: Path, manifest: Manifest) -> None:
-    """Raise ToolkitError unless every file is inside the folder and has the manifest's hash."""
-    needed = {"blocks.npy", *(s["luma"] for s in manifest["sources"]), *({COSTS} & set(manifest["files"]))}
-    needed |= {SEARCH} if "search" in manifest else set()
-    if set(manifest["files"]) != needed:
-        raise ToolkitError(f"{path}: the manifest lists {sorted(manifest['files'])}, expected {sorted(needed)}.")
-    for name, digest in manifest["files"].items():
-        file = path / name
-        try:
-            inside = file.resolve().is_relative_to(path.resolve())
-        except RuntimeError:  # a link that leads to itself
-            inside = False
-        if not inside:
-            raise ToolkitError(f"{path}: {name} leads out of the data set. Copy the whole folder, links resolved.")
-        if not file.is_file():
-            raise ToolkitError(f"{file}: missing, though the manifest names it. Copy the whole folder.")
-        if sha256_file(file) != digest:
-            raise ToolkitError(
-                f"{file}: changed or truncated (sha256 differs from the manifest). Copy or make it again."
-            )
 
 
 def check_blocks(blocks: NDArray[Any], sources: list[SourceEntry], node: int, what: str) -> None:

@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_json, read_json, seal
+from toolkit.partition import NODES
 from toolkit.sealed import read_sealed
 
 KIND = "av1part-blocksets"
@@ -23,8 +25,12 @@ def write_group(folder: Path, sets: Mapping[str, Path]) -> None:
 
 
 def set_names(folder: Path) -> list[str]:
-    """Names of the data sets in the folder; ToolkitError where its manifest was edited or is another's."""
-    mend = "Label the sources again with `av1part label --node`."
-    return sorted(
-        read_sealed(folder / "manifest.json", KIND, FORMAT_VERSION, "such a folder's", mend, {"sets": dict})["sets"]
-    )
+    """Names of the data sets in the folder, of `set_name`; ToolkitError where its manifest is not one of `write_group`.
+
+    The data sets are opened by whoever reads them.
+    """
+    file, mend = folder / "manifest.json", "Label the sources again with `av1part label --node`."
+    sets = read_sealed(file, KIND, FORMAT_VERSION, "such a folder's", mend, {"sets": dict})["sets"]
+    if not sets or not set(sets) <= set(map(set_name, NODES)):  # they become paths
+        raise ToolkitError(f"{file}: names {sorted(sets)!s:.300}, expected data sets called as node16. {mend}")
+    return sorted(sets)

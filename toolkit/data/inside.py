@@ -160,19 +160,26 @@ def known_at(table: SearchTable, point: str) -> tuple[str, ...]:
     return tuple(entry["name"] for entry in table["features"] if entry["point"] <= INSIDE[point])
 
 
+def check_feature_list(features: Sequence[Any], what: str, mend: str) -> None:
+    """Raise ToolkitError, which ends in `mend`, unless these are FeatureEntries, sorted by point, no name twice."""
+    for entry in features:
+        check_entries(entry, {"name": str, "unit": str, "point": int}, f"{what}, a feature", mend)
+    points = [entry["point"] for entry in features]
+    if points != sorted(points) or not set(points) <= set(range(_POINTS)):
+        raise ToolkitError(f"{what}: features are not sorted by the point at which they are known. {mend}")
+    if len({entry["name"] for entry in features}) < len(features):
+        raise ToolkitError(f"{what}: two features share a name. {mend}")
+
+
 def check_table(document: Any, what: str) -> SearchTable:
     """Return the document as a table of features; ToolkitError unless it names itself, sorted by point, no name twice.
 
     Each point at which a model may be asked has to have a feature.
     """
     check_entries(document, {"table": str, "features": list}, what, _MEND)
-    for entry in document["features"]:
-        check_entries(entry, {"name": str, "unit": str, "point": int}, f"{what}, a feature", _MEND)
-    points = [entry["point"] for entry in document["features"]]
-    names = {entry["name"] for entry in document["features"]}
-    known = set(INSIDE.values()) <= set(points) <= set(range(_POINTS))
-    if not known or points != sorted(points) or len(names) < len(points):
-        raise ToolkitError(f"{what}: features are not sorted by point, or share a name. {_MEND}")
+    check_feature_list(document["features"], what, _MEND)
+    if not set(INSIDE.values()) <= {entry["point"] for entry in document["features"]}:
+        raise ToolkitError(f"{what}: no feature is known from a point at which a model may be asked. {_MEND}")
     if not re.fullmatch("[0-9a-f]{8}", document["table"]):
         raise ToolkitError(
             f"{what}: the table is called {document['table']!r:.40}, not by 8 hexadecimal digits. {_MEND}"

@@ -1,14 +1,36 @@
-"""Assign whole sources to splits, by rule or by table."""
+"""Splits: whole sources are assigned to them, by rule or by table, and no source is in two."""
 
 import hashlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from toolkit.data.format import SPLITS
 from toolkit.errors import ToolkitError
 
+SPLITS = ("train", "val", "test")
+HELD_OUT = ("val", "test")
+"""Splits that no model is trained on."""
+
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
+
+
+def check_one_split(
+    sources: Sequence[Mapping[str, Any]], hashes: Sequence[Mapping[str, str]], what: str, mend: str
+) -> None:
+    """Raise ToolkitError, which ends in `mend`, where two sources that have a hash in common are in two splits.
+
+    `sources`: entries with name and split. `hashes` of each source, by what they are of, as in "original".
+    """
+    first: dict[tuple[str, str], Mapping[str, Any]] = {}
+    for source, own in zip(sources, hashes, strict=True):
+        for kind, digest in own.items():
+            other = first.setdefault((kind, digest), source)
+            if other["split"] != source["split"]:
+                raise ToolkitError(
+                    f"{what}: {other['name']} ({other['split']}) and {source['name']} ({source['split']}) are the same "
+                    f"source in two splits (the same {kind}); its blocks would leak. {mend}"
+                )
 
 
 def assign_splits(names: Sequence[str], how: str = "auto") -> dict[str, str]:

@@ -19,16 +19,17 @@ from toolkit.data.format import (
     SourceEntry,
     check_blocks,
     check_costs,
-    check_files,
     check_luma,
     check_manifest,
-    check_source_name,
+    files_of,
     parts,
 )
 from toolkit.data.inside import SEARCH, SearchFeatures, check_features
+from toolkit.data.sources import check_source_name
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.partition import NODE
+from toolkit.sealed import check_files
 
 
 @dataclass(frozen=True)
@@ -154,5 +155,5 @@ def write_blockset(
             "files": {name: sha256_file(folder / name) for name in names},
         }
         sealed = check_manifest(path, seal(manifest))
-        check_files(folder, sealed)
+        check_files(folder, sealed["files"], files_of(sealed), "data set")
         atomic_write_json(folder / "manifest.json", sealed)

@@ -1,16 +1,15 @@
 """Records of the search that were made apart with the same settings become one."""
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from toolkit.data.joining import Joined, check_settings, join
 from toolkit.data.splits import assign_splits
-from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, check_free
-from toolkit.pruners.record import FrameEntry, SearchSet, write_search_set
+from toolkit.pruners.record import FrameEntry, SearchSet, rows_file, write_search_set
+from toolkit.pruners.record_format import hashes_of
 
 
 def merge_records(
@@ -20,7 +19,7 @@ def merge_records(
 
     Each source keeps its split, or gets one as `split` says (`assign_splits`). Rows are copied file by file. A source
     that was recorded in two rounds, under another pruner or price, is there twice, in one split. Raises ToolkitError,
-    before anything is written, where settings differ, or where one source is in two of the records with another split
+    and leaves nothing written, where settings differ, or where one source is in two of the records with another split
     or other streams.
     """
     check_free(output, overwrite)
@@ -30,50 +29,39 @@ def merge_records(
     joined = _joined(paths, records)
     found = [records[place.folder].manifest["sources"][place.source] for place in joined.places]
     first = dict[str, str]()  # name in the first round, by sha256: both rounds get its split
-    for place, entry in zip(joined.places, found, strict=True):
-        first.setdefault(entry["sha256"], place.name)
+    for place, source in zip(joined.places, found, strict=True):
+        first.setdefault(source["sha256"], place.name)
     splits = assign_splits(list(first.values()), split) if split else {}
-    sources = [
-        {**entry, "name": place.name, "split": splits.get(first[entry["sha256"]], entry["split"])}
-        for place, entry in zip(joined.places, found, strict=True)
-    ]
-    _check_splits(sources)
+    sources = found.copy()
+    for number, (place, source) in enumerate(zip(joined.places, found, strict=True)):
+        split_of = splits.get(first[source["sha256"]], source["split"])
+        sources[number] = {**source, "name": place.name, "split": split_of}
     with atomic_folder(output, overwrite=overwrite) as folder:
         (folder / "rows").mkdir()
         entries = list[FrameEntry]()
         for number, record in enumerate(records):
             numbers = joined.numbers(number)
             for entry in (e for e in record.entries if e.source in numbers):
-                source = numbers[entry.source]
-                name = f"rows/{joined.places[source].name}-cq{entry.cq}-{entry.frame:05d}.npy"
+                number_there = numbers[entry.source]
+                name = rows_file(joined.places[number_there].name, entry.cq, entry.frame)
                 shutil.copyfile(record.path / entry.file, folder / name)
-                entries.append(replace(entry, source=source, file=name))
+                entries.append(replace(entry, source=number_there, file=name))
         head = records[0]
         write_search_set(folder, head.manifest["bit_depth"], head.manifest["encoder"], head.features, sources, entries)
     return joined.notes
 
 
 def _joined(paths: Sequence[Path], records: Sequence[SearchSet]) -> Joined:
-    def keys(number: int, source: int) -> tuple[str]:
+    def keys(number: int, source: int) -> list[str]:
         entry = records[number].manifest["sources"][source]
-        return (f"{entry['sha256']} {entry.get('pruner')} {entry.get('price')}",)
+        own = f"{entry.get('pruner')} {entry.get('price')}"
+        return [f"{kind} {digest} {own}" for kind, digest in hashes_of(entry).items()]
 
     def differ(one: tuple[int, int], two: tuple[int, int]) -> str:
         # Rows hold CPU times, so that no two records of a source are alike; their streams are.
         return "" if _streams(records[one[0]], one[1]) == _streams(records[two[0]], two[1]) else "their streams differ"
 
     return join(paths, [record.manifest["sources"] for record in records], keys, differ)
-
-
-def _check_splits(sources: Sequence[Mapping[str, Any]]) -> None:
-    """Raise ToolkitError where a source that was recorded in several rounds is in several splits."""
-    splits = dict[str, str]()
-    for entry in sources:
-        if splits.setdefault(entry["sha256"], entry["split"]) != entry["split"]:
-            raise ToolkitError(
-                f"{entry['name']} is in {splits[entry['sha256']]} and in {entry['split']}. Record both rounds with the "
-                "same --split, or give one to the merge."
-            )
 
 
 def _streams(record: SearchSet, source: int) -> list[tuple[int, ...]]:

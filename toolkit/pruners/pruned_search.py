@@ -76,4 +76,4 @@ def _comes_to(rows: targets.Rows, wants: Taken) -> tuple[NDArray[np.bool_], NDAr
         if searched[i] and no_more[i] and quarter:
             gives_up[i], closed[parent] = True, True
             searched[i] = False
-    return np.array(searched), np.array(gives_up)
+    return np.array(searched, bool), np.array(gives_up, bool)  # bool where a frame has no row as well

@@ -1,47 +1,51 @@
 """Records of the encoder's search: a sealed folder, written once and read frame by frame."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.format import SPLITS
+from toolkit.arrays import load_array
+from toolkit.data.splits import SPLITS
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_json, seal, sha256_file
-from toolkit.pruners.features import FRAME_KINDS, POINTS, STAGES, Feature
-from toolkit.sealed import Entries, check_folder, check_names, read_sealed
-
-KIND = "av1part-search"
-FORMAT_VERSION = 1
-FEATURES = 52
-ROW = np.dtype(
-    [
-        *((name, np.int32) for name in ("row", "column", "side", "parent")),
-        *((name, np.uint8) for name in ("quarter", "partition")),
-        ("reached", np.uint16),
-        ("limit", np.float32),
-        ("bits", np.float32, 10),
-        ("seconds", np.float32, len(STAGES)),
-        ("features", np.float32, FEATURES),
-    ],
-    align=True,
+from toolkit.files import atomic_write_json, read_json, seal, sha256_file
+from toolkit.pruners.features import Feature
+from toolkit.pruners.record_format import (
+    FEATURES,
+    FORMAT_VERSION,
+    KIND,
+    MEND,
+    ROW,
+    FrameEntry,
+    RecordedSource,
+    RecordManifest,
+    check_features,
+    check_manifest,
+    check_rows,
+    frame_kind,
+    rows_file,
 )
-"""One square's search, as the C interface hands it over (av1part_search_row in av1part_hook.h says what each is)."""
+from toolkit.sealed import check_bytes, check_files, check_folder, check_names
+
+__all__ = [
+    "FEATURES",
+    "ROW",
+    "FrameEntry",
+    "RecordedFrame",
+    "RecordedSource",
+    "SearchSet",
+    "check_features",
+    "check_rows",
+    "doubts",
+    "frame_kind",
+    "rows_file",
+    "write_search_set",
+]
 FEW = 10
 """Fewer sources to learn from are worth a warning."""
-_MEND = "Record it again with `av1part record`."
-_ENTRIES: Entries = {
-    "bit_depth": int,
-    "encoder": dict,
-    "features": list,
-    "sources": list,
-    "frames": list,
-    "files": dict,
-}
 
 
 @dataclass(frozen=True)
@@ -59,61 +63,36 @@ class RecordedFrame:
 
 
 @dataclass(frozen=True)
-class FrameEntry:
-    """What the manifest says of a coded picture or packet; `source` indexes the sources, `file` has the rows.
-
-    `bits` and `seconds` are of the picture coded without a pruner, also where the rows were recorded under one.
-    """
-
-    source: int
-    frame: int
-    cq: int
-    qindex: int
-    bits: int
-    pixels: int
-    seconds: float
-    file: str
-
-
-@dataclass(frozen=True)
 class SearchSet:
     """A verified record, opened with `SearchSet.load`; every source is in exactly one split."""
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: RecordManifest
     features: tuple[Feature, ...]
     entries: tuple[FrameEntry, ...]
 
     @classmethod
     def load(cls, path: Path | str) -> "SearchSet":
-        """Open a record and check its seal; ToolkitError where it is none, was changed, or has another table."""
+        """Open a record and check its seal, every entry of its manifest, and the hash and the rows of every frame.
+
+        Raises ToolkitError on the first check that fails.
+        """
         path = Path(path)
         check_folder(path, KIND)
-        manifest = read_sealed(
-            path / "manifest.json", KIND, FORMAT_VERSION, "a record of the search's", _MEND, _ENTRIES
-        )
-        try:
-            features = tuple(Feature(**feature) for feature in manifest["features"])
-            entries = tuple(FrameEntry(**entry) for entry in manifest["frames"])
-        except TypeError as error:
-            raise ToolkitError(f"{path}/manifest.json: a feature or frame is malformed ({error}). {_MEND}") from None
-        check_features(features, str(path))
-        frame_kind(manifest["encoder"])
-        if any(entry.file not in manifest["files"] for entry in entries):
-            raise ToolkitError(f"{path}/manifest.json: a frame's rows are not among its files. {_MEND}")
-        for name, digest in manifest["files"].items():
-            file = path / name
-            if Path(name).is_absolute() or ".." in Path(name).parts or not file.is_file():
-                raise ToolkitError(f"{file}: missing. Copy the whole record, or record it again.")
-            if sha256_file(file) != digest:
-                raise ToolkitError(f"{file}: changed (sha256 differs from the manifest). {_MEND}")
+        manifest = check_manifest(path, read_json(path / "manifest.json"))
+        check_bytes(path / "manifest.json", manifest, MEND)
+        features = tuple(Feature(entry["name"], entry["unit"], entry["point"]) for entry in manifest["features"])
+        entries = _entries(manifest)
+        check_files(path, manifest["files"], {entry.file for entry in entries}, "record")
         check_names(path, manifest["files"])
+        for entry in entries:
+            _load_rows(path, entry)
         return cls(path, manifest, features, entries)
 
     @property
     def sha256(self) -> str:
         """Hash that names the record."""
-        return str(self.manifest["sha256"])
+        return self.manifest["sha256"]
 
     @property
     def frame_kind(self) -> str:
@@ -123,8 +102,7 @@ class SearchSet:
     def frames(self, split: str) -> Iterator[RecordedFrame]:
         """Recorded frames of a split, one at a time; ToolkitError for an unknown split or one without frames."""
         for entry in self.entries_of(split):
-            rows = np.load(self.path / entry.file, allow_pickle=False)
-            check_rows(rows, f"{self.path / entry.file}")
+            rows = _load_rows(self.path, entry)
             like = [entry]
             if self.frame_kind == "inter":
                 like = [e for e in self.entries if (e.source, e.cq) == (entry.source, entry.cq)]
@@ -143,6 +121,22 @@ class SearchSet:
     def splits(self) -> list[str]:
         """Split of every source."""
         return [source["split"] for source in self.manifest["sources"]]
+
+
+def _entries(manifest: RecordManifest) -> tuple[FrameEntry, ...]:
+    return tuple(
+        FrameEntry(**{field.name: entry[field.name] for field in fields(FrameEntry)}) for entry in manifest["frames"]
+    )
+
+
+def _load_rows(folder: Path, entry: FrameEntry) -> NDArray[Any]:
+    """Rows of a frame (N,) of dtype ROW; ToolkitError where they are not sound, or more than the frame can have."""
+    file = folder / entry.file
+    rows = load_array(file, MEND)
+    check_rows(rows, str(file))
+    if len(rows) > entry.pixels:
+        raise ToolkitError(f"{file}: {len(rows)} squares of a frame of {entry.pixels} pixels. {MEND}")
+    return rows
 
 
 def doubts(splits: Sequence[str]) -> list[str]:
@@ -165,51 +159,15 @@ def doubts(splits: Sequence[str]) -> list[str]:
     return found
 
 
-def frame_kind(encoder: Mapping[str, Any]) -> str:
-    """Kind of the frames, of FRAME_KINDS, that encoder settings were recorded with; key frames where they do not say.
-
-    Raises ToolkitError on another kind.
-    """
-    kind = str(encoder.get("frame_kind", FRAME_KINDS[0]))
-    if kind not in FRAME_KINDS:
-        raise ToolkitError(f"encoder.frame_kind is {kind!r}, expected {' or '.join(FRAME_KINDS)}. {_MEND}")
-    return kind
-
-
-def check_features(features: Sequence[Feature], what: str) -> None:
-    """Raise ToolkitError unless the table has this version's length and is sorted by point."""
-    points = [feature.point for feature in features]
-    if len(features) != FEATURES or points != sorted(points) or not set(points) <= set(range(len(POINTS))):
-        raise ToolkitError(
-            f"{what}: a table of {len(features)} features, expected {FEATURES}, sorted by the point at which they are "
-            f"known. It is another version's. {_MEND}"
-        )
-
-
-def check_rows(rows: NDArray[Any], what: str) -> None:
-    """Raise ToolkitError unless the rows are whole: dtype ROW, finite features, a parent before its quarters."""
-    if rows.dtype != ROW or rows.ndim != 1:
-        raise ToolkitError(f"{what}: {rows.dtype} of shape {rows.shape}, expected rows of a search. {_MEND}")
-    if not np.isfinite(rows["features"]).all():
-        raise ToolkitError(f"{what}: a feature is not a number. {_MEND}")
-    if (rows["quarter"] > 3).any():
-        raise ToolkitError(f"{what}: a square is quarter {rows['quarter'].max()}, expected 0 to 3. {_MEND}")
-    if (rows["parent"] >= np.arange(len(rows))).any() or (rows["parent"] < -1).any():
-        raise ToolkitError(f"{what}: a square before the one around it. {_MEND}")
-
-
 def write_search_set(
     folder: Path,
     bit_depth: int,
     encoder: dict[str, Any],
     features: Sequence[Feature],
-    sources: Sequence[dict[str, Any]],
+    sources: Sequence[RecordedSource],
     entries: Sequence[FrameEntry],
 ) -> None:
-    """Seal a folder whose rows lie there already; ToolkitError where a file's rows are not sound."""
-    check_features(features, str(folder))
-    for entry in entries:
-        check_rows(np.load(folder / entry.file, allow_pickle=False), entry.file)
+    """Seal a folder whose rows lie there already; ToolkitError on anything that `SearchSet.load` would refuse."""
     manifest = {
         "kind": KIND,
         "format_version": FORMAT_VERSION,
@@ -220,4 +178,7 @@ def write_search_set(
         "frames": [asdict(entry) for entry in entries],
         "files": {entry.file: sha256_file(folder / entry.file) for entry in entries},
     }
-    atomic_write_json(folder / "manifest.json", seal(manifest))
+    sealed = check_manifest(folder, seal(manifest))
+    for entry in entries:
+        _load_rows(folder, entry)
+    atomic_write_json(folder / "manifest.json", sealed)

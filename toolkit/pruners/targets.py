@@ -54,7 +54,8 @@ def losses(rows: Rows, decision: str) -> NDArray[np.float64]:
     """Bits that the frame would have lost by the decision at each row (rows,), 0 or more.
 
     RD costs divided by rdmult are bits, so that distortion counts at the encoder's own exchange rate. What was not
-    searched to its end counts as no alternative. `no_more_split` at a quarter loses what `no_split` does around it.
+    searched to its end counts as no alternative; where nothing else was, the square's whole cost is lost. At a quarter
+    `no_more_split` loses what `no_split` does around it.
     """
     if decision == "no_more_split":
         around = losses(rows, "no_split")
@@ -69,7 +70,8 @@ def losses(rows: Rows, decision: str) -> NDArray[np.float64]:
         left = np.delete(bits, _LOST[decision], axis=1).min(axis=1)
     with np.errstate(invalid="ignore"):
         own = np.where(np.isfinite(best), left - best, 0.0)
-    return np.minimum(own, loss_caps(rows))
+    capped = np.minimum(own, loss_caps(rows))
+    return np.where(np.isinf(capped), best, capped)
 
 
 def times(rows: Rows, decision: str) -> NDArray[np.float64]:

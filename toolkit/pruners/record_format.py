@@ -1,0 +1,254 @@
+"""The record of the search on disk: its constants and types, and the checks that its reader and its writer share."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toolkit.data.inside import FeatureEntry, check_feature_list
+from toolkit.data.sources import Origin, check_sources
+from toolkit.data.splits import check_one_split
+from toolkit.errors import ToolkitError
+from toolkit.partition import INSIDE_LARGER, NAMES
+from toolkit.pruners.features import DECISIONS, FRAME_KINDS, SIDES, STAGES, Feature
+from toolkit.sealed import Entries, check_entries, check_sealed, is_sha256
+
+KIND = "av1part-search"
+FORMAT_VERSION = 1
+FEATURES = 52
+BIT_DEPTHS = (8, 10)
+"""Bit depths that are recorded."""
+ROW = np.dtype(
+    [
+        *((name, np.int32) for name in ("row", "column", "side", "parent")),
+        *((name, np.uint8) for name in ("quarter", "partition")),
+        ("reached", np.uint16),
+        ("limit", np.float32),
+        ("bits", np.float32, 10),
+        ("seconds", np.float32, len(STAGES)),
+        ("features", np.float32, FEATURES),
+    ],
+    align=True,
+)
+"""One square's search, as the C interface hands it over (av1part_search_row in av1part_hook.h says what each is)."""
+MEND = "Record it again with `av1part record`."
+MOST = 1e12
+"""Greatest number of a row, far above what libaom finds: products of such numbers are still finite."""
+_ENTRIES: Entries = {
+    "bit_depth": int,
+    "encoder": dict,
+    "encoder.version": str,
+    "encoder.usage": str,
+    "encoder.cpu_used": int,
+    "encoder.enable_1to4_partitions": int,
+    "features": list,
+    "sources": list,
+    "frames": list,
+    "files": dict,
+}
+_INTER: Entries = {"kf_max_dist": int, "lag_in_frames": int}
+"""Encoder settings that a record of inter frames has to say as well."""
+_ROUND: Entries = {"pruner": str, "price": (int, float)}
+_FRAME: Entries = {
+    "source": int,
+    "frame": int,
+    "cq": int,
+    "qindex": int,
+    "bits": int,
+    "pixels": int,
+    "seconds": (int, float),
+    "file": str,
+}
+_LEAST_SECONDS = 1e-9
+"""CPU time of the quickest frame: a tick of the clock."""
+_RANGES = {
+    "frame": (0, (1 << 32) - 1),
+    "cq": (0, 63),
+    "qindex": (0, 255),
+    "bits": (1, 1 << 48),
+    "pixels": (1, 1 << 32),
+}
+"""Least and greatest value of the whole numbers that a frame's entry holds."""
+
+
+@dataclass(frozen=True)
+class FrameEntry:
+    """What the manifest says of a coded picture or packet; `source` indexes the sources, `file` has the rows.
+
+    `bits` and `seconds` are of the picture coded without a pruner, also where the rows were recorded under one.
+    """
+
+    source: int
+    frame: int
+    cq: int
+    qindex: int
+    bits: int
+    pixels: int
+    seconds: float
+    file: str
+
+
+class Round(TypedDict, total=False):
+    """What decided while a source was recorded in a second round: a pruner, by its hash, and its price."""
+
+    pruner: str
+    price: float
+
+
+class RecordedSource(Origin, Round):
+    """A clip or photograph of a record. `luma_sha256` is of the code values of its luma, frame by frame, as coded.
+
+    Older records do not say it.
+    """
+
+    luma_sha256: NotRequired[str]
+
+
+class RecordManifest(TypedDict):
+    """Content of manifest.json. `encoder` holds its settings, `frames` FrameEntries, and `files` hashes by name."""
+
+    kind: str
+    format_version: int
+    bit_depth: int
+    encoder: dict[str, Any]
+    features: list[FeatureEntry]
+    sources: list[RecordedSource]
+    frames: list[dict[str, Any]]
+    files: dict[str, str]
+    sha256: str
+
+
+def rows_file(source: str, cq: int, frame: int) -> str:
+    """Name, in the record, of the file with the rows of a source's frame at a cq."""
+    return f"rows/{source}-cq{cq}-{frame:05d}.npy"
+
+
+def check_manifest(path: Path, document: Any) -> RecordManifest:
+    """Return the document as the manifest of the record at `path`.
+
+    Raises ToolkitError unless it is sealed, of this format, and its settings, features, sources and frames are sound.
+    """
+    file = path / "manifest.json"
+    checked = check_sealed(document, file, KIND, FORMAT_VERSION, "a record of the search's", MEND, _ENTRIES)
+    manifest = cast(RecordManifest, checked)
+    if manifest["bit_depth"] not in BIT_DEPTHS:
+        raise ToolkitError(f"{file}: bit depth {manifest['bit_depth']}, expected one of {BIT_DEPTHS}. {MEND}")
+    _check_encoder(manifest["encoder"], str(file))
+    _check_table(manifest["features"], str(file))
+    _check_sources(manifest["sources"], str(file))
+    _check_frames(manifest["frames"], manifest["sources"], str(file))
+    return manifest
+
+
+def _check_encoder(encoder: Mapping[str, Any], what: str) -> None:
+    """Raise ToolkitError unless the settings that a pruner takes over from a record are possible ones."""
+    words = all(re.fullmatch("[0-9A-Za-z.+_-]{1,64}", encoder[name]) for name in ("version", "usage"))
+    if not words or not 0 <= encoder["cpu_used"] <= 9 or encoder["enable_1to4_partitions"] not in (0, 1):
+        raise ToolkitError(f"{what}: version, usage, cpu_used or enable_1to4_partitions is none of libaom's. {MEND}")
+    if frame_kind(encoder) == "inter":
+        check_entries(encoder, _INTER, f"{what}, encoder", MEND)
+
+
+def _check_sources(sources: Sequence[RecordedSource], what: str) -> None:
+    """Raise ToolkitError unless the sources are sound, each in one split and recorded once in each round."""
+    check_sources(sources, {}, what, MEND)
+    for source in sources:
+        name = source["name"]
+        if not is_sha256(source.get("luma_sha256", source["sha256"])):
+            raise ToolkitError(f"{what}: luma_sha256 of source {name} is no SHA-256. {MEND}")
+        if "pruner" in source or "price" in source:
+            check_entries(source, _ROUND, f"{what}, source {name}", MEND)
+            if not is_sha256(source["pruner"]) or not source["price"] > 0:
+                raise ToolkitError(f"{what}: source {name} has no pruner's hash, or no price above 0. {MEND}")
+    hashes = [hashes_of(source) for source in sources]
+    advice = "Give it exactly one split: record both rounds of it with the same --split, or pass one to `data merge`."
+    check_one_split(sources, hashes, what, advice)
+    rounds = Counter((source["sha256"], source.get("pruner"), source.get("price")) for source in sources)
+    if max(rounds.values(), default=0) > 1:
+        raise ToolkitError(f"{what}: a source is there twice under one pruner and price. {MEND}")
+
+
+def hashes_of(source: RecordedSource) -> dict[str, str]:
+    """Hashes that tell what a source is, by what they are of: its original file and, where it is known, its luma."""
+    return {"original": source["sha256"]} | ({"luma": source["luma_sha256"]} if "luma_sha256" in source else {})
+
+
+def _check_frames(frames: Sequence[Any], sources: Sequence[RecordedSource], what: str) -> None:
+    """Raise ToolkitError unless each frame's entry is whole and in range, and each source has a frame, none twice."""
+    ranges = _RANGES | {"source": (0, len(sources) - 1)}
+    for index, entry in enumerate(frames):
+        here = f"{what}, frame {index}"
+        check_entries(entry, _FRAME, here, MEND)
+        for name, (least, most) in ranges.items():
+            if not least <= entry[name] <= most:
+                raise ToolkitError(f"{here}: {name} is {entry[name]}, expected {least} to {most}. {MEND}")
+        if not _LEAST_SECONDS <= entry["seconds"] <= MOST:
+            raise ToolkitError(f"{here}: seconds are {entry['seconds']}, expected {_LEAST_SECONDS:g} or more. {MEND}")
+        expected = rows_file(sources[entry["source"]]["name"], entry["cq"], entry["frame"])
+        if entry["file"] != expected:
+            raise ToolkitError(f"{here}: its rows are in {entry['file']!r:.300}, not in {expected}. {MEND}")
+    twice = [name for name, count in Counter(entry["file"] for entry in frames).items() if count > 1]
+    if twice:
+        raise ToolkitError(f"{what}: two frames are one source's at one cq and place ({twice[0]}). {MEND}")
+    if absent := set(range(len(sources))) - {entry["source"] for entry in frames}:
+        raise ToolkitError(f"{what}: source {sources[min(absent)]['name']} has no frame. {MEND}")
+
+
+def frame_kind(encoder: Mapping[str, Any]) -> str:
+    """Kind of the frames, of FRAME_KINDS, that encoder settings were recorded with; key frames where they do not say.
+
+    Raises ToolkitError on another kind.
+    """
+    kind = encoder.get("frame_kind", FRAME_KINDS[0])
+    if kind not in FRAME_KINDS:
+        raise ToolkitError(f"encoder.frame_kind is {kind!r:.80}, expected {' or '.join(FRAME_KINDS)}. {MEND}")
+    return str(kind)
+
+
+def check_features(features: Sequence[Feature], what: str) -> None:
+    """Raise ToolkitError unless the table has this version's length, and is sorted by point without a name twice."""
+    _check_table([asdict(feature) for feature in features], what)
+
+
+def _check_table(entries: Sequence[Any], what: str) -> None:
+    check_feature_list(entries, what, MEND)
+    if len(entries) != FEATURES:
+        raise ToolkitError(
+            f"{what}: a table of {len(entries)} features, expected {FEATURES}. It is another version's. {MEND}"
+        )
+
+
+def check_rows(rows: NDArray[Any], what: str) -> None:
+    """Raise ToolkitError unless the rows are whole: dtype ROW, possible numbers, a parent before its quarters."""
+    if rows.dtype != ROW or rows.ndim != 1:
+        raise ToolkitError(f"{what}: {rows.dtype!s:.80} of shape {rows.shape}, expected rows of a search. {MEND}")
+    if not (np.abs(rows["features"]) <= MOST).all():
+        raise ToolkitError(f"{what}: a feature is not a number, or beyond {MOST:g}. {MEND}")
+    if not ((rows["seconds"] >= 0) & (rows["seconds"] <= MOST)).all():
+        raise ToolkitError(f"{what}: seconds of a square are not a number from 0 to {MOST:g}. {MEND}")
+    _check_costs(rows, what)
+    if (rows["quarter"] > 3).any():
+        raise ToolkitError(f"{what}: a square is quarter {rows['quarter'].max()}, expected 0 to 3. {MEND}")
+    if not np.isin(rows["side"], SIDES).all() or (rows["row"] < 0).any() or (rows["column"] < 0).any():
+        raise ToolkitError(f"{what}: a square has none of the sides {SIDES}, or lies outside of its frame. {MEND}")
+    if (rows["reached"] >> len(DECISIONS)).any():
+        raise ToolkitError(f"{what}: a square reached a decision that is none of {', '.join(DECISIONS)}. {MEND}")
+    if (rows["parent"] >= np.arange(len(rows))).any() or (rows["parent"] < -1).any():
+        raise ToolkitError(f"{what}: a square before the one around it. {MEND}")
+
+
+def _check_costs(rows: NDArray[Any], what: str) -> None:
+    """Raise ToolkitError unless costs are at least 0, NaN or infinite where cut short, and known where chosen."""
+    bits, partition = rows["bits"], rows["partition"]
+    if (bits < 0).any() or (np.isfinite(bits) & (bits > MOST)).any():
+        raise ToolkitError(f"{what}: costs of a square are not from 0 to {MOST:g}. {MEND}")
+    if not np.isin(partition, [*range(len(NAMES)), INSIDE_LARGER]).all():
+        raise ToolkitError(f"{what}: a square has a partition that is none of AV1's. {MEND}")
+    chosen = np.flatnonzero(partition != INSIDE_LARGER)
+    if not np.isfinite(bits[chosen, partition[chosen]]).all():
+        raise ToolkitError(f"{what}: the cost of a chosen partition is not known. {MEND}")
