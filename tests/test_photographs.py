@@ -1,5 +1,7 @@
 """Photographs keep their colours, and what a frame cannot hold of them is told."""
 
+import shlex
+import shutil
 import struct
 import subprocess
 import zlib
@@ -272,6 +274,17 @@ def test_tiles_become_one_picture(grid: Path) -> None:
     assert np.abs(photograph.planes[0].astype(int) - whole.planes[0]).mean() < 4
     assert photograph.colour == Colour(12, 13, 6, False)
     assert photograph.notes == ("It has 10 bits a sample, of which the upper 8 are coded.",)
+
+
+def test_tiles_of_heic_are_refused_and_a_heic_without_is_read(tmp_path: Path, grid: Path) -> None:
+    shutil.copy(grid, tmp_path / "my phone's.heic")
+    with pytest.raises(ToolkitError, match="made of 4 tiles, which are not put together") as caught:
+        open_clip(tmp_path / "my phone's.heic")
+    assert shlex.split(caught.value.message.partition("heif-convert ")[2]) == ["my phone's.heic", "my phone's.png"]
+    words = ["avifenc", "-s", "8", "-y", "420", str(grid.with_name("cat.png")), str(tmp_path / "one.avif")]
+    subprocess.run(words, check=True, capture_output=True)
+    clip = open_clip((tmp_path / "one.avif").rename(tmp_path / "one.heic"))
+    assert (clip.width, clip.height) == (128, 128)
 
 
 def exif(orientation: bytes = b"\6\0", kind: int = 3, count: int = 1, resolution: tuple[int, int] = (72, 1)) -> bytes:

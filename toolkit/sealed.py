@@ -80,7 +80,7 @@ KINDS = {
 }
 """Every kind of folder that av1part writes, by the `kind` in its file."""
 MEDIA = (
-    ".avi", ".avif", ".bmp", ".gif", ".heic", ".i420", ".ivf", ".jpeg", ".jpg", ".m4v", ".mkv", ".mov",
+    ".avi", ".avif", ".bmp", ".gif", ".heic", ".heif", ".i420", ".ivf", ".jpeg", ".jpg", ".m4v", ".mkv", ".mov",
     ".mp4", ".obu", ".png", ".ppm", ".raw", ".tif", ".tiff", ".webm", ".webp", ".y4m", ".yuv",
 )  # fmt: skip
 """Endings, in lower case, by which a file is taken for a picture or clip."""

@@ -16,8 +16,8 @@ from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
 
 from integration.codec.config import Colour
-from integration.media.avif import look_at_avif
 from integration.media.colour import SRGB, rgb_to_planes
+from integration.media.heif import is_heif, look_at_avif
 from integration.media.planes import Planes, fit
 from integration.media.png import gamma_differs, mended_copies, said_by_png
 from integration.media.profiles import plain_rgb, to_srgb
@@ -182,7 +182,7 @@ def _opaque(image: Image.Image, notes: list[str], *, described: bool) -> Image.I
 
 def _numbers(path: Path, image: Image.Image, notes: list[str]) -> Colour | None:
     """What the file says of its colours in numbers; None where it says nothing, or a profile goes before them."""
-    if path.read_bytes()[4:8] == b"ftyp":
+    if is_heif(path):
         bits, colour = look_at_avif(path)
         if bits > 8:
             notes.append(f"It has {bits} bits a sample, of which the upper 8 are coded.")

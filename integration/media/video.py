@@ -18,6 +18,7 @@ import av
 import numpy as np
 
 from integration.codec.config import UNDESCRIBED, Colour
+from integration.media.heif import check_whole
 from integration.media.photographs import is_photograph, read_photograph
 from integration.media.planes import Planes, fit, shrink
 from integration.media.raw import RAW, RawFormat, better_period
@@ -77,6 +78,7 @@ def open_clip(
             raise ToolkitError(f"{path}: a raw file needs its layout, --raw WxH[:bitdepth], as in 1920x1080:10.")
         clip = _open_raw(path, raw, allow_truncated)
     else:
+        check_whole(path)
         clip = _open_container(path, allow_truncated)
     width, height = fit(clip.width, clip.height, size)
 
