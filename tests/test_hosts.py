@@ -2,12 +2,14 @@
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 import zlib
 from pathlib import Path
@@ -24,6 +26,7 @@ from integration import zoo
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import EXPORTS, Libraries
+from integration.codec.native import libaom_version, load
 from integration.hosts.run import onnx_runtime
 from integration.media.video import open_clip
 from integration.pipeline.pipeline import Pipeline
@@ -31,6 +34,7 @@ from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import count_decisions, use_pruner
 
 PHOTO = zoo.FOLDER / "photo-8bit"
+LINE = '{"frames":1,"key_frames":1,"pruned_frames":1,"decisions":{}}'
 ALL = [(side, "stop") for side in (8, 16, 32)]
 
 
@@ -618,6 +622,131 @@ def test_an_interrupt_lets_the_command_finish(libaom: Libraries, tmp_path: Path)
         process.communicate()
     assert process.returncode == 5
     assert "nothing was pruned" in said
+
+
+def start(tmp_path: Path, script: str, *options: str) -> "subprocess.Popen[str]":
+    """Start `av1part run -- bash -c SCRIPT`, as a terminal would, and wait until the script runs."""
+    words = [sys.executable, "-c", "from toolkit.cli.main import main; main()", "run", *options, "--"]
+    process = subprocess.Popen(
+        [*words, "bash", "-c", f"touch started; {script}"],
+        cwd=tmp_path,
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    for _ in range(1200):
+        if (tmp_path / "started").exists() or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    return process
+
+
+@pytest.mark.parametrize("name", ["INT", "HUP", "QUIT", "TERM", "USR1", "USR2"])
+def test_every_signal_reaches_the_command_and_its_status_is_passed_on(
+    libaom: Libraries, tmp_path: Path, name: str
+) -> None:
+    number = getattr(signal, f"SIG{name}")
+    process = start(tmp_path, f"trap 'exit 9' {name}; touch trapped; while :; do sleep 0.05; done")
+    try:
+        while not (tmp_path / "trapped").exists() and process.poll() is None:
+            time.sleep(0.05)
+        os.kill(process.pid, number)
+        _, said = process.communicate(timeout=60)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 9, said
+
+
+def test_an_interrupt_at_a_terminal_reaches_the_command_once(libaom: Libraries, tmp_path: Path) -> None:
+    """A terminal interrupts both, and a second interrupt would cut off a command that is finishing its file."""
+    ours, terminal = os.openpty()
+    script = "trap 'echo x >> ints' INT; touch trapped; until [ -e end ]; do sleep 0.05; done; exit 6"
+    words = [sys.executable, "-c", "from toolkit.cli.main import main; main()", "run", "--", "bash", "-c", script]
+
+    def control() -> None:
+        fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    process = subprocess.Popen(
+        words, cwd=tmp_path, stdin=terminal, stdout=terminal, stderr=terminal, start_new_session=True,
+        preexec_fn=control,
+    )  # fmt: skip
+    try:
+        while not (tmp_path / "trapped").exists() and process.poll() is None:
+            time.sleep(0.05)
+        os.write(ours, b"\x03")
+        while not (tmp_path / "ints").exists() and process.poll() is None:
+            time.sleep(0.05)
+        time.sleep(0.5)  # in which a second one would come
+        (tmp_path / "end").touch()
+        assert process.wait(timeout=60) == 6
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        os.close(ours)
+        os.close(terminal)
+    assert (tmp_path / "ints").read_text() == "x\n"
+
+
+def test_no_command_outlives_the_one_that_runs_it(libaom: Libraries, tmp_path: Path) -> None:
+    process = start(tmp_path, "echo $$ > pid; exec sleep 300")
+    while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text().strip():
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    command = int((tmp_path / "pid").read_text())
+    for _ in range(600):
+        try:
+            os.kill(command, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    os.kill(command, signal.SIGKILL)
+    raise AssertionError("the command lives on")
+
+
+def test_nothing_after_the_command_replaces_its_status(libaom: Libraries, tmp_path: Path) -> None:
+    """A foreign line, counts that were removed, a file of counts that was removed, a full disk."""
+    for script in ("echo hello >> $AV1PART_STATS", "rm -rf $(dirname $AV1PART_STATS)", "rm kept", "printf x > kept"):
+        kept = tmp_path / "kept"
+        words = ("run", "--stats", kept, "--", "sh", "-c", f"cd {tmp_path}; {script}; exit 7")
+        assert cli(*words).exit_code == 7, script
+    full = cli("run", "--stats", "/dev/full", "--", "sh", "-c", f"echo '{LINE}' >> $AV1PART_STATS; exit 7")
+    assert full.exit_code == 7
+    assert "1 of 1 key frames pruned" in full.stderr
+    os.mkfifo(tmp_path / "pipe")
+    fails(cli("run", "--stats", tmp_path / "pipe", "--", "touch", tmp_path / "ran"), "pipe")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_what_was_not_pruned_is_counted_and_the_option_that_helps_is_named(libaom: Libraries, tmp_path: Path) -> None:
+    needs("ffmpeg", "ffmpeg")
+    clip = tmp_path / "clip.y4m"
+    pan = ["ffmpeg", "-loglevel", "error", "-loop", 1, "-i", CHELSEA, "-frames:v", 6, "-pix_fmt", "yuv420p"]
+    run([*pan, "-vf", "crop=96:64:x='n*4':y=10", clip], libaom.aom.parent)
+    words = list(map(str, ffmpeg(tmp_path / "out.ivf", clip, "-vf", "null", "-g", 30, frames=6)))
+    said = done("run", "--", *words).stderr
+    assert "1 of 1 key frames pruned" in said
+    assert "The other 5 of all 6 frames, inter frames, are coded as by libaom alone." in said
+    words = list(map(str, ffmpeg(tmp_path / "out.ivf", clip, "-vf", "null", "-pix_fmt", "yuv444p", cpu_used=5)))
+    said = done("run", "--", *words).stderr
+    assert "nothing was pruned in ffmpeg: no pruner for 8 bit, 4:4:4, usage good, cpu-used 5" in said
+    assert "To have it pruned: -pix_fmt yuv420p -cpu-used 3." in said
+    assert f"libaom {libaom_version(load(libaom.hook))} took the place of " in said
+
+
+def test_avifenc_at_a_speed_without_a_search_says_so(libaom: Libraries, tmp_path: Path) -> None:
+    needs("avifenc", "libavif-bin")
+    picture = tmp_path / "cat.png"
+    next(av.open(str(CHELSEA)).decode(video=0)).to_image().crop((100, 100, 164, 164)).save(picture)
+    said = done(
+        "run", "--", "avifenc", "-s", "8", "-y", "420", "-c", "aom", str(picture), str(tmp_path / "a.avif")
+    ).stderr
+    assert "nothing was pruned in avifenc: libaom searches no partitions for 8 bit, 4:2:0, usage allintra" in said
+    assert "To have it pruned: -s 6." in said
 
 
 def test_a_full_disk_names_the_library_and_leaves_nothing(

@@ -4,16 +4,23 @@ import ctypes
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 
 PARENT = "AV1PART_PARENT"
 """Environment variable with the process id of the av1part that started this one and that it must not outlive."""
+_PASSED_ON = frozenset({signal.SIGHUP, signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2})
+"""Signals that are for a command that this process runs in its own place."""
+_HELD = _PASSED_ON | {signal.SIGCHLD}
+_SI_KERNEL = 0x80
+"""`si_code` of a signal that nobody sent: of those above, the terminal's."""
 _PR_SET_PDEATHSIG = 1
 _GRACE = 2.0
 """Seconds that a worker has for removing its unfinished files before it is killed."""
@@ -59,6 +66,52 @@ def terminable() -> Iterator[None]:
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
+
+
+@contextmanager
+def signals_held() -> Iterator[None]:
+    """Context in which the signals that `attend` passes on wait for it; what nobody took by its end is dropped.
+
+    A thread that is started inside holds them too. One that was started before may take a signal away from `attend`:
+    so this comes before the import of libraries that start threads.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD)
+    try:
+        yield
+    finally:
+        while signal.sigtimedwait(_HELD - before, 0):
+            pass
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def attend(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command in this process's place and return its return code: below 0, less the signal that ended it.
+
+    It has this process's streams and ends as it likes to. Signals to this process are passed on to it, but for those of
+    a terminal, which sends them to both. It is sent a SIGTERM where this process is killed. Raises OSError where the
+    command cannot be started, KeyboardInterrupt where a signal came before it was.
+    """
+    with signals_held():
+        if signal.sigpending() & _PASSED_ON:
+            raise KeyboardInterrupt
+        process = subprocess.Popen(command, env=environment, preexec_fn=partial(_begin_attended, os.getpid()))
+        main = threading.get_ident()
+
+        def end() -> None:
+            process.wait()
+            signal.pthread_kill(main, signal.SIGCHLD)
+
+        threading.Thread(target=end, daemon=True).start()
+        while process.returncode is None:
+            found = signal.sigwaitinfo(_HELD)
+            if found.si_signo in _PASSED_ON and found.si_code != _SI_KERNEL:
+                process.send_signal(found.si_signo)
+        return process.returncode
+
+
+def _begin_attended(parent: int) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD)
+    end_with_parent(parent, signal.SIGTERM)
 
 
 def _begin_worker(parent: int) -> None:

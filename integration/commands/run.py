@@ -37,25 +37,21 @@ def run(
     \b
     av1part run -- ffmpeg -i in.mp4 -c:v libaom-av1 -usage good -cpu-used 2 -crf 32 out.mkv
     """
-    from integration import zoo
-    from integration.hosts.run import load_model, run_host
-
     if no_pipeline and (pipelines or price is not None):
         raise click.UsageError("--no-pipeline prunes nothing: leave --pipeline and --price out, or it.")
-    chosen = () if no_pipeline else pipelines or map(Path, zoo.names())
-    folders = [zoo.find(path) for path in chosen]
-    done = run_host(command, [load_model(folder) for folder in folders], price, stats)
-    if not quiet and folders:
-        name = Path(command[0]).name
-        said = []
-        if done.pruned_frames or (done.key_frames + done.inter_frames and not done.masked_frames):
-            kind = "" if done.key_frames and done.inter_frames else "key " if done.key_frames else "inter "
-            of = f"{done.skipped:,} of {done.asked:,} decisions skip a part of the search"
-            said.append(f"{done.pruned_frames} of {done.key_frames + done.inter_frames} {kind}frames pruned, {of}")
-        if done.masked_frames:
-            of = f"a part of the search taken away at {done.masked_nodes:,} nodes"
-            said.append(f"{done.masked_frames} of {done.key_frames} key frames masked, {of}")
-        if not said:
-            said.append(f"nothing was pruned: no encoder of libaom's shared library took a pruner in {name}")
-        click.echo(f"av1part: {'; '.join(said)}.", err=True)
-    click.get_current_context().exit(done.status)
+    from toolkit.processes import signals_held
+
+    with signals_held():
+        from integration import zoo
+        from integration.codec import native
+        from integration.codec.libaom_build import libraries
+        from integration.hosts.run import load_model, run_host
+        from integration.hosts.told import told
+
+        chosen = () if no_pipeline else pipelines or map(Path, zoo.names())
+        models = [load_model(zoo.find(path)) for path in chosen]
+        done = run_host(command, models, price, stats)
+        if not quiet and models:
+            version = native.libaom_version(native.load(libraries().hook))
+            click.echo(f"av1part: {'. '.join(told(done, Path(command[0]).name, models, version))}.", err=True)
+        click.get_current_context().exit(done.status)

@@ -1,46 +1,29 @@
 """A host of libaom, such as ffmpeg or avifenc, run with pruners and pipelines inside its encoder."""
 
-import json
+import logging
 import os
 import shutil
-import signal
-import subprocess
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from integration.codec import native
 from integration.codec.libaom_build import Libraries, libraries
+from integration.hosts.counts import REASONS, STATS, HostRun
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import check_price
 from integration.pruning.hook_file import decimal
 from toolkit.errors import ToolkitError
+from toolkit.processes import attend
 from toolkit.sealed import kind_of
 
 if TYPE_CHECKING:
     from integration.pipeline.pipeline import Pipeline
 
-
-@dataclass(frozen=True)
-class HostRun:
-    """What a host did: its exit `status`, and sums over all its encoders.
-
-    `key_frames` and `inter_frames` were seen by encoders with something for frames of that kind: `pruned_frames` had a
-    pruner, `masked_frames` masks, which took something away from the search of `masked_nodes` nodes. Of `asked`
-    decisions `skipped` skipped a part of the search.
-    """
-
-    status: int
-    key_frames: int
-    inter_frames: int
-    pruned_frames: int
-    masked_frames: int
-    masked_nodes: int
-    asked: int
-    skipped: int
+_log = logging.getLogger("av1part")
 
 
 def load_model(folder: Path) -> "PrunerBundle | Pipeline":
@@ -64,9 +47,9 @@ def load_model(folder: Path) -> "PrunerBundle | Pipeline":
 
 
 def environment(
-    models: "Sequence[PrunerBundle | Pipeline]", price: float | None, stats: Path, built: Libraries
+    models: "Sequence[PrunerBundle | Pipeline]", price: float | None, folder: Path, built: Libraries
 ) -> dict[str, str]:
-    """Variables that make a host load our libaom.so.3 and the library load these models.
+    """Variables that make a host load our libaom.so.3, and that load these models and say in `folder` what it did.
 
     Raises ToolkitError where one is for another libaom or table of features, where its folder's path has a colon, which
     separates folders, or where the price is none that the library can read.
@@ -83,7 +66,8 @@ def environment(
             made_for = model.encoder["version"]
             raise ToolkitError(f"{model.path}: made for libaom {made_for}, this is {version}. Label and train with it.")
     given = {name: value for name, value in os.environ.items() if name != "AV1PART_PRICE"}
-    own = {"AV1PART_PIPELINE": ":".join(str(m.path.resolve()) for m in models), "AV1PART_STATS": str(stats)}
+    own = {"AV1PART_PIPELINE": ":".join(str(m.path.resolve()) for m in models)}
+    own |= {"AV1PART_STATS": str(folder / STATS), "AV1PART_REASONS": str(folder / REASONS)}
     if price is not None:
         own["AV1PART_PRICE"] = decimal(price)
     masked = any(not isinstance(model, PrunerBundle) for model in models)
@@ -109,45 +93,43 @@ def run_host(
 ) -> HostRun:
     """Run a command with pruners and pipelines inside its libaom and count what they did.
 
-    It has this process's streams.
+    It has this process's streams, and gets its signals.
 
-    `stats`: file to which each of its encoders appends a line of JSON; None keeps none. Raises ToolkitError where the
-    command is not found, and as `environment` does.
+    `stats`: file to which each of its encoders appends a line of JSON; None keeps none. Raises ToolkitError where that
+    cannot be written, the command is not found or cannot be run, and as `environment` does. Once the command runs,
+    nothing replaces its status: what cannot be read or written afterwards is unknown, or told in a line of the log.
     """
     if shutil.which(command[0]) is None:
         raise ToolkitError(f"{command[0]}: no such command. Install it, or give its path.")
-    with tempfile.TemporaryDirectory() as folder:
-        lines = stats.resolve() if stats else Path(folder) / "stats"
-        variables = environment(models, price, lines, libraries())
-        with lines.open("ab") as file:  # refused before the command runs, where it cannot be written
-            known = file.tell()
-        status = _wait(command, variables)
-        text = lines.read_bytes()[known:].decode()
-    found = [json.loads(line) for line in text.splitlines() if line.endswith("}}")]  # a full disk cuts a line short
-    counts = ("key_frames", "inter_frames", "pruned_frames", "masked_frames", "masked_nodes")
-    decisions = [own for encoder in found for own in encoder["decisions"].values()]
-    return HostRun(
-        status if status >= 0 else 128 - status,
-        *(sum(encoder.get(key, 0) for encoder in found) for key in counts),
-        *(sum(own[key] for own in decisions) for key in ("asked", "skipped")),
-    )
-
-
-def _wait(command: Sequence[str], variables: dict[str, str]) -> int:
-    """Return code of a command, which ends as it likes to.
-
-    A terminal sends an interrupt to it as well as to us: ffmpeg then finishes its file. A SIGTERM to us is passed on.
-    Raises ToolkitError where the file is no program.
-    """
-    kept = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        process = subprocess.Popen(command, env=variables, preexec_fn=lambda: signal.signal(signal.SIGINT, kept))
-        ended = signal.signal(signal.SIGTERM, lambda number, _: process.send_signal(number))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, ExitStack() as stack:
+        keep = stack.enter_context(_appending(stats)) if stats else None
+        variables = environment(models, price, Path(folder), libraries())
         try:
-            return process.wait()
-        finally:
-            signal.signal(signal.SIGTERM, ended)
-    except OSError as error:
-        raise ToolkitError(f"{command[0]}: cannot be run ({error.strerror}).") from None
+            status = attend(command, variables)
+        except OSError as error:
+            raise ToolkitError(f"{command[0]}: cannot be run ({error.strerror}).") from None
+        done = HostRun.read(status if status >= 0 else 128 - status, Path(folder))
+        if keep is not None:
+            _append(keep, done.lines, stats)
+    return done
+
+
+@contextmanager
+def _appending(path: Path) -> Iterator[int]:
+    """Descriptor of a file that is open for appending; OSError where it cannot be, as of a pipe that nobody reads."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666)
+    try:
+        yield descriptor
     finally:
-        signal.signal(signal.SIGINT, kept)
+        os.close(descriptor)
+
+
+def _append(descriptor: int, lines: Sequence[str], path: Path | None) -> None:
+    data = "".join(f"{line}\n" for line in lines).encode()
+    try:
+        whole = os.write(descriptor, data) == len(data)
+    except OSError as error:
+        _log.warning("Warning: --stats: %s cannot be written (%s).", path, error.strerror)
+        return
+    if not whole:
+        _log.warning("Warning: --stats: %s: not all could be written.", path)

@@ -4,7 +4,8 @@
  * pruner that was made for it, and for each node size the first pipeline. AV1PART_PRICE is another price than the
  * pruners' own, AV1PART_STATS a file that gets one line of JSON for each encoder when it is closed. Without
  * AV1PART_PIPELINE, where a folder cannot be read, and for what none was made, every stream is that of the untouched
- * library, byte for byte. Without ONNX Runtime masks are left out. Each reason goes to stderr, once a process.
+ * library, byte for byte. Without ONNX Runtime masks are left out. Each reason goes to stderr, once a process, and as a
+ * line to the file that AV1PART_REASONS names.
  *
  * libaom's own encoder instance (AV1_COMP) is adopted at its first key frame, and let go where libaom frees it. Of its
  * frames those are pruned that the pruner is for: intra frames, or inter frames. */
@@ -36,6 +37,8 @@ enum { MOST_FOLDERS = 16, MOST_REASONS = 16 };
 static const char ALONE[] = "coded as by libaom alone", UNMASKED[] = "coded without masks",
                   UNPRUNED[] = "coded without a pruner";
 
+static const char *const usages[] = { "good", "realtime", "allintra" }; /* by libaom's MODE */
+
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static av1part_pruner_file pruners[MOST_FOLDERS];
 static av1part_pipeline_file pipelines[MOST_FOLDERS];
@@ -54,6 +57,17 @@ static struct {
   const void *frame;  /* libaom's buffer of the one counted last: where it misses its size, a frame is coded again */
 } table[AV1PART_MAX_ENCODERS];
 
+/* Append a line to the file that an environment variable names, if any. It is written at once, so that encoders of
+ * several processes may share the file. */
+static void append_line(const char *variable, const char *line) {
+  const char *const path = getenv(variable);
+  if (!path || !*path) return;
+  FILE *const file = fopen(path, "a");
+  const bool whole = file && fputs(line, file) >= 0;
+  /* A full disk shows when the file is closed. */
+  if ((file && fclose(file) != 0) || !whole) fprintf(stderr, "av1part: %s: %s cannot be written\n", variable, path);
+}
+
 /* Print what comes of a reason, and the reason, unless this process has printed that. */
 static void say_once(const char *consequence, const char *what) {
   static pthread_mutex_t own = PTHREAD_MUTEX_INITIALIZER;
@@ -63,7 +77,10 @@ static void say_once(const char *consequence, const char *what) {
   while (i < MOST_REASONS && *said[i] && strncmp(said[i], what, sizeof(*said) - 1) != 0) ++i;
   if (i < MOST_REASONS && !*said[i]) {
     snprintf(said[i], sizeof(*said), "%s", what);
-    fprintf(stderr, "av1part: %s: %s\n", consequence, what);
+    char line[sizeof(*said) + 64];
+    snprintf(line, sizeof(line), "%s: %s\n", consequence, what);
+    fprintf(stderr, "av1part: %s", line);
+    append_line("AV1PART_REASONS", line);
   }
   pthread_mutex_unlock(&own);
 }
@@ -132,18 +149,22 @@ static bool pipeline_suits(const AV1_COMP *cpi, const av1part_pipeline_file *fil
 
 static const char *on_off(int on) { return on ? "on" : "off"; }
 
-/* Say that there is no `what` for this encoder, and if there is one of it alone, for what that was made. */
-static void say_unsuitable(const AV1_COMP *cpi, const char *consequence, const char *what,
-                           const av1part_pruner_file *pruner, const av1part_pipeline_file *pipeline) {
-  static const char *const usages[] = { "good", "realtime", "allintra" };
+/* Write the `lack` and, after it, for which encoder; returns the length. */
+static int describe(const AV1_COMP *cpi, const char *lack, char *text, size_t size) {
   const SequenceHeader *const seq = cpi->common.seq_params;
   const AV1EncoderConfig *const config = &cpi->oxcf;
   const char *const colour = !seq->subsampling_x ? "4:4:4" : !seq->subsampling_y ? "4:2:2" : "4:2:0";
-  const char *const chroma = seq->monochrome ? "monochrome" : colour;
-  char why[256];
-  const int used = snprintf(why, sizeof(why), "no %s for %d bit, %s, usage %s, cpu-used %d, 4-way %s", what,
-                            (int)seq->bit_depth, chroma, usages[config->mode], config->speed,
-                            on_off(config->part_cfg.enable_1to4_partitions));
+  return snprintf(text, size, "%s for %d bit, %s, usage %s, cpu-used %d, 4-way %s", lack, (int)seq->bit_depth,
+                  seq->monochrome ? "monochrome" : colour, usages[config->mode], config->speed,
+                  on_off(config->part_cfg.enable_1to4_partitions));
+}
+
+/* Say that there is no `what` for this encoder, and if there is one of it alone, for what that was made. */
+static void say_unsuitable(const AV1_COMP *cpi, const char *consequence, const char *what,
+                           const av1part_pruner_file *pruner, const av1part_pipeline_file *pipeline) {
+  char lack[32], why[256];
+  snprintf(lack, sizeof(lack), "no %s", what);
+  const int used = describe(cpi, lack, why, sizeof(why));
   char *const rest = why + used;
   const size_t room = sizeof(why) - (size_t)used;
   if (pruner) {
@@ -154,6 +175,13 @@ static void say_unsuitable(const AV1_COMP *cpi, const char *consequence, const c
              usages[pipeline->all_intra ? ALLINTRA : GOOD], pipeline->cpu_used, on_off(pipeline->four_way));
   }
   say_once(consequence, why);
+}
+
+/* Say that libaom searches no partitions for this encoder, so that there is nothing to prune. */
+static void say_searchless(const AV1_COMP *cpi) {
+  char why[128];
+  describe(cpi, "libaom searches no partitions", why, sizeof(why));
+  say_once(ALONE, why);
 }
 
 /* Say what of that which was given this encoder goes without. */
@@ -302,9 +330,12 @@ static bool has_masks(int slot) {
 /* Prune and mask this frame's search where it is of the kind, and of the settings, that this was made for: masks are for
  * intra frames. */
 static void begin_frame(const AV1_COMP *cpi) {
-  /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
-  if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
   const bool intra = frame_is_intra_only(&cpi->common);
+  if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) {
+    /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
+    if (intra && cpi->sf.part_sf.partition_search_type != FIXED_PARTITION) say_searchless(cpi);
+    return;
+  }
   if (!intra && find(cpi) < 0) return;
   if (resizes(cpi)) {
     say_once(ALONE, pipeline_count ? "no masks for super-resolution or a resize mode"
@@ -373,14 +404,12 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
   av1part_search_ab(state, ab_partitions_allowed);
 }
 
-/* One line, written at once, so that encoders of several processes may share the file. */
-static void write_stats(int slot) {
-  const char *const path = getenv("AV1PART_STATS");
-  if (!path || !*path) return;
+/* Say what was done for an encoder. `frames` are all that it showed, those of no kind that anything is for among them. */
+static void write_stats(int slot, const AV1_COMP *cpi) {
   static const char *const names[AV1PART_DECISIONS] = { "stop",          "no_split",  "no_rect",   "no_ab",     "no_four_way",
                                                         "no_more_split", "no_horz_a", "no_horz_b", "no_vert_a", "no_vert_b" };
   char line[8192];
-  int used = snprintf(line, sizeof(line), "{");
+  int used = snprintf(line, sizeof(line), "{\"frames\":%d,", cpi->frame_index_set.show_frame_count);
   if (!for_inter_frames(slot) || has_masks(slot)) {
     used += snprintf(line + used, sizeof(line) - (size_t)used, "\"key_frames\":%d,", table[slot].frames[0]);
   }
@@ -401,18 +430,15 @@ static void write_stats(int slot) {
       first = false;
     }
   }
-  used += snprintf(line + used, sizeof(line) - (size_t)used, "}}\n");
-  FILE *const file = fopen(path, "a");
-  const bool whole = file && fwrite(line, 1, (size_t)used, file) == (size_t)used;
-  /* A full disk shows when the file is closed. */
-  if ((file && fclose(file) != 0) || !whole) fprintf(stderr, "av1part: AV1PART_STATS: %s cannot be written\n", path);
+  snprintf(line + used, sizeof(line) - (size_t)used, "}}\n");
+  append_line("AV1PART_STATS", line);
 }
 
 void __wrap_av1_remove_compressor(AV1_COMP *cpi) {
   pthread_mutex_lock(&lock);
   const int i = cpi ? find(cpi) : -1;
   if (i >= 0) {
-    write_stats(i);
+    write_stats(i, cpi);
     atomic_store(&table[i].instance, NULL);
     free_encoder(table[i].encoder);
     table[i].encoder = NULL;

@@ -1,0 +1,132 @@
+"""What `av1part run` says at the end: what was pruned, what was not and why, and what would help."""
+
+import ctypes
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from integration.hosts.counts import HostRun
+from integration.pruning.bundle import PrunerBundle
+from integration.zoo.card import FILE, Card, speeds
+
+if TYPE_CHECKING:
+    from integration.pipeline.pipeline import Pipeline
+
+_OPTIONS = {
+    "ffmpeg": {
+        "chroma": "-pix_fmt yuv420p",
+        "depth": "-pix_fmt yuv420p10le",
+        "usage": "-usage {}",
+        "speed": "-cpu-used {}",
+        "four_way": "-aom-params enable-1to4-partitions={}",
+    },
+    "avifenc": {"chroma": "-y 420", "depth": "-d 10", "speed": "-s {}"},
+}
+"""Options of hosts, by what they change. Of other hosts the setting itself is named."""
+_SETTINGS = {
+    "chroma": "4:2:0",
+    "depth": "8 or 10 bit",
+    "usage": "usage {}",
+    "speed": "cpu-used {}",
+    "four_way": "enable-1to4-partitions={}",
+}
+_ENCODER = re.compile(r"for (\d+) bit, (4:\d:\d|monochrome), usage (\w+), cpu-used (\d+), 4-way (on|off)")
+
+
+@dataclass(frozen=True)
+class Served:
+    """A usage and 4-way setting of which something is pruned or masked, and the speeds at which it is."""
+
+    usage: str
+    four_way: bool
+    speeds: tuple[int, ...]
+
+    @classmethod
+    def by(cls, model: "PrunerBundle | Pipeline") -> "Served":
+        """What a pruner or a pipeline serves: where a pruner has a card, the speeds at which all on it is a gain."""
+        own: Sequence[int] = [int(model.encoder.get("cpu_used", 0))]
+        if isinstance(model, PrunerBundle) and (model.path / FILE).is_file():
+            own = speeds(Card.load(model.path).measured)
+        four_way = bool(model.encoder.get("enable_1to4_partitions", 1))
+        return cls(str(model.encoder.get("usage", "good")), four_way, tuple(own))
+
+
+def told(done: HostRun, host: str, models: "Sequence[PrunerBundle | Pipeline]", version: str) -> list[str]:
+    """Sentences on what was done in a host, for stderr. `version`: that of the libaom which replaced its own."""
+    said = _counted(done)
+    if done.incomplete:
+        said.append("What else was pruned is unknown: not all that was counted can be read")
+    elif not said:
+        said.append(f"nothing was pruned in {host}: {_why(done)}")
+    if options := helpful(done.reasons, host, [Served.by(model) for model in models]):
+        said.append(f"To have it pruned: {options}")
+    if done.lines or done.reasons:
+        said.append(f"libaom {version} took the place of {system_libaom() or 'none, which the system has'}")
+    return said
+
+
+def _counted(done: HostRun) -> list[str]:
+    """What was pruned and masked, and how many of the frames were neither; empty where no frame was."""
+    said, seen = [], done.key_frames + done.inter_frames
+    if done.pruned_frames or (seen and not done.masked_frames):
+        kind = "" if done.key_frames and done.inter_frames else "key " if done.key_frames else "inter "
+        of = f"{done.skipped:,} of {done.asked:,} decisions skip a part of the search"
+        said.append(f"{done.pruned_frames} of {seen} {kind}frames pruned, {of}")
+    if done.masked_frames:
+        of = f"a part of the search taken away at {done.masked_nodes:,} nodes"
+        said.append(f"{done.masked_frames} of {done.key_frames} key frames masked, {of}")
+    if not said:
+        return []
+    others, kind = done.frames - seen, "key" if done.inter_frames else "inter"
+    rest = f"The other {others} of all {done.frames} frames, {kind} frames, are coded as by libaom alone"
+    return ["; ".join(said), *([rest] if others > 0 else [])]
+
+
+def _why(done: HostRun) -> str:
+    if done.reasons:
+        return "; ".join(dict.fromkeys(reason.partition(": ")[2] for reason in done.reasons))
+    return (
+        "no encoder of libaom's shared library took a pruner. One that has libaom within itself (a static build) does "
+        "not see ours"
+    )
+
+
+def helpful(reasons: Sequence[str], host: str, served: Sequence[Served]) -> str:
+    """Options of a host with which the encoders of these reasons would be served; empty where none is known."""
+    found: dict[str, str] = {}
+    for reason in reasons:
+        if match := _ENCODER.search(reason):
+            depth, chroma, usage, speed, four_way = match.groups()
+            found |= {"chroma": ""} if chroma != "4:2:0" else {}
+            found |= {"depth": ""} if depth == "12" else {}
+            found |= _nearest(served, usage, int(speed), four_way == "on")
+    if "depth" in found and "chroma" in found and host == "ffmpeg":
+        del found["chroma"]  # one pixel format says both
+    names = _OPTIONS.get(host, _SETTINGS)
+    return " ".join(names[name].format(value) for name, value in found.items() if name in names)
+
+
+def _nearest(served: Sequence[Served], usage: str, speed: int, four_way: bool) -> dict[str, str]:
+    """Settings to change, by name, for what is served nearest to an encoder's own."""
+    ways = [
+        (one.usage != usage, one.four_way != four_way, abs(own - speed), one, own)
+        for one in served
+        for own in one.speeds
+    ]
+    if not ways:
+        return {}
+    other_usage, other_way, away, one, own = min(ways, key=lambda way: way[:3])
+    found = {"usage": one.usage} if other_usage else {}
+    found |= {"speed": str(own)} if away else {}
+    return found | ({"four_way": str(int(one.four_way))} if other_way else {})
+
+
+def system_libaom() -> str | None:
+    """The libaom that a program finds here by itself, as in `3.6.0 of the system`; None where there is none."""
+    try:
+        ask = ctypes.CDLL("libaom.so.3").aom_codec_version_str
+    except (OSError, AttributeError):
+        return None
+    ask.restype = ctypes.c_char_p
+    return f"{(ask() or b'?').decode(errors='replace').removeprefix('v')} of the system"
