@@ -3,14 +3,20 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOAK_S ?= 180
 
-.PHONY: system demo test lint libaom soak sanitize bench zoo install clean
+.PHONY: system demo test test-long coverage lint libaom soak sanitize bench zoo install clean
 
 demo: system install  ## the whole main job on the embedded data set
 	-$(BIN)/av1part encoder build
 	$(BIN)/av1part demo
 
-test: system install libaom  ## all tests, with coverage
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term:skip-covered
+test: system install libaom  ## all tests but those marked long: some ten minutes on 2 cores
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not long"
+
+test-long: system install libaom  ## the tests marked long
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m long
+
+coverage: system install libaom  ## all tests, long ones too, and the lines that none of them runs
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term-missing:skip-covered
 
 lint: install  ## style, types, import direction
 	$(BIN)/ruff check .

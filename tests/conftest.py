@@ -5,8 +5,11 @@ levels are close and the qindex high the label is NONE, as an encoder would deci
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does, before any torch is imported
 
@@ -124,6 +127,34 @@ def exported(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("exported") / "bundle"
     write_bundle(choose_checkpoint(trained, epoch=3), path)
     return path
+
+
+@pytest.fixture(scope="module")
+def evaluated_here() -> Iterator[None]:
+    """`select` and `export RUN` evaluate the best epoch in this process: a fresh one takes seconds to import torch."""
+    from toolkit.training import selection
+
+    class Here:
+        def submit(self, call: Callable[..., Any], *words: Any) -> "Future[Any]":
+            done: Future[Any] = Future()
+            done.set_result(call(*words))
+            return done
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection, "worker_pool", lambda count: nullcontext(Here()))
+        yield
+
+
+@pytest.fixture(scope="session")
+def stage_bundles(exported: Path, blockset_8: Path) -> dict[str, Path]:
+    """Read-only bundles of every stage, not yet proven: Stage 2 is `exported`, the others have random weights."""
+    from support.pipelines import random_stage
+
+    from toolkit.model.checkpoint import load_checkpoint
+    from toolkit.partition import STAGES
+
+    data, like = BlockSet.load(blockset_8), load_checkpoint(exported / "checkpoint.pt")
+    return {stage: exported if stage == "2" else random_stage(like, data, stage, 0) for stage in STAGES}
 
 
 @pytest.fixture(scope="session")

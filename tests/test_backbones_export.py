@@ -73,10 +73,19 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backbone", "node"),
-    [*((backbone, 16) for backbone in BACKBONES), ("resnet18-se", 32), *(("small", node) for node in (8, 32, 64))],
+    [
+        *(("small", node) for node in (8, 16, 32, 64)),
+        ("resnet18-se", 16),
+        *(
+            pytest.param(backbone, node, marks=pytest.mark.long)
+            for backbone, node in [
+                *((b, 16) for b in BACKBONES if b not in ("small", "resnet18-se")),
+                ("resnet18-se", 32),
+            ]
+        ),
+    ],
 )
 def test_it_exports_and_is_proven(
     backbone: str, node: int, blockset_8: Path, make_blockset: MakeBlockset, folder: Path

@@ -229,6 +229,7 @@ def test_a_graph_that_computes_something_else_is_not_written(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.usefixtures("evaluated_here")
 def test_the_commands(trained: Path, tmp_path: Path) -> None:
     run = CliRunner().invoke
     file, target = RunFolder(trained).epoch_path(3), tmp_path / "bundle"

@@ -82,6 +82,7 @@ def test_no_pair_of_int8_products_can_overflow_16_bit(eight: Path) -> None:
     assert largest > 60  # the range is used
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not shutil.which("valgrind"), reason="needs valgrind, whose CPU has AVX2 and nothing newer")
 def test_an_int8_graph_gives_the_same_logits_on_an_avx2_cpu(eight: Path, blockset_8: Path, tmp_path: Path) -> None:
     blocks = BlockSet.load(blockset_8).split_blocks("test", "2", 64)

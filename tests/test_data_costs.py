@@ -162,6 +162,7 @@ def test_a_run_on_expected_regret_learns(data: BlockSet, tmp_path: Path) -> None
     assert min(e["regret"] for e in history) < history[0]["regret_best_constant"]
 
 
+@pytest.mark.usefixtures("evaluated_here")
 def test_select_chooses_the_least_regret(data: BlockSet, tmp_path: Path) -> None:
     run = run_once(data, tmp_path / "run", loss="cost-ce", epochs=2)
     history = run.history()

@@ -63,7 +63,7 @@ def test_every_option_together_resumes_bit_for_bit(data: BlockSet, tmp_path: Pat
     assert all(v.dtype in (torch.float32, torch.int64) for v in weights(whole, 2).values())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("c++") is None, reason="not run: no C++ compiler")
 def test_a_compiled_bf16_run_is_exported_and_proven(blockset_8: Path, tmp_path: Path) -> None:
     # In a process of its own: a compiler's settings stay in the process that compiled.

@@ -81,9 +81,9 @@ def test_gates_are_0_or_1(exported: Path, blockset_8: Path, tmp_path: Path) -> N
         assert code(*words) == 1
 
 
-def test_the_process_itself_ends_with_that_code_and_says_why_on_stderr(exported: Path) -> None:
+def test_the_process_itself_ends_with_that_code_and_says_why_on_stderr(blockset_8: Path) -> None:
     for words, expected in (
-        (["bundle", "verify", str(exported)], 0),
+        (["data", "info", str(blockset_8)], 0),
         (["bundle", "verify", "nowhere"], 1),
         (["bundle", "check"], 2),
     ):

@@ -163,7 +163,7 @@ HONEST: dict[str, Callable[[], ModelConfig]] = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("name", list(HONEST))
 def test_every_model_of_ours_is_far_below_the_bounds(name: str) -> None:
     check_cost(onnx.load_model_from_string(export_onnx(make_model(HONEST[name]().to_dict()).eval())))

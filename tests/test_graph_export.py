@@ -91,8 +91,10 @@ def test_qindex_is_an_input_even_where_it_has_no_effect() -> None:
     assert len(np.unique(seen, axis=0)) == 256
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("backbone", "stage"), [("resnet18-se", "2"), ("efficientnet-lite0", "1")])
+@pytest.mark.parametrize(
+    ("backbone", "stage"),
+    [("resnet18-se", "2"), pytest.param("efficientnet-lite0", "1", marks=pytest.mark.long)],
+)
 def test_large_backbones_pass_and_need_no_cpu_node(backbone: str, stage: str, blockset_8: Path) -> None:
     large = net(stage, backbone)
     blocks = BlockSet.load(blockset_8).split_blocks("val", stage, limit=96)

@@ -45,7 +45,7 @@ def same(a: Path, b: Path) -> bool:
     return files[0] == files[1] and all((a / f).read_bytes() == (b / f).read_bytes() for f in files[0])
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.usefixtures("libaom")
 def test_the_embedded_set_is_what_label_makes(tmp_path: Path) -> None:
     sample = BlockSet.load(SAMPLE)

@@ -22,7 +22,11 @@ def random_blocks(n: int = 6, bit_depth: int = 8) -> tuple[np.ndarray, np.ndarra
     return rng.integers(0, 1 << bit_depth, (n, 1, 16, 16)).astype(dtype), rng.integers(0, 256, n).astype(np.uint8)
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+EVERY = [pytest.param(backbone, marks=pytest.mark.long if backbone == "vit_b_16" else ()) for backbone in BACKBONES]
+"""Backbones; the one of 86 million weights, which take seconds to draw, makes a long test."""
+
+
+@pytest.mark.parametrize("backbone", EVERY)
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_backbone_gives_the_stage_s_logits(backbone: str, stage: str) -> None:
     model = PartitionNet(ModelConfig(stage, backbone)).eval()
@@ -33,7 +37,7 @@ def test_every_backbone_gives_the_stage_s_logits(backbone: str, stage: str) -> N
         assert (logits[:, 0] == 0).all()
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", EVERY)
 def test_ten_bit_is_the_same_picture_on_a_finer_scale(backbone: str) -> None:
     luma, qindex = random_blocks()
     luma[luma > 250] = 255

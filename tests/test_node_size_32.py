@@ -30,6 +30,7 @@ from toolkit.model.network import PartitionNet
 from toolkit.partition import NONE, SPLIT
 from toolkit.windows import Window
 
+pytestmark = pytest.mark.usefixtures("evaluated_here")
 SMALL = ("--backbone", "small", "--init", "random", "--lr", "3e-3", "--batch-size", 32, "--device", "cpu")
 POLICY = ("--policy", "split_only_above=0.4", "--policy", "drop_split_below=0", "--policy", "drop_ab_below=0.9")
 

@@ -17,7 +17,6 @@ from support.commands import cli, message
 from support.sealed import write_json
 
 from export.bundle.bundle import Bundle
-from export.bundle.write import choose_checkpoint, write_bundle
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
 from integration.media.raw import RawFormat
@@ -30,11 +29,7 @@ from integration.pipeline.stages import Cascade, StageModel
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
-from toolkit.model.config import ModelConfig
 from toolkit.partition import NONE, STAGES
-from toolkit.training.config import TrainConfig
-from toolkit.training.run_folder import RunFolder
-from toolkit.training.train import train
 from toolkit.windows import Window
 
 WHOLE = ("1", "2", "3-rect", "3-ab")
@@ -232,18 +227,14 @@ def test_frames_that_are_refused(luma: np.ndarray, qindex: int, expected: str) -
 
 
 @pytest.fixture(scope="module")
-def bundles(blockset_8: Path, exported: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A proven bundle of every stage, small networks of one epoch but for Stage 2."""
+def bundles(
+    blockset_8: Path, stage_bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Path]:
+    """A proven bundle of every stage."""
     root = tmp_path_factory.mktemp("bundles")
-    paths = {"2": Path(shutil.copytree(exported, root / "2"))}
-    for stage in ("1", "3-rect", "3-ab"):
-        run = RunFolder(root / f"run-{stage}")
-        options = TrainConfig(init="random", epochs=1, batch_size=64, lr=3e-3, device="cpu")
-        train(BlockSet.load(blockset_8), run, ModelConfig(stage, "small"), options)
-        paths[stage] = root / stage
-        write_bundle(choose_checkpoint(run.path, 1), paths[stage], allow_weak=True)
+    paths = {stage: Path(shutil.copytree(path, root / stage)) for stage, path in stage_bundles.items()}
     for path in paths.values():
-        assert prove(path, blockset_8, ParityConfig(limit=60, providers=("cpu",)))["passed"]
+        assert prove(path, blockset_8, ParityConfig(limit=60, batches=(1, 64), providers=("cpu",)))["passed"]
     return paths
 
 

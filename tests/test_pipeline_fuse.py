@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 from support.commands import cli
 from support.sealed import write_json
 
 from export.bundle.bundle import Bundle
-from export.bundle.write import Chosen, write_bundle
 from integration.pipeline.fuse import fuse
 from integration.pipeline.fused import FUSED, FusedCascade, FusedModel, write_fused
 from integration.pipeline.pipeline import Pipeline
@@ -24,9 +22,6 @@ from integration.pipeline.stages import Cascade, Layout, conditional, joint_prob
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
-from toolkit.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from toolkit.model.config import ModelConfig
-from toolkit.model.network import PartitionNet
 from toolkit.partition import NODE, STAGES
 
 BELOW = ("1", "3-rect", "3-ab")
@@ -34,26 +29,8 @@ CASCADES = [tuple(s for s in STAGES if s == "2" or s in more) for n in range(4) 
 
 
 @pytest.fixture(scope="module")
-def bundles(exported: Path, blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
-    """Stage 2 as trained; the others with random weights: what they predict does not matter here."""
-    root, data = tmp_path_factory.mktemp("stages"), BlockSet.load(blockset_8)
-    found = {"2": Bundle.load(exported)}
-    trained = load_checkpoint(exported / "checkpoint.pt")
-    for number, stage in enumerate(BELOW):
-        torch.manual_seed(number)
-        classes = STAGES[stage].classes
-        scores = {"accuracy": 0.5, "macro_f1": 0.5, "per_class": {c: {"f1": 0.5} for c in classes}}
-        constant = {**trained.baselines["best_constant"], "class": classes[0], "macro_f1": 0.1}
-        checkpoint: Checkpoint = replace(
-            trained,
-            model=PartitionNet(ModelConfig(stage, "small")).eval(),
-            metrics=scores,
-            baselines={"best_constant": constant},
-            calibration=data.split_blocks("val", stage, 64),
-        )
-        save_checkpoint(root / f"{stage}.pt", checkpoint)
-        found[stage] = write_bundle(Chosen(root / f"{stage}.pt", "a test"), root / stage, allow_weak=True)
-    return {stage: found[stage] for stage in STAGES}
+def bundles(stage_bundles: dict[str, Path]) -> dict[str, Bundle]:
+    return {stage: Bundle.load(path) for stage, path in stage_bundles.items()}
 
 
 @pytest.fixture(scope="module")

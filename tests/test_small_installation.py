@@ -1,12 +1,11 @@
 """The installation without extras: what it runs, and what it says of the rest."""
 
-import subprocess
-import sys
 import tomllib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pytest
-from support.commands import done
+from support.commands import Ended, apart, done
 from support.pictures import CHELSEA
 
 from integration.codec.libaom_build import Libraries
@@ -17,22 +16,20 @@ from toolkit.cli.extras import EXTRAS, advice
 
 ROOT = Path(__file__).resolve().parents[1]
 HIDDEN = tuple(module for modules in EXTRAS.values() for module in modules)
-START = """
+HIDE = """
 import sys
 class Hidden:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {hidden!r}:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Hidden())
-from toolkit.cli.main import main
-main()
 """
 
 
-def small(*words: object, extra: str = "") -> subprocess.CompletedProcess[str]:
-    """`av1part` where no extra is installed, or this one alone."""
-    start = START.format(hidden=tuple(module for module in HIDDEN if module not in EXTRAS.get(extra, ())))
-    return subprocess.run([sys.executable, "-c", start, *map(str, words)], capture_output=True, text=True, check=False)
+def small(*commands: Sequence[object], extra: str = "") -> Iterable[tuple[Sequence[object], Ended]]:
+    """Commands of `av1part`, and how they end where no extra is installed, or this one alone."""
+    hidden = tuple(module for module in HIDDEN if module not in EXTRAS.get(extra, ()))
+    return apart(commands, prepare=HIDE.format(hidden=hidden))
 
 
 def brought(extra: str) -> set[str]:
@@ -59,7 +56,7 @@ def test_every_package_of_an_extra_is_known_by_its_module() -> None:
 def test_encoding_labelling_and_recording_need_no_extra(libaom: Libraries, tmp_path: Path) -> None:
     settings = ("--size", "64x64", "--cq", 40)
     code = (*settings, "--jobs", 1, "--split", "train")
-    for words in (
+    *ended, (_, last) = small(
         ("encode", CHELSEA, *settings, "--cpu-used", 2, "-o", tmp_path / "out.ivf"),
         ("encode", CHELSEA, *settings, "--no-pipeline", "-o", tmp_path / "stock.mp4"),
         ("run", "--quiet", "--", "true"),
@@ -73,10 +70,11 @@ def test_encoding_labelling_and_recording_need_no_extra(libaom: Libraries, tmp_p
         ("data", "info", tmp_path / "data", "--json", "--preview", tmp_path / "preview.png"),
         ("data", "merge", tmp_path / "data", tmp_path / "data", "-o", tmp_path / "merged"),
         ("data", "merge", tmp_path / "record", tmp_path / "record", "-o", tmp_path / "records"),
-    ):
-        run = small(*words)
+        ("encode", CHELSEA, *settings, "--cpu-used", 2, "-o", tmp_path / "b.ivf"),
+    )
+    for words, run in ended:
         assert run.returncode == 0, (words, run.stderr)
-    assert "photo-8bit" in small("encode", CHELSEA, *settings, "--cpu-used", 2, "-o", tmp_path / "b.ivf").stderr
+    assert "photo-8bit" in last.stderr
 
 
 @pytest.mark.parametrize("fuse", [False, True])
@@ -86,20 +84,20 @@ def test_masks_need_onnx_runtime_alone_and_give_the_same_stream(
     pipe, settings = tmp_path / "pipe", ("--size", "64x64", "--cq", 40, "--any-settings")
     policy = Policy.of(drop_ab_below=1, drop_split_below=1, drop_four_way_below=1)
     build_pipeline([exported], pipe, policy, BuildConfig(allow_unproven=True, fuse=fuse))
-    for words in (
+    for words, run in small(
         ("encode", CHELSEA, *settings, "--pipeline", pipe, "-o", tmp_path / "out.ivf", "--json"),
         ("pipeline", "info", pipe),
         ("pipeline", "eval", pipe, blockset_8, "--limit", 50),
         ("pipeline", "build", exported, "--allow-unproven", "-o", tmp_path / "again"),
         ("bundle", "info", exported),
+        extra="masks",
     ):
-        run = small(*words, extra="masks")
         assert run.returncode == 0, (words, run.stderr)
     done("encode", CHELSEA, *settings, "--pipeline", pipe, "-o", tmp_path / "full.ivf")
     assert (tmp_path / "out.ivf").read_bytes() == (tmp_path / "full.ivf").read_bytes()
     done("encode", CHELSEA, *settings[:-1], "--no-pipeline", "-o", tmp_path / "stock.ivf")
     assert (tmp_path / "out.ivf").read_bytes() != (tmp_path / "stock.ivf").read_bytes(), "nothing was masked"
-    without = small("encode", CHELSEA, *settings, "--pipeline", pipe, "-o", tmp_path / "no.ivf")
+    ((_, without),) = small(("encode", CHELSEA, *settings, "--pipeline", pipe, "-o", tmp_path / "no.ivf"))
     assert without.returncode == 1
     assert 'Install it with `pip install "av1part[masks]"`' in without.stderr
     assert without.stderr.count("\n") == 1
@@ -113,7 +111,7 @@ def test_masks_need_onnx_runtime_alone_and_give_the_same_stream(
     ],
 )
 def test_what_needs_an_extra_says_which(words: tuple[object, ...]) -> None:
-    run = small(*words)
+    ((_, run),) = small(words)
     assert run.returncode == 1
     assert run.stderr.count("\n") == 1, run.stderr
     assert 'which the small installation leaves out. Install it with `pip install "av1part[train]"`' in run.stderr

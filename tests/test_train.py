@@ -26,10 +26,14 @@ from toolkit.files import sha256_file
 from toolkit.model.checkpoint import load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.model.config import ModelConfig
 from toolkit.model.provenance import is_known
+from toolkit.processes import worker_pool
+from toolkit.training import selection
 from toolkit.training.config import TrainConfig
 from toolkit.training.run_folder import Epoch, RunFolder, recorded_best
 from toolkit.training.selection import reevaluated_best, select_epoch
 from toolkit.training.train import train
+
+pytestmark = pytest.mark.usefixtures("evaluated_here")
 
 
 @pytest.fixture(scope="module")
@@ -84,20 +88,20 @@ def test_a_seed_decides_every_bit(data: BlockSet, tmp_path: Path) -> None:
     assert moved(weights(first, 2), weights(other, 2)) != set()
 
 
-@pytest.mark.slow
 def test_killed_and_resumed_is_as_if_never_killed(data: BlockSet, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "toolkit.cli.main", "train", str(data.path), "--stage", "2"]
-    command += ["--backbone", "small", "--init", "random", "--epochs", "6", "--batch-size", "16", "--device", "cpu"]
+    words = ["train", str(data.path), "--stage", "2", "--backbone", "small", "--init", "random", "--epochs", "6"]
+    words += ["--batch-size", "16", "--device", "cpu"]
     whole, cut = RunFolder(tmp_path / "whole" / "run"), RunFolder(tmp_path / "cut" / "run")
-    subprocess.run([*command, "-o", str(whole.path)], check=True, capture_output=True)
-    process = subprocess.Popen([*command, "-o", str(cut.path)], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    done(*words, "-o", whole.path)
+    command = [sys.executable, "-m", "toolkit.cli.main", *words, "-o", str(cut.path)]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not cut.epoch_path(2).is_file() and time.monotonic() < deadline:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     assert 1 <= len(cut.history()) < 6
-    subprocess.run([*command, "-o", str(cut.path), "--resume"], check=True, capture_output=True)
+    done(*words, "-o", cut.path, "--resume")
     assert moved(weights(whole, 6), weights(cut, 6)) == set()
     assert measured(whole) == measured(cut)
     assert files(whole) == files(cut)
@@ -105,21 +109,22 @@ def test_killed_and_resumed_is_as_if_never_killed(data: BlockSet, tmp_path: Path
 
 def test_a_run_is_resumed_by_one_process_at_a_time(data: BlockSet, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
-    command = [sys.executable, "-m", "toolkit.cli.main", "train", str(data.path), "-o", str(run.path)]
+    words = ["train", str(data.path), "-o", str(run.path)]
     options = ["--backbone", "small", "--init", "random", "--epochs", "500", "--batch-size", "16", "--device", "cpu"]
-    process = subprocess.Popen([*command, *options], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    command = [sys.executable, "-m", "toolkit.cli.main", *words, *options]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while not run.epoch_path(1).is_file() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.send_signal(signal.SIGSTOP)
     try:
         before = {p.name: p.stat().st_mtime_ns for p in run.path.rglob("*")}
-        second = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False, timeout=60)
-        assert second.returncode == 1
+        second = cli(*words, "--resume")
+        assert second.exit_code == 1
+        assert isinstance(second.exception, SystemExit), second.exception
         assert [line for line in second.stderr.splitlines() if "Error" in line] == [
             f"Error: {run.path}: another process is training this run. Wait for it, or end it."
         ]
-        assert "Traceback" not in second.stderr
         assert {p.name: p.stat().st_mtime_ns for p in run.path.rglob("*")} == before
     finally:
         process.kill()
@@ -253,9 +258,13 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_what_was(data: BlockSet, tm
         run_once(data, tmp_path / "run", lr=1e30, epochs=4)
 
 
-def test_select_takes_the_earlier_of_two_equal_and_leaves_nan_out(stage2: RunFolder, tmp_path: Path) -> None:
+def test_select_takes_the_earlier_of_two_equal_and_leaves_nan_out(
+    stage2: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = RunFolder(shutil.copytree(stage2.path, tmp_path / "run"))
-    chosen = select_epoch(run.path)
+    with monkeypatch.context() as patch:
+        patch.setattr(selection, "worker_pool", worker_pool)  # in a process of its own, as a command does
+        chosen = select_epoch(run.path)
     best = max(run.history(), key=lambda e: e["macro_f1"])
     assert chosen.epoch == best["epoch"]
     assert chosen.metrics["macro_f1"] == pytest.approx(best["macro_f1"], abs=1e-9)

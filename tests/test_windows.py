@@ -28,6 +28,7 @@ from toolkit.model.config import BACKBONES, ModelConfig
 from toolkit.model.network import PartitionNet, predict
 from toolkit.windows import CONTEXTS, Window, centre, cut_windows
 
+pytestmark = pytest.mark.usefixtures("evaluated_here")
 ENCODER = {"name": "none"}
 
 

@@ -1,8 +1,34 @@
 """The command line as a test calls it."""
 
+import json
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
 from click.testing import CliRunner, Result
 
 from toolkit.cli.main import main
+
+APART = """
+import json, sys, traceback
+from click.testing import CliRunner
+from toolkit.cli.main import main
+ended = []
+for words in json.loads(sys.argv[1]):
+    run = CliRunner().invoke(main, words)
+    crash = run.exception if not isinstance(run.exception, SystemExit) else None
+    ended.append((run.exit_code, run.stdout, run.stderr + "".join(traceback.format_exception(crash) if crash else ())))
+print(json.dumps(ended))
+"""
+
+
+class Ended(NamedTuple):
+    """How a command ended, and what it printed."""
+
+    returncode: int
+    stdout: str
+    stderr: str
 
 
 def cli(*words: object, password: str | None = None) -> Result:
@@ -15,6 +41,20 @@ def done(*words: object) -> Result:
     result = cli(*words)
     assert result.exit_code == 0, result.output
     return result
+
+
+def apart(
+    commands: Iterable[Sequence[object]], *, prepare: str = "", prefix: Sequence[str] = ()
+) -> Iterable[tuple[Sequence[object], Ended]]:
+    """Run commands one after the other in one fresh interpreter, which imports everything once: each, and how it ended.
+
+    `prepare` is Python code that runs before anything is imported, `prefix` the words before the interpreter's own.
+    """
+    commands = list(commands)
+    words = json.dumps([[str(word) for word in command] for command in commands])
+    run = subprocess.run([*prefix, sys.executable, "-c", prepare + APART, words], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return zip(commands, (Ended(*ended) for ended in json.loads(run.stdout)), strict=True)
 
 
 def message(run: Result) -> str:

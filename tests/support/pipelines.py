@@ -1,7 +1,11 @@
 """Pipelines of small random networks, for an encoder that exists, with a policy that removes something everywhere."""
 
+import hashlib
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +18,9 @@ from integration.pipeline.config import BuildConfig
 from integration.pipeline.pipeline import Pipeline, cut_nodes
 from integration.pipeline.policy import Policy, Thresholds, deviation
 from integration.pruning.bundle import PrunerBundle
+from support.sealed import edit_manifest
 from toolkit.data.blockset import BlockSet, Luma
+from toolkit.files import json_bytes
 from toolkit.model.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
@@ -23,10 +29,31 @@ from toolkit.partition import STAGES
 LIBAOM = encoder_settings("good", 1, "3.12.1")
 
 
+@cache
+def _folder() -> tempfile.TemporaryDirectory[str]:
+    """The folder of all random stages of this process, removed at its end."""
+    return tempfile.TemporaryDirectory()
+
+
 def random_stage(
-    path: Path, like: Checkpoint, data: BlockSet, stage: str, context: int, encoder: Mapping[str, object]
+    like: Checkpoint, data: BlockSet, stage: str, context: int, encoder: Mapping[str, object] | None = None
 ) -> Path:
-    """A bundle of random weights whose answers differ from node to node, as if learnt from that encoder."""
+    """A read-only bundle of random weights whose answers differ from node to node; exported once in a process.
+
+    `encoder`: the one that it is said to have learnt from, the data set's own if None.
+    """
+    own = Path(_folder().name) / f"{data.sha256}-{stage}-{context}"
+    if not own.exists():
+        _export_stage(own, like, data, stage, context)
+    if encoder is None:
+        return own
+    other = own.with_name(f"{own.name}-{hashlib.sha256(json_bytes(dict(encoder))).hexdigest()}")
+    if not other.exists():
+        edit_manifest(Path(shutil.copytree(own, other)), lambda manifest: manifest.update(encoder=dict(encoder)))
+    return other
+
+
+def _export_stage(path: Path, like: Checkpoint, data: BlockSet, stage: str, context: int) -> None:
     torch.manual_seed(list(STAGES).index(stage))
     config = ModelConfig(stage, "small", bit_depth=data.bit_depth, node=data.node, context=context)
     model = PartitionNet(config).eval()
@@ -41,11 +68,11 @@ def random_stage(
         model=model,
         metrics=scores,
         baselines={"best_constant": constant},
-        encoder=dict(encoder),
+        encoder=data.manifest["encoder"],
         calibration=data.split_blocks("val", stage, 64, window=config.window),
     )
     save_checkpoint(path.with_suffix(".pt"), checkpoint)
-    return write_bundle(Chosen(path.with_suffix(".pt"), "a test"), path, allow_weak=True).path
+    write_bundle(Chosen(path.with_suffix(".pt"), "a test"), path, allow_weak=True)
 
 
 def spread_policy(pipeline: Pipeline, luma: Luma, qindex: int) -> Policy:
@@ -94,10 +121,9 @@ def random_pipeline(
     pruner: PrunerBundle | None = None,
 ) -> Path:
     """A pipeline of these stages and their contexts; `luma` is the frame for `spread_policy`."""
-    like, blocks, work = load_checkpoint(trained), BlockSet.load(data), path.parent / f".{path.name}-stages"
-    work.mkdir(parents=True)
-    bundles = [random_stage(work / s, like, blocks, s, context, encoder) for s, context in contexts.items()]
-    build_pipeline(bundles, work / "first", Policy(), BuildConfig(allow_unproven=True))
-    policy = spread_policy(Pipeline.load(work / "first", threads=1), luma, qindex)
+    like, blocks, first = load_checkpoint(trained), BlockSet.load(data), path.parent / f".{path.name}-first"
+    bundles = [random_stage(like, blocks, s, context, encoder) for s, context in contexts.items()]
+    build_pipeline(bundles, first, Policy(), BuildConfig(allow_unproven=True))
+    policy = spread_policy(Pipeline.load(first, threads=1), luma, qindex)
     build_pipeline(bundles, path, policy, BuildConfig(allow_unproven=True, fuse=fuse), pruner=pruner)
     return path
