@@ -100,6 +100,7 @@ MORTAL = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if ROOT el
 """Before a command: takes from root the right to pass over permissions."""
 
 
+@pytest.mark.usefixtures("libaom")
 @pytest.mark.skipif(ROOT and shutil.which("setpriv") is None, reason="root, and no setpriv: permissions do not bind")
 def test_permissions(blockset_8: Path, trained: Path, tmp_path: Path) -> None:
     closed, shut, full = tmp_path / "closed", tmp_path / "shut.y4m", tmp_path / "full"
