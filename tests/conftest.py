@@ -24,6 +24,7 @@ from toolkit.partition import INSIDE_LARGER, NODE, NONE, partitions_of, rectangl
 QINDEXES = (60, 200)
 ENCODER = {"name": "synthetic", "usage": "good", "cpu_used": 1}
 MakeBlockset = Callable[..., Path]
+Exporter = Callable[[Any], Any]
 
 
 def _paint(rng: np.random.Generator, partition: int, contrast: int, side: int) -> np.ndarray:
@@ -106,7 +107,30 @@ def data_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def trained(blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exporter() -> Iterator[Exporter]:
+    """`export_program`; from here on it exports small models of equal weights once, since each export takes seconds."""
+    from export.graph import export
+    from export.proof import bisect
+
+    own, known = export.export_program, {}
+
+    def once(model: Any) -> Any:
+        weights = {name: value.numpy().tobytes() for name, value in model.state_dict().items()}
+        if sum(map(len, weights.values())) > 4 << 20:
+            return own(model)
+        key = repr(model), repr(model.config), *weights.items()
+        if key not in known:
+            known[key] = own(model)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(export, "export_program", once)
+        patch.setattr(bisect, "export_program", once)
+        yield own
+
+
+@pytest.fixture(scope="session")
+def trained(blockset_8: Path, exporter: Exporter, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A read-only Stage-2 run of the small network on `blockset_8` that beats every constant."""
     from toolkit.model.config import ModelConfig
     from toolkit.training.config import TrainConfig

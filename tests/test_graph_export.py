@@ -7,8 +7,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from conftest import Exporter
 from onnx import ModelProto, numpy_helper
 
+import export.graph.export
 from export.compare.budget import compare, set_budget
 from export.graph.check import OPSET, check_onnx
 from export.graph.contract import Contract
@@ -57,9 +59,15 @@ def test_nothing_of_this_machine_ships(data: bytes) -> None:
 
 
 def test_export_is_silent_leaves_no_file_and_repeats(
-    model: PartitionNet, data: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    model: PartitionNet,
+    data: bytes,
+    exporter: Exporter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(export.graph.export, "export_program", exporter)
     assert export_onnx(model) == data
     assert os.listdir() == []  # noqa: PTH208
     assert capfd.readouterr().out == ""
