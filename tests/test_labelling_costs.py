@@ -49,11 +49,11 @@ def chosen_here(labels: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     "config",
     [
-        EncoderConfig(130, 70, 8, cq=25, threads=2),
-        EncoderConfig(130, 70, 10, cq=25, cpu_used=0),
-        EncoderConfig(130, 70, 8, cq=25, usage="allintra"),
-        EncoderConfig(130, 70, 8, cq=40, cpu_used=4),
-        EncoderConfig(130, 70, 8, cq=25, cpu_used=0, four_way=True),
+        EncoderConfig(74, 70, 8, cq=25, threads=2),
+        EncoderConfig(74, 70, 10, cq=25, cpu_used=0),
+        EncoderConfig(74, 70, 8, cq=25, usage="allintra"),
+        EncoderConfig(74, 70, 8, cq=40, cpu_used=4),
+        EncoderConfig(74, 70, 8, cq=25, cpu_used=0, four_way=True),
     ],
 )
 def test_logging_costs_leaves_the_stream_as_it_is(libaom: Libraries, config: EncoderConfig) -> None:
