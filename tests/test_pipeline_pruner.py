@@ -237,7 +237,7 @@ def test_the_benchmark_s_arm_of_a_pipeline_prunes_too(pipe: Path, masks: Path, t
 
 def test_a_fit_counts_the_pruner_s_loss_and_keeps_it(pipe: Path, blockset_8: Path, tmp_path: Path) -> None:
     fit = ("policy", "fit", pipe, "--data", costs(blockset_8, tmp_path / "costs"), "--clips", CHELSEA)
-    fit = (*fit, "--size", "96x64", "--cq", "25,40,55", "--ranges", "255", "--checks", 1, "-o", tmp_path / "fitted")
+    fit = (*fit, "--size", "128x96", "--cq", "25,40,55", "--ranges", "255", "--checks", 1, "-o", tmp_path / "fitted")
     fit = (*fit, "--allow-loss")  # what so few pixels take by the clock says nothing
     fails(cli(*fit, "--target-loss", "0.0001"), "The pipeline's pruner alone costs", "no room for masks")
     found = json.loads(done(*fit, "--target-loss", "50", "--json").stdout)
