@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
+from toolkit.cli.tables import print_table, text_table
+
 if TYPE_CHECKING:
     from integration.pipeline.score import Scores
 
@@ -33,16 +35,16 @@ def print_summary(
     seconds: float,
 ) -> None:
     """Print the runs and their proofs, the cascade's scores beside the trivial baselines, and the encodes."""
-    console = Console(width=120)
-    console.print(_runs(rows, chosen, backbone))
+    console = Console(soft_wrap=True)
+    print_table(console, _runs(rows, chosen, backbone))
     console.print(
         "* the Stage 2 in the cascade. Few blocks and epochs: this shows the path, not what the models can do."
     )
-    console.print(_cascade(scores))
+    print_table(console, _cascade(scores))
     if encodes is None:
         console.print("Encodes: not run (libaom is not built; see above).")
     else:
-        console.print(_encodes(encodes))
+        print_table(console, _encodes(encodes))
         for line in _verdicts(encodes):
             console.print(line)
     console.print(f"Took {seconds:.0f} s.")
@@ -50,7 +52,7 @@ def print_summary(
 
 def _runs(rows: list[Row], chosen: str, backbone: str) -> Table:
     columns = ("run", "best epoch", "macro-F1", "best constant", "verdict", "ORT = PyTorch", "seconds")
-    table = Table(*columns, title=f"Runs ({backbone}; macro-F1 on validation blocks)")
+    table = text_table(f"Runs ({backbone}; macro-F1 on validation blocks)", *columns)
     for row in rows:
         selected = row.select
         parity = ", ".join(f"{name}: {p['status']}" for name, p in row.parity["providers"].items())
@@ -63,7 +65,7 @@ def _runs(rows: list[Row], chosen: str, backbone: str) -> Table:
 
 
 def _cascade(scores: "Scores") -> Table:
-    table = Table("predictor", "accuracy", "macro-F1", title="Cascade, stage 008, on test blocks")
+    table = text_table("Cascade, stage 008, on test blocks", "predictor", "accuracy", "macro-F1")
     table.add_row("cascade", f"{scores['accuracy']:.3f}", f"{scores['macro_f1']:.3f}")
     for name in ("majority", "best_constant"):
         entry = scores["baselines"][name]
@@ -89,7 +91,7 @@ def _verdicts(encodes: dict[str, dict[str, Any]]) -> list[str]:
 
 def _encodes(encodes: dict[str, dict[str, Any]]) -> Table:
     columns = ("encode", "bytes", "PSNR-Y (dB)", "encoding (CPU s)", "inference (CPU s)", "nodes masked")
-    table = Table(*columns, title="One test photograph in libaom")
+    table = text_table("One test photograph in libaom", *columns)
     for name, e in encodes.items():
         times = (f"{e['encode_seconds']:.2f}", f"{e['inference_seconds']:.2f}")
         table.add_row(name, str(e["bytes"]), f"{e['psnr_y']:.2f}", *times, str(e["masked_blocks"]))
