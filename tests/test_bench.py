@@ -215,6 +215,7 @@ def test_times_of_an_earlier_run_are_named(tmp_path: Path, clip: Path) -> None:
 
     report, said, page = run(1)
     assert (report["encodes"], report["reused"], said) == (3, 0, "")
+    assert report["largest"] == SIZE
     assert ", arms interleaved." in page
     report, said, page = run(2)  # the first repeat is known
     assert (report["encodes"], report["reused"]) == (6, 3)

@@ -302,6 +302,9 @@ def test_nothing_is_said_of_unfreezing_where_nothing_was_frozen(runs: dict[str, 
 
 
 def test_runs_and_settings_are_named_as_they_were_given(runs: dict[str, list[Path]], tmp_path: Path) -> None:
+    turned = tmp_path / "a\u202eb"
+    turned.symlink_to(runs["scratch"][0])
+    assert RunSummary.read(turned).name == r"a\u202eb"
     links = [tmp_path / "as I call it", tmp_path / "the other"]
     for link, recipe in zip(links, ("scratch", "ulmfit"), strict=True):
         link.symlink_to(runs[recipe][0])

@@ -232,7 +232,7 @@ def rows_of(report: Mapping[str, Any], material: str, price: float, command: str
             under_frontier=None if arm["under_frontier"] is None else round(arm["under_frontier"], 2),
             sources=list(report["clips"]),
             worst=f"{arm['worst']['clip']} {arm['worst']['loss']:+.2f}% against {report['anchor']}",
-            size=report["largest"],
+            size=report.get("largest", report["settings"]["size"]),  # reports of earlier versions have no largest
             command=command,
             machine=machine,
         )

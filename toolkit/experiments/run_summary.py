@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
+from toolkit.escaping import visible
 from toolkit.metrics import ClassScores
 from toolkit.model.config import ModelConfig
 from toolkit.training.config import RECIPES, TrainConfig
@@ -61,7 +62,7 @@ class RunSummary:
         """Read a run folder. Raises ToolkitError where there is none."""
         run = RunFolder.open(path)
         name = path.name if path.name not in ("", "..") else path.resolve().name
-        return cls(path, name, run.read(), run.history())
+        return cls(path, visible(name), run.read(), run.history())
 
     @property
     def stage(self) -> str:
