@@ -215,6 +215,7 @@ def test_an_encode_takes_it_by_default_and_says_so_and_stock_libaom_when_told_to
     assert (json.loads(plain.stdout)["decisions"], json.loads(plain.stdout)["expected_saving"]) == ({}, None)
     clip = open_clip(CHELSEA, (160, 128))
     with Encoder(EncoderConfig(clip.width, clip.height, cq=40, four_way=True), library=libaom.stock) as encoder:
+        encoder.set_colour(clip.colour)
         assert (tmp_path / "stock.obu").read_bytes() == encoder.encode(next(clip.frames())).data
     assert (tmp_path / "stock.obu").read_bytes() != (tmp_path / "default.obu").read_bytes()
 
