@@ -41,13 +41,13 @@ C_FLAGS = (
     "-ffp-contract=off",  # no fused multiply-add: a pruner's sums are the same bits on every machine
     *("-DNDEBUG", "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE_SOURCE"),
 )
-SHARED = ("encoder", "frames", "nodes")
-PRUNING = ("costs", "file", "inside_search", "node_features", "pruner", "pruner_file")
+SHARED = ("encoder", "frames", "nodes", "status")
+PRUNING = ("costs", "decide", "features", "file", "node_features", "pruner", "pruner_file", "record", "squares")
 MASKING = ("masks", "onnx", "pipeline", "pipeline_file", "policy")
 UNITS = {
     "libav1part_hook.so": (*SHARED, *PRUNING, *MASKING, "hook", "labels", "inspect"),
     "libav1part_stock.so": (*SHARED, "stock"),
-    "libaom.so.3": (*PRUNING, *MASKING, "nodes", "runtime"),
+    "libaom.so.3": (*PRUNING, *MASKING, "nodes", "runtime", "status"),
 }
 SEARCH_CALLS = (
     *("av1_encode_frame", "av1_prune_ab_partitions", "av1_prune_partitions_before_search"),

@@ -14,7 +14,7 @@
 #include "av1/encoder/rd.h"
 #include "av1/encoder/rdopt.h"
 #include "costs.h"
-#include "inside_search.h"
+#include "search.h"
 
 __typeof__(av1_rd_pick_intra_mode_sb) __real_av1_rd_pick_intra_mode_sb, __wrap_av1_rd_pick_intra_mode_sb;
 __typeof__(av1_free_pc_tree_recursive) __real_av1_free_pc_tree_recursive, __wrap_av1_free_pc_tree_recursive;

@@ -68,7 +68,7 @@ struct av1part_encoder {
   atomic_int decisions[AV1PART_SQUARES + 1][AV1PART_DECISIONS][2]; /* by log2(side) - 2: asked, taken */
 };
 
-/* encoder.c. Keep in the detail what failed (and libaom's own words where it is its status); returns the status. */
+/* status.c. Keep in the detail what failed (and libaom's own words where it is its status); returns the status. */
 int av1part_fail(av1part_encoder *encoder, int status, const char *what);
 
 /* Fail unless partitions are searched, for whatever acts on their search. */

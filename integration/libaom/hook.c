@@ -13,7 +13,7 @@
 #include "av1/encoder/partition_strategy.h"
 #include "costs.h"
 #include "encoder.h"
-#include "inside_search.h"
+#include "search.h"
 #include "masks.h"
 #include "pruner.h"
 

@@ -5,7 +5,7 @@
 
 #include "av1/encoder/encodeframe_utils.h"
 #include "encoder.h"
-#include "inside_search.h"
+#include "search.h"
 #include "pipeline.h"
 
 /* The luma that libaom codes; false where it is scaled. */

@@ -18,23 +18,6 @@ static const struct {
 
 _Static_assert(FEATURE_COUNT == AV1PART_FEATURES, "av1part_hook.h says how many features a row has");
 
-#define F(name, point, text, unit) +(POINT_##point <= POINT_LIMIT)
-#define POINT_LIMIT POINT_NODE
-enum { KNOWN_NODE = AV1PART_FEATURE_TABLE(F) };
-#undef POINT_LIMIT
-#define POINT_LIMIT POINT_NONE
-enum { KNOWN_NONE = AV1PART_FEATURE_TABLE(F) };
-#undef POINT_LIMIT
-#define POINT_LIMIT POINT_SPLIT
-enum { KNOWN_SPLIT = AV1PART_FEATURE_TABLE(F) };
-#undef POINT_LIMIT
-#define POINT_LIMIT POINT_AB
-enum { KNOWN_AB = AV1PART_FEATURE_TABLE(F) };
-#undef POINT_LIMIT
-#undef F
-
-const int av1part_known_at[POINT_COUNT] = { KNOWN_NODE, KNOWN_NONE, KNOWN_SPLIT, KNOWN_AB, FEATURE_COUNT };
-
 int av1part_feature(int index, const char **name, const char **unit, int *point) {
   if (index < 0 || index >= FEATURE_COUNT || !name || !unit || !point) return AV1PART_ERR_ARGUMENT;
   *name = table[index].name;

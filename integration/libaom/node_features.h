@@ -74,7 +74,4 @@ enum { POINT_NODE, POINT_NONE, POINT_SPLIT, POINT_AB, POINT_FOUR_WAY, POINT_COUN
 enum { AV1PART_FEATURE_TABLE(F) FEATURE_COUNT };
 #undef F
 
-/* How many of the table's features are known at each point. */
-extern const int av1part_known_at[POINT_COUNT];
-
 #endif

@@ -21,7 +21,7 @@
 #include "av1/encoder/partition_strategy.h"
 #include "costs.h"
 #include "encoder.h"
-#include "inside_search.h"
+#include "search.h"
 #include "masks.h"
 #include "pipeline.h"
 #include "pruner.h"
@@ -83,11 +83,6 @@ static void say_once(const char *consequence, const char *what) {
     append_line("AV1PART_REASONS", line);
   }
   pthread_mutex_unlock(&own);
-}
-
-int av1part_fail(av1part_encoder *e, int status, const char *what) {
-  snprintf(e->detail, sizeof(e->detail), "%s", what);
-  return status;
 }
 
 /* Read a pruner's or a pipeline's folder, and the pruner that a pipeline holds. */

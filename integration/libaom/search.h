@@ -1,7 +1,7 @@
-/* What hook.c and costs.c tell inside_search.c of the search of a square. Each does nothing where the encoder neither
+/* What hook.c and costs.c tell squares.c of the search of a square. Each does nothing where the encoder neither
  * records its search nor prunes inside it. */
-#ifndef AV1PART_INSIDE_SEARCH_H_
-#define AV1PART_INSIDE_SEARCH_H_
+#ifndef AV1PART_SEARCH_H_
+#define AV1PART_SEARCH_H_
 
 #include "av1/encoder/encodeframe_utils.h"
 #include "encoder.h"

@@ -1,0 +1,106 @@
+/* Decisions of a pruner about a square, and the pruner of an encoder. A decision only takes away, and only where the
+ * square has something that it can be coded as, so that no square is left without a choice. */
+#include <stdio.h>
+#include <string.h>
+
+#include "pruner.h"
+#include "pruner_file.h"
+#include "square.h"
+
+/* Whether something may be taken from a square: where an edge cuts it or it has no result yet, nothing. */
+static bool may_lose(const av1part_square *s) {
+  return s->whole && s->state->found_best_partition && !s->x->must_find_valid_partition;
+}
+
+/* Whether the pruner skips, by what is known at this square. */
+static bool pays(av1part_square *s, int decision) {
+  const av1part_encoder *const e = s->encoder;
+  double loss, time;
+  if (!e->pruner || !av1part_pruner_decides(e->pruner, side_of(s), decision)) return false;
+  av1part_node_features(s);
+  if (!av1part_pruner_predict(e->pruner, side_of(s), decision, s->features, &loss, &time)) return false;
+  const bool taken = loss < e->prune_log_price + time && loss < e->prune_log_most;
+  atomic_int *const count = s->encoder->decisions[level_of(side_of(s))][decision];
+  atomic_fetch_add_explicit(&count[0], 1, memory_order_relaxed);
+  if (taken) atomic_fetch_add_explicit(&count[1], 1, memory_order_relaxed);
+  return taken;
+}
+
+bool av1part_skip_for(const av1part_square *loser, av1part_square *s, int decision) {
+  if (!may_lose(loser)) return false;
+  if (!loser->open) return pays(s, decision);
+  s->reached |= 1u << decision;
+  return false;
+}
+
+bool av1part_skip(av1part_square *s, int decision) { return av1part_skip_for(s, s, decision); }
+
+/* ---- the interface ---- */
+
+int av1part_search_inter(av1part_encoder *e, int inter) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the frames to be searched were changed during an encode");
+  if (inter != 0 && inter != 1) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "inter: expected 0 or 1");
+  if (inter && e->config.keyint == 1) {
+    return av1part_fail(e, AV1PART_ERR_ARGUMENT, "inter: with keyint 1 there are key frames alone");
+  }
+  e->search_inter = inter;
+  return AV1PART_OK;
+}
+
+int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double price, double most) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the pruner was changed during an encode");
+  av1part_pruner *pruner = NULL;
+  const int status = data ? av1part_check_search(e) : AV1PART_OK;
+  if (status != AV1PART_OK) return status;
+  if (data) {
+    const char *why;
+    if (!(price > 0) || !(most > 0)) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "price or most: expected above 0");
+    pruner = av1part_pruner_load(data, size, &why);
+    if (!pruner) return av1part_fail(e, AV1PART_ERR_PRUNER, why);
+    e->prune_log_price = log(price);
+    e->prune_log_most = log(most);
+  }
+  av1part_pruner_free(e->pruner);
+  e->pruner = pruner;
+  return AV1PART_OK;
+}
+
+/* Whether the encoder codes what the pruner was made for, at either bit depth; else the detail says what that is. */
+static bool made_for(av1part_encoder *e, const av1part_pruner_file *file) {
+  const av1part_config *const c = &e->config;
+  const bool served = av1part_pruner_file_serves(file, c->cpu_used);
+  if (file->inter && c->keyint == 1) {
+    snprintf(e->detail, sizeof(e->detail), "the pruner was made for inter frames, and keyint is 1");
+    return false;
+  }
+  if (c->all_intra == file->all_intra && served && c->four_way == file->four_way) return true;
+  snprintf(e->detail, sizeof(e->detail), "the pruner serves all_intra %d, each cpu_used of %s, four_way %d",
+           file->all_intra, file->speeds, file->four_way);
+  return false;
+}
+
+int av1part_load_pruner(av1part_encoder *e, const char *folder) {
+  if (!e || !folder) return AV1PART_ERR_ARGUMENT;
+  av1part_pruner_file file;
+  if (!av1part_pruner_file_read(folder, &file, e->detail, sizeof(e->detail))) return AV1PART_ERR_PRUNER;
+  int status = made_for(e, &file) ? AV1PART_OK : AV1PART_ERR_PRUNER;
+  if (status == AV1PART_OK) status = av1part_set_pruner(e, file.data, file.size, file.price, file.most);
+  if (status == AV1PART_OK) status = av1part_search_inter(e, file.inter);
+  av1part_pruner_file_free(&file);
+  return status;
+}
+
+int av1part_decisions(const av1part_encoder *e, av1part_decision_counts *counts) {
+  if (!e || !counts) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return AV1PART_ERR_STATE;
+  memset(counts, 0, sizeof(*counts));
+  for (int l = 1; l < LEVELS; ++l) {
+    for (int d = 0; d < AV1PART_DECISIONS; ++d) {
+      counts->asked[l - 1][d] = atomic_load(&e->decisions[l][d][0]);
+      counts->taken[l - 1][d] = atomic_load(&e->decisions[l][d][1]);
+    }
+  }
+  return AV1PART_OK;
+}

@@ -1,0 +1,84 @@
+/* A square of libaom's search while it is searched, as features.c, record.c, decide.c and squares.c share it. */
+#ifndef AV1PART_SQUARE_H_
+#define AV1PART_SQUARE_H_
+
+#include <math.h>
+
+#include "av1/encoder/encoder.h"
+#include "av1/encoder/partition_strategy.h"
+#include "encoder.h"
+#include "node_features.h"
+
+enum { LEVELS = AV1PART_SQUARES + 1 /* sizes, from 4x4 up */, QUARTERS = 4, NO_MODES = -1 };
+
+/* Costs are in bits: libaom's RD cost divided by its rdmult. */
+typedef struct av1part_square {
+  av1part_encoder *encoder; /* NULL: this level is idle */
+  const AV1_COMP *cpi;
+  const MACROBLOCK *x;
+  PartitionSearchState *state;
+  struct av1part_square *parent; /* the square that this one is a quarter of, NULL: none */
+  const void *context; /* libaom's saved context of the square */
+  bool whole;          /* no edge of the frame cuts it */
+  bool split_done;
+  int row;           /* of the record, -1: not recorded */
+  bool open;         /* recorded, and no decision is taken at it */
+  int modes;         /* partition whose modes were searched last, NO_MODES since the last stage ended */
+  const PICK_MODE_CONTEXT *none; /* results of NONE's search */
+  int quarters;      /* of SPLIT that are done, each at the costs of `quarter` */
+  int kinds[QUARTERS];
+  double quarter[QUARTERS];
+  double limit;      /* to be beaten; infinite: unknown */
+  double bits[AV1PART_PARTITIONS]; /* NAN: not searched to its end */
+  double clock;
+  float seconds[AV1PART_STAGES];
+  unsigned reached;  /* bit d: decision d could be taken */
+  bool node_known;   /* the features of POINT_NODE are there: luma takes time, and many squares are never asked about */
+  float features[FEATURE_COUNT];
+} av1part_square;
+
+/* Index of a size among LEVELS. */
+static inline int level_of(int width) {
+  int level = 0;
+  while (4 << level < width) ++level;
+  return level;
+}
+
+static inline int side_of(const av1part_square *s) { return s->state->part_blk_params.width; }
+
+static inline double to_bits(const av1part_square *s, int64_t rdcost) {
+  return rdcost == INT64_MAX ? INFINITY : (double)rdcost / s->x->rdmult;
+}
+
+/* features.c. Fill the features of a point of the search, from what has been found until then; those of POINT_NODE, which
+ * take time to compute, once. */
+void av1part_node_features(av1part_square *s);
+void av1part_none_features(av1part_square *s);
+void av1part_split_features(av1part_square *s);
+void av1part_rectangle_features(av1part_square *s);
+void av1part_ab_features(av1part_square *s, int best_partition, int64_t best_rdcost);
+
+/* Bits of the symbol that says how the square is partitioned. */
+float av1part_symbol_bits(const av1part_square *s, int partition);
+
+/* Cost of SPLIT, of the quarters that are done. */
+double av1part_split_so_far(const av1part_square *s);
+
+/* Look at the luma of a whole frame, for the features that its squares share. */
+void av1part_frame_features(av1part_encoder *e, const AV1_COMP *cpi);
+
+/* record.c. Begin and end the row of a square, where its search is recorded. */
+void av1part_open_row(av1part_square *s);
+void av1part_close_row(av1part_square *s, const PC_TREE *tree);
+
+/* Book the time since the last stage's end. */
+void av1part_book(av1part_square *s, int stage);
+
+/* decide.c. Whether the encoder's pruner skips what a decision is about, at this square; counted, and false without a
+ * pruner. */
+bool av1part_skip(av1part_square *s, int decision);
+
+/* The same at the square `loser`, by what is known at `s`. */
+bool av1part_skip_for(const av1part_square *loser, av1part_square *s, int decision);
+
+#endif
