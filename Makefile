@@ -9,7 +9,7 @@ demo: system install  ## the whole main job on the embedded data set
 	-$(BIN)/av1part encoder build
 	$(BIN)/av1part demo
 
-test: system install libaom  ## all tests but those marked long: some ten minutes on 2 cores
+test: system install libaom  ## all tests but those marked long
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not long"
 
 test-long: system install libaom  ## the tests marked long

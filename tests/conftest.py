@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import nullcontext
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -108,7 +109,12 @@ def data_folder() -> Path:
 
 @pytest.fixture(scope="session")
 def exporter() -> Iterator[Exporter]:
-    """`export_program`; from here on it exports small models of equal weights once, since each export takes seconds."""
+    """`export_program`; from here on small models of equal weights are exported once, since each export takes seconds.
+
+    A third of them torch spends on its table of operators, which is the same every time: it is made once as well.
+    """
+    from torch.onnx._internal.exporter._registration import ONNXRegistry
+
     from export.graph import export
     from export.proof import bisect
 
@@ -124,6 +130,7 @@ def exporter() -> Iterator[Exporter]:
         return known[key]
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ONNXRegistry, "from_torchlib", staticmethod(cache(ONNXRegistry.from_torchlib)))
         patch.setattr(export, "export_program", once)
         patch.setattr(bisect, "export_program", once)
         yield own

@@ -110,7 +110,7 @@ def test_a_graph_of_other_names_is_refused(bundle: Bundle, model: PartitionNet, 
         bisect(model, proto.SerializeToString(), blocks)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_deep_network_is_bisected_in_seconds(blocks: Blocks) -> None:
     torch.manual_seed(0)
     deep = PartitionNet(ModelConfig("2", "resnet18-se")).eval()
