@@ -242,7 +242,7 @@ def test_features_are_on_one_scale_at_either_bit_depth(libaom: Libraries) -> Non
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("cpu_used", [0, 3, 6])
-@pytest.mark.parametrize(("width", "height", "bit_depth"), [(200, 120, 8), (66, 130, 10)])
+@pytest.mark.parametrize(("width", "height", "bit_depth"), [(136, 72, 8), (66, 72, 10)])
 @pytest.mark.parametrize("usage", ["good", "allintra"])
 def test_skipping_all_that_may_be_skipped_leaves_a_stream_that_decodes(
     libaom: Libraries, threads: int, cpu_used: int, width: int, height: int, bit_depth: int, usage: str
