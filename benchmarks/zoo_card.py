@@ -3,7 +3,8 @@
     python benchmarks/zoo_card.py photo-8bit --photographs runs/bench/report.json --machine "2 shared cores"
 
 Measure at the pruner's own price, on pictures that it has not seen, with presets beyond the pruned ones, so that the
-report says what libaom's own presets charge for the same time. The reports replace what the card said before.
+report says what libaom's own presets charge for the same time. The reports replace what the card said before of the
+versions of libaom that they were made with.
 """
 
 import json
@@ -12,7 +13,7 @@ from pathlib import Path
 import click
 
 from integration import zoo
-from integration.zoo.card import KEY_FRAMES, PHOTOGRAPHS, rows_of, write_card
+from integration.zoo.card import FILE, KEY_FRAMES, PHOTOGRAPHS, Card, Row, rows_of, write_card
 
 _FILES = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -38,16 +39,18 @@ def main(
     """Write the card of the pruner NAME."""
     folder = zoo.find(Path(name))
     price = json.loads((folder / "manifest.json").read_text())["price"]
-    rows = []
+    rows: list[Row] = []
     for material, files in ((PHOTOGRAPHS, photographs), (KEY_FRAMES, key_frames)):
         for file in files:
             report = json.loads(file.read_text())
             rows += rows_of(report, material, price, command_of(report, folder.name), machine)
     if not rows:
         raise click.UsageError("No report given: pass --photographs or --key-frames.")
-    write_card(folder, rows, not_for)
+    now = {row.libaom for row in rows}
+    kept = [row for row in Card.load(folder).measured if row.libaom not in now] if (folder / FILE).is_file() else []
+    write_card(folder, [*rows, *kept], not_for)
     for row in rows:
-        click.echo(f"{row.material}, cpu-used {row.cpu_used}: {row.expected}")
+        click.echo(f"{row.material}, cpu-used {row.cpu_used}, libaom {row.libaom}: {row.expected}")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from support.chromium import CHROMIUM, in_chromium
+from support.libaom import IN_USE
 from support.pictures import frame
 
 from integration.bench.bd import Curve, Place, bd_rate, frontier_loss, time_saving
@@ -56,7 +57,7 @@ def pipeline(bit_depth: int = 8, usage: str = "good", node: int = 16, **policy: 
         "sha256": "1" * 64,
         "bit_depth": bit_depth,
     }
-    manifest["encoder"] = encoder_settings(usage, 1, "3.12.1")
+    manifest["encoder"] = encoder_settings(usage, 1, IN_USE)
     return Pipeline(Path("pipe"), manifest, {}, Cascade({"2": Texture(node)}), Policy.of(**policy))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail
+from support.libaom import IN_USE
 from support.pictures import frame
 from support.pruners import toy_folder, toy_pruner
 
@@ -39,7 +40,7 @@ class FakePipeline:
 
     def __init__(self, bit_depth: int = 8, **changes: Any) -> None:
         self.bit_depth = bit_depth
-        self.encoder: dict[str, Any] = encoder_settings("good", 3, "3.12.1") | {"cq": [20, 32]} | changes
+        self.encoder: dict[str, Any] = encoder_settings("good", 3, IN_USE) | {"cq": [20, 32]} | changes
         self.fail = False
 
     def mask(self, luma: np.ndarray, qindex: int) -> np.ndarray:

@@ -14,6 +14,7 @@ from support.pictures import CHELSEA
 
 from integration.codec import libaom_build
 from integration.codec.libaom_build import Libraries
+from integration.codec.libaom_versions import version
 from integration.media.raw import parse_size
 from integration.media.video import open_clip
 from toolkit.cli.main import main
@@ -139,9 +140,7 @@ def test_a_read_only_cache_that_is_complete_works(
     for part in (libaom.hook.parent, libaom.hook.parent.parent / libaom.info["libaom"]):
         shutil.copytree(part, cache / part.name)
     sanitized = "-DSANITIZE" in " ".join(libaom.info["cmake_flags"])
-    atomic_write_json(
-        cache / ("current-sanitize.json" if sanitized else "current.json"), {"libaom": libaom.info["libaom"]}
-    )
+    atomic_write_json(libaom_build.current_file(cache, version(), sanitized), {"libaom": libaom.info["libaom"]})
     monkeypatch.setenv("AV1PART_CACHE", str(cache))
 
     def refuse(*rest: object, **more: object) -> None:

@@ -74,7 +74,7 @@ def test_recording_inter_frames_changes_no_byte(
 
 def test_rows_of_inter_frames_tell_the_same_partitions_as_the_stream(libaom: Libraries) -> None:
     checked, modes = 0, set()
-    with Encoder(EncoderConfig(192, 128, cq=40, cpu_used=2, keyint=30)) as encoder:
+    with Encoder(EncoderConfig(192, 128, cq=25, cpu_used=2, keyint=30)) as encoder:
         names = [feature.name for feature in encoder.features()]
         encoder.search_frames("inter")
         encoder.record_search()
@@ -224,9 +224,9 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder, paths = tmp_path_factory.mktemp("clips"), []
     for number in range(5):
         paths.append(folder / f"clip{number}.y4m")
-        pictures = [frame(128, 96, top=100 + 20 * number + i, left=60 + 40 * number - 4 * i) for i in range(5)]
+        pictures = [frame(192, 160, top=20 + 20 * number + i, left=60 + 40 * number - 4 * i) for i in range(5)]
         data = b"".join(b"FRAME\n" + b"".join(p.tobytes() for p in planes) for planes in pictures)
-        paths[-1].write_bytes(b"YUV4MPEG2 W128 H96 F25:1 Ip A1:1 C420jpeg\n" + data)
+        paths[-1].write_bytes(b"YUV4MPEG2 W192 H160 F25:1 Ip A1:1 C420jpeg\n" + data)
     return paths
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.libaom import EARLIER, IN_USE
 from support.pictures import frame
 from support.pipelines import LIBAOM, random_pipeline
 
@@ -208,7 +209,9 @@ def test_damage_is_refused(libaom: Libraries, make: MakePipeline, tmp_path: Path
         damaged("a", "bundles/2/model.onnx", middle, middle[::-1]): "model.onnx: changed since it was made",
         damaged("b", "hook.txt", b"cpu_used 1", b"cpu_used 2"): "hook.txt: not as it was written",
         damaged("c", "hook.txt", b"check", b"chick"): "hook.txt: not as it was written",
-        damaged("d", "hook.txt", b"3.12.1", b"3.12.0", sealed=True): "made for libaom 3.12.0, this is 3.12.1",
+        damaged(
+            "d", "hook.txt", IN_USE.encode(), EARLIER.encode(), sealed=True
+        ): f"for libaom {EARLIER}, this is {IN_USE}",
         damaged("e", "hook.txt", threshold, two, sealed=True): "hook.txt: not as it was written",
         damaged("f", "hook.txt", threshold, not_a_number, sealed=True): "hook.txt: not as it was written",
         damaged("g", "hook.txt", b"to_qindex 120", b"to_qindex 255", sealed=True): "hook.txt: not as it was written",

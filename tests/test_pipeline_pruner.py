@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.commands import cli, done, fails
+from support.libaom import IN_USE
 from support.pictures import CHELSEA
 from support.pruners import toy_folder, toy_pruner
 from support.sealed import edit_manifest, write_json
@@ -26,7 +27,7 @@ from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.partition import INSIDE_LARGER, NONE
 
-ENCODER = encoder_settings("good", 2, "3.12.1")
+ENCODER = encoder_settings("good", 2, IN_USE)
 CODE = ("--size", "96x64", "--cq", 40, "--cpu-used", 2)
 POLICY = tuple(
     word for name in ("drop_split_below", "drop_ab_below", "drop_four_way_below") for word in ("--policy", f"{name}=1")
@@ -35,7 +36,7 @@ POLICY = tuple(
 
 @pytest.fixture(scope="module")
 def bundle(exported: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle whose labels came from libaom 3.12.1 at cpu-used 2; not proven."""
+    """A bundle whose labels came from the libaom in use at cpu-used 2; not proven."""
     path = Path(shutil.copytree(exported, tmp_path_factory.mktemp("bundle") / "bundle"))
     edit_manifest(path, lambda manifest: manifest.update(encoder=ENCODER))
     return path
@@ -52,7 +53,7 @@ def pipe(bundle: Path, pruner: Path, tmp_path_factory: pytest.TempPathFactory) -
     path = tmp_path_factory.mktemp("pipe") / "pipe"
     build = ("pipeline", "build", bundle, "--pruner", pruner, "-o", path, "--allow-unproven")
     said = done(*build, *POLICY).stdout
-    assert "pruner inside the search, for libaom 3.12.1, good, cpu-used 2: price 0.05" in said
+    assert f"pruner inside the search, for libaom {IN_USE}, good, cpu-used 2: price 0.05" in said
     return path
 
 
@@ -131,7 +132,7 @@ def test_two_pruners_are_one_too_many(pipe: Path, pruner: Path, masks: Path, tmp
 @pytest.mark.parametrize(
     ("encoder", "expected"),
     [
-        ({"version": "3.11.0"}, "version is '3.11.0' there and '3.12.1' of the stages"),
+        ({"version": "3.11.0"}, f"version is '3.11.0' there and '{IN_USE}' of the stages"),
         ({"usage": "allintra"}, "usage is 'allintra' there"),
         ({"cpu_used": 3}, "cpu_used is 3 there and 2 of the stages"),
         ({"enable_1to4_partitions": 0}, "enable_1to4_partitions is 0 there and 1 of the stages"),
@@ -154,7 +155,7 @@ def test_a_pruner_of_another_encoder_than_the_stages_is_refused(
 
 def test_stages_of_an_unknown_encoder_take_no_pruner(exported: Path, pruner: Path, tmp_path: Path) -> None:
     build = ("pipeline", "build", exported, "--pruner", pruner, "-o", tmp_path / "pipe", "--allow-unproven")
-    fails(cli(*build), "version is '3.12.1' there and 'not recorded' of the stages")
+    fails(cli(*build), f"version is '{IN_USE}' there and 'not recorded' of the stages")
 
 
 def test_a_pruner_that_was_changed_or_does_not_belong_is_refused(

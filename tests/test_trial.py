@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from support.commands import cli, done
+from support.libaom import IN_USE
 from support.pictures import CHELSEA, frame
 
 from integration.codec.encoder import EncodedFrame, Encoder, encoder_settings
@@ -24,7 +25,7 @@ class SplitsOnly:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self.encoder: dict[str, Any] = encoder_settings("good", 3, "3.12.1", four_way=False)
+        self.encoder: dict[str, Any] = encoder_settings("good", 3, IN_USE, four_way=False)
 
     def mask(self, luma: np.ndarray, qindex: int, asked: np.ndarray | None = None) -> np.ndarray:
         end = time.thread_time() + self.seconds

@@ -11,11 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.commands import cli, done, fails
+from support.libaom import EARLIER, IN_USE
 from support.pictures import CHELSEA
+from support.pruners import toy_folder, toy_pruner
 from support.sealed import write_json
 
 from benchmarks.rebuild_zoo import RECIPES, Recipe, make, photographs, sources
 from integration import zoo
+from integration.codec import native
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import Libraries
@@ -157,7 +160,7 @@ def report(*arms: tuple[str, int, float, float | None]) -> dict[str, Any]:
         for kind, speed, saving, under in arms
     ]
     about = {"settings": {"size": None}, "bit_depths": [8], "largest": "480x320"}
-    return {"arms": own, "clips": ["a", "b"], "anchor": "native at 0", **about}
+    return {"libaom": IN_USE, "arms": own, "clips": ["a", "b"], "anchor": "native at 0", **about}
 
 
 def test_a_pruner_is_chosen_only_where_its_card_shows_a_gain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +180,7 @@ def test_a_pruner_is_chosen_only_where_its_card_shows_a_gain(tmp_path: Path, mon
     assert [row.cpu_used for row in card.Card.load(tmp_path / "photo-8bit").measured] == [1, 3, 4]
     assert speeds(rows) == [1]
     assert speeds([*rows, replace(rows[0], material=KEY_FRAMES, under_frontier=-0.1)]) == []
-    assert "speeds 1\n" in (tmp_path / "photo-8bit" / TEXT).read_text()
+    assert f"speeds {IN_USE} 1\n" in (tmp_path / "photo-8bit" / TEXT).read_text()
     found = choose(PHOTOGRAPHS, 8, "good", 1)
     assert found is not None
     assert (found[0].name, found[1].saving) == ("photo-8bit", 30.0)
@@ -196,6 +199,40 @@ def test_a_pruner_is_chosen_only_where_its_card_shows_a_gain(tmp_path: Path, mon
         rows_of(report(("native", 1, 0.0, None)), PHOTOGRAPHS, 0.03, "", "")
     with pytest.raises(ToolkitError, match="Measure each bit depth by itself"):
         rows_of(measured | {"bit_depths": [8, 10]}, PHOTOGRAPHS, 0.03, "", "")
+
+
+def test_with_a_card_a_pruner_serves_another_libaom_than_it_learnt_with(libaom: Libraries, tmp_path: Path) -> None:
+    folder = toy_folder(tmp_path / "toy", libaom, toy_pruner([(16, "stop")], -5.0, 5.0), version=EARLIER)
+    hook = native.load(libaom.hook)
+
+    def served() -> list[int]:
+        """Speeds at which C takes the pruner."""
+        found = []
+        for speed in (1, 2, 3):
+            with Encoder(EncoderConfig(64, 64, cpu_used=speed)) as encoder:
+                if hook.av1part_load_pruner(encoder._handle, str(folder).encode()) == 0:
+                    found.append(speed)
+        return found
+
+    with pytest.raises(ToolkitError, match=f"version was '{EARLIER}' in its record, '{IN_USE}' here"):
+        PrunerBundle.load(folder).check_library(hook)
+    assert served() == []
+    (gain,) = rows_of(report(("pruner 0.05", 2, 30.0, 0.5)), PHOTOGRAPHS, 0.05, "", "")
+    then = [replace(gain, libaom=EARLIER), replace(gain, libaom=EARLIER, cpu_used=3, saving=-1.0)]
+    write_card(folder, then, [])
+    PrunerBundle.load(folder).check_library(hook)
+    assert served() == [2], "of the newest libaom that it was measured with"
+    now = [replace(gain, cpu_used=1), replace(gain, cpu_used=2, saving=-1.0)]
+    write_card(folder, [*then, *now], [])
+    assert served() == [1], "of this libaom, where it was measured with it"
+    texts = (folder / TEXT).read_text().splitlines()[2:4]
+    assert texts == [f"speeds {IN_USE} 1", f"speeds {EARLIER} 12"]
+    card = Card.load(folder)
+    for name, speed, saving in ((IN_USE, 2, -1.0), (EARLIER, 2, 30.0), (IN_USE, 3, -1.0), ("3.11.0", 2, -1.0)):
+        row = card.row(PHOTOGRAPHS, 8, speed, libaom=name)
+        assert row is not None
+        assert (row.saving, row.libaom == name) == (saving, speed == 2 and name != "3.11.0")
+        assert (f"with libaom {row.libaom}" in row.expected_at(480, 320, name)) == (row.libaom != name)
 
 
 def test_an_encode_takes_it_by_default_and_says_so_and_stock_libaom_when_told_to(

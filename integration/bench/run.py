@@ -22,11 +22,12 @@ Progress = Callable[[int, int, str], None]
 class Report(Summary):
     """The whole report, as it is written to report.json.
 
-    `bit_depths` are those of the clips, `largest` is the largest size at which one is coded, as in `480x320`. `views`
-    are by clip. `reused` of all `encodes` were timed by an earlier run,
-    not interleaved with the rest.
+    `libaom` is the version of libaom. `bit_depths` are those of the clips, `largest` is the largest size at which one
+    is coded, as in `480x320`. `views` are by clip. `reused` of all `encodes` were timed by an earlier run, not
+    interleaved with the rest.
     """
 
+    libaom: str
     bit_depths: list[int]
     largest: str
     encodes: int
@@ -90,6 +91,7 @@ def run_bench(
     largest = max(clips, key=lambda clip: clip.width * clip.height)
     return {
         **summary,
+        "libaom": session.libaom,
         "bit_depths": sorted({clip.bit_depth for clip in clips}),
         "largest": f"{largest.width}x{largest.height}",
         "encodes": total,

@@ -73,7 +73,8 @@ class Session:
         pruner: PrunerBundle | None = None,
     ) -> None:
         self.folder, self.config, self.pipelines, self.pruner = folder, config, pipelines, pruner
-        self._build = libraries().hook.parent.name
+        built = libraries()
+        self._build, self.libaom = built.hook.parent.name, built.version
         self._kept = Kept(folder)
 
     @property

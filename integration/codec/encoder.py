@@ -88,7 +88,7 @@ class Encoder:
 
     @property
     def version(self) -> str:
-        """Version of libaom, such as 3.12.1."""
+        """Version of libaom, such as 3.14.1."""
         return native.libaom_version(self._library)
 
     def set_colour(self, colour: Colour) -> None:

@@ -1,14 +1,16 @@
 """libaom with our hook: built once into a per-user cache, and linked again within a second when the hook changes.
 
-The cache folder is `AV1PART_CACHE`, else the user's own. In it `libaom-<key>` is the static library with its headers,
-keyed by source hash, flags and machine. `hook-<key>` holds the two shared libraries linked from it, keyed by our C
-sources as well. `current*.json` names the libaom in use.
+The cache folder is `AV1PART_CACHE`, else the user's own. Versions of libaom lie in it side by side; `AV1PART_LIBAOM`
+names the one in use. `libaom-<key>` is a static library with its headers, keyed by source, patches, flags and machine.
+`hook-<key>` holds the shared libraries linked from it, keyed by our C sources as well. `current-<version>*.json` names
+the `libaom-<key>` that was last built as that version.
 """
 
 import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +24,7 @@ from filelock import FileLock
 from platformdirs import user_cache_path
 
 from integration.codec import libaom_source
+from integration.codec.libaom_versions import Version, version, versions
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, canonical_json, read_json, sha256_file
 from toolkit.processes import end_with_parent
@@ -49,20 +52,14 @@ UNITS = {
     "libav1part_stock.so": (*SHARED, "stock"),
     "libaom.so.3": (*PRUNING, *MASKING, "nodes", "runtime", "status"),
 }
-SEARCH_CALLS = (
-    *("av1_encode_frame", "av1_prune_ab_partitions", "av1_prune_partitions_before_search"),
-    *("av1_rd_pick_intra_mode_sb", "av1_free_pc_tree_recursive"),
-    *("av1_save_context", "av1_restore_context", "av1_ml_prune_4_partition"),
-    *("av1_rd_pick_inter_mode", "av1_ml_early_term_after_split", "av1_ml_prune_rect_partition"),
-)
-WRAPPED: dict[str, tuple[str, ...]] = {
-    "libav1part_hook.so": (*SEARCH_CALLS, "av1_pack_bitstream"),
+WRAPPED = {
+    "libav1part_hook.so": ("search", "labels"),
     "libav1part_stock.so": (),
-    "libaom.so.3": (*SEARCH_CALLS, "av1_remove_compressor"),
+    "libaom.so.3": ("search", "end"),
 }
-"""Functions of libaom whose calls each library sends to our C code."""
-EXPORTS = SOURCES / "libaom.map"
-"""Version script of libaom.so.3: libaom's public symbols, those that its own shared library has."""
+"""Which calls inside libaom each library sends to our C code, as the table of versions groups them."""
+EXPORTS = "exports.map"
+"""Version script beside a static library: libaom's public symbols, those that its own shared library has."""
 TOOLS = {"cc": "gcc", "c++": "g++", "cmake": "cmake", "ninja": "ninja-build", "perl": "perl"}
 Progress = Callable[[int, int], None]
 
@@ -81,6 +78,16 @@ class Libraries:
     info: dict[str, Any]
 
     @property
+    def version(self) -> str:
+        """Version of libaom, such as 3.14.1."""
+        return str(self.info["version"])
+
+    @property
+    def exports(self) -> Path:
+        """Version script of libaom's public symbols."""
+        return self.hook.parent.parent / str(self.info["libaom"]) / EXPORTS
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """Flags for a C compiler to build a program against av1part_hook.h and this library."""
         folder = self.hook.parent
@@ -92,64 +99,93 @@ def cache_folder() -> Path:
     return Path(os.environ.get("AV1PART_CACHE") or user_cache_path("av1part"))
 
 
-def missing_tools() -> dict[str, str]:
-    """Missing build tools, mapped to their Debian packages."""
+def missing_tools(wanted: Version | None = None) -> dict[str, str]:
+    """Missing build tools, mapped to their Debian packages; `wanted`: with those for its patches."""
     tools = dict(TOOLS)
     if platform.machine() in ("x86_64", "AMD64"):
         tools["nasm"] = "nasm"
+    if wanted and wanted.patches:
+        tools["patch"] = "patch"
     return {tool: package for tool, package in tools.items() if shutil.which(tool) is None}
 
 
-def _check_tools() -> None:
-    if missing := missing_tools():
+def _check_tools(wanted: Version) -> None:
+    if missing := missing_tools(wanted):
         packages = " ".join(sorted(set(missing.values())))
         raise ToolkitError(
             f"libaom cannot be built: {', '.join(sorted(missing))} not found. "
-            f"Mend it with `apt-get install {packages}`, then `av1part encoder build`."
+            f"Mend it with `apt-get install {packages}`, then `{_command(wanted)}`."
         )
 
 
-def build(source: Path | None = None, *, sanitize: bool = False, progress: Progress | None = None) -> Libraries:
+def _command(wanted: Version, sanitize: bool = False) -> str:
+    """Command that builds a version."""
+    option = "" if wanted is next(iter(versions().values())) else f" --libaom {wanted.name}"
+    return f"av1part encoder build{option}{' --sanitize' if sanitize else ''}"
+
+
+def build(
+    source: Path | None = None, *, libaom: str | None = None, sanitize: bool = False, progress: Progress | None = None
+) -> Libraries:
     """Build libaom and the hook unless both are cached; `progress(done, total)` counts compiled files.
 
-    `source` is the pinned archive or a folder with libaom's source; None fetches the archive through apt. Raises a
-    ToolkitError that names what is missing and how to get it.
+    `libaom` is the version, None the one in use. `source` is its pinned archive, or a folder with libaom's source that
+    is taken as it is in place of that version; None fetches the archive through apt. Raises a ToolkitError that names
+    what is missing and how to get it.
     """
+    wanted = version(libaom)
     cache = cache_folder()
     cache.mkdir(parents=True, exist_ok=True)
-    origin = libaom_source.identify(source) if source else libaom_source.ARCHIVE_SHA256
-    flags = [*CMAKE_FLAGS, *([f"-DSANITIZE={SANITIZERS}"] if sanitize else [])]
-    name = f"libaom-{_key([origin, flags, platform.machine()])}"
+    made_of = {
+        "source_sha256": libaom_source.identify(wanted, source) if source else wanted.archive.sha256,
+        "patches": list(wanted.patches.files) if wanted.patches and not (source and source.is_dir()) else [],
+        "cmake_flags": [*CMAKE_FLAGS, *([f"-DSANITIZE={SANITIZERS}"] if sanitize else [])],
+        "machine": platform.machine(),
+    }
+    name = f"libaom-{_key(made_of)}"
     if not _is_built(cache / name):
         with FileLock(cache / f"{name}.lock"):
             if not _is_built(cache / name):
-                _check_tools()
-                _compile_libaom(source, cache, name, flags, origin, progress)
-    current = cache / _current(sanitize)
+                _check_tools(wanted)
+                _compile_libaom(wanted, source, cache, name, made_of, progress)
+    current = current_file(cache, wanted, sanitize)
     if not current.is_file() or read_json(current) != {"libaom": name}:
         atomic_write_json(current, {"libaom": name})
-    return _link(cache, name, sanitize)
+    return _link(cache, name, wanted, sanitize)
 
 
-def libraries(*, sanitize: bool | None = None) -> Libraries:
-    """Libraries of the last `build`, linked again if our C sources have changed since.
+def libraries(*, libaom: str | None = None, sanitize: bool | None = None) -> Libraries:
+    """Libraries of the last `build` of a version, linked again if our C sources have changed since.
 
-    `sanitize` None asks the environment (AV1PART_SANITIZE). Raises a ToolkitError that says what to do where libaom was
-    not built, or cannot be.
+    `libaom` None is the version in use, `sanitize` None asks the environment (AV1PART_SANITIZE). Raises a ToolkitError
+    that says what to do where that libaom was not built, or cannot be.
     """
+    wanted = version(libaom)
     sanitize = bool(os.environ.get("AV1PART_SANITIZE")) if sanitize is None else sanitize
     cache = cache_folder()
-    option = " --sanitize" if sanitize else ""
-    if (cache / _current(sanitize)).is_file():
-        name = str(read_json(cache / _current(sanitize))["libaom"])
-        if _is_built(cache / name):
-            return _link(cache, name, sanitize)
-    _check_tools()
-    raise ToolkitError(f"libaom is not built in {cache}. Run `av1part encoder build{option}` (3 to 4 minutes, once).")
+    if name := _built(cache, wanted, sanitize):
+        return _link(cache, name, wanted, sanitize)
+    _check_tools(wanted)
+    raise ToolkitError(
+        f"libaom {wanted.name} is not built in {cache}. Run `{_command(wanted, sanitize)}` (3 to 4 minutes, once)."
+    )
 
 
-def _current(sanitize: bool) -> str:
-    return "current-sanitize.json" if sanitize else "current.json"
+def built(*, sanitize: bool = False) -> tuple[str, ...]:
+    """Versions of libaom that are built in the cache."""
+    return tuple(name for name, row in versions().items() if _built(cache_folder(), row, sanitize))
+
+
+def _built(cache: Path, wanted: Version, sanitize: bool) -> str | None:
+    """Name of the last build of a version, None where it is not there."""
+    current = current_file(cache, wanted, sanitize)
+    name = str(read_json(current)["libaom"]) if current.is_file() else None
+    return name if name and _is_built(cache / name) else None
+
+
+def current_file(cache: Path, wanted: Version, sanitize: bool) -> Path:
+    """File that names the last build of a version."""
+    return cache / f"current-{wanted.name}{'-sanitize' if sanitize else ''}.json"
 
 
 def _is_built(folder: Path) -> bool:
@@ -187,18 +223,17 @@ def _run(command: list[str], log: Path, progress: Progress | None = None) -> Non
 
 
 def _compile_libaom(
-    source: Path | None, cache: Path, name: str, flags: list[str], origin: str, progress: Progress | None
+    wanted: Version, source: Path | None, cache: Path, name: str, made_of: dict[str, Any], progress: Progress | None
 ) -> None:
     with atomic_folder(cache / name, overwrite=True) as folder:
         work = folder / "work"
         if source is None or source.is_file():
-            archive = source or libaom_source.fetch_archive(cache / "archives")
-            tree = libaom_source.unpack(archive, work / "source")
+            tree = libaom_source.unpack(wanted, source, cache / "archives", work / "source")
         else:
             tree = source.resolve()
         log = work / "build.log"
         work.mkdir(exist_ok=True)
-        _run(["cmake", "-S", str(tree), "-B", str(work / "build"), "-G", "Ninja", *flags], log)
+        _run(["cmake", "-S", str(tree), "-B", str(work / "build"), "-G", "Ninja", *made_of["cmake_flags"]], log)
         _run(["cmake", "--build", str(work / "build"), "--target", "aom"], log, progress)
         shutil.copy2(work / "build" / "libaom.a", folder)
         for header in tree.rglob("*.h"):
@@ -206,32 +241,47 @@ def _compile_libaom(
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(header, target)
         shutil.copytree(work / "build" / "config", folder / "include" / "config", dirs_exist_ok=True)
+        (folder / EXPORTS).write_text(_exports(tree))
         shutil.rmtree(work)
-        info = {"source_sha256": origin, "cmake_flags": flags, "machine": platform.machine()}
         compiler = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=False).stdout
-        atomic_write_json(folder / "build.json", info | {"compiler": compiler.partition("\n")[0]})
+        facts = {"version": _version_of(folder / "include"), "compiler": compiler.partition("\n")[0]}
+        atomic_write_json(folder / "build.json", facts | made_of)
 
 
-def _link(cache: Path, libaom: str, sanitize: bool) -> Libraries:
+def _exports(tree: Path) -> str:
+    """Version script of the symbols that libaom's own shared library exports, as its source lists them."""
+    lists = [tree / part / f"exports_{role}" for part in ("aom", "av1") for role in ("com", "dec", "enc")]
+    symbols = sorted({line.split()[-1] for file in lists for line in file.read_text().splitlines() if line.strip()})
+    return "\n".join(["{", "global:", *(f"  {symbol};" for symbol in symbols), "local:", "  *;", "};", ""])
+
+
+def _version_of(include: Path) -> str:
+    """Version that libaom's own header states."""
+    text = (include / "config" / "aom_version.h").read_text()
+    return ".".join(re.findall(r"#define VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", text))
+
+
+def _link(cache: Path, libaom: str, wanted: Version, sanitize: bool) -> Libraries:
     """Link that libaom with our C sources as they are now, unless that was done before."""
-    sources = {p.name: sha256_file(p) for p in sorted(SOURCES.iterdir()) if p.suffix in (".c", ".h", ".map")}
+    sources = {p.name: sha256_file(p) for p in sorted(SOURCES.iterdir()) if p.suffix in (".c", ".h")}
     flags = [*C_FLAGS, *([f"-fsanitize={SANITIZERS}", "-g", "-fno-omit-frame-pointer"] if sanitize else [])]
-    name = f"hook-{_key([libaom, sources, flags, UNITS, WRAPPED])}"
+    wrapped = {name: [call for use in uses for call in wanted.wrapped[use]] for name, uses in WRAPPED.items()}
+    name = f"hook-{_key([libaom, sources, flags, UNITS, wrapped])}"
     folder = cache / name
     if not _is_built(folder):
         with FileLock(cache / f"{name}.lock"):
             if not _is_built(folder):
-                _check_tools()
+                _check_tools(wanted)
                 with atomic_folder(folder, overwrite=True) as temporary:
-                    _compile_hook(cache / libaom, temporary, flags, sanitize)
+                    _compile_hook(cache / libaom, temporary, flags, wrapped, sanitize)
                     info = json.loads((cache / libaom / "build.json").read_text())
-                    info |= {"libaom": libaom, "hook_flags": flags, "hook_sources": sources, "wrapped": WRAPPED}
+                    info |= {"libaom": libaom, "hook_flags": flags, "hook_sources": sources, "wrapped": wrapped}
                     atomic_write_json(temporary / "build.json", info)
     hook, stock, aom = (folder / name for name in UNITS)
     return Libraries(hook, stock, aom, read_json(folder / "build.json"))
 
 
-def _compile_hook(libaom: Path, folder: Path, flags: list[str], sanitize: bool) -> None:
+def _compile_hook(libaom: Path, folder: Path, flags: list[str], wrapped: dict[str, list[str]], sanitize: bool) -> None:
     log = folder / "link.log"
     for unit in sorted(set().union(*UNITS.values())):
         # Included as system headers, so that warnings are about our code alone.
@@ -241,11 +291,11 @@ def _compile_hook(libaom: Path, folder: Path, flags: list[str], sanitize: bool) 
     archive = str(libaom / "libaom.a")
     for name, units in UNITS.items():
         objects = [str(folder / f"{unit}.o") for unit in units]
-        wraps = [f"-Wl,--wrap={symbol}" for symbol in WRAPPED[name]]
+        wraps = [f"-Wl,--wrap={symbol}" for symbol in wrapped[name]]
         parts = [archive, "-Wl,--exclude-libs,ALL"]
         if name == "libaom.so.3":
             parts = ["-Wl,--whole-archive", archive, "-Wl,--no-whole-archive"]
-            parts += [f"-Wl,-soname,{name}", f"-Wl,--version-script={EXPORTS}"]
+            parts += [f"-Wl,-soname,{name}", f"-Wl,--version-script={libaom / EXPORTS}"]
         _run(["cc", "-shared", "-o", str(folder / name), *objects, *parts, *wraps, *link], log)
     for object_file in folder.glob("*.o"):
         object_file.unlink()

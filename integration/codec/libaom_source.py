@@ -1,4 +1,4 @@
-"""Source code of libaom: the pinned archive, fetched through apt or given, always checked by its hash."""
+"""Source code of libaom: pinned files, fetched through apt or given, always checked by their hashes."""
 
 import hashlib
 import shutil
@@ -8,44 +8,48 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from integration.codec.libaom_versions import Patches, PinnedFile, Version, versions
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 
-VERSION = "3.12.1"
-ARCHIVE = f"aom_{VERSION}.orig.tar.gz"
-ARCHIVE_SHA256 = "40c929a41b2a59c24319a699c358351422829b3ae646de31b18cbabed0191962"
-SUITE = "trixie"
 KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-BY_HAND = (
-    f"Get {ARCHIVE} (sha256 {ARCHIVE_SHA256}) in another way, it is the source archive of Debian {SUITE}'s "
-    "package aom, and run `av1part encoder build --source FILE`."
-)
 
 
-def fetch_archive(folder: Path) -> Path:
-    """Return the pinned archive in `folder`, downloaded through apt unless it lies there already.
+def fetch(wanted: PinnedFile, folder: Path) -> Path:
+    """Return a pinned file in `folder`, downloaded through apt unless it lies there already.
 
     The address comes from the machine's own apt configuration, with the suite changed. The system's own lists and
     sources are left alone. Raises ToolkitError where apt cannot get it.
     """
-    archive = folder / ARCHIVE
-    if archive.is_file() and sha256_file(archive) == ARCHIVE_SHA256:
-        return archive
+    target = folder / wanted.file
+    if _is(target, wanted):
+        return target
     if shutil.which("apt-get") is None:
-        raise ToolkitError(f"apt-get is not here, so libaom's source cannot be fetched. {BY_HAND}")
+        raise ToolkitError(f"apt-get is not here, so {wanted.file} cannot be fetched. {_by_hand(wanted)}")
     folder.mkdir(parents=True, exist_ok=True)
     log = ""
-    with tempfile.TemporaryDirectory(dir=folder) as name:
-        temporary = Path(name)
+    for suite in wanted.suites:
         for uri in _repositories():
-            log = _apt_source(temporary, uri)
-            found = temporary / "download" / ARCHIVE
-            # apt may fail on another file of the package and still leave this one, so the hash decides.
-            if found.is_file() and sha256_file(found) == ARCHIVE_SHA256:
-                found.replace(archive)
-                return archive
+            with tempfile.TemporaryDirectory(dir=folder) as name:
+                log = _apt_source(Path(name), uri, suite)
+                found = Path(name) / "download" / wanted.file
+                # apt may fail on another file of the package and still leave this one, so the hash decides.
+                if _is(found, wanted):
+                    found.replace(target)
+                    return target
     last = log.strip().splitlines()[-1:] or ["apt has no repository with a `main` component"]
-    raise ToolkitError(f"libaom's source could not be fetched through apt ({last[0]}). {BY_HAND}")
+    raise ToolkitError(f"{wanted.file} could not be fetched through apt ({last[0]}). {_by_hand(wanted)}")
+
+
+def _is(path: Path, wanted: PinnedFile) -> bool:
+    return path.is_file() and sha256_file(path) == wanted.sha256
+
+
+def _by_hand(wanted: PinnedFile) -> str:
+    return (
+        f"Get {wanted.file} (sha256 {wanted.sha256}) in another way, it is of Debian {' or '.join(wanted.suites)}'s "
+        "source package aom, and run `av1part encoder build --source FILE`, with patches beside FILE."
+    )
 
 
 def _repositories() -> list[str]:
@@ -57,50 +61,78 @@ def _repositories() -> list[str]:
     )
 
 
-def _apt_source(temporary: Path, uri: str) -> str:
-    """Let apt download the package's archive into `temporary`/download; return apt's output."""
+def _apt_source(temporary: Path, uri: str, suite: str) -> str:
+    """Let apt download the suite's source package into `temporary`/download; return apt's output."""
     for folder in ("sources", "lists/partial", "cache/archives/partial", "download"):
         (temporary / folder).mkdir(parents=True, exist_ok=True)
-    entry = f"Types: deb-src\nURIs: {uri}\nSuites: {SUITE}\nComponents: main\n"
+    entry = f"Types: deb-src\nURIs: {uri}\nSuites: {suite}\nComponents: main\n"
     if KEYRING.is_file():
         entry += f"Signed-By: {KEYRING}\n"
     (temporary / "sources" / "libaom.sources").write_text(entry)
     apt = ["apt-get", "-q", "-o", "Dir::Etc::sourcelist=/dev/null", "-o", f"Dir::Etc::sourceparts={temporary}/sources"]
     apt += ["-o", f"Dir::State::lists={temporary}/lists", "-o", f"Dir::Cache={temporary}/cache"]
     log = ""
-    for step in (["update"], ["source", "--download-only", "--tar-only", "aom"]):
+    for step in (["update"], ["source", "--download-only", "aom"]):
         done = subprocess.run([*apt, *step], cwd=temporary / "download", capture_output=True, text=True, check=False)
         log += done.stdout + done.stderr
     return log
 
 
-def unpack(archive: Path, folder: Path) -> Path:
-    """Unpack the pinned archive into `folder` and return the archive's top folder; ToolkitError on another hash."""
-    identify(archive)
+def unpack(version: Version, archive: Path | None, cache: Path, folder: Path) -> Path:
+    """Unpack a version's archive into `folder`, with its security patches applied; return the top of the source.
+
+    `archive` None fetches it into `cache`; patches are taken from beside the archive, else fetched. Raises ToolkitError
+    on another hash, and where a patch does not apply.
+    """
+    archive = archive or fetch(version.archive, cache)
+    identify(version, archive)
+    _extract(archive, folder)
+    tree = next(path.parent for path in sorted(folder.rglob("CMakeLists.txt"), key=lambda path: len(path.parts)))
+    if version.patches:
+        beside = archive.parent / version.patches.archive.file
+        pinned = beside if _is(beside, version.patches.archive) else fetch(version.patches.archive, cache)
+        _patch(tree, version.patches, pinned, folder / "debian")
+    return tree
+
+
+def _extract(archive: Path, folder: Path) -> None:
     # Python before 3.11.4, as in Debian 12, has no filters. The hash says what is in the archive, so none is needed.
     safely: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-    shutil.unpack_archive(archive, folder, format="gztar", **safely)
-    return next(path for path in sorted(folder.iterdir()) if path.is_dir())
+    shutil.unpack_archive(archive, folder, **safely)
 
 
-def identify(source: Path) -> str:
-    """Hash of a source: that of the pinned archive, or of every path and content in a folder.
+def _patch(tree: Path, patches: Patches, archive: Path, folder: Path) -> None:
+    """Apply security patches to a source tree; ToolkitError where one does not apply whole."""
+    _extract(archive, folder)
+    for name in patches.files:
+        patch = folder / "debian" / "patches" / name
+        command = ["patch", "--batch", "--forward", "-p1", "-d", str(tree), "-i", str(patch)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ToolkitError(f"{name} does not apply to libaom's source:\n{done.stdout}{done.stderr}")
+
+
+def identify(version: Version, source: Path) -> str:
+    """Hash of a source: that of the version's archive, or of every path and content in a folder.
 
     Raises ToolkitError for another archive, and for a folder that does not hold libaom's source.
     """
+    pinned = version.archive
     if source.is_dir():
-        return _hash_folder(source)
+        return _hash_folder(source, pinned)
     if not source.is_file():
-        raise ToolkitError(f"{source}: no such file or folder. {BY_HAND}")
+        raise ToolkitError(f"{source}: no such file or folder. {_by_hand(pinned)}")
     found = sha256_file(source)
-    if found != ARCHIVE_SHA256:
-        raise ToolkitError(f"{source}: sha256 is {found}, expected {ARCHIVE_SHA256} (libaom {VERSION}).")
+    if found != pinned.sha256:
+        known = [name for name, row in versions().items() if row.archive.sha256 == found]
+        advice = f" It is that of libaom {known[0]}: add --libaom {known[0]}." if known else ""
+        raise ToolkitError(f"{source}: sha256 is {found}, expected {pinned.sha256} (libaom {version.name}).{advice}")
     return found
 
 
-def _hash_folder(folder: Path) -> str:
+def _hash_folder(folder: Path, pinned: PinnedFile) -> str:
     if not (folder / "CMakeLists.txt").is_file() or not (folder / "av1").is_dir():
-        raise ToolkitError(f"{folder}: not libaom's source (CMakeLists.txt and av1/ expected). {BY_HAND}")
+        raise ToolkitError(f"{folder}: not libaom's source (CMakeLists.txt and av1/ expected). {_by_hand(pinned)}")
     digest = hashlib.sha256()
     for path in sorted(p for p in folder.rglob("*") if p.is_file() and ".git" not in p.relative_to(folder).parts):
         digest.update(f"{path.relative_to(folder)}\0{sha256_file(path)}\n".encode())

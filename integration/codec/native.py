@@ -131,8 +131,21 @@ def load(path: Path) -> ctypes.CDLL:
 
 
 def libaom_version(library: ctypes.CDLL) -> str:
-    """Version of libaom, such as 3.12.1."""
+    """Version of libaom, such as 3.14.1."""
     return bytes(library.av1part_libaom_version()).decode().removeprefix("v")
+
+
+def system_libaom() -> str | None:
+    """Version of the libaom.so.3 that the loader finds for this process, such as 3.6.0; None where it finds none.
+
+    `av1part run` puts ours in its place.
+    """
+    try:
+        ask = ctypes.CDLL("libaom.so.3").aom_codec_version_str
+    except (OSError, AttributeError):
+        return None
+    ask.restype = c_char_p
+    return (ask() or b"?").decode(errors="replace").removeprefix("v")
 
 
 def explain(library: ctypes.CDLL, status: int, detail: bytes | None) -> str:

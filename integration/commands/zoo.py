@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def zoo(context: click.Context, as_json: bool) -> None:
     """List the trained pruners in the box: what each is for, what it was measured to save, and at which price.
 
-    A line for each material and speed that was measured, and on how many sources. `encode` uses a pruner by itself
-    where its card shows a gain.
+    A line for each material and speed that was measured, with which libaom, and on how many sources. `encode` uses a
+    pruner by itself where its card shows a gain.
     """
     if context.invoked_subcommand:
         return
@@ -33,8 +33,8 @@ def zoo(context: click.Context, as_json: bool) -> None:
             size = f" of at most {row.size}" if row.size else ""
             gain = "a gain" if row.gains else "no proven gain: not used by default"
             click.echo(
-                f"{card.name}: {row.material}, {row.bit_depth} bit, {card.usage} usage, cpu-used {row.cpu_used}: "
-                f"{row.expected}; {gain} ({len(row.sources)} sources{size})"
+                f"{card.name}: {row.material}, {row.bit_depth} bit, {card.usage} usage, cpu-used {row.cpu_used}, "
+                f"libaom {row.libaom}: {row.expected}; {gain} ({len(row.sources)} sources{size})"
             )
 
 
@@ -65,13 +65,13 @@ def describe(card: "Card") -> str:
         "",
         f"Intra frames of {depths} bit in {card.usage} usage, {ways} 4-way partitions; price {card.price:g}.",
         "",
-        "## Measured against libaom alone at the same speed",
+        "## Measured against the same libaom alone at the same speed",
     ]
     for row in card.measured:
         beside = "not measured" if row.under_frontier is None else f"{row.under_frontier:.2f} points of BD-rate more"
         lines += [
             "",
-            f"- {row.material}, {row.bit_depth} bit, cpu-used {row.cpu_used}: {row.expected}.",
+            f"- {row.material}, {row.bit_depth} bit, cpu-used {row.cpu_used}, libaom {row.libaom}: {row.expected}.",
             f"  For that time libaom's own presets charge: {beside}. Worst: {row.worst}.",
             f"  {len(row.sources)} sources that it has not seen ({', '.join(map(str, row.sources))}); {row.machine}:",
             f"  {row.command}",

@@ -1,14 +1,15 @@
 """What `av1part run` says at the end: what was pruned, what was not and why, and what would help."""
 
-import ctypes
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from integration.codec.libaom_versions import version as libaom_in_use
+from integration.codec.native import system_libaom
 from integration.hosts.counts import HostRun
 from integration.pruning.bundle import PrunerBundle
-from integration.zoo.card import FILE, Card, speeds
+from integration.zoo.card import FILE, Card, rows_with, speeds
 
 if TYPE_CHECKING:
     from integration.pipeline.pipeline import Pipeline
@@ -47,7 +48,7 @@ class Served:
         """What a pruner or a pipeline serves: where a pruner has a card, the speeds at which all on it is a gain."""
         own: Sequence[int] = [int(model.encoder.get("cpu_used", 0))]
         if isinstance(model, PrunerBundle) and (model.path / FILE).is_file():
-            own = speeds(Card.load(model.path).measured)
+            own = speeds(rows_with(libaom_in_use().name, Card.load(model.path).measured))
         four_way = bool(model.encoder.get("enable_1to4_partitions", 1))
         return cls(str(model.encoder.get("usage", "good")), four_way, tuple(own))
 
@@ -62,7 +63,9 @@ def told(done: HostRun, host: str, models: "Sequence[PrunerBundle | Pipeline]", 
     if options := helpful(done.reasons, host, [Served.by(model) for model in models]):
         said.append(f"To have it pruned: {options}")
     if done.lines or done.reasons:
-        said.append(f"libaom {version} took the place of {system_libaom() or 'none, which the system has'}")
+        system = system_libaom()
+        own = f"{system} of the system" if system else "none, which the system has"
+        said.append(f"libaom {version} took the place of {own}")
     return said
 
 
@@ -120,13 +123,3 @@ def _nearest(served: Sequence[Served], usage: str, speed: int, four_way: bool) -
     found = {"usage": one.usage} if other_usage else {}
     found |= {"speed": str(own)} if away else {}
     return found | ({"four_way": str(int(one.four_way))} if other_way else {})
-
-
-def system_libaom() -> str | None:
-    """The libaom that a program finds here by itself, as in `3.6.0 of the system`; None where there is none."""
-    try:
-        ask = ctypes.CDLL("libaom.so.3").aom_codec_version_str
-    except (OSError, AttributeError):
-        return None
-    ask.restype = ctypes.c_char_p
-    return f"{(ask() or b'?').decode(errors='replace').removeprefix('v')} of the system"

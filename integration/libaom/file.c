@@ -51,10 +51,13 @@ bool av1part_text_is_sound(const char *text, size_t size) {
          av1part_crc32(0, text, (size_t)(last + 1 - text)) == check;
 }
 
+const char *av1part_libaom(void) {
+  const char *const version = aom_codec_version_str();
+  return *version == 'v' ? version + 1 : version;
+}
+
 bool av1part_is_libaom(const char *version, const char *folder, char *why, size_t why_size) {
-  const char *here = aom_codec_version_str();
-  if (*here == 'v') ++here;
-  if (strcmp(here, version) == 0) return true;
-  snprintf(why, why_size, "%s: made for libaom %s, this is %s", folder, version, here);
+  if (strcmp(av1part_libaom(), version) == 0) return true;
+  snprintf(why, why_size, "%s: made for libaom %s, this is %s", folder, version, av1part_libaom());
   return false;
 }

@@ -16,7 +16,10 @@ uint32_t av1part_crc32(uint32_t crc, const void *data, size_t size);
 /* Whether a text of that size ends in a line `check`: the CRC-32 of all lines before it, in eight hexadecimal digits. */
 bool av1part_text_is_sound(const char *text, size_t size);
 
-/* Whether this library is that version of libaom, as 3.12.1; else `why` says so of the folder. */
+/* Version of libaom that this library has inside, as 3.14.1. */
+const char *av1part_libaom(void);
+
+/* Whether that is `version`; else `why` says so of the folder. */
 bool av1part_is_libaom(const char *version, const char *folder, char *why, size_t why_size);
 
 #endif

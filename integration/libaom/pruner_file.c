@@ -32,6 +32,7 @@ typedef struct {
   av1part_pruner_file *file;
   char usage[16], price[32], most[32];
   unsigned crc;
+  bool carded;
 } facts;
 
 static bool parse(const char *text, facts *f) {
@@ -56,11 +57,21 @@ static bool parse(const char *text, facts *f) {
   return true;
 }
 
-/* Take over the speeds at which the pruner's card shows a gain, where it has one. */
-static bool read_card(const char *folder, const facts *f, char *why, size_t why_size) {
-  char speeds[16] = "";
-  unsigned crc;
+/* What a card says of pruner.bin and, in its line for this libaom, else in its first, of the speeds. */
+static bool parse_card(const char *text, unsigned *crc, char speeds[16]) {
+  char libaom[16], found[16];
   int end = 0;
+  *speeds = 0;
+  if (sscanf(text, "av1part-card 2\ncrc32 %8x%n", crc, &end) != 1) return false;
+  for (text += end; sscanf(text, "\nspeeds %15[0-9.] %15[0-9none]%n", libaom, found, &end) == 2; text += end) {
+    if (!*speeds || strcmp(libaom, av1part_libaom()) == 0) snprintf(speeds, 16, "%s", found);
+  }
+  return *speeds && strncmp(text, "\ncheck ", 7) == 0;
+}
+
+/* Take over the speeds at which the pruner's card shows a gain, where it has one. */
+static bool read_card(const char *folder, facts *f, char *why, size_t why_size) {
+  unsigned crc;
   size_t size;
   errno = 0;
   char *const text = av1part_read_file(folder, "card.txt", LARGEST_TEXT, &size, why, why_size);
@@ -69,24 +80,19 @@ static bool read_card(const char *folder, const facts *f, char *why, size_t why_
     *why = 0;
     return true;
   }
-  const bool sound = av1part_text_is_sound(text, size) &&
-                     sscanf(text, "av1part-card 1\ncrc32 %8x\nspeeds %15[0-9none]%n", &crc, speeds, &end) == 2 &&
-                     strncmp(text + end, "\ncheck ", 7) == 0 && crc == f->crc;
+  f->carded = av1part_text_is_sound(text, size) && parse_card(text, &crc, f->file->speeds) && crc == f->crc;
   free(text);
-  if (sound) {
-    snprintf(f->file->speeds, sizeof(f->file->speeds), "%s", speeds);
-  } else {
-    snprintf(why, why_size, "%s/card.txt: not as it was written, or another pruner's", folder);
-  }
-  return sound;
+  if (!f->carded) snprintf(why, why_size, "%s/card.txt: not as it was written, or another pruner's", folder);
+  return f->carded;
 }
 
 bool av1part_pruner_file_serves(const av1part_pruner_file *file, int cpu_used) {
   return cpu_used >= 0 && cpu_used <= 9 && strchr(file->speeds, '0' + cpu_used);
 }
 
-static bool suits_this_hook(const av1part_pruner_file *file, const char *folder, char *why, size_t why_size) {
-  if (!av1part_is_libaom(file->libaom, folder, why, why_size)) return false;
+static bool suits_this_hook(const facts *f, const char *folder, char *why, size_t why_size) {
+  const av1part_pruner_file *const file = f->file;
+  if (!f->carded && !av1part_is_libaom(file->libaom, folder, why, why_size)) return false;
   if (file->features != av1part_feature_table()) {
     snprintf(why, why_size, "%s: made for another table of features than this library's", folder);
     return false;
@@ -106,7 +112,7 @@ bool av1part_pruner_file_read(const char *folder, av1part_pruner_file *file, cha
     snprintf(why, why_size, "%s/hook.txt: not as it was written", folder);
     return false;
   }
-  if (!suits_this_hook(file, folder, why, why_size) || !read_card(folder, &f, why, why_size)) return false;
+  if (!read_card(folder, &f, why, why_size) || !suits_this_hook(&f, folder, why, why_size)) return false;
   const size_t expected = file->size;
   file->data = av1part_read_file(folder, "pruner.bin", LARGEST_DATA, &file->size, why, why_size);
   if (!file->data) return false;

@@ -6,9 +6,10 @@
  * `crc32` of pruner.bin, and `check`: the CRC-32 of all lines before it. CRCs are those of zlib, in eight hexadecimal
  * digits. They find accidents; `av1part run` and `av1part pruner info` check the seal.
  *
- * A pruner in the box also has `card.txt`, by integration/zoo/card.py: `av1part-card 1`, `crc32` of pruner.bin, `speeds`
- * (the digits of every cpu_used at which it was measured to gain, or `none`), and `check`. It then serves these speeds
- * in place of the one that it learnt at. */
+ * A pruner in the box also has `card.txt`, by integration/zoo/card.py: `av1part-card 2`, `crc32` of pruner.bin, a line
+ * `speeds` for each libaom with which it was measured, the newest first (its version, and the digits of every cpu_used
+ * at which it gains there, or `none`), and `check`. It then serves every libaom that has its features, at the speeds of
+ * that libaom's line, else of the first, in place of the libaom and the speed that it learnt with. */
 #ifndef AV1PART_PRUNER_FILE_H_
 #define AV1PART_PRUNER_FILE_H_
 
@@ -25,7 +26,7 @@ typedef struct {
   size_t size;
 } av1part_pruner_file;
 
-/* Read a folder; false where it is no sound pruner of this hook and libaom, with the reason in `why`. */
+/* Read a folder; false where it is no sound pruner for this hook and libaom, with the reason in `why`. */
 bool av1part_pruner_file_read(const char *folder, av1part_pruner_file *file, char *why, size_t why_size);
 void av1part_pruner_file_free(av1part_pruner_file *file);
 

@@ -22,7 +22,8 @@ FORMAT_VERSION = 1
 NATIVE, GRAPH = "pruner.bin", "pruner.onnx"
 FILES = (hook_file.NAME, NATIVE, GRAPH)
 MANIFEST = "manifest.json"
-BESIDE = ("card.json", "card.txt")
+CARD = "card.json"
+BESIDE = (CARD, "card.txt")
 """What a pruner in the box has beside its sealed files: its card, which names it by its seal, and the card for C."""
 LIMIT = 1 << 26
 """Most bytes that a file of a pruner may have."""
@@ -103,13 +104,16 @@ class PrunerBundle:
         return float(self.manifest["most"])
 
     def check_library(self, library: CDLL) -> None:
-        """Raise ToolkitError unless the pruner was made for the libaom and the features of this hook."""
+        """Raise ToolkitError unless the pruner suits this hook: its table of features, and its libaom.
+
+        One with a card beside it serves another libaom too: the card says what it gives there.
+        """
         features = [asdict(feature) for feature in native.feature_table(library)]
         named = self.manifest["feature_table"] == native.feature_table_name(library)
         if not named or features != self.manifest["features"]:
             raise ToolkitError(f"{self.path}: made for another table of features than this hook's. {_MEND}")
         version = native.libaom_version(library)
-        if self.encoder.get("version") != version:
+        if self.encoder.get("version") != version and not (self.path / CARD).is_file():
             raise ToolkitError(
                 f"{self.path}: version was {self.encoder.get('version')!r} in its record, {version!r} here. "
                 "Record and fit with these settings."

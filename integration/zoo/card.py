@@ -1,6 +1,6 @@
 """A card beside a pruner in the box: what it was measured to give, on which material, and where not to use it.
 
-`card.txt` repeats for C at which speeds that is a gain (libaom/pruner_file.h).
+`card.txt` repeats for C at which speeds that is a gain, by libaom's version (libaom/pruner_file.h).
 """
 
 import math
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from integration.codec.checked_text import checked_text, crc32
+from integration.codec.libaom_versions import version
 from integration.pruning.bundle import NATIVE
 from integration.zoo import FOLDER, names
 from toolkit.errors import ToolkitError
@@ -19,7 +20,7 @@ from toolkit.sealed import Entries, check_entries, read_sealed
 
 FILE, TEXT = "card.json", "card.txt"
 KIND = "av1part-card"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 PHOTOGRAPHS, KEY_FRAMES = "photographs", "key frames of clips"
 NEAR = 1.0
 """Doublings of the number of pixels up to which a measurement speaks of another size."""
@@ -44,6 +45,7 @@ _ROW: Entries = {
     "size": (str, type(None)),
     "command": str,
     "machine": str,
+    "libaom": str,
 }
 _PRUNER_ENTRIES: Entries = {
     "sha256": str, "encoder": dict, "encoder.usage": str, "price": float, "learnt": dict,
@@ -58,7 +60,7 @@ class Row:
     `saving` of the CPU time and `extra_bytes` at equal PSNR-Y are percent, deciding charged. `under_frontier` is how
     many points of BD-rate less that is than libaom's own presets charge for the same time, None where they are not
     measured. `worst` is the source with the greatest BD-rate; `machine` the class of machine. `size` is that of the
-    largest picture, as in `480x320`; None where it was not kept.
+    largest picture, as in `480x320`; None where it was not kept. `libaom` is the version, as in `3.14.1`.
     """
 
     material: str
@@ -72,6 +74,12 @@ class Row:
     size: str | None
     command: str
     machine: str
+    libaom: str
+
+    @property
+    def of(self) -> tuple[str, int, int]:
+        """Material, bit depth and speed that it speaks of."""
+        return self.material, self.bit_depth, self.cpu_used
 
     @property
     def gains(self) -> bool:
@@ -90,12 +98,16 @@ class Row:
         width, height = self.size.split("x")
         return abs(math.log2(pixels / (int(width) * int(height))))
 
-    def expected_at(self, width: int, height: int) -> str:
-        """What to expect of pictures of a size, with the size at which it was measured and a word where that is far."""
+    def expected_at(self, width: int, height: int, libaom: str | None = None) -> str:
+        """What to expect of pictures of a size with a version of libaom, None the one in use.
+
+        It names the size at which it was measured, with a word where that is far, and the version where it is another.
+        """
+        with_other = "" if self.libaom == (libaom or version().name) else f" with libaom {self.libaom}"
         if self.distance(width * height) <= NEAR:
-            return f"{self.expected}, as measured at {self.size}"
+            return f"{self.expected}, as measured at {self.size}{with_other}"
         at = f"at {self.size}" if self.size else "at sizes that were not kept"
-        return f"{self.expected}, but as measured {at}: nothing was measured near {width}x{height}"
+        return f"{self.expected}, but as measured {at}{with_other}: nothing was measured near {width}x{height}"
 
 
 @dataclass(frozen=True)
@@ -143,20 +155,40 @@ class Card:
         """Bit depths at which it was measured."""
         return tuple(sorted({row.bit_depth for row in self.measured}))
 
-    def row(self, material: str, bit_depth: int, cpu_used: int, pixels: int | None = None) -> Row | None:
+    def row(
+        self, material: str, bit_depth: int, cpu_used: int, pixels: int | None = None, libaom: str | None = None
+    ) -> Row | None:
         """What was measured on a material of a bit depth at a speed, at the size nearest to so many pixels a frame.
 
-        Of several at that size (of all, where `pixels` is None) it is that of the most sources. None where nothing was
-        measured.
+        Of several at that size (of all, where `pixels` is None) it is that of the most sources. `libaom` is a version,
+        None the one in use (`rows_with`). None where nothing was measured.
         """
-        wanted = (material, bit_depth, cpu_used)
-        rows = [row for row in self.measured if (row.material, row.bit_depth, row.cpu_used) == wanted]
+        known = rows_with(libaom or version().name, self.measured)
+        rows = [row for row in known if row.of == (material, bit_depth, cpu_used)]
         return min(rows, key=lambda row: (row.distance(pixels) if pixels else 0, -len(row.sources)), default=None)
 
 
 def cards() -> list[Card]:
     """Cards of the pruners in the box that have one, by name."""
     return [Card.load(FOLDER / name) for name in names() if (FOLDER / name / FILE).is_file()]
+
+
+def rows_with(libaom: str, measured: Sequence[Row]) -> list[Row]:
+    """Rows that speak of a version of libaom.
+
+    Of each material, bit depth and speed these are the rows measured with that version, else with the newest that has
+    any.
+    """
+    order = [libaom, *_newest_first(measured)]
+    best: dict[tuple[str, int, int], str] = {}
+    for row in sorted(measured, key=lambda row: order.index(row.libaom)):
+        best.setdefault(row.of, row.libaom)
+    return [row for row in measured if row.libaom == best[row.of]]
+
+
+def _newest_first(measured: Sequence[Row]) -> list[str]:
+    """Versions of libaom that rows were measured with."""
+    return sorted({row.libaom for row in measured}, key=lambda name: [*map(int, name.split("."))], reverse=True)
 
 
 def choose(
@@ -167,18 +199,19 @@ def choose(
     *,
     four_way: bool | None = None,
     pixels: int | None = None,
+    libaom: str | None = None,
 ) -> tuple[Card, Row] | None:
     """The pruner in the box for such an encode whose card shows the greatest gain, and what to expect of it.
 
     `four_way` None takes either. Of a card that has several sizes, the one nearest to so many `pixels` a frame counts.
-    None where no card shows a gain.
+    `libaom` is a version, None the one in use. None where no card shows a gain.
     """
     found = [
         (card, row)
         for card in cards()
         if card.usage == usage
         and four_way in (None, card.four_way)
-        and (row := card.row(material, bit_depth, cpu_used, pixels)) is not None
+        and (row := card.row(material, bit_depth, cpu_used, pixels, libaom)) is not None
         and row.gains
     ]
     return max(found, key=lambda pair: pair[1].under_frontier or 0, default=None)
@@ -211,8 +244,11 @@ def speeds(measured: Sequence[Row]) -> list[int]:
 
 
 def _text(folder: Path, measured: Sequence[Row]) -> bytes:
-    digits = "".join(map(str, speeds(measured))) or "none"
-    return checked_text(["av1part-card 1", f"crc32 {crc32((folder / NATIVE).read_bytes())}", f"speeds {digits}"])
+    lines = [
+        f"speeds {libaom} {''.join(map(str, speeds(rows_with(libaom, measured)))) or 'none'}"
+        for libaom in _newest_first(measured)
+    ]
+    return checked_text(["av1part-card 2", f"crc32 {crc32((folder / NATIVE).read_bytes())}", *lines])
 
 
 def rows_of(report: Mapping[str, Any], material: str, price: float, command: str, machine: str) -> list[Row]:
@@ -235,6 +271,7 @@ def rows_of(report: Mapping[str, Any], material: str, price: float, command: str
             size=report.get("largest", report["settings"]["size"]),  # reports of earlier versions have no largest
             command=command,
             machine=machine,
+            libaom=report["libaom"],
         )
         for arm in report["arms"]
         if arm["kind"] == f"pruner {price:g}"

@@ -18,6 +18,7 @@ from integration.pipeline.config import BuildConfig
 from integration.pipeline.pipeline import Pipeline, cut_nodes
 from integration.pipeline.policy import Policy, Thresholds, deviation
 from integration.pruning.bundle import PrunerBundle
+from support.libaom import IN_USE
 from support.sealed import edit_manifest
 from toolkit.data.blockset import BlockSet, Luma
 from toolkit.files import json_bytes
@@ -26,7 +27,7 @@ from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
 from toolkit.partition import STAGES
 
-LIBAOM = encoder_settings("good", 1, "3.12.1")
+LIBAOM = encoder_settings("good", 1, IN_USE)
 
 
 @cache

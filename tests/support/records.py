@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
+from support.libaom import IN_USE
 from toolkit.partition import HORZ, NONE
 from toolkit.pruners.features import Feature
 from toolkit.pruners.record import FEATURES, ROW, FrameEntry, RecordedSource, rows_file, write_search_set
 
 TABLE = tuple(Feature(f"f{i}", "", min(i // 10, 4)) for i in range(FEATURES))
-ENCODER = {"version": "3.12.1", "usage": "good", "cpu_used": 2, "enable_1to4_partitions": 1}
+ENCODER = {"version": IN_USE, "usage": "good", "cpu_used": 2, "enable_1to4_partitions": 1}
 
 
 def some_rows(count: int, seed: int) -> np.ndarray:

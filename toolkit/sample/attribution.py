@@ -6,7 +6,7 @@ from pathlib import Path
 FOLDER = Path(__file__).parent
 HEAD = """# Licences of the embedded data set
 
-The folder `luma` holds the luma planes of these photographs, reduced in size and converted to BT.709 as the
+The folder `luma` holds the luma planes of these photographs, reduced in size and converted to BT.601 as the
 manifest says; nothing else was changed. Each keeps the licence of its original, whatever the licence of av1part's
 code. The partition labels (`blocks.npy`) may be used as freely as the code.
 
