@@ -1,5 +1,6 @@
 """`av1part data merge`: what was made apart is what would have been made at once, and nothing is taken twice."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from click.testing import CliRunner
 from PIL import Image
 from support.commands import cli, done, fails
 from support.pictures import CHELSEA
+from support.sealed import edit_manifest, mutations
 
 from integration.labelling.config import LabelConfig
 from integration.labelling.label import label
 from integration.labelling.record import RecordConfig, record
 from toolkit.cli.main import main
 from toolkit.data.blockset import COST_DTYPE, BlockSet
+from toolkit.data.group import write_group
 from toolkit.data.merge import merge_blocksets
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
@@ -161,6 +164,32 @@ def test_a_damaged_set_is_refused(tmp_path: Path) -> None:
         file.write(b"\x01")
     fails(cli("data", "merge", a, b, "-o", tmp_path / "m"), "changed or truncated")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_any_entry_of_a_manifest_sealed_again_is_read_or_refused_in_one_line(tmp_path: Path) -> None:
+    a, b = small(tmp_path / "a", 1), small(tmp_path / "b", 2)
+    before = set(tmp_path.rglob("*"))
+    for done_to_it in mutations(a / "manifest.json"):
+        words = ("-o", tmp_path / "m")
+        for result in (cli("data", "info", a), cli("data", "merge", a, b, *words), cli("data", "merge", b, a, *words)):
+            if result.exit_code:
+                fails(result)
+                assert len(result.stderr.strip().splitlines()) == 1, (done_to_it, result.stderr)
+            shutil.rmtree(tmp_path / "m", ignore_errors=True)
+        assert set(tmp_path.rglob("*")) == before, done_to_it
+
+
+@pytest.mark.parametrize("name", ["../../x", "/x", "node17", "node16/../../x"])
+def test_a_folder_of_several_node_sizes_names_no_other_folder(tmp_path: Path, name: str) -> None:
+    for folder in ("a", "b"):
+        small(tmp_path / folder / "node16", len(folder) + ord(folder))
+        write_group(tmp_path / folder, {"node16": tmp_path / folder / "node16"})
+    edit_manifest(tmp_path / "b", lambda manifest: manifest["sets"].update({name: manifest["sets"].pop("node16")}))
+    for paths in (("a", "b"), ("b", "a"), ("b", "b")):
+        result = cli("data", "merge", *(tmp_path / path for path in paths), "-o", tmp_path / "m")
+        fails(result, f"{tmp_path / 'b' / 'manifest.json'}: names", "expected data sets called as node16")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    done("data", "merge", tmp_path / "a", tmp_path / "a", "-o", tmp_path / "m")
 
 
 @pytest.mark.usefixtures("libaom")

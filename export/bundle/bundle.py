@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import os
-import re
 import stat
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.model.provenance import BEFORE, is_known
 from toolkit.model.suitability import check_bit_depth, check_settings, check_unseen
-from toolkit.sealed import Entries, check_folder, read_sealed
+from toolkit.sealed import Entries, check_folder, is_sha256, read_sealed
 
 if TYPE_CHECKING:
     from export.compare.budget import Verdict  # imports torch, which reading a bundle does not need
@@ -269,7 +268,7 @@ def _read_manifest(path: Path) -> Manifest:
         size, digest = (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
         if type(size) is not int or not 0 <= size <= SIZE_LIMITS[name]:
             raise ToolkitError(f"{file}: {name} has {size!r} bytes, expected 0 to {SIZE_LIMITS[name]}.")
-        if not isinstance(digest, str) or not re.fullmatch("[0-9a-f]{64}", digest):
+        if not is_sha256(digest):
             raise ToolkitError(f"{file}: {name} has no sha256. {_MEND}")
     return cast(Manifest, manifest)
 

@@ -15,7 +15,7 @@ from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
 from toolkit.pruners.features import Feature
 from toolkit.pruners.record import frame_kind
-from toolkit.sealed import Entries, check_folder, check_names, read_sealed
+from toolkit.sealed import Entries, check_files, check_folder, check_names, read_sealed
 
 KIND = "av1part-pruner"
 FORMAT_VERSION = 1
@@ -62,15 +62,11 @@ class PrunerBundle:
         path = Path(path)
         check_folder(path, KIND)
         manifest = read_sealed(path / MANIFEST, KIND, FORMAT_VERSION, "a pruner's", _MEND, _ENTRIES)
-        if set(manifest["files"]) != set(FILES):
-            raise ToolkitError(f"{path}/{MANIFEST}: lists {sorted(manifest['files'])}, expected {', '.join(FILES)}.")
-        check_names(path, manifest["files"], BESIDE)
-        for name, digest in manifest["files"].items():
-            file = path / name
+        for file in (path / name for name in FILES):
             if not file.is_file() or file.stat().st_size > LIMIT:
                 raise ToolkitError(f"{file}: missing or larger than {LIMIT} bytes. Copy the whole folder. {_MEND}")
-            if sha256_file(file) != digest:
-                raise ToolkitError(f"{file}: changed (sha256 differs from the manifest). {_MEND}")
+        check_files(path, manifest["files"], FILES, "pruner")
+        check_names(path, manifest["files"], BESIDE)
         if not manifest["proof"].get("passed"):
             raise ToolkitError(f"{path}: its forms were not proven to decide alike. {_MEND}")
         data = (path / NATIVE).read_bytes()

@@ -1,7 +1,8 @@
 """Changes to sealed files, and values that a mutation puts in."""
 
+import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,33 @@ def places(value: Any) -> Any:
     for key, item in items:
         yield value, key
         yield from places(item)
+
+
+def mutations(file: Path) -> Iterator[str]:
+    """Write a sealed document again and again, sealed anew, without one of its entries or with another value there.
+
+    Yields what was done. Every value of NUMBERS and TEXTS comes up, spread over the entries. Of a list of more than
+    three only the first two are taken. At the end the file is as it was.
+    """
+    content = file.read_bytes()
+    document = json.loads(content)
+    values = [*NUMBERS, *(text for text in TEXTS if text != "\ud800")]
+    for number, (parent, key) in enumerate(list(places(document))):
+        if parent is document and key in ("kind", "format_version", "sha256"):
+            continue
+        if isinstance(parent, list) and len(parent) > 3 and key > 1:
+            continue
+        kept = copy.copy(parent)
+        for value in (..., *values[number % 6 :: 6]):
+            if value is ...:
+                parent.pop(key)
+            else:
+                parent[key] = value
+            write_json(file, seal(document))
+            yield f"{key!r:.80} of {kept!r:.200} " + ("removed" if value is ... else f"is {value!r:.80}")
+            parent.clear()
+            parent.update(kept) if isinstance(parent, dict) else parent.extend(kept)
+    file.write_bytes(content)
 
 
 def reseal(bundle: Path) -> None:

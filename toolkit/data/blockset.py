@@ -29,6 +29,7 @@ from toolkit.data.format import (
     check_luma,
     check_manifest,
     files_of,
+    histogram,
     luma_dtype,
 )
 from toolkit.data.inside import SEARCH, Inside, SearchFeatures, check_features
@@ -197,6 +198,8 @@ class BlockSet:
                 raise ToolkitError(f"{path}: luma of {source['name']} is {plane.shape}, expected {expected}.")
             check_luma(plane, result.bit_depth, f"{path}, source {source['name']}")
         check_blocks(result.blocks, result.sources, result.node, str(path))
+        if histogram(result.blocks, result.sources) != manifest["histogram"]:
+            raise ToolkitError(f"{path}/manifest.json: the histogram is not that of the blocks. {MEND}")
         if costs is not None:
             check_costs(costs, len(result.blocks), str(path))
         if search is not None:

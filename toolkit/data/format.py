@@ -1,7 +1,8 @@
 """The BlockSet on disk: its constants and types, and the checks that its readers and its writer share."""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
@@ -205,6 +206,21 @@ def check_blocks(blocks: NDArray[Any], sources: list[SourceEntry], node: int, wh
     repeated = int((keys[1:] == keys[:-1]).sum())
     if repeated:
         raise ToolkitError(f"{what}: {repeated} blocks have two labels at one qindex. Label each (source, cq) once.")
+
+
+def histogram(blocks: NDArray[Any], sources: Sequence[SourceEntry]) -> Counts:
+    """Count blocks by split, qindex and partition id."""
+    split = [s["split"] for s in sources]
+    result: Counts = {}
+    counts: Counter[int] = Counter()
+    for part in parts(len(blocks)):
+        some = blocks[part]
+        keys = (some["source"].astype(np.int64) * 256 + some["qindex"]) * 256 + some["partition"]
+        counts.update(dict(zip(*(a.tolist() for a in np.unique(keys, return_counts=True)), strict=True)))
+    for key, count in sorted(counts.items()):
+        at = result.setdefault(split[key >> 16], {}).setdefault(str(key >> 8 & 255), {})
+        at[str(key & 255)] = at.get(str(key & 255), 0) + count
+    return result
 
 
 def parts(count: int, size: int = 1 << 18) -> Iterator[slice]:

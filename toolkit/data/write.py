@@ -1,6 +1,5 @@
 """Write a BlockSet: checked, hashed, sealed, and put in place whole or not at all."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from toolkit.data.format import (
     COSTS,
     FORMAT_VERSION,
     KIND,
-    Counts,
     Luma,
     SourceEntry,
     check_blocks,
@@ -22,7 +20,7 @@ from toolkit.data.format import (
     check_luma,
     check_manifest,
     files_of,
-    parts,
+    histogram,
 )
 from toolkit.data.inside import SEARCH, SearchFeatures, check_features
 from toolkit.data.sources import check_source_name
@@ -86,21 +84,6 @@ def make_records(
     for name, array in arrays.items():
         records[name] = array
     return np.atleast_1d(records)
-
-
-def histogram(blocks: NDArray[Any], sources: Sequence[SourceEntry]) -> Counts:
-    """Count blocks by split, qindex and partition id."""
-    split = [s["split"] for s in sources]
-    result: Counts = {}
-    counts: Counter[int] = Counter()
-    for part in parts(len(blocks)):
-        some = blocks[part]
-        keys = (some["source"].astype(np.int64) * 256 + some["qindex"]) * 256 + some["partition"]
-        counts.update(dict(zip(*(a.tolist() for a in np.unique(keys, return_counts=True)), strict=True)))
-    for key, count in sorted(counts.items()):
-        at = result.setdefault(split[key >> 16], {}).setdefault(str(key >> 8 & 255), {})
-        at[str(key & 255)] = at.get(str(key & 255), 0) + count
-    return result
 
 
 def write_blockset(
