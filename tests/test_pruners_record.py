@@ -45,7 +45,6 @@ def commands(record: Path, other: Path, output: Path) -> Iterator[Result]:
     """Every command that reads a record."""
     yield cli("pruner", "fit", record, "-o", output)
     yield cli("data", "merge", record, other, "-o", output)
-    yield cli("data", "merge", other, record, "-o", output)
     yield cli("data", "info", record)
 
 

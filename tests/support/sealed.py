@@ -62,7 +62,7 @@ def mutations(file: Path) -> Iterator[str]:
         if isinstance(parent, list) and len(parent) > 3 and key > 1:
             continue
         kept = copy.copy(parent)
-        for value in (..., *values[number % 6 :: 6]):
+        for value in (..., *values[number % 12 :: 12]):
             if value is ...:
                 parent.pop(key)
             else:
