@@ -147,7 +147,7 @@ def test_the_choice_has_the_least_cost_at_the_smallest_and_the_largest_nodes(
 @pytest.mark.usefixtures("libaom")
 @pytest.mark.parametrize("threads", [1, 2])
 def test_costs_of_all_node_sizes_are_those_of_an_encode_each(threads: int) -> None:
-    config = EncoderConfig(160, 136, cq=20, cpu_used=0, threads=threads)
+    config = EncoderConfig(136, 128, cq=45, cpu_used=0, threads=threads)
     together = encode(config, NODE_SIZES).costs
     for size in NODE_SIZES:
         alone = encode(config, size).costs[size]
