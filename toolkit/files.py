@@ -9,6 +9,7 @@ import math
 import os
 import re
 import secrets
+import shlex
 import shutil
 import socket
 import stat
@@ -62,6 +63,11 @@ def is_sealed(document: dict[str, Any]) -> bool:
         return bool(document.get("sha256") == seal(document)["sha256"])
     except (ValueError, RecursionError):  # NaN, text that is not Unicode, or too deep: `seal` writes none of them
         return False
+
+
+def quoted(path: Path) -> str:
+    """A path as a shell takes it, for a command that is printed."""
+    return shlex.quote(str(path))
 
 
 def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> Any:

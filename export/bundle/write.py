@@ -20,7 +20,7 @@ from export.graph.export import export_onnx
 from export.graph.instruction_set import instruction_set
 from export.graph.runtime import RuntimeModel
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, atomic_write_json, canonical_json, seal, sha256_file
+from toolkit.files import atomic_folder, atomic_write_json, canonical_json, quoted, seal, sha256_file
 from toolkit.model.checkpoint import Checkpoint, environment, load_checkpoint, save_checkpoint
 from toolkit.model.network import predict
 from toolkit.training.run_folder import checkpoint_file
@@ -49,7 +49,9 @@ def choose_checkpoint(run_or_checkpoint: Path, epoch: int | None = None, data: P
             raise ToolkitError(f"{run_or_checkpoint}: --epoch is for a run folder, this is one checkpoint file.")
         return Chosen(path, "the file given")
     if path is None:
-        raise ToolkitError(f"{run_or_checkpoint}: has no epoch {epoch}. See `av1part select {run_or_checkpoint}`.")
+        raise ToolkitError(
+            f"{run_or_checkpoint}: has no epoch {epoch}. See `av1part select {quoted(run_or_checkpoint)}`."
+        )
     return Chosen(path, "best macro_f1 of the run, evaluated again" if epoch is None else f"epoch {epoch}, as asked")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from toolkit.files import check_free
+from toolkit.files import check_free, quoted
 from toolkit.sealed import check_folder, check_model
 
 
@@ -45,4 +45,4 @@ def export(
         click.echo(json.dumps({"bundle": str(output), "sha256": bundle.sha256, **bundle.manifest["export_check"]}))
         return
     click.echo(describe(bundle))
-    next_step(f"parity {output} DATA")
+    next_step(f"parity {quoted(output)} DATA")

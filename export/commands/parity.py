@@ -10,6 +10,7 @@ import click
 from export.compare.config import LIMIT
 from export.graph.profiles import PROFILES, PROVIDERS
 from export.proof.config import ParityConfig
+from toolkit.files import quoted
 from toolkit.sealed import check_folder
 
 _DEFAULT = ParityConfig()
@@ -83,7 +84,7 @@ def parity(
         ctx.exit(1)
     # A mask is made before the search: no pipeline takes a model that is asked inside it.
     if not (selftest or bisect or as_json or Bundle.load(bundle).contract.inside):
-        next_step(f"pipeline build {bundle} -o PIPE")
+        next_step(f"pipeline build {quoted(bundle)} -o PIPE")
 
 
 def _lines(result: Mapping[str, Any]) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from export.bundle.quantize_config import QuantizeConfig
-from toolkit.files import check_free
+from toolkit.files import check_free, quoted
 from toolkit.sealed import check_folder
 
 _DEFAULT = QuantizeConfig()
@@ -31,4 +31,4 @@ def quantize(bundle: Path, data: Path, output: Path, overwrite: bool, **options:
         made = quantize_bundle(bundle, data, output, QuantizeConfig(**options), overwrite=overwrite)
     about = made.manifest["quantization"]
     click.echo(f"{output}: int8, calibrated on {about['blocks']} training blocks of {about['sources']} sources")
-    next_step(f"parity {output} {data}")
+    next_step(f"parity {quoted(output)} {quoted(data)}")

@@ -42,6 +42,8 @@ class Colour:
 
 
 UNDESCRIBED = Colour()
+CHROMA_UNKNOWN, CHROMA_LEFT, CHROMA_TOP_LEFT = 0, 1, 2
+"""AV1's numbers of where a chroma sample of 4:2:0 lies: between two rows of luma samples, or on a luma sample."""
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import ctypes
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +25,9 @@ from toolkit.pruners.features import DECISIONS, FRAME_KINDS, SIDES, Feature
 from toolkit.pruners.record import ROW
 
 __all__ = ["EncodedFrame", "Encoder", "EncoderConfig", "Mask", "MaskSource", "Masks", "encoder_settings"]
+
+TICKS = 10_000_000
+"""Units of time in a second (AV1PART_TICKS)."""
 
 
 class Encoder:
@@ -95,6 +99,10 @@ class Encoder:
         """Describe the colour in the sequence header; ToolkitError after the first frame, or on numbers AV1 lacks."""
         values = (colour.primaries, colour.transfer, colour.matrix, int(colour.full_range))
         self._check(self._library.av1part_set_colour(self._handle, *values))
+
+    def set_chroma_position(self, position: int) -> None:
+        """Say where chroma samples lie, by AV1's number, as CHROMA_LEFT; ToolkitError after the first frame."""
+        self._check(self._library.av1part_set_chroma_position(self._handle, position))
 
     def set_hdr(self, hdr: Hdr) -> None:
         """Put HDR metadata OBUs before every key frame; ToolkitError after the first frame, or at a second call."""
@@ -189,8 +197,13 @@ class Encoder:
         assert frame is not None
         return frame
 
-    def feed(self, planes: Sequence[Luma], mask: Mask | Masks | None = None) -> EncodedFrame | None:
-        """Give a frame, as to `encode`, and return the next one that is ready; with lag, None at first."""
+    def feed(
+        self, planes: Sequence[Luma], mask: Mask | Masks | None = None, span: tuple[Fraction, Fraction] | None = None
+    ) -> EncodedFrame | None:
+        """Give a frame, as to `encode`, and return the next one that is ready; with lag, None at first.
+
+        `span`: its start and end in seconds, by which libaom knows the frame rate. Without it frames come 30 a second.
+        """
         arrays = [self._plane(index, plane) for index, plane in enumerate(planes)]
         if len(arrays) != 3:
             raise ToolkitError(f"Encoder: {len(arrays)} planes, expected 3 (y, u, v in 4:2:0).")
@@ -200,6 +213,9 @@ class Encoder:
         pointers = (ctypes.c_void_p * 3)(*(a.ctypes.data for a in arrays))
         strides = (ctypes.c_size_t * 3)(*(a.shape[1] * a.itemsize for a in arrays))
         native_masks = None if mask is None else _native_masks(masks)
+        if span is not None:
+            start, end = (int(time * TICKS) for time in span)
+            self._check(self._library.av1part_set_time(self._handle, start, end - start))
         return self._run(self._library.av1part_encode, pointers, strides, native_masks, given=mask is not None)
 
     def flush(self) -> Iterator[EncodedFrame]:

@@ -83,6 +83,8 @@ _ENCODER = (
     ("av1part_error_detail", c_char_p, (c_void_p,)),
     ("av1part_set_mask_callback", c_int, (c_void_p, MaskCallback, c_void_p)),
     ("av1part_set_colour", c_int, (c_void_p, c_int, c_int, c_int, c_int)),
+    ("av1part_set_chroma_position", c_int, (c_void_p, c_int)),
+    ("av1part_set_time", c_int, (c_void_p, c_int64, c_int64)),
     ("av1part_add_metadata", c_int, (c_void_p, c_int, c_char_p, c_size_t)),
     ("av1part_disable_cnn", c_int, (c_void_p, c_int)),
     ("av1part_log_costs", c_int, (c_void_p, c_int)),

@@ -10,6 +10,7 @@ from integration.bench.config import AGAINST, BenchConfig
 from integration.codec.config import four_way_of
 from integration.commands.encode_options import encode_options, keyint_options
 from toolkit.cli.options import commas, numbers, prices, words
+from toolkit.files import quoted
 
 _D = BenchConfig()
 _PATH = click.Path(path_type=Path)
@@ -98,4 +99,4 @@ def encoder(
         return
     print_bench(report, page)
     if masks:
-        next_step(f"encode CLIP{''.join(f' --pipeline {path}' for path in given.pipelines)} -o OUT.mp4")
+        next_step(f"encode CLIP{''.join(f' --pipeline {quoted(path)}' for path in given.pipelines)} -o OUT.mp4")

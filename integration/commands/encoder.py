@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from toolkit.files import quoted
+
 
 @click.group()
 def encoder() -> None:
@@ -83,7 +85,7 @@ def install(prefix: Path, overwrite: bool) -> None:
     target = install_library(prefix, overwrite=overwrite).resolve()
     click.echo(target)
     click.echo(
-        f"Use it: LD_LIBRARY_PATH={target.parent} AV1PART_PIPELINE={zoo.FOLDER / 'photo-8bit'} "
+        f"Use it: LD_LIBRARY_PATH={quoted(target.parent)} AV1PART_PIPELINE={quoted(zoo.FOLDER / 'photo-8bit')} "
         "ffmpeg -i IN -c:v libaom-av1 -usage good -cpu-used 2 -crf 32 OUT"
     )
-    click.echo(f"Remove it: rm {target}")
+    click.echo(f"Remove it: rm {quoted(target)}")

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from integration.pruning.config import MODELS, FitConfig
 from toolkit.cli.options import commas, numbers
 from toolkit.errors import ToolkitError
-from toolkit.files import canonical_json, check_free
+from toolkit.files import canonical_json, check_free, quoted
 from toolkit.sealed import kind_of
 
 _D = FitConfig()
@@ -123,7 +123,7 @@ def _fit_masks(
         f"{output}: {chosen.saving:.1f}% of the CPU time saved, inference charged, for {chosen.loss:+.2f}% bytes, on "
         "sources that it has not learnt from."
     )
-    next_step(f"encode CLIP --pipeline {output} --cpu-used {data.manifest['encoder']['cpu_used']} -o OUT.ivf")
+    next_step(f"encode CLIP --pipeline {quoted(output)} --cpu-used {data.manifest['encoder']['cpu_used']} -o OUT.ivf")
 
 
 def _fit_pruner(

@@ -7,6 +7,7 @@ import click
 
 from integration.labelling.config import LabelConfig
 from toolkit.cli.options import commas
+from toolkit.files import quoted
 from toolkit.partition import NODES
 
 DEFAULT = LabelConfig()
@@ -125,4 +126,4 @@ def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ove
         )
     click.echo(output)
     nodes = options["nodes"]
-    next_step(f"data info {output if len(nodes) == 1 else output / set_name(nodes[0])}")
+    next_step(f"data info {quoted(output if len(nodes) == 1 else output / set_name(nodes[0]))}")

@@ -8,7 +8,7 @@ import click
 from export.graph.profiles import PROVIDERS
 from integration.pipeline.config import BuildConfig, EvalConfig
 from toolkit.data.splits import HELD_OUT
-from toolkit.files import check_free
+from toolkit.files import check_free, quoted
 from toolkit.sealed import check_folder
 
 _BUILD, _EVAL = BuildConfig(), EvalConfig()
@@ -77,7 +77,7 @@ def build(
     print_pipeline(output, build_pipeline(bundles, output, policy, config, overwrite=overwrite, pruner=inside), policy)
     if inside:
         print_inside(inside)
-    next_step(f"pipeline eval {output} DATA")
+    next_step(f"pipeline eval {quoted(output)} DATA")
 
 
 @pipeline.command()
@@ -139,7 +139,7 @@ def evaluate(
         return
     print_scores(scores)
     if "policy_fit" in pipe.manifest:
-        next_step(f"bench encoder CLIPS --pipeline {path} -o BENCH")
+        next_step(f"bench encoder CLIPS --pipeline {quoted(path)} -o BENCH")
         return
     click.echo("Its thresholds were not chosen by what they cost in the encoder; masks may make it slower.", err=True)
-    next_step(f"policy fit {path} --data DATA_WITH_COSTS -o FITTED")
+    next_step(f"policy fit {quoted(path)} --data DATA_WITH_COSTS -o FITTED")

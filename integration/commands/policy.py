@@ -11,7 +11,7 @@ from integration.commands.encode_options import encode_options
 from integration.tuning.config import FitConfig
 from toolkit.cli.options import commas, numbers, words
 from toolkit.data.splits import HELD_OUT
-from toolkit.files import check_free
+from toolkit.files import check_free, quoted
 from toolkit.sealed import check_folder
 
 _D = FitConfig()
@@ -76,4 +76,4 @@ def fit(
         click.echo(json.dumps(fit_json(found)))
         return
     print_fit(found, config, output)
-    next_step(f"bench encoder CLIP --pipeline {output} -o REPORT")
+    next_step(f"bench encoder CLIP --pipeline {quoted(output)} -o REPORT")

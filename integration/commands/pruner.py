@@ -8,6 +8,7 @@ import click
 
 from integration.pruning.config import MODELS, FitConfig
 from toolkit.cli.options import commas, numbers, words
+from toolkit.files import quoted
 
 if TYPE_CHECKING:
     from integration.pruning.bundle import PrunerBundle
@@ -75,7 +76,7 @@ def encode_with(made: "PrunerBundle") -> str:
     keyint = ""
     if made.frame_kind == "inter":
         keyint = f" --keyint {made.encoder['kf_max_dist']} --lag {made.encoder['lag_in_frames']}"
-    return f"encode CLIP --pruner {made.path}{usage}{keyint} --cpu-used {made.encoder['cpu_used']} -o OUT.ivf"
+    return f"encode CLIP --pruner {quoted(made.path)}{usage}{keyint} --cpu-used {made.encoder['cpu_used']} -o OUT.ivf"
 
 
 def describe(made: "PrunerBundle") -> str:

@@ -8,6 +8,7 @@ import click
 from integration.commands.encode_options import keyint_options
 from integration.labelling.config import RecordConfig
 from toolkit.cli.options import commas, numbers
+from toolkit.files import quoted
 
 _D = RecordConfig()
 
@@ -65,4 +66,4 @@ def record(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ov
             progress=lambda done, total: progress(done, total, "recording"),
         )  # fmt: skip
     click.echo(f"Recorded: {output}")
-    next_step(f"fit {output} OTHER_SOURCES... -o PRUNER")
+    next_step(f"fit {quoted(output)} OTHER_SOURCES... -o PRUNER")

@@ -18,9 +18,9 @@ from integration.codec.hdr import NO_HDR
 from integration.encoding.config import EncodeConfig
 from integration.encoding.lookahead import Ahead
 from integration.media.beside import Beside, look_beside
-from integration.media.containers import Described, check_target, output_file
+from integration.media.containers import HOLD_TIMES, Described, check_target, output_file, unheld
 from integration.media.raw import parse_size, raw_layout
-from integration.media.sound import Sound, opened_sound, why_not
+from integration.media.sound import opened_sound, why_not
 from integration.media.video import Clip, open_clip
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import count_decisions, use_pruner
@@ -32,8 +32,6 @@ from toolkit.files import one_writer
 _log = logging.getLogger("av1part")
 
 Progress = Callable[[int, int | None], None]
-OUT_OF_STEP = 0.1
-"""Seconds between picture and sound that are worth a warning."""
 
 
 class Masker(Protocol):
@@ -212,6 +210,7 @@ def encode_file(
         encoder = stack.enter_context(Encoder(config, ahead.mask if ahead and ask else ask, clock=clock))
         if clip.colour != UNDESCRIBED:
             encoder.set_colour(clip.colour)
+        encoder.set_chroma_position(beside.chroma)
         encoder.set_hdr(beside.hdr)
         if masker:
             check_masker(masker, config, encoder.version, settings.any_settings)
@@ -232,7 +231,7 @@ def encode_file(
             report.reading_seconds += ahead.reading_seconds
             report.inference_seconds += ahead.mask_seconds
             report.masks_ahead = ahead.used
-    _warn_out_of_step(clip, described.sound, report.frames)
+    _warn_of_times(clip, output, report.frames)
     return report
 
 
@@ -240,26 +239,27 @@ def encode_file(
 def _described(clip: Clip, beside: Beside, output: Path, settings: EncodeConfig) -> Iterator[Described]:
     """Describe the output, its sound opened, and log what it does not get of what lies beside the video's samples."""
     ending = output.suffix.lower()
+    cut = settings.frames is not None or settings.allow_truncated
     lost = [why_not(beside, ending)] if settings.audio else []
-    lost += [f"Not carried over: {', '.join(beside.left)}."] if beside.left else []
+    left = [*beside.left, *unheld(beside, ending, cut=cut)]
+    lost += [f"{note[0].upper()}{note[1:]}." for note in clip.notes]
+    lost += [f"Not carried over: {', '.join(left)}."] if left else []
     if any(lost):
         _log.warning("%s: %s", clip.path, " ".join(filter(None, lost)))
-    cut = settings.frames is not None or settings.allow_truncated
     with opened_sound(clip.path, beside, ending) if settings.audio else nullcontext() as sound:
-        yield Described(clip.width, clip.height, clip.rate, clip.colour, beside.hdr, sound, cut)
+        yield Described(clip, beside, sound, cut)
 
 
-def _warn_out_of_step(clip: Clip, sound: Sound | None, frames: int) -> None:
-    """Warn where frames of a constant rate leave the sound, because the clip's own do not come at a constant rate."""
-    apart = sound.out_of_step(frames, clip.rate) if sound else 0
-    if apart > OUT_OF_STEP:
-        said = "the frames written follow at a constant rate, its own do not: the sound is up to %.2f s out of step."
-        _log.warning(f"Warning: %s: {said}", clip.path, apart)
+def _warn_of_times(clip: Clip, output: Path, frames: int) -> None:
+    """Warn where frames do not come at a constant rate, and the output has no place for their times."""
+    if output.suffix.lower() not in HOLD_TIMES and not clip.is_even(frames):
+        said = "its frames do not come at a constant rate, and %s holds no times: it is played too fast or too slow."
+        _log.warning(f"Warning: %s: {said} Write %s.", clip.path, output.suffix, " or ".join(HOLD_TIMES))
 
 
 def _carried(described: Described) -> list[str]:
     """What is carried over to the output beside the samples, for people."""
-    found = {"colour description": described.colour != UNDESCRIBED, "HDR metadata": described.hdr != NO_HDR}
+    found = {"colour description": described.clip.colour != UNDESCRIBED, "HDR metadata": described.beside.hdr != NO_HDR}
     tracks = [f"sound ({codec})" for codec in described.sound.codecs] if described.sound else []
     return [name for name, there in found.items() if there] + tracks
 
@@ -297,7 +297,7 @@ def code_clip(
             if masks is not None and given == len(masks):
                 raise ToolkitError(f"{clip.path}: more frames than masks ({len(masks)}).")
             sources.append(planes[0])
-            frame = encoder.feed(planes, None if masks is None else masks[given])
+            frame = encoder.feed(planes, None if masks is None else masks[given], clip.span(given))
             given += 1
         report.encode_seconds += clock() - read
         report.wall_seconds += time.perf_counter() - started

@@ -186,6 +186,16 @@ AV1PART_API int av1part_set_mask_callback(av1part_encoder *encoder, av1part_mask
  * 0 limited or 1 full. No sample is changed. */
 AV1PART_API int av1part_set_colour(av1part_encoder *encoder, int primaries, int transfer, int matrix, int full_range);
 
+/* Say in the sequence header where chroma samples lie, before the first frame, in AV1's numbers: 0 unknown (as at
+ * first), 1 between two rows of luma samples and on a column, 2 on a luma sample. */
+AV1PART_API int av1part_set_chroma_position(av1part_encoder *encoder, int position);
+
+/* When the next frame is shown and for how long, in AV1PART_TICKS a second, for libaom's control of rate and groups of
+ * frames. A frame starts where the one before ends, or later. A frame of which nothing is said lasts 1/30 second, and
+ * starts as many of these after the first. */
+enum { AV1PART_TICKS = 10000000 };
+AV1PART_API int av1part_set_time(av1part_encoder *encoder, int64_t start, int64_t length);
+
 /* Put a metadata OBU before every key frame; call it before the first frame. `type` is AV1's metadata_type: 1 for the
  * content light level (HDR_CLL, 4 bytes) or 2 for the mastering display's colour volume (HDR_MDCV, 24 bytes), each at
  * most once. `data` is copied. */

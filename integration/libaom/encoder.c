@@ -45,7 +45,7 @@ static int start_codec(av1part_encoder *e) {
   cfg.g_bit_depth = c->bit_depth == 8 ? AOM_BITS_8 : AOM_BITS_10;
   cfg.g_input_bit_depth = (unsigned)c->bit_depth;
   cfg.g_timebase.num = 1;
-  cfg.g_timebase.den = 30;
+  cfg.g_timebase.den = AV1PART_TICKS;
   cfg.g_pass = AOM_RC_ONE_PASS;
   cfg.g_lag_in_frames = (unsigned)c->lag;
   cfg.rc_end_usage = AOM_Q;
@@ -125,6 +125,26 @@ int av1part_set_colour(av1part_encoder *e, int primaries, int transfer, int matr
       aom_codec_control(&e->codec, AV1E_SET_COLOR_RANGE, full_range) != AOM_CODEC_OK) {
     return av1part_fail(e, AV1PART_ERR_LIBAOM, "describing the colour");
   }
+  return AV1PART_OK;
+}
+
+int av1part_set_chroma_position(av1part_encoder *e, int position) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy || e->fed) return av1part_fail(e, AV1PART_ERR_STATE, "chroma was described after the first frame");
+  if (!within(position, 0, 2)) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "chroma position: expected 0, 1 or 2");
+  if (aom_codec_control(&e->codec, AV1E_SET_CHROMA_SAMPLE_POSITION, position) != AOM_CODEC_OK) {
+    return av1part_fail(e, AV1PART_ERR_LIBAOM, "describing the chroma position");
+  }
+  return AV1PART_OK;
+}
+
+int av1part_set_time(av1part_encoder *e, int64_t start, int64_t length) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the time was set during an encode");
+  if (start < e->until || length < 1 || start > INT64_MAX / AV1PART_TICKS - length) {
+    return av1part_fail(e, AV1PART_ERR_ARGUMENT, "time: expected a start that no frame before covers, and a length");
+  }
+  e->next = (av1part_time){start, length};
   return AV1PART_OK;
 }
 

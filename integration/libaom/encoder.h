@@ -22,6 +22,12 @@ typedef struct av1part_level {
   av1part_node_costs *costs; /* rows x columns, written like `effect`; NULL where none are recorded */
 } av1part_level;
 
+typedef struct av1part_time {
+  int64_t start, length; /* in AV1PART_TICKS a second; a length of 0: not set */
+} av1part_time;
+
+enum { AV1PART_IN_FLIGHT = 64 }; /* more frames than libaom holds back with the largest lag */
+
 struct av1part_encoder {
   av1part_config config;
   aom_codec_ctx_t codec;
@@ -31,6 +37,9 @@ struct av1part_encoder {
   int64_t fed;     /* frames given to libaom */
   int64_t packets; /* got back: each shows one frame, in order, so this is also the next one's number */
   bool flushing;   /* no more frames are taken */
+  av1part_time next; /* of the next frame, where the caller said it */
+  int64_t until;     /* end of the last frame given to libaom */
+  int64_t starts[AV1PART_IN_FLIGHT]; /* by number of the frame, modulo their count: by these packets are told apart */
   struct {
     int type;
     size_t size;

@@ -43,6 +43,13 @@ static int check_frame(av1part_encoder *e, const void *const planes[3], const si
   return AV1PART_OK;
 }
 
+/* When the next frame is shown: as the caller said, else at 30 frames a second, but not before the one before ends. */
+static av1part_time time_of_next(const av1part_encoder *e) {
+  if (e->next.length) return e->next;
+  const int64_t start = e->fed * AV1PART_TICKS / 30, end = (e->fed + 1) * AV1PART_TICKS / 30;
+  return (av1part_time){start < e->until ? e->until : start, end - start};
+}
+
 /* `image` NULL asks for what libaom still holds. */
 static int run_codec(av1part_encoder *e, const aom_image_t *image) {
   av1part_clear_effects(e);
@@ -54,7 +61,10 @@ static int run_codec(av1part_encoder *e, const aom_image_t *image) {
   e->detail[0] = 0;
   e->busy = true;
   av1part_encoder *const previous = av1part_hook_enter(e);
-  const aom_codec_err_t error = aom_codec_encode(&e->codec, image, (aom_codec_pts_t)e->fed, 1, 0);
+  const av1part_time shown = time_of_next(e);
+  if (image) e->starts[e->fed % AV1PART_IN_FLIGHT] = shown.start;
+  const aom_codec_err_t error =
+      aom_codec_encode(&e->codec, image, (aom_codec_pts_t)shown.start, (unsigned long)shown.length, 0);
   av1part_hook_leave(previous);
   e->busy = e->mask_active = false;
   return error == AOM_CODEC_OK ? AV1PART_OK : av1part_fail(e, AV1PART_ERR_LIBAOM, "encoding a frame");
@@ -82,7 +92,12 @@ static int encode_image(av1part_encoder *e, const void *const planes[3], const s
   }
   if (status == AV1PART_OK) status = run_codec(e, &image);
   aom_img_remove_metadata(&image);
-  if (status == AV1PART_OK) ++e->fed;
+  if (status == AV1PART_OK) {
+    const av1part_time shown = time_of_next(e);
+    e->until = shown.start + shown.length;
+    e->next.length = 0;
+    ++e->fed;
+  }
   return status;
 }
 
@@ -92,7 +107,9 @@ static int collect(av1part_encoder *e, av1part_result *result) {
   while ((packet = aom_codec_get_cx_data(&e->codec, &iter)) != NULL) {
     if (packet->kind != AOM_CODEC_CX_FRAME_PKT) continue;
     if (result->data) return av1part_fail(e, AV1PART_ERR_LIBAOM, "more than one packet for one frame");
-    if (packet->data.frame.pts != e->packets) return av1part_fail(e, AV1PART_ERR_LIBAOM, "packets out of order");
+    if (packet->data.frame.pts != e->starts[e->packets % AV1PART_IN_FLIGHT]) {
+      return av1part_fail(e, AV1PART_ERR_LIBAOM, "packets out of order");
+    }
     result->data = packet->data.frame.buf;
     result->size = packet->data.frame.sz;
     result->key_frame = (packet->data.frame.flags & AOM_FRAME_IS_KEY) != 0;

@@ -1,7 +1,8 @@
 """Files that AV1 packets are written to, chosen by the ending of their name."""
 
+import math
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -10,30 +11,29 @@ from typing import BinaryIO
 
 import av
 
-from integration.codec.config import UNDESCRIBED, Colour
 from integration.codec.encoder import EncodedFrame
-from integration.codec.hdr import NO_HDR, Hdr
 from integration.media.av1_track import described_track
+from integration.media.beside import NOTHING, Beside, moved
+from integration.media.clip import Clip
 from integration.media.sound import Sound
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file
 from toolkit.sealed import check_unsealed
 
 Write = Callable[[EncodedFrame], None]
+_FINEST = 1_000_000
+"""Parts of a second: finer time stamps would overflow where a player counts in 32 bits."""
 
 
 @dataclass(frozen=True)
 class Described:
-    """What an output says of its video, and the sound that it gets, None for none.
+    """What an output says: of the clip's frames, of what lies beside them, and the sound that it gets, None for none.
 
-    With `cut`, sound ends where the last frame does.
+    With `cut`, sound ends where the last frame does, and there are no chapters.
     """
 
-    width: int
-    height: int
-    rate: Fraction
-    colour: Colour = UNDESCRIBED
-    hdr: Hdr = NO_HDR
+    clip: Clip
+    beside: Beside = NOTHING
     sound: Sound | None = None
     cut: bool = False
 
@@ -44,8 +44,9 @@ def output_file(path: Path, described: Described) -> Iterator[Write]:
 
     The ending decides the format: .ivf; .obu, the low-overhead format of section 5 of the AV1 specification, with a
     temporal delimiter before every temporal unit; .mp4, .mkv or .webm, by FFmpeg, which makes their av1C from the first
-    packet's sequence header. Colour, HDR metadata and sound are for the last three. The file is written whole or not at
-    all. Raises ToolkitError on another ending, or where the path cannot be written.
+    packet's sequence header. All but .obu say when each frame is shown; colour, HDR metadata, the aspect of samples,
+    title, chapters and sound are for the last three. The file is written whole or not at all. Raises ToolkitError on
+    another ending, or where the path cannot be written.
     """
     check_ending(path)
     with atomic_file(path) as temporary, WRITERS[path.suffix.lower()](temporary, described) as write:
@@ -81,19 +82,33 @@ class IvfWriter:
     def __init__(self, file: BinaryIO, width: int, height: int, rate: Fraction) -> None:
         self.frames = 0
         self._file = file
-        self._head = (b"DKIF", 0, 32, b"AV01", width, height, rate.numerator, rate.denominator)
+        self._head, self._rate = (b"DKIF", 0, 32, b"AV01", width, height), rate
+        self._stamps: list[int] = []
+        self._length = 0
         self._write_header()
 
     def _write_header(self) -> None:
-        self._file.write(struct.pack("<4sHH4sHHIIII", *self._head, self.frames, 0))
+        rate = self._rate.numerator, self._rate.denominator
+        self._file.write(struct.pack("<4sHH4sHHIIII", *self._head, *rate, self._length or self.frames, 0))
 
     def write(self, packet: bytes) -> None:
         """Append the next frame's packet, whose time stamp is the frame's number."""
+        self._stamps.append(self._file.tell() + 4)
         self._file.write(struct.pack("<IQ", len(packet), self.frames) + packet)
         self.frames += 1
 
+    def stamp(self, spans: Sequence[tuple[Fraction, Fraction]], unit: Fraction) -> None:
+        """Replace the time stamps of all frames by their starts, of spans in seconds, which are rounded to the unit.
+
+        The header then has the length in units, as FFmpeg writes it, in the place of the number of frames.
+        """
+        for place, (start, _) in zip(self._stamps, spans, strict=True):
+            self._file.seek(place)
+            self._file.write(struct.pack("<Q", round(start / unit)))
+        self._rate, self._length = 1 / unit, round(spans[-1][1] / unit)
+
     def finish(self) -> None:
-        """Put the number of frames into the header."""
+        """Put the length into the header: the number of frames, unless `stamp` gave them times."""
         self._file.seek(0)
         self._write_header()
         self._file.seek(0, 2)
@@ -102,8 +117,11 @@ class IvfWriter:
 @contextmanager
 def _ivf(path: Path, described: Described) -> Iterator[Write]:
     with path.open("wb") as file:
-        ivf = IvfWriter(file, described.width, described.height, described.rate)
+        clip = described.clip
+        ivf = IvfWriter(file, clip.width, clip.height, clip.rate)
         yield lambda frame: ivf.write(frame.data)
+        if not clip.is_even(ivf.frames):
+            ivf.stamp([clip.span(number) for number in range(ivf.frames)], _unit(clip))
         ivf.finish()
 
 
@@ -122,20 +140,22 @@ def _container(path: Path, described: Described) -> Iterator[Write]:
     try:
         # bitexact: without Matroska's random ids, so that equal encodes give equal files
         with av.open(str(path), "w", container_options={"fflags": "+bitexact"}) as output:
-            sound, rate, clock = described.sound, described.rate, _clock(described.rate)
-            start = sound.video_start if sound else Fraction(0)
-            each, stream = int(1 / rate / clock), None
+            clip, sound, unit = described.clip, described.sound, _unit(described.clip)
+            begins = sound.video_start if sound else Fraction(0)
+            _name(output, described, begins)
+            stream = None
 
             def write(frame: EncodedFrame) -> None:
                 nonlocal stream
                 stream = stream or _add_streams(output, described, frame.data)
+                start, end = (begins + time for time in clip.span(frame.number))
                 packet = av.Packet(frame.data)
-                packet.stream, packet.time_base = stream, clock
-                packet.pts = packet.dts = round(start / clock) + frame.number * each  # units come in display order
-                packet.duration, packet.is_keyframe = each, frame.key
+                packet.stream, packet.time_base = stream, unit
+                packet.pts = packet.dts = round(start / unit)  # units come in display order
+                packet.duration, packet.is_keyframe = round(end / unit) - packet.pts, frame.key
                 output.mux(packet)
                 if sound:
-                    output.mux(sound.until(start + (frame.number + 1) / rate))
+                    output.mux(sound.until(end))
 
             yield write
             if sound and not described.cut:
@@ -144,19 +164,34 @@ def _container(path: Path, described: Described) -> Iterator[Write]:
         raise ToolkitError(f"{path}: could not be written ({error}). Nothing was changed there.") from None
 
 
-def _clock(rate: Fraction) -> Fraction:
-    """Unit of the time stamps, in seconds: at most 0.1 ms, so that a late start fits, and frames last whole units."""
-    return Fraction(1, rate.numerator * -(-10_000 // rate.numerator))
+def _unit(clip: Clip) -> Fraction:
+    """Unit of the time stamps in seconds: at most 0.1 ms, so that a late start fits, and such that they are exact.
+
+    Exact are the starts of frames at the clip's rate, and the times that its file holds unless their unit is very odd.
+    """
+    exact = math.lcm(clip.rate.numerator, clip.tick.denominator)
+    parts = exact if exact <= _FINEST else clip.rate.numerator
+    return Fraction(1, parts * -(-10_000 // parts))
+
+
+def _name(output: av.container.OutputContainer, described: Described, begins: Fraction) -> None:
+    """Give the output the source's title and, where it is not cut, its chapters, moved as the first frame is."""
+    beside = described.beside
+    if beside.title:
+        output.metadata["title"] = beside.title
+    if beside.chapters and not described.cut:
+        output.set_chapters([moved(chapter, begins - beside.start) for chapter in beside.chapters])
 
 
 def _add_streams(output: av.container.OutputContainer, described: Described, unit: bytes) -> av.VideoStream:
     """Add the video's stream, described as the first temporal `unit` and the source say, and those of the sound."""
-    d = described
-    with described_track(unit, d.width, d.height, d.colour, d.hdr) as track:
+    clip, beside = described.clip, described.beside
+    with described_track(unit, clip.width, clip.height, clip.colour, beside.hdr) as track:
         stream = output.add_stream_from_template(track, opaque=True)
-    stream.codec_context.framerate, stream.time_base = d.rate, _clock(d.rate)
-    if d.sound:
-        d.sound.add_to(output)
+    stream.codec_context.framerate, stream.time_base = clip.rate, _unit(clip)
+    stream.codec_context.sample_aspect_ratio = beside.aspect
+    if described.sound:
+        described.sound.add_to(output)
     return stream
 
 
@@ -167,3 +202,16 @@ WRITERS: dict[str, Callable[[Path, Described], AbstractContextManager[Write]]] =
     ".mkv": _container,
     ".webm": _container,
 }
+HOLD_TIMES = tuple(ending for ending in WRITERS if ending != ".obu")
+"""Endings of files that say when each frame is shown."""
+
+
+def unheld(beside: Beside, ending: str, *, cut: bool = False) -> list[str]:
+    """Name what an output of that ending does not say of its source, apart from sound; `cut` is as of `Described`."""
+    held = WRITERS.get(ending) is _container
+    aspect = f"its samples' aspect of {beside.aspect.numerator}:{beside.aspect.denominator}"
+    count = len(beside.chapters)
+    chapters = f"{count} chapter{'s' * (count > 1)}"
+    lost = {aspect: beside.aspect != 1, "the title": bool(beside.title)} if not held else {}
+    lost |= {chapters: bool(beside.chapters) and (cut or not held)}
+    return [name for name, there in lost.items() if there]

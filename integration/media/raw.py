@@ -2,38 +2,50 @@
 
 import csv
 import re
+import shlex
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from integration.media.raw_names import exact_rate, read_name
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 
 RAW = {".yuv", ".raw", ".i420"}
 """Endings, in lower case, of headerless files."""
-_SIZE = re.compile("(?<![0-9])([0-9]{2,5})x([0-9]{2,5})(?![0-9])")
+DEFAULT_RATE = Fraction(30)
+"""Frames a second of a headerless file of which nobody says it."""
 _SAMPLES = 1 << 20
 """Number of samples of a frame that are looked at."""
 
 
 @dataclass(frozen=True)
 class RawFormat:
-    """Layout of a headerless file: planes y, u, v of each frame in turn, 16-bit little-endian above 8 bit."""
+    """Layout of a headerless file: planes y, u, v of each frame in turn, 16-bit little-endian above 8 bit.
+
+    `rate`: frames a second, None where nobody said it.
+    """
 
     width: int
     height: int
     bit_depth: int = 8
+    rate: Fraction | None = None
 
     @classmethod
     def parse(cls, text: str) -> "RawFormat":
-        """Parse `WxH` or `WxH:bitdepth`; ToolkitError otherwise."""
-        size, _, depth = text.partition(":")
+        """Parse `WxH[:bitdepth][@fps]`; ToolkitError otherwise."""
+        layout, at, fps = text.partition("@")
+        size, _, depth = layout.partition(":")
         width, height = parse_size(size)
         if depth not in ("", "8", "10"):
             raise ToolkitError(f"--raw {text}: bit depth {depth!r}, expected 8 or 10, as in 1920x1080:10.")
-        return cls(width, height, int(depth or 8))
+        rate = exact_rate(fps) if at else None
+        if at and rate is None:
+            raise ToolkitError(f"--raw {text}: {fps!r} frames a second, expected 1 to 300, as in 1920x1080@25.")
+        return cls(width, height, int(depth or 8), rate)
 
 
 def parse_size(text: str) -> tuple[int, int]:
@@ -49,9 +61,9 @@ def parse_size(text: str) -> tuple[int, int]:
 def raw_layout(path: Path, given: str | None) -> RawFormat | None:
     """Layout of a headerless file by the text of --raw; None where none is given, or the file is of another kind.
 
-    `given` is `WxH[:bitdepth]`, or the path of a TSV file with lines of file name, tab, layout. Raises ToolkitError
-    where it is neither, the table leaves the file out, and where the file's name says another size than WxH. What the
-    table says of a file is taken as it is.
+    `given` is `WxH[:bitdepth][@fps]`, or the path of a TSV file with lines of file name, tab, layout. Raises
+    ToolkitError where it is neither, the table leaves the file out, and where the file's name says another size or bit
+    depth, or samples that are no planar 4:2:0. What the table says of a file is taken as it is.
     """
     if given is None:
         return None
@@ -81,7 +93,7 @@ def _read_table(table: Path) -> dict[str, RawFormat]:
     """Layouts by file name, from a TSV of two columns; empty lines are left out."""
     layouts: dict[str, RawFormat] = {}
     try:
-        with table.open(encoding="utf-8", newline="") as text:
+        with table.open(encoding="utf-8-sig", newline="") as text:
             rows = [row for row in csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ToolkitError(f"{table}: not readable as a table of layouts ({error}).") from None
@@ -96,15 +108,36 @@ def _read_table(table: Path) -> dict[str, RawFormat]:
 
 
 def _named_alike(path: Path, layout: RawFormat) -> RawFormat:
-    """The layout; ToolkitError where the name holds sizes, and this is none of them."""
-    sizes = [(int(width), int(height)) for width, height in _SIZE.findall(path.stem)]
-    if sizes and (layout.width, layout.height) not in sizes:
-        named = "x".join(map(str, sizes[-1]))
-        raise ToolkitError(
-            f"{path}: its name says {named}, --raw says {layout.width}x{layout.height}. Correct one of them; or, to "
-            f"insist, write '{path.name}', a tab and the layout to a file, and pass that file as --raw."
-        )
+    """The layout; ToolkitError where the name says that the file is laid out otherwise."""
+    named, size = read_name(path), f"{layout.width}x{layout.height}"
+    if named.layout:
+        said = f"{path}: its name says {named.layout}, expected planar 4:2:0, as which --raw would read it"
+        raise ToolkitError(f"{said}. Convert it first: {conversion(path, layout, named.layout)}; {_insisting(path)}")
+    said = ""
+    if named.sizes and (layout.width, layout.height) not in named.sizes:
+        said = f"its name says {'x'.join(map(str, named.sizes[-1]))}, --raw says {size}"
+    elif named.bit_depth not in (None, layout.bit_depth):
+        said = f"its name says {named.bit_depth} bit, --raw says {layout.bit_depth}: {size}:{named.bit_depth} is meant"
+    if said:
+        raise ToolkitError(f"{path}: {said}. Correct one of them; {_insisting(path)}")
     return layout
+
+
+def _insisting(path: Path) -> str:
+    return f"or, to insist, write '{path.name}', a tab and the layout to a file, and pass that file as --raw."
+
+
+def conversion(path: Path, layout: RawFormat, named: str) -> str:
+    """The command that makes a headerless file of other samples, such as "4:4:4", planar 4:2:0 in a container."""
+    deep = layout.bit_depth > 8 or (read_name(path).bit_depth or 8) > 8
+    ending = "10le" if deep else ""
+    planar = "gray" if named == "4:0:0" else f"yuv{named.replace(':', '')}p"
+    given = planar + ending if ":" in named else named
+    rate = layout.rate or read_name(path).rate or DEFAULT_RATE
+    of = ["-f", "rawvideo", "-pixel_format", given, "-video_size", f"{layout.width}x{layout.height}"]
+    target = path.with_name(f"{path.stem}-420.mkv")
+    coded = ["-c:v", "ffv1", "-pix_fmt", f"yuv420p{ending}", str(target)]
+    return shlex.join(["ffmpeg", *of, "-framerate", str(rate), "-i", str(path), *coded])
 
 
 def better_period(luma: Luma) -> int | None:

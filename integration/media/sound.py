@@ -9,7 +9,7 @@ from typing import Any
 import av
 
 from integration.media.beside import Beside, codec_of
-from integration.media.video import demux
+from integration.media.demuxing import demux
 from toolkit.errors import ToolkitError
 
 _MATROSKA = (
@@ -22,8 +22,6 @@ HELD = {
     ".webm": ("opus", "vorbis"),
 }
 """Codecs whose packets are copied into a container, by its ending: those that players find there."""
-_REORDERED = 16
-"""Frames may be coded so much before they are shown, at most."""
 _INTERLEAVED = 10
 """Seconds by which packets of two tracks may lie apart in a file."""
 
@@ -58,8 +56,6 @@ class Sound:
         begins = [time for track in self._tracks if (time := _seconds(track.start_time, track)) is not None]
         self._origin = min([start, *begins])
         self.video_start = start - self._origin
-        self._video = container.streams.video[0]
-        self._times: list[Fraction | None] = []
         self._targets: dict[int, av.AudioStream] = {}
         self._packets = self._read()
         self._held: list[tuple[Fraction, av.Packet[Any]]] = []
@@ -98,25 +94,12 @@ class Sound:
         """Whether to read on: a track is behind, unless another is so far on that the first one has none there."""
         return min(self._reached.values()) < end and max(self._reached.values()) < end + _INTERLEAVED
 
-    def out_of_step(self, frames: int, rate: Fraction) -> Fraction:
-        """Most seconds between a frame's time in the source and in an output of a constant rate; 0 where unknown."""
-        if None in self._times:
-            return Fraction(0)
-        times = sorted(time for time in self._times if time is not None)
-        known = (times if self._at_end else times[:-_REORDERED])[:frames]
-        even = (self.video_start + number / rate for number in range(len(known)))
-        return max((abs(time - own) for time, own in zip(known, even, strict=True)), default=Fraction(0))
-
     def _read(self) -> "Iterator[tuple[Fraction, av.Packet[Any]]]":
         """Yield the packets with their times, moved to the output's."""
         follows = dict.fromkeys((track.index for track in self._tracks), 0)
         try:
-            for packet in self._container.demux(self._video, *self._tracks):
+            for packet in self._container.demux(*self._tracks):
                 if not packet.size:  # at the end of a track
-                    continue
-                if packet.stream is self._video:
-                    time = _seconds(packet.pts, packet)
-                    self._times += [] if packet.is_discard else [None if time is None else time - self._origin]
                     continue
                 if packet.pts is None:
                     packet.pts = follows[packet.stream.index] if packet.dts is None else packet.dts

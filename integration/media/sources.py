@@ -68,7 +68,7 @@ def with_licences(files: Sequence[SourceFile], table: Path) -> list[SourceFile]:
     Raises ToolkitError where the table is not readable, or a file is not in it.
     """
     try:
-        with table.open(encoding="utf-8", newline="") as text:
+        with table.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
             absent = {"sha256", "licence", "source"} - set(reader.fieldnames or ())
             rows = {row.get("sha256"): row for row in reader}

@@ -21,7 +21,7 @@ from integration.pruning.bundle import PrunerBundle
 from toolkit.data.blockset import Luma, check_luma
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
-from toolkit.files import canonical_json
+from toolkit.files import canonical_json, quoted
 from toolkit.sealed import Entries, check_folder, check_names, read_sealed
 from toolkit.windows import Window, cut_windows
 
@@ -252,7 +252,7 @@ def unproven(bundles: dict[str, Bundle], provider: str, allowed: Collection[str]
         result = bundle.report["providers"].get(provider) if bundle.report else None
         has = f"its report says: {result['status']}" if result else "no report on it"
         raise ToolkitError(
-            f"{bundle.path}: not proven on {provider} ({has}). Run `av1part parity {bundle.path} DATA --provider "
-            f"{provider}`; --allow-unproven goes on without a proof."
+            f"{bundle.path}: not proven on {provider} ({has}). Run `av1part parity {quoted(bundle.path)} DATA "
+            f"--provider {provider}`; --allow-unproven goes on without a proof."
         )
     return found

@@ -29,7 +29,7 @@ from toolkit.cli.progress import EpochLog, shown
 from toolkit.data.blockset import SPLITS, BlockSet
 from toolkit.data.encoder_settings import is_recorded, settings_differ
 from toolkit.errors import ToolkitError
-from toolkit.files import canonical_json, check_free, one_at_a_time
+from toolkit.files import canonical_json, check_free, one_at_a_time, quoted
 from toolkit.model.config import ModelConfig
 from toolkit.training.config import RECIPES, TrainConfig
 from toolkit.training.run_folder import RunFolder
@@ -121,7 +121,9 @@ class MaskFit:
             with shown():
                 result = prove(bundle, self.data.path, ParityConfig(providers=("cpu",)))
             if not result["passed"]:
-                raise ToolkitError(f"{bundle}: not proven on cpu. `av1part parity {bundle} {self.data.path}` says why.")
+                raise ToolkitError(
+                    f"{bundle}: not proven on cpu. `av1part parity {quoted(bundle)} {quoted(self.data.path)}` says why."
+                )
         self.tell(f"Stage {stage}: proven on cpu.")
         return bundle
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from toolkit.files import quoted
 from toolkit.legacy.config import FORMATS, QPS, ImportConfig
 from toolkit.sealed import check_folder, kind_of
 
@@ -43,7 +44,7 @@ def info(path: Path, as_json: bool, preview: Path | None) -> None:
         click.echo(json.dumps(found, indent=1))
         return
     print_info(found)
-    next_step(f"train {path} -o RUN")
+    next_step(f"train {quoted(path)} -o RUN")
 
 
 @data.command()
@@ -72,7 +73,7 @@ def merge(paths: tuple[Path, ...], output: Path, split: str | None, overwrite: b
         click.echo(note, err=True)
     click.echo(output)
     if kind == "av1part-blockset":
-        next_step(f"data info {output}")
+        next_step(f"data info {quoted(output)}")
 
 
 @data.command("import")
@@ -100,4 +101,4 @@ def import_(source: Path, output: Path, kind: str, overwrite: bool, **options: s
     for warning in import_data(kind, source, output, ImportConfig(**options), overwrite=overwrite):
         click.secho(f"Warning: {warning}", fg="yellow", err=True)
     click.echo(f"{output}: imported.", err=True)
-    next_step(f"data info {output}")
+    next_step(f"data info {quoted(output)}")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from toolkit.files import quoted
 from toolkit.model.ensemble_config import VIEWS, EnsembleConfig
 from toolkit.sealed import check_folder, check_model
 
@@ -44,4 +45,4 @@ def ensemble(members: tuple[Path, ...], output: Path, views: str, data: Path | N
         click.echo(f"  {r['name']}: {r['backbone']}, epoch {r['epoch']}, macro-F1 {r['macro_f1']:.4f}")
     click.echo(f"{output}: stage {made.stage}, {made.config.backbone}: macro-F1 {score:.4f} on the val split")
     click.echo(f"  the best constant, always {constant['class']}: {constant['macro_f1']:.4f}")
-    next_step(f"export {output} -o BUNDLE")
+    next_step(f"export {quoted(output)} -o BUNDLE")

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from toolkit.cli.options import factor
+from toolkit.files import quoted
 from toolkit.partition import STAGES
 from toolkit.sealed import check_file
 
@@ -36,4 +37,4 @@ def import_checkpoint(file: Path, stage: str, input_scale: float, data: Path, ou
     click.echo(f"{output}: stage {stage}, macro-F1 {checkpoint.metrics['macro_f1']:.4f} on the val split of {data}")
     click.echo(f"  the best constant, always {constant['class']}: {constant['macro_f1']:.4f}")
     click.echo("  What it was trained on is unknown: prove it on data that it cannot have seen.", err=True)
-    next_step(f"export {output} -o BUNDLE")
+    next_step(f"export {quoted(output)} -o BUNDLE")

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from toolkit.files import quoted
 from toolkit.sealed import check_folder
 
 
@@ -41,7 +42,7 @@ def select(run: Path, metric: str, data: Path | None, as_json: bool) -> None:
     click.echo(f"  tied later epochs: {_list(chosen.ties)}; excluded as NaN: {_list(chosen.nan)}")
     click.echo(f"  collapsed to a single class: {_list(chosen.collapsed)}")
     chosen_epoch = "" if metric == "macro_f1" else f" --epoch {chosen.epoch}"
-    next_step(f"export {run}{chosen_epoch} -o BUNDLE")
+    next_step(f"export {quoted(run)}{chosen_epoch} -o BUNDLE")
 
 
 def _list(epochs: list[int]) -> str:

@@ -10,6 +10,7 @@ import click
 
 from toolkit.data.inside import INSIDE
 from toolkit.errors import ToolkitError
+from toolkit.files import quoted
 from toolkit.model.config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
 from toolkit.partition import AUGMENTATIONS, INSIDE_LARGER, NAMES, STAGES
 from toolkit.sealed import check_folder, check_model
@@ -233,7 +234,7 @@ def train(
         )  # fmt: skip
     if history:  # of several processes, the first one speaks
         click.echo(f"{run}: finished.")
-        next_step(f"select {run}")
+        next_step(f"select {quoted(run)}")
 
 
 def _init_at_hand(backbone: str, start: Path | None, weights: Path | None) -> str:

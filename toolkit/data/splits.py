@@ -67,7 +67,7 @@ def _automatic(names: Sequence[str]) -> dict[str, str]:
 
 def _from_table(names: Sequence[str], path: Path) -> dict[str, str]:
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ToolkitError(
             f"--split {path}: not `auto`, `train`, `val`, `test` nor a readable table ({error})."

@@ -1,5 +1,6 @@
 """Reader of the triplet format: for each sequence a raw file of blocks, a text of labels and a text of qps."""
 
+import codecs
 import hashlib
 from pathlib import Path
 
@@ -58,7 +59,8 @@ def _read_sequence(source: Path, name: str, raw: Path) -> LooseBlocks:
 def _read_numbers(file: Path) -> NDArray[np.int64]:
     """Read the whole numbers of a text, separated by blanks, commas or lines."""
     try:
-        return np.array(file.read_bytes().replace(b",", b" ").split(), dtype=np.bytes_).astype(np.int64)
+        text = file.read_bytes().removeprefix(codecs.BOM_UTF8)
+        return np.array(text.replace(b",", b" ").split(), dtype=np.bytes_).astype(np.int64)
     except FileNotFoundError:
         raise ToolkitError(f"{file}: missing. Each sequence needs its blocks, labels and qps.") from None
     except (OSError, ValueError, OverflowError) as error:
