@@ -218,7 +218,7 @@ def test_both_sizes_in_one_encode(large: Path, usual: Path, tmp_path: Path) -> N
     luma = BlockSet.load(large / "data").luma(6)[0]  # what the models know
     raw = tmp_path / "painted.yuv"
     raw.write_bytes(luma.tobytes() + bytes([128]) * (luma.size // 2))
-    words = ("encode", raw, "--raw", "272x224", "--cpu-used", 1, "--cq", 20, "--any-settings", "--json")
+    words = ("encode", raw, "--raw", "272x224", "--keyint", 1, "--cpu-used", 1, "--cq", 20, "--any-settings", "--json")
     alone = json.loads(done(*words, "-o", tmp_path / "a.ivf", "--pipeline", usual).output)
     both = json.loads(done(*words, "-o", tmp_path / "b.ivf", "--pipeline", usual, "--pipeline", large / "pipe").output)
     assert both["failed_masks"] == 0

@@ -94,7 +94,20 @@ def test_the_command_says_beforehand_that_it_will_not_pay_and_afterwards_what_it
     (tmp_path / "p").mkdir()
     (tmp_path / "p/manifest.json").write_text('{"kind": "av1part-pipeline"}')
     monkeypatch.setattr("integration.encoding.trial.SHARE", 0.2)  # of few frames
-    words = ("encode", clip, "--frames", "8", "--pipeline", tmp_path / "p", "--cq", "20", "--cpu-used", "3")
+    words = (
+        "encode",
+        clip,
+        "--frames",
+        "8",
+        "--keyint",
+        "1",
+        "--pipeline",
+        tmp_path / "p",
+        "--cq",
+        "20",
+        "--cpu-used",
+        "3",
+    )
     monkeypatch.setattr(Pipeline, "load", lambda path, threads: SplitsOnly(0.3))
     for name in ("a", "b"):
         slow = done(*words, "--no-4way", "-o", tmp_path / f"{name}.obu", "--ahead", "0")

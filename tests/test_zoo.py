@@ -260,7 +260,7 @@ def test_an_encode_takes_it_by_default_and_says_so_and_stock_libaom_when_told_to
 def test_where_no_card_shows_a_gain_the_encode_is_stock_libaom_and_says_why(libaom: Libraries, tmp_path: Path) -> None:
     raw = tmp_path / "clip.yuv"
     raw.write_bytes(np.full(64 * 64 * 3 // 2, 500, "<u2").tobytes())
-    words = ("encode", raw, "--raw", "64x64:10", "--cpu-used", "4", "--json")
+    words = ("encode", raw, "--raw", "64x64:10", "--keyint", "1", "--cpu-used", "4", "--json")
     said = done(*words, "-o", tmp_path / "a.ivf")
     assert "Stock libaom: no pruner in the box has a measured gain on key frames of clips, 10 bit" in said.stderr
     done(*words, "-o", tmp_path / "b.ivf", "--no-pipeline")
@@ -287,7 +287,7 @@ def test_a_card_promises_nothing_of_an_encode_that_it_does_not_speak_of(libaom: 
         assert "expected" not in refused.stderr
     raw = tmp_path / "clip.yuv"
     raw.write_bytes(np.full(64 * 64 * 3 // 2, 500, "<u2").tobytes())
-    deep = done("encode", raw, "--raw", "64x64:10", "--cpu-used", "4", *words)
+    deep = done("encode", raw, "--raw", "64x64:10", "--keyint", "1", "--cpu-used", "4", *words)
     assert "photo-8bit has no row of key frames of clips, 10 bit" in deep.stderr
     assert json.loads(deep.stdout)["expected_saving"] is None
 

@@ -26,8 +26,18 @@ from toolkit.pruners.record import ROW
 
 __all__ = ["EncodedFrame", "Encoder", "EncoderConfig", "Mask", "MaskSource", "Masks", "encoder_settings"]
 
+LARGEST_SIDE = 1 << 16
+"""Largest side at which AV1 can say that a frame is shown."""
 TICKS = 10_000_000
 """Units of time in a second (AV1PART_TICKS)."""
+
+
+def display_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
+    """The size near the frame's own that has exactly the sides of frames with such samples, where AV1 can say it."""
+    sides = Fraction(width, height) * aspect
+    times = max(1, round(width / sides.numerator))
+    exact = sides.numerator * times, sides.denominator * times
+    return exact if max(exact) <= LARGEST_SIDE else (round(width * aspect), height)
 
 
 class Encoder:
@@ -103,6 +113,14 @@ class Encoder:
     def set_chroma_position(self, position: int) -> None:
         """Say where chroma samples lie, by AV1's number, as CHROMA_LEFT; ToolkitError after the first frame."""
         self._check(self._library.av1part_set_chroma_position(self._handle, position))
+
+    def set_aspect(self, aspect: Fraction) -> None:
+        """Say that samples are `aspect` times as wide as high, by the size at which frames are to be shown.
+
+        Raises ToolkitError after the first frame, or where the picture would be absurdly narrow or flat.
+        """
+        width, height = display_size(self.config.width, self.config.height, aspect)
+        self._check(self._library.av1part_set_render_size(self._handle, width, height))
 
     def set_hdr(self, hdr: Hdr) -> None:
         """Put HDR metadata OBUs before every key frame; ToolkitError after the first frame, or at a second call."""

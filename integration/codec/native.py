@@ -84,6 +84,7 @@ _ENCODER = (
     ("av1part_set_mask_callback", c_int, (c_void_p, MaskCallback, c_void_p)),
     ("av1part_set_colour", c_int, (c_void_p, c_int, c_int, c_int, c_int)),
     ("av1part_set_chroma_position", c_int, (c_void_p, c_int)),
+    ("av1part_set_render_size", c_int, (c_void_p, c_int, c_int)),
     ("av1part_set_time", c_int, (c_void_p, c_int64, c_int64)),
     ("av1part_add_metadata", c_int, (c_void_p, c_int, c_char_p, c_size_t)),
     ("av1part_disable_cnn", c_int, (c_void_p, c_int)),

@@ -9,7 +9,7 @@ import click
 
 from integration.codec.config import four_way_of
 from integration.commands.encode_options import keyint_options
-from integration.encoding.config import EncodeConfig
+from integration.encoding.config import CLIP_KEYINT, CLIP_LAG, EncodeConfig, distances
 from toolkit.sealed import check_file
 
 if TYPE_CHECKING:
@@ -61,9 +61,10 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
 )
 @click.option("--threads", default=_D.threads, show_default=True, type=click.IntRange(1, 64), help="Threads of libaom.")
 @keyint_options(
-    _D.keyint,
-    _D.lag,
-    "Largest distance between key frames. Masks are for these alone, a pruner for these or for inter frames.",
+    f"{CLIP_KEYINT} for clips, 1 for photographs and in all-intra usage",
+    f"{CLIP_LAG} where there are inter frames",
+    "Largest distance between key frames; 1 or 0: key frames alone. Masks are for these, a pruner for these or for "
+    "inter frames.",
 )
 @click.option(
     "--ahead",
@@ -103,11 +104,13 @@ def encode(
     bit depth, usage and speed (`av1part zoo`); a line on stderr names it and what to expect. --no-pipeline gives
     libaom's own stream. A pipeline that holds a pruner masks a frame before its search and prunes inside it.
 
-    Of a clip of 8 or more frames, all key frames, a piece of the first one is coded both ways before, with a pipeline
-    tiles of a photograph too, and a line says what that saved.
+    A clip has a key frame at least every 240 frames unless --keyint says otherwise. The pruners in the box and masks
+    are for key frames alone; a line says which frames are pruned. Of 8 or more frames, all key frames, a piece of the
+    first one is coded both ways before, with a pipeline tiles of a photograph too, and a line says what that saved.
 
     CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv. Colour description and HDR metadata
-    are carried over, into .mp4, .mkv and .webm sound too, unchanged; a line says what is not.
+    are carried over, and when each frame is shown (not into .obu); into .mp4, .mkv and .webm sound too, unchanged, the
+    aspect of samples, title and chapters. A line says what is not.
 
     Prints frames, bytes, PSNR-Y, frames a second, and the CPU seconds of encoding, of inference and of reading. A frame
     on which the pipeline fails is coded unmasked, and the file is still complete and valid: the exit code is 0 with a
@@ -131,6 +134,7 @@ def encode(
     # A mask made ahead of the encoder has a whole frame's time, so one thread beside the encoder's is enough.
     masker = given.masks(1 if options["ahead"] else options["threads"])
     asked = one_pruner(masker, given.decider())
+    options |= _distances(clip, asked, options)
     source = open_source(clip, EncodeConfig(**options | {"four_way": False}))
     opened, row, said = _pruner_for(source, asked, masker, no_pipeline, options)
     if options["price"] is not None and not opened:
@@ -156,6 +160,19 @@ def encode(
         if strict:
             raise ToolkitError(f"{said}. The file is there and valid.")
         click.echo(f"Warning: {said}", err=True)
+
+
+def _distances(clip: Path, pruner: "PrunerBundle | None", options: dict[str, Any]) -> dict[str, int]:
+    """`keyint` and `lag` as given, else as is usual for the source and the pruner that was asked for."""
+    from integration.media.photographs import is_photograph
+
+    intra = is_photograph(clip) or options["usage"] == "allintra"
+    learnt = pruner.encoder if pruner and pruner.frame_kind == "inter" else {}
+    found = distances(options["keyint"], options["lag"], intra=intra, learnt=learnt)
+    if options["keyint"] is None and found["keyint"] > 1:
+        alone = "--keyint 1 makes every frame a key frame"
+        click.echo(f"Key frames at most {found['keyint']} frames apart, inter frames between; {alone}.", err=True)
+    return found
 
 
 def _pruner_for(

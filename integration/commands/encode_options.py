@@ -41,15 +41,21 @@ def encode_options(default: InputConfig) -> Callable[[Command], Command]:
     return _adding(found)
 
 
-def keyint_options(keyint: int, lag: int, says: str) -> Callable[[Command], Command]:
-    """Decorator that adds --keyint, whose help `says` what it means for the command, and --lag, with these defaults."""
+def keyint_options(keyint: int | str, lag: int | str, says: str) -> Callable[[Command], Command]:
+    """Decorator that adds --keyint, whose help `says` what it means for the command, and --lag, with these defaults.
+
+    A default that is text describes what the command chooses for the option's None.
+    """
+    values = [(None if isinstance(default, str) else default, default) for default in (keyint, lag)]
     return _adding(
         (
-            click.option("--keyint", default=keyint, show_default=True, type=click.IntRange(1, 9999), help=says),
+            click.option(
+                "--keyint", default=values[0][0], show_default=values[0][1], type=click.IntRange(0, 9999), help=says
+            ),
             click.option(
                 "--lag",
-                default=lag,
-                show_default=True,
+                default=values[1][0],
+                show_default=values[1][1],
                 type=click.IntRange(0, 48),
                 help="Number of frames that libaom looks ahead; needs a keyint above 1.",
             ),

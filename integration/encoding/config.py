@@ -1,13 +1,33 @@
 """Settings of `av1part encode`, apart from the encoder so that the command line can read the defaults."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from integration.codec.config import CodingConfig
+
+CLIP_KEYINT, CLIP_LAG = 240, 35
+"""Largest distance between key frames of a clip, so that a player finds a place within 10 seconds, and number of frames
+that libaom looks ahead, its own default in GOOD usage: what `av1part encode` takes where nobody says otherwise."""
+
+
+def distances(keyint: int | None, lag: int | None, *, intra: bool, learnt: Mapping[str, Any]) -> dict[str, int]:
+    """`keyint` and `lag` of an encode, None for what is usual; a `keyint` of 0 is 1, key frames alone.
+
+    Usual are key frames alone where an encode is `intra`, of a photograph or in all-intra usage; else the distances of
+    the encoder from which a pruner of inter frames `learnt` (empty for none), and for a clip CLIP_KEYINT and CLIP_LAG.
+    """
+    if keyint is None:
+        keyint = 1 if intra else learnt.get("kf_max_dist") or CLIP_KEYINT
+    usual = learnt.get("lag_in_frames", CLIP_LAG) if keyint > 1 else 0
+    return {"keyint": max(1, keyint), "lag": usual if lag is None else lag}
 
 
 @dataclass(frozen=True)
 class EncodeConfig(CodingConfig):
-    """How a clip is read and coded; by default every frame is a key frame, and only key frames are masked.
+    """How a clip is read and coded; by default every frame is a key frame (`distances` says what the command does).
+
+    Only key frames are masked.
 
     `ahead` frames are prepared while the encoder works, 0 for none. `size` (`WxH`) shrinks frames to fit and `frames`
     limits their number; None leaves them as they are. `raw` is `WxH[:bitdepth]` or a TSV file of layouts.

@@ -211,6 +211,8 @@ def encode_file(
         if clip.colour != UNDESCRIBED:
             encoder.set_colour(clip.colour)
         encoder.set_chroma_position(beside.chroma)
+        if beside.aspect != 1:
+            encoder.set_aspect(beside.aspect)
         encoder.set_hdr(beside.hdr)
         if masker:
             check_masker(masker, config, encoder.version, settings.any_settings)

@@ -190,6 +190,10 @@ AV1PART_API int av1part_set_colour(av1part_encoder *encoder, int primaries, int 
  * first), 1 between two rows of luma samples and on a column, 2 on a luma sample. */
 AV1PART_API int av1part_set_chroma_position(av1part_encoder *encoder, int position);
 
+/* Say in the frame headers at which size, 1 to 65536 each way, a player should show frames whose samples are not
+ * square; before the first frame. */
+AV1PART_API int av1part_set_render_size(av1part_encoder *encoder, int width, int height);
+
 /* When the next frame is shown and for how long, in AV1PART_TICKS a second, for libaom's control of rate and groups of
  * frames. A frame starts where the one before ends, or later. A frame of which nothing is said lasts 1/30 second, and
  * starts as many of these after the first. */

@@ -138,6 +138,19 @@ int av1part_set_chroma_position(av1part_encoder *e, int position) {
   return AV1PART_OK;
 }
 
+int av1part_set_render_size(av1part_encoder *e, int width, int height) {
+  if (!e) return AV1PART_ERR_ARGUMENT;
+  if (e->busy || e->fed) return av1part_fail(e, AV1PART_ERR_STATE, "the render size was set after the first frame");
+  if (!within(width, 1, 65536) || !within(height, 1, 65536)) {
+    return av1part_fail(e, AV1PART_ERR_ARGUMENT, "render size: expected 1 to 65536 each way");
+  }
+  int size[2] = {width, height};
+  if (aom_codec_control(&e->codec, AV1E_SET_RENDER_SIZE, size) != AOM_CODEC_OK) {
+    return av1part_fail(e, AV1PART_ERR_LIBAOM, "setting the render size");
+  }
+  return AV1PART_OK;
+}
+
 int av1part_set_time(av1part_encoder *e, int64_t start, int64_t length) {
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the time was set during an encode");

@@ -44,7 +44,7 @@ def output_file(path: Path, described: Described) -> Iterator[Write]:
 
     The ending decides the format: .ivf; .obu, the low-overhead format of section 5 of the AV1 specification, with a
     temporal delimiter before every temporal unit; .mp4, .mkv or .webm, by FFmpeg, which makes their av1C from the first
-    packet's sequence header. All but .obu say when each frame is shown; colour, HDR metadata, the aspect of samples,
+    packet's sequence header. All but .obu say when each frame is shown; colour, HDR metadata, the aspect of samples (.mp4),
     title, chapters and sound are for the last three. The file is written whole or not at all. Raises ToolkitError on
     another ending, or where the path cannot be written.
     """
@@ -209,9 +209,10 @@ HOLD_TIMES = tuple(ending for ending in WRITERS if ending != ".obu")
 def unheld(beside: Beside, ending: str, *, cut: bool = False) -> list[str]:
     """Name what an output of that ending does not say of its source, apart from sound; `cut` is as of `Described`."""
     held = WRITERS.get(ending) is _container
-    aspect = f"its samples' aspect of {beside.aspect.numerator}:{beside.aspect.denominator}"
+    sides = f"{beside.aspect.numerator}:{beside.aspect.denominator}"
+    aspect = f"its samples' aspect of {sides} (it stands in the AV1 stream, where not every player looks)"
     count = len(beside.chapters)
     chapters = f"{count} chapter{'s' * (count > 1)}"
-    lost = {aspect: beside.aspect != 1, "the title": bool(beside.title)} if not held else {}
+    lost = {aspect: beside.aspect != 1 and ending != ".mp4", "the title": bool(beside.title) and not held}
     lost |= {chapters: bool(beside.chapters) and (cut or not held)}
     return [name for name, there in lost.items() if there]
