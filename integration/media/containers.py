@@ -44,9 +44,9 @@ def output_file(path: Path, described: Described) -> Iterator[Write]:
 
     The ending decides the format: .ivf; .obu, the low-overhead format of section 5 of the AV1 specification, with a
     temporal delimiter before every temporal unit; .mp4, .mkv or .webm, by FFmpeg, which makes their av1C from the first
-    packet's sequence header. All but .obu say when each frame is shown; colour, HDR metadata, the aspect of samples (.mp4),
-    title, chapters and sound are for the last three. The file is written whole or not at all. Raises ToolkitError on
-    another ending, or where the path cannot be written.
+    packet's sequence header. All but .obu say when each frame is shown; colour, HDR metadata, title, chapters and
+    sound are for the last three, the aspect of samples for .mp4. The file is written whole or not at all. Raises
+    ToolkitError on another ending, or where the path cannot be written.
     """
     check_ending(path)
     with atomic_file(path) as temporary, WRITERS[path.suffix.lower()](temporary, described) as write:
