@@ -2,8 +2,10 @@
 PYTHON ?= python3
 BIN := .venv/bin
 SOAK_S ?= 180
+# The versions that CI ran, with the hashes of their files. `make install LOCK=` takes the newest ones instead.
+LOCK ?= requirements.lock
 
-.PHONY: system demo test test-long coverage lint libaom soak sanitize bench zoo install clean
+.PHONY: system demo test test-long coverage lint libaom soak sanitize bench zoo install lock clean
 
 demo: system install  ## the whole main job on the embedded data set
 	-$(BIN)/av1part encoder build
@@ -51,11 +53,22 @@ system:  ## system packages that are missing: compilers, CMake, Ninja, NASM, Chr
 
 install: .venv/installed
 
-.venv/installed: pyproject.toml
+.venv/installed: pyproject.toml $(LOCK)
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --upgrade pip
+ifdef LOCK
+	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(LOCK)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+else
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+endif
 	touch $@
+
+lock: install  ## the newest versions that pyproject.toml and pip's own constraints allow, for every Python; prints what changed
+	grep == requirements.lock >.venv/pins
+	UV_CONSTRAINT="$$($(BIN)/python -m pip config list | sed -n "s/^global.constraint='\(.*\)'/\1/p")" $(BIN)/uv pip compile \
+	--quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev \
+	pyproject.toml --output-file requirements.lock
+	! grep == requirements.lock | diff .venv/pins - || echo "No version has changed."
 
 clean:
 	rm -rf .venv runs .mypy_cache .pytest_cache .ruff_cache .coverage .import_linter_cache

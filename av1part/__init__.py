@@ -3,6 +3,7 @@
 A name is imported at its first use, so that `import av1part` is quick and imports no PyTorch.
 """
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from export import *  # noqa: F403
     from integration import *  # noqa: F403
     from toolkit import *  # noqa: F403
+
+# As toolkit does, which a program may import later than ONNX Runtime.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 PACKAGES = ("toolkit", "export", "integration")
 ROOT = Path(__file__).resolve().parents[1]

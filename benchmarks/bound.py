@@ -5,12 +5,11 @@ from types import MappingProxyType
 
 import numpy as np
 import onnx
-import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from export.graph.contract import Contract
-from export.graph.runtime import open_session, running
+from export.graph.runtime import open_session, ort, running
 from toolkit.data.blockset import Luma, check_luma, luma_dtype
 from toolkit.errors import ToolkitError
 

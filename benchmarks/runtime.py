@@ -21,14 +21,13 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does,
 
 import click
 import numpy as np
-import onnxruntime as ort
 import torch
 from bound import BoundModel
 from numpy.typing import NDArray
 
 from export.graph.contract import Contract
 from export.graph.export import export_onnx
-from export.graph.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel, feed
+from export.graph.runtime import MAX_BATCH, ProviderUnavailable, RuntimeModel, feed, ort
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet, predict
 

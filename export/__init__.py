@@ -6,6 +6,8 @@ The names in `__all__` are the public ones (docs/api.md); each is imported at it
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import toolkit  # noqa: F401  # before anything imports ONNX Runtime: it switches its telemetry off
+
 if TYPE_CHECKING:
     from export.bundle.bundle import Bundle
     from export.bundle.write import choose_checkpoint, write_bundle

@@ -6,6 +6,8 @@ The names in `__all__` are the public ones (docs/api.md); each is imported at it
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+import toolkit  # noqa: F401  # before anything imports ONNX Runtime: it switches its telemetry off
+
 if TYPE_CHECKING:
     from integration.codec.config import EncoderConfig
     from integration.codec.encoder import Encoder

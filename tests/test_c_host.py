@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support.hosts import privileged, telltale
 from support.pictures import frame
 from support.pipelines import LIBAOM, random_pipeline
 from support.pruners import toy_folder, toy_pruner
@@ -160,10 +161,11 @@ def test_it_masks_by_trained_networks(program: Path, exported: Path, blockset_8:
     settings = LIBAOM | {"cpu_used": 2}
     checkpoint, stages = exported / "checkpoint.pt", {"1": 0, "2": 0}
     pipe = random_pipeline(tmp_path / "pipe", checkpoint, blockset_8, planes[0], stages, encoder=settings)
-    runtime = str(onnx_runtime())
+    runtime, home = str(onnx_runtime()), tmp_path / "home"
+    home.mkdir()
     for number, pruner in enumerate(("-", zoo.FOLDER / "photo-8bit")):
         output = tmp_path / f"{number}.ivf"
-        done = run(program, clip, output, 28, 1, pruner, pipe, AV1PART_ONNXRUNTIME=runtime)
+        done = run(program, clip, output, 28, 1, pruner, pipe, AV1PART_ONNXRUNTIME=runtime, HOME=str(home))
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("1 frames, 1 masked, ")
         with Encoder(EncoderConfig(200, 136, cq=28, cpu_used=2), Pipeline.load(pipe, threads=1).mask) as encoder:
@@ -172,9 +174,17 @@ def test_it_masks_by_trained_networks(program: Path, exported: Path, blockset_8:
             expected = encoder.encode(planes)
         assert output.read_bytes()[44:] == expected.data, "as Python encodes, behind IVF's headers"
         assert done.stdout.endswith(f", {expected.masked_nodes} blocks restricted\n")
+    assert not list(home.iterdir()), "ONNX Runtime's telemetry is off"
     done = run(program, clip, tmp_path / "none.ivf", 28, 1, "-", pipe, AV1PART_ONNXRUNTIME="/none/libonnxruntime.so")
     assert done.returncode == 1
     assert done.stderr.startswith("av1part_load_pipeline: no ONNX Runtime (/none/libonnxruntime.so: cannot open")
     done = run(program, y4m(tmp_path / "deep.y4m", 1, 10), tmp_path / "deep.ivf", 28, 1, "-", pipe)
     assert "av1part_load_pipeline: the pipeline serves bit_depth 8, all_intra 0, cpu_used 2" in done.stderr
     assert not list(tmp_path.glob("none.ivf")) + list(tmp_path.glob("deep.ivf"))
+    library, made = telltale(tmp_path)
+    if trusted := privileged(program):
+        done = run(trusted, clip, tmp_path / "none.ivf", 28, 1, "-", pipe, AV1PART_ONNXRUNTIME=str(library))
+        assert "no ONNX Runtime (libonnxruntime.so.1" in done.stderr
+        assert not made.exists(), "a program with more rights than its user loads no library that the user names"
+    run(program, clip, tmp_path / "none.ivf", 28, 1, "-", pipe, AV1PART_ONNXRUNTIME=str(library))
+    assert made.exists()

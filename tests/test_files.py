@@ -2,15 +2,19 @@ import errno
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.commands import cli
+from support.pictures import CHELSEA
 
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
@@ -24,7 +28,10 @@ from toolkit.files import (
     named,
     one_at_a_time,
     one_writer,
+    open_file,
+    read_bytes,
     read_json,
+    read_text,
     seal,
     sha256_file,
 )
@@ -247,3 +254,43 @@ def test_a_lock_deleted_after_it_was_opened_locks_nothing(tmp_path: Path, monkey
     monkeypatch.setattr(os, "open", late)
     with pytest.raises(ToolkitError, match="taken"), one_at_a_time(tmp_path / "lock", "taken"):
         pass
+
+
+@pytest.mark.parametrize("read", [open_file, read_bytes, read_text, read_json, sha256_file])
+def test_no_reader_waits_for_a_pipe_or_reads_a_device_for_ever(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "endless").symlink_to("/dev/full")
+    for file in (tmp_path / "pipe", tmp_path / "endless", tmp_path):
+        with pytest.raises(ToolkitError, match="expected an ordinary file"):
+            read(file)
+
+
+def test_a_file_is_read_up_to_its_limit_and_without_its_byte_order_mark(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"\xef\xbb\xbfabc")
+    assert read_bytes(file, 6) == file.read_bytes()
+    assert read_text(file) == "abc"
+    with pytest.raises(ToolkitError, match="larger than 5 bytes"):
+        read_bytes(file, 5)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("label", CHELSEA, "--split", "PIPE", "-o", "out"),
+        ("label", CHELSEA, "--sources-tsv", "PIPE", "-o", "out"),
+        ("label", CHELSEA, "--raw", "PIPE", "-o", "out"),
+        ("label", "PIPE", "-o", "out"),
+        ("encode", "PIPE", "-o", "out.ivf"),
+        ("bundle", "verify", "BUNDLE", "--public-key", "PIPE"),
+        ("parity-foreign", "PIPE", "c.pt", "data"),
+    ],
+)
+def test_a_command_that_is_given_a_pipe_says_so_at_once(
+    exported: Path, tmp_path: Path, words: tuple[object, ...]
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    places = {"PIPE": tmp_path / "pipe", "BUNDLE": exported, "out": tmp_path / "out"}
+    found = cli(*(str(places.get(str(word), word)) for word in words))
+    assert found.exit_code == 1
+    assert re.search("pipe.*(pipe or device|ordinary file)", found.output), found.output

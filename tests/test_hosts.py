@@ -18,6 +18,7 @@ import av
 import numpy as np
 import pytest
 from support.commands import cli, done, fails
+from support.hosts import build_host
 from support.libaom import EARLIER, IN_USE
 from support.pictures import CHELSEA, frame
 from support.pipelines import LIBAOM, random_pipeline
@@ -349,11 +350,7 @@ def test_the_library_is_not_installed_into_a_sealed_folder(libaom: Libraries, tm
 @pytest.fixture(scope="module")
 def program(libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A program of libaom's public interface that codes one picture with the settings of Encoder."""
-    path = tmp_path_factory.mktemp("program") / "host"
-    include = libaom.hook.parents[1] / str(libaom.info["libaom"]) / "include"
-    code = Path(__file__).parent / "data" / "libaom_host.c"
-    subprocess.run(["cc", "-I", include, code, libaom.aom, "-o", path], check=True)
-    return path
+    return build_host(libaom, tmp_path_factory.mktemp("program") / "host")
 
 
 def test_a_program_of_libaom_gets_the_stream_of_the_encoder_in_python(
@@ -379,6 +376,68 @@ def test_counts_that_cannot_be_written_are_told_and_the_stream_is_the_same(
         said = run(words, libaom.aom.parent, AV1PART_PIPELINE=PHOTO, AV1PART_STATS=stats).stderr
         assert said == ("" if output == outputs[0] else f"av1part: AV1PART_STATS: {stats} cannot be written\n")
         assert output.read_bytes() == outputs[0].read_bytes()
+
+
+@pytest.mark.parametrize("name", ["hook.txt", "card.txt", "pruner.bin"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_a_device_among_a_pruners_files_is_not_waited_for(
+    libaom: Libraries, program: Path, picture: Path, tmp_path: Path, name: str, kind: str
+) -> None:
+    folder = Path(shutil.copytree(PHOTO, tmp_path / "pruner"))
+    (folder / name).unlink()
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to("/dev/zero")
+    words = [program, 64, 64, 40, 2, picture, tmp_path / "out.obu"]
+    found = run(words, libaom.aom.parent, AV1PART_PIPELINE=folder)
+    assert found.stderr == f"av1part: coded as by libaom alone: {folder}/{name}: no ordinary file\n"
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_a_pipe_in_place_of_the_counts_is_not_waited_for(
+    libaom: Libraries, program: Path, picture: Path, tmp_path: Path, read: bool
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK) if read else None
+    words = [program, 64, 64, 40, 2, picture, tmp_path / "out.obu"]
+    found = run(words, libaom.aom.parent, AV1PART_PIPELINE=PHOTO, AV1PART_STATS=tmp_path / "pipe")
+    assert found.stderr == f"av1part: AV1PART_STATS: {tmp_path}/pipe cannot be written\n"
+    if reader is not None:
+        os.close(reader)
+
+
+CLOSING = """
+#include <dlfcn.h>
+#include <malloc.h>
+#include <stdio.h>
+int main(int count, char **words) {
+  size_t before = 0, after = 0;
+  for (int round = 0; round < 6; ++round) {
+    void *const library = dlopen(words[1], RTLD_NOW | RTLD_LOCAL);
+    int (*run)(int, char **) = NULL;
+    if (library) *(void **)&run = dlsym(library, "host_main");
+    if (!run || run(count - 1, words + 1) || dlclose(library)) return 1;
+    if (round == 1) before = mallinfo2().uordblks + mallinfo2().hblkhd;
+    after = mallinfo2().uordblks + mallinfo2().hblkhd;
+  }
+  printf("%zd\\n", (ssize_t)(after - before) / 4);
+  return 0;
+}
+"""
+
+
+def test_a_library_that_is_closed_gives_its_memory_back(libaom: Libraries, picture: Path, tmp_path: Path) -> None:
+    plugin = build_host(libaom, tmp_path / "plugin.so", "-shared", "-fPIC", "-Dmain=host_main")
+    words = ["cc", "-D_GNU_SOURCE", "-x", "c", "-", "-ldl", "-o", tmp_path / "closing"]
+    subprocess.run(words, input=CLOSING, text=True, check=True)
+    own = [tmp_path / "closing", plugin, 64, 64, 40, 2, picture, tmp_path / "out.obu"]
+    lost = {}
+    for name, models in (("pruner", PHOTO), ("nothing", "")):
+        found = run(own, libaom.aom.parent, AV1PART_PIPELINE=models)
+        assert found.stderr == ""
+        lost[name] = int(found.stdout)
+    assert lost["pruner"] < lost["nothing"] + 1000, "bytes a round; pruner.bin alone has more"
 
 
 def test_a_picture_coded_at_another_size_is_not_pruned(

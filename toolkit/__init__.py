@@ -4,8 +4,13 @@ The names in `__all__` are the public ones (docs/api.md); each is imported at it
 alone imports no torch.
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+# ONNX Runtime reads this when it is loaded; without it every session writes files into the home folder and reports to
+# its maker. `export` and `integration` import this package first, and child processes inherit the variable.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from toolkit.data.blockset import Blocks, BlockSet

@@ -16,7 +16,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from toolkit.errors import ToolkitError, plain_system_errors
 
@@ -27,10 +27,37 @@ _ASIDE = "-old"
 """Ends the hidden name, before the suffix, under which an output lies while another takes its place."""
 
 
+def open_file(path: Path) -> BinaryIO:
+    """Open an ordinary file for reading bytes.
+
+    Raises ToolkitError where there is a folder, pipe or device, which would be waited for or read for ever, and OSError
+    where nothing can be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise ToolkitError(f"{path}: a folder, pipe or device, expected an ordinary file. Give a file, or make it again.")
+
+
+def read_bytes(path: Path, limit: int = MAX_JSON_BYTES) -> bytes:
+    """Content of a file of at most `limit` bytes; ToolkitError where it has more, else as of `open_file`."""
+    with open_file(path) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ToolkitError(f"{path}: larger than {limit} bytes, so not one of ours. Make it again.")
+    return data
+
+
+def read_text(path: Path) -> str:
+    """Content of a text in UTF-8, its byte order mark left out; UnicodeDecodeError, else errors as of `read_bytes`."""
+    return read_bytes(path).decode("utf-8-sig")
+
+
 def sha256_file(path: Path) -> str:
-    """Hex SHA-256 of a file's content."""
-    with path.open("rb") as f:
-        return hashlib.file_digest(f, "sha256").hexdigest()
+    """Hex SHA-256 of a file's content; errors as of `open_file`."""
+    with open_file(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def canonical_json(value: Any) -> bytes:
@@ -78,12 +105,7 @@ def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> Any:
     """
     try:
         with plain_system_errors():
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode):  # a pipe or a device would be read for ever
-                raise ToolkitError(f"{path}: a folder, pipe or device, expected an ordinary file. Make it again.")
-            if status.st_size > limit:
-                raise ToolkitError(f"{path}: larger than {limit} bytes, so not one of ours. Make it again.")
-            text = path.read_text(encoding="utf-8")
+            text = read_bytes(path, limit).decode()
         return json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
     except (ValueError, RecursionError) as error:
         raise ToolkitError(f"{path}: not readable as JSON ({error}). Make it again.") from None

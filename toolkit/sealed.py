@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, get_args, get_type_hints
 
 from toolkit.errors import ToolkitError
-from toolkit.files import MAX_JSON_BYTES, is_sealed, json_bytes, read_json, sha256_file, tidy
+from toolkit.files import MAX_JSON_BYTES, is_sealed, json_bytes, read_bytes, read_json, sha256_file, tidy
 
 Entries = Mapping[str, type | tuple[type, ...]]
 """Expected type of each entry by its place, as in "model.stage". A parent stands before its own entries."""
@@ -145,7 +145,8 @@ def check_file(path: Path, expected: str) -> None:
     if path.is_dir():
         raise ToolkitError(f"{path}: {described(path)} Expected {expected}.")
     if not path.is_file():
-        raise ToolkitError(f"{path}: no such file.")
+        found = f"a pipe or device, expected {expected} as an ordinary file" if path.exists() else "no such file"
+        raise ToolkitError(f"{path}: {found}.")
 
 
 def described(folder: Path) -> str:
@@ -173,7 +174,7 @@ def read_sealed(
 def check_bytes(file: Path, document: Mapping[str, Any], mend: str) -> None:
     """Raise ToolkitError unless the file has exactly the bytes that av1part writes of this document."""
     try:
-        same = file.read_bytes() == json_bytes(document)
+        same = read_bytes(file) == json_bytes(document)
     except RecursionError:  # nested too deep to be written
         same = False
     if not same:

@@ -9,7 +9,7 @@ from export.compare.batches import Difference
 from export.compare.worst_blocks import WorstBlock
 from export.graph.profiles import PROFILES
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_bytes, atomic_write_json, seal
+from toolkit.files import atomic_write_bytes, atomic_write_json, read_bytes, seal
 from toolkit.sealed import read_sealed
 
 KIND = "av1part-parity"
@@ -135,7 +135,7 @@ def load_report(bundle: Path, manifest_sha256: str) -> Report | None:
         readable = bundle / name
         if not readable.is_file() or readable.stat().st_size > _LIMIT:
             raise ToolkitError(f"{readable}: missing or larger than {_LIMIT} bytes. {again}")
-        if _sha256(readable.read_bytes()) != report.get(_hash_key(name)):
+        if _sha256(read_bytes(readable)) != report.get(_hash_key(name)):
             raise ToolkitError(f"{readable}: changed since parity.json was written. {again}")
     return cast(Report, report)
 

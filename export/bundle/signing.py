@@ -9,7 +9,7 @@ from typing import Any
 
 from export.bundle.bundle import SIGNATURE, Bundle, is_signed
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_bytes, json_bytes
+from toolkit.files import atomic_write_bytes, json_bytes, open_file, read_bytes
 
 _KEY_LIMIT = 1 << 16
 _MAKE = "Make a pair with `openssl genpkey -algorithm ed25519 -out key.pem` and `openssl pkey -in key.pem -pubout`."
@@ -52,7 +52,7 @@ def verify_signature(bundle: Bundle, public_key: Path) -> None:
     if not is_signed(bundle.path):
         raise ToolkitError(f"{bundle.path}: not signed, expected {SIGNATURE}. Sign it with `av1part bundle sign`.")
     try:
-        public.verify((bundle.path / SIGNATURE).read_bytes(), _manifest_bytes(bundle))
+        public.verify(read_bytes(bundle.path / SIGNATURE), _manifest_bytes(bundle))
     except exceptions.InvalidSignature:
         raise ToolkitError(
             f"{bundle.path}: {SIGNATURE} is not by the key {public_key}, or not of this manifest. Ask whoever sent the "
@@ -63,7 +63,7 @@ def verify_signature(bundle: Bundle, public_key: Path) -> None:
 def _manifest_bytes(bundle: Bundle) -> bytes:
     """Bytes of the manifest on disk; ToolkitError where they differ from the opened manifest."""
     file = bundle.path / "manifest.json"
-    data = file.read_bytes()
+    data = read_bytes(file)
     if data != json_bytes(bundle.manifest):
         raise ToolkitError(f"{file} changed since the bundle was opened. Open it again.")
     return data
@@ -71,11 +71,13 @@ def _manifest_bytes(bundle: Bundle) -> bytes:
 
 def _key_bytes(path: Path) -> bytes:
     try:
-        if path.stat().st_size > _KEY_LIMIT:
-            raise ToolkitError(f"{path}: larger than {_KEY_LIMIT} bytes, so not a key. {_MAKE}")
-        return path.read_bytes()
+        with open_file(path) as file:
+            data = file.read(_KEY_LIMIT + 1)
     except OSError as error:
         raise ToolkitError(f"{path}: not readable ({error.strerror}). {_MAKE}") from None
+    if len(data) > _KEY_LIMIT:
+        raise ToolkitError(f"{path}: larger than {_KEY_LIMIT} bytes, so not a key. {_MAKE}")
+    return data
 
 
 def _library() -> tuple[Any, Any, Any]:

@@ -13,7 +13,7 @@ from export.graph.contract import Contract
 from export.proof.config import ForeignConfig
 from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError, first_line
-from toolkit.files import sha256_file
+from toolkit.files import open_file, sha256_file
 
 DTYPES = {
     "tensor(float)": np.float32,
@@ -168,7 +168,10 @@ def _input(value: Any, path: str) -> Input:
 def _files(path: Path) -> dict[str, str]:
     """Hashes of the model's file and of the weights beside it; ToolkitError for weights elsewhere."""
     try:
-        proto = onnx.load(path, load_external_data=False)
+        with open_file(path) as file:
+            proto = onnx.load(file, load_external_data=False)
+    except ToolkitError:
+        raise
     except FileNotFoundError:
         raise ToolkitError(f"{path}: no such file.") from None
     except Exception as error:  # protobuf's errors and OSError

@@ -244,8 +244,10 @@ AV1PART_API int av1part_load_pruner(av1part_encoder *encoder, const char *folder
 /* Mask intra frames by the networks of a pipeline's folder (of `av1part pipeline build` or `policy fit`), in place of a
  * callback; where there is one, or masks are given with the frame, these are taken instead. One pipeline for each node
  * size: a second of a size replaces the first. A pruner that the pipeline holds is loaded as by av1part_load_pruner.
- * ONNX Runtime's library is loaded from AV1PART_ONNXRUNTIME, else as libonnxruntime.so.1. Refused where that is missing, where the pipeline was made for another libaom, bit depth, usage,
- * speed or 4-way setting, or was changed: the encoder's detail says which. */
+ * ONNX Runtime's library is loaded from AV1PART_ONNXRUNTIME, else as libonnxruntime.so.1, with its telemetry off: the
+ * environment variable ORT_DISABLE_TELEMETRY is set to 1 before, unless it is there. Refused where the library is
+ * missing, where the pipeline was made for another libaom, bit depth, usage, speed or 4-way setting, or was changed: the
+ * encoder's detail says which. */
 AV1PART_API int av1part_load_pipeline(av1part_encoder *encoder, const char *folder);
 
 /* What the loaded pipelines allow in a frame of any size, as a callback gives it; 0 at nodes that they leave alone. */

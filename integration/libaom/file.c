@@ -1,10 +1,13 @@
 /* Reading whole files, and the checks that all of them share. */
+#define _POSIX_C_SOURCE 200809L
 #include "file.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "aom/aom_codec.h"
 
@@ -22,19 +25,34 @@ uint32_t av1part_crc32(uint32_t crc, const void *data, size_t size) {
   return ~crc;
 }
 
+FILE *av1part_open_ordinary(const char *path, const char *mode, size_t *size) {
+  const int access = *mode == 'r' ? O_RDONLY : O_WRONLY | O_APPEND | O_CREAT;
+  const int descriptor = open(path, access | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
+  if (descriptor < 0) return NULL;
+  struct stat status;
+  const bool ordinary = fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode);
+  FILE *const file = ordinary ? fdopen(descriptor, mode) : NULL;
+  if (file) {
+    *size = (size_t)status.st_size;
+    return file;
+  }
+  close(descriptor);
+  errno = ordinary ? ENOMEM : 0;
+  return NULL;
+}
+
 char *av1part_read_file(const char *folder, const char *name, size_t most, size_t *size, char *why, size_t why_size) {
   char path[4096];
   if (snprintf(path, sizeof(path), "%s/%s", folder, name) >= (int)sizeof(path)) path[0] = 0;
-  FILE *const file = fopen(path, "rb");
+  FILE *const file = av1part_open_ordinary(path, "rb", size);
   if (!file) {
-    snprintf(why, why_size, "%s/%s: %s", folder, name, strerror(errno));
+    snprintf(why, why_size, "%s/%s: %s", folder, name, errno ? strerror(errno) : "no ordinary file");
     return NULL;
   }
-  char *const bytes = malloc(most + 2);
-  *size = bytes ? fread(bytes, 1, most + 1, file) : 0;
-  const bool failed = !bytes || ferror(file) || *size > most;
+  char *const bytes = *size <= most ? malloc(*size + 1) : NULL;
+  const bool whole = bytes && fread(bytes, 1, *size, file) == *size;
   fclose(file);
-  if (failed) {
+  if (!whole) {
     snprintf(why, why_size, "%s/%s: not readable, or larger than %zu bytes", folder, name, most);
     free(bytes);
     return NULL;

@@ -5,6 +5,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
+
+/* Open a file to read ("rb") or to append ("a"), and say how many bytes it has. NULL where it cannot be opened, with the
+ * reason in errno, and where it is no ordinary file, with errno 0: a pipe would be waited for, a device read for ever. */
+FILE *av1part_open_ordinary(const char *path, const char *mode, size_t *size);
 
 /* The file's bytes with a zero behind them, to be freed; NULL, with the reason in `why`, where it cannot be read or is
  * larger than `most`. */

@@ -2,6 +2,7 @@
  *
  * OrtGetApiBase gives a table of functions whose order never changes once a version has been published. All that is
  * used here has been there since version 1. The numbers asserted below are the functions' places in that table. */
+#define _GNU_SOURCE
 #include "onnx.h"
 
 #include <dlfcn.h>
@@ -72,14 +73,20 @@ struct av1part_model {
   OrtSession *session;
 };
 
+/* ONNX Runtime reports its use to its maker unless this is set before it is loaded. Where it is set already, as by
+ * `av1part run`, the host's environment is not touched. Elsewhere this is called once, before any network runs: glibc
+ * has setenv wait for other threads' setenv, and keeps what their getenv reads unless the host had changed it before. */
+static void stop_telemetry(void) { setenv("ORT_DISABLE_TELEMETRY", "1", 0); }
+
 /* The library's functions; NULL with the reason in `why`. It is never unloaded, and looked for again until found. */
 static const ort_api *find_library(char *why, size_t why_size) {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   static const ort_api *found;
   pthread_mutex_lock(&lock);
   if (!found) {
-    const char *const given = getenv("AV1PART_ONNXRUNTIME");
+    const char *const given = secure_getenv("AV1PART_ONNXRUNTIME");
     const char *const name = given && *given ? given : "libonnxruntime.so.1";
+    stop_telemetry();
     void *const library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
     const ort_base *(*get_base)(void) = NULL;
     if (library) *(void **)&get_base = dlsym(library, "OrtGetApiBase");

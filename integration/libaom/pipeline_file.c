@@ -104,7 +104,8 @@ static bool read_models(const char *folder, av1part_pipeline_file *file, const m
 bool av1part_is_pipeline(const char *folder) {
   char path[4096], start[sizeof(kind)] = "";
   if (snprintf(path, sizeof(path), "%s/hook.txt", folder) >= (int)sizeof(path)) return false;
-  FILE *const file = fopen(path, "rb");
+  size_t size;
+  FILE *const file = av1part_open_ordinary(path, "rb", &size);
   if (!file) return false;
   const bool is = fread(start, 1, sizeof(kind) - 1, file) == sizeof(kind) - 1 && strcmp(start, kind) == 0;
   fclose(file);

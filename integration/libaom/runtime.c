@@ -7,9 +7,11 @@
  * library, byte for byte. Without ONNX Runtime masks are left out. Each reason goes to stderr, once a process, and as a
  * line to the file that AV1PART_REASONS names.
  *
+ * A program that runs with more rights than its user has (set-user-ID) sees none of these variables: secure_getenv.
+ *
  * libaom's own encoder instance (AV1_COMP) is adopted at its first key frame, and let go where libaom frees it. Of its
  * frames those are pruned that the pruner is for: intra frames, or inter frames. */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 #include <math.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -21,11 +23,12 @@
 #include "av1/encoder/partition_strategy.h"
 #include "costs.h"
 #include "encoder.h"
-#include "search.h"
+#include "file.h"
 #include "masks.h"
 #include "pipeline.h"
 #include "pruner.h"
 #include "pruner_file.h"
+#include "search.h"
 
 __typeof__(av1_encode_frame) __real_av1_encode_frame, __wrap_av1_encode_frame;
 __typeof__(av1_remove_compressor) __real_av1_remove_compressor, __wrap_av1_remove_compressor;
@@ -60,9 +63,10 @@ static struct {
 /* Append a line to the file that an environment variable names, if any. It is written at once, so that encoders of
  * several processes may share the file. */
 static void append_line(const char *variable, const char *line) {
-  const char *const path = getenv(variable);
+  const char *const path = secure_getenv(variable);
   if (!path || !*path) return;
-  FILE *const file = fopen(path, "a");
+  size_t size;
+  FILE *const file = av1part_open_ordinary(path, "a", &size);
   const bool whole = file && fputs(line, file) >= 0;
   /* A full disk shows when the file is closed. */
   if ((file && fclose(file) != 0) || !whole) fprintf(stderr, "av1part: %s: %s cannot be written\n", variable, path);
@@ -103,9 +107,14 @@ static bool read_folder(const char *folder, double price, char *why, size_t why_
   return true;
 }
 
+static void free_files(void) {
+  while (pruner_count) av1part_pruner_file_free(&pruners[--pruner_count]);
+  while (pipeline_count) av1part_pipeline_file_free(&pipelines[--pipeline_count]);
+}
+
 /* Nothing is pruned or masked unless all can be read. */
 static void read_pipeline(void) {
-  const char *const folders = getenv("AV1PART_PIPELINE"), *const price = getenv("AV1PART_PRICE");
+  const char *const folders = secure_getenv("AV1PART_PIPELINE"), *const price = secure_getenv("AV1PART_PRICE");
   if (!folders || !*folders) return;
   char list[8192], why[4352] = "", *rest = list;
   if (snprintf(list, sizeof(list), "%s", folders) >= (int)sizeof(list)) snprintf(why, sizeof(why), "AV1PART_PIPELINE: too long");
@@ -119,8 +128,7 @@ static void read_pipeline(void) {
   }
   if (good) return;
   say_once(ALONE, why);
-  while (pruner_count) av1part_pruner_file_free(&pruners[--pruner_count]);
-  while (pipeline_count) av1part_pipeline_file_free(&pipelines[--pipeline_count]);
+  free_files();
 }
 
 /* Whether this encoder's frames are 4:2:0 of that usage and 4-way setting. */
@@ -209,6 +217,16 @@ static int find(const AV1_COMP *cpi) {
 av1part_encoder *av1part_hook_find(const AV1_COMP *cpi) {
   const int i = find(cpi);
   return i < 0 ? NULL : table[i].encoder;
+}
+
+/* Give the folders' content back when the library is closed (dlclose). At the end of a process an encoder may still be
+ * at work in another thread: then everything stays. */
+__attribute__((destructor)) static void close_library(void) {
+  if (pthread_mutex_trylock(&lock) != 0) return;
+  bool idle = true;
+  for (int i = 0; i < AV1PART_MAX_ENCODERS; ++i) idle = idle && !atomic_load(&table[i].instance);
+  if (idle) free_files();
+  pthread_mutex_unlock(&lock);
 }
 
 static void free_encoder(av1part_encoder *e) {

@@ -1,6 +1,7 @@
 """Layouts of headerless files: one for all of them or one a file, the name checked, and rows that are no picture."""
 
 import csv
+import io
 import re
 import shlex
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from integration.media.raw_names import exact_rate, read_name
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
+from toolkit.files import read_text
 
 RAW = {".yuv", ".raw", ".i420"}
 """Endings, in lower case, of headerless files."""
@@ -93,8 +95,8 @@ def _read_table(table: Path) -> dict[str, RawFormat]:
     """Layouts by file name, from a TSV of two columns; empty lines are left out."""
     layouts: dict[str, RawFormat] = {}
     try:
-        with table.open(encoding="utf-8-sig", newline="") as text:
-            rows = [row for row in csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE) if row]
+        text = io.StringIO(read_text(table), "")
+        rows = [row for row in csv.reader(text, delimiter="\t", quoting=csv.QUOTE_NONE) if row]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ToolkitError(f"{table}: not readable as a table of layouts ({error}).") from None
     for row in rows:

@@ -1,6 +1,7 @@
 """Files to be coded: their hash, licence, origin and split."""
 
 import csv
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 from toolkit.data.sources import check_source_name
 from toolkit.data.splits import assign_splits
 from toolkit.errors import ToolkitError
-from toolkit.files import sha256_file
+from toolkit.files import read_text, sha256_file
 from toolkit.sealed import check_file, kind_of, media_in
 
 
@@ -68,10 +69,9 @@ def with_licences(files: Sequence[SourceFile], table: Path) -> list[SourceFile]:
     Raises ToolkitError where the table is not readable, or a file is not in it.
     """
     try:
-        with table.open(encoding="utf-8-sig", newline="") as text:
-            reader = csv.DictReader(text, delimiter="\t", quoting=csv.QUOTE_NONE)
-            absent = {"sha256", "licence", "source"} - set(reader.fieldnames or ())
-            rows = {row.get("sha256"): row for row in reader}
+        reader = csv.DictReader(io.StringIO(read_text(table), ""), delimiter="\t", quoting=csv.QUOTE_NONE)
+        absent = {"sha256", "licence", "source"} - set(reader.fieldnames or ())
+        rows = {row.get("sha256"): row for row in reader}
     except (OSError, UnicodeDecodeError) as error:
         raise ToolkitError(f"{table}: not readable as a table of sources ({error}).") from None
     if absent:

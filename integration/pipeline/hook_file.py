@@ -11,6 +11,7 @@ from integration.codec.checked_text import checked_text, crc32
 from integration.codec.config import USAGES, encoder_settings
 from integration.pipeline.policy import Policy
 from toolkit.errors import ToolkitError
+from toolkit.files import read_bytes
 from toolkit.partition import STAGES
 
 NAME = "hook.txt"
@@ -56,7 +57,7 @@ def check_hook_file(path: Path, manifest: Mapping[str, Any], bundles: Mapping[st
     It may lack one: Python does not need it.
     """
     file = path / NAME
-    if file.is_symlink() or (file.exists() and file.read_bytes() != hook_text(manifest, bundles, policy)):
+    if file.is_symlink() or (file.exists() and read_bytes(file) != hook_text(manifest, bundles, policy)):
         raise ToolkitError(
             f"{file}: does not say what the manifest says. Build the pipeline again with `av1part pipeline build`."
         )

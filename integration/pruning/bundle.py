@@ -12,7 +12,7 @@ from integration.codec import native
 from integration.codec.config import EncoderConfig
 from integration.pruning import hook_file
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
+from toolkit.files import atomic_folder, atomic_write_json, read_bytes, seal, sha256_file
 from toolkit.pruners.features import Feature
 from toolkit.pruners.record import frame_kind
 from toolkit.sealed import Entries, check_files, check_folder, check_names, read_sealed
@@ -70,7 +70,7 @@ class PrunerBundle:
         if not manifest["proof"].get("passed"):
             raise ToolkitError(f"{path}: its forms were not proven to decide alike. {_MEND}")
         data = (path / NATIVE).read_bytes()
-        if (path / hook_file.NAME).read_bytes() != hook_file.hook_text(manifest, data):
+        if read_bytes(path / hook_file.NAME) != hook_file.hook_text(manifest, data):
             raise ToolkitError(f"{path / hook_file.NAME}: does not say what the manifest says. {_MEND}")
         return cls(path, manifest, data)
 

@@ -15,7 +15,7 @@ from integration.codec.libaom_versions import version
 from integration.pruning.bundle import NATIVE
 from integration.zoo import FOLDER, names
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_bytes, atomic_write_json, read_json, seal
+from toolkit.files import atomic_write_bytes, atomic_write_json, read_bytes, read_json, seal
 from toolkit.sealed import Entries, check_entries, read_sealed
 
 FILE, TEXT = "card.json", "card.txt"
@@ -139,7 +139,7 @@ class Card:
             if row["size"] is not None and not re.fullmatch("[1-9][0-9]{0,5}x[1-9][0-9]{0,5}", row["size"]):
                 raise ToolkitError(f"{file}: a measured row: size {row['size']!r:.40}, expected as 480x320. {_MEND}")
         measured = tuple(Row(**{key: row[key] for key in _ROW}) for row in card["measured"])
-        if not (folder / TEXT).is_file() or (folder / TEXT).read_bytes() != _text(folder, measured):
+        if not (folder / TEXT).exists() or read_bytes(folder / TEXT) != _text(folder, measured):
             raise ToolkitError(f"{folder / TEXT}: does not say what {FILE} says. {_MEND}")
         return cls(
             name=folder.name,

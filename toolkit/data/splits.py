@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from toolkit.errors import ToolkitError
+from toolkit.files import read_text
 
 SPLITS = ("train", "val", "test")
 HELD_OUT = ("val", "test")
@@ -67,7 +68,7 @@ def _automatic(names: Sequence[str]) -> dict[str, str]:
 
 def _from_table(names: Sequence[str], path: Path) -> dict[str, str]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ToolkitError(
             f"--split {path}: not `auto`, `train`, `val`, `test` nor a readable table ({error})."

@@ -51,6 +51,7 @@ def read_pt(source: Path) -> Imported:
 
 def _read_file(file: Path) -> tuple[LooseBlocks, str, int]:
     """Read one file: its blocks, the name of its scaling, and its bit depth."""
+    digest = sha256_file(file)  # first, since torch would wait for a pipe
     try:
         content = torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file))
     except Exception as error:  # torch raises many kinds on damaged or unsafe files
@@ -70,7 +71,7 @@ def _read_file(file: Path) -> tuple[LooseBlocks, str, int]:
     luma = np.empty((len(samples), NODE, NODE), luma_dtype(bit_depth))
     for start, chunk in _chunks(samples):
         luma[start : start + len(chunk)] = np.rint(chunk * divisor)
-    return LooseBlocks(file.stem, sha256_file(file), luma, labels, qps, origin=file.name), scaling, bit_depth
+    return LooseBlocks(file.stem, digest, luma, labels, qps, origin=file.name), scaling, bit_depth
 
 
 def _whole_numbers(values: Any, n: int, what: str) -> NDArray[np.int64]:

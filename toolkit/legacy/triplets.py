@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from toolkit.data.splits import assign_splits
 from toolkit.errors import ToolkitError
-from toolkit.files import sha256_file
+from toolkit.files import open_file, sha256_file
 from toolkit.legacy.loose_blocks import Imported, LooseBlocks
 from toolkit.partition import NODE
 
@@ -59,7 +59,8 @@ def _read_sequence(source: Path, name: str, raw: Path) -> LooseBlocks:
 def _read_numbers(file: Path) -> NDArray[np.int64]:
     """Read the whole numbers of a text, separated by blanks, commas or lines."""
     try:
-        text = file.read_bytes().removeprefix(codecs.BOM_UTF8)
+        with open_file(file) as opened:
+            text = opened.read().removeprefix(codecs.BOM_UTF8)
         return np.array(text.replace(b",", b" ").split(), dtype=np.bytes_).astype(np.int64)
     except FileNotFoundError:
         raise ToolkitError(f"{file}: missing. Each sequence needs its blocks, labels and qps.") from None
