@@ -74,8 +74,8 @@ struct av1part_model {
 };
 
 /* ONNX Runtime reports its use to its maker unless this is set before it is loaded. Where it is set already, as by
- * `av1part run`, the host's environment is not touched. Elsewhere this is called once, before any network runs: glibc
- * has setenv wait for other threads' setenv, and keeps what their getenv reads unless the host had changed it before. */
+ * `av1part run`, the host's environment is not touched. Elsewhere it changes once. glibc's setenv waits for setenv in
+ * other threads; it moves the table under their getenv only where the host had added variables itself. */
 static void stop_telemetry(void) { setenv("ORT_DISABLE_TELEMETRY", "1", 0); }
 
 /* The library's functions; NULL with the reason in `why`. It is never unloaded, and looked for again until found. */
