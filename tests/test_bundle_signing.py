@@ -1,5 +1,6 @@
 """Signatures: one key, one manifest; anything else is refused."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -56,6 +57,8 @@ def test_a_signed_bundle_verifies_with_its_key_alone(signed: Path, keys: Path) -
     assert "Signed: by that key." in run.stdout
     assert "is not by the key" in message(cli("bundle", "verify", signed, "--public-key", keys / "other.pub"))
     assert "Signed: not checked." in cli("bundle", "verify", signed).stdout
+    os.mkfifo(keys / "pipe")
+    assert "ordinary file" in message(cli("bundle", "verify", signed, "--public-key", keys / "pipe"))
 
 
 def test_openssl_agrees(signed: Path, keys: Path) -> None:

@@ -279,18 +279,14 @@ def test_a_file_is_read_up_to_its_limit_and_without_its_byte_order_mark(tmp_path
     [
         ("label", CHELSEA, "--split", "PIPE", "-o", "out"),
         ("label", CHELSEA, "--sources-tsv", "PIPE", "-o", "out"),
-        ("label", CHELSEA, "--raw", "PIPE", "-o", "out"),
         ("label", "PIPE", "-o", "out"),
         ("encode", "PIPE", "-o", "out.ivf"),
-        ("bundle", "verify", "BUNDLE", "--public-key", "PIPE"),
         ("parity-foreign", "PIPE", "c.pt", "data"),
     ],
 )
-def test_a_command_that_is_given_a_pipe_says_so_at_once(
-    exported: Path, tmp_path: Path, words: tuple[object, ...]
-) -> None:
+def test_a_command_that_is_given_a_pipe_says_so_at_once(tmp_path: Path, words: tuple[object, ...]) -> None:
     os.mkfifo(tmp_path / "pipe")
-    places = {"PIPE": tmp_path / "pipe", "BUNDLE": exported, "out": tmp_path / "out"}
+    places = {"PIPE": tmp_path / "pipe", "out": tmp_path / "out"}
     found = cli(*(str(places.get(str(word), word)) for word in words))
     assert found.exit_code == 1
     assert re.search("pipe.*(pipe or device|ordinary file)", found.output), found.output

@@ -15,8 +15,9 @@ import socket
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from toolkit.errors import ToolkitError, plain_system_errors
 
@@ -27,7 +28,7 @@ _ASIDE = "-old"
 """Ends the hidden name, before the suffix, under which an output lies while another takes its place."""
 
 
-def open_file(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BufferedReader:
     """Open an ordinary file for reading bytes.
 
     Raises ToolkitError where there is a folder, pipe or device, which would be waited for or read for ever, and OSError
