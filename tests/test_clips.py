@@ -118,13 +118,13 @@ def test_of_several_videos_the_one_that_ffmpeg_takes_is_read(
 
 @pytest.mark.parametrize("ending", [".mp4", ".mov", ".mkv"])
 def test_what_a_cut_without_coding_leaves_is_whole_and_less_of_it_is_not(tmp_path: Path, ending: str) -> None:
-    film(tmp_path / "long.mp4", list(range(60)), options={"bf": "2", "g": "24"})
+    film(tmp_path / "long.mp4", list(range(40)), options={"preset": "ultrafast", "bf": "2", "g": "24"})
     for name, words in {"early": (), "short": ("-t", "0.5")}.items():
         cut = tmp_path / f"{name}{ending}"
         ffmpeg("-ss", "0.77", "-i", tmp_path / "long.mp4", *words, "-c", "copy", cut)
         assert len(list(open_clip(cut).frames())) == int(probed(cut)["nb_read_frames"]) > 0
         broken = tmp_path / f"broken{ending}"
-        for share in (0.5, 0.8, 0.95):
+        for share in (0.5, 0.95):
             broken.write_bytes(cut.read_bytes()[: int(share * cut.stat().st_size)])
             assert not is_whole(broken)
             with pytest.raises(ToolkitError, match=r"cut short|not readable|damaged|holds no video"):
@@ -425,5 +425,5 @@ def test_a_clip_has_few_key_frames_by_default_and_a_line_says_so(uneven: Path, t
 def test_a_film_without_a_frame_that_can_be_read_is_refused(tmp_path: Path) -> None:
     path = film(tmp_path / "clip.mkv", [0, 1, 2])
     path.write_bytes(path.read_bytes()[:600])
-    with pytest.raises(ToolkitError, match=r"cut short|not readable|holds no video|pixel format unknown"):
+    with pytest.raises(ToolkitError, match=r"cut short|not readable|holds no video"):
         list(open_film(path, allow_truncated=True).frames())

@@ -21,6 +21,8 @@ from toolkit.errors import ToolkitError
 PIXEL_FORMATS = {"yuv420p": 8, "yuvj420p": 8, "yuv420p10le": 10}
 _SAY_LENGTH = {"matroska", "mov", "avi", "flv", "asf"}
 """FFmpeg's demuxers to which a file says its length; of others it is guessed from the file's size."""
+_UNKNOWN = "unknown"
+"""Pixel format of a stream of which no frame could be decoded."""
 _FULL_RANGE = 2
 """FFmpeg's number of full range."""
 
@@ -60,6 +62,8 @@ def open_film(path: Path, allow_truncated: bool) -> Clip:
             colour = _colour(stream.codec_context)
     except (av.error.FFmpegError, ValueError) as error:
         raise ToolkitError(f"{path}: not readable as video ({error}). Read are: {CONTAINERS}.") from None
+    if said.pixel_format == _UNKNOWN:
+        raise ToolkitError(f"{path}: its video cannot be decoded; it is damaged or cut short. Copy it again.")
     if said.pixel_format not in PIXEL_FORMATS:
         raise ToolkitError(
             f"{path}: pixel format {said.pixel_format}, expected 4:2:0 of 8 or 10 bit ({', '.join(PIXEL_FORMATS)}). "
@@ -80,7 +84,7 @@ def _announced(path: Path, container: av.container.InputContainer, stream: av.Vi
     decoder, kind = stream.codec_context, container.format.name
     seconds, whole = _seconds(container, stream), is_whole(path)
     return _Announced(
-        pixel_format=decoder.pix_fmt or "unknown",
+        pixel_format=decoder.pix_fmt or _UNKNOWN,
         width=decoder.width,
         height=decoder.height,
         rate=stream.guessed_rate or Fraction(30),
