@@ -38,7 +38,7 @@ def open_file(path: Path) -> BufferedReader:
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)
-    raise ToolkitError(f"{path}: a folder, pipe or device, expected an ordinary file. Give a file, or make it again.")
+    raise ToolkitError(f"{path}: not readable (a folder, pipe or device), expected an ordinary file. Give one.")
 
 
 def read_bytes(path: Path, limit: int = MAX_JSON_BYTES) -> bytes:
