@@ -14,6 +14,7 @@ import pytest
 from support.commands import done
 from support.pictures import frame
 
+from integration.codec.config import CHROMA_LEFT
 from integration.codec.encoder import Encoder, EncoderConfig
 from integration.codec.hdr import Hdr, LightLevel, Mastering
 from integration.codec.libaom_build import Libraries
@@ -139,6 +140,7 @@ def test_hdr_metadata_of_mp4_is_carried_over_and_changes_no_sample(tmp_path: Pat
     config = EncoderConfig(72, 56, 10, cq=50, cpu_used=6)
     with Encoder(config) as plain, Encoder(config, library=libaom.stock) as stock:
         stock.set_hdr(HDR)
+        stock.set_chroma_position(CHROMA_LEFT)  # as FFmpeg takes H.265 to mean
         frames = list(open_clip(source).frames())
         without = [plain.encode(planes) for planes in frames]
         described = b"".join(stock.encode(planes).data for planes in frames)
