@@ -1,11 +1,14 @@
-# Thin: every target calls the tool that does the work. Everything is installed into .venv.
+# Thin: every target calls the tool that does the work. Everything is installed into VENV.
 PYTHON ?= python3
-BIN := .venv/bin
+VENV ?= .venv
+BIN := $(VENV)/bin
+# The newest Python for which PyTorch and ONNX Runtime have wheels.
+PYTHON_NEWEST ?= python3.14
 SOAK_S ?= 180
 # The versions that CI ran, with the hashes of their files. `make install LOCK=` takes the newest ones instead.
 LOCK ?= requirements.lock
 
-.PHONY: system demo test test-long coverage lint libaom soak sanitize bench zoo install lock clean
+.PHONY: system demo test test-long coverage portable test-newest lint libaom soak sanitize bench zoo install lock clean
 
 demo: system install  ## the whole main job on the embedded data set
 	-$(BIN)/av1part encoder build
@@ -19,6 +22,12 @@ test-long: system install libaom  ## the tests marked long
 
 coverage: system install libaom  ## all tests, long ones too, and the lines that none of them runs
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term-missing:skip-covered
+
+portable: system install libaom  ## the tests whose verdict depends on floats, as several CPUs would compute them
+	$(BIN)/python benchmarks/portable.py
+
+test-newest:  ## all tests on PYTHON_NEWEST, in an environment of its own
+	$(MAKE) test VENV=.venv-newest PYTHON=$(PYTHON_NEWEST)
 
 lint: install  ## style, types, import direction
 	$(BIN)/ruff check .
@@ -51,10 +60,10 @@ zoo: install libaom  ## make the pruners in the box again from PHOTOS, a folder 
 system:  ## system packages that are missing: compilers, CMake, Ninja, NASM, Chromium, ffmpeg and other AV1 clients
 	.ci/system
 
-install: .venv/installed
+install: $(VENV)/installed
 
-.venv/installed: pyproject.toml $(LOCK)
-	$(PYTHON) -m venv .venv
+$(VENV)/installed: pyproject.toml $(LOCK)
+	$(PYTHON) -m venv $(VENV)
 ifdef LOCK
 	$(BIN)/python -m pip install --quiet --require-hashes --requirement $(LOCK)
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
@@ -64,11 +73,11 @@ endif
 	touch $@
 
 lock: install  ## the newest versions that pyproject.toml and pip's own constraints allow, for every Python; prints what changed
-	grep == requirements.lock >.venv/pins
+	grep == requirements.lock >$(VENV)/pins
 	UV_CONSTRAINT="$$($(BIN)/python -m pip config list | sed -n "s/^global.constraint='\(.*\)'/\1/p")" $(BIN)/uv pip compile \
 	--quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-header --no-annotate --extra dev \
 	pyproject.toml --output-file requirements.lock
-	! grep == requirements.lock | diff .venv/pins - || echo "No version has changed."
+	! grep == requirements.lock | diff $(VENV)/pins - || echo "No version has changed."
 
 clean:
-	rm -rf .venv runs .mypy_cache .pytest_cache .ruff_cache .coverage .import_linter_cache
+	rm -rf .venv .venv-newest runs .mypy_cache .pytest_cache .ruff_cache .coverage .import_linter_cache

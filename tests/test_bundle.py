@@ -28,6 +28,7 @@ def copy(exported: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(exported, tmp_path / "copy"))
 
 
+@pytest.mark.numeric
 def test_a_bundle_says_what_it_is(exported: Path, trained: Path, blockset_8: Path) -> None:
     bundle = Bundle.load(exported)
     assert (bundle.stage, bundle.classes, bundle.bit_depth) == ("2", ("SPLIT", "RECT", "AB"), 8)
@@ -216,6 +217,7 @@ def test_a_constant_output_or_a_score_that_is_no_number_is_refused(checkpoint: C
     assert [p.name for p in tmp_path.iterdir()] == ["weak.pt"]
 
 
+@pytest.mark.numeric
 def test_a_graph_that_computes_something_else_is_not_written(
     trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -169,6 +169,7 @@ def test_calibration_takes_training_blocks_alone(
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.numeric
 def test_an_int8_bundle_is_judged_by_its_decisions(
     eight: Path, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

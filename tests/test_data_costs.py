@@ -126,6 +126,7 @@ def test_the_focal_loss_by_cost_counts_a_block_for_its_stake() -> None:
     assert torch.allclose(value, (0.2 * each[0] + (0.2 + 0.8 * 0.2) * each[1] + 1 * each[2]) / 3)
 
 
+@pytest.mark.numeric
 def test_a_run_on_it_with_the_second_task_learns(data: BlockSet, tmp_path: Path) -> None:
     history = run_once(data, tmp_path / "run", loss="cost-focal", auxiliary=1.0, augment="dihedral").history()
     assert history[-1]["val_loss"] < history[0]["val_loss"]
@@ -155,6 +156,7 @@ def run_once(data: BlockSet, path: Path, stage: str = "2", **changes: Any) -> Ru
     return run
 
 
+@pytest.mark.numeric
 def test_a_run_on_expected_regret_learns(data: BlockSet, tmp_path: Path) -> None:
     run = run_once(data, tmp_path / "run", loss="regret", lr=3e-4, batch_size=16)  # higher rates end at a constant
     history = run.history()
@@ -163,6 +165,7 @@ def test_a_run_on_expected_regret_learns(data: BlockSet, tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("evaluated_here")
+@pytest.mark.numeric
 def test_select_chooses_the_least_regret(data: BlockSet, tmp_path: Path) -> None:
     run = run_once(data, tmp_path / "run", loss="cost-ce", epochs=2)
     history = run.history()

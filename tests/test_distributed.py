@@ -51,7 +51,7 @@ def two_processes(data: Path, run: Path, stage1: Path, options: dict[str, Any]) 
     command += [w for k, v in options.items() for w in (f"--{k.replace('_', '-')}", str(v))]
     command += ["--backbone", "small", "--dropout", "0", "--from", str(stage1)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=250)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=280)
 
 
 def moments(run: RunFolder, name: str) -> list[np.ndarray]:
@@ -60,6 +60,7 @@ def moments(run: RunFolder, name: str) -> list[np.ndarray]:
     return [states[index][name].numpy() for index in sorted(states)]
 
 
+@pytest.mark.numeric
 @pytest.mark.slow
 @pytest.mark.parametrize("auxiliary", [0.0, 0.5])
 def test_two_processes_find_the_losses_and_gradients_that_one_does(
@@ -83,6 +84,7 @@ def test_two_processes_find_the_losses_and_gradients_that_one_does(
             np.testing.assert_allclose(b, a, rtol=0, atol=ERROR * np.abs(a).max())
 
 
+@pytest.mark.numeric
 @pytest.mark.slow
 def test_one_step_of_two_processes_is_the_step_of_one(data: BlockSet, stage1: Path, tmp_path: Path) -> None:
     """Compared where the gradient is so far from 0 that its sign, and so the step, is sure."""

@@ -83,6 +83,7 @@ def log_mean(parts: list[torch.Tensor]) -> torch.Tensor:
     return torch.stack(parts).softmax(2).mean(0).log()
 
 
+@pytest.mark.numeric
 def test_it_gives_the_log_of_the_mean_probability() -> None:
     model = ensemble("2", "none")
     luma, qindex = some_blocks()
@@ -91,6 +92,7 @@ def test_it_gives_the_log_of_the_mean_probability() -> None:
     assert not torch.allclose(members[0], members[1], atol=1e-3)
 
 
+@pytest.mark.numeric
 def test_stage_1_keeps_its_form() -> None:
     model = ensemble("1", "flips")
     luma, qindex = some_blocks()
@@ -103,6 +105,7 @@ def test_stage_1_keeps_its_form() -> None:
     assert torch.allclose(found.softmax(1), log_mean(parts).exp(), atol=1e-6)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("stage", list(STAGES))
 def test_turning_a_block_turns_the_answer(stage: str) -> None:
     model = ensemble(stage, "dihedral", ["small"])
@@ -121,6 +124,7 @@ def test_class_orders_are_those_of_the_labels() -> None:
     assert all(order == [0, 1, 2] for order in class_orders("2", "dihedral").tolist())
 
 
+@pytest.mark.numeric
 def test_certain_members_stay_finite() -> None:
     model = ensemble("2", "none")
     for member, favoured in zip(model.members, (0, 1), strict=True):
@@ -132,6 +136,7 @@ def test_certain_members_stay_finite() -> None:
     assert torch.allclose(found, expected.expand_as(found))
 
 
+@pytest.mark.numeric
 def test_the_graph_holds_each_member_once_and_no_shape_node() -> None:
     model = ensemble("3-ab", "dihedral")
     data = export_onnx(model)
@@ -142,6 +147,7 @@ def test_the_graph_holds_each_member_once_and_no_shape_node() -> None:
     np.testing.assert_allclose(found, predict(model, *some_blocks(7)), atol=1e-5)
 
 
+@pytest.mark.numeric
 def test_end_to_end(bundle: Path, blockset_8: Path, tmp_path: Path) -> None:
     file, made = bundle.with_name("both.pt"), json.loads(bundle.with_name("made.json").read_text())
     assert [m["backbone"] for m in made["members"]] == ["small", "small"]
@@ -198,6 +204,7 @@ def test_the_selftest_knows_what_no_view_can_show(
     assert status["one kernel 1% too strong"] == status["classes permuted"] == "caught"
 
 
+@pytest.mark.numeric
 def test_a_forgotten_member_is_caught(bundle: Path, blockset_8: Path) -> None:
     proof = prepare(Bundle.load(bundle).checkpoint(), BlockSet.load(blockset_8), QUICK)
     rows = proof.blocks[batch_rows(len(proof.blocks), 64)]

@@ -37,6 +37,7 @@ def weights(run: RunFolder, epoch: int) -> dict[str, torch.Tensor]:
     return state
 
 
+@pytest.mark.numeric
 def test_layout_and_fusion_change_the_rounding_and_no_file(data: BlockSet, tmp_path: Path) -> None:
     small = {"epochs": 1, "limit_train": 256}
     plain = run_once(data, tmp_path / "plain", **small)
@@ -47,6 +48,7 @@ def test_layout_and_fusion_change_the_rounding_and_no_file(data: BlockSet, tmp_p
         assert other.history()[0][key] == pytest.approx(plain.history()[0][key], rel=1e-2)
 
 
+@pytest.mark.numeric
 def test_every_option_together_resumes_bit_for_bit(data: BlockSet, tmp_path: Path) -> None:
     class Stop(Exception):
         pass
@@ -90,6 +92,7 @@ def test_compilation_without_a_compiler_is_refused(
         run_once(data, tmp_path / "run", compile="default")
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("fitting", [0, 3, 8])
 def test_views_that_do_not_fit_the_cache_are_computed(data: BlockSet, fitting: int) -> None:
     torch.manual_seed(0)

@@ -87,6 +87,7 @@ def test_calibration_refuses_nothing_and_nan() -> None:
         fit_temperature(np.array([[np.nan, 0.0]]), np.array([0]))
 
 
+@pytest.mark.numeric
 def test_slices_are_what_the_library_says_and_add_up(trained: Path, blockset_8: Path) -> None:
     found = evaluate(trained, blockset_8)
     checkpoint = load_checkpoint(RunFolder(trained).artefact("model_best.pt"))

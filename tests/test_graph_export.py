@@ -73,6 +73,7 @@ def test_export_is_silent_leaves_no_file_and_repeats(
     assert capfd.readouterr().out == ""
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize(("stage", "qindex", "bit_depth"), [("1", True, 10), ("1", False, 8), ("3-ab", False, 10)])
 def test_every_stage_gives_pytorch_s_logits(stage: str, qindex: bool, bit_depth: int) -> None:
     small = net(stage, qindex=qindex, bit_depth=bit_depth)

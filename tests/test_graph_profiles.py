@@ -61,6 +61,7 @@ def test_unknown_names_are_refused() -> None:
             ParityConfig(**wrong)
 
 
+@pytest.mark.numeric
 def test_float16_copies_compute_in_float16_within_the_contract(exported: Path, blockset_8: Path) -> None:
     bundle = Bundle.load(exported)
     half = as_float16(bundle.model_bytes())

@@ -28,6 +28,7 @@ def runtime(bundle: Bundle) -> RuntimeModel:
     return bundle.session(threads=1)
 
 
+@pytest.mark.numeric
 def test_blocks_go_in_as_the_data_set_has_them(runtime: RuntimeModel, blockset_8: Path) -> None:
     blocks = BlockSet.load(blockset_8).split_blocks("test", "2")
     logits = runtime.logits(blocks.luma, blocks.qindex)
@@ -56,6 +57,7 @@ def test_anything_else_is_refused(runtime: RuntimeModel, luma, qindex, message: 
         runtime.logits(luma, qindex)
 
 
+@pytest.mark.numeric
 def test_large_calls_are_cut_into_proven_batches(runtime: RuntimeModel) -> None:
     n = 2 * MAX_BATCH + 3
     luma = np.random.default_rng(1).integers(0, 256, (n, 1, 16, 16)).astype(np.uint8)
@@ -78,6 +80,7 @@ def test_a_run_fills_a_batch_and_leaves_a_tail(blocks: int, batch: int) -> None:
     assert batch == 1 or len(rows) % batch
 
 
+@pytest.mark.numeric
 def test_a_run_takes_each_size(runtime: RuntimeModel, monkeypatch: pytest.MonkeyPatch) -> None:
     sizes: list[int] = []
     real = RuntimeModel.one_call
@@ -87,6 +90,7 @@ def test_a_run_takes_each_size(runtime: RuntimeModel, monkeypatch: pytest.Monkey
     np.testing.assert_allclose(found[64][:9], found[1][:9], atol=1e-6)
 
 
+@pytest.mark.numeric
 def test_a_run_says_whether_it_repeats(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     found = run_all(bundle.session, (LUMA, QINDEX), (7,))
     assert found.repeats["same session"] == found.repeats["fresh session"] == {"equal": True, "largest": 0.0}

@@ -53,6 +53,7 @@ def bundle(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(Chosen(RunFolder(run).epoch_path(2), "a test"), tmp_path_factory.mktemp("b") / "b").path
 
 
+@pytest.mark.numeric
 def test_the_network_learns_from_the_features(run: Path, searched: BlockSet) -> None:
     checkpoint = open_checkpoint(run, 2)
     inside = checkpoint.config.inside

@@ -42,6 +42,7 @@ def old_file(stage: str, path: Path, **changes: Any) -> Path:
     return path
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("stage", ["1", "2"])
 def test_it_computes_what_the_old_network_computed(stage: str, blockset_10: Path, tmp_path: Path) -> None:
     data = BlockSet.load(blockset_10)

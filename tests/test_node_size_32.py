@@ -57,6 +57,7 @@ def usual(exported: Path, blockset_8: Path, tmp_path_factory: pytest.TempPathFac
     return pipe
 
 
+@pytest.mark.numeric
 def test_from_labels_to_masks(large: Path) -> None:
     data, bundle = BlockSet.load(large / "data"), Bundle.load(large / "bundle")
     assert (data.node, data.split_blocks("train").luma.shape[1:]) == (32, (1, 32, 32))

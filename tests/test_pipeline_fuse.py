@@ -51,6 +51,7 @@ def some(bundles: dict[str, Bundle], stages: tuple[str, ...]) -> dict[str, Bundl
     return {stage: bundles[stage] for stage in stages}
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("stages", CASCADES, ids="+".join)
 def test_one_graph_gives_what_the_stages_give_apart(
     bundles: dict[str, Bundle], held_out: Blocks, stages: tuple[str, ...]
@@ -112,6 +113,7 @@ def test_the_graph_is_what_an_encoder_host_expects(bundles: dict[str, Bundle]) -
     assert fuse(bundles) == fuse(bundles)
 
 
+@pytest.mark.numeric
 def test_a_fused_pipeline_runs_as_one_session_and_masks_alike(
     pipe: Path, bundles: dict[str, Bundle], blockset_8: Path
 ) -> None:

@@ -42,6 +42,7 @@ def bundle(exported: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(exported, tmp_path / "bundle"))
 
 
+@pytest.mark.numeric
 def test_an_honest_bundle_is_proven(bundle: Path, blockset_8: Path) -> None:
     result = prove(bundle, blockset_8, CPU)
     cpu = result["providers"]["cpu"]
@@ -163,6 +164,7 @@ def test_a_damaged_runtime_fails_and_unproves(bundle: Path, blockset_8: Path, mo
     assert result["bisect"] == {"departs": False, "message": result["bisect"]["message"]}
 
 
+@pytest.mark.numeric
 def test_every_planted_fault_is_caught(exported: Path, blockset_8: Path) -> None:
     before = sorted(p.name for p in exported.iterdir())
     result = selftest(exported, blockset_8, CPU)
@@ -224,6 +226,7 @@ def test_data_without_the_split_name_the_one_that_would_do(
         prove(bundle, data, replace(CPU, any_settings=True))
 
 
+@pytest.mark.numeric
 def test_a_process_of_its_own_gives_the_same_numbers(exported: Path, blockset_8: Path) -> None:
     bundle = Bundle.load(exported)
     proof = prepare(bundle.checkpoint(), BlockSet.load(blockset_8), replace(CPU, limit=20))

@@ -40,6 +40,7 @@ def blocks(blockset_8: Path) -> Blocks:
     return BlockSet.load(blockset_8).split_blocks("test", "2", limit=40)
 
 
+@pytest.mark.numeric
 def test_a_healthy_graph_departs_nowhere(bundle: Bundle, model: PartitionNet, blocks: Blocks) -> None:
     found = bisect(model, bundle.model_bytes(), blocks)
     assert not found["departs"]
@@ -52,6 +53,7 @@ def weighted(proto: ModelProto) -> list[onnx.NodeProto]:
     return [node for node in proto.graph.node if set(node.input) & weights]
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("place", [0, 2, -1])
 def test_the_damaged_layer_is_named(bundle: Bundle, model: PartitionNet, blocks: Blocks, place: int) -> None:
     proto = onnx.load_model_from_string(bundle.model_bytes())
@@ -84,6 +86,7 @@ def test_an_operator_that_does_not_belong_is_named(
     assert (node["operator"], node["output"]) == (operator, output)
 
 
+@pytest.mark.numeric
 def test_another_epsilon_is_traced_to_its_batch_norm(model: PartitionNet, blocks: Blocks) -> None:
     wrong = export_onnx(planted(model, blocks, MODEL_FAULTS["another batch-norm epsilon"]))
     assert bisect(model, wrong, blocks)["node"]["module"] == "backbone.layers.0.1"

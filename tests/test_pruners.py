@@ -186,6 +186,7 @@ def test_units_are_average_pixels_of_the_picture() -> None:
     assert made.features.shape == (1, 3)
 
 
+@pytest.mark.numeric
 def test_a_forest_predicts_what_scikit_learn_does_to_the_last_bits() -> None:
     rows = some_rows(3000, 0)
     target = rows["bits"][:, NONE].astype(np.float64)
@@ -221,6 +222,7 @@ def test_a_pruner_of_some_features_looks_at_no_other() -> None:
         learn(frames, TABLE, LearnConfig(features=("f3", "f99")))
 
 
+@pytest.mark.numeric
 def test_the_hook_onnx_runtime_and_the_reference_agree(learnt: Pruner, libaom: Libraries) -> None:
     features = some_rows(1000, 7)["features"]
     proof = prove(learnt, learnt.native(), pruner_graph(learnt), {(16, "stop"): features}, 0.05)
@@ -317,6 +319,7 @@ def networks() -> Pruner:
     return learn(frames, TABLE, LearnConfig(model="network", epochs=12, decisions=("stop",)))
 
 
+@pytest.mark.numeric
 def test_a_network_learns_what_its_features_tell(networks: Pruner) -> None:
     rows = some_rows(3000, 5)
     made = examples([RecordedFrame(rows, 10_000, 100_000, 1.0)], "stop", np.arange(20))
@@ -326,6 +329,7 @@ def test_a_network_learns_what_its_features_tell(networks: Pruner) -> None:
     assert np.exp(loss).mean() == pytest.approx(made.loss.mean(), rel=0.2)
 
 
+@pytest.mark.numeric
 def test_a_network_is_the_same_for_the_same_seed(networks: Pruner) -> None:
     frames = [RecordedFrame(some_rows(3000, seed), 10_000, 100_000, 1.0) for seed in range(2)]
     again = learn(frames, TABLE, LearnConfig(model="network", epochs=12, decisions=("stop",)))
@@ -334,6 +338,7 @@ def test_a_network_is_the_same_for_the_same_seed(networks: Pruner) -> None:
         learn(frames, TABLE, LearnConfig(model="network", features=("f3",)))
 
 
+@pytest.mark.numeric
 def test_a_network_is_the_same_on_any_number_of_threads() -> None:
     rng, before = np.random.default_rng(0), torch.get_num_threads()
     features = rng.normal(size=(20_000, FEATURES)).astype(np.float32)
@@ -349,6 +354,7 @@ def test_a_network_is_the_same_on_any_number_of_threads() -> None:
     assert made[0] == made[1]
 
 
+@pytest.mark.numeric
 def test_all_forms_of_a_network_agree_also_far_from_what_it_learnt(networks: Pruner, libaom: Libraries) -> None:
     rows = some_rows(1000, 7)["features"]
     rows[500:] *= 50

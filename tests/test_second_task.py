@@ -48,6 +48,7 @@ def test_all_decided_nodes_are_taken_and_the_stages_own_stay_the_same(data: Bloc
     assert (~own_limited).sum() == pytest.approx(share * (~own).sum(), abs=1)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("loss", ["cb-focal", "cross-entropy"])
 def test_a_step_minimises_both_losses_over_the_batch_however_it_is_shared(data: BlockSet, loss: str) -> None:
     blocks, config = blocks_of(data, auxiliary=0.7, loss=loss, batch_size=32, augment="dihedral")
@@ -88,6 +89,7 @@ def test_the_second_task_sees_what_the_last_layer_sees(data: BlockSet) -> None:
     assert all(p.grad is not None for p in model.backbone.parameters())
 
 
+@pytest.mark.numeric
 def test_it_is_left_out_of_the_model_and_resumed(data: BlockSet, tmp_path: Path) -> None:
     class Killed(Exception):
         pass
@@ -113,6 +115,7 @@ def test_it_is_left_out_of_the_model_and_resumed(data: BlockSet, tmp_path: Path)
     assert whole.read()["baselines"] == without.read()["baselines"]
 
 
+@pytest.mark.numeric
 def test_a_frozen_phase_from_the_cache_has_it_too(data: BlockSet, tmp_path: Path) -> None:
     first = RunFolder(tmp_path / "stage1")
     train(data, first, ModelConfig("1", "small"), TrainConfig(**FAST | {"epochs": 1, "auxiliary": 1.0}))

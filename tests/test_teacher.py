@@ -48,6 +48,7 @@ def silent(what: str, done: int, total: int) -> None:
     """No progress."""
 
 
+@pytest.mark.numeric
 def test_the_loss_is_the_divergence_of_both_softened_answers() -> None:
     ours, theirs = torch.randn(5, 3, generator=torch.Generator().manual_seed(1)), torch.tensor([[2.0, 0.0, -1.0]] * 5)
     p, q = (theirs / 3).softmax(1), (ours / 3).softmax(1)
@@ -77,6 +78,7 @@ def load_random(stage: str, data: BlockSet) -> Checkpoint:
     )  # fmt: skip
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("stage", list(STAGES))
 def test_a_turned_block_is_taught_what_the_teacher_says_of_it(stage: str, data: BlockSet, tmp_path: Path) -> None:
     blocks = data.split_blocks("train", stage, 60)
@@ -95,6 +97,7 @@ def test_a_turned_block_is_taught_what_the_teacher_says_of_it(stage: str, data: 
     assert objective(logits, epoch, 0, len(blocks), 0, 1) == pytest.approx(float(expected), rel=1e-4)
 
 
+@pytest.mark.numeric
 def test_teacher_and_labels_share_the_loss(data: BlockSet) -> None:
     blocks = data.split_blocks("train", "2", 64)
     answers, logits = torch.randn(64, 3), torch.randn(64, 3)
@@ -120,10 +123,11 @@ def shades(tmp_path_factory: pytest.TempPathFactory) -> BlockSet:
     """Plain nodes, dark, grey or bright, whose class is their shade: a linear model tells them apart."""
     rng = np.random.default_rng(0)
     sources, records = [], []
-    for number, split in enumerate(("train", "train", "val")):
+    for number, name in enumerate(("train-a", "train-b", "val")):
         kind = rng.integers(0, 3, (4, 6, 8))
         luma = np.array([40, 128, 216])[kind].repeat(16, 1).repeat(16, 2) + rng.integers(-20, 21, (4, 96, 128))
-        sources.append(Source(f"{split}-{number}", split, f"{number:064x}", luma.astype(np.uint8), licence="CC0-1.0", origin="a test"))
+        sha256, split = f"{number:064x}", name.partition("-")[0]
+        sources.append(Source(name, split, sha256, luma.astype(np.uint8), licence="CC0-1.0", origin="a test"))
         frame, row, column = np.indices(kind.shape).reshape(3, -1)
         partition = np.array([SPLIT, HORZ, HORZ_A])[kind.ravel()]
         records.append(make_records(number, frame, row * 16, column * 16, 100, partition))
@@ -132,6 +136,7 @@ def shades(tmp_path_factory: pytest.TempPathFactory) -> BlockSet:
     return BlockSet.load(path)
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_it_learns_from_the_teacher_and_not_from_the_labels(shades: BlockSet, seed: int, tmp_path: Path) -> None:
     """Where each shade has a class of its own, a teacher that names another for each is believed in nearly all."""

@@ -47,6 +47,7 @@ def stage2(data: BlockSet, stage1: RunFolder, tmp_path_factory: pytest.TempPathF
     return run_once(data, path, start=stage1.path, init="stage1", epochs=4, freeze_epochs=2, lr_backbone=1e-3)
 
 
+@pytest.mark.numeric
 def test_only_the_head_moves_while_frozen_and_batch_norm_never(stage1: RunFolder, stage2: RunFolder) -> None:
     start = load_checkpoint(stage1.artefact("model_best.pt")).model.backbone.state_dict()
     frozen = {k.removeprefix("backbone."): v for k, v in weights(stage2, 2).items() if k.startswith("backbone.")}
@@ -69,6 +70,7 @@ def test_rates_are_the_field_s_schedule(stage2: RunFolder) -> None:
     assert [e["lr_backbone"] for e in history] == pytest.approx([0, 0, 1e-3, 5e-4])
 
 
+@pytest.mark.numeric
 def test_it_learns_and_every_artefact_is_there(stage2: RunFolder) -> None:
     best = max(stage2.history(), key=lambda e: e["macro_f1"])
     assert best["macro_f1"] > stage2.read()["baselines"]["best_constant"]["macro_f1"] + 0.2
@@ -80,6 +82,7 @@ def test_it_learns_and_every_artefact_is_there(stage2: RunFolder) -> None:
     assert metrics["best"]["epoch"] == best["epoch"]
 
 
+@pytest.mark.numeric
 def test_a_seed_decides_every_bit(data: BlockSet, tmp_path: Path) -> None:
     first, second = (run_once(data, tmp_path / name, epochs=2) for name in ("a", "b"))
     other = run_once(data, tmp_path / "c", epochs=2, seed=7)
@@ -138,6 +141,7 @@ def files(run: RunFolder) -> dict[str, str]:
     return {str(p.relative_to(run.path)): sha256_file(p) for p in found if p.name not in timed}
 
 
+@pytest.mark.numeric
 def test_a_run_killed_after_any_epoch_ends_with_the_same_bytes(
     data: BlockSet, stage1: RunFolder, tmp_path: Path
 ) -> None:
@@ -258,6 +262,7 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_what_was(data: BlockSet, tm
         run_once(data, tmp_path / "run", lr=1e30, epochs=4)
 
 
+@pytest.mark.numeric
 def test_select_takes_the_earlier_of_two_equal_and_leaves_nan_out(
     stage2: RunFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +294,7 @@ def test_select_says_where_the_data_set_was_and_how_to_name_its_place(stage2: Ru
         select_epoch(run.path)
 
 
+@pytest.mark.numeric
 def test_select_notices_weights_of_another_epoch(stage2: RunFolder, tmp_path: Path) -> None:
     run = RunFolder(shutil.copytree(stage2.path, tmp_path / "run"))
     best, worst = (f(run.history(), key=lambda e: e["macro_f1"])["epoch"] for f in (max, min))

@@ -57,6 +57,7 @@ def pruner(libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy_folder(tmp_path_factory.mktemp("pruner") / "pruner", libaom, toy_pruner([(16, "no_ab")], -2, 2))
 
 
+@pytest.mark.numeric
 @pytest.mark.slow
 def test_labels_become_a_fitted_pipeline_and_a_stopped_run_goes_on(
     labels: Path, pruner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -135,6 +135,7 @@ def wide(blockset_8: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+@pytest.mark.numeric
 def test_train_to_mask_with_context_and_attention(wide: Path, blockset_8: Path) -> None:
     bundle, data = Bundle.load(wide / "bundle"), BlockSet.load(blockset_8)
     config = json.loads((wide / "run" / "run.json").read_text())["model"]
