@@ -31,6 +31,7 @@ from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
 from toolkit.sample import __file__ as sample
+from toolkit.sealed import is_sha256
 
 FREE = ("cc0", "cc-by", "public domain")
 
@@ -86,7 +87,9 @@ def test_a_recipe_makes_a_proven_pruner_of_a_folder_of_photographs(libaom: Libra
     )
     made = make(recipe, wanted, tmp_path / "photos", tmp_path / "made", tmp_path / "records" / "tiny")
     assert made.manifest["proof"]["passed"]
-    assert made.manifest["learnt"]["sources"] == wanted
+    learnt = made.manifest["learnt"]["sources"]
+    assert all(is_sha256(source["luma_sha256"]) for source in learnt)
+    assert [{key: source[key] for key in wanted[0]} for source in learnt] == wanted
     assert made.encoder["usage"] == "allintra"
     with pytest.raises(click.UsageError, match="1 of 1 sources are not there, as gone"):
         photographs([{"name": "gone", "sha256": "0" * 64}], tmp_path / "photos")
