@@ -4,7 +4,6 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import bjontegaard
 import numpy as np
 
 from toolkit.errors import ToolkitError
@@ -24,6 +23,8 @@ def bd_rate(anchor: Curve, test: Curve, method: str = "akima") -> float:
 
     Raises ToolkitError where a curve does not rise, or the two hardly overlap.
     """
+    import bjontegaard  # of the extra `train`, which `saved_time` does without
+
     sides = [*_rising(anchor), *_rising(test)]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
