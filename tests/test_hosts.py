@@ -684,6 +684,12 @@ def test_an_interrupt_lets_the_command_finish(libaom: Libraries, tmp_path: Path)
     assert "nothing was pruned" in said
 
 
+def heed_all() -> None:
+    """Take back that a job in the background, or one under nohup, ignores some signals and hands that on."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def start(tmp_path: Path, script: str, *options: str) -> "subprocess.Popen[str]":
     """Start `av1part run -- bash -c SCRIPT`, as a terminal would, and wait until the script runs."""
     words = [sys.executable, "-c", "from toolkit.cli.main import main; main()", "run", *options, "--"]
@@ -693,7 +699,7 @@ def start(tmp_path: Path, script: str, *options: str) -> "subprocess.Popen[str]"
         start_new_session=True,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        preexec_fn=heed_all,
     )
     for _ in range(1200):
         if (tmp_path / "started").exists() or process.poll() is not None:

@@ -176,13 +176,18 @@ def test_a_partition_that_libaom_does_not_search_keeps_its_own_choice_and_is_cou
         assert (result.masked_nodes, result.kept_nodes) == (0, kept)
 
 
-SMALL, LARGE = EncoderConfig(144, 112, cq=12), EncoderConfig(256, 256, cq=45, cpu_used=0)
+CONFIGS = {
+    8: EncoderConfig(144, 112, cq=12),
+    64: EncoderConfig(256, 256, cq=52, cpu_used=0),
+    128: EncoderConfig(256, 256, cq=58, cpu_used=0),
+}
+"""Encodes in which libaom chooses several partitions at nodes of each size."""
 
 
 @cache
 def encode_at(size: int, bits: int | None = None) -> EncodedFrame:
     """A frame in which libaom decides about nodes of that size, under one mask at all of them, without its CNN."""
-    config = SMALL if size == 8 else LARGE
+    config = CONFIGS[size]
     planes = (frame if size == 8 else smooth_frame)(config.width, config.height)
     with Encoder(config) as encoder:
         encoder.disable_cnn()
@@ -222,7 +227,7 @@ def test_what_one_bit_forbids_is_gone_and_nothing_else(size: int, gone: int) -> 
 @pytest.mark.parametrize("size", [8, 64, 128])
 def test_forbidding_what_libaom_never_tried_leaves_the_stream_as_it_is(size: int) -> None:
     """Of 8x8 nodes everything that was not tried, of larger ones their ABs and 4-way partitions."""
-    config = SMALL if size == 8 else LARGE
+    config = CONFIGS[size]
     planes = (frame if size == 8 else smooth_frame)(config.width, config.height)
     with Encoder(config) as encoder:
         encoder.log_costs(size)

@@ -169,7 +169,7 @@ def _files(path: Path) -> dict[str, str]:
     """Hashes of the model's file and of the weights beside it; ToolkitError for weights elsewhere."""
     try:
         with open_file(path) as file:
-            proto = onnx.load(file, load_external_data=False)
+            proto = onnx.load_model_from_string(file.read())
     except ToolkitError:
         raise
     except FileNotFoundError:
