@@ -22,6 +22,7 @@ from toolkit.training.config import TrainConfig
 from toolkit.training.run_folder import RunFolder
 from toolkit.training.train import train
 
+pytestmark = pytest.mark.timeout(600)  # two processes and their start are slow where others want the cores too
 MODEL = ModelConfig("2", "small", dropout=0.0)
 # Stage-1 start: batch-norm in eval throughout. Four views fit four frozen epochs: features are cached. 300 blocks
 # in batches of 47 leave unequal shares to the processes, and a last batch of 18.
@@ -51,7 +52,7 @@ def two_processes(data: Path, run: Path, stage1: Path, options: dict[str, Any]) 
     command += [w for k, v in options.items() for w in (f"--{k.replace('_', '-')}", str(v))]
     command += ["--backbone", "small", "--dropout", "0", "--from", str(stage1)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=280)
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=500)
 
 
 def moments(run: RunFolder, name: str) -> list[np.ndarray]:

@@ -136,7 +136,6 @@ def test_certain_members_stay_finite() -> None:
     assert torch.allclose(found, expected.expand_as(found))
 
 
-@pytest.mark.numeric
 def test_the_graph_holds_each_member_once_and_no_shape_node() -> None:
     model = ensemble("3-ab", "dihedral")
     data = export_onnx(model)
@@ -147,7 +146,6 @@ def test_the_graph_holds_each_member_once_and_no_shape_node() -> None:
     np.testing.assert_allclose(found, predict(model, *some_blocks(7)), atol=1e-5)
 
 
-@pytest.mark.numeric
 def test_end_to_end(bundle: Path, blockset_8: Path, tmp_path: Path) -> None:
     file, made = bundle.with_name("both.pt"), json.loads(bundle.with_name("made.json").read_text())
     assert [m["backbone"] for m in made["members"]] == ["small", "small"]

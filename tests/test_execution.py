@@ -39,16 +39,19 @@ def weights(run: RunFolder, epoch: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.numeric
 def test_layout_and_fusion_change_the_rounding_and_no_file(data: BlockSet, tmp_path: Path) -> None:
-    small = {"epochs": 1, "limit_train": 256}
+    small = {
+        "epochs": 1,
+        "limit_train": 256,
+        "lr": 1e-30,
+    }  # weights that stand still: a step would amplify the rounding
     plain = run_once(data, tmp_path / "plain", **small)
     other = run_once(data, tmp_path / "other", channels_last=True, fused=True, **small)
     one, two = ([(k, v.dtype, v.shape, v.stride()) for k, v in weights(run, 1).items()] for run in (plain, other))
     assert one == two
     for key in ("loss", "val_loss"):
-        assert other.history()[0][key] == pytest.approx(plain.history()[0][key], rel=1e-2)
+        assert other.history()[0][key] == pytest.approx(plain.history()[0][key], rel=1e-4)
 
 
-@pytest.mark.numeric
 def test_every_option_together_resumes_bit_for_bit(data: BlockSet, tmp_path: Path) -> None:
     class Stop(Exception):
         pass

@@ -170,7 +170,6 @@ def test_unfinished_runs_do_not_count() -> None:
     assert group.deviation() is None
 
 
-@pytest.mark.numeric
 def test_seeds_are_grouped_and_everything_is_in_the_json(runs: dict[str, list[Path]]) -> None:
     found = compare(*runs["scratch"], *runs["ulmfit"])
     groups = {group["label"]: group for group in found["groups"]}
@@ -224,7 +223,6 @@ def test_an_unfinished_run_is_said(runs: dict[str, list[Path]], tmp_path: Path) 
         compare_runs([cut.path])
 
 
-@pytest.mark.numeric
 def test_a_checkpoint_that_is_not_the_measured_one_is_noticed(runs: dict[str, list[Path]], tmp_path: Path) -> None:
     run = RunFolder(shutil.copytree(runs["ulmfit"][0], tmp_path / "run"))
     worst = min(run.history(), key=lambda e: e["macro_f1"])

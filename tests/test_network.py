@@ -37,7 +37,6 @@ def test_every_backbone_gives_the_stage_s_logits(backbone: str, stage: str) -> N
         assert (logits[:, 0] == 0).all()
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("backbone", EVERY)
 def test_ten_bit_is_the_same_picture_on_a_finer_scale(backbone: str) -> None:
     luma, qindex = random_blocks()

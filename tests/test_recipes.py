@@ -38,7 +38,6 @@ def moved(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> set[str]:
     return {k for k in a if not torch.equal(a[k], b[k])}
 
 
-@pytest.mark.numeric
 @pytest.mark.parametrize("kind", [a for a in ADAPTERS if a != "none"])
 def test_adapters_start_as_identity_and_alone_move(data: BlockSet, stage1: Path, kind: str, tmp_path: Path) -> None:
     start = load_checkpoint(RunFolder(stage1).artefact("model_best.pt")).model
@@ -158,7 +157,6 @@ def test_an_option_overrules_the_recipe(data: BlockSet, tmp_path: Path) -> None:
     assert description["model"]["qindex"] is False
 
 
-@pytest.mark.numeric
 def test_recalibration_changes_statistics_and_no_weight(data: BlockSet, stage1: Path, tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run")
     options: dict[str, Any] = {"limit_train": 64, "limit_val": 64, "device": "cpu", "lr_backbone": 1e-12}

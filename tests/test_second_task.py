@@ -89,7 +89,6 @@ def test_the_second_task_sees_what_the_last_layer_sees(data: BlockSet) -> None:
     assert all(p.grad is not None for p in model.backbone.parameters())
 
 
-@pytest.mark.numeric
 def test_it_is_left_out_of_the_model_and_resumed(data: BlockSet, tmp_path: Path) -> None:
     class Killed(Exception):
         pass

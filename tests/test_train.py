@@ -141,7 +141,6 @@ def files(run: RunFolder) -> dict[str, str]:
     return {str(p.relative_to(run.path)): sha256_file(p) for p in found if p.name not in timed}
 
 
-@pytest.mark.numeric
 def test_a_run_killed_after_any_epoch_ends_with_the_same_bytes(
     data: BlockSet, stage1: RunFolder, tmp_path: Path
 ) -> None:
