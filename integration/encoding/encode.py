@@ -208,12 +208,7 @@ def encode_file(
             read = replace(clip, frames=ahead.frames)
         clock = ahead.clock if ahead else time.process_time
         encoder = stack.enter_context(Encoder(config, ahead.mask if ahead and ask else ask, clock=clock))
-        if clip.colour != UNDESCRIBED:
-            encoder.set_colour(clip.colour)
-        encoder.set_chroma_position(beside.chroma)
-        if beside.aspect != 1:
-            encoder.set_aspect(beside.aspect)
-        encoder.set_hdr(beside.hdr)
+        _describe_samples(encoder, clip, beside)
         if masker:
             check_masker(masker, config, encoder.version, settings.any_settings)
         if pruner:
@@ -235,6 +230,16 @@ def encode_file(
             report.masks_ahead = ahead.used
     _warn_of_times(clip, output, report.frames)
     return report
+
+
+def _describe_samples(encoder: Encoder, clip: Clip, beside: Beside) -> None:
+    """Say in the stream how the samples of a clip are meant, as far as its file says so."""
+    if clip.colour != UNDESCRIBED:
+        encoder.set_colour(clip.colour)
+    encoder.set_chroma_position(beside.chroma)
+    if beside.aspect != 1:
+        encoder.set_aspect(beside.aspect)
+    encoder.set_hdr(beside.hdr)
 
 
 @contextmanager

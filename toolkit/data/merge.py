@@ -53,20 +53,7 @@ def merge_blocksets(
     hidden = tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.absolute().parent)
     with hidden as work, named(output, Path(work)):
         blocks, costs, search = Path(work, "blocks"), Path(work, COSTS), Path(work, SEARCH)
-        with blocks.open("wb") as to_blocks, costs.open("wb") as to_costs, search.open("wb") as to_search:
-            for number, data in enumerate(sets):
-                table = np.full(len(data.sources), -1, np.int64)
-                for old, new in joined.numbers(number).items():
-                    table[old] = new
-                for part in parts(len(data.blocks)):
-                    kept = table[data.blocks["source"][part]] >= 0
-                    records = data.blocks[part][kept]
-                    records["source"] = table[records["source"]]
-                    to_blocks.write(records.tobytes())
-                    if data.costs is not None:
-                        to_costs.write(data.costs[part][kept].tobytes())
-                    if data.search is not None:
-                        to_search.write(data.search.rows[part][kept].tobytes())
+        _copy_blocks(sets, joined, blocks, costs, search)
         write_blockset(
             output,
             sources,
@@ -80,6 +67,24 @@ def merge_blocksets(
             overwrite=overwrite,
         )
     return joined.notes
+
+
+def _copy_blocks(sets: Sequence[BlockSet], joined: Joined, blocks: Path, costs: Path, search: Path) -> None:
+    """Write the blocks of the sources that stay, their costs and their features of the search, to one file each."""
+    with blocks.open("wb") as to_blocks, costs.open("wb") as to_costs, search.open("wb") as to_search:
+        for number, data in enumerate(sets):
+            table = np.full(len(data.sources), -1, np.int64)
+            for old, new in joined.numbers(number).items():
+                table[old] = new
+            for part in parts(len(data.blocks)):
+                kept = table[data.blocks["source"][part]] >= 0
+                records = data.blocks[part][kept]
+                records["source"] = table[records["source"]]
+                to_blocks.write(records.tobytes())
+                if data.costs is not None:
+                    to_costs.write(data.costs[part][kept].tobytes())
+                if data.search is not None:
+                    to_search.write(data.search.rows[part][kept].tobytes())
 
 
 def merge_groups(
