@@ -1,6 +1,7 @@
 """Checkpoints of every wrong structure: loaded and usable, or refused in one line, and nothing else."""
 
 import copy
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -173,3 +174,11 @@ def test_the_commands_say_one_line(values: dict[str, Any], blockset_8: Path, tmp
         assert run.exit_code == 1, (command, run.output)
         assert "train_sources are not hashes" in run.output, (command, run.output)
         assert not output.exists()
+
+
+def test_an_archive_that_says_it_spans_several_disks_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "disks.pt"
+    locator = struct.pack("<4sLQL", b"PK\x06\x07", 1, 0, 2)
+    file.write_bytes(locator + struct.pack("<4s4H2LH", b"PK\x05\x06", *[0] * 7))
+    with pytest.raises(ToolkitError, match="a damaged archive"):
+        load_checkpoint(file)

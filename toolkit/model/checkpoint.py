@@ -123,9 +123,9 @@ def load_torch(path: Path) -> Any:
 
 def _check_archive(path: Path) -> None:
     """Raise ToolkitError where a small file would unpack to a large one; torch.save compresses nothing."""
-    if not zipfile.is_zipfile(path):
-        return  # damaged, or torch's older format, which packs nothing
     try:
+        if not zipfile.is_zipfile(path):
+            return  # damaged, or torch's older format, which packs nothing
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except Exception as error:  # zipfile raises many kinds on a directory of nonsense
