@@ -105,12 +105,13 @@ def encode(
     libaom's own stream. A pipeline that holds a pruner masks a frame before its search and prunes inside it.
 
     A clip has a key frame at least every 240 frames unless --keyint says otherwise. The pruners in the box and masks
-    are for key frames alone; a line says which frames are pruned. Of 8 or more frames, all key frames, a piece of the
-    first one is coded both ways before, with a pipeline tiles of a photograph too, and a line says what that saved.
+    are for key frames alone; a line says which frames are pruned. A clip of 8 or more frames, all key frames, gets a
+    trial: a piece of its first frame is coded with the pruner or pipeline and without, and a line says what that saved.
+    With a pipeline, a large photograph gets one too, on small tiles of it.
 
     CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv. Colour description and HDR metadata
-    are carried over, and when each frame is shown (not into .obu); into .mp4, .mkv and .webm sound too, unchanged, the
-    aspect of samples, title and chapters. A line says what is not.
+    are carried over, and when each frame is shown (not into .obu); into .mp4, .mkv and .webm sound too, unchanged,
+    title and chapters; into .mp4 the aspect of samples. A line says what is not.
 
     Prints frames, bytes, PSNR-Y, frames a second, and the CPU seconds of encoding, of inference and of reading. A frame
     on which the pipeline fails is coded unmasked, and the file is still complete and valid: the exit code is 0 with a
