@@ -16,6 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does,
 
 import numpy as np
 import pytest
+from support.places import TESTS
 
 from integration.codec.libaom_build import Libraries, build
 from toolkit.data.blockset import BlockSet, luma_dtype
@@ -104,7 +105,7 @@ def blockset_10(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def data_folder() -> Path:
     """The originals shipped with the tests."""
-    return Path(__file__).parent / "data"
+    return TESTS / "data"
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,5 @@
 /* Every rule here stands in Thresholds.masks of integration/pipeline/policy.py too, in the same order; the test of both
- * is tests/test_pipeline_native.py. */
+ * is tests/integration/pipeline/test_pipeline_native.py. */
 #include "policy.h"
 
 #include <stdlib.h>

@@ -6,8 +6,9 @@ import subprocess
 from pathlib import Path
 
 from integration.codec.libaom_build import Libraries
+from support.places import TESTS
 
-_CODE = Path(__file__).parents[1] / "data" / "libaom_host.c"
+_CODE = TESTS / "data" / "libaom_host.c"
 
 
 def build_host(libaom: Libraries, path: Path, *flags: str) -> Path:

@@ -1,14 +1,13 @@
 """Small frames with real texture for the encoder's tests."""
 
-from pathlib import Path
-
 import numpy as np
 from PIL import Image
 
 from integration.media.planes import Planes
 from integration.media.video import open_clip
+from support.places import TESTS
 
-CHELSEA = Path(__file__).resolve().parents[1] / "data" / "chelsea.png"
+CHELSEA = TESTS / "data" / "chelsea.png"
 
 
 def frame(width: int, height: int, bit_depth: int = 8, top: int = 100, left: int = 100) -> Planes:

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from support.places import ROOT
 
-BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+BENCHMARKS = ROOT / "benchmarks"
 
 
 @pytest.fixture(autouse=True)

@@ -11,12 +11,12 @@ import pytest
 from support.hosts import build_host, privileged
 from support.pictures import frame
 from support.pipelines import LIBAOM, random_pipeline
+from support.places import ROOT
 
 from integration import zoo
 from integration.codec.libaom_build import SOURCES, Libraries
 from integration.hosts.run import onnx_runtime
 
-ROOT = Path(__file__).resolve().parents[1]
 PHOTO = zoo.FOLDER / "photo-8bit"
 VARIABLE = "ORT_DISABLE_TELEMETRY"
 IMPORT = f"import sys, os, importlib; importlib.import_module(sys.argv[1]); print(os.environ['{VARIABLE}'])"

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.commands import cli
 from support.pictures import CHELSEA
+from support.places import ROOT
 
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
@@ -36,8 +37,6 @@ from toolkit.files import (
     sha256_file,
 )
 from toolkit.sample.attribution import FOLDER as SAMPLE
-
-ROOT = Path(__file__).resolve().parents[1]
 
 JSON = st.recursive(
     st.none()

@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 from support.gpu import NO_CUDA
+from support.places import ROOT
 
 from export.bundle.render import render_html, render_markdown
 from export.graph.profiles import PROFILES
@@ -18,12 +19,12 @@ from toolkit.files import read_json
 
 @pytest.fixture(scope="module")
 def module() -> Iterator[ModuleType]:
-    spec = importlib.util.spec_from_file_location("gpu", Path(__file__).parents[1] / "benchmarks" / "gpu.py")
+    spec = importlib.util.spec_from_file_location("gpu", ROOT / "benchmarks" / "gpu.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+        patch.syspath_prepend(ROOT / "benchmarks")
         spec.loader.exec_module(module)
         yield module
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.commands import Ended, apart, done
 from support.pictures import CHELSEA
+from support.places import ROOT
 
 from integration.codec.libaom_build import Libraries
 from integration.pipeline.build import build_pipeline
@@ -14,7 +15,6 @@ from integration.pipeline.config import BuildConfig
 from integration.pipeline.policy import Policy
 from toolkit.cli.extras import EXTRAS, advice
 
-ROOT = Path(__file__).resolve().parents[1]
 HIDDEN = tuple(module for modules in EXTRAS.values() for module in modules)
 HIDE = """
 import sys

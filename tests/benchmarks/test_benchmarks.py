@@ -7,11 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.pictures import CHELSEA, frame
+from support.places import ROOT
 
 from benchmarks.ten_bit import frames
 from integration.media.video import open_clip
 
-SCRIPTS = sorted((Path(__file__).parents[1] / "benchmarks").glob("*.py"))
+SCRIPTS = sorted((ROOT / "benchmarks").glob("*.py"))
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=[script.stem for script in SCRIPTS])

@@ -4,16 +4,21 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from support.libaom import IN_USE
+from support.places import ROOT, TESTS
 
 from integration.codec.libaom_build import build
 from integration.codec.libaom_versions import CHOICE, versions
 
-TESTS = Path(__file__).parent
-PROOF = ("test_hook.py", "test_search.py", "test_presets.py", "test_inter_frames.py", "test_encoder.py")
+PROOF = (
+    "libaom/test_hook.py",
+    "libaom/test_search.py",
+    "libaom/test_masks_at_fast_presets.py",
+    "libaom/test_inter_frames.py",
+    "codec/test_encoder.py",
+)
 """Identity when idle, labels against the decoder, decisions; with all tests they run on the version in use alone."""
 
 
@@ -26,14 +31,14 @@ def test_what_proves_the_hook_passes_on_every_other_version_of_the_table(version
         sys.executable,
         "-m",
         "pytest",
-        *(str(TESTS / name) for name in PROOF),
+        *(str(TESTS / "integration" / name) for name in PROOF),
         "-n",
         "0",
         "-p",
         "no:cacheprovider",
     ]
     done = subprocess.run(
-        command, env=os.environ | {CHOICE: version}, cwd=TESTS.parent, capture_output=True, text=True, check=False
+        command, env=os.environ | {CHOICE: version}, cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-4000:]
     counts = {what: int(count) for count, what in re.findall(r"(\d+) (\w+)", done.stdout.splitlines()[-1])}

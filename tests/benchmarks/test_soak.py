@@ -1,13 +1,13 @@
 """benchmarks/soak.py still runs, and notices what is wrong."""
 
 import importlib
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support.places import ROOT
 
 import integration.codec.encoder
 from integration.codec import encoded_frame
@@ -16,7 +16,7 @@ from integration.codec.config import NODE_SIZES as NODES
 
 @pytest.fixture
 def soak(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     module = importlib.import_module("soak")
     monkeypatch.setattr(
         integration.codec.encoder, "check_masks", integration.codec.encoder.check_masks

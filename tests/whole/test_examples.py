@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
 import av1part
 from export.bundle.bundle import Bundle
 from integration.codec.libaom_build import Libraries
 
-ROOT = Path(__file__).parents[1]
 API = (ROOT / "docs" / "api.md").read_text()
 PACKAGES = ("toolkit", "export", "integration")
 

@@ -2,12 +2,12 @@
 
 import importlib.util
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
 from support.gpu import NO_CUDA
+from support.places import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -18,8 +18,8 @@ def same_threads() -> Iterator[None]:
 
 
 def test_every_side_is_timed_in_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
-    spec = importlib.util.spec_from_file_location("runtime", Path(__file__).parents[1] / "benchmarks" / "runtime.py")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    spec = importlib.util.spec_from_file_location("runtime", ROOT / "benchmarks" / "runtime.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

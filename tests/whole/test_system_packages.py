@@ -8,8 +8,8 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / ".ci" / "system"
 
 

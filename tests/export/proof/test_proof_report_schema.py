@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from support.gpu import NO_CUDA
+from support.places import ROOT
 
 from export.bundle.bundle import Bundle
 from export.bundle.quantize import quantize_bundle
@@ -15,7 +16,7 @@ from export.proof.config import ParityConfig
 from export.proof.prove import prove
 from toolkit.files import read_json
 
-TEXT = (Path(__file__).parents[1] / "docs" / "parity.md").read_text()
+TEXT = (ROOT / "docs" / "parity.md").read_text()
 
 
 def documented(head: str, kinds: set[str]) -> set[str]:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from support.places import ROOT
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal at a parent's death is Linux's")
 POOL = """
@@ -35,7 +36,7 @@ def start(folder: Path, code: str) -> tuple[subprocess.Popen[str], list[int]]:
     # A shell that runs the tests in the background has its children ignore Ctrl-C.
     heard = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     script.write_text(heard + code)
-    root = str(Path(__file__).resolve().parents[1])
+    root = str(ROOT)
     environment = {**os.environ, "PYTHONPATH": root}
     process = subprocess.Popen(
         [sys.executable, str(script)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment

@@ -16,12 +16,13 @@ from integration.encoding.config import EncodeConfig
 from integration.encoding.trial import piece_of, tiles_of, try_out
 from integration.media.video import open_clip
 from integration.pipeline.pipeline import Pipeline
+from toolkit.partition import NONE
 
 
-class SplitsOnly:
-    """Masks that allow SPLIT alone, and take `seconds` of CPU time each."""
+class NoneOnly:
+    """Masks that allow NONE alone, which leaves most of the search out, and take `seconds` of CPU time each."""
 
-    bit_depth, node, path, pruner = 8, 16, Path("splits"), None
+    bit_depth, node, path, pruner = 8, 16, Path("none"), None
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
@@ -31,7 +32,7 @@ class SplitsOnly:
         end = time.thread_time() + self.seconds
         while time.thread_time() < end:
             pass
-        return np.full((-(-luma.shape[0] // 16), -(-luma.shape[1] // 16)), 1 << 3, np.uint16)
+        return np.full((-(-luma.shape[0] // 16), -(-luma.shape[1] // 16)), 1 << NONE, np.uint16)
 
 
 @pytest.fixture
@@ -60,16 +61,16 @@ def test_a_trial_codes_at_most_two_percent_of_a_clip_and_nothing_of_a_short_one(
 @pytest.mark.usefixtures("libaom")
 def test_inference_is_charged(clip: Path, seconds: float, pays: bool) -> None:
     settings = EncodeConfig(cq=20, cpu_used=3, four_way=False)
-    trial = try_out(open_clip(clip), settings, SplitsOnly(seconds), None)
+    trial = try_out(open_clip(clip), settings, NoneOnly(seconds), None)
     assert trial is not None
     assert (trial.width, trial.height) == (128, 128)
     assert trial.inference_seconds >= seconds
     assert trial.seconds >= trial.inference_seconds
     assert (trial.saving > 0) == pays
     assert (
-        try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, keyint=5, four_way=False), SplitsOnly(0), None) is None
+        try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, keyint=5, four_way=False), NoneOnly(0), None) is None
     )
-    assert try_out(open_clip(clip, limit=7), settings, SplitsOnly(0), None) is None
+    assert try_out(open_clip(clip, limit=7), settings, NoneOnly(0), None) is None
 
 
 @pytest.mark.usefixtures("libaom")
@@ -83,7 +84,7 @@ def test_each_side_codes_its_piece_once(clip: Path, monkeypatch: pytest.MonkeyPa
         return encode(encoder, *words)
 
     monkeypatch.setattr(Encoder, "encode", counted)
-    assert try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, four_way=False), SplitsOnly(0), None)
+    assert try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, four_way=False), NoneOnly(0), None)
     assert len(coded) == len({id(encoder) for encoder in coded}) == 2
 
 
@@ -108,13 +109,13 @@ def test_the_command_says_beforehand_that_it_will_not_pay_and_afterwards_what_it
         "--cpu-used",
         "3",
     )
-    monkeypatch.setattr(Pipeline, "load", lambda path, threads: SplitsOnly(0.3))
+    monkeypatch.setattr(Pipeline, "load", lambda path, threads: NoneOnly(0.3))
     for name in ("a", "b"):
         slow = done(*words, "--no-4way", "-o", tmp_path / f"{name}.obu", "--ahead", "0")
     assert "Warning: this pipeline will not pay here: on 128x128 pixels of the first frame" in slow.stderr
     assert "expected saving: nothing: about -" in slow.stdout
     assert (tmp_path / "a.obu").read_bytes() == (tmp_path / "b.obu").read_bytes()
-    monkeypatch.setattr(Pipeline, "load", lambda path, threads: SplitsOnly(0))
+    monkeypatch.setattr(Pipeline, "load", lambda path, threads: NoneOnly(0))
     fast = done(*words, "-o", tmp_path / "c.obu", "--json")
     assert "Trial on 128x128 pixels of the first frame" in fast.stderr
     report = json.loads(fast.stdout)
@@ -140,7 +141,7 @@ def test_a_photograph_with_masks_is_checked_on_tiles(
     (tmp_path / "p").mkdir()
     (tmp_path / "p/manifest.json").write_text('{"kind": "av1part-pipeline"}')
     monkeypatch.setattr("integration.encoding.trial.SHARE", 0.1)  # of a small photograph
-    monkeypatch.setattr(Pipeline, "load", lambda path, threads: SplitsOnly(seconds))
+    monkeypatch.setattr(Pipeline, "load", lambda path, threads: NoneOnly(seconds))
     words = ("encode", CHELSEA, "--pipeline", tmp_path / "p", "--cq", "20", "--cpu-used", "3", "--no-4way")
     told = done(*words, "-o", tmp_path / "o.obu")
     assert "on 96x96 pixels of the photograph" in told.stderr

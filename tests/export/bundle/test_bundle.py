@@ -12,6 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from conftest import MakeBlockset
+from support.places import ROOT
 from support.sealed import edit_manifest
 
 from export.bundle.bundle import Bundle
@@ -53,7 +54,7 @@ def test_a_bundle_says_what_it_is(exported: Path, trained: Path, blockset_8: Pat
 def test_no_path_and_no_optimiser_state_ships(exported: Path, trained: Path) -> None:
     for file in exported.iterdir():
         content = file.read_bytes()
-        for path in (trained.parent, Path(__file__).parents[1], Path(torch.__file__).parents[1]):
+        for path in (trained.parent, ROOT, Path(torch.__file__).parents[1]):
             assert str(path).encode() not in content, file
     assert "optimizer" not in load_torch(exported / "checkpoint.pt")
     own, run = load_checkpoint(exported / "checkpoint.pt"), load_checkpoint(RunFolder(trained).epoch_path(3))

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 from PIL import Image
 from support.pictures import CHELSEA
+from support.places import ROOT
 from support.pruners import record_of
 
 from integration.codec.libaom_build import Libraries
@@ -22,7 +23,7 @@ from toolkit.pruners.record import ROW, SearchSet
 
 def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """A benchmark, imported as Python does where it is started."""
-    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "benchmarks")
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
     monkeypatch.delitem(sys.modules, name, raising=False)
     return import_module(name)
 
