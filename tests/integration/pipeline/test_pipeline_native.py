@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from support.libaom import EARLIER, IN_USE
 from support.pictures import frame
-from support.pipelines import LIBAOM, random_pipeline
+from support.pipelines import LIBAOM, load_in_c, random_pipeline
 
 from integration.codec import native
 from integration.codec.config import NODE_SIZES, EncoderConfig
@@ -65,11 +65,6 @@ def make(
     return pipeline
 
 
-def load(encoder: Encoder, folder: Path) -> None:
-    library, handle = encoder._library, encoder._handle
-    native.check(library, handle, library.av1part_load_pipeline(handle, str(folder).encode()))
-
-
 def masks_of(encoder: Encoder, luma: Luma, qindex: int) -> Masks:
     """The masks that the loaded pipelines give a frame, by node size."""
     height, width = luma.shape
@@ -113,7 +108,7 @@ def test_c_and_python_decide_alike(
     larger = large if node == 8 else np.tile(large, (2, 2))
     noise = np.random.default_rng(0).integers(0, 1 << bit_depth, (70, 90)).astype(large.dtype)
     with Encoder(config(bit_depth)) as encoder:
-        load(encoder, path)
+        load_in_c(encoder, path)
         for luma in (frame(WIDTH, HEIGHT, bit_depth)[0], larger, noise, noise[:10, :10]):
             for qindex in (QINDEX, QINDEX + 1, 255, 0):
                 found, expected = masks_of(encoder, luma, qindex), python.mask(luma, qindex)
@@ -131,7 +126,7 @@ def test_nodes_inside_a_larger_one_that_may_not_be_split_are_not_asked_about(
     expected = PipelineSet([Pipeline.load(path, threads=1) for path in paths]).mask(luma, QINDEX)
     with Encoder(config()) as encoder:
         for path in paths:
-            load(encoder, path)
+            load_in_c(encoder, path)
         found = masks_of(encoder, luma, QINDEX)
     for size in expected:
         np.testing.assert_array_equal(found[size], expected[size])
@@ -150,7 +145,7 @@ def test_a_loaded_pipeline_masks_as_a_mask_source_does(libaom: Libraries, make: 
         expected = encoder.encode(planes)
     with Encoder(config(bit_depth)) as encoder:
         plain = encoder.encode(planes)
-        load(encoder, path)
+        load_in_c(encoder, path)
         found = encoder.encode(planes)
         again = encoder.encode(planes)
     assert found.data == expected.data == again.data != plain.data
@@ -161,9 +156,9 @@ def test_several_encoders_at_once(libaom: Libraries, make: MakePipeline) -> None
     paths, planes = (make(s1=0, s2=0), make(s2=0)), frame(WIDTH, HEIGHT)
     with Encoder(config()) as first, Encoder(config()) as second:
         for encoder, path in zip((first, second), paths, strict=True):
-            load(encoder, path)
+            load_in_c(encoder, path)
         streams = [encoder.encode(planes).data for encoder in (first, second, first, second)]
-        load(second, paths[0])
+        load_in_c(second, paths[0])
         assert second.encode(planes).data == streams[0], "the second of a node size replaces the first"
     assert streams[:2] == streams[2:]
     assert streams[0] != streams[1]
@@ -182,7 +177,7 @@ def test_what_it_was_not_made_for_is_refused(libaom: Libraries, make: MakePipeli
             Encoder(settings) as encoder,
             pytest.raises(ToolkitError, match="serves bit_depth 8, all_intra 0, cpu_used 1, four_way 1"),
         ):
-            load(encoder, path)
+            load_in_c(encoder, path)
 
 
 def test_damage_is_refused(libaom: Libraries, make: MakePipeline, tmp_path: Path) -> None:
@@ -228,7 +223,7 @@ def test_damage_is_refused(libaom: Libraries, make: MakePipeline, tmp_path: Path
         before = encoder.encode(frame(WIDTH, HEIGHT)).data
         for folder, reason in folders.items():
             with pytest.raises(ToolkitError, match=reason):
-                load(encoder, folder)
+                load_in_c(encoder, folder)
         assert encoder.encode(frame(WIDTH, HEIGHT)).data == before
 
 
@@ -268,6 +263,6 @@ def test_without_a_pipeline_or_with_wrong_arrays_it_says_so(libaom: Libraries, m
     with Encoder(config()) as encoder:
         with pytest.raises(ToolkitError, match="no pipeline was loaded"):
             masks_of(encoder, luma, QINDEX)
-        load(encoder, make(s2=0))
+        load_in_c(encoder, make(s2=0))
         with pytest.raises(ToolkitError, match="qindex of 0 to 255"):
             masks_of(encoder, luma, 256)
