@@ -14,10 +14,10 @@ import click
 import numpy as np
 
 from integration.pruning.fit import simulate
-from toolkit.pruners.features import SIDES, Feature
 from toolkit.pruners.learn import LearnConfig, learn
 from toolkit.pruners.pruner import Pruner
 from toolkit.pruners.record import RecordedFrame, SearchSet
+from toolkit.search.table import SIDES, Feature
 
 NEIGHBOURS = ("above_width", "above_height", "left_width", "left_height")
 SYMBOLS = ("symbol_none", "symbol_split", "symbol_horz", "symbol_vert")

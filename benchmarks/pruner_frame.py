@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.pruners import targets
-from toolkit.pruners.features import DECISIONS, Feature, known_at
 from toolkit.pruners.fit_network import fit_network
 from toolkit.pruners.learn import LearnConfig
 from toolkit.pruners.record import RecordedFrame, SearchSet
+from toolkit.search.table import DECISIONS, Feature, known_at
 
 OF_THE_FRAME = ("frame_gradient", "frame_quarter_variance_least")
 Table = list[tuple[NDArray[np.float32], NDArray[np.float64], NDArray[np.float64]]]

@@ -17,11 +17,11 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.pruners.features import DECISIONS, EACH_AB, USUAL
 from toolkit.pruners.learn import LearnConfig, learn
 from toolkit.pruners.pruned_search import prune, wanted
 from toolkit.pruners.pruner import Pruner
 from toolkit.pruners.record import RecordedFrame, SearchSet
+from toolkit.search.table import DECISIONS, EACH_AB, USUAL
 
 TOGETHER = {
     "the usual five": USUAL,

@@ -47,12 +47,12 @@ from integration.media.video import open_clip
 from integration.pruning.bundle import NATIVE, current_features
 from toolkit.cli.options import commas
 from toolkit.data.blockset import Luma, luma_dtype
-from toolkit.pruners.features import DECISIONS, FRAME_KINDS, SIDES
 from toolkit.pruners.forest import NODE, Forest, Trees
 from toolkit.pruners.network import HIDDEN, Network
 from toolkit.pruners.pruner import Pruner
-from toolkit.pruners.record import FEATURES as FEATURES_OF_ALL
 from toolkit.pruners.record import check_rows
+from toolkit.search.table import DECISIONS, FRAME_KINDS, SIDES
+from toolkit.search.table import FEATURES as FEATURES_OF_ALL
 
 SECONDS_PER_MEGAPIXEL = (150, 60, 50, 25, 15, 7, 5)
 """Rough time to code noise under the sanitizers at cpu-used 0 to 6; decides the largest frames of a preset."""
@@ -256,16 +256,16 @@ class Case:
 
 
 def _random_network(rng: np.random.Generator) -> Network:
-    sizes = (FEATURES_OF_ALL, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2)
+    sizes = (len(FEATURES_OF_ALL), HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2)
     first, second, last = (rng.normal(0, size[0] ** -0.5, size).astype(np.float32) for size in sizes)
     biases = tuple(np.zeros(size[1], np.float32) for size in sizes)
-    mean, scale = np.zeros(FEATURES_OF_ALL, np.float32), np.ones(FEATURES_OF_ALL, np.float32)
+    mean, scale = np.zeros(len(FEATURES_OF_ALL), np.float32), np.ones(len(FEATURES_OF_ALL), np.float32)
     return Network(mean, scale, (first, second, last), biases)
 
 
 def _random_trees(rng: np.random.Generator) -> Trees:
     def forest() -> Forest:
-        feature, threshold = int(rng.integers(FEATURES_OF_ALL)), float(np.float32(rng.normal(0, 3)))
+        feature, threshold = int(rng.integers(len(FEATURES_OF_ALL))), float(np.float32(rng.normal(0, 3)))
         leaves = [(-1, 0, 0, 0.0, float(rng.normal())) for _ in range(2)]
         return Forest(0.0, np.zeros(1, np.uint32), np.array([(feature, 1, 2, threshold, 0.0), *leaves], NODE))
 

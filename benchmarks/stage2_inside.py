@@ -21,8 +21,8 @@ from sklearn.metrics import f1_score
 from torch import nn
 
 from toolkit.partition import HORZ, HORZ_A, SPLIT, VERT, VERT_B
-from toolkit.pruners.features import POINTS, Feature
 from toolkit.pruners.record import SearchSet, check_rows
+from toolkit.search.table import POINTS, Feature
 
 FOLDS = 5
 CLASSES = ("SPLIT", "RECT", "AB")

@@ -21,8 +21,8 @@ from integration.codec.masks import Mask, Masks, MaskSource, by_node_size, check
 from toolkit.data.blockset import Luma, check_luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
-from toolkit.pruners.features import DECISIONS, FRAME_KINDS, SIDES, Feature
 from toolkit.pruners.record import ROW
+from toolkit.search.table import DECISIONS, FRAME_KINDS, SIDES, Feature
 
 __all__ = ["EncodedFrame", "Encoder", "EncoderConfig", "Mask", "MaskSource", "Masks", "encoder_settings"]
 
@@ -193,7 +193,7 @@ class Encoder:
     def decisions(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
         """How often the pruner was asked, and how often it skipped, since the encoder was opened.
 
-        Both int32 (SIDES, DECISIONS) of toolkit.pruners.features.
+        Both int32 (SIDES, DECISIONS) of toolkit.search.table.
         """
         counts = np.zeros((2, len(SIDES), len(DECISIONS)), np.int32)
         self._check(self._library.av1part_decisions(self._handle, counts.ctypes.data))

@@ -28,6 +28,7 @@ from integration.codec.libaom_versions import Version, version, versions
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, canonical_json, read_json, sha256_file
 from toolkit.processes import end_with_parent
+from toolkit.search.header import COMMAND, HEADER, c_header
 
 SOURCES = Path(__file__).resolve().parents[1] / "libaom"
 CMAKE_FLAGS = (
@@ -282,6 +283,9 @@ def _link(cache: Path, libaom: str, wanted: Version, sanitize: bool) -> Librarie
 
 
 def _compile_hook(libaom: Path, folder: Path, flags: list[str], wrapped: dict[str, list[str]], sanitize: bool) -> None:
+    header = SOURCES / HEADER.name
+    if header.read_text() != c_header():
+        raise ToolkitError(f"{header}: not the list of toolkit/search/table.toml. Make it again with `{COMMAND}`.")
     log = folder / "link.log"
     for unit in sorted(set().union(*UNITS.values())):
         # Included as system headers, so that warnings are about our code alone.

@@ -9,8 +9,7 @@ import numpy as np
 
 from integration.codec.config import NODE_SIZES
 from toolkit.errors import ToolkitError
-from toolkit.pruners.features import Feature
-from toolkit.pruners.record import FEATURES
+from toolkit.search.table import FEATURES, Feature
 
 API_VERSION = 10
 
@@ -172,10 +171,10 @@ def feature_table(library: ctypes.CDLL) -> tuple[Feature, ...]:
     """Features that the hook records and decides by, as it lists them itself."""
     name, unit, point = c_char_p(), c_char_p(), c_int()
     table = []
-    for index in range(FEATURES):
+    for index in range(len(FEATURES)):
         if library.av1part_feature(index, *map(ctypes.byref, (name, unit, point))):
             raise ToolkitError(
-                f"The hook has {index} features, expected {FEATURES}. Run `av1part encoder build` again."
+                f"The hook has {index} features, expected {len(FEATURES)}. Run `av1part encoder build` again."
             )
         table.append(Feature((name.value or b"").decode(), (unit.value or b"").decode(), point.value))
     return tuple(table)

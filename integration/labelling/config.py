@@ -63,5 +63,5 @@ class RecordConfig(SourceConfig):
 
     @property
     def frame_kind(self) -> str:
-        """Kind of the frames that are recorded, of toolkit.pruners.features.FRAME_KINDS."""
+        """Kind of the frames that are recorded, of toolkit.search.table.FRAME_KINDS."""
         return "key" if self.keyint == 1 else "inter"

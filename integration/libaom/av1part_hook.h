@@ -18,6 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "search_table.h"
+
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
 #define AV1PART_API_VERSION 10
@@ -26,9 +28,6 @@
 #define AV1PART_PARTITIONS 10
 #define AV1PART_LEVELS 5
 #define AV1PART_NODE_SIZE(level) (8 << (level))
-#define AV1PART_FEATURES 52   /* of a node, see av1part_feature */
-#define AV1PART_FEATURES_VERSION 1 /* raise it whenever a feature of the same name means something else */
-#define AV1PART_SQUARES 5     /* sides of the squares that are searched: 8, 16, 32, 64, 128 */
 #define AV1PART_API __attribute__((visibility("default")))
 
 #ifdef __cplusplus
@@ -118,34 +117,6 @@ typedef struct av1part_node_costs {
   float seconds[AV1PART_PARTITIONS]; /* the thread's CPU time from its first block's search to its last one's end */
   uint16_t bound;                    /* bit k: the search of k was cut short, rd[k] is a lower bound */
 } av1part_node_costs;
-
-/* What a pruner may skip at a square. */
-enum {
-  AV1PART_STOP,          /* after NONE: everything else */
-  AV1PART_NO_SPLIT,      /* after NONE: SPLIT */
-  AV1PART_NO_RECT,       /* after SPLIT: HORZ and VERT, and with them AB and 4-way */
-  AV1PART_NO_AB,         /* after HORZ and VERT: the four ABs */
-  AV1PART_NO_FOUR_WAY,   /* after the ABs: HORZ_4 and VERT_4, where libaom would ask its own network about both */
-  AV1PART_NO_MORE_SPLIT, /* before a second, third or fourth quarter: it, those after it, and with them SPLIT around it */
-  AV1PART_NO_HORZ_A,     /* after no_ab was not taken: one of the ABs */
-  AV1PART_NO_HORZ_B,
-  AV1PART_NO_VERT_A,
-  AV1PART_NO_VERT_B,
-  AV1PART_DECISIONS
-};
-
-/* The parts of a square's search, in order. */
-enum {
-  AV1PART_STAGE_NONE,
-  AV1PART_STAGE_SPLIT,
-  AV1PART_STAGE_RECT,
-  AV1PART_STAGE_HORZ_A,
-  AV1PART_STAGE_HORZ_B,
-  AV1PART_STAGE_VERT_A,
-  AV1PART_STAGE_VERT_B,
-  AV1PART_STAGE_FOUR_WAY,
-  AV1PART_STAGES
-};
 
 /* What was known at a square during its search, and what came of it. Costs in bits: RD cost divided by rdmult. */
 typedef struct av1part_search_row {

@@ -1,4 +1,4 @@
-/* Features of a square at each point of its search (node_features.h lists them), and of the frame around it.
+/* Features of a square at each point of its search (toolkit/search/table.toml lists them), and of the frame around it.
  *
  * In inter frames libaom's motion searches move its pointers to source, neighbours and modes, so that features are read
  * from the frame itself. */
@@ -30,15 +30,15 @@ static void luma_features(const AV1_COMP *cpi, int row, int column, int side, do
 void av1part_frame_features(av1part_encoder *e, const AV1_COMP *cpi) {
   const int width = cpi->common.width, height = cpi->common.height;
   const double step = step_of(cpi, cpi->common.quant_params.base_qindex);
-  float own[FEATURE_COUNT];
+  float own[AV1PART_FEATURES];
   double gradient = 0, least = 0;
   int side = 64, count = 0;
   while (side > 8 && (side > width || side > height)) side /= 2;
   for (int row = 0; row + side <= height; row += side) {
     for (int column = 0; column + side <= width; column += side, ++count) {
       luma_features(cpi, row, column, side, step, own);
-      gradient += exp2(own[FEATURE_GRADIENT_X]) / 2 + exp2(own[FEATURE_GRADIENT_Y]) / 2;
-      least += own[FEATURE_QUARTER_LEAST];
+      gradient += exp2(own[AV1PART_FEATURE_GRADIENT_HORIZONTAL]) / 2 + exp2(own[AV1PART_FEATURE_GRADIENT_VERTICAL]) / 2;
+      least += own[AV1PART_FEATURE_QUARTER_VARIANCE_LEAST];
     }
   }
   e->frame_gradient = (float)log2(0.001 + (count ? gradient / count : 0));
@@ -46,6 +46,8 @@ void av1part_frame_features(av1part_encoder *e, const AV1_COMP *cpi) {
 }
 
 /* ---- the points of a square's search ---- */
+
+enum { RATIO_MOST = 4 };
 
 static float ratio(double value, double to) {
   if (!(to > 0) || !isfinite(value)) return RATIO_MOST;
@@ -96,21 +98,24 @@ void av1part_node_features(av1part_square *s) {
   if (s->node_known) return;
   s->node_known = true;
   const PartitionBlkParams *const place = &s->state->part_blk_params;
-  const double step = step_of(s->cpi, (int)s->features[FEATURE_QINDEX]);
+  const double step = step_of(s->cpi, (int)s->features[AV1PART_FEATURE_QINDEX]);
   const av1part_square *const parent = s->parent;
   luma_features(s->cpi, place->mi_row * MI_SIZE, place->mi_col * MI_SIZE, side_of(s), step, s->features);
-  neighbour_features(s, coded_block(s, place->mi_row - 1, place->mi_col), FEATURE_ABOVE_WIDTH, FEATURE_ABOVE_HEIGHT);
-  neighbour_features(s, coded_block(s, place->mi_row, place->mi_col - 1), FEATURE_LEFT_WIDTH, FEATURE_LEFT_HEIGHT);
-  s->features[FEATURE_SYMBOL_NONE] = av1part_symbol_bits(s, PARTITION_NONE);
-  s->features[FEATURE_SYMBOL_SPLIT] = av1part_symbol_bits(s, PARTITION_SPLIT);
-  s->features[FEATURE_SYMBOL_HORZ] = av1part_symbol_bits(s, PARTITION_HORZ);
-  s->features[FEATURE_SYMBOL_VERT] = av1part_symbol_bits(s, PARTITION_VERT);
+  neighbour_features(s, coded_block(s, place->mi_row - 1, place->mi_col), AV1PART_FEATURE_ABOVE_WIDTH,
+                     AV1PART_FEATURE_ABOVE_HEIGHT);
+  neighbour_features(s, coded_block(s, place->mi_row, place->mi_col - 1), AV1PART_FEATURE_LEFT_WIDTH,
+                     AV1PART_FEATURE_LEFT_HEIGHT);
+  s->features[AV1PART_FEATURE_SYMBOL_NONE] = av1part_symbol_bits(s, PARTITION_NONE);
+  s->features[AV1PART_FEATURE_SYMBOL_SPLIT] = av1part_symbol_bits(s, PARTITION_SPLIT);
+  s->features[AV1PART_FEATURE_SYMBOL_HORZ] = av1part_symbol_bits(s, PARTITION_HORZ);
+  s->features[AV1PART_FEATURE_SYMBOL_VERT] = av1part_symbol_bits(s, PARTITION_VERT);
   const bool known = parent && isfinite(parent->bits[PARTITION_NONE]);
-  s->features[FEATURE_PARENT_NONE] = known ? per_pixel(parent, parent->bits[PARTITION_NONE]) : -8;
-  s->features[FEATURE_QUARTER] = (float)(parent ? parent->quarters : 0);
-  s->features[FEATURE_SIBLINGS] = known && parent->quarters ? ratio(av1part_split_so_far(parent), parent->bits[PARTITION_NONE]) : 0;
-  s->features[FEATURE_FRAME_GRADIENT] = s->encoder->frame_gradient;
-  s->features[FEATURE_FRAME_LEAST] = s->encoder->frame_quarter_least;
+  s->features[AV1PART_FEATURE_PARENT_NONE] = known ? per_pixel(parent, parent->bits[PARTITION_NONE]) : -8;
+  s->features[AV1PART_FEATURE_QUARTER] = (float)(parent ? parent->quarters : 0);
+  s->features[AV1PART_FEATURE_SIBLINGS_TO_PARENT_NONE] =
+      known && parent->quarters ? ratio(av1part_split_so_far(parent), parent->bits[PARTITION_NONE]) : 0;
+  s->features[AV1PART_FEATURE_FRAME_GRADIENT] = s->encoder->frame_gradient;
+  s->features[AV1PART_FEATURE_FRAME_QUARTER_VARIANCE_LEAST] = s->encoder->frame_quarter_least;
 }
 
 void av1part_none_features(av1part_square *s) {
@@ -119,16 +124,16 @@ void av1part_none_features(av1part_square *s) {
   const double cost = s->bits[PARTITION_NONE], rate = (double)found->rate / (1 << AV1_PROB_COST_SHIFT);
   const av1part_square *const parent = s->parent;
   const double above = parent ? parent->bits[PARTITION_NONE] / QUARTERS : NAN;
-  s->features[FEATURE_NONE_COST] = per_pixel(s, cost);
-  s->features[FEATURE_NONE_RATE] = per_pixel(s, rate);
-  s->features[FEATURE_NONE_RATE_SHARE] = (float)(cost > 0 ? fmin(rate / cost, 1) : 0);
-  s->features[FEATURE_NONE_TO_LIMIT] = isfinite(s->limit) ? ratio(cost, s->limit) : 0;
-  s->features[FEATURE_NONE_TO_PARENT] = isfinite(above) ? ratio(cost, above) : 0;
-  s->features[FEATURE_NONE_MODE] = block->mode;
-  s->features[FEATURE_NONE_CFL] = block->uv_mode == UV_CFL_PRED;
-  s->features[FEATURE_NONE_TRANSFORM] = (float)(log2(tx_size_wide[block->tx_size]) - log2(side_of(s)));
-  s->features[FEATURE_NONE_SKIP] = s->none->skippable != 0;
-  s->features[FEATURE_NONE_TOOLS] =
+  s->features[AV1PART_FEATURE_NONE_COST] = per_pixel(s, cost);
+  s->features[AV1PART_FEATURE_NONE_RATE] = per_pixel(s, rate);
+  s->features[AV1PART_FEATURE_NONE_RATE_SHARE] = (float)(cost > 0 ? fmin(rate / cost, 1) : 0);
+  s->features[AV1PART_FEATURE_NONE_TO_LIMIT] = isfinite(s->limit) ? ratio(cost, s->limit) : 0;
+  s->features[AV1PART_FEATURE_NONE_TO_PARENT] = isfinite(above) ? ratio(cost, above) : 0;
+  s->features[AV1PART_FEATURE_NONE_MODE] = block->mode;
+  s->features[AV1PART_FEATURE_NONE_CHROMA_FROM_LUMA] = block->uv_mode == UV_CFL_PRED;
+  s->features[AV1PART_FEATURE_NONE_TRANSFORM] = (float)(log2(tx_size_wide[block->tx_size]) - log2(side_of(s)));
+  s->features[AV1PART_FEATURE_NONE_SKIP] = s->none->skippable != 0;
+  s->features[AV1PART_FEATURE_NONE_TOOLS] =
       block->palette_mode_info.palette_size[0] ? 2 : (float)(block->filter_intra_mode_info.use_filter_intra != 0);
 }
 
@@ -147,16 +152,17 @@ void av1part_split_features(av1part_square *s) {
   const double none = s->bits[PARTITION_NONE];
   int which;
   const bool all = s->quarters == QUARTERS && total > 0;
-  s->features[FEATURE_SPLIT_TO_NONE] = s->quarters ? ratio(total + av1part_symbol_bits(s, PARTITION_SPLIT), none) : (float)RATIO_MOST;
-  s->features[FEATURE_SPLIT_DONE] = (float)s->quarters;
-  s->features[FEATURE_SPLIT_NONES] = s->quarters ? ratio(nones, none) : (float)RATIO_MOST;
-  s->features[FEATURE_SPLIT_LARGEST] = (float)(total > 0 ? most / total : 0);
-  s->features[FEATURE_SPLIT_SMALLEST] = (float)(all ? least / total : 0);
-  s->features[FEATURE_SPLIT_TOP] = (float)(all ? (s->quarter[0] + s->quarter[1]) / total : 0.5);
-  s->features[FEATURE_SPLIT_LEFT] = (float)(all ? (s->quarter[0] + s->quarter[2]) / total : 0.5);
-  s->features[FEATURE_SPLIT_WHOLE] = (float)whole;
-  s->features[FEATURE_SPLIT_AGAIN] = (float)again;
-  s->features[FEATURE_BEST_TO_LIMIT] =
+  s->features[AV1PART_FEATURE_SPLIT_TO_NONE] =
+      s->quarters ? ratio(total + av1part_symbol_bits(s, PARTITION_SPLIT), none) : (float)RATIO_MOST;
+  s->features[AV1PART_FEATURE_SPLIT_QUARTERS_DONE] = (float)s->quarters;
+  s->features[AV1PART_FEATURE_SPLIT_NONES_TO_NONE] = s->quarters ? ratio(nones, none) : (float)RATIO_MOST;
+  s->features[AV1PART_FEATURE_SPLIT_LARGEST_SHARE] = (float)(total > 0 ? most / total : 0);
+  s->features[AV1PART_FEATURE_SPLIT_SMALLEST_SHARE] = (float)(all ? least / total : 0);
+  s->features[AV1PART_FEATURE_SPLIT_TOP_SHARE] = (float)(all ? (s->quarter[0] + s->quarter[1]) / total : 0.5);
+  s->features[AV1PART_FEATURE_SPLIT_LEFT_SHARE] = (float)(all ? (s->quarter[0] + s->quarter[2]) / total : 0.5);
+  s->features[AV1PART_FEATURE_SPLIT_QUARTERS_NONE] = (float)whole;
+  s->features[AV1PART_FEATURE_SPLIT_QUARTERS_SPLIT] = (float)again;
+  s->features[AV1PART_FEATURE_BEST_TO_LIMIT] =
       isfinite(s->limit) ? ratio(best_of(s, PARTITION_NONE, PARTITION_SPLIT, &which), s->limit) : 0;
 }
 
@@ -164,18 +170,18 @@ void av1part_rectangle_features(av1part_square *s) {
   int which = PARTITION_NONE;
   const double best = best_of(s, PARTITION_NONE, PARTITION_SPLIT, &which);
   const int64_t *const horz = s->state->rect_part_rd[HORZ], *const vert = s->state->rect_part_rd[VERT];
-  s->features[FEATURE_HORZ_TO_BEST] = ratio(s->bits[PARTITION_HORZ], best);
-  s->features[FEATURE_VERT_TO_BEST] = ratio(s->bits[PARTITION_VERT], best);
-  s->features[FEATURE_NONE_TO_BEST] = ratio(s->bits[PARTITION_NONE], best);
-  s->features[FEATURE_SPLIT_TO_BEST] = ratio(s->bits[PARTITION_SPLIT], best);
-  s->features[FEATURE_HORZ_FIRST] = ratio(horz[0] > 0 ? to_bits(s, horz[0]) : INFINITY, best);
-  s->features[FEATURE_VERT_FIRST] = ratio(vert[0] > 0 ? to_bits(s, vert[0]) : INFINITY, best);
-  s->features[FEATURE_BEST] = (float)which;
+  s->features[AV1PART_FEATURE_HORZ_TO_BEST] = ratio(s->bits[PARTITION_HORZ], best);
+  s->features[AV1PART_FEATURE_VERT_TO_BEST] = ratio(s->bits[PARTITION_VERT], best);
+  s->features[AV1PART_FEATURE_NONE_TO_BEST] = ratio(s->bits[PARTITION_NONE], best);
+  s->features[AV1PART_FEATURE_SPLIT_TO_BEST] = ratio(s->bits[PARTITION_SPLIT], best);
+  s->features[AV1PART_FEATURE_HORZ_FIRST_TO_BEST] = ratio(horz[0] > 0 ? to_bits(s, horz[0]) : INFINITY, best);
+  s->features[AV1PART_FEATURE_VERT_FIRST_TO_BEST] = ratio(vert[0] > 0 ? to_bits(s, vert[0]) : INFINITY, best);
+  s->features[AV1PART_FEATURE_BEST_PARTITION] = (float)which;
 }
 
 void av1part_ab_features(av1part_square *s, int best_partition, int64_t best_rdcost) {
   int which = PARTITION_NONE;
   const double before = best_of(s, PARTITION_NONE, PARTITION_SPLIT, &which);
-  s->features[FEATURE_AB_GAIN] = ratio(to_bits(s, best_rdcost), before);
-  s->features[FEATURE_BEST_WITH_AB] = (float)best_partition;
+  s->features[AV1PART_FEATURE_BEST_WITH_AB_TO_BEST] = ratio(to_bits(s, best_rdcost), before);
+  s->features[AV1PART_FEATURE_BEST_PARTITION_WITH_AB] = (float)best_partition;
 }

@@ -1,6 +1,4 @@
 /* The table of features, and those of a node's luma. */
-#include "node_features.h"
-
 #include <math.h>
 #include <stddef.h>
 #include <string.h>
@@ -9,17 +7,13 @@
 #include "av1part_hook.h"
 #include "file.h"
 
-#define F(name, point, text, unit) { text, unit, POINT_##point },
 static const struct {
   const char *name, *unit;
   int point;
-} table[] = { AV1PART_FEATURE_TABLE(F) };
-#undef F
-
-_Static_assert(FEATURE_COUNT == AV1PART_FEATURES, "av1part_hook.h says how many features a row has");
+} table[] = AV1PART_FEATURE_TABLE;
 
 int av1part_feature(int index, const char **name, const char **unit, int *point) {
-  if (index < 0 || index >= FEATURE_COUNT || !name || !unit || !point) return AV1PART_ERR_ARGUMENT;
+  if (index < 0 || index >= AV1PART_FEATURES || !name || !unit || !point) return AV1PART_ERR_ARGUMENT;
   *name = table[index].name;
   *unit = table[index].unit;
   *point = table[index].point;
@@ -28,7 +22,7 @@ int av1part_feature(int index, const char **name, const char **unit, int *point)
 
 uint32_t av1part_feature_table(void) {
   uint32_t crc = 0;
-  for (int i = 0; i < FEATURE_COUNT; ++i) {
+  for (int i = 0; i < AV1PART_FEATURES; ++i) {
     const char point[2] = { (char)table[i].point, AV1PART_FEATURES_VERSION };
     crc = av1part_crc32(crc, table[i].name, strlen(table[i].name) + 1);
     crc = av1part_crc32(crc, table[i].unit, strlen(table[i].unit) + 1);
@@ -82,13 +76,16 @@ void av1part_luma_features(const void *luma, int stride, int deep, int side, dou
   const double mean = whole.sum / area;
   double between = 0;
   for (int q = 0; q < 4; ++q) between += (means[q] - mean) * (means[q] - mean) / 4;
-  features[FEATURE_VARIANCE] = relative(fmax(whole.squares / area - mean * mean, 0), step);
-  features[FEATURE_QUARTER_LEAST] = relative(least, step);
-  features[FEATURE_QUARTER_MOST] = relative(most, step);
-  features[FEATURE_QUARTER_MEANS] = relative(between, step);
-  features[FEATURE_ROWS_DIFFER] = (float)(fabs(means[0] + means[1] - means[2] - means[3]) / 2 / step);
-  features[FEATURE_COLUMNS_DIFFER] = (float)(fabs(means[0] + means[2] - means[1] - means[3]) / 2 / step);
-  features[FEATURE_GRADIENT_X] = (float)log2(0.001 + whole.across / area / step);
-  features[FEATURE_GRADIENT_Y] = (float)log2(0.001 + whole.down / area / step);
-  features[FEATURE_GRADIENT_RATIO] = features[FEATURE_GRADIENT_X] - features[FEATURE_GRADIENT_Y];
+  features[AV1PART_FEATURE_VARIANCE] = relative(fmax(whole.squares / area - mean * mean, 0), step);
+  features[AV1PART_FEATURE_QUARTER_VARIANCE_LEAST] = relative(least, step);
+  features[AV1PART_FEATURE_QUARTER_VARIANCE_MOST] = relative(most, step);
+  features[AV1PART_FEATURE_QUARTER_MEANS_VARIANCE] = relative(between, step);
+  features[AV1PART_FEATURE_HALVES_DIFFER_TOP_BOTTOM] =
+      (float)(fabs(means[0] + means[1] - means[2] - means[3]) / 2 / step);
+  features[AV1PART_FEATURE_HALVES_DIFFER_LEFT_RIGHT] =
+      (float)(fabs(means[0] + means[2] - means[1] - means[3]) / 2 / step);
+  features[AV1PART_FEATURE_GRADIENT_HORIZONTAL] = (float)log2(0.001 + whole.across / area / step);
+  features[AV1PART_FEATURE_GRADIENT_VERTICAL] = (float)log2(0.001 + whole.down / area / step);
+  features[AV1PART_FEATURE_GRADIENT_RATIO] =
+      features[AV1PART_FEATURE_GRADIENT_HORIZONTAL] - features[AV1PART_FEATURE_GRADIENT_VERTICAL];
 }

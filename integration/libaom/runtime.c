@@ -419,8 +419,7 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
 
 /* Say what was done for an encoder. `frames` are all that it showed, those of no kind that anything is for among them. */
 static void write_stats(int slot, const AV1_COMP *cpi) {
-  static const char *const names[AV1PART_DECISIONS] = { "stop",          "no_split",  "no_rect",   "no_ab",     "no_four_way",
-                                                        "no_more_split", "no_horz_a", "no_horz_b", "no_vert_a", "no_vert_b" };
+  static const char *const names[] = AV1PART_DECISION_NAMES;
   char line[8192];
   int used = snprintf(line, sizeof(line), "{\"frames\":%d,", cpi->frame_index_set.show_frame_count);
   if (!for_inter_frames(slot) || has_masks(slot)) {

@@ -7,7 +7,6 @@
 #include "av1/encoder/encoder.h"
 #include "av1/encoder/partition_strategy.h"
 #include "encoder.h"
-#include "node_features.h"
 
 enum { LEVELS = AV1PART_SQUARES + 1 /* sizes, from 4x4 up */, QUARTERS = 4, NO_MODES = -1 };
 
@@ -33,8 +32,8 @@ typedef struct av1part_square {
   double clock;
   float seconds[AV1PART_STAGES];
   unsigned reached;  /* bit d: decision d could be taken */
-  bool node_known;   /* the features of POINT_NODE are there: luma takes time, and many squares are never asked about */
-  float features[FEATURE_COUNT];
+  bool node_known;   /* the features of AV1PART_POINT_NODE are there: luma takes time, many squares are never asked about */
+  float features[AV1PART_FEATURES];
 } av1part_square;
 
 /* Index of a size among LEVELS. */
@@ -50,8 +49,8 @@ static inline double to_bits(const av1part_square *s, int64_t rdcost) {
   return rdcost == INT64_MAX ? INFINITY : (double)rdcost / s->x->rdmult;
 }
 
-/* features.c. Fill the features of a point of the search, from what has been found until then; those of POINT_NODE, which
- * take time to compute, once. */
+/* features.c. Fill the features of a point of the search, from what has been found until then; those of
+ * AV1PART_POINT_NODE, which take time to compute, once. */
 void av1part_node_features(av1part_square *s);
 void av1part_none_features(av1part_square *s);
 void av1part_split_features(av1part_square *s);

@@ -129,7 +129,7 @@ void av1part_search_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBL
     for (int l = level + 1; l < LEVELS; ++l) squares[l].encoder = NULL;
   }
   s->parent = parent_of(s);
-  s->features[FEATURE_QINDEX] = (float)x->qindex;
+  s->features[AV1PART_FEATURE_QINDEX] = (float)x->qindex;
   av1part_open_row(s);
   current = level;
   decide_quarter(s);

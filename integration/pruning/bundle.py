@@ -13,9 +13,9 @@ from integration.codec.config import EncoderConfig
 from integration.pruning import hook_file
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, read_bytes, seal, sha256_file
-from toolkit.pruners.features import Feature
 from toolkit.pruners.record import frame_kind
 from toolkit.sealed import Entries, check_files, check_folder, check_names, read_sealed
+from toolkit.search.table import Feature
 
 KIND = "av1part-pruner"
 FORMAT_VERSION = 1

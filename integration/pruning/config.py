@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from integration.pruning.hook_file import decimal
 from toolkit.errors import ToolkitError
-from toolkit.pruners.features import DECISIONS, SIDES
 from toolkit.pruners.learn import LearnConfig
+from toolkit.search.table import DECISIONS, SIDES
 
 MODELS = ("trees", "network")
 

@@ -3,7 +3,7 @@
 from integration.codec.encoder import Encoder
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import check_price
-from toolkit.pruners.features import DECISIONS, SIDES
+from toolkit.search.table import DECISIONS, SIDES
 
 
 def use_pruner(encoder: Encoder, pruner: PrunerBundle, price: float | None = None) -> None:

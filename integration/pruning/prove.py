@@ -12,8 +12,8 @@ from export.pruner.graph import output_name
 from integration.codec import native
 from integration.codec.libaom_build import libraries
 from toolkit.errors import ToolkitError
-from toolkit.pruners.features import DECISIONS
 from toolkit.pruners.pruner import Pruner
+from toolkit.search.table import DECISIONS
 
 BUDGET = 1e-4
 """Most by which ONNX Runtime, which sums in float32, may depart from the reference (in the log of loss or time). Trees

@@ -16,9 +16,9 @@ from support.pruners import record_of
 from integration.codec.libaom_build import Libraries
 from integration.pruning.bundle import PrunerBundle
 from toolkit.partition import HORZ, NONE, SPLIT
-from toolkit.pruners.features import DECISIONS, USUAL
 from toolkit.pruners.learn import LearnConfig, learn
 from toolkit.pruners.record import ROW, SearchSet
+from toolkit.search.table import DECISIONS, USUAL
 
 
 def script(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:

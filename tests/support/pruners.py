@@ -11,10 +11,9 @@ from integration.codec import native
 from integration.codec.libaom_build import Libraries
 from integration.pruning.bundle import write_pruner
 from support.commands import done
-from toolkit.pruners.features import DECISIONS, Feature
 from toolkit.pruners.forest import NODE, Forest, Trees
 from toolkit.pruners.pruner import Pruner
-from toolkit.pruners.record import FEATURES
+from toolkit.search.table import DECISIONS, FEATURES, Feature
 
 
 def constant(value: float) -> Forest:
@@ -31,7 +30,7 @@ def tree(feature: int, threshold: float, left: float, right: float) -> Forest:
 def toy_pruner(keys: Iterable[tuple[int, str]], loss: Forest | float, time: Forest | float) -> Pruner:
     """A pruner with the same forests, or constants, at every one of these sizes and decisions."""
     loss, time = (f if isinstance(f, Forest) else constant(f) for f in (loss, time))
-    features = tuple(Feature(f"f{i}", "", 0) for i in range(FEATURES))
+    features = tuple(Feature(f"f{i}", "", 0) for i in range(len(FEATURES)))
     keys = list(keys)
     assert {decision for _, decision in keys} <= set(DECISIONS)
     return Pruner(features, dict.fromkeys(keys, Trees(loss, time)))

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ToolkitError
 from toolkit.sealed import Entries, check_entries
+from toolkit.search.table import POINTS
 
 SEARCH = "search.npy"
 """File of a data set with the features of its blocks."""
-INSIDE = {"none": 1, "split": 2}
+INSIDE = {point: POINTS.index(point) for point in ("none", "split")}
 """Points at which a model may be asked, after NONE and after SPLIT, by their number in the table of features."""
-_POINTS = 5
 _OUTSIDE = -8.0
 """Size of a neighbour outside of the frame, as the table's units say."""
 _LEAST_STD = 1e-3
@@ -165,7 +165,7 @@ def check_feature_list(features: Sequence[Any], what: str, mend: str) -> None:
     for entry in features:
         check_entries(entry, {"name": str, "unit": str, "point": int}, f"{what}, a feature", mend)
     points = [entry["point"] for entry in features]
-    if points != sorted(points) or not set(points) <= set(range(_POINTS)):
+    if points != sorted(points) or not set(points) <= set(range(len(POINTS))):
         raise ToolkitError(f"{what}: features are not sorted by the point at which they are known. {mend}")
     if len({entry["name"] for entry in features}) < len(features):
         raise ToolkitError(f"{what}: two features share a name. {mend}")

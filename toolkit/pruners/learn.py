@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 
 from toolkit.errors import ToolkitError
 from toolkit.pruners import targets
-from toolkit.pruners.features import USUAL, Feature, known_at
 from toolkit.pruners.forest import Forest, Trees, from_boosting
 from toolkit.pruners.network import Network
 from toolkit.pruners.pruner import Key, Pruner
 from toolkit.pruners.record import RecordedFrame
+from toolkit.search.table import USUAL, Feature, known_at
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.pruners import targets
-from toolkit.pruners.features import DECISIONS, EACH_AB
 from toolkit.pruners.pruner import Pruner
 from toolkit.pruners.record import RecordedFrame
+from toolkit.search.table import DECISIONS, EACH_AB
 
 Taken = Mapping[str, NDArray[np.bool_]]
 """Rows of a frame by decision (rows,)."""

@@ -4,9 +4,9 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toolkit.pruners.features import DECISIONS, Feature
 from toolkit.pruners.forest import Trees
 from toolkit.pruners.network import Network
+from toolkit.search.table import DECISIONS, Feature
 
 MAGIC = b"AV1PPRN1"
 Key = tuple[int, str]

@@ -12,9 +12,7 @@ from toolkit.arrays import load_array
 from toolkit.data.splits import SPLITS
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_json, read_json, seal, sha256_file
-from toolkit.pruners.features import Feature
 from toolkit.pruners.record_format import (
-    FEATURES,
     FORMAT_VERSION,
     KIND,
     MEND,
@@ -29,9 +27,9 @@ from toolkit.pruners.record_format import (
     rows_file,
 )
 from toolkit.sealed import check_bytes, check_files, check_folder, check_names
+from toolkit.search.table import Feature
 
 __all__ = [
-    "FEATURES",
     "ROW",
     "FrameEntry",
     "RecordedFrame",

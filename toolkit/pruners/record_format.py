@@ -15,12 +15,11 @@ from toolkit.data.sources import Origin, check_sources
 from toolkit.data.splits import check_one_split
 from toolkit.errors import ToolkitError
 from toolkit.partition import INSIDE_LARGER, NAMES
-from toolkit.pruners.features import DECISIONS, FRAME_KINDS, SIDES, STAGES, Feature
 from toolkit.sealed import Entries, check_entries, check_sealed, is_sha256
+from toolkit.search.table import DECISIONS, FEATURES, FRAME_KINDS, SIDES, STAGES, Feature
 
 KIND = "av1part-search"
 FORMAT_VERSION = 1
-FEATURES = 52
 BIT_DEPTHS = (8, 10)
 """Bit depths that are recorded."""
 ROW = np.dtype(
@@ -31,7 +30,7 @@ ROW = np.dtype(
         ("limit", np.float32),
         ("bits", np.float32, 10),
         ("seconds", np.float32, len(STAGES)),
-        ("features", np.float32, FEATURES),
+        ("features", np.float32, len(FEATURES)),
     ],
     align=True,
 )
@@ -217,9 +216,9 @@ def check_features(features: Sequence[Feature], what: str) -> None:
 
 def _check_table(entries: Sequence[Any], what: str) -> None:
     check_feature_list(entries, what, MEND)
-    if len(entries) != FEATURES:
+    if len(entries) != len(FEATURES):
         raise ToolkitError(
-            f"{what}: a table of {len(entries)} features, expected {FEATURES}. It is another version's. {MEND}"
+            f"{what}: a table of {len(entries)} features, expected {len(FEATURES)}. It is another version's. {MEND}"
         )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.partition import HORZ_4, HORZ_A, HORZ_B, NONE, SPLIT, VERT_4, VERT_A, VERT_B
-from toolkit.pruners.features import DECISIONS, STAGES
+from toolkit.search.table import DECISIONS, STAGES
 
 Rows = NDArray[Any]
 """Rows of one frame's search, as the hook records them: a parent before its quarters, costs in bits (NaN: unknown)."""

@@ -59,6 +59,10 @@ def test_editing_the_hook_links_again_without_building_libaom(
     (edited / "hook.c").write_text("this is no C\n")
     with pytest.raises(ToolkitError, match=r"`cc` failed[\s\S]*hook.c"):
         libaom_build.libraries(sanitize=False)
+    with (edited / "search_table.h").open("a") as header:
+        header.write("/* edited */\n")
+    with pytest.raises(ToolkitError, match=r"not the list of toolkit/search/table.toml. Make it again with `python -m"):
+        libaom_build.libraries(sanitize=False)
     assert sorted(p.name for p in cache.glob("hook-*") if p.is_dir()) == sorted(
         {first.hook.parent.name, second.hook.parent.name}
     ), "a failed build leaves nothing behind"

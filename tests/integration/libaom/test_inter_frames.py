@@ -24,9 +24,9 @@ from integration.pruning.hook_file import NAME
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.pruners import targets
-from toolkit.pruners.features import DECISIONS
 from toolkit.pruners.record import SearchSet, check_rows
 from toolkit.pruners.targets import reached
+from toolkit.search.table import DECISIONS
 
 EVERYWHERE = [(side, decision) for side in (8, 16, 32, 64, 128) for decision in DECISIONS]
 ALWAYS = toy(EVERYWHERE, loss=-9.0, time=9.0)

@@ -16,8 +16,8 @@ from integration.codec.libaom_build import Libraries
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, NONE, SPLIT, VERT
 from toolkit.pruners import targets
-from toolkit.pruners.features import DECISIONS, POINTS, STAGES
 from toolkit.pruners.record import check_features, check_rows
+from toolkit.search.table import DECISIONS, POINTS, STAGES
 
 
 def coded(width: int, height: int, bit_depth: int = 8, **options: int) -> bytes:

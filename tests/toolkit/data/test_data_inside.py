@@ -22,7 +22,7 @@ from toolkit.data.inside import INSIDE, Inside
 from toolkit.data.merge import merge_blocksets
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_json, read_json, seal, sha256_file
-from toolkit.pruners.features import POINTS
+from toolkit.search.table import POINTS
 
 
 @pytest.fixture(scope="module")

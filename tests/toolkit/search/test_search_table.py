@@ -1,0 +1,33 @@
+"""The list of features, decisions and stages, and the C header made of it."""
+
+import subprocess
+from pathlib import Path
+
+from support.places import ROOT
+
+from toolkit.search import header, table
+
+
+def test_the_header_in_c_is_the_one_that_is_made_of_the_list() -> None:
+    assert (ROOT / header.HEADER).read_text() == header.c_header()
+
+
+def test_features_are_sorted_by_point_and_named_once() -> None:
+    points = [feature.point for feature in table.FEATURES]
+    assert points == sorted(points)
+    assert set(points) == set(range(len(table.POINTS)))
+    assert len({feature.name for feature in table.FEATURES}) == len(table.FEATURES)
+
+
+def test_c_counts_and_numbers_everything_as_python_does(tmp_path: Path) -> None:
+    """A wrong number is a negative array size, which no compiler takes."""
+    numbers = {f"AV1PART_FEATURE_{f.name.upper()}": i for i, f in enumerate(table.FEATURES)}
+    numbers |= {f"AV1PART_STAGE_{name.upper()}": i for i, name in enumerate(table.STAGES)}
+    numbers |= {f"AV1PART_{name.upper()}": i for i, name in enumerate(table.DECISIONS)}
+    numbers |= {f"AV1PART_POINT_{name.upper()}": i for i, name in enumerate(table.POINTS)}
+    lists = {"FEATURES": table.FEATURES, "DECISIONS": table.DECISIONS, "STAGES": table.STAGES, "SQUARES": table.SIDES}
+    numbers |= {f"AV1PART_{name}": len(values) for name, values in lists.items()}
+    source = tmp_path / "numbers.c"
+    checks = [f'_Static_assert({name} == {number}, "{name}");' for name, number in numbers.items()]
+    source.write_text("\n".join([f'#include "{ROOT / header.HEADER}"', *checks, ""]))
+    subprocess.run(["cc", "-std=c11", "-fsyntax-only", str(source)], check=True)
