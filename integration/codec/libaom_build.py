@@ -46,7 +46,7 @@ C_FLAGS = (
     *("-DNDEBUG", "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE_SOURCE"),
 )
 SHARED = ("encoder", "frames", "nodes", "status")
-PRUNING = ("costs", "decide", "features", "file", "node_features", "pruner", "pruner_file", "record", "squares")
+PRUNING = ("decide", "features", "file", "node_features", "pruner", "pruner_file", "record", "squares")
 MASKING = ("masks", "onnx", "pipeline", "pipeline_file", "policy")
 UNITS = {
     "libav1part_hook.so": (*SHARED, *PRUNING, *MASKING, "hook", "labels", "inspect"),

@@ -1,6 +1,6 @@
 /* The hook inside libaom's encoder. The linker (-Wl,--wrap=SYMBOL) sends libaom's own calls of three of its
- * functions here, of one to labels.c, of two to costs.c; each is called in its turn, so that without a mask nothing
- * changes.
+ * functions here, of one to labels.c, of the others to squares.c; each is called in its turn, so that without a mask
+ * nothing changes.
  *
  * libaom hands its own encoder instance (AV1_COMP) to these functions, from several threads; a table maps it
  * to ours. Compiled with libaom's own flags: -DNDEBUG and the sizes of its configuration decide struct layouts. */
@@ -11,7 +11,6 @@
 #include "av1/encoder/encodeframe.h"
 #include "av1/encoder/encoder.h"
 #include "av1/encoder/partition_strategy.h"
-#include "costs.h"
 #include "encoder.h"
 #include "search.h"
 #include "masks.h"
@@ -100,7 +99,7 @@ static int ask_callback(av1part_encoder *e, const AV1_COMP *cpi) {
 static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
   e->mask_active = false;
   e->search_active = false;
-  av1part_costs_clear(e); /* a frame coded again is searched again: the last search counts */
+  av1part_clear_costs(e); /* a frame coded again is searched again: the last search counts */
   /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
   if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
   av1part_clear_effects(e);
@@ -140,8 +139,7 @@ void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *
   __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
   av1part_encoder *const e = av1part_hook_find(cpi);
   av1part_mask_begin(e, cpi, x, state);
-  av1part_costs_begin(e && frame_is_intra_only(&cpi->common) ? e : NULL, cpi, x, state);
-  av1part_search_begin(e && e->search_active ? e : NULL, cpi, x, state);
+  av1part_search_begin(e, cpi, x, state);
 }
 
 void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC_TREE *pc_tree,
@@ -151,6 +149,5 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
   __real_av1_prune_ab_partitions(cpi, x, pc_tree, pb_source_variance, best_rdcost, rect_part_win_info,
                                  ext_partition_allowed, state, ab_partitions_allowed);
   av1part_mask_ab(av1part_hook_find(cpi), cpi, x, state, ab_partitions_allowed);
-  av1part_costs_ab(state, ab_partitions_allowed);
   av1part_search_ab(state, ab_partitions_allowed);
 }

@@ -1,11 +1,19 @@
-/* The record of the search, a row a square, from which decisions are learnt. Recording writes nothing that libaom reads.
- * Measured times are recorded and never looked at by a decision, so that streams repeat. */
+/* What is recorded of the search: a row a square, from which decisions are learnt, and the RD cost and CPU time of every
+ * partition that libaom tried at a node of an intra frame. Recording writes nothing that libaom reads. Measured times are
+ * recorded and never looked at by a decision, so that streams repeat.
+ *
+ * Costs are read when libaom is done with the square, just before it frees the results of the partitions that lost: each
+ * holds rate and distortion of its blocks, from which the sums are made as libaom makes them, with the rate of the
+ * partition symbol. A search that libaom gave up leaves a lower bound: what its finished blocks cost, and at least the
+ * best cost that it could not beat. */
 #define _POSIX_C_SOURCE 200809L /* clock_gettime */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
 #include "av1/encoder/context_tree.h"
+#include "av1/encoder/rd.h"
 #include "search.h"
 #include "pruner.h"
 #include "square.h"
@@ -15,6 +23,8 @@ static double cpu_seconds(void) {
   clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
+
+/* ---- the row ---- */
 
 void av1part_search_frame(av1part_encoder *e, const AV1_COMP *cpi) {
   if (cpi->source == e->search_source) e->search_rows_used = e->search_rows_kept; /* coded again: the last search counts */
@@ -68,11 +78,11 @@ static bool searched_whole(const av1part_square *s, uint32_t number) {
   return side_of(s) == sides[number % (unsigned)count];
 }
 
-void av1part_open_row(av1part_square *s) {
+static void open_row(av1part_square *s) {
   const PartitionBlkParams *const place = &s->state->part_blk_params;
   const av1part_square *const parent = s->parent;
   s->row = -1;
-  if (!s->encoder->search_share || !s->whole || side_of(s) < 8) return;
+  if (!s->active || !s->encoder->search_share || !s->whole || side_of(s) < 8) return;
   const uint32_t number = draw(s->encoder, place->mi_row, place->mi_col);
   if (number >> 16 >= s->encoder->search_share) return;
   s->open = searched_whole(s, number & 0xFFFF);
@@ -88,7 +98,7 @@ void av1part_open_row(av1part_square *s) {
   s->clock = cpu_seconds();
 }
 
-void av1part_close_row(av1part_square *s, const PC_TREE *tree) {
+static void close_row(av1part_square *s, const PC_TREE *tree) {
   if (s->row < 0) return;
   av1part_search_row *const row = &s->encoder->search_rows[s->row];
   const av1part_square *const parent = s->parent;
@@ -109,6 +119,121 @@ void av1part_book(av1part_square *s, int stage) {
   const double now = cpu_seconds();
   s->seconds[stage] += (float)(now - s->clock);
   s->clock = now;
+}
+
+/* ---- the costs ---- */
+
+bool av1part_wants_costs(const av1part_encoder *e, const AV1_COMP *cpi) {
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    if (e->levels[l].costs) return frame_is_intra_only(&cpi->common);
+  }
+  return false;
+}
+
+static void clear_node(av1part_node_costs *node) {
+  for (int k = 0; k < AV1PART_PARTITIONS; ++k) {
+    node->rd[k] = NAN;
+    node->seconds[k] = 0;
+  }
+  node->bound = 0;
+}
+
+void av1part_clear_costs(av1part_encoder *e) {
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    av1part_level *const level = &e->levels[l];
+    for (size_t node = 0; level->costs && node < node_count(level); ++node) clear_node(&level->costs[node]);
+  }
+}
+
+static void open_costs(av1part_square *s) {
+  const PartitionBlkParams *const place = &s->state->part_blk_params;
+  s->spent.rdmult = s->x->rdmult;
+  s->spent.limit = INFINITY;
+  if (!s->whole || !av1part_wants_costs(s->encoder, s->cpi)) return;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) {
+    const av1part_level *const level = &s->encoder->levels[l];
+    if (level->side != side_of(s) || !level->costs) continue;
+    s->spent.target = &level->costs[av1part_whole_node(s->encoder, level, place->mi_row * MI_SIZE, place->mi_col * MI_SIZE)];
+    clear_node(s->spent.target);
+  }
+}
+
+void av1part_start(av1part_square *s, int partition) {
+  av1part_spent *const spent = &s->spent;
+  if (!spent->target || spent->timed >> partition & 1) return;
+  spent->timed |= 1u << partition;
+  spent->begun[partition] = cpu_seconds();
+}
+
+void av1part_stop(av1part_square *s, int partition) {
+  if (s->spent.target) s->spent.target->seconds[partition] = (float)(cpu_seconds() - s->spent.begun[partition]);
+}
+
+/* Sum of the first `count` blocks that have a valid result; returns how many have. */
+static int add_blocks(PICK_MODE_CONTEXT *const *blocks, int count, RD_STATS *sum) {
+  for (int i = 0; i < count; ++i) {
+    if (!blocks[i] || blocks[i]->rd_stats.rate == INT_MAX) return i;
+    sum->rate += blocks[i]->rd_stats.rate;
+    sum->dist += blocks[i]->rd_stats.dist;
+  }
+  return count;
+}
+
+/* What partition k cost as far as it was searched; true where that is all of it. */
+static bool sum_partition(const av1part_square *s, const PC_TREE *tree, int k, RD_STATS *sum) {
+  const int searched = s->spent.blocks[k];
+  switch (k) {
+    case PARTITION_NONE: return searched && add_blocks(&tree->none, 1, sum) == 1;
+    case PARTITION_HORZ: return add_blocks(tree->horizontal, AOMMIN(searched, 2), sum) == 2;
+    case PARTITION_VERT: return add_blocks(tree->vertical, AOMMIN(searched, 2), sum) == 2;
+    case PARTITION_HORZ_A: return add_blocks(tree->horizontala, 3, sum) == 3;
+    case PARTITION_HORZ_B: return add_blocks(tree->horizontalb, 3, sum) == 3;
+    case PARTITION_VERT_A: return add_blocks(tree->verticala, 3, sum) == 3;
+    case PARTITION_VERT_B: return add_blocks(tree->verticalb, 3, sum) == 3;
+    case PARTITION_HORZ_4: return add_blocks(tree->horizontal4, AOMMIN(searched, 4), sum) == 4;
+    case PARTITION_VERT_4: return add_blocks(tree->vertical4, AOMMIN(searched, 4), sum) == 4;
+    default: *sum = s->spent.split; return s->quarters == QUARTERS;
+  }
+}
+
+static void close_costs(av1part_square *s, const PC_TREE *tree) {
+  static const int order[] = { PARTITION_NONE,   PARTITION_SPLIT,  PARTITION_HORZ,   PARTITION_VERT,
+                               PARTITION_HORZ_A, PARTITION_HORZ_B, PARTITION_VERT_A, PARTITION_VERT_B,
+                               PARTITION_HORZ_4, PARTITION_VERT_4 };
+  const av1part_spent *const spent = &s->spent;
+  av1part_node_costs *const target = spent->target;
+  if (!target) return;
+  /* libaom leaves a square's final cost in the square around it: valid while the square ends. */
+  const int64_t left = s->parent ? s->parent->state->this_rdc.rdcost : INT64_MAX;
+  const double final = left < INT64_MAX ? (double)left : 0;
+  double best = spent->limit;
+  for (size_t i = 0; i < sizeof(order) / sizeof(*order); ++i) {
+    const int k = order[i];
+    if (!((spent->timed | spent->ab_allowed) >> k & 1)) continue;
+    RD_STATS sum = { 0 };
+    const bool whole = sum_partition(s, tree, k, &sum);
+    sum.rate += s->state->partition_cost[k];
+    const double cost = (double)RDCOST(spent->rdmult, sum.rate, sum.dist);
+    if (whole) {
+      target->rd[k] = (float)cost;
+      best = AOMMIN(best, cost);
+    } else {
+      target->bound |= (uint16_t)(1u << k);
+      target->rd[k] = (float)AOMMAX(cost, isfinite(best) ? best : final);
+    }
+  }
+}
+
+/* ---- both ---- */
+
+void av1part_open_record(av1part_square *s) {
+  open_costs(s);
+  open_row(s);
+}
+
+void av1part_close_record(av1part_square *s, const PC_TREE *tree) {
+  close_costs(s, tree);
+  close_row(s, tree);
 }
 
 /* ---- the interface ---- */

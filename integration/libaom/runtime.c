@@ -21,7 +21,6 @@
 #include "av1/encoder/encodeframe.h"
 #include "av1/encoder/encoder.h"
 #include "av1/encoder/partition_strategy.h"
-#include "costs.h"
 #include "encoder.h"
 #include "file.h"
 #include "masks.h"
@@ -404,7 +403,7 @@ void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *
   __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
   av1part_encoder *const e = anything() ? av1part_hook_find(cpi) : NULL;
   av1part_mask_begin(e, cpi, x, state);
-  av1part_search_begin(e && e->search_active ? e : NULL, cpi, x, state);
+  av1part_search_begin(e, cpi, x, state);
 }
 
 void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC_TREE *pc_tree,

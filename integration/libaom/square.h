@@ -10,6 +10,19 @@
 
 enum { LEVELS = AV1PART_SQUARES + 1 /* sizes, from 4x4 up */, QUARTERS = 4, NO_MODES = -1 };
 
+/* What the partitions of a square cost so far, for av1part_node_costs, in libaom's units: an int64_t of them, or its sums
+ * of rate and distortion. */
+typedef struct av1part_spent {
+  av1part_node_costs *target; /* NULL: the costs of this square are not recorded */
+  int rdmult;
+  double limit;                   /* what the square must stay under; infinite: unknown */
+  unsigned timed;                 /* bit k: partition k has begun, at begun[k] */
+  unsigned ab_allowed;            /* likewise: some blocks of an AB are taken over, without a search of their modes */
+  int blocks[AV1PART_PARTITIONS]; /* blocks whose modes were searched; none of SPLIT */
+  RD_STATS split;                 /* sum of its quarters that are done */
+  double begun[AV1PART_PARTITIONS];
+} av1part_spent;
+
 /* Costs are in bits: libaom's RD cost divided by its rdmult. */
 typedef struct av1part_square {
   av1part_encoder *encoder; /* NULL: this level is idle */
@@ -19,6 +32,7 @@ typedef struct av1part_square {
   struct av1part_square *parent; /* the square that this one is a quarter of, NULL: none */
   const void *context; /* libaom's saved context of the square */
   bool whole;          /* no edge of the frame cuts it */
+  bool active;         /* its search is recorded or pruned; else its costs alone are wanted */
   bool split_done;
   int row;           /* of the record, -1: not recorded */
   bool open;         /* recorded, and no decision is taken at it */
@@ -29,6 +43,7 @@ typedef struct av1part_square {
   double quarter[QUARTERS];
   double limit;      /* to be beaten; infinite: unknown */
   double bits[AV1PART_PARTITIONS]; /* NAN: not searched to its end */
+  av1part_spent spent;
   double clock;
   float seconds[AV1PART_STAGES];
   unsigned reached;  /* bit d: decision d could be taken */
@@ -66,12 +81,19 @@ double av1part_split_so_far(const av1part_square *s);
 /* Look at the luma of a whole frame, for the features that its squares share. */
 void av1part_frame_features(av1part_encoder *e, const AV1_COMP *cpi);
 
-/* record.c. Begin and end the row of a square, where its search is recorded. */
-void av1part_open_row(av1part_square *s);
-void av1part_close_row(av1part_square *s, const PC_TREE *tree);
+/* record.c. Whether costs are recorded in this frame. */
+bool av1part_wants_costs(const av1part_encoder *e, const AV1_COMP *cpi);
 
-/* Book the time since the last stage's end. */
+/* Begin and end what is recorded of a square: its row, and its costs. */
+void av1part_open_record(av1part_square *s);
+void av1part_close_record(av1part_square *s, const PC_TREE *tree);
+
+/* Book the time since the last stage's end in the row. */
 void av1part_book(av1part_square *s, int stage);
+
+/* Time a partition in the costs, from its first start to its last stop. */
+void av1part_start(av1part_square *s, int partition);
+void av1part_stop(av1part_square *s, int partition);
 
 /* decide.c. Whether the encoder's pruner skips what a decision is about, at this square; counted, and false without a
  * pruner. */

@@ -257,6 +257,39 @@ def test_inter_frames_have_no_costs(node_size: int) -> None:
     assert not inter.costs[node_size]["seconds"].any()
 
 
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("cpu_used", [0, 2])
+def test_costs_and_rows_of_one_search_are_those_of_a_search_each_and_agree(cpu_used: int) -> None:
+    config = EncoderConfig(192, 128, cq=35, cpu_used=cpu_used)
+
+    def recorded(costs: bool, rows: bool) -> tuple[EncodedFrame, np.ndarray]:
+        with Encoder(config) as encoder:
+            if costs:
+                encoder.log_costs(*NODE_SIZES)
+            if rows:
+                encoder.record_search()
+            return encoder.encode(frame(192, 128)), encoder.search_rows().copy()
+
+    (both, rows), (alone, none), (plain, only) = recorded(True, True), recorded(True, False), recorded(False, True)
+    assert both.data == alone.data == plain.data
+    assert len(none) == 0
+    rows["seconds"] = only["seconds"] = 0
+    assert rows.tobytes() == only.tobytes()
+    units = []
+    for size in NODE_SIZES:
+        for name in ("rd", "bound"):
+            np.testing.assert_array_equal(both.costs[size][name], alone.costs[size][name])
+        own = rows[rows["side"] == size]
+        costs = both.costs[size][own["row"] // size, own["column"] // size]
+        known = np.isfinite(own["bits"])
+        assert not np.isnan(costs["rd"][known]).any(), "what has bits was tried"
+        assert not bounded(costs)[known].any(), "and searched to its end"
+        units.append(costs["rd"][known] / own["bits"][known])
+    rdmult = np.concatenate(units)
+    assert len(rdmult) > 300
+    np.testing.assert_allclose(rdmult, np.median(rdmult), rtol=1e-4)
+
+
 def test_costs_that_nobody_logged_are_refused(libaom: Libraries) -> None:
     config = EncoderConfig(64, 48)
     with (
