@@ -100,6 +100,7 @@ def _fit_masks(
     *,
     overwrite: bool,
 ) -> None:
+    from integration.bench.bd import saved_time
     from integration.commands.policy_tables import print_fit, trial_log
     from integration.encoding.opening import named
     from integration.tuning.masks import MaskFit, fit_config
@@ -120,8 +121,8 @@ def _fit_masks(
     print_fit(found, made.config, output)
     chosen = next(trial for trial in found.trials if trial.point == found.chosen)
     click.echo(
-        f"{output}: {chosen.saving:.1f}% of the CPU time saved, inference charged, for {chosen.loss:+.2f}% bytes, on "
-        "sources that it has not learnt from."
+        f"{output}: {saved_time(chosen.saving)}, inference charged, for {chosen.loss:+.2f}% bytes, on sources that it "
+        "has not learnt from."
     )
     next_step(f"encode CLIP --pipeline {quoted(output)} --cpu-used {data.manifest['encoder']['cpu_used']} -o OUT.ivf")
 

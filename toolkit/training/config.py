@@ -109,6 +109,11 @@ class TrainConfig:
                 f"epochs {self.epochs}, freeze-epochs {self.freeze_epochs}, batch-size {self.batch_size}: expected "
                 "at least 1 epoch, a batch of at least 1, and no negative number."
             )
+        if not 0 < self.lr < float("inf") or not 0 <= self.lr_backbone < float("inf"):
+            raise ToolkitError(
+                f"lr {self.lr}, lr-backbone {self.lr_backbone}: expected a finite rate above 0 for the head, and of 0 or "
+                "more for the backbone."
+            )
         if self.devices < 1:
             raise ToolkitError(f"devices {self.devices}: expected at least 1.")
 

@@ -61,9 +61,12 @@ def edit(run: Path, **changes: Any) -> None:
         (["--device", "mps", "--devices", 64], "was asked for and this machine cannot do it"),
         (["--device", "cpu", "--devices", 0], "devices 0: expected at least 1"),
         (["--device", "auto", "--devices", -1], "devices -1: expected at least 1"),
+        (["--lr", 0], "lr 0.0, lr-backbone 1e-06: expected a finite rate above 0"),
+        (["--lr", "nan"], "lr nan"),
+        (["--lr-backbone", "inf"], "lr-backbone inf"),
     ],
 )
-def test_a_device_that_is_not_there(words: list[object], said: str, blockset_8: Path, tmp_path: Path) -> None:
+def test_a_device_or_rate_that_is_not_there(words: list[object], said: str, blockset_8: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert said in refused("train", blockset_8, "-o", run, "--backbone", "small", "--init", "random", *words)
     assert not run.exists()
