@@ -29,7 +29,7 @@ def module() -> Iterator[ModuleType]:
         yield module
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.skipif(not NO_CUDA, reason="this machine has CUDA")
 def test_without_a_gpu_every_line_reads_not_run(
     module: ModuleType, exported: Path, blockset_8: Path, tmp_path: Path

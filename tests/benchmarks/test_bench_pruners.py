@@ -51,6 +51,7 @@ def record(photographs: list[Path], libaom: Libraries, tmp_path_factory: pytest.
     return record_of(photographs[:6], tmp_path_factory.mktemp("record"), cpu_used=2)
 
 
+@pytest.mark.long
 def test_baselines_are_measured_beside_the_pruner_that_knows_all(
     record: Path, photographs: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,6 +17,7 @@ def same_threads() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.mark.long
 def test_every_side_is_timed_in_one_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(ROOT / "benchmarks")
     spec = importlib.util.spec_from_file_location("runtime", ROOT / "benchmarks" / "runtime.py")

@@ -34,6 +34,7 @@ def rows(module: Any, *words: str) -> list[list[str]]:
     return [row for row in table if not row[0].startswith(("---", "backbone"))]
 
 
+@pytest.mark.long
 def test_our_loop_is_timed_beside_the_plain_one(monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module("training")
     monkeypatch.setitem(module.BLOCKS, "small", 256)

@@ -21,6 +21,7 @@ def numbers(setting: str) -> tuple[str, str]:
     return setting if setting.startswith("ONEDNN") else "usual", ""
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("breaks", "status"), [("SSE41", 1), ("none", 0)])
 def test_each_arithmetic_is_run_once_and_none_may_fail(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], breaks: str, status: int

@@ -40,7 +40,6 @@ def test_read_blockset_shows_the_embedded_set() -> None:
     assert "val, Stage 2: luma uint8 (50, 1, 16, 16)" in printed
 
 
-@pytest.mark.slow
 def test_a_model_is_trained_exported_proven_and_masks_a_frame(tmp_path: Path, libaom: Libraries) -> None:
     tiny = ["--epochs", 3, "--limit-train", 3000, "--limit-val", 400, "--blocks", 40]
     printed = example("train_and_export", tmp_path, *tiny)

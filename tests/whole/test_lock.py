@@ -56,6 +56,7 @@ def test_it_has_what_the_project_asks_for_within_its_lower_bounds(python: str) -
         assert pin.version in requirement.specifier, f"{requirement}: `make lock` brings the lock up to date"
 
 
+@pytest.mark.long
 def test_make_refuses_a_file_with_another_hash_and_names_it(tmp_path: Path) -> None:
     for name in ("Makefile", "pyproject.toml"):
         shutil.copy(ROOT / name, tmp_path)

@@ -62,7 +62,6 @@ def test_calibration_and_inference_report(blockset_8: Path) -> None:
     assert seen == {("calibrating", k, 2) for k in range(3)} | {("asking the models", k, 1) for k in range(2)}
 
 
-@pytest.mark.slow
 def test_a_terminal_sees_a_bar_with_the_time_left(trained: Path, blockset_8: Path) -> None:
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "toolkit.cli.main", "select", str(trained), "--data", str(blockset_8)]

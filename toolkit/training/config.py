@@ -111,8 +111,8 @@ class TrainConfig:
             )
         if not 0 < self.lr < float("inf") or not 0 <= self.lr_backbone < float("inf"):
             raise ToolkitError(
-                f"lr {self.lr}, lr-backbone {self.lr_backbone}: expected a finite rate above 0 for the head, and of 0 or "
-                "more for the backbone."
+                f"lr {self.lr}, lr-backbone {self.lr_backbone}: expected a finite rate above 0 for the head, and of 0 "
+                "or more for the backbone."
             )
         if self.devices < 1:
             raise ToolkitError(f"devices {self.devices}: expected at least 1.")

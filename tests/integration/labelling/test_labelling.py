@@ -100,7 +100,6 @@ def test_frames_of_a_10_bit_clip_are_labelled_in_order(tmp_path: Path) -> None:
     assert found.blocks["frame"].tolist() == ([0] * 12 + [1] * 12) * 2
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("libaom")
 def test_several_processes_give_the_same_set(tmp_path: Path, pictures: list[Path]) -> None:
     labelling.label(pictures, tmp_path / "one", QUICK)
@@ -108,7 +107,6 @@ def test_several_processes_give_the_same_set(tmp_path: Path, pictures: list[Path
     assert same(tmp_path / "one", tmp_path / "two")
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("libaom")
 def test_a_killed_run_goes_on_and_gives_the_same_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(QUICK, cq=(20, 30, 40, 50), cpu_used=0, split="train", nodes=(16, 32))

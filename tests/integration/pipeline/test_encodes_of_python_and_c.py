@@ -1,4 +1,4 @@
-"""One pipeline, three ways into libaom's search, one stream: masks of NumPy's rules, of `encode`, of the C interface."""
+"""One pipeline, three ways into libaom's search, one stream: NumPy's rules, `encode`, the C interface."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path

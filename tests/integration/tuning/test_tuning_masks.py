@@ -58,7 +58,6 @@ def pruner(libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.numeric
-@pytest.mark.slow
 def test_labels_become_a_fitted_pipeline_and_a_stopped_run_goes_on(
     labels: Path, pruner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

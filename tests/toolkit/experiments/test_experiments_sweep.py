@@ -106,7 +106,6 @@ def test_bad_train_options_are_usage_errors(tmp_path: Path) -> None:
     assert "sets run of each run" in owned.output
 
 
-@pytest.mark.slow
 def test_a_sweep_ends_in_a_report_and_goes_on_where_it_was_cut(blockset_8: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sweep"
     command = ("--recipes", "ulmfit:freeze-epochs=1", "--seeds", "1", "--", *QUICK)
@@ -138,7 +137,6 @@ def test_a_sweep_ends_in_a_report_and_goes_on_where_it_was_cut(blockset_8: Path,
     assert "holds a sweep of another kind" in other.output
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_failure_is_named_through_every_backend(blockset_8: Path, tmp_path: Path, backend: str) -> None:
     # The small backbone has no ImageNet weights.

@@ -116,6 +116,7 @@ def used(checkpoint: Checkpoint) -> None:
     weaknesses(checkpoint)
 
 
+@pytest.mark.long
 @pytest.mark.filterwarnings("ignore")  # torch calls sparse and nested tensors experimental
 def test_every_mutated_checkpoint_is_used_or_refused_in_one_line(values: dict[str, Any], tmp_path: Path) -> None:
     path, counts = tmp_path / "x.pt", {"used": 0, "refused": 0}

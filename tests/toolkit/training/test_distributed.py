@@ -62,8 +62,7 @@ def moments(run: RunFolder, name: str) -> list[np.ndarray]:
 
 
 @pytest.mark.numeric
-@pytest.mark.slow
-@pytest.mark.parametrize("auxiliary", [0.0, 0.5])
+@pytest.mark.parametrize("auxiliary", [pytest.param(0.0, marks=pytest.mark.long), 0.5])
 def test_two_processes_find_the_losses_and_gradients_that_one_does(
     data: BlockSet, stage1: Path, tmp_path: Path, auxiliary: float
 ) -> None:
@@ -86,7 +85,6 @@ def test_two_processes_find_the_losses_and_gradients_that_one_does(
 
 
 @pytest.mark.numeric
-@pytest.mark.slow
 def test_one_step_of_two_processes_is_the_step_of_one(data: BlockSet, stage1: Path, tmp_path: Path) -> None:
     """Compared where the gradient is so far from 0 that its sign, and so the step, is sure."""
     still = OPTIONS | {"epochs": 1, "freeze_epochs": 0, "limit_train": 47}
@@ -106,7 +104,6 @@ def test_one_step_of_two_processes_is_the_step_of_one(data: BlockSet, stage1: Pa
         np.testing.assert_allclose(theirs, ours, rtol=0, atol=0.01 * rate, err_msg=name)
 
 
-@pytest.mark.slow
 def test_what_the_first_process_alone_can_find_out_stops_both_in_one_voice(
     data: BlockSet, stage1: Path, tmp_path: Path
 ) -> None:
