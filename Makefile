@@ -8,22 +8,22 @@ SOAK_S ?= 180
 # The versions that CI ran, with the hashes of their files. `make install LOCK=` takes the newest ones instead.
 LOCK ?= requirements.lock
 
-.PHONY: system demo test test-long coverage portable test-newest lint libaom soak sanitize bench zoo install lock clean
+.PHONY: system demo test test-long coverage portable test-newest lint libaom webgpu soak sanitize bench zoo install lock clean
 
 demo: system install  ## the whole main job on the embedded data set
 	-$(BIN)/av1part encoder build
 	$(BIN)/av1part demo
 
-test: system install libaom  ## all tests but those marked long
+test: system install libaom webgpu  ## all tests but those marked long
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile -m "not long"
 
-test-long: system install libaom  ## the tests marked long
+test-long: system install libaom webgpu  ## the tests marked long
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto -m long
 
-coverage: system install libaom  ## all tests, long ones too, and the lines that none of them runs
+coverage: system install libaom webgpu  ## all tests, long ones too, and the lines that none of them runs
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadfile --cov --cov-report=term-missing:skip-covered
 
-portable: system install libaom  ## the tests whose verdict depends on floats, as several CPUs would compute them
+portable: system install libaom webgpu  ## the tests whose verdict depends on floats, as several CPUs would compute them
 	$(BIN)/python benchmarks/portable.py
 
 test-newest:  ## all tests on PYTHON_NEWEST, in an environment of its own
@@ -37,6 +37,9 @@ lint: install  ## style, types, import direction
 
 libaom: system install  ## libaom with the hook, into the per-user cache
 	$(BIN)/av1part encoder build
+
+webgpu: system install  ## ONNX Runtime's WebGPU provider, into a folder of the per-user cache; what it runs on
+	-$(BIN)/av1part doctor --install-webgpu
 
 soak: install  ## random encodes under AddressSanitizer and UBSan for SOAK_S seconds (its build, once: about 8 minutes)
 	$(BIN)/python benchmarks/soak.py --seconds $(SOAK_S)

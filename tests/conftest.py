@@ -193,3 +193,14 @@ def stage_bundles(exported: Path, blockset_8: Path) -> dict[str, Path]:
 def libaom() -> Libraries:
     """libaom with the hook, built where it is not cached; its sanitized build under `make soak`."""
     return build(sanitize=bool(os.environ.get("AV1PART_SANITIZE")))
+
+
+@pytest.fixture(scope="session")
+def webgpu_provider() -> None:
+    """ONNX Runtime's WebGPU provider, installed where it is not yet; fails where it has no device to run on."""
+    from export.graph import webgpu
+    from export.proof.doctor import find_webgpu
+
+    webgpu.install()
+    if error := find_webgpu()["error"]:
+        pytest.fail(f"`make system` brings libvulkan1 and chromium, and with them a Vulkan device. {error}")

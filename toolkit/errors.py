@@ -36,7 +36,7 @@ class ToolkitError(click.ClickException):
         return visible(self.message)
 
 
-def first_line(error: Exception, most: int = 300) -> str:
+def first_line(error: BaseException, most: int = 300) -> str:
     """First line of an error's text, at most so many characters; the error's kind where the text is empty."""
     lines = str(error).strip().splitlines()
     return lines[0][:most] if lines else type(error).__name__

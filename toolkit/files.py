@@ -19,6 +19,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
+from platformdirs import user_cache_path
+
 from toolkit.errors import ToolkitError, plain_system_errors
 
 _log = logging.getLogger("av1part")
@@ -26,6 +28,11 @@ _log = logging.getLogger("av1part")
 MAX_JSON_BYTES = 64 * 1024 * 1024
 _ASIDE = "-old"
 """Ends the hidden name, before the suffix, under which an output lies while another takes its place."""
+
+
+def cache_folder() -> Path:
+    """Folder of what av1part builds or installs once for a user: libaom with the hook, ONNX Runtime with WebGPU."""
+    return Path(os.environ.get("AV1PART_CACHE") or user_cache_path("av1part"))
 
 
 def open_file(path: Path) -> BufferedReader:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from export.bundle.report_tables import by_size, result_tables, three_digits
+from export.graph.vulkan import describe
 from toolkit.reports.page import Filters, render
 
 
@@ -25,6 +26,7 @@ def _repeats(values: dict[str, dict[str, Any]]) -> str:
 
 _FILTERS: Filters = {
     "g": three_digits,
+    "device": describe,
     "pairs": lambda values: ", ".join(f"{k} {v}" for k, v in sorted(values.items())),
     "repeats": _repeats,
     "by_size": by_size,

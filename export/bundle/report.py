@@ -95,7 +95,7 @@ class BundleName(TypedDict):
 
 
 class Report(TypedDict):
-    """parity.json. `providers`: the results of `profiles` that prove cpu or cuda."""
+    """parity.json. `providers`: the results of `profiles` that prove cpu, cuda or webgpu."""
 
     kind: str
     format_version: int

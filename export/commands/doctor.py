@@ -5,12 +5,25 @@ from typing import Any
 
 import click
 
+from export.graph.vulkan import SOFTWARE, describe
+
 
 @click.command()
+@click.option(
+    "--install-webgpu", is_flag=True,
+    help="First install ONNX Runtime's WebGPU provider, into a folder of its own beside the ONNX Runtime in use.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Say what stands between this machine's GPU and a CUDA profile; exit 1 where a GPU is there but unusable."""
+def doctor(ctx: click.Context, install_webgpu: bool, as_json: bool) -> None:
+    """Say what stands between this machine's GPU and a CUDA or WebGPU profile; exit 1 where one is there but unusable.
+
+    The WebGPU provider serves GPUs of any maker. Without a GPU it runs on a software device, which is named as such.
+    """
+    if install_webgpu:
+        from export.graph.webgpu import install
+
+        install()
     from export.proof.doctor import examine
 
     found = examine()
@@ -23,7 +36,7 @@ def _lines(found: dict[str, Any]) -> str:
     libraries, driver = found["libraries"], found["driver"]
     runtimes = ", ".join(f"{name} {version}" for name, version in libraries["runtimes"].items()) or "no ONNX Runtime"
     lines = [
-        f"PyTorch {libraries['torch']} (CUDA {libraries['torch_cuda'] or 'none'}, "
+        f"PyTorch {libraries['torch'] or 'not installed'} (CUDA {libraries['torch_cuda'] or 'none'}, "
         f"cuDNN {libraries['torch_cudnn'] or 'none'}); {runtimes} (CUDA {libraries['ort_cuda'] or 'none'}, "
         f"cuDNN {libraries['ort_cudnn'] or 'none'})"
     ]
@@ -34,5 +47,18 @@ def _lines(found: dict[str, Any]) -> str:
         f"  {name}: a real run on the GPU {'FAILED' if p['error'] else 'ok'}" for name, p in found["probes"].items()
     ]
     lines += [f"PROBLEM: {problem}" for problem in found["problems"]]
-    verdict = "The GPU is usable." if found["ok"] else "The GPU is NOT usable."
-    return "\n".join([*lines, verdict if found["gpu"] else "no GPU here"])
+    lines.append(_webgpu(found["webgpu"]))
+    if found["gpu"] or found["webgpu"]["unusable"]:
+        return "\n".join([*lines, "The GPU is usable." if found["ok"] else "The GPU is NOT usable."])
+    through_webgpu = not found["webgpu"]["error"] and found["webgpu"]["device"].get("kind", SOFTWARE) != SOFTWARE
+    return "\n".join([*lines, "no NVIDIA GPU here" if through_webgpu else "no GPU here"])
+
+
+def _webgpu(found: dict[str, Any]) -> str:
+    if not found["installed"]:
+        return "WebGPU: not installed; `av1part doctor --install-webgpu` does it, beside the ONNX Runtime that is there"
+    name = f"WebGPU: onnxruntime-webgpu {found['version']}, a real run"
+    if found["error"]:
+        seen = f" (found {found['device']['name']})" if "name" in found["device"] else ""
+        return f"{name} FAILED{seen}: {found['error']}"
+    return f"{name} ok, {describe(found['device'])}"

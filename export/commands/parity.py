@@ -9,6 +9,7 @@ import click
 
 from export.compare.config import LIMIT
 from export.graph.profiles import PROFILES, PROVIDERS
+from export.graph.vulkan import describe
 from export.proof.config import ParityConfig
 from toolkit.files import quoted
 from toolkit.sealed import check_folder
@@ -35,7 +36,7 @@ class _Parity(click.Command):
 @click.option("--split", default=_DEFAULT.split, show_default=True, help="Held-out split: val or test.")
 @click.option(
     "--provider", "providers", multiple=True, type=click.Choice(PROVIDERS),
-    help="Must pass; repeatable. cpu and cuda stand for their strict profiles. Without it the CPU must, CUDA is tried.",
+    help="Must pass; repeatable. Each stands for its strict float32 profile. Without it the CPU must, CUDA is tried.",
 )  # fmt: skip
 @click.option(
     "--profile", "profiles", multiple=True, type=click.Choice(list(PROFILES)),
@@ -92,6 +93,7 @@ def _lines(result: Mapping[str, Any]) -> str:
     for name, r in result.get("profiles", {}).items():
         lines.append(f"  {name}: {r['status']}" + (f", {_numbers(r)}" if r["comparisons"] else ""))
         lines += [f"    {r['reason']}"] if r["reason"] else []
+        lines += [f"    {describe(r['gpu'])}"] if r["provider"] == "webgpu" and r.get("gpu") else []
     for name, fault in result.get("faults", {}).items():
         lines.append(f"  {name}: {fault['status']}. {fault['reason']}")
     if "bisect" in result:

@@ -1,7 +1,7 @@
 """Runs of a graph in batches from 1 block to a whole frame, each with a ragged tail, and whether they repeat."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypedDict, TypeVar
 
 import numpy as np
@@ -32,11 +32,13 @@ class Outputs:
     """Outputs of one session: logits of `batch_rows` by batch size, and number of graph nodes by provider.
 
     `repeats`: the first call against a second one in the "same session", and against one in a "fresh session".
+    `device`: as of `RuntimeModel`.
     """
 
     logits: dict[int, NDArray[np.float32]]
     placement: dict[str, int]
     repeats: dict[str, Difference]
+    device: dict[str, str] = field(default_factory=dict)
 
 
 def batch_rows(blocks: int, batch: int) -> NDArray[np.int64]:
@@ -77,7 +79,7 @@ def run_all(open_session: Callable[[], RuntimeModel], inputs: Inputs, batches: S
         "same session": _difference(first, again),
         "fresh session": _difference(first, fresh),
     }
-    return Outputs(found, session.placement, repeats)
+    return Outputs(found, session.placement, repeats, session.device)
 
 
 def between_batches(logits: Mapping[int, NDArray[np.float32]], blocks: int) -> dict[str, float | None]:

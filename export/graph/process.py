@@ -15,15 +15,24 @@ TIMEOUT = 3600.0
 """Most seconds of a process: far more than any proof needs, so that a hanging driver becomes an error at last."""
 
 
+def environment(switches: Mapping[str, str | None], first: Path | None = None) -> dict[str, str]:
+    """Environment of a process of this package: this one's with the switches (None: unset).
+
+    Its Python finds modules in `first` before all others.
+    """
+    # This package may be importable only from the current folder.
+    folders = [str(first) if first else "", str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]
+    search = os.pathsep.join(filter(None, folders))
+    values = {**child_environment(), "PYTHONPATH": search, **switches}
+    return {key: value for key, value in values.items() if value is not None}
+
+
 def run_module(module: str, folder: Path, switches: Mapping[str, str | None]) -> Any:
     """Run `python -m MODULE FOLDER` with these environment variables (None: unset); returns FOLDER/answer.json."""
-    # This package may be importable only from the current folder.
-    search = os.pathsep.join([str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")])
-    environment = {**child_environment(), "PYTHONPATH": search.rstrip(os.pathsep), **switches}
     try:
         process = subprocess.run(
-            [sys.executable, "-m", module, str(folder)],
-            env={key: value for key, value in environment.items() if value is not None},
+            [sys.executable, "-P", "-m", module, str(folder)],
+            env=environment(switches),
             capture_output=True,
             text=True,
             check=False,

@@ -9,7 +9,7 @@ TF32_SWITCH = "NVIDIA_TF32_OVERRIDE"
 """Environment variable; 0 forbids TF32 to every NVIDIA library of a process. A session's `use_tf32` only tries."""
 
 
-PROVIDERS = ("cpu", "cuda")
+PROVIDERS = ("cpu", "cuda", "webgpu")
 """Values of --provider: each stands for its strict profile, and a pipeline may ask for it."""
 
 
@@ -33,11 +33,14 @@ class Profile:
     @property
     def strict(self) -> bool:
         """Whether the profile promises float32 where TF32 is possible."""
-        return self.provider != "cpu" and self.precision == "float32"
+        return self.provider in ("cuda", "tensorrt") and self.precision == "float32"
 
     @property
     def budget_assumed(self) -> bool:
-        """Whether its budget's factors (4 and 8) are an assumption: they were measured only on CPUs."""
+        """Whether its budget's factors (4 and 8) are an assumption: they were measured only on CPUs.
+
+        On a software device WebGPU runs on a CPU too, where they were measured; `prove` then says that they are not.
+        """
         return self.provider != "cpu"
 
 
@@ -78,6 +81,7 @@ PROFILES = {
             options={"trt_fp16_enable": "0"},
             environment={TF32_SWITCH: "0"},
         ),
+        Profile("webgpu-fp32", "webgpu", "float32", "float32 on any GPU, through WebGPU", proves="webgpu"),
     )
 }
 
@@ -86,7 +90,7 @@ def profile_of(provider: str, *, int8: bool) -> str:
     """Name of the profile that `--provider` stands for, of a float32 or an int8 bundle."""
     if provider == "cpu":
         return "cpu-int8" if int8 else "cpu-fp32"
-    return "cuda-strict"
+    return {"cuda": "cuda-strict", "webgpu": "webgpu-fp32"}[provider]
 
 
 def unfit(profile: Profile, *, int8: bool) -> str:

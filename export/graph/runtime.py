@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import sys
 import tempfile
 from collections import Counter
@@ -14,6 +15,7 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
+from export.graph import webgpu
 from export.graph.contract import Contract
 from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError, first_line
@@ -23,21 +25,27 @@ PROVIDERS = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
+    "webgpu": "WebGpuExecutionProvider",
 }
 OPTIONS: dict[str, dict[str, str]] = {
     "cpu": {},
     "cuda": {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"},
     "tensorrt": {},
+    "webgpu": {},
 }
 """Options of each provider, unless a profile has its own. cuDNN's EXHAUSTIVE search is not repeatable."""
 MAX_BATCH = 1000
 """Most blocks in one call of a session; more are run in pieces."""
-_FATAL_ONLY = 4
-_NAMES = {"cuda": "CUDA", "tensorrt": "TensorRT"}
+_VERBOSE, _FATAL_ONLY = 0, 4
+_PLACED = re.compile(r"odes?(?:\(s\))? placed on \[(\w+)\]\. Number of nodes: (\d+)")
+"""ONNX Runtime's line on the nodes of one provider, once a graph has its last form."""
+_NAMES = {"cuda": "CUDA", "tensorrt": "TensorRT", "webgpu": "WebGPU"}
 _NEEDS = {
     "cuda": "Expected an NVIDIA driver and the CUDA and cuDNN libraries of this build: "
     "pip install 'onnxruntime-gpu[cuda,cudnn]'.",
     "tensorrt": "Expected an NVIDIA driver and the libraries of TensorRT, which onnxruntime-gpu does not bring.",
+    "webgpu": "Expected a GPU with a driver for Vulkan, Direct3D 12 or Metal, on Linux with libvulkan1 (in software, "
+    "Debian's chromium brings a device), and a kernel there for every node.",
 }
 Shapes = dict[str, list[int | str]]
 """Name and shape of each input or output; a string stands for any size."""
@@ -50,7 +58,8 @@ class ProviderUnavailable(ToolkitError):
 class RuntimeModel:
     """An exported graph in an ONNX Runtime session on exactly one execution provider.
 
-    `placement`: number of graph nodes by the provider that runs them, as ONNX Runtime itself reports it.
+    `placement`: number of graph nodes by the provider that runs them, as ONNX Runtime itself reports it. `device`: what
+    a session on WebGPU runs on, as of `webgpu.Session`; empty elsewhere.
     """
 
     def __init__(
@@ -70,6 +79,7 @@ class RuntimeModel:
         self.contract = contract
         self.provider = provider
         self._session, self.placement = open_session(model, provider, threads, options)
+        self.device: dict[str, str] = getattr(self._session, "device", {})
         self.provider_options: dict[str, str] = self._session.get_provider_options().get(PROVIDERS[provider], {})
         check_signature(self._session, contract.inputs(), contract.outputs(), contract.metadata())
 
@@ -139,7 +149,7 @@ def running() -> Iterator[None]:
         yield
     except Exception as error:  # its errors have no base of their own
         raise ToolkitError(
-            f"ONNX Runtime cannot run the model: {_reason(error)}. Run fewer blocks at once, or export it again."
+            f"ONNX Runtime cannot run the model: {reason_of(error)}. Run fewer blocks at once, or export it again."
         ) from None
 
 
@@ -151,8 +161,24 @@ def open_session(
         raise ToolkitError(f"Provider {provider!r}: expected one of {', '.join(PROVIDERS)}.")
     if threads is not None and threads < 1:
         raise ToolkitError(f"{threads} threads: expected at least 1.")
-    session = _open(model, provider, threads, {**OPTIONS[provider], **options})
-    placement = _placement(session)
+    if provider == "webgpu":
+        return _open_apart(model, threads, options)
+    return open_here(model, provider, threads, options)
+
+
+def open_here(
+    model: bytes, provider: str, threads: int | None, options: Mapping[str, str]
+) -> tuple[Any, dict[str, int]]:
+    """Open a session as of `open_session` in this process, whose ONNX Runtime must have the provider."""
+    own = {**OPTIONS[provider], **options}
+    session, _ = _open(model, provider, threads, own)
+    if provider == "webgpu":
+        # Its graph is laid out anew after it was assigned, and the session lists only nodes that this added.
+        placement = {
+            name: int(count) for name, count in _PLACED.findall(_open(model, provider, threads, own, _VERBOSE)[1])
+        }
+    else:
+        placement = _placement(session)
     if set(placement) != {PROVIDERS[provider]}:
         raise ProviderUnavailable(
             f"Asked for {PROVIDERS[provider]} alone, but ONNX Runtime placed nodes as {placement}."
@@ -160,9 +186,26 @@ def open_session(
     return session, placement
 
 
-def _open(model: bytes, provider: str, threads: int | None, provider_options: dict[str, str]) -> Any:
+def _open_apart(model: bytes, threads: int | None, options: Mapping[str, str]) -> tuple[Any, dict[str, int]]:
+    """Open a session on WebGPU in a process of its own, with the ONNX Runtime of `av1part doctor --install-webgpu`."""
+    if not webgpu.installed() and PROVIDERS["webgpu"] not in ort.get_available_providers():
+        raise ProviderUnavailable(
+            "WebGPU was asked for and onnxruntime-webgpu is not installed. Expected the folder "
+            f"{webgpu.runtime_folder()}, which `{webgpu.INSTALL}` makes; onnxruntime-gpu stays as it is."
+        )
+    try:
+        session = webgpu.Session(model, threads, options)
+    except webgpu.ProcessEnded as error:
+        raise ProviderUnavailable(str(error)) from None
+    return session, session.placement
+
+
+def _open(
+    model: bytes, provider: str, threads: int | None, provider_options: dict[str, str], severity: int = _FATAL_ONLY
+) -> tuple[Any, str]:
+    """A session, and what ONNX Runtime logged while it was opened on another provider than the CPU."""
     options = ort.SessionOptions()
-    options.log_severity_level = _FATAL_ONLY  # errors are raised as well
+    options.log_severity_level = severity  # errors are raised as well
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
     # Threads that spin while they wait burn the cores that the encoder runs on (docs/benchmarks.md).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -170,18 +213,22 @@ def _open(model: bytes, provider: str, threads: int | None, provider_options: di
         options.intra_op_num_threads = threads
     if provider == "cpu":
         try:
-            return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"]), ""
         except Exception as error:  # ONNX Runtime's errors have no base of their own
-            raise ToolkitError(f"ONNX Runtime cannot load the model: {_reason(error)}. Export it again.") from None
+            raise ToolkitError(f"ONNX Runtime cannot load the model: {reason_of(error)}. Export it again.") from None
     # Without this entry a missing GPU means a run on the CPU and a line on stderr.
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    session, reason = None, ""
     with _captured_output() as log:
         try:
-            if hasattr(ort, "preload_dlls"):
+            if provider != "webgpu" and hasattr(ort, "preload_dlls"):
                 ort.preload_dlls()
-            return ort.InferenceSession(model, options, providers=[(PROVIDERS[provider], provider_options)])
+            session = ort.InferenceSession(model, options, providers=[(PROVIDERS[provider], provider_options)])
         except Exception as error:
-            reason = _reason(error)
+            # Where a provider fails, ONNX Runtime's Python tries the CPU and raises what stands in that one's way.
+            reason = reason_of(error.__cause__ or error)
+    if session is not None:
+        return session, "\n".join(log)
     raise ProviderUnavailable(
         f"{_NAMES[provider]} was asked for and ONNX Runtime {ort.__version__} cannot run the model on it: "
         f"{_missing(log) or reason}. {_NEEDS[provider]} `av1part doctor` says what is there; or use --provider cpu."
@@ -241,6 +288,6 @@ def _missing(log: list[str]) -> str:
     return ""
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: BaseException) -> str:
     """What ONNX Runtime found, without the code and the place in its own source that come first."""
-    return first_line(error, 10_000).rsplit(" : ", 1)[-1].rstrip(".")[:300]
+    return first_line(error, 10_000).rsplit(" : ", 1)[-1].rsplit(" was false. ", 1)[-1].rstrip(".")[:300]

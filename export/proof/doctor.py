@@ -11,7 +11,9 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Any
 
+from export.graph import webgpu
 from export.graph.process import run_module
+from export.graph.vulkan import SOFTWARE
 from toolkit.errors import ToolkitError
 
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
@@ -48,9 +50,10 @@ class Libraries:
 def examine(
     driver: Callable[[], Driver] | None = None, libraries: Callable[[], Libraries] | None = None
 ) -> dict[str, Any]:
-    """Examine the machine. `ok` is false where a driver is there but unusable.
+    """Examine the machine. `ok` is false where an NVIDIA driver, or a GPU that WebGPU finds, is there but unusable.
 
-    Each of `problems` says what was found, what is needed and what mends it. Without a driver there are no probes.
+    Each of `problems` says what was found, what is needed and what mends it. Without a driver there are no probes of
+    CUDA. `webgpu`: whether its runtime is `installed`, the `device` that it finds, and the `error` of a real run.
     """
     found, versions = (driver or find_driver)(), (libraries or find_libraries)()
     problems = [found.problem] if found.problem else []
@@ -61,15 +64,32 @@ def examine(
         if not found.problem:
             probes = {"torch": _probe("torch"), "onnxruntime": _probe("onnxruntime")}
             problems += [f"{name}: {result['error']}" for name, result in probes.items() if result["error"]]
+    through_webgpu = find_webgpu()
     return {
-        "ok": not (found.installed and problems),
+        "ok": not (found.installed and problems) and not through_webgpu["unusable"],
         "gpu": found.installed,
         "problems": problems if found.installed else [],
         "warnings": [] if found.installed else general,
         "driver": asdict(found),
         "libraries": asdict(versions),
         "probes": probes,
+        "webgpu": through_webgpu,
     }
+
+
+def find_webgpu() -> dict[str, Any]:
+    """What WebGPU runs on here: entries as of `examine`; `unusable`: it finds a GPU on which a real run fails."""
+    found: dict[str, Any] = {
+        "installed": webgpu.installed(),
+        "version": webgpu.version(),
+        "device": {},
+        "error": "",
+        "unusable": False,
+    }
+    if found["installed"]:
+        found |= _probe("webgpu")
+    found["unusable"] = bool(found["error"]) and found["device"].get("kind", SOFTWARE) != SOFTWARE
+    return found
 
 
 def conflicts(versions: Libraries) -> list[str]:
@@ -141,19 +161,21 @@ def _name(cuda: ctypes.CDLL, index: int) -> str:
 
 def find_libraries() -> Libraries:
     """Find the installed packages and libraries, as they report themselves."""
-    import torch
-
+    try:
+        import torch
+    except ModuleNotFoundError:  # the installation with masks alone has none
+        torch = None  # type: ignore[assignment]
     runtimes = {}
     for name in _RUNTIMES:
         try:
             runtimes[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    cudnn = torch.backends.cudnn.version() or 0  # type: ignore[no-untyped-call]
+    cudnn = (torch.backends.cudnn.version() or 0) if torch else 0  # type: ignore[no-untyped-call]
     return Libraries(
         runtimes=runtimes,
-        torch=str(torch.__version__),
-        torch_cuda=int((torch.version.cuda or "0").split(".")[0]),
+        torch=str(torch.__version__) if torch else "",
+        torch_cuda=int((torch.version.cuda or "0").split(".")[0]) if torch else 0,
         torch_cudnn=cudnn // 10000 if cudnn >= 90000 else cudnn // 1000,
         ort_cuda=_linked("libcudart"),
         ort_cudnn=_wanted("nvidia-cudnn"),

@@ -1,10 +1,11 @@
-"""`python -m export.proof.doctor_probe FOLDER`: a small product on the GPU, by either torch or ONNX Runtime.
+"""`python -m export.proof.doctor_probe FOLDER`: a small product on the GPU, by torch or ONNX Runtime.
 
-Reads FOLDER/probe (torch or onnxruntime), writes FOLDER/answer.json.
+Reads FOLDER/probe (torch, onnxruntime or webgpu), writes FOLDER/answer.json.
 """
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,21 @@ def probe_torch() -> dict[str, Any]:
 
 def probe_onnxruntime() -> dict[str, Any]:
     """Compare ONNX Runtime's convolution, which loads cuDNN too, on the CUDA provider alone with the CPU's."""
+    return _convolution("cuda")
+
+
+def probe_webgpu() -> dict[str, Any]:
+    """Compare ONNX Runtime's convolution on the WebGPU provider alone with the CPU's; `device`: what it finds."""
+    from export.graph.vulkan import devices
+
+    found = _convolution("webgpu")
+    return found if found.get("device") else found | {"device": next(map(asdict, devices()), {})}
+
+
+def _convolution(provider: str) -> dict[str, Any]:
     from onnx import TensorProto, helper, numpy_helper
 
-    from export.graph.runtime import open_session
+    from export.graph.runtime import open_session, running
     from toolkit.errors import ToolkitError
 
     weight = numpy_helper.from_array(np.ones((2, 1, 3, 3), np.float32), "w")
@@ -45,15 +58,19 @@ def probe_onnxruntime() -> dict[str, Any]:
     x = np.linspace(0, 1, SIZE * SIZE, dtype=np.float32).reshape(1, 1, SIZE, SIZE)
     expected = open_session(model, "cpu", None)[0].run(["y"], {"x": x})[0]
     try:
-        session, placement = open_session(model, "cuda", None)
+        session, placement = open_session(model, provider, None)
+        with running():
+            wrong = float(np.abs(session.run(["y"], {"x": x})[0] - expected).max())
     except ToolkitError as error:
         return {"error": error.message}
-    wrong = float(np.abs(session.run(["y"], {"x": x})[0] - expected).max())
-    return {"error": f"a convolution is off by {wrong:.3g}" if wrong > 1e-1 else "", "placement": placement}
+    problem = f"a convolution is off by {wrong:.3g}" if wrong > 1e-1 else ""
+    return {"error": problem, "placement": placement, "device": getattr(session, "device", {})}
 
 
 if __name__ == "__main__":
     obey_parent()
     target = Path(sys.argv[1])
-    probe = {"torch": probe_torch, "onnxruntime": probe_onnxruntime}[(target / "probe").read_text()]
+    probe = {"torch": probe_torch, "onnxruntime": probe_onnxruntime, "webgpu": probe_webgpu}[
+        (target / "probe").read_text()
+    ]
     (target / "answer.json").write_text(json.dumps(probe()))

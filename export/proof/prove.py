@@ -24,6 +24,7 @@ from export.graph.check import check_onnx
 from export.graph.contract import Contract
 from export.graph.profiles import PROFILES, Profile, profile_of, unfit
 from export.graph.runtime import ProviderUnavailable
+from export.graph.vulkan import SOFTWARE
 from export.proof.bisect import BLOCKS, Bisection, bisect
 from export.proof.config import ParityConfig
 from export.proof.doctor import gpu_versions
@@ -54,7 +55,7 @@ class Proof:
 
 
 class ParityResult(TypedDict):
-    """Result of one run of `prove`. `providers`: the results of `profiles` that prove cpu or cuda.
+    """Result of one run of `prove`. `providers`: the results of `profiles` that prove cpu, cuda or webgpu.
 
     `bisect`: where the graph departs; only there where a profile of a float32 bundle failed.
     """
@@ -206,7 +207,8 @@ def _run(bundle: Bundle, data: BlockSet, proof: Proof, profile: Profile, config:
     size = FULL_BATCH if FULL_BATCH in found.logits else config.batches[0]
     rows = batch_rows(len(proof.blocks), size)
     worst = worst_blocks(found.logits[size], proof.reference[rows], proof.blocks[rows], data, bundle.classes)
-    gpu = gpu_versions() if profile.provider != "cpu" else {}
+    gpu = found.device or (gpu_versions() if profile.provider != "cpu" else {})
+    about["budget_assumed"] &= gpu.get("kind") != SOFTWARE
     verdict["batch_variance"] = between_batches(found.logits, len(proof.blocks))
     return cast(ProfileResult, {**about, **verdict, "placement": found.placement, "worst": worst, "gpu": gpu})
 

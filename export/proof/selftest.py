@@ -53,21 +53,25 @@ class SelftestResult(TypedDict):
 def selftest(path: Path, data_path: Path, config: ParityConfig) -> SelftestResult:
     """Judge the bundle, and copies of it each with one fault, exactly as `prove` would on the CPU.
 
-    Without a GPU the fault of TF32 logits is not run. Writes nothing into the bundle. Raises ToolkitError as `prove`
+    Where the config asks for webgpu, it judges graphs there. Without an NVIDIA GPU the fault of TF32 logits is not run.
+    Writes nothing into the bundle. Raises ToolkitError as `prove`
     does, and for an int8 bundle.
     """
     bundle, data = open_both(path, data_path, config)
     if bundle.int8:
         raise ToolkitError(f"{path} is int8: the self-test plants its faults in the float32 bundle it was made from.")
     proof = prepare(bundle.checkpoint(), data, config)
+    provider = "webgpu" if "webgpu" in config.providers else "cpu"
     model = bundle.model_bytes()
-    untouched = _of_graph(bundle, model, proof) or _of_profile(PROFILES["cuda-strict"]) or _of_copy(path, None)
+    untouched = (
+        _of_graph(bundle, model, proof, provider) or _of_profile(PROFILES["cuda-strict"]) or _of_copy(path, None)
+    )
     faults: dict[str, Fault] = {"nothing": {"status": "failed" if untouched else "passed", "reason": untouched}}
     inside = bundle.contract.inside is not None
     for name, plant in (FAULTS | (INSIDE_FAULTS if inside else {})).items():
-        faults[name] = _tried(_of_planted_graph, bundle, model, plant, proof)
+        faults[name] = _tried(_of_planted_graph, bundle, model, plant, proof, provider)
     for name, change in MODEL_FAULTS.items():
-        faults[name] = _tried(_of_planted_model, bundle, change, proof)
+        faults[name] = _tried(_of_planted_model, bundle, change, proof, provider)
     for name, damage in (BUNDLE_FAULTS | (INSIDE_BUNDLE_FAULTS if inside else {})).items():
         faults[name] = _tried(_of_copy, path, damage)
     for name, profile in STRICT_FAULTS.items():
@@ -88,13 +92,15 @@ def _tried(gate: Callable[P, str], *what: P.args, **options: P.kwargs) -> Fault:
     return {"status": "caught" if reason else "missed", "reason": reason}
 
 
-def _of_planted_graph(bundle: Bundle, model: bytes, plant: Callable[[onnx.ModelProto], None], proof: Proof) -> str:
+def _of_planted_graph(
+    bundle: Bundle, model: bytes, plant: Callable[[onnx.ModelProto], None], proof: Proof, provider: str
+) -> str:
     """Reason to refuse the graph with this fault planted in it; empty where it passes."""
     if plant is transposed_input and _indifferent(proof):
         raise NotApplicable("the model averages over transposition: it gives a turned block the same logits")
     proto = onnx.load_model_from_string(model)
     plant(proto)
-    return _of_graph(bundle, proto.SerializeToString(), proof)
+    return _of_graph(bundle, proto.SerializeToString(), proof, provider)
 
 
 def _indifferent(proof: Proof) -> bool:
@@ -103,17 +109,19 @@ def _indifferent(proof: Proof) -> bool:
     return bool(np.abs(reference_logits(proof.model, turned) - proof.reference).max() <= proof.budget.max)
 
 
-def _of_planted_model(bundle: Bundle, change: Callable[[Classifier, Blocks], None], proof: Proof) -> str:
+def _of_planted_model(bundle: Bundle, change: Callable[[Classifier, Blocks], None], proof: Proof, provider: str) -> str:
     """Reason to refuse the graph exported from a PyTorch model with this fault; empty where it passes."""
-    return _of_graph(bundle, export_onnx(planted(proof.model, proof.budget_blocks, change)), proof)
+    return _of_graph(bundle, export_onnx(planted(proof.model, proof.budget_blocks, change)), proof, provider)
 
 
-def _of_graph(bundle: Bundle, model: bytes, proof: Proof) -> str:
-    """Reason to refuse this graph; empty where it passes."""
+def _of_graph(bundle: Bundle, model: bytes, proof: Proof, provider: str) -> str:
+    """Reason to refuse this graph; empty where it passes, ProviderUnavailable where the provider cannot run it."""
     try:
         check_onnx(model, bundle.contract)
-        session = RuntimeModel(model, bundle.contract)
+        session = RuntimeModel(model, bundle.contract, provider)
         found = run_batches(session.one_call, proof.blocks.inputs, BATCH)
+    except ProviderUnavailable:
+        raise
     except ToolkitError as error:
         return error.message
     return judge(found, proof.reference, proof.budget)["reason"]

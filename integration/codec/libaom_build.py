@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from platformdirs import user_cache_path
 
 from integration.codec import libaom_source
 from integration.codec.libaom_versions import Version, version, versions
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, atomic_write_json, canonical_json, read_json, sha256_file
+from toolkit.files import atomic_folder, atomic_write_json, cache_folder, canonical_json, read_json, sha256_file
 from toolkit.processes import end_with_parent
 from toolkit.search.header import COMMAND, HEADER, c_header
 
@@ -93,11 +92,6 @@ class Libraries:
         """Flags for a C compiler to build a program against av1part_hook.h and this library."""
         folder = self.hook.parent
         return (f"-I{SOURCES}", f"-L{folder}", f"-l:{self.hook.name}", f"-Wl,-rpath,{folder}")
-
-
-def cache_folder() -> Path:
-    """Folder in which builds are kept."""
-    return Path(os.environ.get("AV1PART_CACHE") or user_cache_path("av1part"))
 
 
 def missing_tools(wanted: Version | None = None) -> dict[str, str]:

@@ -8,11 +8,18 @@ from click.testing import CliRunner
 from support.gpu import NO_CUDA
 
 import export.proof.doctor
+from export.graph import webgpu
 from export.proof.doctor import Driver, Libraries, conflicts, examine, find_libraries, mismatches
 from toolkit.cli.main import main
 
 GPU = Driver(True, (13, 0), ("Some GPU",))
 FITTING = Libraries({"onnxruntime-gpu": "1.31"}, "2.15", torch_cuda=13, torch_cudnn=9, ort_cuda=13, ort_cudnn=9)
+
+
+@pytest.fixture(autouse=True)
+def no_webgpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """WebGPU is told apart: tests/export/graph/test_graph_webgpu.py."""
+    monkeypatch.setattr(webgpu, "installed", lambda: False)
 
 
 @pytest.fixture
