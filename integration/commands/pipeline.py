@@ -37,7 +37,6 @@ def pipeline() -> None:
 @click.option(
     "--pruner", type=_PATH, help="Decides inside the search of masked frames: a folder, or a name of `av1part zoo`."
 )
-@click.option("--fuse", is_flag=True, help="Add all stages as one ONNX graph, checked against the separate stages.")
 @_unproven
 @click.option("--overwrite", is_flag=True, help="Replace a pipeline that is there.")
 def build(
@@ -46,7 +45,6 @@ def build(
     provider: str,
     thresholds: tuple[str, ...],
     pruner: Path | None,
-    fuse: bool,
     allow_unproven: bool,
     overwrite: bool,
 ) -> None:
@@ -73,7 +71,7 @@ def build(
     from toolkit.cli.progress import next_step
 
     policy = Policy.from_text(thresholds)
-    config, inside = BuildConfig(provider, allow_unproven, fuse), named((), pruner).decider()
+    config, inside = BuildConfig(provider, allow_unproven), named((), pruner).decider()
     print_pipeline(output, build_pipeline(bundles, output, policy, config, overwrite=overwrite, pruner=inside), policy)
     if inside:
         print_inside(inside)

@@ -8,7 +8,6 @@ from typing import Any
 from export.bundle.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
 from integration.pipeline import hook_file
 from integration.pipeline.config import BuildConfig
-from integration.pipeline.fused import write_fused
 from integration.pipeline.pipeline import FORMAT_VERSION, KIND, PRUNER, check_pruner, check_together, unproven
 from integration.pipeline.policy import Policy
 from integration.pipeline.stages import Cascade
@@ -31,8 +30,7 @@ def build_pipeline(
 
     `policy_fit`, for the manifest, tells where the policy came from. A bundle without a passing parity report for its
     exact bytes on the provider is an error, or is logged and recorded where the config allows it. Raises ToolkitError
-    also where Stage 2 is missing, where bundles or the pruner do not fit together, and where a fused graph does not
-    give the same masks as the stages run apart.
+    also where Stage 2 is missing, and where bundles or the pruner do not fit together.
     """
     originals = [Bundle.load(path) for path in paths]
     if not originals:
@@ -62,8 +60,6 @@ def build_pipeline(
             manifest["policy_fit"] = policy_fit
         if pruner:
             manifest[PRUNER] = copy_pruner(pruner, folder / PRUNER).sha256
-        if config.fuse:
-            manifest["fused"] = write_fused(folder, copies, policy, config.provider)
         text = hook_file.hook_text(manifest, copies, policy)
         if text is not None:
             (folder / hook_file.NAME).write_bytes(text)

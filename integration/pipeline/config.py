@@ -8,14 +8,10 @@ from toolkit.errors import ToolkitError
 
 @dataclass(frozen=True)
 class BuildConfig:
-    """How a pipeline is built.
-
-    `provider`: every bundle has to be proven on it, unless `allow_unproven`. `fuse`: add all stages as one ONNX graph.
-    """
+    """How a pipeline is built. `provider`: every bundle has to be proven on it, unless `allow_unproven`."""
 
     provider: str = "cpu"
     allow_unproven: bool = False
-    fuse: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.pipeline.policy import deviation
-from integration.pipeline.stages import Stages
+from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import BlockSet
 from toolkit.progress import track
 
@@ -26,7 +26,7 @@ class Inference(NamedTuple):
     seconds: float
 
 
-def infer(cascade: Stages, data: BlockSet, index: NDArray[np.int64]) -> Inference:
+def infer(cascade: Cascade, data: BlockSet, index: NDArray[np.int64]) -> Inference:
     """Ask every stage about the blocks at positions (N,), N >= 1.
 
     Raises ToolkitError where the data have nodes of another size, where a source lacks the surroundings that the

@@ -13,9 +13,8 @@ from export.bundle.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
 from integration.codec import native
 from integration.codec.libaom_build import libraries
 from integration.pipeline import hook_file
-from integration.pipeline.fused import FUSED, FusedCascade, FusedModel, read_fused
 from integration.pipeline.policy import Policy, deviation
-from integration.pipeline.stages import Cascade, Stages, check_stages
+from integration.pipeline.stages import Cascade, check_stages
 from integration.pruning import bundle as pruning
 from integration.pruning.bundle import PrunerBundle
 from toolkit.data.blockset import Luma, check_luma
@@ -53,7 +52,7 @@ class Pipeline:
     path: Path
     manifest: dict[str, Any]
     bundles: dict[str, Bundle]
-    cascade: Stages
+    cascade: Cascade
     policy: Policy
     pruner: PrunerBundle | None = None
 
@@ -63,10 +62,9 @@ class Pipeline:
     ) -> "Pipeline":
         """Open a pipeline and verify every byte of it, on the `provider` it was built for unless another is given.
 
-        On the provider that it was built for, a pipeline with a fused graph runs that. Raises ToolkitError on a changed
-        or missing file, on bundles or a pruner that do not fit together, and on a bundle that is not proven on the
-        provider; for the last, a warning is logged instead with `allow_unproven`, or where the pipeline was built with
-        it.
+        Raises ToolkitError on a changed or missing file, on bundles or a pruner that do not fit together, and on a
+        bundle that is not proven on the provider; for the last, a warning is logged instead with `allow_unproven`, or
+        where the pipeline was built with it.
         """
         path = Path(path)
         manifest = read_manifest(path)
@@ -87,17 +85,14 @@ class Pipeline:
         ):
             raise ToolkitError(f"{path}: the manifest's bit depth or encoder is not the bundles'. Build it again.")
         policy = Policy.from_dict(manifest["policy"])
-        cascade: Stages
-        fused = read_fused(path, manifest)
         parts = (MANIFEST, *SIZE_LIMITS, *BESIDE)
-        files = [FUSED, hook_file.NAME, *(f"bundles/{stage}/{name}" for stage in bundles for name in parts)]
+        files = [hook_file.NAME, *(f"bundles/{stage}/{name}" for stage in bundles for name in parts)]
+        if "fused" in manifest:  # all stages as one graph, which earlier versions could add; the stages are beside it
+            files.append("fused.onnx")
         pruner = _pruner(path, manifest)
         check_names(path, [*files, *(f"{PRUNER}/{n}" for n in (pruning.MANIFEST, *pruning.FILES) if pruner)])
         hook_file.check_hook_file(path, manifest, bundles, policy)
-        if fused and provider == manifest["provider"]:  # the only one on which it was compared with its stages
-            cascade = FusedCascade(FusedModel(fused, bundles, provider, threads), tuple(bundles))
-        else:
-            cascade = Cascade({stage: b.session(provider, threads) for stage, b in bundles.items()})
+        cascade = Cascade({stage: b.session(provider, threads) for stage, b in bundles.items()})
         return cls(path, manifest, bundles, cascade, policy, pruner)
 
     @property
@@ -130,7 +125,7 @@ class Pipeline:
 
 
 def frame_mask(
-    cascade: Stages,
+    cascade: Cascade,
     policy: Policy,
     luma: Luma,
     qindex: int,

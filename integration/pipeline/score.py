@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from integration.pipeline.config import EvalConfig
 from integration.pipeline.inference import infer
 from integration.pipeline.policy import Ask, Policy, answers, bits
-from integration.pipeline.stages import Stages
+from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import BlockSet
 from toolkit.data.info import LABELS
 from toolkit.errors import ToolkitError
@@ -57,7 +57,7 @@ class Scores(TypedDict):
     policy: PolicyEffect
 
 
-def score_pipeline(cascade: Stages, policy: Policy, data: BlockSet, config: EvalConfig) -> Scores:
+def score_pipeline(cascade: Cascade, policy: Policy, data: BlockSet, config: EvalConfig) -> Scores:
     """Score a cascade and its policy on a split of a data set.
 
     The classes are the cascade's leaves: with Stage 2 alone its three classes, in a whole cascade the AV1 ids 0 to 7.
@@ -93,7 +93,7 @@ def score_pipeline(cascade: Stages, policy: Policy, data: BlockSet, config: Eval
     return cast("Scores", scores)  # a TypedDict cannot name the F1 of each class
 
 
-def _train_leaves(cascade: Stages, data: BlockSet, ids: list[int], otherwise: NDArray[np.int64]) -> NDArray[np.int64]:
+def _train_leaves(cascade: Cascade, data: BlockSet, ids: list[int], otherwise: NDArray[np.int64]) -> NDArray[np.int64]:
     """Leaves of the train split, on which constant predictors are fitted; `otherwise` where it has no such block."""
     in_train = np.array([s["split"] == "train" for s in data.sources])[data.blocks["source"]]
     partition = data.blocks["partition"][in_train & np.isin(data.blocks["partition"], ids)]

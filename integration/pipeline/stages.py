@@ -1,6 +1,5 @@
 """The stages of a cascade: how they are asked, and how their answers combine into one class a block."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,12 +10,11 @@ from numpy.typing import NDArray
 from integration.pipeline.policy import Ask
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
-from toolkit.partition import NAMES, STAGES, stage_of
+from toolkit.partition import STAGES, stage_of
 from toolkit.windows import Window, centre
 
 CHILDREN = {("1", "PARTITION"): "2", ("2", "RECT"): "3-rect", ("2", "AB"): "3-ab"}
 """From a class of a stage to the stage that takes it apart."""
-IDS = len(NAMES)
 
 
 def check_stages(stages: Collection[str]) -> None:
@@ -27,12 +25,26 @@ def check_stages(stages: Collection[str]) -> None:
         )
 
 
-class Stages(ABC):
-    """Stages asked about the same nodes: Stage 2, alone or with Stage 1 above and Stages 3 below it.
+class StageModel(Protocol):
+    """One stage's model: `export.graph.runtime.RuntimeModel`, or a stand-in that answers from labels."""
 
-    They take windows of the largest context among them. Raises ToolkitError on an unknown stage, where Stage 2 is
-    missing, and on stages that decide about nodes of different sizes.
+    @property
+    def window(self) -> Window:
+        """The node that it decides about, and the surroundings that it looks at."""
+
+    def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (N, classes) of raw luma code values (N, 1, S, S), S the window's size, at qindex (N,)."""
+
+
+@dataclass(frozen=True)
+class Cascade:
+    """Stages asked about the same nodes, a model each by stage key: Stage 2, alone or with Stage 1 and Stages 3.
+
+    They take windows of the largest context among them; a stage of less context sees the middle. Raises ToolkitError on
+    an unknown stage, where Stage 2 is missing, and on stages that decide about nodes of different sizes.
     """
+
+    models: Mapping[str, StageModel]
 
     def __post_init__(self) -> None:
         check_stages(self.windows)
@@ -42,20 +54,9 @@ class Stages(ABC):
             raise ToolkitError(f"Cascade: {listed} nodes. Expected stages of one size; a pipeline each for others.")
 
     @property
-    @abstractmethod
-    def windows(self) -> Mapping[str, Window]:
+    def windows(self) -> dict[str, Window]:
         """The node and the surroundings that each stage looks at."""
-
-    @abstractmethod
-    def every(self, luma: Luma, qindex: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
-        """Probabilities (N, classes) of all blocks, by stage, from windows (N, 1, S, S) at qindex (N,).
-
-        Raises ToolkitError on other windows, and where a model gives no finite numbers.
-        """
-
-    @abstractmethod
-    def asker(self, luma: Luma, qindex: NDArray[np.uint8]) -> Ask:
-        """Function through which a policy asks about these blocks; models run only on the blocks asked about."""
+        return {stage: model.window for stage, model in self.models.items()}
 
     @property
     def stages(self) -> tuple[str, ...]:
@@ -106,28 +107,6 @@ class Stages(ABC):
         descend(first, np.arange(len(result)))
         return result
 
-
-class StageModel(Protocol):
-    """One stage's model: `export.graph.runtime.RuntimeModel`, or a stand-in that answers from labels."""
-
-    @property
-    def window(self) -> Window:
-        """The node that it decides about, and the surroundings that it looks at."""
-
-    def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (N, classes) of raw luma code values (N, 1, S, S), S the window's size, at qindex (N,)."""
-
-
-@dataclass(frozen=True)
-class Cascade(Stages):
-    """Stages that are a model each, by stage key. A stage of less context sees the middle of the windows."""
-
-    models: Mapping[str, StageModel]
-
-    @property
-    def windows(self) -> dict[str, Window]:
-        return {stage: model.window for stage, model in self.models.items()}
-
     def probabilities(self, stage: str, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float64]:
         """Softmax of a stage's logits, (N, classes); errors as `every`."""
         model = self.models[stage]
@@ -139,70 +118,18 @@ class Cascade(Stages):
         return result
 
     def every(self, luma: Luma, qindex: NDArray[np.uint8]) -> dict[str, NDArray[np.float64]]:
+        """Probabilities (N, classes) of all blocks, by stage, from windows (N, 1, S, S) at qindex (N,).
+
+        Raises ToolkitError on other windows, and where a model gives no finite numbers.
+        """
         return {stage: self.probabilities(stage, luma, qindex) for stage in self.stages}
 
     def asker(self, luma: Luma, qindex: NDArray[np.uint8]) -> Ask:
+        """Function through which a policy asks about these blocks; models run only on the blocks asked about."""
+
         def ask(stage: str, index: NDArray[np.int64]) -> NDArray[np.float64] | None:
             if stage not in self.models:
                 return None
             return self.probabilities(stage, luma[index], qindex[index])
 
         return ask
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Table that turns the stages' probabilities into those of AV1 partition ids.
-
-    p(id) = weights[id] times the product over stages of p(stage's class columns[stage][id]).
-
-    A column one past a stage's classes stands for 1: the id does not depend on that stage. A class that no stage takes
-    apart is spread evenly over its ids. An id that no stage predicts has weight 0: HORZ_4 and VERT_4 always, the ABs at
-    8x8 nodes, and NONE without Stage 1, where all probabilities are conditional on the node being partitioned.
-    """
-
-    columns: dict[str, tuple[int, ...]]
-    weights: tuple[float, ...]
-
-    @classmethod
-    def of(cls, stages: Collection[str], node: int) -> "Layout":
-        """Layout of a cascade of these stages, Stage 2 and any others, about nodes of side `node`."""
-        present = {key: stage_of(key, node) for key in STAGES if key in stages}
-        columns = {key: [len(stage.classes)] * IDS for key, stage in present.items()}
-        weights = [0.0] * IDS
-        for partition in range(IDS):
-            stage: str | None = next(iter(present))
-            while stage is not None:
-                own = present[stage]
-                number = next((k for k, group in enumerate(own.groups) if partition in group), None)
-                if number is None:
-                    break
-                columns[stage][partition] = number
-                child = CHILDREN.get((stage, own.classes[number]))
-                if child in columns:
-                    stage = child
-                else:
-                    weights[partition] = 1.0 / len(own.groups[number])
-                    stage = None
-        return cls({key: tuple(c) for key, c in columns.items()}, tuple(weights))
-
-
-def joint_probabilities(by_stage: Mapping[str, NDArray[np.float64]], node: int) -> NDArray[np.float64]:
-    """Probabilities (N, 10) of the AV1 ids from each stage's (N, classes), at nodes of side `node`."""
-    layout = Layout.of(by_stage, node)
-    result = np.tile(np.array(layout.weights), (len(next(iter(by_stage.values()))), 1))
-    for stage, p in by_stage.items():
-        result *= np.pad(p, ((0, 0), (0, 1)), constant_values=1.0)[:, list(layout.columns[stage])]
-    return result
-
-
-def conditional(joint: NDArray[np.float32] | NDArray[np.float64], stage: str, node: int) -> NDArray[np.float64]:
-    """One stage's probabilities (N, classes) from those of the AV1 ids (N, 10): `joint_probabilities` undone.
-
-    Where all ids of the stage have probability 0, below the range of float32, its classes are equally probable.
-    """
-    groups = stage_of(stage, node).groups
-    p = np.stack([joint[:, list(group)].sum(axis=1, dtype=np.float64) for group in groups], axis=1)
-    total = p.sum(axis=1, keepdims=True)
-    result: NDArray[np.float64] = np.divide(p, total, out=np.full_like(p, 1 / len(groups)), where=total > 0)
-    return result

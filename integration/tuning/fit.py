@@ -309,7 +309,7 @@ def write_fitted(
         [pipeline.path / "bundles" / stage for stage in pipeline.bundles],
         output,
         fit.chosen.policy,
-        BuildConfig(pipeline.manifest["provider"], bool(pipeline.manifest["unproven"]), "fused" in pipeline.manifest),
+        BuildConfig(pipeline.manifest["provider"], bool(pipeline.manifest["unproven"])),
         overwrite=overwrite,
         policy_fit={"settings": asdict(config), **origin, "result": result},
         pruner=pipeline.pruner,

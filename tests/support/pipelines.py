@@ -121,7 +121,6 @@ def random_pipeline(
     *,
     qindex: int = 120,
     encoder: Mapping[str, object] = LIBAOM,
-    fuse: bool = False,
     pruner: PrunerBundle | None = None,
 ) -> Path:
     """A pipeline of these stages and their contexts; `luma` is the frame for `spread_policy`."""
@@ -129,7 +128,7 @@ def random_pipeline(
     bundles = [random_stage(like, blocks, s, context, encoder) for s, context in contexts.items()]
     build_pipeline(bundles, first, Policy(), BuildConfig(allow_unproven=True))
     policy = spread_policy(Pipeline.load(first, threads=1), luma, qindex)
-    build_pipeline(bundles, path, policy, BuildConfig(allow_unproven=True, fuse=fuse), pruner=pruner)
+    build_pipeline(bundles, path, policy, BuildConfig(allow_unproven=True), pruner=pruner)
     return path
 
 

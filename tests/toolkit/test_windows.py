@@ -16,8 +16,6 @@ from export.bundle.write import Chosen, write_bundle
 from export.graph.contract import Contract
 from export.graph.export import export_onnx
 from export.graph.runtime import RuntimeModel
-from integration.pipeline.fuse import fuse
-from integration.pipeline.fused import FusedCascade, FusedModel
 from integration.pipeline.pipeline import Pipeline, cut_nodes
 from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import BlockSet
@@ -204,21 +202,18 @@ def test_stages_of_different_contexts_see_the_middle_of_the_widest(
     first = write_bundle(Chosen(tmp_path / "1.pt", "a test"), tmp_path / "1", allow_weak=True)
     bundles = {"1": first, "2": Bundle.load(wide / "bundle")}
     apart = Cascade({stage: bundle.session() for stage, bundle in bundles.items()})
-    fused = FusedCascade(FusedModel(fuse(bundles), bundles, "cpu"), tuple(bundles))
-    assert apart.window == fused.window == Window(16, 8)
+    assert apart.window == Window(16, 8)
     blocks = data.split_blocks("test", limit=50, window=Window(context=8))
     found = apart.every(blocks.luma, blocks.qindex)
     same = data.split_blocks("test", limit=50, window=Window(context=4))
     logits = first.session().logits(same.luma, same.qindex)
     assert np.allclose(found["1"], torch.softmax(torch.from_numpy(logits), 1), atol=1e-5)
-    for stage, p in fused.every(blocks.luma, blocks.qindex).items():
-        np.testing.assert_allclose(p, found[stage], rtol=1e-3, atol=1e-6)
 
-    words = ("-o", tmp_path / "pipe", "--fuse", "--allow-unproven")
+    words = ("-o", tmp_path / "pipe", "--allow-unproven")
     run = cli("pipeline", "build", first.path, wide / "bundle", *words)
     assert run.exit_code == 0, run.output
     pipeline = Pipeline.load(tmp_path / "pipe")
-    assert isinstance(pipeline.cascade, FusedCascade)
+    assert pipeline.cascade.window == apart.window
     luma = data.luma(5)[0]
     separate = Pipeline(pipeline.path, pipeline.manifest, pipeline.bundles, apart, pipeline.policy)
     assert np.array_equal(pipeline.mask(luma, 60), separate.mask(luma, 60))

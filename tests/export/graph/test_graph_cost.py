@@ -11,7 +11,6 @@ from export.graph.check import check_onnx
 from export.graph.contract import Contract
 from export.graph.cost import BATCHES, check_cost
 from export.graph.export import export_onnx
-from integration.pipeline.fuse import check_fused
 from toolkit.errors import ToolkitError
 from toolkit.model.config import BACKBONES, ModelConfig
 from toolkit.model.ensemble import make_model
@@ -87,8 +86,6 @@ def test_a_value_with_two_axes_of_the_batch_is_refused(honest: bytes, name: str)
     proto = with_nodes(honest, QUADRATIC[name])
     with pytest.raises(ToolkitError, match=OUTGROWN):
         check_onnx(proto.SerializeToString(), Contract.of(SMALL))
-    with pytest.raises(ToolkitError, match=OUTGROWN):
-        check_fused(proto.SerializeToString())
 
 
 UNKNOWN: dict[str, tuple[list[NodeProto], str]] = {

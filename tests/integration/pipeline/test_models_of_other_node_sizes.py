@@ -264,11 +264,3 @@ def test_a_clip_without_a_large_node_is_refused_before_any_encode(large: Path, t
     words = ("-o", tmp_path / "bench", "--raw", "24x64", "--pipeline", large / "pipe", "--any-settings")
     fails(cli("bench", "encoder", raw, *words), "24x64 has no whole 32x32 node")
     assert not (tmp_path / "bench" / "measurements.jsonl").exists()
-
-
-def test_a_fused_pipeline_of_large_nodes(large: Path) -> None:
-    done("pipeline", "build", large / "bundle", "-o", large / "fused", "--fuse", *POLICY)
-    luma = BlockSet.load(large / "data").luma(5)[0]
-    apart, fused = Pipeline.load(large / "pipe"), Pipeline.load(large / "fused")
-    assert type(apart.cascade) is not type(fused.cascade)
-    assert np.array_equal(apart.mask(luma, 60), fused.mask(luma, 60))

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import f1_score
 from support.commands import cli, message
-from support.sealed import write_json
+from support.sealed import edit_manifest, write_json
 
 from export.bundle.bundle import Bundle
 from export.proof.config import ParityConfig
@@ -329,6 +329,18 @@ def test_one_changed_byte_in_a_bundle_is_refused(bundles: dict[str, Path], tmp_p
         message(cli("pipeline", "build", copy, "-o", tmp_path / "p"))
         message(cli("pipeline", "build", copy, "-o", tmp_path / "p", "--allow-unproven"))
     assert not (tmp_path / "p").exists()
+
+
+def test_a_folder_with_the_fused_graph_of_an_earlier_version_loads_and_its_stages_are_run(
+    exported: Path, data: BlockSet, tmp_path: Path
+) -> None:
+    path = tmp_path / "p"
+    assert cli("pipeline", "build", exported, "-o", path, "--allow-unproven").exit_code == 0
+    (path / "fused.onnx").write_bytes(b"one graph")
+    with pytest.raises(ToolkitError, match=r"'fused\.onnx' does not belong"):
+        Pipeline.load(path)
+    edit_manifest(path, lambda manifest: manifest.update(fused={"bytes": 9, "sha256": "0" * 64}))
+    assert Pipeline.load(path).cascade.stages == ("2",)
 
 
 def test_an_unproven_bundle_needs_an_explicit_word_that_is_logged_and_recorded(

@@ -51,14 +51,14 @@ def make(
         for node, size in {8: (64, 72), 32: (128, 160), 64: (256, 320), 128: (512, 640)}.items()
     }
 
-    def pipeline(bit_depth: int = 8, node: int = 16, fuse: bool = False, **contexts: int) -> Path:
-        key = (bit_depth, node, fuse, *contexts.items())
+    def pipeline(bit_depth: int = 8, node: int = 16, **contexts: int) -> Path:
+        key = (bit_depth, node, *contexts.items())
         if key not in made:
             data = others.get(node, blockset_8 if bit_depth == 8 else blockset_10)
             luma = np.tile(frame(WIDTH, HEIGHT, bit_depth)[0], (3, 3) if node > 32 else (1, 1))
             stages = {name.replace("s", "").replace("_", "-"): context for name, context in contexts.items()}
             made[key] = random_pipeline(
-                root / f"pipe{len(made)}", exported / "checkpoint.pt", data, luma, stages, qindex=QINDEX, fuse=fuse
+                root / f"pipe{len(made)}", exported / "checkpoint.pt", data, luma, stages, qindex=QINDEX
             )
         return made[key]
 
@@ -85,25 +85,24 @@ def config(bit_depth: int = 8, **settings: int) -> EncoderConfig:
 
 
 @pytest.mark.parametrize(
-    ("bit_depth", "node", "fuse", "contexts"),
+    ("bit_depth", "node", "contexts"),
     [
-        (8, 16, False, {"s2": 0}),
-        (8, 16, False, {"s1": 0, "s2": 8, "s3_rect": 0, "s3_ab": 4}),
-        (8, 16, True, {"s1": 0, "s2": 0, "s3_rect": 0, "s3_ab": 0}),
-        (10, 16, False, {"s1": 0, "s2": 0}),
-        (8, 32, False, {"s2": 16, "s3_rect": 0}),
-        (8, 8, False, {"s1": 0, "s2": 4, "s3_rect": 0}),
-        (8, 64, False, {"s1": 0, "s2": 0, "s3_rect": 0, "s3_ab": 8}),
-        (8, 128, False, {"s1": 0, "s2": 0}),
+        (8, 16, {"s2": 0}),
+        (8, 16, {"s1": 0, "s2": 8, "s3_rect": 0, "s3_ab": 4}),
+        (10, 16, {"s1": 0, "s2": 0}),
+        (8, 32, {"s2": 16, "s3_rect": 0}),
+        (8, 8, {"s1": 0, "s2": 4, "s3_rect": 0}),
+        (8, 64, {"s1": 0, "s2": 0, "s3_rect": 0, "s3_ab": 8}),
+        (8, 128, {"s1": 0, "s2": 0}),
     ],
-    ids=["alone", "whole", "fused", "10bit", "32", "8", "64", "128"],
+    ids=["alone", "whole", "10bit", "32", "8", "64", "128"],
 )
 def test_c_and_python_decide_alike(
-    libaom: Libraries, make: MakePipeline, bit_depth: int, node: int, fuse: bool, contexts: dict[str, int]
+    libaom: Libraries, make: MakePipeline, bit_depth: int, node: int, contexts: dict[str, int]
 ) -> None:
     """At every node of a picture larger than a batch of the networks, and at the qindexes on both sides of a range's
     end. The policy's thresholds lie halfway between two answers, so that no rounding decides."""
-    path = make(bit_depth, node, fuse, **contexts)
+    path = make(bit_depth, node, **contexts)
     python, large = Pipeline.load(path, threads=1), frame(451, 300, bit_depth, top=0, left=0)[0]
     larger = large if node == 8 else np.tile(large, (2, 2))
     noise = np.random.default_rng(0).integers(0, 1 << bit_depth, (70, 90)).astype(large.dtype)
