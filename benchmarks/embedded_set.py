@@ -14,9 +14,9 @@ from pathlib import Path
 import click
 
 from benchmarks.rebuild_zoo import photographs
-from integration.labelling.config import LabelConfig
-from integration.labelling.label import label
 from integration.media.raw import parse_size
+from integration.recording.config import LabelConfig
+from integration.recording.label import label
 from toolkit.data.blockset import BlockSet
 from toolkit.files import atomic_write_bytes
 from toolkit.sample.attribution import FOLDER, attribution

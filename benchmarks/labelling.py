@@ -24,10 +24,10 @@ from PIL import Image
 
 from integration.codec.encoder import Encoder, EncoderConfig
 from integration.codec.libaom_build import libraries
-from integration.labelling.config import LabelConfig
-from integration.labelling.label import label
 from integration.media.planes import Planes
 from integration.media.video import open_clip
+from integration.recording.config import LabelConfig
+from integration.recording.label import label
 from toolkit.data.blockset import BlockSet
 from toolkit.data.group import set_name
 from toolkit.sample.attribution import FOLDER as SAMPLE

@@ -15,11 +15,11 @@ from typing import Any
 import click
 
 from integration import zoo
-from integration.labelling.config import RecordConfig
-from integration.labelling.record import record
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import FitConfig
 from integration.pruning.fit import fit_pruner
+from integration.recording.config import RecordConfig
+from integration.recording.record import record
 from toolkit.files import sha256_file
 from toolkit.pruners.record import SearchSet
 

@@ -13,9 +13,6 @@ if TYPE_CHECKING:
     from integration.codec.encoder import Encoder
     from integration.encoding.config import EncodeConfig
     from integration.encoding.encode import encode_file
-    from integration.labelling.config import LabelConfig, RecordConfig
-    from integration.labelling.label import label
-    from integration.labelling.record import record
     from integration.media.video import open_clip
     from integration.pipeline.build import build_pipeline
     from integration.pipeline.config import BuildConfig
@@ -24,6 +21,9 @@ if TYPE_CHECKING:
     from integration.pruning.bundle import PrunerBundle
     from integration.pruning.config import FitConfig
     from integration.pruning.fit import fit_pruner
+    from integration.recording.config import LabelConfig, RecordConfig
+    from integration.recording.label import label
+    from integration.recording.record import record
     from integration.zoo.card import cards, choose
 else:
     _HOME = {
@@ -32,20 +32,20 @@ else:
         "Encoder": "integration.codec.encoder",
         "EncoderConfig": "integration.codec.config",
         "FitConfig": "integration.pruning.config",
-        "LabelConfig": "integration.labelling.config",
+        "LabelConfig": "integration.recording.config",
         "Pipeline": "integration.pipeline.pipeline",
         "Policy": "integration.pipeline.policy",
         "PrunerBundle": "integration.pruning.bundle",
-        "RecordConfig": "integration.labelling.config",
+        "RecordConfig": "integration.recording.config",
         "Thresholds": "integration.pipeline.policy",
         "build_pipeline": "integration.pipeline.build",
         "cards": "integration.zoo.card",
         "choose": "integration.zoo.card",
         "encode_file": "integration.encoding.encode",
         "fit_pruner": "integration.pruning.fit",
-        "label": "integration.labelling.label",
+        "label": "integration.recording.label",
         "open_clip": "integration.media.video",
-        "record": "integration.labelling.record",
+        "record": "integration.recording.record",
     }
 
     def __getattr__(name: str) -> object:

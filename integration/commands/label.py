@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from integration.labelling.config import LabelConfig
+from integration.recording.config import LabelConfig
 from toolkit.cli.options import commas
 from toolkit.files import quoted
 from toolkit.partition import NODES
@@ -105,9 +105,9 @@ def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ove
         TimeRemainingColumn,
     )
 
-    from integration.labelling import label as labelling
     from integration.media.raw import parse_size
     from integration.media.sources import expand
+    from integration.recording.label import label as run
     from toolkit.cli.progress import next_step
     from toolkit.data.group import set_name
 
@@ -116,7 +116,7 @@ def label(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ove
     columns = (TextColumn("labelling"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("labelling", total=None)
-        labelling.label(
+        run(
             sources,
             output,
             LabelConfig(**options),

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from integration.commands.encode_options import keyint_options
-from integration.labelling.config import RecordConfig
+from integration.recording.config import RecordConfig
 from toolkit.cli.options import commas, numbers
 from toolkit.files import quoted
 
@@ -53,8 +53,8 @@ def record(sources: tuple[Path, ...], output: Path, sources_tsv: Path | None, ov
     if options["price"] is not None and options["pruner"] is None:
         raise click.UsageError("--price is the pruner's: pass --pruner.")
     from integration import zoo
-    from integration.labelling.record import record as run
     from integration.media.raw import parse_size
+    from integration.recording.record import record as run
     from toolkit.cli.progress import counted, next_step
 
     if options["pruner"] is not None:

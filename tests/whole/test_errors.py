@@ -159,7 +159,7 @@ def test_a_name_that_label_cannot_keep_is_refused_before_anything_is_coded(
     name: str, said: Said, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(CHELSEA, tmp_path / name)
-    monkeypatch.setattr("integration.labelling.label.code", None)
+    monkeypatch.setattr("integration.recording.recorder.code", None)
     assert "Source name" in said("label", name, "-o", "data")
 
 

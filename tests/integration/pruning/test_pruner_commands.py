@@ -15,6 +15,7 @@ from support.sealed import write_json
 from integration.codec.libaom_build import Libraries
 from integration.pruning.bundle import GRAPH, NATIVE, PrunerBundle
 from integration.pruning.config import FitConfig
+from integration.recording import recorder
 from integration.tuning.price import PRICES, PriceTrial, choose_price
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
@@ -69,7 +70,7 @@ def test_a_record_of_few_sources_raises_doubts(splits: dict[str, int], says: lis
 def test_too_few_sources_are_warned_of_before_recording_and_refused_before_learning(
     photographs: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("integration.labelling.record.code_pieces", lambda *words: caplog.messages.append("coding"))
+    monkeypatch.setattr("integration.recording.recorder.code_pieces", lambda *words: caplog.messages.append("coding"))
     words = ("record", *photographs[:2], "-o", tmp_path / "set", "--size", "source", "--cpu-used", "6", "--cq", "55")
     cli(*words)
     assert "no source is in the test split, and `fit` needs one in each" in caplog.messages[0]
@@ -227,21 +228,19 @@ def test_fit_refuses_what_makes_no_pruner(record: Path, tmp_path: Path) -> None:
 def test_a_record_that_was_stopped_goes_on(
     photographs: list[Path], libaom: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from integration.labelling import record as recording
-
     words = ("record", *photographs[:3], "-o", tmp_path / "set", "--cq", "40", "--jobs", "1", "--size", "64x64")
-    real, coded = recording.code, []
+    real, coded = recorder.code, []
 
-    def stops(piece: recording.Piece) -> None:
+    def stops(piece: recorder.Piece) -> None:
         if len(coded) == 2:
             raise ToolkitError("stopped here")
         coded.append(piece.file.name)
         real(piece)
 
-    monkeypatch.setattr(recording, "code", stops)
+    monkeypatch.setattr(recorder, "code", stops)
     fails(cli(*words), "stopped here")
     assert not (tmp_path / "set").exists()
-    monkeypatch.setattr(recording, "code", lambda piece: (coded.append(piece.file.name), real(piece)))
+    monkeypatch.setattr(recorder, "code", lambda piece: (coded.append(piece.file.name), real(piece)))
     done(*words)
     assert sorted(coded) == sorted({path.stem for path in photographs[:3]})
     assert not list(tmp_path.glob(".set.work"))

@@ -13,9 +13,9 @@ from support.pictures import CHELSEA
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import Libraries
-from integration.labelling import label as labelling
-from integration.labelling.config import LabelConfig
 from integration.media.video import open_clip
+from integration.recording import label as labelling
+from integration.recording.config import LabelConfig
 from toolkit.data.blockset import Blocks, BlockSet, check_input
 from toolkit.data.info import dataset_info
 from toolkit.data.inside import INSIDE, Inside

@@ -13,9 +13,9 @@ from support.commands import cli, done, fails
 from support.pictures import CHELSEA
 from support.sealed import edit_manifest, mutations
 
-from integration.labelling.config import LabelConfig
-from integration.labelling.label import label
-from integration.labelling.record import RecordConfig, record
+from integration.recording.config import LabelConfig
+from integration.recording.label import label
+from integration.recording.record import RecordConfig, record
 from toolkit.cli.main import main
 from toolkit.data.blockset import COST_DTYPE, BlockSet
 from toolkit.data.group import write_group

@@ -18,9 +18,10 @@ from benchmarks.embedded_set import make_again
 from integration.codec.encoder import Encoder, EncoderConfig
 from integration.codec.inspector import inspect_packets
 from integration.commands.label import label as label_command
-from integration.labelling import label as labelling
-from integration.labelling.config import LabelConfig
 from integration.media.video import open_clip
+from integration.recording import label as labelling
+from integration.recording import recorder
+from integration.recording.config import LabelConfig
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
@@ -127,8 +128,8 @@ def test_a_killed_run_goes_on_and_gives_the_same_set(tmp_path: Path, monkeypatch
     assert not (tmp_path / "killed").exists()
 
     coded = []
-    real = labelling.code
-    monkeypatch.setattr(labelling, "code", lambda piece: (coded.append(piece.cq), real(piece)))
+    real = recorder.code
+    monkeypatch.setattr(recorder, "code", lambda piece: (coded.append(piece.cq), real(piece)))
     labelling.label([picture], tmp_path / "killed", config)
     assert coded == [20, 30, 40, 50][len(kept) :], "only what was missing is coded"
     labelling.label([picture], tmp_path / "whole", config)
@@ -140,8 +141,8 @@ def test_several_node_sizes_come_from_one_pass_as_from_a_pass_each(
     tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coded = []
-    real = labelling.code
-    monkeypatch.setattr(labelling, "code", lambda piece: (coded.append(piece.cq), real(piece)))
+    real = recorder.code
+    monkeypatch.setattr(recorder, "code", lambda piece: (coded.append(piece.cq), real(piece)))
     both = tmp_path / "both"
     labelling.label(pictures, both, replace(QUICK, nodes=(32, 16), with_costs=True))
     assert len(coded) == len(pictures) * len(QUICK.cq)
@@ -180,7 +181,7 @@ def test_several_node_sizes_are_there_together_or_not_at_all(
             labelling.label(pictures, output, config)
     assert [p.name for p in tmp_path.iterdir() if "both" in p.name] == [".both.work"]
     with monkeypatch.context() as patched:
-        patched.setattr(labelling, "code", lambda piece: pytest.fail("coded again"))
+        patched.setattr(recorder, "code", lambda piece: pytest.fail("coded again"))
         labelling.label(pictures, output, config)
     with pytest.raises(ToolkitError, match="exists already"):
         labelling.label(pictures, output, config)
@@ -231,9 +232,9 @@ def test_the_command_takes_node_sizes_with_commas_or_repeated(tmp_path: Path, pi
 
 
 def test_pieces_of_other_settings_are_not_taken_over(tmp_path: Path, pictures: list[Path]) -> None:
+    files = recorder.identify(pictures[:1])
     pieces = [
-        labelling.make_piece(tmp_path, file, 30, config, "build").folder
-        for file in labelling.identify(pictures[:1])
+        piece.folder
         for config in (
             QUICK,
             replace(QUICK, cpu_used=2),
@@ -242,8 +243,11 @@ def test_pieces_of_other_settings_are_not_taken_over(tmp_path: Path, pictures: l
             replace(QUICK, four_way=False),
             replace(QUICK, nodes=(16, 32)),
         )
+        for piece in recorder.make_pieces(tmp_path, files, labelling.BlockView(config), "build")
     ]
-    assert len(set(pieces)) == 6
+    assert len(set(pieces)) == 6 * 2
+    again = recorder.make_pieces(tmp_path, files, labelling.BlockView(replace(QUICK, jobs=2, split="test")), "build")
+    assert [piece.folder for piece in again] == pieces[:2], "neither the jobs nor the split decide what is coded"
 
 
 def test_two_copies_of_a_photograph_are_refused(tmp_path: Path, pictures: list[Path]) -> None:
@@ -276,7 +280,7 @@ def test_mixed_bit_depths_and_tiny_sources_are_refused(tmp_path: Path, pictures:
 @pytest.mark.usefixtures("libaom")
 def test_licences_come_from_the_table_by_content(tmp_path: Path, pictures: list[Path]) -> None:
     table = tmp_path / "SOURCES.tsv"
-    files = labelling.identify(pictures)
+    files = recorder.identify(pictures)
     head = "file\tsha256\tlicence\tsource\n"
     lines = [f"x/{f.name}\t{f.sha256}\tCC0 A. Person\tthe archive {f.name}\n" for f in files]
     table.write_text(head + "".join(lines))
@@ -314,27 +318,25 @@ OVERTAKEN = """
 import sys
 from pathlib import Path
 from toolkit.cli.main import main
-import integration.labelling.pieces, integration.labelling.{module} as module
-real = module.{checks}
+import integration.recording.recorder as module
+real = module.check_sources
 def wait(*given):  # between the first look at the output and the lock
     found = real(*given)
     print("here", flush=True)
     sys.stdin.readline()
     return found
-module.{checks} = wait
+module.check_sources = wait
 main()
 """
 
 
 @pytest.mark.usefixtures("libaom")
-@pytest.mark.parametrize(("command", "checks"), [("label", "check_sources"), ("record", "_check_sources")])
-def test_a_run_that_was_overtaken_leaves_the_others_output(
-    command: str, checks: str, tmp_path: Path, pictures: list[Path]
-) -> None:
+@pytest.mark.parametrize("command", ["label", "record"])
+def test_a_run_that_was_overtaken_leaves_the_others_output(command: str, tmp_path: Path, pictures: list[Path]) -> None:
     words = [command, pictures[0], "-o", tmp_path / "set", "--cq", "50", "--size", "source", "--split", "train"]
     arguments = [str(word) for word in [*words, "--jobs", "1", "--cpu-used", "3"]]
     late = subprocess.Popen(
-        [sys.executable, "-c", OVERTAKEN.format(module=command, checks=checks), *arguments],
+        [sys.executable, "-c", OVERTAKEN, *arguments],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert late.stdout is not None

@@ -10,9 +10,10 @@ from support.commands import cli, done, fails
 from support.pictures import CHELSEA
 from support.sealed import write_json
 
-from integration.labelling import label as labelling
-from integration.labelling import record as recording
-from integration.labelling.pieces import DONE, begin_piece, finish_piece, is_done, read_piece
+from integration.recording import label as labelling
+from integration.recording import record as recording
+from integration.recording import recorder
+from integration.recording.pieces import DONE, begin_piece, finish_piece, is_done, read_piece
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
@@ -132,8 +133,8 @@ def test_a_run_that_goes_on_names_and_codes_again_the_pieces_that_are_not_whole(
     assert len(pieces) == 3
     shortened(pieces[0])
     with_an_empty_seal(pieces[2])
-    coded, real = [], module.code  # type: ignore[attr-defined]
-    monkeypatch.setattr(module, "code", lambda piece: (coded.append(piece.folder), real(piece)))
+    coded, real = [], recorder.code
+    monkeypatch.setattr(recorder, "code", lambda piece: (coded.append(piece.folder), real(piece)))
     done(*words)
     assert coded == [pieces[0], pieces[2]]
     for piece in coded:

@@ -10,12 +10,9 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
-from integration.labelling.config import SourceConfig
-from integration.media.raw import raw_layout
-from integration.media.sources import SourceFile
-from integration.media.video import Clip, open_clip
+from integration.recording.view import Piece
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_json, seal, sha256_file
 from toolkit.processes import worker_pool
@@ -30,12 +27,6 @@ _log = logging.getLogger("av1part")
 
 Progress = Callable[[int, int], None]
 """Called with the number of finished pieces, and the number of all pieces."""
-
-
-def open_source(file: SourceFile, config: SourceConfig) -> Clip:
-    """Open a source, its frames as the settings say that they are coded; errors as of `open_clip`."""
-    raw = raw_layout(file.path, config.raw)
-    return open_clip(file.path, config.size, config.frames, raw, allow_truncated=config.allow_truncated)
 
 
 def begin_piece(folder: Path) -> None:
@@ -79,21 +70,6 @@ def is_done(folder: Path) -> bool:
         _log.warning("Warning: a piece that was kept is coded again. %s", error.message)
         return False
     return True
-
-
-class HasFolder(Protocol):
-    """A piece of work that is coded at a cq and kept in a folder."""
-
-    @property
-    def cq(self) -> int:
-        """Constant-quality level."""
-
-    @property
-    def folder(self) -> Path:
-        """Where the piece is kept."""
-
-
-Piece = TypeVar("Piece", bound=HasFolder)
 
 
 def code_pieces(pieces: Sequence[Piece], code: Callable[[Piece], None], jobs: int, progress: Progress | None) -> None:

@@ -14,8 +14,9 @@ from integration.codec import native
 from integration.codec.config import NODE_SIZES
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Masks
 from integration.codec.libaom_build import Libraries
-from integration.labelling import label as labelling
-from integration.labelling.config import LabelConfig
+from integration.recording import label as labelling
+from integration.recording import recorder
+from integration.recording.config import LabelConfig
 from toolkit.cli.main import main
 from toolkit.data.blockset import COST_DTYPE, BlockSet
 from toolkit.data.format import bounded
@@ -320,7 +321,7 @@ def test_a_labelled_set_keeps_costs_beside_its_blocks(tmp_path: Path) -> None:
     labelling.label([CHELSEA], tmp_path / "set", config)
     found = BlockSet.load(tmp_path / "set")
     assert found.costs is not None
-    clip = labelling.make_piece(tmp_path, labelling.identify([CHELSEA])[0], 50, config, "").open()
+    clip = recorder.make_pieces(tmp_path, recorder.identify([CHELSEA]), labelling.BlockView(config), "")[1].open()
     with Encoder(EncoderConfig(clip.width, clip.height, cq=50, cpu_used=2, four_way=True)) as encoder:
         encoder.log_costs()
         coded = encoder.encode(next(clip.frames()))
@@ -350,10 +351,10 @@ def test_a_labelled_set_keeps_costs_beside_its_blocks(tmp_path: Path) -> None:
 
 
 def test_pieces_with_costs_are_not_those_without(tmp_path: Path) -> None:
-    (file,) = labelling.identify([CHELSEA])
-    with_costs = LabelConfig()
+    files, with_costs = recorder.identify([CHELSEA]), LabelConfig(cq=(30,))
     stems = {
-        labelling.make_piece(tmp_path, file, 30, c, "").folder
+        piece.folder
         for c in (with_costs, replace(with_costs, with_costs=False))
+        for piece in recorder.make_pieces(tmp_path, files, labelling.BlockView(c), "")
     }
     assert len(stems) == 2

@@ -1,1 +1,0 @@
-"""Coding sources with libaom and recording its partitions as a BlockSet."""

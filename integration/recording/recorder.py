@@ -1,0 +1,181 @@
+"""The recorder: libaom codes sources at several cqs, and what its search chose, spent, knew and found is kept.
+
+`label` and `record` are two views of it: a BlockSet and a record of the search. The work is cut into pieces of one
+source at one cq. Each piece is kept in a folder beside the result as soon as it is done, so that a run that was killed
+goes on where it stopped. The streams are byte for byte those of an encode that records nothing.
+"""
+
+import hashlib
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from integration.codec import native
+from integration.codec.config import CodingConfig, EncoderConfig, encoder_settings
+from integration.codec.encoder import EncodedFrame, Encoder
+from integration.codec.libaom_build import libraries
+from integration.media.planes import Planes
+from integration.media.raw import layout_text
+from integration.media.sources import SourceFile, identify, with_licences, with_splits
+from integration.media.video import COLOUR, RESAMPLING, Clip
+from integration.pruning.encoder import use_pruner
+from integration.recording.pieces import Progress, begin_piece, code_pieces, finish_piece
+from integration.recording.view import Keeper, Piece, Recorded, View
+from toolkit.errors import ToolkitError
+from toolkit.files import canonical_json, check_free, named, one_at_a_time
+
+_NAMED_APART = ("cq", "jobs", "split", "raw", "pruner")
+"""Settings that decide nothing of a piece, or that its folder's name holds in another form."""
+_log = logging.getLogger("av1part")
+
+
+def run(
+    paths: Sequence[Path],
+    output: Path,
+    view: View,
+    *,
+    licences: Path | None = None,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> None:
+    """Code the sources and write the view to `output`; `progress(done, total)` counts pieces.
+
+    `licences` is a TSV (columns sha256, licence, source). Pieces of an earlier run with the same settings are reused.
+    Raises ToolkitError for bad sources or settings, before anything is coded.
+    """
+    check_free(output, overwrite)
+    cqs = view.config.cq
+    if not cqs or len(set(cqs)) != len(cqs):
+        raise ToolkitError(f"cq {cqs}: expected one or more different values.")
+    files = with_splits(identify(paths), view.config.split)
+    files = with_licences(files, licences) if licences else files
+    work = output.parent / f".{output.name}.work"
+    for doubt in view.doubts(files):
+        _log.warning("Warning: %s: %s", output, doubt)
+    pieces = make_pieces(work, files, view, libraries().hook.parent.name)
+    bit_depth = check_sources(pieces)
+    busy = f"{output}: another run is {view.doing} to it. Wait for it, or choose another name."
+    with named(output, work, holds_parts=False), one_at_a_time(work / "lock", busy):
+        check_free(output, overwrite)  # another run may have finished since
+        code_pieces(pieces, code, view.config.jobs or os.cpu_count() or 1, progress)
+        view.write(output, pieces, bit_depth, overwrite)
+        shutil.rmtree(work)
+
+
+def make_pieces(work: Path, files: Sequence[SourceFile], view: View, build: str) -> list[Piece]:
+    """Pieces in folders named by a hash of everything that their content depends on, the encoder's `build` included."""
+    c, pruner, pieces = view.config, view.recorded().pruner, list[Piece]()
+    settings = {name: value for name, value in asdict(c).items() if name not in _NAMED_APART}
+    decides = [view.doing, settings, pruner and pruner.sha256, COLOUR, RESAMPLING, build]
+    for index, file in enumerate(files):
+        own = [file.sha256, layout_text(file.path, c.raw)]
+        key = hashlib.sha256(canonical_json([*own, *decides])).hexdigest()[:16]
+        folders = ((cq, work / f"{file.name}-{key}-cq{cq}") for cq in c.cq)
+        pieces += [Piece(file, index, cq, cq == c.cq[0], view, folder) for cq, folder in folders]
+    return pieces
+
+
+def check_sources(pieces: Sequence[Piece]) -> int:
+    """Open every source, try the settings on the encoder, and return the bit depth that all sources share.
+
+    Raises ToolkitError on a source of which the view can keep nothing, and on different bit depths.
+    """
+    view = pieces[0].view
+    depths: dict[int, Path] = {}
+    for piece in pieces:
+        if piece.first:
+            clip = piece.open()
+            depths[clip.bit_depth] = piece.file.path
+            view.check(piece, clip)
+        if piece.file is pieces[0].file:
+            open_encoder(clip, piece, view.recorded()).close()
+    if len(depths) > 1:
+        listed = ", ".join(f"{path.name} has {depth} bit" for depth, path in sorted(depths.items()))
+        raise ToolkitError(f"{listed}; {view.one_depth}")
+    return next(iter(depths))
+
+
+def open_encoder(clip: Clip, piece: Piece, recorded: Recorded, *, pruned: bool = True) -> Encoder:
+    """Encoder of a piece that records; with the pruner inside it unless `pruned` is False."""
+    c, r = piece.view.config, recorded
+    coding = CodingConfig(piece.cq, c.cpu_used, c.usage, keyint=r.keyint, lag=r.lag, four_way=c.four_way).coding
+    settings = EncoderConfig(clip.width, clip.height, clip.bit_depth, **coding)
+    encoder = Encoder(settings)
+    try:
+        encoder.search_frames(r.frame_kind)
+        if r.pruner and pruned:
+            use_pruner(encoder, r.pruner, r.price)
+        if r.cost_nodes:
+            encoder.log_costs(*r.cost_nodes)
+        if r.share:  # another seed for each source, so that equal places of several are drawn apart
+            encoder.record_search(r.share, (r.seed + piece.source) & 0xFFFFFFFF)
+    except BaseException:
+        encoder.close()
+        raise
+    return encoder
+
+
+def code(piece: Piece) -> None:
+    """Encode a source at one cq, and keep what the view wants of it."""
+    clip = piece.open()
+    begin_piece(piece.folder)
+    with piece.view.keep(piece, clip) as keeper:
+        for frame, rows, seconds in _coded(piece, clip, keeper):
+            keeper.take_frame(frame, rows, seconds)
+    finish_piece(piece.folder, keeper.content())
+
+
+def _coded(piece: Piece, clip: Clip, keeper: Keeper) -> Iterator[tuple[EncodedFrame, NDArray[Any], float]]:
+    """Each coded frame, the rows of its search, and the CPU seconds of the call that gave it.
+
+    With a pruner every frame is coded twice: rows are what the pruner leaves, all else is of an encode without it, so
+    that losses, times and prices have one unit in all rounds.
+    """
+    recorded = piece.view.recorded()
+    plain = open_encoder(clip, piece, recorded, pruned=False)
+    beside = open_encoder(clip, piece, recorded) if recorded.pruner else None
+    with plain, beside or nullcontext():
+        second = _timed(beside, clip.frames()) if beside else None
+        for frame, seconds in _timed(plain, _shown(clip.frames(), keeper)):
+            if second:
+                next(second)
+            yield frame, (beside or plain).search_rows(), seconds
+
+
+def _shown(frames: Iterator[Planes], keeper: Keeper) -> Iterator[Planes]:
+    """The same frames, which the keeper sees as they come."""
+    for planes in frames:
+        keeper.take_source(planes)
+        yield planes
+
+
+def _timed(encoder: Encoder, planes: Iterator[Planes]) -> Iterator[tuple[EncodedFrame, float]]:
+    """Code frames; yield each coded one with the CPU seconds of the call that gave it."""
+    flushed = encoder.flush()
+    while True:
+        own = next(planes, None)
+        before = time.process_time()
+        frame = next(flushed, None) if own is None else encoder.feed(own)
+        seconds = time.process_time() - before
+        if frame:
+            yield frame, seconds
+        elif own is None:
+            return
+
+
+def manifest_settings(view: View) -> dict[str, Any]:
+    """Encoder settings, cq levels and treatment of the input, as every view's manifest records them."""
+    c, r = view.config, view.recorded()
+    version = native.libaom_version(native.load(libraries().hook))
+    settings = encoder_settings(c.usage, c.cpu_used, version, four_way=c.four_way, keyint=r.keyint, lag=r.lag)
+    size = "source" if c.size is None else f"{c.size[0]}x{c.size[1]}"
+    given = {"size": size, "frames": c.frames, "colour": COLOUR, "resampling": RESAMPLING}
+    return settings | {"cq": list(c.cq), "input": given}
