@@ -24,6 +24,7 @@ _SI_KERNEL = 0x80
 _PR_SET_PDEATHSIG = 1
 _GRACE = 2.0
 """Seconds that a worker has for removing its unfinished files before it is killed."""
+_apart, _APART = 0.0, threading.Lock()
 _prctl = getattr(ctypes.CDLL(None), "prctl", None) if sys.platform == "linux" else None
 
 
@@ -49,6 +50,18 @@ def obey_parent() -> None:
     parent = os.environ.pop(PARENT, None)
     if parent is not None and parent.isdigit():
         end_with_parent(int(parent))
+
+
+def charge_apart(seconds: float) -> None:
+    """Add CPU seconds that another process has spent on an answer to this one, whose own clocks do not see them."""
+    global _apart
+    with _APART:
+        _apart += seconds
+
+
+def spent_apart() -> float:
+    """CPU seconds of `charge_apart` so far: what whoever measures the cost of an answer adds to its own clock."""
+    return _apart
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from export.graph.process import TIMEOUT, environment
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, cache_folder
+from toolkit.processes import charge_apart
 
 LOCK = files("export") / "graph" / "webgpu.lock"
 """Requirements file of the one version that is installed, with the hashes of its files."""
@@ -92,12 +93,11 @@ class Session:
     """A session on the WebGPU provider alone, in a process of its own; answers as ONNX Runtime's own session does.
 
     `placement`: number of nodes by provider; `device`: what it runs on, `name`, `kind` and `driver` of a Vulkan device,
-    empty where it is not known. `cpu_seconds`: CPU time that the process has spent on runs.
+    empty where it is not known. The CPU time of its runs is charged to this process (`spent_apart`).
     """
 
     def __init__(self, model: bytes, threads: int | None, options: Mapping[str, str]) -> None:
         """Start the process and open the graph; ProcessEnded with ONNX Runtime's reason where it cannot."""
-        self.cpu_seconds = 0.0
         self._lock = threading.Lock()
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the process
         self._process = subprocess.Popen(
@@ -116,7 +116,7 @@ class Session:
     def run(self, names: list[str] | None, feed: Mapping[str, NDArray[np.float32]]) -> list[NDArray[np.float32]]:
         """Outputs of these names, all of them for None; ProcessEnded with a reason where there are none."""
         answer, outputs = self._ask({"names": names, "feed": list(feed)}, list(feed.values()))
-        self.cpu_seconds += float(answer["cpu_seconds"])
+        charge_apart(float(answer["cpu_seconds"]))
         return outputs
 
     def get_inputs(self) -> list[Value]:

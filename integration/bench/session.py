@@ -134,7 +134,7 @@ class Session:
         own: list[Any] = []
         if arm.kind in MASKED:
             for pipeline in self._needed(arm).members:
-                own += [pipeline.manifest["bundles"], pipeline.manifest["provider"], pipeline.policy.to_dict()]
+                own += [pipeline.manifest["bundles"], pipeline.provider, pipeline.policy.to_dict()]
                 own += [pipeline.pruner.sha256] if pipeline.pruner else []
         elif arm.kind.startswith(ORACLE):
             own = list(self.nodes)

@@ -8,7 +8,7 @@ import click
 
 from integration.bench.config import AGAINST, BenchConfig
 from integration.codec.config import four_way_of
-from integration.commands.encode_options import encode_options, keyint_options
+from integration.commands.encode_options import encode_options, keyint_options, provider_option
 from toolkit.cli.options import commas, numbers, prices, words
 from toolkit.files import quoted
 
@@ -60,6 +60,7 @@ def bench() -> None:
     callback=numbers,
     help="Numbers of threads; the first gives CPU times.",
 )
+@provider_option
 @keyint_options(_D.keyint, _D.lag, "Largest distance between key frames, of every encode.")
 @encode_options(_D)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -68,6 +69,7 @@ def encoder(
     output: Path,
     pipelines: tuple[Path, ...],
     pruner: Path | None,
+    provider: str | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -87,7 +89,7 @@ def encoder(
     from integration.commands.bench_tables import print_bench
     from toolkit.cli.progress import counted, next_step
 
-    opened, masks = given.decider(), given.masks(threads=1)
+    opened, masks = given.decider(), given.masks(1, provider)
     options["four_way"] = four_way_of(options["four_way"], *(model.encoder for model in (opened, masks) if model))
     with counted("encoding") as progress:
         report = run_bench(clips, output, BenchConfig(**options), masks, progress, opened)

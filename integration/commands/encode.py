@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from integration.codec.config import four_way_of
-from integration.commands.encode_options import keyint_options
+from integration.commands.encode_options import keyint_options, provider_option
 from integration.encoding.config import CLIP_KEYINT, CLIP_LAG, EncodeConfig, distances
 from toolkit.sealed import check_file
 
@@ -59,6 +59,7 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
     type=click.Choice(["good", "allintra"]),
     help="libaom's usage; AVIF encoders code in allintra.",
 )
+@provider_option
 @click.option("--threads", default=_D.threads, show_default=True, type=click.IntRange(1, 64), help="Threads of libaom.")
 @keyint_options(
     f"{CLIP_KEYINT} for clips, 1 for photographs and in all-intra usage",
@@ -93,6 +94,7 @@ def encode(
     pipelines: tuple[Path, ...],
     pruner: Path | None,
     no_pipeline: bool,
+    provider: str | None,
     strict: bool,
     overwrite: bool,
     as_json: bool,
@@ -133,7 +135,7 @@ def encode(
 
     check_target(output, clip, overwrite)
     # A mask made ahead of the encoder has a whole frame's time, so one thread beside the encoder's is enough.
-    masker = given.masks(1 if options["ahead"] else options["threads"])
+    masker = given.masks(1 if options["ahead"] else options["threads"], provider)
     asked = one_pruner(masker, given.decider())
     options |= _distances(clip, asked, options)
     source = open_source(clip, EncodeConfig(**options | {"four_way": False}))

@@ -5,10 +5,17 @@ from typing import Any
 
 import click
 
+from export.graph.profiles import PROVIDERS
 from integration.bench.config import InputConfig
 from toolkit.cli.options import commas, numbers
 
 Command = Callable[..., Any]
+
+provider_option = click.option(
+    "--provider",
+    type=click.Choice(PROVIDERS),
+    help="What runs a pipeline's models, which must be proven on it.  [default: the one it was built for]",
+)
 
 
 def encode_options(default: InputConfig) -> Callable[[Command], Command]:

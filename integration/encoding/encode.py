@@ -28,6 +28,7 @@ from toolkit.data.blockset import Luma
 from toolkit.data.encoder_settings import is_recorded
 from toolkit.errors import ToolkitError
 from toolkit.files import one_writer
+from toolkit.processes import spent_apart
 
 _log = logging.getLogger("av1part")
 
@@ -78,8 +79,9 @@ class Report:
     """Cost and result of an encode.
 
     CPU seconds of the process, which do not overlap: `encode_seconds` of libaom, `inference_seconds` of making masks,
-    with cutting out blocks, `reading_seconds` of decoding and shrinking frames. Seconds by the clock: `wall_seconds` of
-    encoding and inference together, `total_seconds` of everything; `fps` is by the latter.
+    with cutting out blocks (and of the processes that WebGPU runs in), `reading_seconds` of decoding and shrinking
+    frames. Seconds by the clock: `wall_seconds` of encoding and inference together, `total_seconds` of everything;
+    `fps` is by the latter.
 
     `psnr_y`, in dB, is from the squared error of all frames together, None where the luma is exact. `qindex` has one
     entry a frame, -1 where a packet only shows a frame that was coded before.
@@ -280,7 +282,7 @@ def code_clip(
     ToolkitError for a clip without frames, or with fewer masks than frames.
     """
     report = Report()
-    clock, began = encoder.clock, time.perf_counter()
+    clock, began, apart = encoder.clock, time.perf_counter(), spent_apart()
     sources: deque[Luma] = deque()
     squared_error = given = 0
 
@@ -317,7 +319,7 @@ def code_clip(
     report.total_seconds = time.perf_counter() - began
     report.fps = report.frames / report.total_seconds
     report.failed_masks = encoder.failed_masks
-    report.inference_seconds = encoder.mask_seconds
+    report.inference_seconds = encoder.mask_seconds + spent_apart() - apart
     report.encode_seconds -= encoder.mask_seconds
     if squared_error:
         peak = (1 << encoder.config.bit_depth) - 1

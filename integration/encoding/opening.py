@@ -23,10 +23,11 @@ class Named(NamedTuple):
     pipelines: tuple[Path, ...]
     pruner: Path | None
 
-    def masks(self, threads: int) -> "PipelineSet | None":
+    def masks(self, threads: int, provider: str | None = None) -> "PipelineSet | None":
         """The pipelines, opened and verified, each on so many threads; None where there is none.
 
-        Raises ToolkitError as `Pipeline.load`, and where ONNX Runtime is not installed.
+        `provider`: of their models, the one that each was built for if None. Raises ToolkitError as `Pipeline.load`,
+        and where ONNX Runtime is not installed.
         """
         if not self.pipelines:
             return None
@@ -37,7 +38,7 @@ class Named(NamedTuple):
             if text := advice(error, "masks"):
                 raise ToolkitError(text) from None
             raise
-        return PipelineSet([Pipeline.load(path, threads=threads) for path in self.pipelines])
+        return PipelineSet([Pipeline.load(path, provider, threads) for path in self.pipelines])
 
     def decider(self) -> "PrunerBundle | None":
         """The pruner that an option names, opened and verified; None where none does."""

@@ -13,6 +13,7 @@ from integration.media.video import Clip
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import use_pruner
 from toolkit.data.blockset import Luma
+from toolkit.processes import spent_apart
 
 LEAST_FRAMES = 8
 """A shorter clip gets no trial: its share of the encode would be felt."""
@@ -113,6 +114,7 @@ def _seconds(
             masker.mask(piece[0].copy(), WARM_QINDEX)  # at its first call a model sets itself up
         if pruner:
             use_pruner(encoder, pruner, settings.price)
-        before, inference = encoder.clock(), encoder.mask_seconds
+        before, inference, elsewhere = encoder.clock(), encoder.mask_seconds, spent_apart()
         encoder.encode(piece)
-        return encoder.clock() - before, encoder.mask_seconds - inference
+        apart = spent_apart() - elsewhere
+        return encoder.clock() - before + apart, encoder.mask_seconds - inference + apart

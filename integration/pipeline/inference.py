@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from integration.pipeline.policy import deviation
 from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import BlockSet
+from toolkit.processes import spent_apart
 from toolkit.progress import track
 
 CHUNK, PIXELS = 16384, 1 << 24
@@ -39,9 +40,9 @@ def infer(cascade: Cascade, data: BlockSet, index: NDArray[np.int64]) -> Inferen
     for start in track(range(0, len(index), chunk), "asking the models"):
         blocks = data.take(index[start : start + chunk], window=cascade.window)
         flatness.append(deviation(blocks.luma, blocks.bit_depth, blocks.window))
-        before = time.process_time()
+        before = time.process_time() + spent_apart()
         answers = cascade.every(blocks.luma, blocks.qindex)
-        seconds += time.process_time() - before
+        seconds += time.process_time() + spent_apart() - before
         for stage, p in answers.items():
             parts[stage].append(p)
     probabilities = {stage: np.concatenate(found) for stage, found in parts.items()}

@@ -46,7 +46,7 @@ class Pipeline:
     """A pipeline folder, ready to run; open it with `Pipeline.load`. `bundles` are by stage.
 
     `pruner`: what decides inside the search of a frame that was masked before, at its own price; None where the
-    pipeline has none.
+    pipeline has none. `provider`: what the models run on.
     """
 
     path: Path
@@ -55,6 +55,7 @@ class Pipeline:
     cascade: Cascade
     policy: Policy
     pruner: PrunerBundle | None = None
+    provider: str = "cpu"
 
     @classmethod
     def load(
@@ -93,7 +94,7 @@ class Pipeline:
         check_names(path, [*files, *(f"{PRUNER}/{n}" for n in (pruning.MANIFEST, *pruning.FILES) if pruner)])
         hook_file.check_hook_file(path, manifest, bundles, policy)
         cascade = Cascade({stage: b.session(provider, threads) for stage, b in bundles.items()})
-        return cls(path, manifest, bundles, cascade, policy, pruner)
+        return cls(path, manifest, bundles, cascade, policy, pruner, provider)
 
     @property
     def sha256(self) -> str:

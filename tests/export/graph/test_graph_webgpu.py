@@ -16,6 +16,7 @@ from export.graph.runtime import ProviderUnavailable, open_session
 from export.proof.doctor import Driver
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
+from toolkit.processes import spent_apart
 
 X = np.linspace(0, 1, 3 * 64, dtype=np.float32).reshape(3, 1, 8, 8)
 
@@ -26,9 +27,10 @@ def test_a_graph_runs_on_it_alone_and_gives_the_cpu_s_numbers() -> None:
     assert set(placement) == {"WebGpuExecutionProvider"}
     assert placement["WebGpuExecutionProvider"] >= 3  # the layout adds some
     expected = open_session(convolution("Neg", "Mish"), "cpu", 1)[0].run(["y"], {"x": X})[0]
+    before = spent_apart()
     np.testing.assert_allclose(session.run(["y"], {"x": X})[0], expected, atol=1e-5)
+    assert spent_apart() > before  # its CPU time is charged to whoever measures this process's
     np.testing.assert_allclose(session.run(None, {"x": X[:1]})[0], expected[:1], atol=1e-5)
-    assert session.cpu_seconds > 0
     device = session.device
     assert device["onnxruntime_webgpu"] == webgpu.version()
     assert ("software device" in vulkan.describe(device)) == (device["kind"] == "software")

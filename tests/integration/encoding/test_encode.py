@@ -190,7 +190,7 @@ def split(path: Path) -> list[bytes]:
 def test_the_command_warns_of_unmasked_frames_and_fails_where_told_to(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Pipeline, "load", lambda path, threads: LosesItsSession({1}))
+    monkeypatch.setattr(Pipeline, "load", lambda path, provider, threads: LosesItsSession({1}))
     clip, output = y4m(tmp_path / "clip.y4m", 3), tmp_path / "out.ivf"
     (tmp_path / "p").mkdir()
     (tmp_path / "p/manifest.json").write_text('{"kind": "av1part-pipeline"}')

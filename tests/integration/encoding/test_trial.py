@@ -109,13 +109,13 @@ def test_the_command_says_beforehand_that_it_will_not_pay_and_afterwards_what_it
         "--cpu-used",
         "3",
     )
-    monkeypatch.setattr(Pipeline, "load", lambda path, threads: NoneOnly(0.3))
+    monkeypatch.setattr(Pipeline, "load", lambda path, provider, threads: NoneOnly(0.3))
     for name in ("a", "b"):
         slow = done(*words, "--no-4way", "-o", tmp_path / f"{name}.obu", "--ahead", "0")
     assert "Warning: this pipeline will not pay here: on 128x128 pixels of the first frame" in slow.stderr
     assert "expected saving: nothing: about -" in slow.stdout
     assert (tmp_path / "a.obu").read_bytes() == (tmp_path / "b.obu").read_bytes()
-    monkeypatch.setattr(Pipeline, "load", lambda path, threads: NoneOnly(0))
+    monkeypatch.setattr(Pipeline, "load", lambda path, provider, threads: NoneOnly(0))
     fast = done(*words, "-o", tmp_path / "c.obu", "--json")
     assert "Trial on 128x128 pixels of the first frame" in fast.stderr
     report = json.loads(fast.stdout)
@@ -141,7 +141,7 @@ def test_a_photograph_with_masks_is_checked_on_tiles(
     (tmp_path / "p").mkdir()
     (tmp_path / "p/manifest.json").write_text('{"kind": "av1part-pipeline"}')
     monkeypatch.setattr("integration.encoding.trial.SHARE", 0.1)  # of a small photograph
-    monkeypatch.setattr(Pipeline, "load", lambda path, threads: NoneOnly(seconds))
+    monkeypatch.setattr(Pipeline, "load", lambda path, provider, threads: NoneOnly(seconds))
     words = ("encode", CHELSEA, "--pipeline", tmp_path / "p", "--cq", "20", "--cpu-used", "3", "--no-4way")
     told = done(*words, "-o", tmp_path / "o.obu")
     assert "on 96x96 pixels of the photograph" in told.stderr
