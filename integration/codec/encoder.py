@@ -157,9 +157,10 @@ class Encoder:
         self._check(self._library.av1part_record_search(self._handle, share, seed))
 
     def search_frames(self, kind: str) -> None:
-        """Record and prune the search of frames of this kind: `key` (all intra frames, at first), or `inter`.
+        """Choose the frames whose search is recorded, and that the next pruner is for: `key` or `inter`.
 
-        Raises ToolkitError for `inter` where every frame is a key frame, or with a library that has no hook.
+        At first these are `key`, all intra frames. Raises ToolkitError for `inter` where every frame is a key frame, or
+        with a library that has no hook.
         """
         self._check_hook("records no search")
         self._check(self._library.av1part_search_inter(self._handle, FRAME_KINDS.index(kind)))
@@ -182,7 +183,7 @@ class Encoder:
         return self._library
 
     def set_pruner(self, pruner: bytes, price: float, most: float) -> None:
-        """Prune inside the search, by default of intra frames (`search_frames`).
+        """Prune inside the search of the frames that `search_frames` says; an encoder holds a pruner for each kind.
 
         A decision skips where the predicted loss is below `price` times the predicted time, and below `most`. Raises
         ToolkitError on bytes that are no pruner for this hook, or a price or `most` that is not above 0.

@@ -190,8 +190,8 @@ AV1PART_API int av1part_feature(int index, const char **name, const char **unit,
 /* A number that names the table of features: the CRC-32 of AV1PART_FEATURES_VERSION and of every name, unit and point. */
 AV1PART_API uint32_t av1part_feature_table(void);
 
-/* Whose search is recorded and pruned: that of intra frames (0, at first), or that of inter frames (1, with a keyint
- * above 1), hidden ones included. */
+/* Whose search is recorded, and for which frames the next av1part_set_pruner is: intra frames (0, at first), or inter
+ * frames (1, with a keyint above 1), hidden ones included. */
 AV1PART_API int av1part_search_inter(av1part_encoder *encoder, int inter);
 
 /* Record the search of frames at a share (0 to 1, by superblock, drawn by `seed`) of the squares that no edge of the
@@ -204,7 +204,8 @@ AV1PART_API int av1part_record_search(av1part_encoder *encoder, double share, ui
 AV1PART_API int av1part_search_rows(const av1part_encoder *encoder, const av1part_search_row **rows, size_t *count);
 
 /* Prune inside the search, of the frames that av1part_search_inter says: skip where the predicted loss is below `price`
- * times the predicted time, and below `most`. `data` NULL switches it off. On an error nothing changes. */
+ * times the predicted time, and below `most`. `data` NULL switches it off. On an error nothing changes. An encoder holds
+ * a pruner for each kind of frames. */
 AV1PART_API int av1part_set_pruner(av1part_encoder *encoder, const void *data, size_t size, double price, double most);
 
 /* The same from a pruner's folder (of `av1part pruner fit`), at its own price and for its kind of frames; refused where

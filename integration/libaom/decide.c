@@ -16,10 +16,11 @@ static bool may_lose(const av1part_square *s) {
 static bool pays(av1part_square *s, int decision) {
   const av1part_encoder *const e = s->encoder;
   double loss, time;
-  if (!e->pruner || !av1part_pruner_decides(e->pruner, side_of(s), decision)) return false;
+  const av1part_decider *const by = e->decider;
+  if (!by || !av1part_pruner_decides(by->pruner, side_of(s), decision)) return false;
   av1part_node_features(s);
-  if (!av1part_pruner_predict(e->pruner, side_of(s), decision, s->features, &loss, &time)) return false;
-  const bool taken = loss < e->prune_log_price + time && loss < e->prune_log_most;
+  if (!av1part_pruner_predict(by->pruner, side_of(s), decision, s->features, &loss, &time)) return false;
+  const bool taken = loss < by->log_price + time && loss < by->log_most;
   atomic_int *const count = s->encoder->decisions[level_of(side_of(s))][decision];
   atomic_fetch_add_explicit(&count[0], 1, memory_order_relaxed);
   if (taken) atomic_fetch_add_explicit(&count[1], 1, memory_order_relaxed);
@@ -51,19 +52,18 @@ int av1part_search_inter(av1part_encoder *e, int inter) {
 int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double price, double most) {
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the pruner was changed during an encode");
-  av1part_pruner *pruner = NULL;
+  av1part_decider decider = { 0 };
   const int status = data ? av1part_check_search(e) : AV1PART_OK;
   if (status != AV1PART_OK) return status;
   if (data) {
     const char *why;
     if (!(price > 0) || !(most > 0)) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "price or most: expected above 0");
-    pruner = av1part_pruner_load(data, size, &why);
-    if (!pruner) return av1part_fail(e, AV1PART_ERR_PRUNER, why);
-    e->prune_log_price = log(price);
-    e->prune_log_most = log(most);
+    decider = (av1part_decider){ av1part_pruner_load(data, size, &why), log(price), log(most) };
+    if (!decider.pruner) return av1part_fail(e, AV1PART_ERR_PRUNER, why);
   }
-  av1part_pruner_free(e->pruner);
-  e->pruner = pruner;
+  av1part_decider *const own = &e->deciders[e->search_inter];
+  av1part_pruner_free(own->pruner);
+  *own = decider;
   return AV1PART_OK;
 }
 
@@ -86,8 +86,8 @@ int av1part_load_pruner(av1part_encoder *e, const char *folder) {
   av1part_pruner_file file;
   if (!av1part_pruner_file_read(folder, &file, e->detail, sizeof(e->detail))) return AV1PART_ERR_PRUNER;
   int status = made_for(e, &file) ? AV1PART_OK : AV1PART_ERR_PRUNER;
-  if (status == AV1PART_OK) status = av1part_set_pruner(e, file.data, file.size, file.price, file.most);
   if (status == AV1PART_OK) status = av1part_search_inter(e, file.inter);
+  if (status == AV1PART_OK) status = av1part_set_pruner(e, file.data, file.size, file.price, file.most);
   av1part_pruner_file_free(&file);
   return status;
 }

@@ -26,6 +26,12 @@ typedef struct av1part_time {
   int64_t start, length; /* in AV1PART_TICKS a second; a length of 0: not set */
 } av1part_time;
 
+/* A pruner for one kind of frames, and what it may lose. */
+typedef struct av1part_decider {
+  struct av1part_pruner *pruner; /* NULL: none */
+  double log_price, log_most;
+} av1part_decider;
+
 enum { AV1PART_IN_FLIGHT = 64 }; /* more frames than libaom holds back with the largest lag */
 
 struct av1part_encoder {
@@ -68,12 +74,13 @@ struct av1part_encoder {
   size_t search_rows_kept;   /* of frames before this one in the same packet */
   const void *search_source; /* this one's picture */
   bool search_lost; /* out of memory: rows are missing */
-  bool search_inter; /* inter frames are recorded and pruned, and intra frames are not; else the reverse */
-  bool search_active; /* this frame's search is recorded or pruned */
+  bool search_inter; /* inter frames are recorded, and intra frames are not; else the reverse */
+  bool search_recorded; /* this frame's search is recorded */
+  bool search_active;   /* it is recorded or pruned */
   float frame_gradient, frame_quarter_least; /* features of this frame, where search_active */
-  struct av1part_pruner *pruner;
+  av1part_decider deciders[2];      /* by kind of frame: intra, inter */
+  const av1part_decider *decider;   /* of this frame; NULL where it has no pruner */
   struct av1part_pipeline *pipelines[AV1PART_LEVELS]; /* by the size of their nodes; NULL: none */
-  double prune_log_price, prune_log_most;
   atomic_int decisions[AV1PART_SQUARES + 1][AV1PART_DECISIONS][2]; /* by log2(side) - 2: asked, taken */
 };
 

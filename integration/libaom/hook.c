@@ -47,8 +47,10 @@ void av1part_hook_release(av1part_encoder *encoder) {
   if (encoder->slot < 0) return;
   atomic_store(&table[encoder->slot].instance, NULL);
   atomic_store(&table[encoder->slot].claimed, false);
-  av1part_pruner_free(encoder->pruner);
-  encoder->pruner = NULL;
+  for (int kind = 0; kind < 2; ++kind) {
+    av1part_pruner_free(encoder->deciders[kind].pruner);
+    encoder->deciders[kind].pruner = NULL;
+  }
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
     av1part_pipeline_free(encoder->pipelines[l]);
     encoder->pipelines[l] = NULL;
@@ -98,16 +100,17 @@ static int ask_callback(av1part_encoder *e, const AV1_COMP *cpi) {
 
 static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
   e->mask_active = false;
-  e->search_active = false;
+  e->search_active = e->search_recorded = false;
+  e->decider = NULL;
   av1part_clear_costs(e); /* a frame coded again is searched again: the last search counts */
   /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
   if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
   av1part_clear_effects(e);
   const bool intra = frame_is_intra_only(&cpi->common);
-  if (intra != e->search_inter && (e->pruner || e->search_share)) {
-    av1part_search_frame(e, cpi);
-    e->search_active = true;
-  }
+  e->decider = e->deciders[!intra].pruner ? &e->deciders[!intra] : NULL;
+  e->search_recorded = e->search_share && intra != e->search_inter;
+  e->search_active = e->decider || e->search_recorded;
+  if (e->search_active) av1part_search_frame(e, cpi);
   if (!intra) return;
   if (e->mask_given) {
     e->mask_active = true;

@@ -69,11 +69,11 @@ static bool decides_at(const av1part_pruner *pruner, int side) {
  * superblock, drawn among those at which it decides: what lies around and below such a square is searched as in an
  * encode with the pruner, and only there is known what a decision would have lost and saved. */
 static bool searched_whole(const av1part_square *s, uint32_t number) {
-  const av1part_pruner *const pruner = s->encoder->pruner;
+  const av1part_decider *const by = s->encoder->decider;
   int sides[AV1PART_SQUARES], count = 0;
-  if (!pruner || !decides_at(pruner, side_of(s))) return true;
+  if (!by || !decides_at(by->pruner, side_of(s))) return true;
   for (int side = 8; side <= 128; side *= 2) {
-    if (decides_at(pruner, side)) sides[count++] = side;
+    if (decides_at(by->pruner, side)) sides[count++] = side;
   }
   return side_of(s) == sides[number % (unsigned)count];
 }
@@ -82,7 +82,7 @@ static void open_row(av1part_square *s) {
   const PartitionBlkParams *const place = &s->state->part_blk_params;
   const av1part_square *const parent = s->parent;
   s->row = -1;
-  if (!s->active || !s->encoder->search_share || !s->whole || side_of(s) < 8) return;
+  if (!s->active || !s->encoder->search_recorded || !s->whole || side_of(s) < 8) return;
   const uint32_t number = draw(s->encoder, place->mi_row, place->mi_col);
   if (number >> 16 >= s->encoder->search_share) return;
   s->open = searched_whole(s, number & 0xFFFF);

@@ -1,7 +1,7 @@
 /* The hook for libaom as a library of its own (libaom.so.3), in hosts that know nothing of us. In place of hook.c.
  *
- * AV1PART_PIPELINE names the folders of pruners and of pipelines, with colons between; an encoder takes the first
- * pruner that was made for it, and for each node size the first pipeline. AV1PART_PRICE is another price than the
+ * AV1PART_PIPELINE names the folders of pruners and of pipelines, with colons between; of those made for it an encoder
+ * takes the first pruner of intra frames, the first of inter frames, and for each node size the first pipeline. AV1PART_PRICE is another price than the
  * pruners' own, AV1PART_STATS a file that gets one line of JSON for each encoder when it is closed. Without
  * AV1PART_PIPELINE, where a folder cannot be read, and for what none was made, every stream is that of the untouched
  * library, byte for byte. Without ONNX Runtime masks are left out. Each reason goes to stderr, once a process, and as a
@@ -52,7 +52,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
   _Atomic(const AV1_COMP *) instance;
   av1part_encoder *encoder;
-  const av1part_pruner_file *pruner; /* what its pruner was made for; NULL: it has none */
+  const av1part_pruner_file *pruners[2]; /* what its pruners of intra and of inter frames were made for; NULL: none */
   const av1part_pipeline_file *pipelines[AV1PART_LEVELS]; /* the same of its pipelines */
   int frames[2], pruned, masked; /* seen: intra frames, inter frames */
   int masked_nodes, last_masked_nodes; /* of the frames before the last one, and of that */
@@ -230,36 +230,44 @@ __attribute__((destructor)) static void close_library(void) {
 
 static void free_encoder(av1part_encoder *e) {
   if (!e) return;
-  av1part_pruner_free(e->pruner);
+  for (int kind = 0; kind < 2; ++kind) av1part_pruner_free(e->deciders[kind].pruner);
   for (int l = 0; l < AV1PART_LEVELS; ++l) av1part_pipeline_free(e->pipelines[l]);
   av1part_nodes_free(e);
   free(e);
+}
+
+static bool has_pruner(int slot) { return table[slot].pruners[0] || table[slot].pruners[1]; }
+
+/* Load the pruners that were chosen for an entry of the table. */
+static bool load_pruners(int slot, const char **why) {
+  for (int kind = 0; kind < 2; ++kind) {
+    const av1part_pruner_file *const file = table[slot].pruners[kind];
+    av1part_decider *const decider = &table[slot].encoder->deciders[kind];
+    if (!file) continue;
+    *decider = (av1part_decider){ av1part_pruner_load(file->data, file->size, why), log(file->price), log(file->most) };
+    if (!decider->pruner) return false;
+  }
+  return true;
 }
 
 /* Open the encoder of a table's entry with what was chosen for it. Masks whose networks cannot be opened are left out;
  * false: nothing is left. */
 static bool open_encoder(int slot) {
   const char *why = "out of memory";
-  const av1part_pruner_file *const file = table[slot].pruner;
   av1part_encoder *const e = table[slot].encoder = calloc(1, sizeof(*e));
-  if (e && file) e->pruner = av1part_pruner_load(file->data, file->size, &why);
-  if (!e || (file && !e->pruner)) {
+  if (!e || !load_pruners(slot, &why)) {
     say_once(ALONE, why);
     free_encoder(e);
     return false;
-  }
-  if (file) {
-    e->prune_log_price = log(file->price);
-    e->prune_log_most = log(file->most);
   }
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
     if (!table[slot].pipelines[l] || atomic_load(&masks_broken)) continue;
     e->pipelines[l] = av1part_pipeline_open(table[slot].pipelines[l], e->detail, sizeof(e->detail));
     if (e->pipelines[l]) continue;
     atomic_store(&masks_broken, true);
-    say_once(file ? UNMASKED : ALONE, e->detail);
+    say_once(has_pruner(slot) ? UNMASKED : ALONE, e->detail);
   }
-  if (e->pruner || av1part_has_pipeline(e)) return true;
+  if (has_pruner(slot) || av1part_has_pipeline(e)) return true;
   free_encoder(e);
   return false;
 }
@@ -267,9 +275,9 @@ static bool open_encoder(int slot) {
 /* Choose what was made for this encoder; false where nothing was. */
 static bool choose(const AV1_COMP *cpi, int slot) {
   bool masked = false;
-  table[slot].pruner = NULL;
+  table[slot].pruners[0] = table[slot].pruners[1] = NULL;
   for (int i = pruner_count - 1; i >= 0; --i) {
-    if (pruner_suits(cpi, &pruners[i])) table[slot].pruner = &pruners[i];
+    if (pruner_suits(cpi, &pruners[i])) table[slot].pruners[pruners[i].inter] = &pruners[i];
   }
   for (int l = 0; l < AV1PART_LEVELS; ++l) table[slot].pipelines[l] = NULL;
   for (int i = pipeline_count - 1; i >= 0 && !atomic_load(&masks_broken); --i) {
@@ -277,8 +285,8 @@ static bool choose(const AV1_COMP *cpi, int slot) {
     table[slot].pipelines[av1part_level_of_side(pipelines[i].node)] = &pipelines[i];
     masked = true;
   }
-  say_without(cpi, table[slot].pruner != NULL, masked);
-  return table[slot].pruner || masked;
+  say_without(cpi, has_pruner(slot), masked);
+  return has_pruner(slot) || masked;
 }
 
 /* Index in the table, -1 where the encoder stays as it is. */
@@ -331,13 +339,14 @@ static bool mask_frame(int slot, const AV1_COMP *cpi) {
   return false;
 }
 
-static bool for_inter_frames(int slot) { return table[slot].pruner && table[slot].pruner->inter; }
-
 static bool has_masks(int slot) {
   bool any = false;
   for (int l = 0; l < AV1PART_LEVELS; ++l) any = any || table[slot].pipelines[l];
   return any;
 }
+
+/* Whether anything acts on frames of a kind, 0 intra, 1 inter: masks are for intra frames. */
+static bool acts_on(int slot, int kind) { return table[slot].pruners[kind] || (!kind && has_masks(slot)); }
 
 /* Prune and mask this frame's search where it is of the kind, and of the settings, that this was made for: masks are for
  * intra frames. */
@@ -355,7 +364,7 @@ static void begin_frame(const AV1_COMP *cpi) {
     return;
   }
   const int known = find(cpi), i = known < 0 ? adopt(cpi) : known;
-  if (i < 0 || (!intra && !for_inter_frames(i)) || (intra && for_inter_frames(i) && !has_masks(i))) return;
+  if (i < 0 || !acts_on(i, !intra)) return;
   av1part_encoder *const e = table[i].encoder;
   if (!fit_nodes(e, cpi->common.width, cpi->common.height)) {
     say_once(ALONE, "out of memory");
@@ -366,7 +375,9 @@ static void begin_frame(const AV1_COMP *cpi) {
   table[i].frames[!intra] += !again;
   if (!again) table[i].masked_nodes += table[i].last_masked_nodes;
   table[i].last_masked_nodes = 0;
-  e->search_active = e->pruner && intra != for_inter_frames(i) && pruner_suits(cpi, table[i].pruner);
+  const av1part_pruner_file *const file = table[i].pruners[!intra];
+  e->decider = file && pruner_suits(cpi, file) ? &e->deciders[!intra] : NULL;
+  e->search_active = e->decider != NULL;
   if (e->search_active) av1part_search_frame(e, cpi);
   e->mask_active = intra && mask_frame(i, cpi);
   table[i].pruned += !again && e->search_active;
@@ -421,10 +432,10 @@ static void write_stats(int slot, const AV1_COMP *cpi) {
   static const char *const names[] = AV1PART_DECISION_NAMES;
   char line[8192];
   int used = snprintf(line, sizeof(line), "{\"frames\":%d,", cpi->frame_index_set.show_frame_count);
-  if (!for_inter_frames(slot) || has_masks(slot)) {
+  if (acts_on(slot, 0)) {
     used += snprintf(line + used, sizeof(line) - (size_t)used, "\"key_frames\":%d,", table[slot].frames[0]);
   }
-  if (for_inter_frames(slot)) {
+  if (acts_on(slot, 1)) {
     used += snprintf(line + used, sizeof(line) - (size_t)used, "\"inter_frames\":%d,", table[slot].frames[1]);
   }
   used += snprintf(line + used, sizeof(line) - (size_t)used,

@@ -144,7 +144,7 @@ def test_clips_with_threads_tiles_and_inter_frames(libaom: Libraries, tmp_path: 
         assert len(list(container.decode(video=0))) == 5
 
 
-def test_a_pruner_of_inter_frames_leaves_key_frames_alone(libaom: Libraries, tmp_path: Path) -> None:
+def test_key_frames_and_inter_frames_have_pruners_of_their_own(libaom: Libraries, tmp_path: Path) -> None:
     needs("ffmpeg", "ffmpeg")
     made = toy_folder(tmp_path / "inter", libaom, toy_pruner(ALL, loss=-9.0, time=9.0), frame_kind="inter")
     clip, stats = tmp_path / "clip.y4m", tmp_path / "stats"
@@ -155,6 +155,8 @@ def test_a_pruner_of_inter_frames_leaves_key_frames_alone(libaom: Libraries, tmp
         ("stock", 30, {}),
         ("inter", 30, {"AV1PART_PIPELINE": made, "AV1PART_STATS": stats}),
         ("key", 0, {"AV1PART_PIPELINE": made, "AV1PART_STATS": stats}),
+        ("both", 30, {"AV1PART_PIPELINE": f"{PHOTO}:{made}", "AV1PART_STATS": stats}),
+        ("photo", 30, {"AV1PART_PIPELINE": PHOTO}),
     ):
         command = ffmpeg(tmp_path / f"{name}.ivf", clip, "-g", keyint, "-lag-in-frames", 4, frames=6)
         said = run(command, libaom.aom.parent, **variables).stderr
@@ -165,9 +167,13 @@ def test_a_pruner_of_inter_frames_leaves_key_frames_alone(libaom: Libraries, tmp
             assert len(list(container.decode(video=0))) == 6
     assert packets[0][0] == packets[1][0], "the key frame"
     assert packets[0] != packets[1]
-    (counts,) = (json.loads(line) for line in stats.read_text().splitlines())
+    assert packets[3][0] == packets[4][0] != packets[0][0], "a pruner for each kind of frames"
+    assert packets[3][1:] != packets[4][1:]
+    counts, both = (json.loads(line) for line in stats.read_text().splitlines())
     assert counts["pruned_frames"] == counts["inter_frames"] >= 5
     assert "key_frames" not in counts
+    assert both["pruned_frames"] == both["inter_frames"] + both["key_frames"]
+    assert both["key_frames"] == 1
     assert all(own["asked"] == own["skipped"] > 0 for own in counts["decisions"].values())
 
 

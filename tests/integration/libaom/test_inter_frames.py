@@ -136,6 +136,41 @@ def test_only_frames_of_the_pruner_s_kind_are_pruned_and_counted(libaom: Librari
     assert counts["key"][0].data != plain[0]
 
 
+@pytest.mark.parametrize("kinds", [("key", "inter"), ("inter", "key")])
+def test_an_encoder_holds_a_pruner_for_each_kind_of_frames(libaom: Libraries, kinds: tuple[str, str]) -> None:
+    """Each decides about its own frames; which is given first is of no account."""
+    config = EncoderConfig(144, 80, cq=40, cpu_used=2, keyint=3)
+    own = {
+        "key": toy([(16, "stop")], loss=-9.0, time=9.0),
+        "inter": toy([(8, "no_split"), (16, "no_split"), (32, "no_split")], loss=-9.0, time=9.0),
+    }
+    packets, asked = {}, {}
+    for held in (("key",), ("inter",), kinds):
+        with Encoder(config) as encoder:
+            for kind in held:
+                encoder.search_frames(kind)
+                encoder.set_pruner(own[kind], price=1.0, most=1e9)
+            packets[held] = [encoder.encode(planes).data for planes in pan(144, 80)]
+            counts = encoder.decisions()[0]
+        asked[held] = {"key": counts[1, DECISIONS.index("stop")], "inter": counts[1, DECISIONS.index("no_split")]}
+    assert packets[kinds][0] == packets["key",][0] != packets["inter",][0]
+    assert packets[kinds] != packets["key",]
+    assert asked["key",]["inter"] == asked["inter",]["key"] == 0
+    assert all(asked[kinds].values())
+
+
+def test_inter_frames_are_recorded_under_a_pruner_of_key_frames(libaom: Libraries) -> None:
+    config = EncoderConfig(144, 80, cq=40, cpu_used=2, keyint=3)
+    with Encoder(config) as encoder:
+        encoder.set_pruner(toy([(16, "stop")], loss=-9.0, time=9.0), price=1.0, most=1e9)
+        encoder.search_frames("inter")
+        encoder.record_search(1.0)
+        for planes in pan(144, 80):
+            packet = encoder.encode(planes)
+            assert bool(len(encoder.search_rows())) != packet.key
+        assert encoder.decisions()[1].sum() > 0
+
+
 @pytest.mark.parametrize("kind", ["key", "inter"])
 def test_decisions_see_the_features_that_are_recorded(libaom: Libraries, kind: str) -> None:
     """Luma is looked at only where it is asked for, or recorded: a decision of the calmest square is taken there."""
