@@ -26,6 +26,7 @@ from toolkit.errors import ToolkitError, plain_system_errors
 _log = logging.getLogger("av1part")
 
 MAX_JSON_BYTES = 64 * 1024 * 1024
+_WHOLE = 1 << 63
 _ASIDE = "-old"
 """Ends the hidden name, before the suffix, under which an output lies while another takes its place."""
 
@@ -109,12 +110,14 @@ def read_json(path: Path, limit: int = MAX_JSON_BYTES) -> Any:
     """Read a JSON file of at most `limit` bytes.
 
     Raises ToolkitError on a file that is missing, not an ordinary file, too large or not JSON, on a number that is not
-    finite, and on a key given twice in one object, since readers disagree about which one counts.
+    finite or that 64 bit do not hold, and on a key given twice in one object: readers disagree about which one counts.
     """
     try:
         with plain_system_errors():
             text = read_bytes(path, limit).decode()
-        return json.loads(text, object_pairs_hook=_object, parse_float=_finite, parse_constant=_finite)
+        return json.loads(
+            text, parse_int=_whole, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_object
+        )
     except (ValueError, RecursionError) as error:
         raise ToolkitError(f"{path}: not readable as JSON ({error}). Make it again.") from None
 
@@ -126,6 +129,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         doubled = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the key {doubled!r:.60} twice in one object")
     return document
+
+
+def _whole(text: str) -> int:
+    if abs(value := int(text)) > _WHOLE:
+        raise ValueError(f"the number {text[:20]}... is larger than any count or size")
+    return value
 
 
 def _finite(text: str) -> float:

@@ -38,6 +38,10 @@ ConstantScores = TypedDict("ConstantScores", {"class": str, "accuracy": float, "
 """BaselineScores of one constant, and the class that it always names."""
 
 
+NamedScore = TypedDict("NamedScore", {"class": str, "macro_f1": float})
+"""What every reader may rely on of ConstantScores."""
+
+
 class Baselines(TypedDict):
     """Result of `baselines`."""
 

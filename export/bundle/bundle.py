@@ -6,7 +6,7 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from export.bundle.report import REPORT_FILES, Report, load_report
 from export.graph.contract import Contract
@@ -15,18 +15,18 @@ from export.graph.runtime import RuntimeModel
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.model.provenance import BEFORE, is_known
+from toolkit.folders import BUNDLE, check_folder
+from toolkit.metrics import NamedScore
+from toolkit.model.provenance import Seen, is_known
 from toolkit.model.suitability import check_bit_depth, check_settings, check_unseen
-from toolkit.sealed import Entries, check_folder, is_sha256, read_sealed
+from toolkit.sealed import SealedFolder
+from toolkit.shapes import is_sha256
 
 if TYPE_CHECKING:
-    from export.compare.budget import Verdict  # imports torch, which reading a bundle does not need
     from toolkit.model.checkpoint import Checkpoint
 
 _log = logging.getLogger("av1part")
 
-KIND = "av1part-bundle"
-FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
 SIZE_LIMITS = {"model.onnx": 1 << 29, "checkpoint.pt": 1 << 29, "MODEL_CARD.md": 1 << 20}
 """Files that a manifest must list, and the most bytes that each may have."""
@@ -36,29 +36,6 @@ BESIDE = (*REPORT_FILES, SIGNATURE)
 """Files that may lie beside the manifest: made after it, they name or sign it."""
 _MANIFEST_LIMIT, _BESIDE_LIMIT = 1 << 22, 1 << 26
 _MEND = "Make the bundle again with `av1part export`."
-_ENTRIES: Entries = {
-    "contract": dict,
-    "backbone": str,
-    "encoder": dict,
-    "weak": list,
-    "export_check": dict,
-    "export_check.comparisons": int,
-    "export_check.rms": (int, float),
-    "export_check.ratio": (int, float),
-    "export_check.max_budget": (int, float),
-    "provenance": dict,
-    "provenance.train_sources": list,
-    "provenance.epoch": int,
-    "provenance.chosen": str,
-    "provenance.metrics": dict,
-    "provenance.metrics.macro_f1": (int, float),
-    "provenance.baselines": dict,
-    "provenance.baselines.best_constant": dict,
-    "provenance.baselines.best_constant.class": str,
-    "provenance.baselines.best_constant.macro_f1": (int, float),
-    "files": dict,
-}
-"""Entries that any reader may rely on, with their types; a parent always precedes its entries."""
 
 
 class FileEntry(TypedDict):
@@ -85,6 +62,36 @@ Quantization = TypedDict(
 """Origin of an int8 graph. `from`: sha256 of the float32 bundle; `blocks`, `sources`: numbers that set its ranges."""
 
 
+class ExportCheck(TypedDict):
+    """What every reader may rely on of the comparison at export time, a `Verdict`."""
+
+    comparisons: int
+    rms: float
+    ratio: float
+    max_budget: float
+
+
+class _Score(TypedDict):
+    macro_f1: float
+
+
+class _Baselines(TypedDict):
+    best_constant: NamedScore
+
+
+class Shipped(TypedDict):
+    """Provenance of a bundle's model, as far as every reader may rely on it; the rest is as in the checkpoint."""
+
+    train_sources: list[str]
+    train_sources_known: NotRequired[bool]
+    epoch: int
+    chosen: str
+    metrics: _Score
+    baselines: _Baselines
+    init: NotRequired[Seen]
+    taught_by: NotRequired[Seen]
+
+
 class Manifest(TypedDict):
     """manifest.json. `contract`: as of `Contract.to_dict`; `weak`: reasons why the model is not worth shipping.
 
@@ -95,14 +102,17 @@ class Manifest(TypedDict):
     format_version: int
     contract: dict[str, Any]
     backbone: str
-    opset: int
+    opset: NotRequired[int]
     encoder: dict[str, Any]
     weak: list[str]
-    export_check: "Verdict"
-    provenance: dict[str, Any]
+    export_check: ExportCheck
+    provenance: Shipped
     quantization: NotRequired[Quantization]
     files: dict[str, FileEntry]
     sha256: str
+
+
+FORMAT = SealedFolder(BUNDLE.kind, 1, Manifest, "a bundle's", _MEND, MANIFEST, _MANIFEST_LIMIT)
 
 
 @dataclass(frozen=True)
@@ -232,7 +242,7 @@ def is_signed(bundle: Path) -> bool:
 
 def _check_names(path: Path) -> None:
     """Raise ToolkitError unless the folder holds exactly a bundle's files, all of them ordinary."""
-    check_folder(path, KIND)
+    check_folder(path, BUNDLE)
     required = {MANIFEST, *SIZE_LIMITS}
     found = set()
     with os.scandir(path) as entries:
@@ -253,24 +263,15 @@ def _check_names(path: Path) -> None:
 def _read_manifest(path: Path) -> Manifest:
     """Read the manifest; ToolkitError unless it is sealed, of this format, and its entries have the right types."""
     file = path / MANIFEST
-    manifest = read_sealed(file, KIND, FORMAT_VERSION, "a bundle's", _MEND, _ENTRIES, limit=_MANIFEST_LIMIT)
+    manifest = FORMAT.read(path)
     if set(manifest["files"]) != set(SIZE_LIMITS):
         raise ToolkitError(f"{file}: lists {sorted(manifest['files'])}, expected {sorted(SIZE_LIMITS)}.")
-    provenance = manifest["provenance"]
-    seen = {"train_sources": provenance["train_sources"]}
-    for entry in BEFORE:
-        record = provenance.get(entry, {})
-        seen[f"{entry}.trained_on"] = record.get("trained_on", []) if isinstance(record, dict) else None
-    for name, sources in seen.items():
-        if not isinstance(sources, list) or not all(isinstance(source, str) for source in sources):
-            raise ToolkitError(f"{file}: provenance.{name} are not hashes. {_MEND}")
     for name, entry in manifest["files"].items():
-        size, digest = (entry.get("bytes"), entry.get("sha256")) if isinstance(entry, dict) else (None, None)
-        if type(size) is not int or not 0 <= size <= SIZE_LIMITS[name]:
-            raise ToolkitError(f"{file}: {name} has {size!r} bytes, expected 0 to {SIZE_LIMITS[name]}.")
-        if not is_sha256(digest):
+        if not 0 <= entry["bytes"] <= SIZE_LIMITS[name]:
+            raise ToolkitError(f"{file}: {name} has {entry['bytes']} bytes, expected 0 to {SIZE_LIMITS[name]}.")
+        if not is_sha256(entry["sha256"]):
             raise ToolkitError(f"{file}: {name} has no sha256. {_MEND}")
-    return cast(Manifest, manifest)
+    return manifest
 
 
 def _check_file(file: Path, entry: FileEntry) -> None:

@@ -13,14 +13,14 @@ import numpy as np
 import onnx
 from onnx import ModelProto
 
-from export.bundle.bundle import MANIFEST, SIZE_LIMITS, Bundle
+from export.bundle.bundle import FORMAT, SIZE_LIMITS, Bundle
 from export.bundle.quantize_config import QuantizeConfig
 from export.graph.check import check_onnx
 from export.graph.runtime import feed
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import stratified_index
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
+from toolkit.files import atomic_folder, sha256_file
 from toolkit.model.provenance import trained_on
 from toolkit.partition import STAGES
 from toolkit.progress import track
@@ -90,7 +90,7 @@ def quantize_bundle(
         }
         files = {n: {"bytes": (folder / n).stat().st_size, "sha256": sha256_file(folder / n)} for n in SIZE_LIMITS}
         manifest = {**bundle.manifest, "quantization": quantization, "files": files}
-        atomic_write_json(folder / MANIFEST, seal(manifest))
+        FORMAT.write(manifest, folder)
         Bundle.load(folder).session()  # put in place only what consumers accept
     return Bundle.load(output)
 

@@ -9,11 +9,9 @@ from export.compare.batches import Difference
 from export.compare.worst_blocks import WorstBlock
 from export.graph.profiles import PROFILES
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_bytes, atomic_write_json, read_bytes, seal
-from toolkit.sealed import read_sealed
+from toolkit.files import atomic_write_bytes, read_bytes
+from toolkit.sealed import SealedFolder
 
-KIND = "av1part-parity"
-FORMAT_VERSION = 2
 REPORT_FILES = ("parity.json", "parity.md", "parity.html")
 _READABLE = REPORT_FILES[1:]
 STATUSES = ("passed", "failed", "not-run")
@@ -109,6 +107,14 @@ class Report(TypedDict):
     sha256: str
 
 
+class _Read(TypedDict):
+    profiles: dict[str, Any]
+
+
+_AGAIN = "Run `av1part parity` again."
+FORMAT = SealedFolder("av1part-parity", 2, _Read, "a parity report", _AGAIN, "parity.json", _LIMIT)
+
+
 def load_report(bundle: Path, manifest_sha256: str) -> Report | None:
     """Read a bundle's report; None where there is none.
 
@@ -120,23 +126,22 @@ def load_report(bundle: Path, manifest_sha256: str) -> Report | None:
             if (bundle / name).exists():
                 raise ToolkitError(f"{bundle}: {name} without parity.json. Run `av1part parity` again.")
         return None
-    again = "Run `av1part parity` again."
-    report = read_sealed(file, KIND, FORMAT_VERSION, "a parity report", again, {"profiles": dict}, limit=_LIMIT)
+    report = cast(dict[str, Any], FORMAT.read(bundle))
     if report.get("manifest_sha256") != manifest_sha256:
-        raise ToolkitError(f"{file}: written for another bundle ({report.get('manifest_sha256')!r:.14}...). {again}")
+        raise ToolkitError(f"{file}: written for another bundle ({report.get('manifest_sha256')!r:.14}...). {_AGAIN}")
     profiles = report["profiles"]
     for name, result in profiles.items():
         sound = isinstance(result, dict) and name in PROFILES and result.get("status") in STATUSES
         if not sound or type(result.get("comparisons")) is not int:
-            raise ToolkitError(f"{file}: the result of {name!r:.20} is malformed. {again}")
+            raise ToolkitError(f"{file}: the result of {name!r:.20} is malformed. {_AGAIN}")
     if report.get("providers") != by_provider(profiles):
-        raise ToolkitError(f"{file}: providers are not those of its profiles. {again}")
+        raise ToolkitError(f"{file}: providers are not those of its profiles. {_AGAIN}")
     for name in _READABLE:
         readable = bundle / name
         if not readable.is_file() or readable.stat().st_size > _LIMIT:
-            raise ToolkitError(f"{readable}: missing or larger than {_LIMIT} bytes. {again}")
+            raise ToolkitError(f"{readable}: missing or larger than {_LIMIT} bytes. {_AGAIN}")
         if _sha256(read_bytes(readable)) != report.get(_hash_key(name)):
-            raise ToolkitError(f"{readable}: changed since parity.json was written. {again}")
+            raise ToolkitError(f"{readable}: changed since parity.json was written. {_AGAIN}")
     return cast(Report, report)
 
 
@@ -173,8 +178,6 @@ def write_report(bundle: Path, manifest_sha256: str, named: BundleName, results:
             profiles[name] = result
     statuses = [result["status"] for result in profiles.values()]
     body = {
-        "kind": KIND,
-        "format_version": FORMAT_VERSION,
         "bundle": named,
         "manifest_sha256": manifest_sha256,
         "passed": "passed" in statuses and "failed" not in statuses,
@@ -182,11 +185,10 @@ def write_report(bundle: Path, manifest_sha256: str, named: BundleName, results:
         "providers": by_provider(profiles),
     }
     texts = {"parity.md": render_markdown(body).encode(), "parity.html": render_html(body).encode()}
-    report = seal({**body, **{_hash_key(name): _sha256(text) for name, text in texts.items()}})
     for name, text in texts.items():
         atomic_write_bytes(bundle / name, text)
-    atomic_write_json(bundle / "parity.json", report)
-    return cast(Report, report)
+    hashes = {_hash_key(name): _sha256(text) for name, text in texts.items()}
+    return cast(Report, FORMAT.write({**body, **hashes}, bundle))
 
 
 def _hash_key(name: str) -> str:

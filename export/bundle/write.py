@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from export.bundle.bundle import FORMAT_VERSION, KIND, MANIFEST, SIZE_LIMITS, Bundle
+from export.bundle.bundle import FORMAT, SIZE_LIMITS, Bundle
 from export.bundle.model_card import model_card
 from export.compare.batches import run_batches
 from export.compare.budget import Verdict, judge, set_budget
@@ -20,7 +20,7 @@ from export.graph.export import export_onnx
 from export.graph.instruction_set import instruction_set
 from export.graph.runtime import RuntimeModel
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, atomic_write_json, canonical_json, quoted, seal, sha256_file
+from toolkit.files import atomic_folder, canonical_json, quoted, sha256_file
 from toolkit.model.checkpoint import Checkpoint, environment, load_checkpoint, save_checkpoint
 from toolkit.model.network import predict
 from toolkit.training.run_folder import checkpoint_file
@@ -113,8 +113,6 @@ def write_bundle(chosen: Chosen, output: Path, *, allow_weak: bool = False, over
                 "written. Check the versions of torch, onnx and onnxruntime."
             )
         body = {
-            "kind": KIND,
-            "format_version": FORMAT_VERSION,
             "contract": Contract.of(checkpoint.config).to_dict(),
             "backbone": checkpoint.config.backbone,
             "opset": OPSET,
@@ -136,7 +134,7 @@ def write_bundle(chosen: Chosen, output: Path, *, allow_weak: bool = False, over
         (folder / "model.onnx").write_bytes(model)
         (folder / "MODEL_CARD.md").write_text(model_card(body), encoding="utf-8")
         files = {n: {"bytes": (folder / n).stat().st_size, "sha256": sha256_file(folder / n)} for n in SIZE_LIMITS}
-        atomic_write_json(folder / MANIFEST, seal({**body, "files": files}))
+        FORMAT.write({**body, "files": files}, folder)
         Bundle.load(folder)  # put in place only what consumers accept
     return Bundle.load(output)
 

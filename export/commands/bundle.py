@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from toolkit.sealed import check_folder
+from toolkit.folders import BUNDLE, check_folder
 
 if TYPE_CHECKING:
     from export.bundle.bundle import Bundle
@@ -25,7 +25,7 @@ def bundle() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def verify(path: Path, public_key: Path | None, as_json: bool) -> None:
     """Check files, seals, graph and checkpoint of BUNDLE against each other; exit 1 where anything is off."""
-    check_folder(path, "av1part-bundle")
+    check_folder(path, BUNDLE)
     from export.bundle.bundle import Bundle, is_signed
     from export.bundle.signing import verify_signature
     from export.graph.check import check_onnx
@@ -53,7 +53,7 @@ def verify(path: Path, public_key: Path | None, as_json: bool) -> None:
 @click.option("--ask-password", is_flag=True, help="The key file is encrypted; ask for its password.")
 def sign(path: Path, key: Path, ask_password: bool) -> None:
     """Sign BUNDLE's manifest, and so every file that it names; reports that are made later do not change that."""
-    check_folder(path, "av1part-bundle")
+    check_folder(path, BUNDLE)
     from export.bundle import signing
     from export.bundle.bundle import Bundle
 
@@ -66,7 +66,7 @@ def sign(path: Path, key: Path, ask_password: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest and the report as one JSON object.")
 def info(path: Path, as_json: bool) -> None:
     """Say what BUNDLE predicts, for which input, where it comes from and on what it was proven."""
-    check_folder(path, "av1part-bundle")
+    check_folder(path, BUNDLE)
     from export.bundle.bundle import Bundle
 
     opened = Bundle.load(path)

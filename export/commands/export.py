@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from toolkit.files import check_free, quoted
-from toolkit.sealed import check_folder, check_model
+from toolkit.folders import BLOCKSET, check_folder, check_model
 
 
 @click.command()
@@ -32,7 +32,7 @@ def export(
     """
     check_model(run_or_ckpt)
     if data is not None:
-        check_folder(data, "av1part-blockset")
+        check_folder(data, BLOCKSET)
     check_free(output, overwrite)
     from export.bundle.write import choose_checkpoint, write_bundle
     from export.commands.bundle import describe

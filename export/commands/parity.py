@@ -12,7 +12,7 @@ from export.graph.profiles import PROFILES, PROVIDERS
 from export.graph.vulkan import describe
 from export.proof.config import ParityConfig
 from toolkit.files import quoted
-from toolkit.sealed import check_folder
+from toolkit.folders import BLOCKSET, BUNDLE, check_folder
 
 _DEFAULT = ParityConfig()
 
@@ -68,8 +68,8 @@ def parity(
     if selftest + bisect + bool(junit and bisect) > 1:
         raise click.UsageError("--bisect goes neither with --selftest nor with --junit.")
     with errors_to(junit):  # before torch is imported, which takes seconds
-        check_folder(bundle, "av1part-bundle")
-        check_folder(data, "av1part-blockset")
+        check_folder(bundle, BUNDLE)
+        check_folder(data, BLOCKSET)
     from export.bundle.bundle import Bundle
     from export.proof.prove import bisect_bundle, prove
     from export.proof.selftest import selftest as plant_faults

@@ -9,7 +9,7 @@ import click
 from export.compare.config import LIMIT
 from export.proof.config import LAYOUTS, ForeignConfig, ParityConfig
 from toolkit.cli.options import factor
-from toolkit.sealed import check_file, check_folder
+from toolkit.folders import BLOCKSET, check_file, check_folder
 
 if TYPE_CHECKING:
     from export.proof.foreign_proof import ForeignReport
@@ -48,7 +48,7 @@ def parity_foreign(
     """
     check_file(model, "a graph; a folder is no ONNX file")
     check_file(checkpoint, "a checkpoint file (.pt)")
-    check_folder(data, "av1part-blockset")
+    check_folder(data, BLOCKSET)
     from export.proof.foreign_proof import prove_foreign, write_report
     from toolkit.cli.progress import shown
 

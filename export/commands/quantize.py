@@ -7,7 +7,7 @@ import click
 
 from export.bundle.quantize_config import QuantizeConfig
 from toolkit.files import check_free, quoted
-from toolkit.sealed import check_folder
+from toolkit.folders import BLOCKSET, BUNDLE, check_folder
 
 _DEFAULT = QuantizeConfig()
 
@@ -21,8 +21,8 @@ _DEFAULT = QuantizeConfig()
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 def quantize(bundle: Path, data: Path, output: Path, overwrite: bool, **options: Any) -> None:
     """Make an int8 bundle of the proven float32 BUNDLE, calibrated on the training split of DATA alone."""
-    check_folder(bundle, "av1part-bundle")
-    check_folder(data, "av1part-blockset")
+    check_folder(bundle, BUNDLE)
+    check_folder(data, BLOCKSET)
     check_free(output, overwrite)
     from export.bundle.quantize import quantize_bundle
     from toolkit.cli.progress import next_step, shown

@@ -10,7 +10,7 @@ import click
 from integration.codec.config import four_way_of
 from integration.commands.encode_options import keyint_options, provider_option
 from integration.encoding.config import CLIP_KEYINT, CLIP_LAG, EncodeConfig, distances
-from toolkit.sealed import check_file
+from toolkit.folders import check_file
 
 if TYPE_CHECKING:
     from integration.encoding.encode import Report, Trial

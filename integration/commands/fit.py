@@ -12,7 +12,7 @@ from integration.pruning.config import MODELS, FitConfig
 from toolkit.cli.options import commas, numbers
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, check_free, quoted
-from toolkit.sealed import kind_of
+from toolkit.folders import BLOCKSET, kind_of
 
 _D = FitConfig()
 _PATH = click.Path(path_type=Path)
@@ -79,7 +79,7 @@ def fit(
     shown = size if size != "source" and parse_size(size) else None
     check_free(output, overwrite)
     given = [name for name in ("sides", "model") if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
-    if kind_of(data) == "av1part-blockset":
+    if kind_of(data) == BLOCKSET:
         if given:
             raise click.UsageError(f"--{given[0]} is of a pruner, which DATA of `av1part record` gives.")
         _fit_masks(data, sources, output, target_loss, shown, frames or 2, pruner, overwrite=overwrite)

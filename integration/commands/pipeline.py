@@ -9,7 +9,7 @@ from export.graph.profiles import PROVIDERS
 from integration.pipeline.config import BuildConfig, EvalConfig
 from toolkit.data.splits import HELD_OUT
 from toolkit.files import check_free, quoted
-from toolkit.sealed import check_folder
+from toolkit.folders import BLOCKSET, BUNDLE, PIPELINE, check_folder
 
 _BUILD, _EVAL = BuildConfig(), EvalConfig()
 _PATH = click.Path(path_type=Path)
@@ -62,7 +62,7 @@ def build(
     if not bundles:
         raise click.UsageError("Missing argument 'BUNDLE...'.")
     for path in bundles:
-        check_folder(path, "av1part-bundle")
+        check_folder(path, BUNDLE)
     check_free(output, overwrite)
     from integration.commands.pipeline_tables import print_inside, print_pipeline
     from integration.encoding.opening import named
@@ -83,7 +83,7 @@ def build(
 @_json
 def info(path: Path, as_json: bool) -> None:
     """Verify every byte of PIPE and say what it masks with, and what prunes inside the search beside the masks."""
-    check_folder(path, "av1part-pipeline")
+    check_folder(path, PIPELINE)
     from integration.commands.pipeline_tables import print_inside, print_pipeline
     from integration.pipeline.pipeline import Pipeline
 
@@ -118,8 +118,8 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Score PIPE on a held-out split of DATA, beside the trivial baselines."""
-    check_folder(path, "av1part-pipeline")
-    check_folder(data, "av1part-blockset")
+    check_folder(path, PIPELINE)
+    check_folder(data, BLOCKSET)
     from integration.commands.pipeline_tables import print_scores
     from integration.pipeline.pipeline import Pipeline
     from integration.pipeline.score import score_pipeline

@@ -12,7 +12,7 @@ from integration.tuning.config import FitConfig
 from toolkit.cli.options import commas, numbers, words
 from toolkit.data.splits import HELD_OUT
 from toolkit.files import check_free, quoted
-from toolkit.sealed import check_folder
+from toolkit.folders import BLOCKSET, PIPELINE, check_folder
 
 _D = FitConfig()
 _PATH = click.Path(path_type=Path)
@@ -57,8 +57,8 @@ def fit(
     """
     from integration.media.sources import expand
 
-    check_folder(pipe, "av1part-pipeline")
-    check_folder(data, "av1part-blockset")
+    check_folder(pipe, PIPELINE)
+    check_folder(data, BLOCKSET)
     expand(clips)
     check_free(output, overwrite)
     from integration.commands.policy_tables import fit_json, print_fit, trial_log

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from integration import zoo
 from toolkit.cli.extras import advice
 from toolkit.errors import ToolkitError
-from toolkit.sealed import check_folder, kind_of
+from toolkit.folders import PIPELINE, PRUNER, check_folder, kind_of
 
 if TYPE_CHECKING:
     from integration.pipeline.pipeline_set import PipelineSet
@@ -59,10 +59,10 @@ def named(pipelines: Sequence[Path], pruner: Path | None) -> Named:
     for path in pipelines:
         if not path.exists() and str(path) in zoo.names():
             inside.append(zoo.find(path))
-        elif kind_of(path) == "av1part-pruner":
+        elif kind_of(path) == PRUNER:
             inside.append(path)
         else:
-            check_folder(path, "av1part-pipeline")
+            check_folder(path, PIPELINE)
             masks.append(path)
     if len(inside) > 1:
         raise ToolkitError(f"{' and '.join(map(str, inside))}: two pruners. An encode has one; name one of them.")

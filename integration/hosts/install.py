@@ -6,7 +6,7 @@ from pathlib import Path
 from integration.codec.libaom_build import libraries
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, sha256_file
-from toolkit.sealed import check_unsealed
+from toolkit.folders import check_unsealed
 
 NAME = "libaom.so.3"
 

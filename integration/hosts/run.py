@@ -17,8 +17,8 @@ from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import check_price
 from integration.pruning.hook_file import decimal
 from toolkit.errors import ToolkitError
+from toolkit.folders import PIPELINE, kind_of
 from toolkit.processes import attend
-from toolkit.sealed import kind_of
 
 if TYPE_CHECKING:
     from integration.pipeline.pipeline import Pipeline
@@ -31,7 +31,7 @@ def load_model(folder: Path) -> "PrunerBundle | Pipeline":
 
     Raises ToolkitError where it is neither, and on a pipeline that C cannot use.
     """
-    if kind_of(folder) != "av1part-pipeline":
+    if kind_of(folder) != PIPELINE:
         return PrunerBundle.load(folder)
     from integration.pipeline import hook_file
     from integration.pipeline.pipeline import Pipeline

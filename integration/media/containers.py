@@ -18,7 +18,7 @@ from integration.media.clip import Clip
 from integration.media.sound import Sound
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file
-from toolkit.sealed import check_unsealed
+from toolkit.folders import check_unsealed
 
 Write = Callable[[EncodedFrame], None]
 _FINEST = 1_000_000

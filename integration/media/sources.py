@@ -10,7 +10,7 @@ from toolkit.data.sources import check_source_name
 from toolkit.data.splits import assign_splits
 from toolkit.errors import ToolkitError
 from toolkit.files import read_text, sha256_file
-from toolkit.sealed import check_file, kind_of, media_in
+from toolkit.folders import check_file, kind_of, media_in
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from integration.media.planes import Planes, fit, shrink
 from integration.media.raw import RAW, RawFormat
 from integration.media.raw_clip import open_raw
 from toolkit.errors import ToolkitError
-from toolkit.sealed import check_file
+from toolkit.folders import check_file
 
 __all__ = ["COLOUR", "RESAMPLING", "Clip", "open_clip"]
 

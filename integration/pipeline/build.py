@@ -8,12 +8,12 @@ from typing import Any
 from export.bundle.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
 from integration.pipeline import hook_file
 from integration.pipeline.config import BuildConfig
-from integration.pipeline.pipeline import FORMAT_VERSION, KIND, PRUNER, check_pruner, check_together, unproven
+from integration.pipeline.pipeline import FORMAT, PRUNER, check_pruner, check_together, unproven
 from integration.pipeline.policy import Policy
 from integration.pipeline.stages import Cascade
 from integration.pruning.bundle import PrunerBundle, copy_pruner
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, atomic_write_json, seal
+from toolkit.files import atomic_folder
 
 
 def build_pipeline(
@@ -45,9 +45,7 @@ def build_pipeline(
         copies = {stage: _copy(by_stage[stage], folder / "bundles" / stage) for stage in stages}
         # Above, the originals were checked; the copies are what will run.
         unproven({s: b for s, b in copies.items() if s not in missing}, config.provider, ())
-        manifest = {
-            "kind": KIND,
-            "format_version": FORMAT_VERSION,
+        manifest: dict[str, Any] = {
             "bundles": {stage: bundle.sha256 for stage, bundle in copies.items()},
             "bit_depth": originals[0].bit_depth,
             "encoder": originals[0].encoder,
@@ -63,7 +61,7 @@ def build_pipeline(
         text = hook_file.hook_text(manifest, copies, policy)
         if text is not None:
             (folder / hook_file.NAME).write_bytes(text)
-        atomic_write_json(folder / "manifest.json", seal(manifest))
+        FORMAT.write(manifest, folder)
     return {stage: Bundle.load(output / "bundles" / stage) for stage in stages}
 
 

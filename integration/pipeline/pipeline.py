@@ -4,7 +4,7 @@ import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,23 +21,40 @@ from toolkit.data.blockset import Luma, check_luma
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, quoted
-from toolkit.sealed import Entries, check_folder, check_names, read_sealed
+from toolkit.folders import PIPELINE
+from toolkit.sealed import SealedFolder, check_names
+from toolkit.shapes import Sha256
 from toolkit.windows import Window, cut_windows
 
-KIND = "av1part-pipeline"
-FORMAT_VERSION = 1
 PRUNER = "pruner"
 """Folder, and entry of the manifest, of the pruner in a pipeline that has one."""
 _MADE_FOR = ("version", "usage", "cpu_used", "enable_1to4_partitions")
 _MEND = "Build the pipeline again with `av1part pipeline build`."
-_ENTRIES: Entries = {
-    "bundles": dict,
-    "bit_depth": int,
-    "encoder": dict,
-    "policy": dict,
-    "provider": str,
-    "unproven": list,
-}
+
+
+class PipelineManifest(TypedDict):
+    """Content of manifest.json. `bundles`: hash of each stage's; `pruner`: hash of the one inside; `weak`: by stage.
+
+    `policy`: as of `Policy.to_dict`; `policy_fit` tells where it came from. `unproven`: stages that were taken without
+    a proof.
+    """
+
+    kind: str
+    format_version: int
+    bundles: dict[str, Sha256]
+    bit_depth: int
+    encoder: dict[str, Any]
+    policy: dict[str, Any]
+    provider: str
+    unproven: list[str]
+    weak: NotRequired[dict[str, list[str]]]
+    policy_fit: NotRequired[dict[str, Any]]
+    pruner: NotRequired[Sha256]
+    fused: NotRequired[dict[str, Any]]
+    sha256: str
+
+
+FORMAT = SealedFolder(PIPELINE.kind, 1, PipelineManifest, "a pipeline's", _MEND, MANIFEST)
 _log = logging.getLogger("av1part")
 
 
@@ -50,7 +67,7 @@ class Pipeline:
     """
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: PipelineManifest
     bundles: dict[str, Bundle]
     cascade: Cascade
     policy: Policy
@@ -162,20 +179,19 @@ def cut_nodes(luma: Luma, window: Window, row: NDArray[np.int64], column: NDArra
     return cut_windows(luma[None], np.zeros_like(row), row * window.node, column * window.node, window)
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
+def read_manifest(path: Path) -> PipelineManifest:
     """Read a pipeline's manifest; ToolkitError unless it is sealed and of this format."""
-    check_folder(path, KIND)
-    manifest = read_sealed(path / "manifest.json", KIND, FORMAT_VERSION, "a pipeline's", _MEND, _ENTRIES)
+    manifest = FORMAT.read(path)
     check_stages(manifest["bundles"])  # before paths are made from their names
     return manifest
 
 
-def _pruner(path: Path, manifest: Mapping[str, Any]) -> PrunerBundle | None:
+def _pruner(path: Path, manifest: PipelineManifest) -> PrunerBundle | None:
     """The pruner of a pipeline, None where the manifest names none; errors as `Pipeline.load`."""
-    if PRUNER not in manifest:
+    if "pruner" not in manifest:
         return None
     found = PrunerBundle.load(path / PRUNER)
-    if found.sha256 != manifest[PRUNER]:
+    if found.sha256 != manifest["pruner"]:
         raise ToolkitError(f"{found.path} is not the pruner that the pipeline was built with. {_MEND}")
     check_pruner(found, manifest["encoder"])
     return found

@@ -3,22 +3,24 @@
 `hook.txt` repeats for C what the manifest says of the native form's use."""
 
 import shutil
+from collections.abc import Mapping
 from ctypes import CDLL
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from integration.codec import native
 from integration.codec.config import EncoderConfig
 from integration.pruning import hook_file
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, atomic_write_json, read_bytes, seal, sha256_file
+from toolkit.files import atomic_folder, read_bytes, sha256_file
+from toolkit.folders import PRUNER
 from toolkit.pruners.record import frame_kind
-from toolkit.sealed import Entries, check_files, check_folder, check_names, read_sealed
+from toolkit.pruners.record_format import RecordedBy
+from toolkit.sealed import SealedFolder, check_files, check_names
 from toolkit.search.table import Feature
+from toolkit.shapes import Sha256
 
-KIND = "av1part-pruner"
-FORMAT_VERSION = 1
 NATIVE, GRAPH = "pruner.bin", "pruner.onnx"
 FILES = (hook_file.NAME, NATIVE, GRAPH)
 MANIFEST = "manifest.json"
@@ -28,24 +30,44 @@ BESIDE = (CARD, "card.txt")
 LIMIT = 1 << 26
 """Most bytes that a file of a pruner may have."""
 _MEND = "Make it again with `av1part fit`."
-_ENTRIES: Entries = {
-    "bit_depth": int,
-    "encoder": dict,
-    "encoder.version": str,
-    "encoder.usage": str,
-    "encoder.cpu_used": int,
-    "encoder.enable_1to4_partitions": int,
-    "features": list,
-    "feature_table": str,
-    "price": float,
-    "most": float,
-    "learnt": dict,
-    "learnt.train_sources": list,
-    "proof": dict,
-    "proof.rows": int,
-    "validation": dict,
-    "files": dict,
-}
+
+
+class Learnt(TypedDict):
+    """What a pruner learnt from: hashes of its training sources, and all sources of the record."""
+
+    train_sources: list[Sha256]
+    sources: NotRequired[list[dict[str, Any]]]
+
+
+class Proven(TypedDict):
+    """What every reader may rely on of the proof that a pruner's forms decide alike."""
+
+    rows: int
+    passed: NotRequired[bool]
+    onnxruntime: NotRequired[str]
+    budget: NotRequired[float]
+    comparisons: NotRequired[list[dict[str, Any]]]
+
+
+class PrunerManifest(TypedDict):
+    """Content of manifest.json. `encoder`: settings of the record; `validation`: losses and times at the own price."""
+
+    kind: str
+    format_version: int
+    bit_depth: int
+    encoder: RecordedBy
+    features: list[dict[str, Any]]
+    feature_table: str
+    price: float
+    most: float
+    learnt: Learnt
+    proof: Proven
+    validation: dict[str, Any]
+    files: dict[str, Sha256]
+    sha256: str
+
+
+FORMAT = SealedFolder(PRUNER.kind, 1, PrunerManifest, "a pruner's", _MEND, MANIFEST)
 
 
 @dataclass(frozen=True)
@@ -53,15 +75,14 @@ class PrunerBundle:
     """A verified pruner, opened with `PrunerBundle.load`: `data` are the bytes that the hook takes."""
 
     path: Path
-    manifest: dict[str, Any]
+    manifest: PrunerManifest
     data: bytes
 
     @classmethod
     def load(cls, path: Path | str) -> "PrunerBundle":
         """Open a pruner and check every byte; ToolkitError where it is none, was changed, or carries no proof."""
         path = Path(path)
-        check_folder(path, KIND)
-        manifest = read_sealed(path / MANIFEST, KIND, FORMAT_VERSION, "a pruner's", _MEND, _ENTRIES)
+        manifest = FORMAT.read(path)
         for file in (path / name for name in FILES):
             if not file.is_file() or file.stat().st_size > LIMIT:
                 raise ToolkitError(f"{file}: missing or larger than {LIMIT} bytes. Copy the whole folder. {_MEND}")
@@ -136,15 +157,16 @@ class PrunerBundle:
                 )
 
 
-def write_pruner(path: Path, manifest: dict[str, Any], data: bytes, graph: bytes, *, overwrite: bool = False) -> None:
+def write_pruner(
+    path: Path, manifest: Mapping[str, Any], data: bytes, graph: bytes, *, overwrite: bool = False
+) -> None:
     """Seal a pruner's folder; whole or not at all."""
     with atomic_folder(path, overwrite=overwrite) as folder:
         (folder / NATIVE).write_bytes(data)
         (folder / GRAPH).write_bytes(graph)
         (folder / hook_file.NAME).write_bytes(hook_file.hook_text(manifest, data))
         files = {name: sha256_file(folder / name) for name in FILES}
-        body = manifest | {"kind": KIND, "format_version": FORMAT_VERSION, "files": files}
-        atomic_write_json(folder / MANIFEST, seal(body))
+        FORMAT.write({**manifest, "files": files}, folder)
 
 
 def copy_pruner(pruner: PrunerBundle, target: Path) -> PrunerBundle:

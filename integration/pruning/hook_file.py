@@ -1,5 +1,6 @@
 """`hook.txt`: what C reads of a pruner's folder, written from the sealed manifest (libaom/pruner_file.h)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from integration.codec.checked_text import checked_text, crc32
@@ -9,7 +10,7 @@ from toolkit.pruners.record import frame_kind
 NAME = "hook.txt"
 
 
-def hook_text(manifest: dict[str, Any], data: bytes) -> bytes:
+def hook_text(manifest: Mapping[str, Any], data: bytes) -> bytes:
     """Lines of `hook.txt` for a manifest and the bytes of its `pruner.bin`.
 
     Raises ToolkitError on a price that is no short decimal.

@@ -3,9 +3,9 @@
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from integration.recording.recorder import manifest_settings, open_encoder, run
 from integration.recording.view import Keeper, Piece, Recorded, View
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.data.group import set_name, write_group
-from toolkit.data.inside import FeatureEntry, SearchFeatures, SearchTable
+from toolkit.data.inside import SearchFeatures, SearchTable
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder
@@ -197,5 +197,4 @@ def write_set(
 def _table() -> SearchTable:
     """Table of the features that the hook records."""
     library = native.load(libraries().hook)
-    features = [cast(FeatureEntry, asdict(feature)) for feature in native.feature_table(library)]
-    return {"table": native.feature_table_name(library), "features": features}
+    return SearchTable(native.feature_table_name(library), native.feature_table(library))

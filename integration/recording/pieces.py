@@ -10,19 +10,25 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from integration.recording.view import Piece
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_json, seal, sha256_file
+from toolkit.files import sha256_file
 from toolkit.processes import worker_pool
-from toolkit.sealed import Entries, check_files, read_sealed
+from toolkit.sealed import SealedFolder, check_files
+from toolkit.shapes import Sha256
 
-KIND = "av1part-piece"
-FORMAT_VERSION = 1
 DONE = "piece.json"
-_ENTRIES: Entries = {"files": dict, "content": dict}
 _MEND = "Run the same command again: it is coded again, and all else is kept."
+
+
+class _Piece(TypedDict):
+    files: dict[str, Sha256]
+    content: dict[str, Any]
+
+
+FORMAT = SealedFolder("av1part-piece", 1, _Piece, "a piece's", _MEND, DONE)
 _log = logging.getLogger("av1part")
 
 Progress = Callable[[int, int], None]
@@ -47,17 +53,15 @@ def finish_piece(folder: Path, content: Mapping[str, Any]) -> None:
                 file.fileno()
             )  # a power cut after this may not leave a piece that is done, but whose files are not
         files[path.name] = sha256_file(path)
-    document = {"kind": KIND, "format_version": FORMAT_VERSION, "files": files, "content": dict(content)}
-    atomic_write_json(folder / DONE, seal(document))
+    FORMAT.write({"files": files, "content": dict(content)}, folder)
 
 
 def read_piece(folder: Path) -> dict[str, Any]:
     """Content of a piece that is done; ToolkitError where it is not, or one of its files was changed."""
-    document = read_sealed(folder / DONE, KIND, FORMAT_VERSION, "a piece's", _MEND, _ENTRIES)
+    document = FORMAT.read(folder)
     names = {path.name for path in folder.iterdir()} - {DONE}
     check_files(folder, document["files"], names, "piece")
-    content: dict[str, Any] = document["content"]
-    return content
+    return document["content"]
 
 
 def is_done(folder: Path) -> bool:

@@ -8,49 +8,52 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 from integration.codec.checked_text import checked_text, crc32
 from integration.codec.libaom_versions import version
 from integration.pruning.bundle import NATIVE
 from integration.zoo import FOLDER, names
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_bytes, atomic_write_json, read_bytes, read_json, seal
-from toolkit.sealed import Entries, check_entries, read_sealed
+from toolkit.files import atomic_write_bytes, read_bytes, read_json
+from toolkit.sealed import SealedFolder
+from toolkit.shapes import converted, shaped
 
 FILE, TEXT = "card.json", "card.txt"
-KIND = "av1part-card"
-FORMAT_VERSION = 3
 PHOTOGRAPHS, KEY_FRAMES = "photographs", "key frames of clips"
 NEAR = 1.0
 """Doublings of the number of pixels up to which a measurement speaks of another size."""
 _MEND = "Write it again with `python benchmarks/zoo_card.py`."
-_ENTRIES: Entries = {
-    "pruner_sha256": str,
-    "usage": str,
-    "four_way": bool,
-    "price": float,
-    "measured": list,
-    "not_for": list,
-}
-_ROW: Entries = {
-    "material": str,
-    "bit_depth": int,
-    "cpu_used": int,
-    "saving": (int, float),
-    "extra_bytes": (int, float),
-    "under_frontier": (int, float, type(None)),
-    "sources": list,
-    "worst": str,
-    "size": (str, type(None)),
-    "command": str,
-    "machine": str,
-    "libaom": str,
-}
-_PRUNER_ENTRIES: Entries = {
-    "sha256": str, "encoder": dict, "encoder.usage": str, "price": float, "learnt": dict,
-    "learnt.sources": list,
-}  # fmt: skip
+
+
+class _Card(TypedDict):
+    pruner_sha256: str
+    usage: str
+    four_way: bool
+    price: float
+    measured: list[dict[str, Any]]
+    not_for: list[str]
+
+
+class _Usage(TypedDict):
+    usage: str
+    enable_1to4_partitions: NotRequired[int]
+
+
+class _Learnt(TypedDict):
+    sources: list[dict[str, Any]]
+
+
+class _Pruner(TypedDict):
+    """Manifest of a pruner, as far as a card needs it."""
+
+    sha256: str
+    encoder: _Usage
+    price: float
+    learnt: _Learnt
+
+
+FORMAT = SealedFolder("av1part-card", 3, _Card, "a card's", _MEND, FILE)
 
 
 @dataclass(frozen=True)
@@ -130,15 +133,14 @@ class Card:
     def load(cls, folder: Path) -> "Card":
         """Read the card beside a pruner; ToolkitError where it or its text was edited or is another pruner's."""
         file = folder / FILE
-        card = read_sealed(file, KIND, FORMAT_VERSION, "a card's", _MEND, _ENTRIES)
+        card = FORMAT.read(folder)
         pruner = _manifest(folder)
         if card["pruner_sha256"] != pruner["sha256"]:
             raise ToolkitError(f"{file}: written for another pruner than the one beside it. {_MEND}")
-        for row in card["measured"]:
-            check_entries(row, _ROW, f"{file}: a measured row", _MEND)
-            if row["size"] is not None and not re.fullmatch("[1-9][0-9]{0,5}x[1-9][0-9]{0,5}", row["size"]):
-                raise ToolkitError(f"{file}: a measured row: size {row['size']!r:.40}, expected as 480x320. {_MEND}")
-        measured = tuple(Row(**{key: row[key] for key in _ROW}) for row in card["measured"])
+        measured = tuple(converted(row, Row, f"{file}: a measured row", _MEND) for row in card["measured"])
+        for row in measured:
+            if row.size is not None and not re.fullmatch("[1-9][0-9]{0,5}x[1-9][0-9]{0,5}", row.size):
+                raise ToolkitError(f"{file}: a measured row: size {row.size!r:.40}, expected as 480x320. {_MEND}")
         if not (folder / TEXT).exists() or read_bytes(folder / TEXT) != _text(folder, measured):
             raise ToolkitError(f"{folder / TEXT}: does not say what {FILE} says. {_MEND}")
         return cls(
@@ -147,7 +149,9 @@ class Card:
             measured=measured,
             not_for=tuple(card["not_for"]),
             sources=tuple(pruner["learnt"]["sources"]),
-            **{key: card[key] for key in ("usage", "four_way", "price")},
+            usage=card["usage"],
+            four_way=card["four_way"],
+            price=card["price"],
         )
 
     @property
@@ -221,8 +225,6 @@ def write_card(folder: Path, measured: Sequence[Row], not_for: Sequence[str]) ->
     """Seal a card beside a pruner, in place of one that is there."""
     pruner = _manifest(folder)
     body = {
-        "kind": KIND,
-        "format_version": FORMAT_VERSION,
         "pruner_sha256": pruner["sha256"],
         "usage": pruner["encoder"]["usage"],
         "four_way": bool(pruner["encoder"].get("enable_1to4_partitions", 1)),
@@ -231,7 +233,7 @@ def write_card(folder: Path, measured: Sequence[Row], not_for: Sequence[str]) ->
         "not_for": list(not_for),
     }
     atomic_write_bytes(folder / TEXT, _text(folder, measured))
-    atomic_write_json(folder / FILE, seal(body))
+    FORMAT.write(body, folder)
 
 
 def speeds(measured: Sequence[Row]) -> list[int]:
@@ -281,9 +283,7 @@ def rows_of(report: Mapping[str, Any], material: str, price: float, command: str
     return rows
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _manifest(folder: Path) -> _Pruner:
     """The pruner's manifest, as far as a card needs it; whoever uses the pruner verifies all of it."""
     file = folder / "manifest.json"
-    manifest: dict[str, Any] = read_json(file)
-    check_entries(manifest, _PRUNER_ENTRIES, str(file), "Make the pruner again with `av1part pruner fit`.")
-    return manifest
+    return shaped(read_json(file), _Pruner, str(file), "Make the pruner again with `av1part pruner fit`.")

@@ -8,19 +8,20 @@ from toolkit.data.blockset import BlockSet
 from toolkit.data.inside import SearchFeatures, SearchTable
 from toolkit.data.write import Source, write_blockset
 from toolkit.partition import STAGES
+from toolkit.search.table import Feature
 
-TABLE: SearchTable = {
-    "table": "0123abcd",
-    "features": [
-        {"name": "qindex", "unit": "0 to 255", "point": 0},
-        {"name": "above_width", "unit": "log", "point": 0},
-        {"name": "left_width", "unit": "log", "point": 0},
-        {"name": "none_cost", "unit": "log bits", "point": 1},
-        {"name": "none_skip", "unit": "0 or 1", "point": 1},
-        {"name": "split_to_none", "unit": "ratio", "point": 2},
-        {"name": "best_partition", "unit": "id", "point": 3},
-    ],
-}
+TABLE = SearchTable(
+    "0123abcd",
+    (
+        Feature("qindex", "0 to 255", 0),
+        Feature("above_width", "log", 0),
+        Feature("left_width", "log", 0),
+        Feature("none_cost", "log bits", 1),
+        Feature("none_skip", "0 or 1", 1),
+        Feature("split_to_none", "ratio", 2),
+        Feature("best_partition", "id", 3),
+    ),
+)
 NONE, SPLIT = 5, 6
 """Number of features known after NONE, and after SPLIT."""
 
@@ -29,7 +30,7 @@ def features_of(data: BlockSet, seed: int = 0) -> np.ndarray:
     """Rows (blocks, 7) that tell SPLIT by their sixth feature: every tenth never searched, every fifth not to SPLIT."""
     rng = np.random.default_rng(seed)
     blocks = data.blocks
-    rows = rng.normal(size=(len(blocks), len(TABLE["features"]))).astype(np.float32)
+    rows = rng.normal(size=(len(blocks), len(TABLE.features))).astype(np.float32)
     rows[:, 0] = blocks["qindex"]
     for column, place in ((1, "row"), (2, "column")):
         rows[:, column] = np.where(blocks[place] == 0, -8, rng.integers(-1, 2, len(blocks)))

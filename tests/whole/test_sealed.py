@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NotRequired, TypedDict, cast
 
 import pytest
 from support.sealed import write_json
@@ -16,14 +16,25 @@ from integration.pipeline.pipeline import read_manifest
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import read_json, seal
-from toolkit.sealed import check_names, read_sealed
+from toolkit.sealed import SealedFolder, check_names
+from toolkit.shapes import Count, shaped
 
-ENTRIES = {"a": dict, "a.n": (int, float), "flag": bool, "names": list}
+
+class Inner(TypedDict):
+    n: float
+
+
+class Thing(TypedDict):
+    a: Inner
+    flag: bool
+    names: list[str]
+
+
 GOOD: dict[str, Any] = {"kind": "k", "format_version": 1, "a": {"n": 1}, "flag": True, "names": []}
 
 
 def read(file: Path) -> dict[str, Any]:
-    return read_sealed(file, "k", 1, "a thing's", "Make it again.", ENTRIES)
+    return cast(dict[str, Any], SealedFolder("k", 1, Thing, "a thing's", "Make it again.", file.name).read(file.parent))
 
 
 def write(folder: Path, document: Any) -> Path:
@@ -49,11 +60,36 @@ def test_what_was_sealed_is_read(tmp_path: Path) -> None:
         (seal({**GOOD, "a": {}}), "a.n is None, expected int or float"),
         (seal({**GOOD, "a": {"n": True}}), "a.n is True"),
         (seal({**GOOD, "flag": 1}), "flag is 1, expected bool"),
+        (seal({**GOOD, "names": ["x", 1]}), r"names\[1\] is 1, expected str"),
     ],
 )
 def test_anything_else_is_refused_with_a_remedy(tmp_path: Path, document: Any, message: str) -> None:
     with pytest.raises(ToolkitError, match=f"{message}.*Make it again"):
         read(write(tmp_path, document))
+
+
+class Shelf(TypedDict):
+    by_name: dict[str, dict[str, Count]]
+    size: NotRequired[int | None]
+    colour: NotRequired[Literal["red", "blue"]]
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ([], "It is list, expected an object"),
+        ({"by_name": []}, r"by_name is \[\], expected dict"),
+        ({"by_name": {"x": {}, "y": 7}}, "by_name.y is 7, expected dict"),
+        ({"by_name": {"x": {"p": 1}, "y": {"q": 0, "r": -1}}}, "by_name.y.r is -1, expected 0 or more"),
+        ({"by_name": {"x": {"p": "1"}}}, "by_name.x.p is '1', expected int"),
+        ({"by_name": {}, "size": "1"}, "size is '1', expected int or NoneType"),
+        ({"by_name": {}, "colour": "green"}, "colour is 'green', expected one of red, blue"),
+    ],
+)
+def test_a_refusal_names_the_place_what_is_there_and_what_was_expected(document: Any, message: str) -> None:
+    assert shaped({"by_name": {"x": {"p": 1}}, "size": None, "more": 1}, Shelf, "It", "Mend it.")["by_name"]
+    with pytest.raises(ToolkitError, match=f"{message}. Mend it"):
+        shaped(document, Shelf, "It", "Mend it.")
 
 
 @pytest.mark.parametrize(
@@ -63,6 +99,7 @@ def test_anything_else_is_refused_with_a_remedy(tmp_path: Path, document: Any, m
         ('{"b": [{"a": {"c": 1, "c": 2}}]}', "the key 'c' twice"),
         ('{"a": NaN}', "the number NaN is not finite"),
         ('{"a": -Infinity}', "not finite"),
+        ('{"a": 9223372036854775809}', "larger than any count"),
         ('{"a": 1e999}', "the number 1e999 is not finite"),
         ("1" * 5000, "not readable as JSON"),
     ],

@@ -16,9 +16,8 @@ from toolkit.cli.main import commands, main
 from toolkit.data import format as data_format
 from toolkit.data import group
 from toolkit.errors import ToolkitError
-from toolkit.pruners import record
-from toolkit.sealed import KINDS, check_folder, kind_of
-from toolkit.training import run_folder
+from toolkit.folders import BUNDLE, KINDS, RUN, check_folder, kind_of
+from toolkit.pruners import record_format
 
 FILES = {"run": "run.json", "data": "manifest.json", "bundle": "manifest.json", "pipe": "manifest.json"}
 KIND = {"run": "av1part-run", "data": "av1part-blockset", "bundle": "av1part-bundle", "pipe": "av1part-pipeline"}
@@ -39,8 +38,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_the_table_has_every_kind_that_is_written() -> None:
-    written = {data_format.KIND, group.KIND, bundle.KIND, pipeline.KIND, run_folder.KIND, record.KIND, pruner.KIND}
-    assert set(KINDS) == written
+    sealed = (data_format, group, bundle, pipeline, record_format, pruner)
+    assert set(KINDS) == {RUN.kind, *(module.FORMAT.kind for module in sealed)}
 
 
 REFUSED = [
@@ -108,9 +107,9 @@ def test_no_refusal_of_a_wrong_folder_waits_for_torch(here: Path) -> None:
 def test_a_folder_whose_manifest_is_of_no_known_kind_is_left_to_its_reader(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"kind": ["av1part-bundle"]}')
     assert kind_of(tmp_path) is None
-    check_folder(tmp_path, "av1part-bundle")
+    check_folder(tmp_path, BUNDLE)
     with pytest.raises(ToolkitError, match="Expected a run"):
-        check_folder(tmp_path, "av1part-run")
+        check_folder(tmp_path, RUN)
 
 
 def test_a_folder_stands_for_the_pictures_and_clips_inside(here: Path) -> None:

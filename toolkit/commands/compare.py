@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from toolkit.sealed import check_folder
+from toolkit.folders import RUN, check_folder
 
 
 @click.command()
@@ -26,7 +26,7 @@ def compare(runs: tuple[Path, ...], report: Path | None, data: Path | None, cali
     of the seeds.
     """
     for run in runs:
-        check_folder(run, "av1part-run")
+        check_folder(run, RUN)
     from rich.console import Console
 
     from toolkit.commands.compare_tables import print_comparison

@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from toolkit.files import quoted
+from toolkit.folders import BLOCKSET, BLOCKSETS, SEARCH, check_folder, kind_of
 from toolkit.legacy.config import FORMATS, QPS, ImportConfig
-from toolkit.sealed import check_folder, kind_of
 
 _D = ImportConfig()
 
@@ -28,7 +28,7 @@ def info(path: Path, as_json: bool, preview: Path | None) -> None:
 
     Shown are sources, splits, licences, class histograms, blocks that a stage leaves out, and the trivial baselines.
     """
-    check_folder(path, "av1part-blockset")
+    check_folder(path, BLOCKSET)
     from toolkit.cli.progress import next_step
     from toolkit.commands.data_tables import print_info
     from toolkit.data.blockset import BlockSet
@@ -64,15 +64,16 @@ def merge(paths: tuple[Path, ...], output: Path, split: str | None, overwrite: b
 
     if len(paths) < 2:
         raise click.UsageError("Name two or more folders to merge.")
-    kinds = {"av1part-blocksets": merge_groups, "av1part-search": merge_records}
-    kind = kind_of(paths[0]) or ""
-    kind = kind if kind in kinds else "av1part-blockset"
+    merges = {BLOCKSETS: merge_groups, SEARCH: merge_records}
+    kind = kind_of(paths[0])
+    if kind not in merges:
+        kind = BLOCKSET
     for path in paths:
         check_folder(path, kind)
-    for note in kinds.get(kind, merge_blocksets)(paths, output, split=split, overwrite=overwrite):
+    for note in merges.get(kind, merge_blocksets)(paths, output, split=split, overwrite=overwrite):
         click.echo(note, err=True)
     click.echo(output)
-    if kind == "av1part-blockset":
+    if kind == BLOCKSET:
         next_step(f"data info {quoted(output)}")
 
 

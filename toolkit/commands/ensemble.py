@@ -6,8 +6,8 @@ from pathlib import Path
 import click
 
 from toolkit.files import quoted
+from toolkit.folders import BLOCKSET, check_folder, check_model
 from toolkit.model.ensemble_config import VIEWS, EnsembleConfig
-from toolkit.sealed import check_folder, check_model
 
 
 @click.command()
@@ -27,7 +27,7 @@ def ensemble(members: tuple[Path, ...], output: Path, views: str, data: Path | N
     for member in members:
         check_model(member)
     if data is not None:
-        check_folder(data, "av1part-blockset")
+        check_folder(data, BLOCKSET)
     from toolkit.cli.progress import next_step
     from toolkit.data.blockset import BlockSet
     from toolkit.training.ensemble_build import data_of, make_ensemble

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from toolkit.sealed import check_model
+from toolkit.folders import check_model
 
 SPLITS = ("train", "val", "test")
 

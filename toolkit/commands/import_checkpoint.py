@@ -6,8 +6,8 @@ import click
 
 from toolkit.cli.options import factor
 from toolkit.files import quoted
+from toolkit.folders import check_file
 from toolkit.partition import STAGES
-from toolkit.sealed import check_file
 
 
 @click.command("import-checkpoint")

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from toolkit.files import quoted
-from toolkit.sealed import check_folder
+from toolkit.folders import BLOCKSET, RUN, check_folder
 
 
 @click.command()
@@ -21,9 +21,9 @@ from toolkit.sealed import check_folder
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def select(run: Path, metric: str, data: Path | None, as_json: bool) -> None:
     """Choose the epoch of RUN with the best metric (the earlier of two equal) and evaluate it again from its file."""
-    check_folder(run, "av1part-run")
+    check_folder(run, RUN)
     if data is not None:
-        check_folder(data, "av1part-blockset")
+        check_folder(data, BLOCKSET)
     from toolkit.cli.progress import next_step, shown
     from toolkit.training.selection import select_epoch
 

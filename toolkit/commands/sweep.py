@@ -9,8 +9,8 @@ import click
 from toolkit.cli.options import words
 from toolkit.errors import ToolkitError
 from toolkit.experiments.sweep_config import BACKENDS, Options, SweepConfig, Variant
+from toolkit.folders import BLOCKSET, check_folder, check_model
 from toolkit.partition import STAGES
-from toolkit.sealed import check_folder, check_model
 from toolkit.training.config import RECIPES
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def sweep(data: Path, folder: Path, train_options: tuple[str, ...], **options: A
     """
     options["recipes"] = tuple(_variant(text) for text in options["recipes"])
     config = SweepConfig(**options, options=_parsed(train_options))
-    check_folder(data, "av1part-blockset")
+    check_folder(data, BLOCKSET)
     if config.stage1 is not None:
         check_model(config.stage1)
     from toolkit.experiments.sweep import sweep as run_sweep

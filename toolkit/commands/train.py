@@ -11,9 +11,9 @@ import click
 from toolkit.data.inside import INSIDE
 from toolkit.errors import ToolkitError
 from toolkit.files import quoted
+from toolkit.folders import RUN, check_folder, check_model
 from toolkit.model.config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
 from toolkit.partition import AUGMENTATIONS, INSIDE_LARGER, NAMES, STAGES
-from toolkit.sealed import check_folder, check_model
 from toolkit.training.config import (
     AUTO,
     BATCH_NORMS,
@@ -189,7 +189,7 @@ def train(
     from toolkit.data.blockset import BlockSet
 
     if resume:
-        check_folder(run, "av1part-run")
+        check_folder(run, RUN)
     for model_file in filter(None, () if resume else (start, teacher)):  # a resumed run compares them with its own
         check_model(model_file)
     blocks = BlockSet.load(data)  # checked whole before torch is imported, which takes seconds

@@ -17,8 +17,7 @@ from toolkit.data.format import (
     BLOCK_DTYPE,
     COST_DTYPE,
     COSTS,
-    FORMAT_VERSION,
-    KIND,
+    FORMAT,
     MEND,
     Luma,
     Manifest,
@@ -32,20 +31,17 @@ from toolkit.data.format import (
     histogram,
     luma_dtype,
 )
-from toolkit.data.inside import SEARCH, Inside, SearchFeatures, check_features
+from toolkit.data.inside import SEARCH, Inside, SearchFeatures, check_features, read_table
 from toolkit.data.sampling import draw
 from toolkit.data.splits import SPLITS
 from toolkit.errors import ToolkitError
-from toolkit.files import read_json
 from toolkit.partition import INSIDE_LARGER, NODE, STAGES, stage_of
-from toolkit.sealed import check_bytes, check_files, check_folder, check_names
+from toolkit.sealed import check_files, check_names
 from toolkit.windows import CONTEXTS, Window, cut_windows
 
 __all__ = [
     "BLOCK_DTYPE",
     "COST_DTYPE",
-    "FORMAT_VERSION",
-    "KIND",
     "SPLITS",
     "BlockSet",
     "Blocks",
@@ -181,15 +177,14 @@ class BlockSet:
         reading them. Raises ToolkitError on the first check that fails.
         """
         path = Path(path)
-        check_folder(path, KIND)
-        manifest = check_manifest(path, read_json(path / "manifest.json"))
-        check_bytes(path / "manifest.json", manifest, MEND)
+        manifest = check_manifest(path, FORMAT.read(path))
         check_files(path, manifest["files"], files_of(manifest), "data set")
         check_names(path, manifest["files"], BESIDE)
         costs = load_array(path / COSTS, MEND, mapped=mapped) if COSTS in manifest["files"] else None
         search = None
         if "search" in manifest:
-            search = SearchFeatures(manifest["search"], load_array(path / SEARCH, MEND, mapped=True))
+            table = read_table(manifest["search"], f"{path / FORMAT.file}, search")
+            search = SearchFeatures(table, load_array(path / SEARCH, MEND, mapped=True))
         result = cls(path, manifest, load_array(path / "blocks.npy", MEND, mapped=mapped), costs, search)
         for index, source in enumerate(result.sources):
             plane = result.luma(index)
@@ -262,7 +257,7 @@ class BlockSet:
 
     def _features(self, inside: Inside) -> SearchFeatures:
         """Features of the search, of the model's table; ToolkitError where they are of another or not there."""
-        inside.check_table(self.manifest.get("search"), str(self.path))
+        inside.check_table(self.search.table if self.search else None, str(self.path))
         assert self.search is not None
         return self.search
 

@@ -4,21 +4,21 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
-from toolkit.data.inside import SEARCH, Inside, SearchTable, check_table
+from toolkit.data.inside import SEARCH, Inside, read_table
 from toolkit.data.sources import Origin, check_sources
 from toolkit.data.splits import check_one_split
 from toolkit.errors import ToolkitError
+from toolkit.folders import BLOCKSET
 from toolkit.partition import INSIDE_LARGER, NODES, partitions_of
-from toolkit.sealed import Entries, check_sealed
+from toolkit.sealed import SealedFolder
+from toolkit.shapes import Count, Sha256
 from toolkit.windows import ALONE, Window
 
-KIND = "av1part-blockset"
-FORMAT_VERSION = 1
 BLOCK_DTYPE = np.dtype(
     [("source", "<u2"), ("frame", "<u4"), ("row", "<u2"), ("column", "<u2"), ("qindex", "u1"), ("partition", "u1")]
 )
@@ -44,14 +44,14 @@ class SourceEntry(Origin):
     luma: str
 
 
-Counts = dict[str, dict[str, dict[str, int]]]
+Counts = dict[str, dict[str, dict[str, Count]]]
 """Number of blocks by split, then qindex, then AV1 partition id or class; all keys are strings."""
 
 
 class Manifest(TypedDict):
     """Content of manifest.json. `encoder` holds its settings, or how the data were imported.
 
-    `search`: table of the features in `search.npy`, where there are any.
+    `search`: a SearchTable of the features in `search.npy`, where there are any.
     """
 
     kind: str
@@ -61,23 +61,14 @@ class Manifest(TypedDict):
     encoder: dict[str, Any]
     sources: list[SourceEntry]
     histogram: Counts
-    excluded: dict[str, int]
-    search: NotRequired[SearchTable]
-    files: dict[str, str]
+    excluded: dict[str, Count]
+    search: NotRequired[dict[str, Any]]
+    files: dict[str, Sha256]
     sha256: str
 
 
 MEND = "Label or import the data again (`av1part label`, `av1part data import`)."
-_ENTRIES: Entries = {
-    "bit_depth": int,
-    "block_size": int,
-    "encoder": dict,
-    "sources": list,
-    "histogram": dict,
-    "excluded": dict,
-    "files": dict,
-}
-_SOURCE_ENTRIES: Entries = {"luma": str, "frames": int, "height": int, "width": int}
+FORMAT = SealedFolder(BLOCKSET.kind, 1, Manifest, "a data set's", MEND)
 
 
 def luma_dtype(bit_depth: int) -> np.dtype[Any]:
@@ -125,33 +116,25 @@ def check_input(
         raise ToolkitError("Model input: features of the search, and the model takes luma and qindex alone.")
 
 
-def check_manifest(path: Path, document: Any) -> Manifest:
-    """Return the document as the manifest of the data set at `path`.
-
-    Raises ToolkitError unless it is sealed, of this format, and its sources are sound.
-    """
+def check_manifest(path: Path, manifest: Manifest) -> Manifest:
+    """Return the manifest of the data set at `path`; ToolkitError unless its values are possible, its sources sound."""
     file = path / "manifest.json"
-    manifest = cast(Manifest, check_sealed(document, file, KIND, FORMAT_VERSION, "a data set's", MEND, _ENTRIES))
     if manifest["block_size"] not in NODES:
         raise ToolkitError(
             f"{path}: block size {manifest['block_size']}, expected one of {', '.join(map(str, NODES))}."
         )
     luma_dtype(manifest["bit_depth"])
-    counts, excluded = manifest["histogram"], manifest["excluded"]
-    by_qindex = [
-        by for by in counts.values() if isinstance(by, dict) and all(re.fullmatch("[0-9]{1,3}", q) for q in by)
-    ]
-    numbers = [excluded, *(part for by in by_qindex for part in by.values())]
-    if len(by_qindex) < len(counts) or not all(map(_are_counts, numbers)):
+    counts = manifest["histogram"]
+    if not all(re.fullmatch("[0-9]{1,3}", qindex) for by_qindex in counts.values() for qindex in by_qindex):
         raise ToolkitError(f"{file}: histogram or excluded hold something else than numbers of blocks. {MEND}")
-    check_sources(manifest["sources"], _SOURCE_ENTRIES, str(file), MEND)
+    check_sources(manifest["sources"], str(file), MEND)
     for source in manifest["sources"]:
         if source["luma"] != f"luma/{source['name']}.npy":
             raise ToolkitError(f"{file}: luma of {source['name']} is {source['luma']}, not luma/{source['name']}.npy.")
         if min(source["frames"], source["height"], source["width"]) < 1:
             raise ToolkitError(f"{path}: source {source['name']} has no pixels.")
     if "search" in manifest:
-        check_table(manifest["search"], f"{file}, search")
+        read_table(manifest["search"], f"{file}, search")
     hashes = [
         {"original": source["sha256"], "pixels": str(manifest["files"].get(source["luma"], source["luma"]))}
         for source in manifest["sources"]
@@ -165,11 +148,6 @@ def files_of(manifest: Manifest) -> set[str]:
     needed = {"blocks.npy", *(source["luma"] for source in manifest["sources"])}
     needed |= {COSTS} & set(manifest["files"])
     return needed | ({SEARCH} if "search" in manifest else set())
-
-
-def _are_counts(value: Any) -> bool:
-    """Whether this is an object of whole numbers, none of them negative."""
-    return isinstance(value, dict) and all(type(v) is int and 0 <= v < 1 << 63 for v in value.values())
 
 
 def check_blocks(blocks: NDArray[Any], sources: list[SourceEntry], node: int, what: str) -> None:

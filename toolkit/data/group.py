@@ -2,14 +2,27 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypedDict
 
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_json, read_json, seal
+from toolkit.files import read_json
+from toolkit.folders import BLOCKSETS
 from toolkit.partition import NODES
-from toolkit.sealed import read_sealed
+from toolkit.sealed import SealedFolder
+from toolkit.shapes import Sha256
 
-KIND = "av1part-blocksets"
-FORMAT_VERSION = 1
+
+class Group(TypedDict):
+    """Content of manifest.json. `sets`: hash of each data set, by its name."""
+
+    kind: str
+    format_version: int
+    sets: dict[str, Sha256]
+    sha256: str
+
+
+_MEND = "Label the sources again with `av1part label --node`."
+FORMAT = SealedFolder(BLOCKSETS.kind, 1, Group, "such a folder's", _MEND)
 
 
 def set_name(node: int) -> str:
@@ -20,8 +33,7 @@ def set_name(node: int) -> str:
 def write_group(folder: Path, sets: Mapping[str, Path]) -> None:
     """Write the manifest.json that says what the folder is; `sets` are its data sets by name."""
     hashes = {name: read_json(path / "manifest.json")["sha256"] for name, path in sets.items()}
-    document = {"kind": KIND, "format_version": FORMAT_VERSION, "sets": hashes}
-    atomic_write_json(folder / "manifest.json", seal(document))
+    FORMAT.write({"sets": hashes}, folder)
 
 
 def set_names(folder: Path) -> list[str]:
@@ -29,8 +41,9 @@ def set_names(folder: Path) -> list[str]:
 
     The data sets are opened by whoever reads them.
     """
-    file, mend = folder / "manifest.json", "Label the sources again with `av1part label --node`."
-    sets = read_sealed(file, KIND, FORMAT_VERSION, "such a folder's", mend, {"sets": dict})["sets"]
+    sets = FORMAT.read(folder)["sets"]
     if not sets or not set(sets) <= set(map(set_name, NODES)):  # they become paths
-        raise ToolkitError(f"{file}: names {sorted(sets)!s:.300}, expected data sets called as node16. {mend}")
+        raise ToolkitError(
+            f"{folder / FORMAT.file}: names {sorted(sets)!s:.300}, expected data sets called as node16. {_MEND}"
+        )
     return sorted(sets)

@@ -167,8 +167,8 @@ def _search(data: BlockSet) -> SearchInfo | None:
     if data.search is None or not decided.any():
         return None
     return {
-        "table": data.search.table["table"],
-        "features": len(data.search.table["features"]),
+        "table": data.search.table.table,
+        "features": len(data.search.table.features),
         "searched": float(np.isfinite(data.search.rows[:, 0])[decided].mean()),
         "reached": {point: float(data.search.reached(point)[decided].mean()) for point in INSIDE},
     }

@@ -8,14 +8,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Annotated, Any, TypedDict
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
 from toolkit.errors import ToolkitError
-from toolkit.sealed import Entries, check_entries
-from toolkit.search.table import POINTS
+from toolkit.search.table import POINTS, Feature
+from toolkit.shapes import converted, shaped
 
 SEARCH = "search.npy"
 """File of a data set with the features of its blocks."""
@@ -28,19 +29,12 @@ _PART = 1 << 16
 _MEND = "Label the sources again with `av1part label --search`."
 
 
-class FeatureEntry(TypedDict):
-    """One feature: its name and unit, and the number of the point of the search from which on it is known."""
-
-    name: str
-    unit: str
-    point: int
-
-
-class SearchTable(TypedDict):
+@dataclass(frozen=True)
+class SearchTable:
     """The hook's table of features, sorted by point. `table` names it, version included, by 8 hexadecimal digits."""
 
-    table: str
-    features: list[FeatureEntry]
+    table: Annotated[str, Meta(pattern=r"^[0-9a-f]{8}\Z", description="8 hexadecimal digits")]
+    features: tuple[Feature, ...]
 
 
 @dataclass(frozen=True)
@@ -57,17 +51,27 @@ class SearchFeatures:
     @classmethod
     def mapped(cls, file: Path, table: SearchTable) -> "SearchFeatures":
         """Features whose rows lie one behind the other in a file, which is not read into memory."""
-        return cls(table, np.memmap(file, np.float32, "r").reshape(-1, len(table["features"])))
+        return cls(table, np.memmap(file, np.float32, "r").reshape(-1, len(table.features)))
 
     def reached(self, point: str) -> NDArray[np.bool_]:
         """Whether the search of each block came to the point and knew something there (blocks,)."""
-        columns = [i for i, entry in enumerate(self.table["features"]) if entry["point"] == INSIDE[point]]
+        columns = [i for i, feature in enumerate(self.table.features) if feature.point == INSIDE[point]]
         part = slice(columns[0], columns[-1] + 1)
         found = np.empty(len(self.rows), bool)
         for start in range(0, len(self.rows), _PART):
             rows = self.rows[start : start + _PART, part]
             found[start : start + _PART] = np.isfinite(rows[:, 0]) & (rows != 0).any(axis=1)
         return found
+
+
+class _InsideRecord(TypedDict):
+    """The fields of `Inside` in JSON types."""
+
+    point: str
+    table: str
+    features: list[str]
+    mean: list[float]
+    std: list[float]
 
 
 @dataclass(frozen=True)
@@ -109,7 +113,7 @@ class Inside:
         std = np.maximum(rows.std(0, dtype=np.float64), _LEAST_STD)
         # float32 values, so that a graph holds exactly what the contract says
         means, deviations = (tuple(values.astype(np.float32).tolist()) for values in (mean, std))
-        return cls(point, search.table["table"], names, means, deviations)
+        return cls(point, search.table.table, names, means, deviations)
 
     def to_dict(self) -> dict[str, Any]:
         """The fields in JSON types."""
@@ -120,12 +124,8 @@ class Inside:
     def from_dict(cls, values: Any, what: str) -> "Inside":
         """Read back `to_dict`, or the same with tuples; ToolkitError where an entry is missing or of another type."""
         mend = "Train or export the model again."
-        lists = (list, tuple)
-        kinds: Entries = {"point": str, "table": str, "features": lists, "mean": lists, "std": lists}
-        check_entries(values, kinds, what, mend)
-        names, numbers = values["features"], (*values["mean"], *values["std"])
-        sound = all(type(name) is str for name in names) and all(type(number) is float for number in numbers)
-        if not sound or len(values) != 5:
+        shaped(values, _InsideRecord, what, mend)
+        if len(values) != 5 or not all(type(number) is float for number in (*values["mean"], *values["std"])):
             raise ToolkitError(f"{what}: features, means or deviations are malformed. {mend}")
         return cls(values["point"], values["table"], *(tuple(values[k]) for k in ("features", "mean", "std")))
 
@@ -134,9 +134,9 @@ class Inside:
         if table is None:
             raise ToolkitError(f"{what}: holds no features of the search, and the model is asked {self}. {_MEND}")
         known = known_at(table, self.point)
-        if (table["table"], known) != (self.table, self.features):
+        if (table.table, known) != (self.table, self.features):
             raise ToolkitError(
-                f"{what}: features of table {table['table']}, {len(known)} of them known after {self.point.upper()}; "
+                f"{what}: features of table {table.table}, {len(known)} of them known after {self.point.upper()}; "
                 f"the model is asked {self}. Label the sources again with the hook that it was trained for, or train "
                 "it again."
             )
@@ -157,34 +157,28 @@ class Inside:
 
 def known_at(table: SearchTable, point: str) -> tuple[str, ...]:
     """Names of the features that are known at the point: the first ones of the table."""
-    return tuple(entry["name"] for entry in table["features"] if entry["point"] <= INSIDE[point])
+    return tuple(feature.name for feature in table.features if feature.point <= INSIDE[point])
 
 
-def check_feature_list(features: Sequence[Any], what: str, mend: str) -> None:
-    """Raise ToolkitError, which ends in `mend`, unless these are FeatureEntries, sorted by point, no name twice."""
-    for entry in features:
-        check_entries(entry, {"name": str, "unit": str, "point": int}, f"{what}, a feature", mend)
-    points = [entry["point"] for entry in features]
+def check_feature_list(features: Sequence[Feature], what: str, mend: str) -> None:
+    """Raise ToolkitError, which ends in `mend`, unless the features are sorted by point, no name twice."""
+    points = [feature.point for feature in features]
     if points != sorted(points) or not set(points) <= set(range(len(POINTS))):
         raise ToolkitError(f"{what}: features are not sorted by the point at which they are known. {mend}")
-    if len({entry["name"] for entry in features}) < len(features):
+    if len({feature.name for feature in features}) < len(features):
         raise ToolkitError(f"{what}: two features share a name. {mend}")
 
 
-def check_table(document: Any, what: str) -> SearchTable:
-    """Return the document as a table of features; ToolkitError unless it names itself, sorted by point, no name twice.
+def read_table(document: Any, what: str) -> SearchTable:
+    """Table of features that a document stands for; ToolkitError unless it is sorted by point, no name twice.
 
     Each point at which a model may be asked has to have a feature.
     """
-    check_entries(document, {"table": str, "features": list}, what, _MEND)
-    check_feature_list(document["features"], what, _MEND)
-    if not set(INSIDE.values()) <= {entry["point"] for entry in document["features"]}:
+    table = converted(document, SearchTable, what, _MEND)
+    check_feature_list(table.features, what, _MEND)
+    if not set(INSIDE.values()) <= {feature.point for feature in table.features}:
         raise ToolkitError(f"{what}: no feature is known from a point at which a model may be asked. {_MEND}")
-    if not re.fullmatch("[0-9a-f]{8}", document["table"]):
-        raise ToolkitError(
-            f"{what}: the table is called {document['table']!r:.40}, not by 8 hexadecimal digits. {_MEND}"
-        )
-    return cast(SearchTable, document)
+    return table
 
 
 def check_features(search: SearchFeatures, blocks: NDArray[Any], what: str) -> None:
@@ -193,7 +187,7 @@ def check_features(search: SearchFeatures, blocks: NDArray[Any], what: str) -> N
     A row is finite or all NaN. Its qindex has to be the block's; above the first row of nodes and left of the first
     column there are no neighbours.
     """
-    names = [entry["name"] for entry in search.table["features"]]
+    names = [feature.name for feature in search.table.features]
     if search.rows.dtype != np.float32 or search.rows.shape != (len(blocks), len(names)):
         raise ToolkitError(
             f"{what}: features of the search are {search.rows.dtype}{search.rows.shape}, expected "

@@ -121,7 +121,7 @@ def _joined(paths: Sequence[Path], sets: Sequence[BlockSet]) -> Joined:
 
 def _table(data: BlockSet) -> str | None:
     """Name of the table of the features of the search, None without any."""
-    return None if data.search is None else data.search.table["table"]
+    return None if data.search is None else data.search.table.table
 
 
 def _labels(data: BlockSet, source: int) -> bytes:

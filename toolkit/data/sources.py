@@ -2,12 +2,12 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from toolkit.data.splits import SPLITS
 from toolkit.errors import ToolkitError
 from toolkit.escaping import is_treacherous
-from toolkit.sealed import Entries, check_entries, is_sha256
+from toolkit.shapes import is_sha256
 
 
 class Origin(TypedDict):
@@ -20,16 +20,12 @@ class Origin(TypedDict):
     origin: str
 
 
-_ENTRIES: Entries = {"name": str, "split": str, "sha256": str, "licence": str, "origin": str}
-
-
-def check_sources(sources: Sequence[Any], more: Entries, what: str, mend: str) -> None:
-    """Raise ToolkitError unless each source has the entries of an Origin and `more`, and a name of its own.
+def check_sources(sources: Sequence[Origin], what: str, mend: str) -> None:
+    """Raise ToolkitError unless each source has a sound name of its own, a split and a hash.
 
     `what` names the manifest, and `mend` is a sentence on how to make it again.
     """
-    for index, source in enumerate(sources):
-        check_entries(source, {**_ENTRIES, **more}, f"{what}, source {index}", mend)
+    for source in sources:
         name = source["name"]
         check_source_name(name)
         if source["split"] not in SPLITS:

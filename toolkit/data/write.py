@@ -1,7 +1,7 @@
 """Write a BlockSet: checked, hashed, sealed, and put in place whole or not at all."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from toolkit.data.format import (
     BLOCK_DTYPE,
     COSTS,
-    FORMAT_VERSION,
-    KIND,
+    FORMAT,
     Luma,
     SourceEntry,
     check_blocks,
@@ -25,7 +24,7 @@ from toolkit.data.format import (
 from toolkit.data.inside import SEARCH, SearchFeatures, check_features
 from toolkit.data.sources import check_source_name
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, atomic_write_json, seal, sha256_file
+from toolkit.files import atomic_folder, atomic_write_json, sha256_file
 from toolkit.partition import NODE
 from toolkit.sealed import check_files
 
@@ -126,17 +125,15 @@ def write_blockset(
             np.save(folder / SEARCH, np.ascontiguousarray(search.rows), allow_pickle=False)
             names.append(SEARCH)
         manifest = {
-            "kind": KIND,
-            "format_version": FORMAT_VERSION,
             "bit_depth": bit_depth,
             "block_size": block_size,
             "encoder": encoder,
             "sources": entries,
             "histogram": histogram(blocks, entries),
             "excluded": excluded or {},
-            **({} if search is None else {"search": search.table}),
+            **({} if search is None else {"search": asdict(search.table)}),
             "files": {name: sha256_file(folder / name) for name in names},
         }
-        sealed = check_manifest(path, seal(manifest))
+        sealed = check_manifest(path, FORMAT.seal(manifest, path))
         check_files(folder, sealed["files"], files_of(sealed), "data set")
         atomic_write_json(folder / "manifest.json", sealed)

@@ -2,47 +2,59 @@
 
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import torch
 from torch import Tensor, nn
 
 from toolkit.errors import ToolkitError
-from toolkit.sealed import Entries, check_entries
+from toolkit.model.provenance import Provenance
+from toolkit.shapes import shaped
 
 _DEPTH = 32
 _WHOLE = 1 << 63
 _MEND = "Train again."
-_NUMBER = (int, float)
-_PARTS: Entries = {
-    "config": dict,
-    "model_state_dict": dict,
-    "epoch": int,
-    "metrics": dict,
-    "baselines": dict,
-    "data_sha256": str,
-    "encoder": dict,
-    "calibration": dict,
-    "provenance": dict,
-}
+
+
+class _ClassScores(TypedDict, total=False):
+    precision: float
+    recall: float
+    f1: float
+    support: int
+
+
+class _Metrics(TypedDict):
+    per_class: NotRequired[dict[str, _ClassScores]]
+
+
+_Constant = TypedDict("_Constant", {"class": str, "macro_f1": float, "accuracy": float}, total=False)
+
+
+class _Baselines(TypedDict, total=False):
+    majority: _Constant
+    best_constant: _Constant
+
+
+class _Calibration(TypedDict):
+    bit_depth: int
+    node: int
+
+
+class _Parts(TypedDict):
+    """What a checkpoint file has to hold; scores and baselines may be missing."""
+
+    config: dict[Any, Any]
+    model_state_dict: dict[Any, Any]
+    epoch: int
+    metrics: _Metrics
+    baselines: _Baselines
+    data_sha256: str
+    encoder: dict[Any, Any]
+    calibration: _Calibration
+    provenance: Provenance
+
+
 _CALIBRATION = ("luma", "qindex", "partition", "target", "source", "frame", "row", "column")
-_PROVENANCE: Entries = {
-    "run": str,
-    "train": dict,
-    "init": dict,
-    "taught_by": dict,
-    "train_sources": list,
-    "trained_on": list,
-    "train_sources_known": bool,
-    "environment": dict,
-    "views": str,
-    "members": list,
-    "imported": dict,
-}
-_MEMBER: Entries = {
-    "name": str, "sha256": str, "backbone": str, "epoch": int, "macro_f1": _NUMBER, "data_sha256": str,
-    "provenance": dict,
-}  # fmt: skip
 
 
 def check_values(values: Mapping[str, Any], what: str) -> None:
@@ -52,23 +64,21 @@ def check_values(values: Mapping[str, Any], what: str) -> None:
     be NaN, and the config checks its own numbers. Weights and calibration blocks are ordinary tensors. Scores and
     baselines may be missing.
     """
-    check_entries(dict(values), _PARTS, what, _MEND)
+    for name in ("model_state_dict", "calibration"):
+        if not isinstance(values.get(name), dict):
+            raise ToolkitError(f"{what}: {name} is {values.get(name)!r:.80}, expected dict. {_MEND}")
     for name in ("config", "metrics", "baselines", "encoder", "provenance"):
-        _check_plain(values[name], f"{what}: {name}", nan=name in ("metrics", "config"))
-    _check_metrics(values["metrics"], what)
-    best = values["baselines"]
-    for name in ("majority", "best_constant"):
-        _check_present(best, {name: dict}, f"{what}: baselines")
-        _check_present(
-            best.get(name, {}), {"class": str, "macro_f1": _NUMBER, "accuracy": _NUMBER}, f"{what}: baselines.{name}"
-        )
-    _check_provenance(values["provenance"], f"{what}: provenance")
+        _check_plain(values.get(name), f"{what}: {name}", nan=name in ("metrics", "config"))
+    shaped(dict(values), _Parts, what, _MEND)
+    for name in values["metrics"].keys() - {"per_class"}:
+        if type(values["metrics"][name]) not in (int, float):
+            found = f"{what}: metrics.{name:.80} is {values['metrics'][name]!r:.80}"
+            raise ToolkitError(f"{found}, expected a number. {_MEND}")
     for name, value in values["model_state_dict"].items():
         if not isinstance(name, str):
             raise ToolkitError(f"{what}: a weight is called {name!r:.80}, expected a text. {_MEND}")
         _check_tensor(value, f"{what}: the weight {name:.80}")
     blocks = values["calibration"]
-    check_entries(blocks, {"bit_depth": int, "node": int}, f"{what}: calibration", _MEND)
     if set(blocks) - {"search"} != {*_CALIBRATION, "bit_depth", "node"}:
         raise ToolkitError(f"{what}: calibration has {sorted(blocks, key=str)!r:.200}, expected blocks. {_MEND}")
     for name in (*_CALIBRATION, *({"search"} & set(blocks))):
@@ -113,33 +123,3 @@ def _check_plain(value: Any, what: str, *, nan: bool, depth: int = 0) -> None:
     if not plain:
         found = type(value).__name__ if isinstance(value, Tensor | dict | list | tuple) else f"{value!a:.80}"
         raise ToolkitError(f"{what} is {found}, expected plain values as JSON holds them. {_MEND}")
-
-
-def _check_present(values: Mapping[str, Any], entries: Entries, what: str) -> None:
-    """As `check_entries`, of those entries that are there."""
-    check_entries(dict(values), {name: kind for name, kind in entries.items() if name in values}, what, _MEND)
-
-
-def _check_metrics(metrics: Mapping[str, Any], what: str) -> None:
-    for name in metrics.keys() - {"per_class"}:
-        if type(metrics[name]) not in _NUMBER:
-            raise ToolkitError(f"{what}: metrics.{name:.80} is {metrics[name]!r:.80}, expected a number. {_MEND}")
-    _check_present(metrics, {"per_class": dict}, f"{what}: metrics")
-    for name, scores in metrics.get("per_class", {}).items():
-        place = f"{what}: metrics.per_class.{name:.80}"
-        check_entries(scores, {}, place, _MEND)
-        _check_present(scores, {"precision": _NUMBER, "recall": _NUMBER, "f1": _NUMBER, "support": int}, place)
-
-
-def _check_provenance(record: Mapping[str, Any], what: str) -> None:
-    """Raise ToolkitError unless each known entry has its type, in the records of other models too."""
-    _check_present(record, _PROVENANCE, what)
-    for name in ("train_sources", "trained_on"):
-        if not all(isinstance(source, str) for source in record.get(name, ())):
-            raise ToolkitError(f"{what}.{name} are not hashes. {_MEND}")
-    for name in ("init", "taught_by"):
-        if name in record:
-            _check_provenance(record[name], f"{what}.{name}")
-    for member in record.get("members", ()):
-        check_entries(member, _MEMBER, f"{what}.members", _MEND)
-        _check_provenance(member["provenance"], f"{what}.members")

@@ -6,7 +6,7 @@ from typing import Any
 from toolkit.data.inside import Inside
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE, STAGES, stage_of
-from toolkit.sealed import check_fields
+from toolkit.shapes import check_fields
 from toolkit.windows import Window
 
 BACKBONES = {

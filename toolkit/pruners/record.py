@@ -1,7 +1,7 @@
 """Records of the encoder's search: a sealed folder, written once and read frame by frame."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from toolkit.arrays import load_array
 from toolkit.data.splits import SPLITS
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_json, read_json, seal, sha256_file
+from toolkit.files import atomic_write_json, sha256_file
 from toolkit.pruners.record_format import (
-    FORMAT_VERSION,
-    KIND,
+    FORMAT,
     MEND,
     ROW,
     FrameEntry,
@@ -26,7 +25,7 @@ from toolkit.pruners.record_format import (
     frame_kind,
     rows_file,
 )
-from toolkit.sealed import check_bytes, check_files, check_folder, check_names
+from toolkit.sealed import check_files, check_names
 from toolkit.search.table import Feature
 
 __all__ = [
@@ -76,11 +75,8 @@ class SearchSet:
         Raises ToolkitError on the first check that fails.
         """
         path = Path(path)
-        check_folder(path, KIND)
-        manifest = check_manifest(path, read_json(path / "manifest.json"))
-        check_bytes(path / "manifest.json", manifest, MEND)
-        features = tuple(Feature(entry["name"], entry["unit"], entry["point"]) for entry in manifest["features"])
-        entries = _entries(manifest)
+        manifest = FORMAT.read(path)
+        features, entries = check_manifest(path, manifest)
         check_files(path, manifest["files"], {entry.file for entry in entries}, "record")
         check_names(path, manifest["files"])
         for entry in entries:
@@ -119,12 +115,6 @@ class SearchSet:
     def splits(self) -> list[str]:
         """Split of every source."""
         return [source["split"] for source in self.manifest["sources"]]
-
-
-def _entries(manifest: RecordManifest) -> tuple[FrameEntry, ...]:
-    return tuple(
-        FrameEntry(**{field.name: entry[field.name] for field in fields(FrameEntry)}) for entry in manifest["frames"]
-    )
 
 
 def _load_rows(folder: Path, entry: FrameEntry) -> NDArray[Any]:
@@ -167,8 +157,6 @@ def write_search_set(
 ) -> None:
     """Seal a folder whose rows lie there already; ToolkitError on anything that `SearchSet.load` would refuse."""
     manifest = {
-        "kind": KIND,
-        "format_version": FORMAT_VERSION,
         "bit_depth": bit_depth,
         "encoder": encoder,
         "features": [asdict(feature) for feature in features],
@@ -176,7 +164,8 @@ def write_search_set(
         "frames": [asdict(entry) for entry in entries],
         "files": {entry.file: sha256_file(folder / entry.file) for entry in entries},
     }
-    sealed = check_manifest(folder, seal(manifest))
+    sealed = FORMAT.seal(manifest, folder)
+    check_manifest(folder, sealed)
     for entry in entries:
         _load_rows(folder, entry)
     atomic_write_json(folder / "manifest.json", sealed)

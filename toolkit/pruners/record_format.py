@@ -3,23 +3,24 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import Annotated, Any, NotRequired, TypedDict
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
-from toolkit.data.inside import FeatureEntry, check_feature_list
+from toolkit.data.inside import check_feature_list
 from toolkit.data.sources import Origin, check_sources
 from toolkit.data.splits import check_one_split
 from toolkit.errors import ToolkitError
+from toolkit.folders import SEARCH
 from toolkit.partition import INSIDE_LARGER, NAMES
-from toolkit.sealed import Entries, check_entries, check_sealed, is_sha256
+from toolkit.sealed import SealedFolder
 from toolkit.search.table import DECISIONS, FEATURES, FRAME_KINDS, SIDES, STAGES, Feature
+from toolkit.shapes import Sha256, converted, is_sha256, shaped
 
-KIND = "av1part-search"
-FORMAT_VERSION = 1
 BIT_DEPTHS = (8, 10)
 """Bit depths that are recorded."""
 ROW = np.dtype(
@@ -38,41 +39,8 @@ ROW = np.dtype(
 MEND = "Record it again with `av1part record`."
 MOST = 1e12
 """Greatest number of a row, far above what libaom finds: products of such numbers are still finite."""
-_ENTRIES: Entries = {
-    "bit_depth": int,
-    "encoder": dict,
-    "encoder.version": str,
-    "encoder.usage": str,
-    "encoder.cpu_used": int,
-    "encoder.enable_1to4_partitions": int,
-    "features": list,
-    "sources": list,
-    "frames": list,
-    "files": dict,
-}
-_INTER: Entries = {"kf_max_dist": int, "lag_in_frames": int}
-"""Encoder settings that a record of inter frames has to say as well."""
-_ROUND: Entries = {"pruner": str, "price": (int, float)}
-_FRAME: Entries = {
-    "source": int,
-    "frame": int,
-    "cq": int,
-    "qindex": int,
-    "bits": int,
-    "pixels": int,
-    "seconds": (int, float),
-    "file": str,
-}
 _LEAST_SECONDS = 1e-9
 """CPU time of the quickest frame: a tick of the clock."""
-_RANGES = {
-    "frame": (0, (1 << 32) - 1),
-    "cq": (0, 63),
-    "qindex": (0, 255),
-    "bits": (1, 1 << 48),
-    "pixels": (1, 1 << 32),
-}
-"""Least and greatest value of the whole numbers that a frame's entry holds."""
 
 
 @dataclass(frozen=True)
@@ -83,11 +51,11 @@ class FrameEntry:
     """
 
     source: int
-    frame: int
-    cq: int
-    qindex: int
-    bits: int
-    pixels: int
+    frame: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
+    cq: Annotated[int, Meta(ge=0, le=63)]
+    qindex: Annotated[int, Meta(ge=0, le=255)]
+    bits: Annotated[int, Meta(ge=1, le=1 << 48)]
+    pixels: Annotated[int, Meta(ge=1, le=1 << 32)]
     seconds: float
     file: str
 
@@ -95,6 +63,11 @@ class FrameEntry:
 class Round(TypedDict, total=False):
     """What decided while a source was recorded in a second round: a pruner, by its hash, and its price."""
 
+    pruner: str
+    price: float
+
+
+class _WholeRound(TypedDict):
     pruner: str
     price: float
 
@@ -108,17 +81,36 @@ class RecordedSource(Origin, Round):
     luma_sha256: NotRequired[str]
 
 
+class RecordedBy(TypedDict):
+    """Settings of the encoder, among others, that a pruner takes over from a record."""
+
+    version: str
+    usage: str
+    cpu_used: int
+    enable_1to4_partitions: int
+
+
+class _Inter(TypedDict):
+    """Encoder settings that a record of inter frames has to say as well."""
+
+    kf_max_dist: int
+    lag_in_frames: int
+
+
 class RecordManifest(TypedDict):
-    """Content of manifest.json. `encoder` holds its settings, `frames` FrameEntries, and `files` hashes by name."""
+    """Content of manifest.json. `encoder` holds settings as `RecordedBy` and more, and `files` hashes by name.
+
+    `features` are those of Feature, and `frames` those of FrameEntry, in JSON types.
+    """
 
     kind: str
     format_version: int
     bit_depth: int
     encoder: dict[str, Any]
-    features: list[FeatureEntry]
+    features: list[dict[str, Any]]
     sources: list[RecordedSource]
     frames: list[dict[str, Any]]
-    files: dict[str, str]
+    files: dict[str, Sha256]
     sha256: str
 
 
@@ -127,41 +119,45 @@ def rows_file(source: str, cq: int, frame: int) -> str:
     return f"rows/{source}-cq{cq}-{frame:05d}.npy"
 
 
-def check_manifest(path: Path, document: Any) -> RecordManifest:
-    """Return the document as the manifest of the record at `path`.
+FORMAT = SealedFolder(SEARCH.kind, 1, RecordManifest, "a record of the search's", MEND)
 
-    Raises ToolkitError unless it is sealed, of this format, and its settings, features, sources and frames are sound.
+
+def check_manifest(path: Path, manifest: RecordManifest) -> tuple[tuple[Feature, ...], tuple[FrameEntry, ...]]:
+    """Features and frames of the record at `path`.
+
+    Raises ToolkitError unless its settings, features, sources and frames are sound.
     """
-    file = path / "manifest.json"
-    checked = check_sealed(document, file, KIND, FORMAT_VERSION, "a record of the search's", MEND, _ENTRIES)
-    manifest = cast(RecordManifest, checked)
+    file = path / FORMAT.file
     if manifest["bit_depth"] not in BIT_DEPTHS:
         raise ToolkitError(f"{file}: bit depth {manifest['bit_depth']}, expected one of {BIT_DEPTHS}. {MEND}")
     _check_encoder(manifest["encoder"], str(file))
-    _check_table(manifest["features"], str(file))
+    features = converted(manifest["features"], tuple[Feature, ...], f"{file}, features", MEND)
+    check_features(features, str(file))
     _check_sources(manifest["sources"], str(file))
-    _check_frames(manifest["frames"], manifest["sources"], str(file))
-    return manifest
+    frames = converted(manifest["frames"], tuple[FrameEntry, ...], f"{file}, frames", MEND)
+    _check_frames(frames, manifest["sources"], str(file))
+    return features, frames
 
 
 def _check_encoder(encoder: Mapping[str, Any], what: str) -> None:
     """Raise ToolkitError unless the settings that a pruner takes over from a record are possible ones."""
+    shaped(encoder, RecordedBy, f"{what}, encoder", MEND)
     words = all(re.fullmatch("[0-9A-Za-z.+_-]{1,64}", encoder[name]) for name in ("version", "usage"))
     if not words or not 0 <= encoder["cpu_used"] <= 9 or encoder["enable_1to4_partitions"] not in (0, 1):
         raise ToolkitError(f"{what}: version, usage, cpu_used or enable_1to4_partitions is none of libaom's. {MEND}")
     if frame_kind(encoder) == "inter":
-        check_entries(encoder, _INTER, f"{what}, encoder", MEND)
+        shaped(encoder, _Inter, f"{what}, encoder", MEND)
 
 
 def _check_sources(sources: Sequence[RecordedSource], what: str) -> None:
     """Raise ToolkitError unless the sources are sound, each in one split and recorded once in each round."""
-    check_sources(sources, {}, what, MEND)
+    check_sources(sources, what, MEND)
     for source in sources:
         name = source["name"]
         if not is_sha256(source.get("luma_sha256", source["sha256"])):
             raise ToolkitError(f"{what}: luma_sha256 of source {name} is no SHA-256. {MEND}")
         if "pruner" in source or "price" in source:
-            check_entries(source, _ROUND, f"{what}, source {name}", MEND)
+            shaped(source, _WholeRound, f"{what}, source {name}", MEND)
             if not is_sha256(source["pruner"]) or not source["price"] > 0:
                 raise ToolkitError(f"{what}: source {name} has no pruner's hash, or no price above 0. {MEND}")
     hashes = [hashes_of(source) for source in sources]
@@ -177,24 +173,21 @@ def hashes_of(source: RecordedSource) -> dict[str, str]:
     return {"original": source["sha256"]} | ({"luma": source["luma_sha256"]} if "luma_sha256" in source else {})
 
 
-def _check_frames(frames: Sequence[Any], sources: Sequence[RecordedSource], what: str) -> None:
-    """Raise ToolkitError unless each frame's entry is whole and in range, and each source has a frame, none twice."""
-    ranges = _RANGES | {"source": (0, len(sources) - 1)}
+def _check_frames(frames: Sequence[FrameEntry], sources: Sequence[RecordedSource], what: str) -> None:
+    """Raise ToolkitError unless each frame is one of a source, with its own rows, and each source has a frame."""
     for index, entry in enumerate(frames):
         here = f"{what}, frame {index}"
-        check_entries(entry, _FRAME, here, MEND)
-        for name, (least, most) in ranges.items():
-            if not least <= entry[name] <= most:
-                raise ToolkitError(f"{here}: {name} is {entry[name]}, expected {least} to {most}. {MEND}")
-        if not _LEAST_SECONDS <= entry["seconds"] <= MOST:
-            raise ToolkitError(f"{here}: seconds are {entry['seconds']}, expected {_LEAST_SECONDS:g} or more. {MEND}")
-        expected = rows_file(sources[entry["source"]]["name"], entry["cq"], entry["frame"])
-        if entry["file"] != expected:
-            raise ToolkitError(f"{here}: its rows are in {entry['file']!r:.300}, not in {expected}. {MEND}")
-    twice = [name for name, count in Counter(entry["file"] for entry in frames).items() if count > 1]
+        if not 0 <= entry.source < len(sources):
+            raise ToolkitError(f"{here}: source is {entry.source}, expected 0 to {len(sources) - 1}. {MEND}")
+        if not _LEAST_SECONDS <= entry.seconds <= MOST:
+            raise ToolkitError(f"{here}: seconds are {entry.seconds}, expected {_LEAST_SECONDS:g} or more. {MEND}")
+        expected = rows_file(sources[entry.source]["name"], entry.cq, entry.frame)
+        if entry.file != expected:
+            raise ToolkitError(f"{here}: its rows are in {entry.file!r:.300}, not in {expected}. {MEND}")
+    twice = [name for name, count in Counter(entry.file for entry in frames).items() if count > 1]
     if twice:
         raise ToolkitError(f"{what}: two frames are one source's at one cq and place ({twice[0]}). {MEND}")
-    if absent := set(range(len(sources))) - {entry["source"] for entry in frames}:
+    if absent := set(range(len(sources))) - {entry.source for entry in frames}:
         raise ToolkitError(f"{what}: source {sources[min(absent)]['name']} has no frame. {MEND}")
 
 
@@ -211,14 +204,10 @@ def frame_kind(encoder: Mapping[str, Any]) -> str:
 
 def check_features(features: Sequence[Feature], what: str) -> None:
     """Raise ToolkitError unless the table has this version's length, and is sorted by point without a name twice."""
-    _check_table([asdict(feature) for feature in features], what)
-
-
-def _check_table(entries: Sequence[Any], what: str) -> None:
-    check_feature_list(entries, what, MEND)
-    if len(entries) != len(FEATURES):
+    check_feature_list(features, what, MEND)
+    if len(features) != len(FEATURES):
         raise ToolkitError(
-            f"{what}: a table of {len(entries)} features, expected {len(FEATURES)}. It is another version's. {MEND}"
+            f"{what}: a table of {len(features)} features, expected {len(FEATURES)}. It is another version's. {MEND}"
         )
 
 

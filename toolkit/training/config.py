@@ -8,7 +8,7 @@ from typing import Any
 
 from toolkit.data.inside import INSIDE
 from toolkit.errors import ToolkitError
-from toolkit.sealed import check_fields
+from toolkit.shapes import check_fields
 
 INITS = ("imagenet", "stage1", "random")
 LOGGERS = ("csv", "tensorboard")

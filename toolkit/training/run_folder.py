@@ -10,37 +10,16 @@ from typing import Any, Literal, NotRequired, TypedDict, cast
 
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, atomic_write_json, one_at_a_time, read_json
-from toolkit.metrics import Baselines
+from toolkit.folders import RUN, check_folder
+from toolkit.metrics import Baselines, NamedScore
 from toolkit.model.checkpoint import Checkpoint, Metrics, load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.model.config import ModelConfig
 from toolkit.model.provenance import InitRecord, TeacherRecord
-from toolkit.sealed import Entries, check_entries, check_folder
+from toolkit.shapes import shaped
 from toolkit.training.config import Extension
 
-KIND = "av1part-run"
 FORMAT_VERSION = 1
 _MEND = "Copy the run folder again, or train again."
-_ENTRIES: Entries = {
-    "run": str,
-    "model": dict,
-    "model.stage": str,
-    "model.backbone": str,
-    "train": dict,
-    "train.epochs": int,
-    "train.seed": int,
-    "train.limit_val": (int, type(None)),
-    "data": dict,
-    "data.path": str,
-    "data.sha256": str,
-    "blocks": dict,
-    "baselines": dict,
-    "baselines.best_constant": dict,
-    "baselines.best_constant.class": str,
-    "baselines.best_constant.macro_f1": (int, float),
-    "init": dict,
-    "init.kind": str,
-    "init.backbone_sha256": str,
-}
 Metric = Literal["macro_f1", "accuracy", "regret"]
 """Validation scores by which an epoch may be chosen."""
 
@@ -110,6 +89,39 @@ class RunDescription(TypedDict):
     extensions: NotRequired[list[ExtensionRecord]]
 
 
+class _Model(TypedDict):
+    stage: str
+    backbone: str
+
+
+class _Train(TypedDict):
+    epochs: int
+    seed: int
+    limit_val: int | None
+
+
+class _Baselines(TypedDict):
+    best_constant: NamedScore
+
+
+class _Init(TypedDict):
+    kind: str
+    backbone_sha256: str
+
+
+class _ReliedOn(TypedDict):
+    """What run.json has to hold at least."""
+
+    run: str
+    model: _Model
+    train: _Train
+    data: DataRecord
+    blocks: dict[str, Any]
+    baselines: _Baselines
+    init: _Init
+    extensions: NotRequired[list[ExtensionRecord]]
+
+
 class State(TypedDict):
     """What latest.pt holds: the last finished epoch, the states of optimiser and second task, and the history."""
 
@@ -129,20 +141,18 @@ class RunFolder:
     def open(cls, path: Path | str) -> "RunFolder":
         """Open an existing run; ToolkitError where there is none, or one of another version."""
         run = cls(Path(path))
-        check_folder(run.path, KIND)
+        check_folder(run.path, RUN)
         description = run.read()
-        if description.get("kind") != KIND or description.get("format_version") != FORMAT_VERSION:
+        if description.get("kind") != RUN.kind or description.get("format_version") != FORMAT_VERSION:
             found = f"{description.get('kind')} version {description.get('format_version')}"
-            raise ToolkitError(f"{path}: {found}, this av1part reads {KIND} version {FORMAT_VERSION}. Train again.")
+            raise ToolkitError(f"{path}: {found}, this av1part reads {RUN.kind} version {FORMAT_VERSION}. Train again.")
         missing = sorted({"run", "model", "train", "data", "blocks", "baselines"} - set(description))
         if missing:
             raise ToolkitError(
                 f"{path}/run.json: without {', '.join(missing)}. Copy the run folder again, or train again."
             )
-        check_entries(description, _ENTRIES, f"{path}/run.json", _MEND)
+        shaped(description, _ReliedOn, f"{path}/run.json", _MEND)
         ModelConfig.from_dict(description["model"])
-        for extension in description.get("extensions", []):
-            check_entries(extension, {"epochs": int, "lr": (int, float)}, f"{path}/run.json, extension", _MEND)
         return run
 
     def read(self) -> RunDescription:
@@ -171,7 +181,7 @@ class RunFolder:
         """Start a run: write run.json. ToolkitError where the folder is not empty."""
         if self.path.exists() and any(path != self._lock for path in self.path.iterdir()):
             raise ToolkitError(f"{self.path} is not empty. Choose another name, or go on with it with --resume.")
-        atomic_write_json(self.path / "run.json", {"kind": KIND, "format_version": FORMAT_VERSION, **description})
+        atomic_write_json(self.path / "run.json", {"kind": RUN.kind, "format_version": FORMAT_VERSION, **description})
 
     def epoch_path(self, epoch: int) -> Path:
         """Path of the checkpoint of an epoch (1-based)."""

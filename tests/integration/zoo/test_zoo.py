@@ -31,7 +31,7 @@ from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
 from toolkit.sample import __file__ as sample
-from toolkit.sealed import is_sha256
+from toolkit.shapes import is_sha256
 
 FREE = ("cc0", "cc-by", "public domain")
 

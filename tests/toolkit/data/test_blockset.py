@@ -427,10 +427,17 @@ def test_impossible_costs_are_refused(
     assert not (tmp_path / "set").exists()
 
 
-@pytest.mark.parametrize("histogram", [{"train": 1}, {"train": {"x": {}}}, {"val": {"60": {"0": "a"}}}])
-def test_the_reader_refuses_a_histogram_of_other_things(copy: Path, histogram: Any) -> None:
+@pytest.mark.parametrize(
+    ("histogram", "message"),
+    [
+        ({"train": 1}, "histogram.train is 1, expected dict"),
+        ({"train": {"x": {}}}, "something else than numbers of blocks"),
+        ({"val": {"60": {"0": "a"}}}, "histogram.val.60.0 is 'a', expected int"),
+    ],
+)
+def test_the_reader_refuses_a_histogram_of_other_things(copy: Path, histogram: Any, message: str) -> None:
     rewrite(copy, put(histogram, "histogram"))
-    with pytest.raises(ToolkitError, match="something else than numbers of blocks"):
+    with pytest.raises(ToolkitError, match=message):
         BlockSet.load(copy)
 
 

@@ -1,5 +1,6 @@
 """Features of the search in a data set: each block's own, of a named table, and refused where they cannot be."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def test_the_points_are_those_of_the_record() -> None:
 @pytest.mark.parametrize(("point", "known"), [("none", NONE), ("split", SPLIT)])
 def test_a_block_comes_with_the_features_known_at_the_point(searched: BlockSet, point: str, known: int) -> None:
     inside = searched.inside(point, "2")
-    assert inside.features == tuple(f["name"] for f in TABLE["features"][:known])
+    assert inside.features == tuple(feature.name for feature in TABLE.features[:known])
     rows = features_of(searched)
     index = searched.split_index("train", "2", inside)
     assert np.array_equal(searched.take(index, "2", inside=inside).search, rows[index, :known])
@@ -59,7 +60,7 @@ def test_another_table_is_refused(searched: BlockSet, data: BlockSet, tmp_path: 
         data.split_blocks("val", "2", inside=inside)
     with pytest.raises(ToolkitError, match=r"label --search"):
         data.inside("none", "2")
-    renamed = TABLE | {"table": "ffffffff"}
+    renamed = replace(TABLE, table="ffffffff")
     other = BlockSet.load(write_with(tmp_path / "other", data, features_of(data), renamed))  # type: ignore[arg-type]
     with pytest.raises(ToolkitError, match="features of table ffffffff"):
         other.split_blocks("val", "2", inside=inside)
@@ -98,7 +99,7 @@ def test_a_set_whose_features_were_changed_is_refused(searched: BlockSet, tmp_pa
         BlockSet.load(path)
 
 
-@pytest.mark.parametrize("change", [{"table": "12"}, {"features": TABLE["features"][::-1]}, {"features": []}])
+@pytest.mark.parametrize("change", [{"table": "12"}, {"features": asdict(TABLE)["features"][::-1]}, {"features": []}])
 def test_a_malformed_table_is_refused(searched: BlockSet, tmp_path: Path, change: dict[str, object]) -> None:
     path = write_with(tmp_path / "set", searched, features_of(searched))
     manifest = read_json(path / "manifest.json")
@@ -144,7 +145,7 @@ def test_merged_sets_keep_each_block_s_features(searched: BlockSet, make_blockse
     both = BlockSet.load(tmp_path / "both")
     assert both.search is not None
     np.testing.assert_array_equal(both.search.rows, np.concatenate([features_of(searched), features_of(more, 3)]))
-    other = write_with(tmp_path / "other", more, features_of(more), TABLE | {"table": "ffffffff"}, "e")  # type: ignore[arg-type]
+    other = write_with(tmp_path / "other", more, features_of(more), replace(TABLE, table="ffffffff"), "e")
     for path in (more.path, other):
         with pytest.raises(ToolkitError, match="table of features is 0123abcd and"):
             merge_blocksets([searched.path, path], tmp_path / "never")
@@ -172,7 +173,7 @@ def test_a_labelled_node_has_the_features_that_the_record_of_the_search_has(liba
     for node in (16, 32):
         data = BlockSet.load(tmp_path / "set" / f"node{node}")
         assert data.search is not None
-        assert len(data.search.table["features"]) == rows["features"].shape[1]
+        assert len(data.search.table.features) == rows["features"].shape[1]
         compared = 0
         for block, known in zip(data.blocks, data.search.rows, strict=True):
             if block["qindex"] != coded.qindex:

@@ -173,7 +173,7 @@ def test_the_commands_say_one_line(values: dict[str, Any], blockset_8: Path, tmp
     ):
         run = CliRunner().invoke(main, [str(word) for word in command])
         assert run.exit_code == 1, (command, run.output)
-        assert "train_sources are not hashes" in run.output, (command, run.output)
+        assert "train_sources[0] is 7, expected str" in run.output, (command, run.output)
         assert not output.exists()
 
 

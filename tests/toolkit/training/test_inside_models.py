@@ -146,7 +146,7 @@ def test_data_without_the_features_or_of_another_table_prove_nothing(
         prove(bundle, data.path, PARITY)
     with pytest.raises(ToolkitError, match="holds no features of the search"):
         evaluate_on(open_checkpoint(run, 2), data, "test")
-    renamed = TABLE | {"table": "ffffffff"}
+    renamed = replace(TABLE, table="ffffffff")
     other = write_with(tmp_path / "other", data, features_of(data), renamed)  # type: ignore[arg-type]
     with pytest.raises(ToolkitError, match="features of table ffffffff"):
         prove(bundle, other, PARITY)
