@@ -202,29 +202,23 @@ def tidy(path: Path) -> None:
 
 
 @contextmanager
-def one_at_a_time(lock: Path, busy: str) -> Iterator[None]:
+def one_at_a_time(lock: Path, busy: str | None) -> Iterator[None]:
     """Context that one process at a time is in; the file `lock` exists meanwhile, and may be deleted inside.
 
-    The folder of `lock` is made where it is not there, and then removed at the end if it is empty. Raises ToolkitError
-    with the text `busy` where another process is in it.
+    The folder of `lock` is made where it is not there, and then removed at the end if it is empty. Where another
+    process is in it, raises ToolkitError with the text `busy`; where that is None, waits for it.
     """
     made = [folder for folder in lock.parents if not folder.exists()]
+    descriptor = _lock(lock, wait=busy is None)
+    if descriptor is None:
+        raise ToolkitError(busy or "")
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise _unwritable(lock.parent, error) from error
-    try:
-        if not _locks(descriptor, lock):
-            raise ToolkitError(busy)
-        try:
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
-            with suppress(OSError):  # they hold something by now
-                for folder in made:
-                    folder.rmdir()
+        yield
     finally:
+        lock.unlink(missing_ok=True)
+        with suppress(OSError):  # they hold something by now
+            for folder in made:
+                folder.rmdir()
         os.close(descriptor)
 
 
@@ -234,13 +228,26 @@ def one_writer(path: Path) -> AbstractContextManager[None]:
     return one_at_a_time(path.with_name(f"{_hidden(path)}lock"), busy)
 
 
-def _locks(descriptor: int, lock: Path) -> bool:
-    """Lock an open file; False where another process has it, or had it and deleted it since it was opened here."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return os.path.samestat(os.fstat(descriptor), lock.stat())
-    except (BlockingIOError, FileNotFoundError):
-        return False
+def _lock(lock: Path, *, wait: bool) -> int | None:
+    """Open and lock a file; None where another process has it, unless to `wait` for that one."""
+    while True:
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            raise _unwritable(lock.parent, error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if os.path.samestat(os.fstat(descriptor), lock.stat()):
+                return descriptor
+        except (BlockingIOError, FileNotFoundError):
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)  # another process has it, or had it and deleted it since it was opened here
+        if not wait:
+            return None
 
 
 def _disk_is_full(error: OSError) -> bool:

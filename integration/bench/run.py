@@ -4,8 +4,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from integration.bench.config import NEEDS_PIPELINE, BenchConfig
 from integration.bench.session import CNN_OFF, NATIVE, PIPELINE, PRUNER, Arm, Session
 from integration.bench.store import Measurement
@@ -15,6 +13,7 @@ from integration.media.sources import identify
 from integration.pipeline.pipeline_set import PipelineSet
 from integration.pruning.bundle import PrunerBundle
 from toolkit.errors import ToolkitError
+from toolkit.files import one_at_a_time
 
 Progress = Callable[[int, int, str], None]
 
@@ -69,24 +68,21 @@ def run_bench(
     """
     files, arms = identify(paths), arms_of(config, pipelines, pruner)
     total = config.repeats * len(files) * len(config.cq) * len(arms)
-    output.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(output / "lock", timeout=0):
-            session = Session(output, config, pipelines, pruner)
-            clips = session.check(files)
-            measured: list[Measurement] = []
-            # Arms change fastest and repeats slowest, so that a slow spell of the machine affects all arms alike.
-            for repeat in range(config.repeats):
-                for file in files:
-                    for cq in config.cq:
-                        for arm in arms:
-                            threads = f", {arm.threads} threads" if len(config.threads) > 1 else ""
-                            progress(len(measured), total, f"{file.name}, cq {cq}, {arm.name}{threads}")
-                            measured.append(session.measure(file, cq, arm, repeat))
-            progress(total, total, "done")
-            views = draw_views(session, files, config) if pipelines else {}
-    except Timeout:
-        raise ToolkitError(f"{output}: another benchmark is writing there. Wait for it, or choose another.") from None
+    busy = f"{output}: another benchmark is writing there. Wait for it, or choose another."
+    with one_at_a_time(output / "lock", busy):
+        session = Session(output, config, pipelines, pruner)
+        clips = session.check(files)
+        measured: list[Measurement] = []
+        # Arms change fastest and repeats slowest, so that a slow spell of the machine affects all arms alike.
+        for repeat in range(config.repeats):
+            for file in files:
+                for cq in config.cq:
+                    for arm in arms:
+                        threads = f", {arm.threads} threads" if len(config.threads) > 1 else ""
+                        progress(len(measured), total, f"{file.name}, cq {cq}, {arm.name}{threads}")
+                        measured.append(session.measure(file, cq, arm, repeat))
+        progress(total, total, "done")
+        views = draw_views(session, files, config) if pipelines else {}
     summary = summarise(measured, config, pipelines)
     largest = max(clips, key=lambda clip: clip.width * clip.height)
     return {

@@ -20,12 +20,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
-
 from integration.codec import libaom_source
 from integration.codec.libaom_versions import Version, version, versions
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, atomic_write_json, cache_folder, canonical_json, read_json, sha256_file
+from toolkit.files import (
+    atomic_folder,
+    atomic_write_json,
+    cache_folder,
+    canonical_json,
+    one_at_a_time,
+    read_json,
+    sha256_file,
+)
 from toolkit.processes import end_with_parent
 from toolkit.search.header import COMMAND, HEADER, c_header
 
@@ -139,7 +145,7 @@ def build(
     }
     name = f"libaom-{_key(made_of)}"
     if not _is_built(cache / name):
-        with FileLock(cache / f"{name}.lock"):
+        with one_at_a_time(cache / f"{name}.lock", None):
             if not _is_built(cache / name):
                 _check_tools(wanted)
                 _compile_libaom(wanted, source, cache, name, made_of, progress)
@@ -264,7 +270,7 @@ def _link(cache: Path, libaom: str, wanted: Version, sanitize: bool) -> Librarie
     name = f"hook-{_key([libaom, sources, flags, UNITS, wrapped])}"
     folder = cache / name
     if not _is_built(folder):
-        with FileLock(cache / f"{name}.lock"):
+        with one_at_a_time(cache / f"{name}.lock", None):
             if not _is_built(folder):
                 _check_tools(wanted)
                 with atomic_folder(folder, overwrite=True) as temporary:

@@ -7,6 +7,7 @@ how one decision affects the next, the bitstream, and the rest of the encoder. S
 import math
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -14,7 +15,6 @@ from types import TracebackType
 from typing import Any, NamedTuple, NotRequired, Self, TypedDict
 
 import numpy as np
-from filelock import FileLock, Timeout
 
 from integration.bench.bd import bd_rate, saved_time, time_saving
 from integration.bench.session import NATIVE, PIPELINE, PRUNER, Arm, Session
@@ -31,7 +31,7 @@ from integration.tuning.regret import Regret
 from integration.tuning.search import Nodes, Point, Search, candidates
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.files import check_free
+from toolkit.files import check_free, one_at_a_time
 from toolkit.progress import track
 
 LEAST_LOSS = 0.02
@@ -194,7 +194,6 @@ class Encodes:
     ) -> None:
         self._work = output.parent / f".{output.name}.work"
         self._work.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self._work / "lock")
         self.cpu_used, self._config = cpu_used, config
         self._files = identify(paths)
         self._pruner = pipeline.pruner
@@ -202,23 +201,19 @@ class Encodes:
         self._count = 0
 
     def __enter__(self) -> Self:
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            raise ToolkitError(f"{self._work}: another fit is at work there. Wait, or choose another output.") from None
-        try:
+        busy = f"{self._work}: another fit is at work there. Wait, or choose another output."
+        with ExitStack() as stack:
+            stack.enter_context(one_at_a_time(self._work / "lock", busy))
             self._session.check(self._files)
-        except BaseException:
-            self._lock.release()
-            raise
+            self._lock = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._lock.release()
         if error is None:
             shutil.rmtree(self._work)
+        self._lock.close()
 
     @property
     def clips(self) -> list[dict[str, str]]:

@@ -146,7 +146,7 @@ def test_a_read_only_cache_that_is_complete_works(
     def refuse(*rest: object, **more: object) -> None:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(cache))
 
-    monkeypatch.setattr(libaom_build, "FileLock", refuse)
+    monkeypatch.setattr(libaom_build, "one_at_a_time", refuse)
     monkeypatch.setattr(libaom_build, "atomic_write_json", refuse)
     assert libaom_build.libraries(sanitize=sanitized).hook == cache / libaom.hook.parent.name / libaom.hook.name
     assert libaom_build.build(sanitize=sanitized).hook.parent.parent == cache

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from hypothesis import given
@@ -170,6 +171,7 @@ def test_a_full_disk_names_the_output_and_no_hidden_name(tmp_path: Path) -> None
 LEFT = """
 import os, signal, sys
 from pathlib import Path
+from threading import Thread
 from toolkit.files import atomic_file, atomic_folder
 end = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -229,6 +231,23 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     with one_at_a_time(lock, "taken"):  # a killed process holds nothing
         shutil.rmtree(lock.parent)
     assert not lock.parent.exists()
+
+
+def test_who_waits_for_a_lock_gets_it_when_it_is_free(tmp_path: Path) -> None:
+    lock, order = tmp_path / "lock", list[str]()
+
+    def second() -> None:
+        with one_at_a_time(lock, None):
+            order.append("second")
+
+    waiting = Thread(target=second)
+    with one_at_a_time(lock, None):
+        waiting.start()
+        waiting.join(0.2)
+        order.append("first")
+    waiting.join(30)
+    assert order == ["first", "second"]
+    assert not lock.exists()
 
 
 def test_one_writer_of_a_file_leaves_the_folder_as_it_was(tmp_path: Path) -> None:

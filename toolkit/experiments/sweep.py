@@ -11,13 +11,12 @@ from typing import Any
 
 import click
 import joblib
-from filelock import FileLock, Timeout
 
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.experiments.run_summary import RunSummary
 from toolkit.experiments.sweep_config import Job, Options, SweepConfig, plan
-from toolkit.files import atomic_write_json, read_json
+from toolkit.files import atomic_write_json, one_at_a_time, read_json
 from toolkit.processes import child_environment, end_with_parent
 from toolkit.training.run_folder import RunFolder
 
@@ -40,20 +39,15 @@ def sweep(data: Path, folder: Path, config: SweepConfig) -> tuple[list[Path], li
     another process is sweeping there.
     """
     jobs = plan(config)
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(folder / ".lock", timeout=0):
-            _check_folder(folder, data, config)
-            first = [job for job in jobs if job.options["stage"] != config.stage]
-            runs = [job for job in jobs if job.options["stage"] == config.stage]
-            failed = {o.name: o for o in _run_all(data, folder, config, first) if o.failure}
-            ready = [job for job in runs if job.after not in failed]
-            late = [Outcome(j.name, f"its Stage 1 ({j.after}) failed") for j in runs if j.after in failed]
-            outcomes = _run_all(data, folder, config, ready)
-    except Timeout:
-        raise ToolkitError(
-            f"{folder}: another process is sweeping there. Wait for it, or choose another name."
-        ) from None
+    busy = f"{folder}: another process is sweeping there. Wait for it, or choose another name."
+    with one_at_a_time(folder / ".lock", busy):
+        _check_folder(folder, data, config)
+        first = [job for job in jobs if job.options["stage"] != config.stage]
+        runs = [job for job in jobs if job.options["stage"] == config.stage]
+        failed = {o.name: o for o in _run_all(data, folder, config, first) if o.failure}
+        ready = [job for job in runs if job.after not in failed]
+        late = [Outcome(j.name, f"its Stage 1 ({j.after}) failed") for j in runs if j.after in failed]
+        outcomes = _run_all(data, folder, config, ready)
     finished = [folder / outcome.name for outcome in outcomes if not outcome.failure]
     return finished, [*failed.values(), *late, *(o for o in outcomes if o.failure)]
 
