@@ -1,6 +1,7 @@
 """The command line as a whole: help for every command, fast, without the heavy imports."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -22,6 +23,15 @@ def test_help_imports_neither_torch_nor_onnxruntime() -> None:
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.count("Usage:") == len(names)
+
+
+def test_the_help_of_train_is_in_groups_and_fits_two_screens() -> None:
+    shown = CliRunner().invoke(main, ["train", "--help"], terminal_width=80).output
+    assert len(shown.splitlines()) <= 100
+    for group in ("Network", "Schedule", "Loss and samples", "Teacher", "Blocks", "Machine", "Going on"):
+        assert f"\n{group}:\n" in shown
+    assert "--[no-]qindex" in shown
+    assert re.search(r"--epochs N +Epochs, frozen ones included.  \[default: 30\]", shown)
 
 
 def test_a_mistyped_command_is_a_usage_error() -> None:

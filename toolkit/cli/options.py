@@ -1,8 +1,47 @@
-"""Parse option values: lists with commas, and factors."""
+"""Options of commands: those of a config dataclass, and values that are lists with commas, or factors."""
 
+from collections.abc import Callable, Sequence
+from dataclasses import Field, fields
 from fractions import Fraction
+from typing import Any, get_args, get_type_hints
 
 import click
+
+from toolkit.cli.grouped import GroupedOption
+from toolkit.option import Option
+
+Command = Callable[..., Any]
+
+
+def config_options(config: type, leaving_out: Sequence[str] = ()) -> Callable[[Command], Command]:
+    """Decorator that adds the options which the fields of a config dataclass declare (`toolkit.option.option`)."""
+    hints = get_type_hints(config)
+    declared = [own for own in fields(config) if "option" in own.metadata and own.name not in leaving_out]
+
+    def add(command: Command) -> Command:
+        for own in reversed(declared):
+            command = _option(own, hints[own.name])(command)
+        return command
+
+    return add
+
+
+def _option(own: Field[Any], hint: Any) -> Callable[[Command], Command]:
+    """Option of a field whose type is int, float, str or bool, or one of these or None."""
+    said: Option = own.metadata["option"]
+    kind = next(part for part in (*get_args(hint), hint) if part is not type(None))
+    word, more = own.name.replace("_", "-"), dict[str, Any](type=kind)
+    if kind is bool:
+        word, more = f"{word}/--no-{word}", {}
+    elif said.choices:
+        default = None if own.default is None else str(own.default)
+        more = {"type": click.Choice([str(value) for value in said.choices]), "default": default}
+        more["callback"] = lambda context, parameter, value: None if value is None else kind(value)
+    return click.option(
+        f"--{word}", own.name, cls=GroupedOption, group=said.group, help=said.help, **{
+            "default": own.default, "show_default": own.default is not None, **more,
+        }
+    )  # fmt: skip
 
 
 def numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:

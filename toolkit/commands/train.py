@@ -8,163 +8,60 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from toolkit.cli.grouped import GroupedCommand, GroupedOption
+from toolkit.cli.options import config_options
 from toolkit.data.inside import INSIDE
 from toolkit.errors import ToolkitError
 from toolkit.files import quoted
 from toolkit.folders import RUN, check_folder, check_model
-from toolkit.model.config import ADAPTERS, BACKBONES, PLACEMENTS, ModelConfig
-from toolkit.partition import AUGMENTATIONS, INSIDE_LARGER, NAMES, STAGES
-from toolkit.training.config import (
-    AUTO,
-    BATCH_NORMS,
-    COMPILE,
-    DEVICES,
-    INITS,
-    LOGGERS,
-    LOSSES,
-    PRECISIONS,
-    RECIPES,
-    SAMPLERS,
-    Extension,
-    TrainConfig,
-)
-from toolkit.windows import CONTEXTS
+from toolkit.model.config import NETWORK, ModelConfig
+from toolkit.partition import INSIDE_LARGER, NAMES, STAGES
+from toolkit.training.config import AUTO, INITS, LOGGERS, RECIPES, TEACHER, Extension, TrainConfig
 
 if TYPE_CHECKING:
     from toolkit.data.blockset import BlockSet
     from toolkit.training.run_folder import Epoch
 
 F = TypeVar("F", bound=Callable[..., Any])
-_M, _T = ModelConfig(), TrainConfig()
+RESUMING = "Going on"
 _ADAPTER = ("adapter", "adapter_size", "adapter_placement")
 _IS_FIRST = "LOCAL_RANK" not in os.environ
 """Whether this process is the one that was called. Lightning Fabric sets the variable for the others it starts."""
 _MODEL_OPTIONS = ("stage", "backbone", "qindex", "context", "spatial_attention", *_ADAPTER, "dropout", "inside")
 
 
-def _option(name: str, kind: Any, text: str) -> Callable[[F], F]:
-    default = getattr(_T, name)
-    return click.option(f"--{name.replace('_', '-')}", name, type=kind, default=default, show_default=True, help=text)
+def _option(*names: str, **more: Any) -> Callable[[F], F]:
+    return click.option(*names, cls=GroupedOption, **more)
 
 
-def _flag(name: str, text: str) -> Callable[[F], F]:
-    words = name.replace("_", "-")
-    return click.option(f"--{words}/--no-{words}", name, default=getattr(_T, name), show_default=True, help=text)
-
-
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("-o", "--output", "run", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
-@click.option(
-    "--stage", type=click.Choice(list(STAGES)), default=_M.stage, show_default=True, help="Stage of the cascade."
+@_option("-o", "--output", "run", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
+@_option(
+    "--recipe", type=click.Choice(list(RECIPES)), metavar="NAME", help="Named set of defaults; see `av1part recipes`."
 )
-@click.option(
-    "--backbone",
-    type=click.Choice(list(BACKBONES)),
-    default=_M.backbone,
-    show_default=True,
-    help="Network below the head.",
-)
-@click.option("--qindex/--no-qindex", default=_M.qindex, show_default=True, help="Feed the qindex to the head.")
-@click.option(
-    "--context", type=click.Choice([str(c) for c in CONTEXTS]), default=str(_M.context), show_default=True,
-    callback=lambda ctx, param, value: int(value), help="Source pixels around the node, on each side.",
-)  # fmt: skip
-@click.option(
-    "--spatial-attention/--no-spatial-attention",
-    default=_M.spatial_attention, show_default=True, help="Weight positions by a learnt gate (small network).",
-)  # fmt: skip
-@click.option(
-    "--adapter", type=click.Choice(ADAPTERS), default=_M.adapter, show_default=True, help="Residual adapters."
-)
-@click.option(
-    "--adapter-size", type=int, default=_M.adapter_size, show_default=True, help="Channels of an adapter's bottleneck."
-)
-@click.option(
-    "--adapter-placement",
-    type=click.Choice(PLACEMENTS),
-    default=_M.adapter_placement,
-    show_default=True,
-    help="Blocks of the backbone that get an adapter.",
-)
-@click.option(
-    "--inside",
-    type=click.Choice(list(INSIDE)),
-    help="Ask Stage 2 inside the search, after NONE or after SPLIT, with the features that are known there; DATA has "
-    "to be of `label --search`.  [default: before the search, by pixels]",
-)
-@click.option("--dropout", type=float, default=_M.dropout, help="Dropout of the head.  [default: by stage]")
-@click.option("--recipe", type=click.Choice(list(RECIPES)), help="Named set of defaults; see `av1part recipes`.")
-@click.option(
+@_option(
     "--init",
     type=click.Choice(INITS),
-    help="Source of the backbone's first weights.  [default: stage1 with --from, else imagenet where the backbone's "
-    "weights are on this machine, else random]",
+    help="Source of the backbone's first weights.  [default: stage1 with --from, else imagenet where the weights are "
+    "on this machine, else random]",
 )
-@click.option("--from", "start", type=click.Path(path_type=Path), help="Stage 1 run or checkpoint, for --init stage1.")
-@click.option("--weights", type=click.Path(path_type=Path), help="File of ImageNet weights; its sha256 is checked.")
-@_option("epochs", int, "Number of epochs, frozen ones included.")
-@_option("freeze_epochs", int, "Number of first epochs with the backbone frozen (random init: none).")
-@_option("batch_size", int, "Blocks in a step, over all devices.")
-@_option("lr", float, "Learning rate of the head.")
-@_option("lr_backbone", float, "Learning rate of the backbone after unfreezing (random init: the head's).")
-@_option("weight_decay", float, "Weight decay of AdamW.")
+@_option("--from", "start", type=click.Path(path_type=Path), help="Stage 1 run or checkpoint, for --init stage1.")
+@_option("--weights", type=click.Path(path_type=Path), help="File of ImageNet weights; its sha256 is checked.")
+@_option("--logger", type=click.Choice(LOGGERS), help="Also write figures for a tracker to RUN/logs.")
+@config_options(ModelConfig)
 @_option(
-    "loss",
-    click.Choice(LOSSES),
-    "Loss function. cb-focal: class-balanced focal loss; regret and cost-... need RD costs in DATA.",
+    "--inside",
+    type=click.Choice(list(INSIDE)),
+    group=NETWORK,
+    help="Ask Stage 2 inside the search, after NONE or SPLIT, with what is known there, of `label --search`.  "
+    "[default: before, by pixels]",
 )
-@_option("regret_cap", float, "Share of RD cost above which a wrong choice counts no more (cost-ce, cost-focal).")
-@_option("beta", float, "Beta of the class-balanced weights (Cui 2019).")
-@_option("gamma", float, "Gamma of the focal loss (Lin 2017).")
-@_option(
-    "auxiliary", float, "Weight of a second task, in training alone: name the AV1 partition of each node; 0: none."
-)
-@click.option(
-    "--teacher", type=click.Path(path_type=Path), help="Run or checkpoint, such as an ensemble, to learn from."
-)
-@_option("distil", float, "Share of the teacher in the stage's loss, 0 to 1; the labels have the rest.")
-@_option("distil_temperature", float, "Temperature of the teacher's and the student's softmax (Hinton 2015).")
-@_option(
-    "augment",
-    click.Choice(AUGMENTATIONS),
-    "Random flips, or flips and transposition; labels are turned with the pixels.",
-)
-@_option(
-    "batch_norm",
-    click.Choice(BATCH_NORMS),
-    "Mode of the backbone's batch-norm after unfreezing; auto: train mode for a random init alone.",
-)
-@_option("gradual", int, "Epochs from the unfreezing of one layer group to the next; 0: all at once.")
-@_option("sampler", click.Choice(SAMPLERS), "Order of the blocks. balanced: draw every class equally often.")
-@_option("seed", int, "Seed of weights, order, augmentation, dropout and limits.")
-@_option("limit_train", int, "Maximum number of training blocks, drawn by seed.")
-@_option("limit_val", int, "Maximum number of validation blocks, the same for every seed.")
-@_option("device", click.Choice(DEVICES), "Accelerator of Lightning Fabric.")
-@_option("devices", int, "Number of devices (or CPU processes).")
-@_option(
-    "precision",
-    click.Choice([*PRECISIONS, AUTO]),
-    "Precision of training; evaluation is in float32. auto: what this machine is fast in.",
-)
-@_flag("channels_last", "Store the channels of a pixel side by side in memory.")
-@_option("compile", click.Choice(COMPILE), "Mode of torch.compile; reduce-overhead: CUDA graphs.")
-@_flag("fused", "Do the step of AdamW in one kernel.")
-@_option(
-    "cache_gib",
-    float,
-    "Memory for features of a frozen backbone, in GiB; features that do not fit are computed at each use.",
-)
-@click.option(
-    "--logger", type=click.Choice(LOGGERS), help="Write every epoch's figures for a tracker into RUN/logs as well."
-)
-@click.option("--resume", is_flag=True, help="Continue after the last finished epoch, with the run's own options.")
-@click.option("--extend", type=int, help="With --resume: number of epochs to add to a finished run.")
-@click.option(
-    "--extend-lr",
-    type=float,
-    help="Learning rate of the head at the start of the added epochs; the backbone's in proportion.",
-)
+@config_options(TrainConfig)
+@_option("--teacher", type=click.Path(path_type=Path), group=TEACHER, help="Run or checkpoint to learn from.")
+@_option("--resume", is_flag=True, group=RESUMING, help="Go on after the last finished epoch, with the run's options.")
+@_option("--extend", type=int, group=RESUMING, help="Epochs to add to a finished run.")
+@_option("--extend-lr", type=float, group=RESUMING, help="The head's rate there; the backbone's in proportion.")
 @click.pass_context
 def train(
     ctx: click.Context,

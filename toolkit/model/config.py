@@ -5,9 +5,10 @@ from typing import Any
 
 from toolkit.data.inside import Inside
 from toolkit.errors import ToolkitError
+from toolkit.option import option
 from toolkit.partition import NODE, STAGES, stage_of
 from toolkit.shapes import check_fields
-from toolkit.windows import Window
+from toolkit.windows import CONTEXTS, Window
 
 BACKBONES = {
     "resnet18-se": "ResNet-18 on luma with squeeze-and-excitation and a spatial attention: the field's",
@@ -23,6 +24,8 @@ BACKBONES = {
 ADAPTERS = ("none", "series", "parallel", "bottleneck")
 PLACEMENTS = ("all", "late")
 _VIT_INPUT = 224
+NETWORK = "Network"
+"""Group of these options in the help of `av1part train`."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +43,18 @@ class ModelConfig:
     the backbone cannot have, and on another stage inside the search.
     """
 
-    stage: str = "2"
-    backbone: str = "resnet18-se"
-    qindex: bool = True
+    stage: str = option("2", "Stage of the cascade.", NETWORK, tuple(STAGES))
+    backbone: str = option("resnet18-se", "Network below the head.", NETWORK, tuple(BACKBONES))
+    qindex: bool = option(True, "Feed the qindex to the head.", NETWORK)
     bit_depth: int = 8
-    adapter: str = "none"
-    adapter_size: int = 32
-    adapter_placement: str = "all"
-    dropout: float | None = None
+    adapter: str = option("none", "Residual adapters.", NETWORK, ADAPTERS)
+    adapter_size: int = option(32, "Channels of a bottleneck adapter.", NETWORK)
+    adapter_placement: str = option("all", "Blocks that get an adapter.", NETWORK, PLACEMENTS)
+    dropout: float | None = option(None, "Dropout of the head.  [default: by stage]", NETWORK)
     input_scale: float | None = None
     node: int = NODE
-    context: int = 0
-    spatial_attention: bool = False
+    context: int = option(0, "Pixels around the node, each side.", NETWORK, CONTEXTS)
+    spatial_attention: bool = option(False, "Gate over positions, in `small`.", NETWORK)
     inside: Inside | None = None
 
     def __post_init__(self) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from toolkit.data.inside import INSIDE
 from toolkit.errors import ToolkitError
+from toolkit.option import option
+from toolkit.partition import AUGMENTATIONS
 from toolkit.shapes import check_fields
 
 INITS = ("imagenet", "stage1", "random")
@@ -22,6 +24,8 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 AUTO = "auto"
 """In place of a precision: `toolkit.training.speed` chooses one before the run starts, and the run records that."""
 COMPILE = ("none", "default", "reduce-overhead")
+SCHEDULE, LOSS, TEACHER, BLOCKS, MACHINE = "Schedule", "Loss and samples", "Teacher", "Blocks", "Machine"
+"""Groups of options in the help of `av1part train`."""
 
 
 @dataclass(frozen=True)
@@ -34,58 +38,51 @@ class Extension:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Options of `av1part train`.
+    """Options of `av1part train`; each field's help says what it is.
 
-    `freeze_epochs`: epochs in which only the head learns; the backbone's batch-norm keeps its statistics.
-    `lr`: learning rate of the head. It is constant while the backbone is frozen; then both rates fall by a cosine to 0
-    over the other epochs. A random init is never frozen, and its backbone learns at `lr`.
-    `gradual`: epochs between one layer group's unfreezing and the next; 0 unfreezes all at once.
-    `batch_norm`: mode of the backbone's batch-norm after unfreezing. eval keeps its statistics, train learns them,
-    recalibrate measures them once on the training blocks; auto is eval for a pretrained backbone, train for a random
-    one.
-    `regret_cap`: share of RD cost above which a wrong choice costs no more in cost-ce and cost-focal.
-    `auxiliary`: weight of the second task, to name the AV1 partition of every decided node
-    (toolkit.training.losses); 0 for none. It exists in training alone.
-    `distil`: share of the teacher (toolkit.training.teacher) in the stage's loss, 0 to 1; the labels have the rest.
-    `distil_temperature`: divisor of the teacher's logits and the model's own in the teacher's part of the loss.
-    `limit_train`, `limit_val`: largest number of blocks. The training blocks are drawn by seed; the validation blocks
-    are the same for every seed. `recipe`: name of the recipe that was asked for.
-    The other options change how a run is computed, not what: `precision`, `channels_last` (memory layout), `compile`
-    (torch.compile's mode; reduce-overhead uses CUDA graphs), `fused` (the optimiser's step as one kernel), `cache_gib`
-    (memory for features of the frozen backbone; features that do not fit are computed at each use).
+    The head's rate is constant while the backbone is frozen; then both rates fall by a cosine to 0 over the other
+    epochs. A random init is never frozen, and its backbone learns at `lr`. While the backbone is frozen, its batch-norm
+    keeps its statistics; after unfreezing, `batch_norm` eval keeps them, train learns them, and recalibrate measures
+    them once on the training blocks. The second task (toolkit.training.losses) and the teacher
+    (toolkit.training.teacher) exist in training alone. The options of the machine change how a run is computed, not
+    what: reduce-overhead of torch.compile uses CUDA graphs.
 
     Raises ToolkitError on values that are out of range or do not go together.
     """
 
     init: str = "stage1"
-    epochs: int = 30
-    freeze_epochs: int = 8
-    batch_size: int = 128
-    lr: float = 5e-4
-    lr_backbone: float = 1e-6
-    weight_decay: float = 1e-4
-    loss: str = "cb-focal"
-    beta: float = 0.9999
-    gamma: float = 2.0
-    regret_cap: float = 0.05
-    auxiliary: float = 0.0
-    distil: float = 1.0
-    distil_temperature: float = 2.0
-    augment: str = "flips"
-    batch_norm: str = "auto"
-    gradual: int = 0
-    sampler: str = "none"
-    seed: int = 42
-    limit_train: int | None = None
-    limit_val: int | None = None
+    epochs: int = option(30, "Epochs, frozen ones included.", SCHEDULE)
+    freeze_epochs: int = option(8, "First epochs, backbone frozen.", SCHEDULE)
+    batch_size: int = option(128, "Blocks in a step, on all devices.", SCHEDULE)
+    lr: float = option(5e-4, "Learning rate of the head.", SCHEDULE)
+    lr_backbone: float = option(1e-6, "Learning rate of the backbone once it is unfrozen (random init: lr).", SCHEDULE)
+    weight_decay: float = option(1e-4, "Weight decay of AdamW.", SCHEDULE)
+    loss: str = option("cb-focal", "cb-focal is class-balanced; regret and cost-... need RD costs.", LOSS, LOSSES)
+    beta: float = option(0.9999, "Beta of the class-balanced weights (Cui 2019).", LOSS)
+    gamma: float = option(2.0, "Gamma of focal loss (Lin 2017).", LOSS)
+    regret_cap: float = option(0.05, "Share of RD cost above which a wrong choice counts no more (cost-...).", LOSS)
+    auxiliary: float = option(0.0, "Weight of a second task in training: name each node's AV1 partition.", LOSS)
+    distil: float = option(1.0, "Share of the teacher in the loss, 0 to 1; the labels have the rest.", TEACHER)
+    distil_temperature: float = option(2.0, "Temperature of both models' softmax (Hinton 2015).", TEACHER)
+    augment: str = option("flips", "Random flips, or transposition too; labels turn along.", LOSS, AUGMENTATIONS)
+    batch_norm: str = option("auto", "Mode once unfrozen; auto: train for a random init alone.", SCHEDULE, BATCH_NORMS)
+    gradual: int = option(0, "Epochs from one layer group's unfreezing to the next; 0: all at once.", SCHEDULE)
+    sampler: str = option("none", "balanced: classes equally often.", LOSS, SAMPLERS)
+    seed: int = option(42, "Seed of all that is drawn at random.", BLOCKS)
+    limit_train: int | None = option(None, "Most training blocks, drawn by seed.", BLOCKS)
+    limit_val: int | None = option(None, "Most validation blocks, the same for every seed.", BLOCKS)
     recipe: str | None = None
-    device: str = "auto"
-    devices: int = 1
-    precision: str = "32-true"
-    channels_last: bool = False
-    compile: str = "none"
-    fused: bool = False
-    cache_gib: float = 1.25
+    device: str = option("auto", "Accelerator of Lightning Fabric.", MACHINE, DEVICES)
+    devices: int = option(1, "Devices, or CPU processes.", MACHINE)
+    precision: str = option(
+        "32-true", "Precision of training, not of scores; auto: what is fast here.", MACHINE, (*PRECISIONS, AUTO)
+    )
+    channels_last: bool = option(False, "Channels side by side in memory.", MACHINE)
+    compile: str = option("none", "Mode of torch.compile.", MACHINE, COMPILE)
+    fused: bool = option(False, "AdamW's step in one kernel.", MACHINE)
+    cache_gib: float = option(
+        1.25, "GiB for features of a frozen backbone; what does not fit is computed at each use.", MACHINE
+    )
 
     def __post_init__(self) -> None:
         if self.init not in INITS:
