@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import IO, Any, NamedTuple
 
 import numpy as np
-from filelock import FileLock
 from numpy.typing import NDArray
 
 from export.graph.process import TIMEOUT, environment
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_folder, cache_folder
+from toolkit.files import atomic_folder, cache_folder, one_at_a_time
 from toolkit.processes import charge_apart
 
 LOCK = files("export") / "graph" / "webgpu.lock"
@@ -67,8 +66,7 @@ def installed() -> bool:
 def install() -> Path:
     """Install the locked version into its folder, which is returned; ToolkitError where pip cannot."""
     target = runtime_folder()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{target}.lock"):
+    with one_at_a_time(target.with_name(f"{target.name}.lock"), None):
         if not installed():
             _install_into(target)
     return target

@@ -418,7 +418,7 @@ def forge(path: Path, **changes: object) -> None:
         (lambda p: forge(p, bit_depth=10), "not the bundles'"),
         (lambda p: forge(p, encoder={}), "not the bundles'"),
         (lambda p: forge(p, bundles={"2": "0" * 64}), "not the bundle"),
-        (lambda p: forge(p, bundles={"../2": "0" * 64, "2": ""}), "expected Stage 2"),
+        (lambda p: forge(p, bundles={"../2": "0" * 64, "2": "0" * 64}), "expected Stage 2"),
         (lambda p: forge(p, bundles=[]), "bundles is"),
         (lambda p: forge(p, policy={"drop_ab_below": 7}), "drop_ab_below"),
         (lambda p: forge(p, provider="tpu"), "not proven on tpu"),
