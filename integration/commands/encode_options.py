@@ -45,7 +45,7 @@ def encode_options(default: InputConfig) -> Callable[[Command], Command]:
         click.option("--any-settings", is_flag=True, help="Accept a pipeline made for another usage or libaom."),
     )
 
-    return _adding(found)
+    return adding(found)
 
 
 def keyint_options(keyint: int | str, lag: int | str, says: str) -> Callable[[Command], Command]:
@@ -54,7 +54,7 @@ def keyint_options(keyint: int | str, lag: int | str, says: str) -> Callable[[Co
     A default that is text describes what the command chooses for the option's None.
     """
     values = [(None if isinstance(default, str) else default, default) for default in (keyint, lag)]
-    return _adding(
+    return adding(
         (
             click.option(
                 "--keyint", default=values[0][0], show_default=values[0][1], type=click.IntRange(0, 9999), help=says
@@ -70,7 +70,7 @@ def keyint_options(keyint: int | str, lag: int | str, says: str) -> Callable[[Co
     )
 
 
-def _adding(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+def adding(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
     """Decorator that adds options in their order, as one decorator each would."""
 
     def add(command: Command) -> Command:

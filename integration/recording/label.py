@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from integration.codec.encoded_frame import EncodedFrame
 from integration.codec.libaom_build import libraries
 from integration.media.planes import Planes
 from integration.media.video import Clip
-from integration.recording.config import LabelConfig
+from integration.recording.config import LabelConfig, RecordConfig, SourceConfig
 from integration.recording.pieces import Progress
+from integration.recording.record import SearchView
 from integration.recording.recorder import manifest_settings, open_encoder, run
 from integration.recording.view import Keeper, Piece, Recorded, View
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
@@ -39,20 +40,29 @@ def label(
     output: Path,
     config: LabelConfig,
     *,
+    record: Path | None = None,
     licences: Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
     """Label the sources and write a BlockSet to `output`; `progress(done, total)` counts pieces.
 
-    Where the config names several node sizes, `output` holds a BlockSet for each: node16, node32. `licences` is a TSV
+    Where the config names several node sizes, `output` holds a BlockSet for each: node16, node32. With `record` the
+    search of every superblock is recorded there in the same pass, as by `record` with a share of 1. `licences` is a TSV
     (columns sha256, licence, source). Pieces of an earlier run with the same settings are reused. Raises ToolkitError
     for bad sources or settings, before anything is coded.
     """
     if not config.nodes or len(set(config.nodes)) != len(config.nodes) or not set(config.nodes) <= set(NODES):
         listed = ", ".join(map(str, NODES))
         raise ToolkitError(f"Node sizes {config.nodes}: expected one or more different ones of {listed}.")
-    run(paths, output, BlockView(config), licences=licences, overwrite=overwrite, progress=progress)
+    views: dict[Path, View] = {output: BlockView(config)}
+    if record:
+        own, other = output.resolve(), record.resolve()
+        if own.is_relative_to(other) or other.is_relative_to(own):
+            raise ToolkitError(f"{record}: a record is not written in, or around, the data set {output}.")
+        shared = {field.name: getattr(config, field.name) for field in fields(SourceConfig)}
+        views[record] = SearchView(RecordConfig(**shared, share=1.0))
+    run(paths, views, licences=licences, overwrite=overwrite, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -97,7 +107,7 @@ def check_superblock(clip: Clip, piece: Piece, node: int) -> None:
         side = encoder.encode(grey).superblock  # libaom's own choice; the picture plays no part in it
     if node > side:
         raise ToolkitError(
-            f"{clip.path}: at {clip.width}x{clip.height} and --cpu-used {piece.view.config.cpu_used} libaom codes "
+            f"{clip.path}: at {clip.width}x{clip.height} and --cpu-used {piece.config.cpu_used} libaom codes "
             f"superblocks of {side}x{side}, so that there is no {node}x{node} node. Leave {node} out of --node, give "
             "frames of more than 480 lines and columns, or code at --cpu-used 0."
         )

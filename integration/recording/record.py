@@ -52,7 +52,7 @@ def record(
     `licences`: a TSV (columns sha256, licence, source); `progress(done, total)` counts pieces. Raises ToolkitError for
     bad sources or settings before anything is coded.
     """
-    run(paths, output, SearchView(config), licences=licences, overwrite=overwrite, progress=progress)
+    run(paths, {output: SearchView(config)}, licences=licences, overwrite=overwrite, progress=progress)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """The recorder: libaom codes sources at several cqs, and what its search chose, spent, knew and found is kept.
 
-`label` and `record` are two views of it: a BlockSet and a record of the search. The work is cut into pieces of one
-source at one cq. Each piece is kept in a folder beside the result as soon as it is done, so that a run that was killed
-goes on where it stopped. The streams are byte for byte those of an encode that records nothing.
+`label` and `record` are two views of it, a BlockSet and a record of the search, and one pass can write both. The work
+is cut into pieces of one source at one cq. Each piece is kept in a folder beside the result as soon as it is done, so
+that a run that was killed goes on where it stopped. The streams are byte for byte those of an encode that records
+nothing.
 """
 
 import hashlib
@@ -10,8 +11,8 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -39,73 +40,85 @@ _log = logging.getLogger("av1part")
 
 def run(
     paths: Sequence[Path],
-    output: Path,
-    view: View,
+    views: Mapping[Path, View],
     *,
     licences: Path | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> None:
-    """Code the sources and write the view to `output`; `progress(done, total)` counts pieces.
+    """Code the sources in one pass and write each view to its path; `progress(done, total)` counts pieces.
 
-    `licences` is a TSV (columns sha256, licence, source). Pieces of an earlier run with the same settings are reused.
-    Raises ToolkitError for bad sources or settings, before anything is coded.
+    `licences` is a TSV (columns sha256, licence, source). Pieces of an earlier run with the same settings are reused;
+    they lie beside the first path. Raises ToolkitError for bad sources or settings, before anything is coded.
     """
-    check_free(output, overwrite)
-    cqs = view.config.cq
-    if not cqs or len(set(cqs)) != len(cqs):
-        raise ToolkitError(f"cq {cqs}: expected one or more different values.")
-    files = with_splits(identify(paths), view.config.split)
+    for path in views:
+        check_free(path, overwrite)
+    output, config = next((path, view.config) for path, view in views.items())
+    if not config.cq or len(set(config.cq)) != len(config.cq):
+        raise ToolkitError(f"cq {config.cq}: expected one or more different values.")
+    files = with_splits(identify(paths), config.split)
     files = with_licences(files, licences) if licences else files
-    work = output.parent / f".{output.name}.work"
-    for doubt in view.doubts(files):
-        _log.warning("Warning: %s: %s", output, doubt)
-    pieces = make_pieces(work, files, view, libraries().hook.parent.name)
+    for path, view in views.items():
+        for doubt in view.doubts(files):
+            _log.warning("Warning: %s: %s", path, doubt)
+    work = _hidden(output)
+    pieces = make_pieces(work, files, tuple(views.values()), libraries().hook.parent.name)
     bit_depth = check_sources(pieces)
-    busy = f"{output}: another run is {view.doing} to it. Wait for it, or choose another name."
-    with named(output, work, holds_parts=False), one_at_a_time(work / "lock", busy):
-        check_free(output, overwrite)  # another run may have finished since
-        code_pieces(pieces, code, view.config.jobs or os.cpu_count() or 1, progress)
-        view.write(output, pieces, bit_depth, overwrite)
+    with ExitStack() as stack:
+        stack.enter_context(named(output, work, holds_parts=False))
+        for path, view in views.items():
+            busy = f"{path}: another run is {view.doing} to it. Wait for it, or choose another name."
+            stack.enter_context(one_at_a_time(_hidden(path) / "lock", busy))
+            check_free(path, overwrite)  # another run may have finished since
+        code_pieces(pieces, code, config.jobs or os.cpu_count() or 1, progress)
+        for path, view in views.items():
+            view.write(path, pieces, bit_depth, overwrite)
         shutil.rmtree(work)
 
 
-def make_pieces(work: Path, files: Sequence[SourceFile], view: View, build: str) -> list[Piece]:
+def _hidden(output: Path) -> Path:
+    return output.parent / f".{output.name}.work"
+
+
+def make_pieces(work: Path, files: Sequence[SourceFile], views: tuple[View, ...], build: str) -> list[Piece]:
     """Pieces in folders named by a hash of everything that their content depends on, the encoder's `build` included."""
-    c, pruner, pieces = view.config, view.recorded().pruner, list[Piece]()
-    settings = {name: value for name, value in asdict(c).items() if name not in _NAMED_APART}
-    decides = [view.doing, settings, pruner and pruner.sha256, COLOUR, RESAMPLING, build]
+    c, pruner, pieces = views[0].config, Recorded.of(views).pruner, list[Piece]()
+    decides: list[Any] = [COLOUR, RESAMPLING, build, pruner and pruner.sha256]
+    for view in views:
+        settings = {name: value for name, value in asdict(view.config).items() if name not in _NAMED_APART}
+        decides += [view.doing, settings]
     for index, file in enumerate(files):
         own = [file.sha256, layout_text(file.path, c.raw)]
         key = hashlib.sha256(canonical_json([*own, *decides])).hexdigest()[:16]
         folders = ((cq, work / f"{file.name}-{key}-cq{cq}") for cq in c.cq)
-        pieces += [Piece(file, index, cq, cq == c.cq[0], view, folder) for cq, folder in folders]
+        pieces += [Piece(file, index, cq, cq == c.cq[0], views, folder) for cq, folder in folders]
     return pieces
 
 
 def check_sources(pieces: Sequence[Piece]) -> int:
     """Open every source, try the settings on the encoder, and return the bit depth that all sources share.
 
-    Raises ToolkitError on a source of which the view can keep nothing, and on different bit depths.
+    Raises ToolkitError on a source of which a view can keep nothing, and on different bit depths.
     """
-    view = pieces[0].view
+    views = pieces[0].views
     depths: dict[int, Path] = {}
     for piece in pieces:
         if piece.first:
             clip = piece.open()
             depths[clip.bit_depth] = piece.file.path
-            view.check(piece, clip)
+            for view in views:
+                view.check(piece, clip)
         if piece.file is pieces[0].file:
-            open_encoder(clip, piece, view.recorded()).close()
+            open_encoder(clip, piece, Recorded.of(views)).close()
     if len(depths) > 1:
         listed = ", ".join(f"{path.name} has {depth} bit" for depth, path in sorted(depths.items()))
-        raise ToolkitError(f"{listed}; {view.one_depth}")
+        raise ToolkitError(f"{listed}; {views[0].one_depth}")
     return next(iter(depths))
 
 
 def open_encoder(clip: Clip, piece: Piece, recorded: Recorded, *, pruned: bool = True) -> Encoder:
     """Encoder of a piece that records; with the pruner inside it unless `pruned` is False."""
-    c, r = piece.view.config, recorded
+    c, r = piece.config, recorded
     coding = CodingConfig(piece.cq, c.cpu_used, c.usage, keyint=r.keyint, lag=r.lag, four_way=c.four_way).coding
     settings = EncoderConfig(clip.width, clip.height, clip.bit_depth, **coding)
     encoder = Encoder(settings)
@@ -124,36 +137,42 @@ def open_encoder(clip: Clip, piece: Piece, recorded: Recorded, *, pruned: bool =
 
 
 def code(piece: Piece) -> None:
-    """Encode a source at one cq, and keep what the view wants of it."""
+    """Encode a source at one cq, and keep what the views want of it."""
     clip = piece.open()
     begin_piece(piece.folder)
-    with piece.view.keep(piece, clip) as keeper:
-        for frame, rows, seconds in _coded(piece, clip, keeper):
-            keeper.take_frame(frame, rows, seconds)
-    finish_piece(piece.folder, keeper.content())
+    with ExitStack() as stack:
+        keepers = [stack.enter_context(view.keep(piece, clip)) for view in piece.views]
+        for frame, rows, seconds in _coded(piece, clip, keepers):
+            for keeper in keepers:
+                keeper.take_frame(frame, rows, seconds)
+    content: dict[str, Any] = {}
+    for keeper in keepers:
+        content |= keeper.content()
+    finish_piece(piece.folder, content)
 
 
-def _coded(piece: Piece, clip: Clip, keeper: Keeper) -> Iterator[tuple[EncodedFrame, NDArray[Any], float]]:
+def _coded(piece: Piece, clip: Clip, keepers: Sequence[Keeper]) -> Iterator[tuple[EncodedFrame, NDArray[Any], float]]:
     """Each coded frame, the rows of its search, and the CPU seconds of the call that gave it.
 
     With a pruner every frame is coded twice: rows are what the pruner leaves, all else is of an encode without it, so
     that losses, times and prices have one unit in all rounds.
     """
-    recorded = piece.view.recorded()
-    plain = open_encoder(clip, piece, recorded, pruned=False)
-    beside = open_encoder(clip, piece, recorded) if recorded.pruner else None
-    with plain, beside or nullcontext():
+    recorded = Recorded.of(piece.views)
+    with ExitStack() as stack:
+        plain = stack.enter_context(open_encoder(clip, piece, recorded, pruned=False))
+        beside = stack.enter_context(open_encoder(clip, piece, recorded)) if recorded.pruner else None
         second = _timed(beside, clip.frames()) if beside else None
-        for frame, seconds in _timed(plain, _shown(clip.frames(), keeper)):
+        for frame, seconds in _timed(plain, _shown(clip.frames(), keepers)):
             if second:
                 next(second)
             yield frame, (beside or plain).search_rows(), seconds
 
 
-def _shown(frames: Iterator[Planes], keeper: Keeper) -> Iterator[Planes]:
-    """The same frames, which the keeper sees as they come."""
+def _shown(frames: Iterator[Planes], keepers: Sequence[Keeper]) -> Iterator[Planes]:
+    """The same frames, which the keepers see as they come."""
     for planes in frames:
-        keeper.take_source(planes)
+        for keeper in keepers:
+            keeper.take_source(planes)
         yield planes
 
 

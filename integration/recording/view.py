@@ -1,9 +1,9 @@
-"""A view of the recorder, which one pass over the sources leaves in a folder, and the pieces of work for it."""
+"""A view of the recorder, which a pass over the sources leaves in a folder, and the pieces of work of the pass."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -35,6 +35,13 @@ class Recorded:
     frame_kind: str = "key"
     pruner: PrunerBundle | None = None
     price: float | None = None
+
+    @classmethod
+    def of(cls, views: "Sequence[View]") -> "Recorded":
+        """What all of these views want; of which frames, the last one says."""
+        every = [view.recorded() for view in views]
+        nodes = {node for one in every for node in one.cost_nodes}
+        return replace(every[-1], cost_nodes=tuple(sorted(nodes)), share=max(one.share for one in every))
 
 
 class Keeper(ABC):
@@ -102,20 +109,26 @@ class View(ABC):
 
 @dataclass(frozen=True)
 class Piece:
-    """One source at one cq, the unit of work; `folder` holds what the view keeps of it.
+    """One source at one cq, the unit of work; `folder` holds what the `views` keep of it.
 
-    `source` is its place among the sources. What is the same at every cq is kept of the `first` cq alone.
+    `source` is its place among the sources. What is the same at every cq is kept of the `first` cq alone. All views
+    have one SourceConfig.
     """
 
     file: SourceFile
     source: int
     cq: int
     first: bool
-    view: View
+    views: tuple[View, ...]
     folder: Path
+
+    @property
+    def config(self) -> SourceConfig:
+        """How the source is read and coded."""
+        return self.views[0].config
 
     def open(self) -> Clip:
         """Open the source, its frames as they are coded; errors as of `open_clip`."""
-        c = self.view.config
+        c = self.config
         raw = raw_layout(self.file.path, c.raw)
         return open_clip(self.file.path, c.size, c.frames, raw, allow_truncated=c.allow_truncated)

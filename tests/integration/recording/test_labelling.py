@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from support.commands import cli, done, fails
 from support.libaom import IN_USE
 from support.pictures import CHELSEA, frame
 
@@ -26,6 +27,7 @@ from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.partition import INSIDE_LARGER, NODE
+from toolkit.pruners.record import SearchSet
 from toolkit.sample.attribution import FOLDER as SAMPLE
 from toolkit.sample.attribution import attribution
 
@@ -164,6 +166,35 @@ def test_several_node_sizes_come_from_one_pass_as_from_a_pass_each(
 
 
 @pytest.mark.usefixtures("libaom")
+def test_a_data_set_and_a_record_come_from_one_pass_as_from_a_pass_each(
+    tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    coded = []
+    real = recorder.code
+    monkeypatch.setattr(recorder, "code", lambda piece: (coded.append(piece.cq), real(piece)))
+    words = ["--cq", "30,50", "--cpu-used", "3", "--size", "source", "--jobs", "1", "--no-costs", "--search"]
+    both = [*words, "-o", str(tmp_path / "both"), "--record", str(tmp_path / "rows")]
+    done("label", *pictures, *both)
+    assert len(coded) == len(pictures) * 2
+    done("label", *pictures, *words, "-o", tmp_path / "alone")
+    done("record", *pictures, *words[:8], "-o", tmp_path / "record", "--share", "1")
+    assert same(tmp_path / "both", tmp_path / "alone")
+    found, expected = SearchSet.load(tmp_path / "rows"), SearchSet.load(tmp_path / "record")
+    for name in ("bit_depth", "encoder", "features", "sources"):
+        assert found.manifest[name] == expected.manifest[name]  # type: ignore[literal-required]
+    assert [replace(entry, seconds=0) for entry in found.entries] == [replace(e, seconds=0) for e in expected.entries]
+    for entry in found.entries:
+        own, other = (np.load(folder / entry.file) for folder in (found.path, expected.path))
+        own["seconds"] = other["seconds"] = 0
+        assert own.tobytes() == other.tobytes()
+    fails(cli("label", *pictures, *both), f"{tmp_path / 'both'} exists already")
+    fails(cli("label", *pictures, *words, "-o", tmp_path / "new", "--record", tmp_path / "rows"), "rows exists already")
+    inside = tmp_path / "new" / "record"
+    fails(cli("label", *pictures, *words, "-o", tmp_path / "new", "--record", inside), "not written in, or around")
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.usefixtures("libaom")
 def test_several_node_sizes_are_there_together_or_not_at_all(
     tmp_path: Path, pictures: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,10 +274,10 @@ def test_pieces_of_other_settings_are_not_taken_over(tmp_path: Path, pictures: l
             replace(QUICK, four_way=False),
             replace(QUICK, nodes=(16, 32)),
         )
-        for piece in recorder.make_pieces(tmp_path, files, labelling.BlockView(config), "build")
+        for piece in recorder.make_pieces(tmp_path, files, (labelling.BlockView(config),), "build")
     ]
     assert len(set(pieces)) == 6 * 2
-    again = recorder.make_pieces(tmp_path, files, labelling.BlockView(replace(QUICK, jobs=2, split="test")), "build")
+    again = recorder.make_pieces(tmp_path, files, (labelling.BlockView(replace(QUICK, jobs=2, split="test")),), "build")
     assert [piece.folder for piece in again] == pieces[:2], "neither the jobs nor the split decide what is coded"
 
 

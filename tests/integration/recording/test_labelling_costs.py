@@ -321,7 +321,7 @@ def test_a_labelled_set_keeps_costs_beside_its_blocks(tmp_path: Path) -> None:
     labelling.label([CHELSEA], tmp_path / "set", config)
     found = BlockSet.load(tmp_path / "set")
     assert found.costs is not None
-    clip = recorder.make_pieces(tmp_path, recorder.identify([CHELSEA]), labelling.BlockView(config), "")[1].open()
+    clip = recorder.make_pieces(tmp_path, recorder.identify([CHELSEA]), (labelling.BlockView(config),), "")[1].open()
     with Encoder(EncoderConfig(clip.width, clip.height, cq=50, cpu_used=2, four_way=True)) as encoder:
         encoder.log_costs()
         coded = encoder.encode(next(clip.frames()))
@@ -355,6 +355,6 @@ def test_pieces_with_costs_are_not_those_without(tmp_path: Path) -> None:
     stems = {
         piece.folder
         for c in (with_costs, replace(with_costs, with_costs=False))
-        for piece in recorder.make_pieces(tmp_path, files, labelling.BlockView(c), "")
+        for piece in recorder.make_pieces(tmp_path, files, (labelling.BlockView(c),), "")
     }
     assert len(stems) == 2
