@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from benchmarks.rebuild_zoo import photographs
+from benchmarks.rebuild_zoo import files_of
 from integration.media.raw import parse_size
 from integration.recording.config import LabelConfig
 from integration.recording.label import label
@@ -44,7 +44,7 @@ def make_again(photos: Path, sample: Path, output: Path, names: Sequence[str] = 
             four_way=bool(settings["enable_1to4_partitions"]),
             with_costs=False,
         )
-        label(photographs(sources, photos), output, config, licences=licences)
+        label(files_of(sources, photos), output, config, licences=licences)
 
 
 @click.command()

@@ -1,10 +1,12 @@
-"""Make the pruners in the box again, from the photographs that they learnt from, and say what differs.
+"""Make the pruners in the box again, from the pictures and clips that they learnt from, and say what differs.
 
-    python benchmarks/rebuild_zoo.py PHOTOS -o OUT [--name photo-8bit]
+    python benchmarks/rebuild_zoo.py FOLDER -o OUT [--name photo-8bit]
 
-RECIPES has how each is made. All learn from the photographs of `photo-8bit`, found below PHOTOS by their sha256, and
-split them alike. Measured times are part of what is learnt, so that a pruner made again is alike, not equal to the
-byte. Takes about half an hour a pruner on 2 cores. Records stay in OUT/records, so that a run that was stopped goes on.
+RECIPES has how each is made. Those of photographs learn from the same ones, and split them alike; `video-8bit` learns
+from segments of clips, which `benchmarks/video_segments.py` cuts. All are found below FOLDER by their sha256.
+
+Measured times are part of what is learnt, so that a pruner made again is alike, not equal to the byte. Takes about half
+an hour a pruner on 2 cores. Records stay in OUT/records, so that a run that was stopped goes on.
 """
 
 from collections.abc import Sequence
@@ -39,18 +41,19 @@ RECIPES = {
     "photo-8bit": Recipe(replace(_RECORD, cpu_used=2), replace(_FIT, price=0.03)),
     "photo-allintra": Recipe(replace(_RECORD, cpu_used=4, usage="allintra"), replace(_FIT, price=0.06)),
     "photo-allintra-6": Recipe(replace(_RECORD, cpu_used=6, usage="allintra"), replace(_FIT, price=0.1)),
+    "video-8bit": Recipe(RecordConfig(size=None, cpu_used=3, keyint=240, lag=35), replace(_FIT, price=0.1)),
 }
 
 Source = dict[str, Any]
-"""A photograph as a pruner's manifest names it: name, sha256, split, licence, origin."""
+"""A photograph or segment as a pruner's manifest names it: name, sha256, split, licence, origin."""
 
 
-def sources() -> list[Source]:
-    """Photographs from which every pruner in the box learns."""
-    return list(PrunerBundle.load(zoo.find(Path("photo-8bit"))).manifest["learnt"]["sources"])
+def sources(name: str) -> list[Source]:
+    """What a pruner in the box has learnt from, was judged and proven on."""
+    return list(PrunerBundle.load(zoo.find(Path(name))).manifest["learnt"]["sources"])
 
 
-def photographs(wanted: Sequence[Source], folder: Path) -> list[Path]:
+def files_of(wanted: Sequence[Source], folder: Path) -> list[Path]:
     """Files of the sources, in their order; a usage error where one is not below the folder."""
     by_hash = {sha256_file(path): path for path in sorted(folder.rglob("*")) if path.is_file()}
     if missing := [s["name"] for s in wanted if s["sha256"] not in by_hash]:
@@ -66,18 +69,18 @@ def make(recipe: Recipe, wanted: Sequence[Source], folder: Path, output: Path, d
         splits.write_text("".join(f"{s['name']}\t{s['split']}\n" for s in wanted))
         rows = [f"{s['sha256']}\t{s['licence']}\t{s['origin']}\n" for s in wanted]
         licences.write_text("".join(["sha256\tlicence\tsource\n", *rows]))
-        record(photographs(wanted, folder), data, replace(recipe.record, split=str(splits)), licences=licences)
+        record(files_of(wanted, folder), data, replace(recipe.record, split=str(splits)), licences=licences)
     return fit_pruner(SearchSet.load(data), output, recipe.fit)
 
 
 @click.command()
-@click.argument("folder", metavar="PHOTOS", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", metavar="FOLDER", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="Folder of the new pruners.")
 @click.option("--name", "names", multiple=True, type=click.Choice(sorted(RECIPES)), help="Only this one; repeatable.")
 def main(folder: Path, output: Path, names: tuple[str, ...]) -> None:
-    """Make the pruners of the box again from the photographs in PHOTOS."""
+    """Make the pruners of the box again from what lies below FOLDER."""
     for name in names or sorted(RECIPES):
-        made = make(RECIPES[name], sources(), folder, output / name, output / "records" / name)
+        made = make(RECIPES[name], sources(name), folder, output / name, output / "records" / name)
         before = PrunerBundle.load(zoo.find(Path(name))).manifest["validation"]
         click.echo(f"{output / name}, on validation:")
         for key, now in made.manifest["validation"].items():

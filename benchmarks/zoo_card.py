@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from integration import zoo
-from integration.zoo.card import FILE, KEY_FRAMES, PHOTOGRAPHS, Card, Row, rows_of, write_card
+from integration.zoo.card import CLIPS, FILE, KEY_FRAMES, PHOTOGRAPHS, Card, Row, rows_of, write_card
 
 _FILES = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -22,6 +22,8 @@ def command_of(report: dict, name: str) -> str:
     """The command that made a report, with the kind of its sources in place of their names."""
     settings = report["settings"]
     size = f" --size {settings['size']}" if settings["size"] else ""
+    if settings["keyint"] > 1:
+        size += f" --keyint {settings['keyint']} --lag {settings['lag']}"
     lists = {key: ",".join(map(str, settings[key])) for key in ("presets", "masked", "cq")}
     options = " ".join(f"--{key} {value}" for key, value in lists.items())
     return f"av1part bench encoder SOURCE... --pruner {name} {options} --repeats {settings['repeats']}{size}"
@@ -31,21 +33,27 @@ def command_of(report: dict, name: str) -> str:
 @click.argument("name")
 @click.option("--photographs", multiple=True, type=_FILES, help="Report on photographs; repeatable.")
 @click.option("--key-frames", multiple=True, type=_FILES, help="Report on key frames of clips; repeatable.")
+@click.option("--clips", multiple=True, type=_FILES, help="Report on clips with inter frames; repeatable.")
 @click.option("--machine", required=True, help='Class of the machine, as in "2 shared cores".')
 @click.option("--not-for", multiple=True, help="Sentence on where it must not be used; repeatable.")
 def main(
-    name: str, photographs: tuple[Path, ...], key_frames: tuple[Path, ...], machine: str, not_for: tuple[str, ...]
+    name: str,
+    photographs: tuple[Path, ...],
+    key_frames: tuple[Path, ...],
+    clips: tuple[Path, ...],
+    machine: str,
+    not_for: tuple[str, ...],
 ) -> None:
     """Write the card of the pruner NAME."""
     folder = zoo.find(Path(name))
     price = json.loads((folder / "manifest.json").read_text())["price"]
     rows: list[Row] = []
-    for material, files in ((PHOTOGRAPHS, photographs), (KEY_FRAMES, key_frames)):
+    for material, files in ((PHOTOGRAPHS, photographs), (KEY_FRAMES, key_frames), (CLIPS, clips)):
         for file in files:
             report = json.loads(file.read_text())
             rows += rows_of(report, material, price, command_of(report, folder.name), machine)
     if not rows:
-        raise click.UsageError("No report given: pass --photographs or --key-frames.")
+        raise click.UsageError("No report given: pass --photographs, --key-frames or --clips.")
     now = {row.libaom for row in rows}
     kept = [row for row in Card.load(folder).measured if row.libaom not in now] if (folder / FILE).is_file() else []
     write_card(folder, [*rows, *kept], not_for)

@@ -106,10 +106,10 @@ def encode(
     bit depth, usage and speed (`av1part zoo`); a line on stderr names it and what to expect. --no-pipeline gives
     libaom's own stream. A pipeline that holds a pruner masks a frame before its search and prunes inside it.
 
-    A clip has a key frame at least every 240 frames unless --keyint says otherwise. The pruners in the box and masks
-    are for key frames alone; a line says which frames are pruned. A clip of 8 or more frames, all key frames, gets a
-    trial: a piece of its first frame is coded with the pruner or pipeline and without, and a line says what that saved.
-    With a pipeline, a large photograph gets one too, on small tiles of it.
+    A clip has a key frame at least every 240 frames unless --keyint says otherwise. Masks are for key frames alone, a
+    pruner for these or for the frames between; a line says which are pruned. A clip of 8 or more frames, all key
+    frames, gets a trial: a piece of its first frame is coded with the pruner or pipeline and without, and a line says
+    what that saved. With a pipeline, a large photograph gets one too, on small tiles of it.
 
     CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv. Colour description and HDR metadata
     are carried over, and when each frame is shown (not into .obu); into .mp4, .mkv and .webm sound too, unchanged,
@@ -127,6 +127,7 @@ def encode(
     from integration.encoding.opening import named
 
     given = named(pipelines, pruner)
+    from integration.encoding.choice import key_frames_pruner
     from integration.encoding.encode import encode_file, one_pruner, open_source
     from integration.media.containers import check_target
     from integration.zoo.card import NEAR
@@ -147,11 +148,15 @@ def encode(
     made_for = [model.encoder for model in (opened, masker) if model]
     options["four_way"] = four_way_of(options["four_way"], *made_for)
     settings = EncodeConfig(**options)
+    by_default = None if asked else opened
+    key_pruner = key_frames_pruner(source, settings, settings.four_way, by_default)
     if settings.keyint > 1 and (opened or masker):
-        click.echo(_which_frames(masker, opened), err=True)
+        click.echo(_which_frames(masker, opened, key_pruner), err=True)
     trial = tried(source, settings, masker, opened)
     with coding() as progress:
-        done = encode_file(source, output, settings, masker, progress, opened, overwrite=overwrite)
+        done = encode_file(
+            source, output, settings, masker, progress, opened, key_pruner=key_pruner, overwrite=overwrite
+        )
     done.waited_seconds = time.perf_counter() - began
     done.trial = trial
     if row:
@@ -201,11 +206,14 @@ def _pruner_for(
     return (None, None, "") if masker or without else default_pruner(clip, settings, options["four_way"])
 
 
-def _which_frames(masker: "PipelineSet | None", pruner: "PrunerBundle | None") -> str:
+def _which_frames(
+    masker: "PipelineSet | None", pruner: "PrunerBundle | None", key_pruner: "PrunerBundle | None"
+) -> str:
     """Line that says which frames of a clip with inter frames are pruned or masked, of those that something is for."""
     if pruner is None or pruner.frame_kind == "key":
         return "Only the key frames are pruned; the frames between them are coded as libaom codes them."
-    key = "masked" if masker else "coded as libaom codes them"
+    alone = f"pruned by {key_pruner.path.name}" if key_pruner else "coded as libaom codes them"
+    key = "masked" if masker else alone
     return f"Inter frames are pruned; key frames are {key}."
 
 

@@ -60,10 +60,11 @@ def describe(card: "Card") -> str:
     """The card as Markdown."""
     ways = "with" if card.four_way else "without"
     depths = " and ".join(map(str, card.bit_depths))
+    frames = {"key": "Intra frames", "inter": "Inter frames"}[card.frame_kind]
     lines = [
         f"# {card.name}",
         "",
-        f"Intra frames of {depths} bit in {card.usage} usage, {ways} 4-way partitions; price {card.price:g}.",
+        f"{frames} of {depths} bit in {card.usage} usage, {ways} 4-way partitions; price {card.price:g}.",
         "",
         "## Measured against the same libaom alone at the same speed",
     ]

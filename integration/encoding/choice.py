@@ -7,14 +7,14 @@ from integration.media.photographs import is_photograph
 from integration.media.video import Clip
 from integration.pruning.bundle import PrunerBundle
 from integration.zoo import FOLDER
-from integration.zoo.card import FILE, KEY_FRAMES, PHOTOGRAPHS, Card, Row, choose
+from integration.zoo.card import CLIPS, FILE, KEY_FRAMES, PHOTOGRAPHS, Card, Row, choose
 
 
 def material_of(source: Path, keyint: int) -> str:
-    """What a card calls such an encode's frames. Of clips with inter frames, cards say nothing."""
+    """What a card calls such an encode's frames."""
     if is_photograph(source):
         return PHOTOGRAPHS
-    return KEY_FRAMES if keyint == 1 else "clips with inter frames"
+    return KEY_FRAMES if keyint == 1 else CLIPS
 
 
 def default_pruner(
@@ -37,6 +37,21 @@ def default_pruner(
         there = f"price {settings.price:g}, its card was measured at {card.price:g}: what it gives there is unmeasured"
         return pruner, None, f"Pruner {card.name}: {there}; {stock}"
     return pruner, row, f"Pruner {card.name}: expected {row.expected_at(clip.width, clip.height)}; {stock}"
+
+
+def key_frames_pruner(
+    clip: Clip, settings: EncodeConfig, four_way: bool | None, pruner: PrunerBundle | None
+) -> PrunerBundle | None:
+    """The pruner in the box for the key frames of a clip whose inter frames have the one that `default_pruner` chose.
+
+    None where the frames between are not pruned, where no card shows a gain, and at a price of the caller's own, which
+    is that of the other pruner.
+    """
+    if pruner is None or pruner.frame_kind == "key" or settings.price is not None:
+        return None
+    pixels = clip.width * clip.height
+    found = choose(KEY_FRAMES, clip.bit_depth, settings.usage, settings.cpu_used, four_way=four_way, pixels=pixels)
+    return PrunerBundle.load(FOLDER / found[0].name) if found else None
 
 
 def expected_of(

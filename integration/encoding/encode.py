@@ -185,15 +185,18 @@ def encode_file(
     progress: Progress | None = None,
     pruner: PrunerBundle | None = None,
     *,
+    key_pruner: PrunerBundle | None = None,
     overwrite: bool = False,
 ) -> Report:
     """Encode a clip or photograph to a file of a format that `output_file` knows; `progress(frames, of)` counts frames.
 
     A source may be one that `open_source` has opened with the same settings. `pruner` None takes the pipeline's own,
-    where it holds one. Colour description, HDR metadata and sound are carried over, as far as the output's format holds
-    them; what is not is named in a line of the log. The file is written whole or not at all. Raises ToolkitError for a
-    bad source or bad settings, for a pipeline or a pruner that was made for other settings, for two pruners, and where
-    `output` is the source, is being written by another process, or exists and `overwrite` is not given.
+    where it holds one; `key_pruner` is for the key frames of a clip whose inter frames are the pruner's.
+
+    Colour description, HDR metadata and sound are carried over, as far as the output's format holds them; what is not
+    is named in a line of the log. The file is written whole or not at all. Raises ToolkitError for a bad source or bad
+    settings, for a pipeline or a pruner that was made for other settings, for two pruners, and where `output` is the
+    source, is being written by another process, or exists and `overwrite` is not given.
     """
     check_target(output, source.path if isinstance(source, Clip) else source, overwrite)
     pruner = one_pruner(masker, pruner)
@@ -213,6 +216,8 @@ def encode_file(
         _describe_samples(encoder, clip, beside)
         if masker:
             check_masker(masker, config, encoder.version, settings.any_settings)
+        if key_pruner:
+            use_pruner(encoder, key_pruner)
         if pruner:
             use_pruner(encoder, pruner, settings.price)
         described = stack.enter_context(_described(clip, beside, output, settings))

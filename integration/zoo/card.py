@@ -17,10 +17,11 @@ from integration.zoo import FOLDER, names
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_bytes, read_bytes, read_json
 from toolkit.sealed import SealedFolder
+from toolkit.search.table import FRAME_KINDS
 from toolkit.shapes import converted, shaped
 
 FILE, TEXT = "card.json", "card.txt"
-PHOTOGRAPHS, KEY_FRAMES = "photographs", "key frames of clips"
+PHOTOGRAPHS, KEY_FRAMES, CLIPS = "photographs", "key frames of clips", "clips with inter frames"
 NEAR = 1.0
 """Doublings of the number of pixels up to which a measurement speaks of another size."""
 _MEND = "Write it again with `python benchmarks/zoo_card.py`."
@@ -153,6 +154,11 @@ class Card:
             four_way=card["four_way"],
             price=card["price"],
         )
+
+    @property
+    def frame_kind(self) -> str:
+        """Kind of the frames that it prunes, `key` or `inter`."""
+        return FRAME_KINDS[any(row.material == CLIPS for row in self.measured)]
 
     @property
     def bit_depths(self) -> tuple[int, ...]:
