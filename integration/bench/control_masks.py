@@ -6,12 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.codec.encoder import Mask
-from integration.pipeline.pipeline import cut_nodes
-from integration.pipeline.pipeline_set import reached
 from integration.pipeline.policy import ALL, bits, deviation, with_inputs_of_ab
 from toolkit.data.blockset import Luma
 from toolkit.partition import HORZ, HORZ_A, HORZ_B, NONE, SPLIT, STAGES, VERT, VERT_4, VERT_A, VERT_B
-from toolkit.windows import Window
+from toolkit.windows import Window, cut_windows
 
 _DIRECTION = {HORZ_A: HORZ, HORZ_B: HORZ, VERT_A: VERT, VERT_B: VERT}
 
@@ -66,6 +64,25 @@ def dealt(made: Mapping[int, Mask], luma: Luma, bit_depth: int, by: str, seed: i
             row, column = row[order], column[order]
         result[node][row, column] = entries[np.arange(len(row)) * len(entries) // len(row)]
     return result
+
+
+def reached(larger: Mapping[int, Mask], node: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Whether the masks of larger nodes, by size, let the search reach each node of size `node`, (rows, columns)."""
+    rows, columns = -(-shape[0] // node), -(-shape[1] // node)
+    result = np.ones((rows, columns), bool)
+    for size, mask in larger.items():
+        split = (mask == 0) | (mask & bits(SPLIT) != 0)
+        result &= split.repeat(size // node, 0).repeat(size // node, 1)[:rows, :columns]
+    return result
+
+
+def cut_nodes(luma: Luma, window: Window, row: NDArray[np.int64], column: NDArray[np.int64]) -> Luma:
+    """Windows (N, 1, S, S) around the nodes of a frame (H, W) at `row` and `column` (N,), which count nodes.
+
+    Code values are untouched. The function that cuts them is the data set's own, so that training and encoder see the
+    same windows, at the frame's edges as well.
+    """
+    return cut_windows(luma[None], np.zeros_like(row), row * window.node, column * window.node, window)
 
 
 def _rank(entries: Mask) -> NDArray[np.int64]:

@@ -76,6 +76,7 @@ class Session:
         built = libraries()
         self._build, self.libaom = built.hook.parent.name, built.version
         self._kept = Kept(folder)
+        self._under: dict[Policy, PipelineSet] = {}
 
     @property
     def reused(self) -> int:
@@ -170,8 +171,10 @@ class Session:
             raise ToolkitError(f"{arm.name}: needs a pipeline. Pass --pipeline.")
         if arm.policy is None:
             return self.pipelines
-        (pipeline,) = self.pipelines.members
-        return PipelineSet((replace(pipeline, policy=arm.policy),))
+        if arm.policy not in self._under:
+            (pipeline,) = self.pipelines.members
+            self._under[arm.policy] = PipelineSet((replace(pipeline, policy=arm.policy),))
+        return self._under[arm.policy]
 
     def _needed_pruner(self, arm: Arm) -> PrunerBundle:
         if self.pruner is None:
@@ -262,6 +265,7 @@ class Session:
     def _source(self, arm: Arm, made: list[dict[int, Mask]]) -> MaskSource:
         """Mask source that asks the pipelines under the arm's policy, and appends each frame's masks to `made`."""
         pipelines = self._needed(arm)
+        pipelines.masker  # noqa: B018  opened here, where no clock runs
 
         def source(luma: Luma, qindex: int) -> dict[int, Mask]:
             made.append(pipelines.mask(luma, qindex))

@@ -231,7 +231,7 @@ class Encoder:
         masks = {size: np.ascontiguousarray(given) for size, given in masks.items()}
         pointers = (ctypes.c_void_p * 3)(*(a.ctypes.data for a in arrays))
         strides = (ctypes.c_size_t * 3)(*(a.shape[1] * a.itemsize for a in arrays))
-        native_masks = None if mask is None else _native_masks(masks)
+        native_masks = None if mask is None else native.masks_of(masks)
         if span is not None:
             start, end = (int(time * TICKS) for time in span)
             self._check(self._library.av1part_set_time(self._handle, start, end - start))
@@ -306,13 +306,3 @@ class Encoder:
         finally:
             self.mask_seconds += self.clock() - before
         return 0
-
-
-def _native_masks(masks: Masks) -> Any:
-    """Array of the C interface, one entry a node size, NULL where a size has no mask. `masks` must outlive the call."""
-    entries = (native.Mask * len(NODE_SIZES))()
-    for entry, size in zip(entries, NODE_SIZES, strict=True):
-        if size in masks:
-            entry.allowed = masks[size].ctypes.data_as(ctypes.POINTER(ctypes.c_uint16))
-            entry.rows, entry.columns = masks[size].shape
-    return entries

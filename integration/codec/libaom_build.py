@@ -52,7 +52,7 @@ C_FLAGS = (
 )
 SHARED = ("encoder", "frames", "nodes", "status")
 PRUNING = ("decide", "features", "file", "node_features", "pruner", "pruner_file", "record", "squares")
-MASKING = ("masks", "onnx", "pipeline", "pipeline_file", "policy")
+MASKING = ("masker", "masks", "onnx", "pipeline", "pipeline_file", "policy")
 UNITS = {
     "libav1part_hook.so": (*SHARED, *PRUNING, *MASKING, "hook", "labels", "inspect"),
     "libav1part_stock.so": (*SHARED, "stock"),

@@ -1,17 +1,34 @@
 """The C interface of integration/libaom/av1part_hook.h, declared for ctypes."""
 
 import ctypes
-from ctypes import POINTER, c_char_p, c_double, c_int, c_int32, c_int64, c_size_t, c_uint8, c_uint16, c_uint32, c_void_p
+from collections.abc import Mapping
+from ctypes import (
+    POINTER,
+    c_char_p,
+    c_double,
+    c_float,
+    c_int,
+    c_int32,
+    c_int64,
+    c_size_t,
+    c_uint8,
+    c_uint16,
+    c_uint32,
+    c_void_p,
+)
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from integration.codec.config import NODE_SIZES
 from toolkit.errors import ToolkitError
+from toolkit.partition import STAGES
 from toolkit.search.table import FEATURES, Feature
 
-API_VERSION = 10
+API_VERSION = 11
 
 
 class Config(ctypes.Structure):
@@ -71,6 +88,34 @@ FULL, MAX_ENCODERS = -5, 64
 NODE_COSTS = np.dtype([("rd", np.float32, 10), ("seconds", np.float32, 10), ("bound", np.uint16)], align=True)
 """Record of one node's costs, av1part_node_costs in C."""
 
+AskCallback = ctypes.CFUNCTYPE(c_int, c_void_p, c_int, POINTER(c_float), POINTER(c_float), c_int32, POINTER(c_float))
+
+
+class Network(ctypes.Structure):
+    _fields_ = (
+        ("present", c_int32),
+        ("context", c_int32),
+        ("graph", c_char_p),
+        ("size", c_size_t),
+    )
+
+
+class PipelineConfig(ctypes.Structure):
+    _fields_ = (
+        ("struct_size", c_uint32),
+        ("node_size", c_int32),
+        ("bit_depth", c_int32),
+        ("threads", c_int32),
+        ("ranges", c_int32),
+        ("to_qindex", POINTER(c_int32)),
+        ("thresholds", POINTER(c_double)),
+        ("networks", Network * len(STAGES)),
+        ("runtime", c_char_p),
+        ("ask", AskCallback),
+        ("user", c_void_p),
+    )
+
+
 MaskCallback = ctypes.CFUNCTYPE(c_int, c_void_p, POINTER(Source), POINTER(Mask))
 
 _ENCODER = (
@@ -100,7 +145,11 @@ _SEARCH = (
     ("av1part_load_pruner", c_int, (c_void_p, c_char_p)),
     ("av1part_search_inter", c_int, (c_void_p, c_int)),
     ("av1part_load_pipeline", c_int, (c_void_p, c_char_p)),
-    ("av1part_pipeline_masks", c_int, (c_void_p, POINTER(Source), POINTER(Mask))),
+    ("av1part_masker_open", c_int, (POINTER(c_void_p),)),
+    ("av1part_masker_close", None, (c_void_p,)),
+    ("av1part_masker_add", c_int, (c_void_p, POINTER(PipelineConfig), c_char_p, c_size_t)),
+    ("av1part_masker_load", c_int, (c_void_p, c_char_p, c_char_p, c_size_t)),
+    ("av1part_masker_masks", c_int, (c_void_p, POINTER(Source), POINTER(Mask), c_char_p, c_size_t)),
     ("av1part_record_search", c_int, (c_void_p, c_double, c_uint32)),
     ("av1part_search_rows", c_int, (c_void_p, POINTER(c_void_p), POINTER(c_size_t))),
     ("av1part_set_pruner", c_int, (c_void_p, c_char_p, c_size_t, c_double, c_double)),
@@ -113,6 +162,16 @@ _INSPECTOR = (
     ("av1part_inspector_detail", c_char_p, (c_void_p,)),
     ("av1part_inspect", c_int, (c_void_p, c_char_p, c_size_t, c_int, c_void_p, c_int, c_int, POINTER(c_int))),
 )
+
+
+def masks_of(masks: Mapping[int, NDArray[np.uint16]]) -> Any:
+    """Array of the C interface, one entry a node size, NULL where a size has no mask. `masks` must outlive the call."""
+    entries = (Mask * len(NODE_SIZES))()
+    for entry, size in zip(entries, NODE_SIZES, strict=True):
+        if size in masks:
+            entry.allowed = masks[size].ctypes.data_as(POINTER(c_uint16))
+            entry.rows, entry.columns = masks[size].shape
+    return entries
 
 
 @cache

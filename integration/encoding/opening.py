@@ -38,7 +38,9 @@ class Named(NamedTuple):
             if text := advice(error, "masks"):
                 raise ToolkitError(text) from None
             raise
-        return PipelineSet([Pipeline.load(path, provider, threads) for path in self.pipelines])
+        found = PipelineSet([Pipeline.load(path, provider, threads) for path in self.pipelines])
+        found.masker  # noqa: B018  a network that cannot be opened is an error now, not at the first frame
+        return found
 
     def decider(self) -> "PrunerBundle | None":
         """The pruner that an option names, opened and verified; None where none does."""

@@ -6,12 +6,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from integration.codec import native
 from integration.codec.libaom_build import Libraries, libraries
+from integration.codec.masker import onnx_runtime
 from integration.hosts.counts import REASONS, STATS, HostRun
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import check_price
@@ -75,14 +75,6 @@ def environment(
         own["AV1PART_ONNXRUNTIME"] = str(runtime)
     before = given.get("LD_LIBRARY_PATH")
     return given | own | {"LD_LIBRARY_PATH": f"{built.aom.parent}:{before}" if before else str(built.aom.parent)}
-
-
-def onnx_runtime() -> Path | None:
-    """ONNX Runtime's C library of the Python package that is installed, None where there is none."""
-    package = find_spec("onnxruntime")
-    if package is None or package.origin is None:
-        return None
-    return next(iter(sorted((Path(package.origin).parent / "capi").glob("libonnxruntime.so*"))), None)
 
 
 def run_host(

@@ -22,7 +22,7 @@
 
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
-#define AV1PART_API_VERSION 10
+#define AV1PART_API_VERSION 11
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
@@ -50,6 +50,7 @@ typedef enum av1part_status {
 
 typedef struct av1part_encoder av1part_encoder;
 typedef struct av1part_inspector av1part_inspector;
+typedef struct av1part_masker av1part_masker;
 
 typedef struct av1part_config {
   uint32_t struct_size; /* sizeof(av1part_config), so that a caller built against another header is refused */
@@ -92,6 +93,39 @@ typedef struct av1part_mask {
  * Return non-zero for "no mask": the frame is then encoded unmasked and av1part_result.mask_failed is set. */
 typedef int (*av1part_mask_callback)(void *user, const av1part_source *source,
                                      const av1part_mask masks[AV1PART_LEVELS]);
+
+enum {
+  AV1PART_NETWORKS = 4,   /* Stages 1, 2, 3-rect and 3-ab, in this order */
+  AV1PART_THRESHOLDS = 10 /* of a policy, in the order of Thresholds in integration/pipeline/policy.py */
+};
+
+/* The network of a stage. */
+typedef struct av1part_network {
+  int32_t present;   /* 0: there is no such stage; Stage 2 has to be there */
+  int32_t context;   /* samples around a node that it is shown, 0 to 16 */
+  const void *graph; /* ONNX, run on the CPU; NULL: the config's `ask` runs it */
+  size_t size;
+} av1part_network;
+
+/* Write the logits, count x classes, of `count` windows, a node and its context each, at as many qindexes. Classes are 2,
+ * 3, 2 and 4 by stage; at 8x8 nodes 2, 2 and 2. Return non-zero where they cannot be had. */
+typedef int (*av1part_ask_callback)(void *user, int stage, const float *luma, const float *qindex, int32_t count,
+                                    float *logits);
+
+/* A pipeline: networks, and the policy that makes masks of their answers. */
+typedef struct av1part_pipeline_config {
+  uint32_t struct_size; /* sizeof(av1part_pipeline_config) */
+  int32_t node_size;
+  int32_t bit_depth; /* 8 to 16 */
+  int32_t threads;   /* of ONNX Runtime in one network; 0: one a core */
+  int32_t ranges;    /* of qindex, 1 to 256, each with thresholds of its own */
+  const int32_t *to_qindex; /* last qindex of each range, rising to 255 */
+  const double *thresholds; /* ranges x AV1PART_THRESHOLDS */
+  av1part_network networks[AV1PART_NETWORKS];
+  const char *runtime; /* path of ONNX Runtime's library; NULL: as av1part_load_pipeline */
+  av1part_ask_callback ask;
+  void *user;
+} av1part_pipeline_config;
 
 /* A packet is one temporal unit: one shown frame and, with lag, the hidden frames that were coded before it.
  * Packets come in the order of display. What is told of the frame, like av1part_labels, is that of the last
@@ -222,9 +256,22 @@ AV1PART_API int av1part_load_pruner(av1part_encoder *encoder, const char *folder
  * encoder's detail says which. */
 AV1PART_API int av1part_load_pipeline(av1part_encoder *encoder, const char *folder);
 
-/* What the loaded pipelines allow in a frame of any size, as a callback gives it; 0 at nodes that they leave alone. */
-AV1PART_API int av1part_pipeline_masks(av1part_encoder *encoder, const av1part_source *source,
-                                       const av1part_mask masks[AV1PART_LEVELS]);
+/* Masks without an encoder: of frames of any size, by several threads at once, to be changed or given to av1part_encode.
+ * `detail` gets the reason of a failure; it may not be NULL. */
+AV1PART_API int av1part_masker_open(av1part_masker **masker);
+AV1PART_API void av1part_masker_close(av1part_masker *masker);
+
+/* Add a pipeline, in place of one for nodes of the same size; all have one bit depth. What the config points to may then
+ * go, but for `user`. While no other thread uses the masker. */
+AV1PART_API int av1part_masker_add(av1part_masker *masker, const av1part_pipeline_config *config, char *detail,
+                                   size_t detail_size);
+
+/* The same from a pipeline's folder of this libaom, whatever encoder settings it was made for. Its pruner is left out. */
+AV1PART_API int av1part_masker_load(av1part_masker *masker, const char *folder, char *detail, size_t detail_size);
+
+/* What the pipelines allow in a frame, as a callback gives it; 0 at nodes that they leave alone. */
+AV1PART_API int av1part_masker_masks(const av1part_masker *masker, const av1part_source *source,
+                                     const av1part_mask masks[AV1PART_LEVELS], char *detail, size_t detail_size);
 
 /* Since the encoder was opened. */
 AV1PART_API int av1part_decisions(const av1part_encoder *encoder, av1part_decision_counts *counts);

@@ -80,7 +80,7 @@ struct av1part_encoder {
   float frame_gradient, frame_quarter_least; /* features of this frame, where search_active */
   av1part_decider deciders[2];      /* by kind of frame: intra, inter */
   const av1part_decider *decider;   /* of this frame; NULL where it has no pruner */
-  struct av1part_pipeline *pipelines[AV1PART_LEVELS]; /* by the size of their nodes; NULL: none */
+  struct av1part_masker *masker;    /* NULL: no pipeline was loaded */
   atomic_int decisions[AV1PART_SQUARES + 1][AV1PART_DECISIONS][2]; /* by log2(side) - 2: asked, taken */
 };
 

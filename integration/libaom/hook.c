@@ -51,10 +51,8 @@ void av1part_hook_release(av1part_encoder *encoder) {
     av1part_pruner_free(encoder->deciders[kind].pruner);
     encoder->deciders[kind].pruner = NULL;
   }
-  for (int l = 0; l < AV1PART_LEVELS; ++l) {
-    av1part_pipeline_free(encoder->pipelines[l]);
-    encoder->pipelines[l] = NULL;
-  }
+  av1part_masker_close(encoder->masker);
+  encoder->masker = NULL;
   encoder->slot = -1;
 }
 
@@ -114,7 +112,7 @@ static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
   if (!intra) return;
   if (e->mask_given) {
     e->mask_active = true;
-  } else if (e->callback || av1part_has_pipeline(e)) {
+  } else if (e->callback || e->masker) {
     const int qindex = cpi->common.quant_params.base_qindex;
     /* A frame coded again at the same qindex keeps its mask. */
     if (e->mask_qindex != qindex || e->mask_frame != cpi->source) {

@@ -1,8 +1,12 @@
 /* What masks do to the search of a node, and the luma that they are made from: for hook.c and runtime.c alike. */
 #include "masks.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+
 #include "av1/encoder/encoder.h"
 #include "av1/encoder/partition_strategy.h"
+#include "pipeline_file.h"
 
 bool av1part_picture_of(const AV1_COMP *cpi, av1part_picture *picture) {
   const YV12_BUFFER_CONFIG *const y = cpi->source;
@@ -25,7 +29,52 @@ bool av1part_mask_by_pipelines(av1part_encoder *e, const AV1_COMP *cpi) {
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
     masks[l] = (av1part_mask){ e->levels[l].mask, e->levels[l].rows, e->levels[l].columns };
   }
-  return av1part_ask_pipelines(e, &picture, masks);
+  return av1part_masker_ask(e->masker, &picture, masks, e->detail, sizeof(e->detail));
+}
+
+/* Whether the encoder codes what the pipeline was made for; else the detail says what that is. */
+static bool made_for(av1part_encoder *e, const av1part_pipeline_file *file) {
+  const av1part_config *const c = &e->config;
+  if (c->bit_depth == file->config.bit_depth && c->all_intra == file->all_intra && c->cpu_used == file->cpu_used &&
+      c->four_way == file->four_way) {
+    return true;
+  }
+  snprintf(e->detail, sizeof(e->detail), "the pipeline serves bit_depth %d, all_intra %d, cpu_used %d, four_way %d",
+           file->config.bit_depth, file->all_intra, file->cpu_used, file->four_way);
+  return false;
+}
+
+/* Let a pipeline that was read mask, and the pruner inside it decide; on an error nothing changes. */
+static int take(av1part_encoder *e, const av1part_pipeline_file *file, const char *folder) {
+  char inside[4096];
+  if (!made_for(e, file)) return AV1PART_ERR_PIPELINE;
+  av1part_pipeline *const opened = av1part_pipeline_open(&file->config, e->detail, sizeof(e->detail));
+  if (!opened) return AV1PART_ERR_PIPELINE;
+  int status = AV1PART_OK;
+  if (file->has_pruner) status = av1part_load_pruner(e, av1part_pruner_inside(folder, inside, sizeof(inside)));
+  if (status == AV1PART_OK && !e->masker) status = av1part_masker_open(&e->masker);
+  if (status == AV1PART_OK) {
+    av1part_masker_put(e->masker, opened);
+  } else {
+    av1part_pipeline_free(opened);
+  }
+  return status;
+}
+
+int av1part_load_pipeline(av1part_encoder *e, const char *folder) {
+  if (!e || !folder) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the pipeline was changed during an encode");
+  int status = av1part_check_search(e);
+  if (status != AV1PART_OK) return status;
+  av1part_pipeline_file *const file = malloc(sizeof(*file));
+  if (!file) return av1part_fail(e, AV1PART_ERR_MEMORY, "the pipeline's file");
+  status = AV1PART_ERR_PIPELINE;
+  if (av1part_pipeline_file_read(folder, file, e->detail, sizeof(e->detail))) {
+    status = take(e, file, folder);
+    av1part_pipeline_file_free(file);
+  }
+  free(file);
+  return status;
 }
 
 /* The level whose mask restricts this square, with the node's index; NULL where none does. */

@@ -6,7 +6,7 @@
 #include "av1/encoder/encodeframe_utils.h"
 #include "encoder.h"
 #include "search.h"
-#include "pipeline.h"
+#include "masker.h"
 
 /* The luma that libaom codes; false where it is scaled. */
 bool av1part_picture_of(const AV1_COMP *cpi, av1part_picture *picture);

@@ -1,7 +1,8 @@
 /* ONNX Runtime through its C interface, without its header: a library found at run time is not one to compile against.
  *
  * OrtGetApiBase gives a table of functions whose order never changes once a version has been published. All that is
- * used here has been there since version 1. The numbers asserted below are the functions' places in that table. */
+ * used here has been there since version 5, of 2020. The numbers asserted below are the functions' places in that
+ * table. */
 #define _GNU_SOURCE
 #include "onnx.h"
 
@@ -11,7 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { API_VERSION = 1, FATAL_ONLY = 4, DEVICE_ALLOCATOR = 0, DEFAULT_MEMORY = 0, FLOAT32 = 1, THREADS = 1 };
+enum { API_VERSION = 5, FATAL_ONLY = 4, DEVICE_ALLOCATOR = 0, DEFAULT_MEMORY = 0, FLOAT32 = 1 };
 
 typedef struct OrtStatus OrtStatus; /* NULL: success */
 typedef struct OrtEnv OrtEnv;
@@ -48,6 +49,8 @@ typedef struct {
   void (*ReleaseValue)(OrtValue *);
   unused before_options[3];
   void (*ReleaseSessionOptions)(OrtSessionOptions *);
+  unused before_entry[29];
+  OrtStatus *(*AddSessionConfigEntry)(OrtSessionOptions *, const char *key, const char *value);
 } ort_api;
 
 #define AT(function, place) _Static_assert(offsetof(ort_api, function) == (place) * sizeof(unused), #function)
@@ -60,6 +63,7 @@ AT(CreateTensorWithDataAsOrtValue, 49);
 AT(CreateCpuMemoryInfo, 69);
 AT(ReleaseEnv, 92);
 AT(ReleaseSessionOptions, 100);
+AT(AddSessionConfigEntry, 130);
 
 typedef struct {
   const ort_api *(*GetApi)(uint32_t version);
@@ -79,12 +83,12 @@ struct av1part_model {
 static void stop_telemetry(void) { setenv("ORT_DISABLE_TELEMETRY", "1", 0); }
 
 /* The library's functions; NULL with the reason in `why`. It is never unloaded, and looked for again until found. */
-static const ort_api *find_library(char *why, size_t why_size) {
+static const ort_api *find_library(const char *runtime, char *why, size_t why_size) {
   static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
   static const ort_api *found;
   pthread_mutex_lock(&lock);
   if (!found) {
-    const char *const given = secure_getenv("AV1PART_ONNXRUNTIME");
+    const char *const given = runtime ? runtime : secure_getenv("AV1PART_ONNXRUNTIME");
     const char *const name = given && *given ? given : "libonnxruntime.so.1";
     stop_telemetry();
     void *const library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
@@ -114,8 +118,9 @@ static bool succeeded(const ort_api *ort, OrtStatus *status, char *why, size_t w
   return false;
 }
 
-av1part_model *av1part_model_open(const void *data, size_t size, char *why, size_t why_size) {
-  const ort_api *const ort = find_library(why, why_size);
+av1part_model *av1part_model_open(const void *data, size_t size, int threads, const char *runtime, char *why,
+                                  size_t why_size) {
+  const ort_api *const ort = find_library(runtime, why, why_size);
   if (!ort) return NULL;
   av1part_model *const m = calloc(1, sizeof(*m));
   if (!m) {
@@ -129,7 +134,9 @@ av1part_model *av1part_model_open(const void *data, size_t size, char *why, size
       succeeded(ort, ort->CreateCpuMemoryInfo(DEVICE_ALLOCATOR, DEFAULT_MEMORY, &m->memory), why, why_size) &&
       succeeded(ort, ort->CreateSessionOptions(&options), why, why_size) &&
       succeeded(ort, ort->SetSessionLogSeverityLevel(options, FATAL_ONLY), why, why_size) &&
-      succeeded(ort, ort->SetIntraOpNumThreads(options, THREADS), why, why_size) &&
+      succeeded(ort, ort->SetIntraOpNumThreads(options, threads), why, why_size) &&
+      /* Threads that spin while they wait burn the cores that the encoder runs on. */
+      succeeded(ort, ort->AddSessionConfigEntry(options, "session.intra_op.allow_spinning", "0"), why, why_size) &&
       succeeded(ort, ort->CreateSessionFromArray(m->environment, data, size, options, &m->session), why, why_size);
   if (options) ort->ReleaseSessionOptions(options);
   if (opened) return m;

@@ -1,8 +1,7 @@
 /* The nodes of a frame, cut out, shown to the networks of a pipeline and turned into masks.
  *
- * Python does the same with numpy: integration/pipeline/pipeline.py (frame_mask), pipeline_set.py (reached), stages.py
- * (the softmax), toolkit/windows.py (the windows). Networks see as many nodes at a time as there, so that even the
- * order of their sums is the same. */
+ * The tests have the same in NumPy (tests/support/masks.py). Networks see as many nodes at a time as there, so that even
+ * the order of their sums is the same. */
 #include "pipeline.h"
 
 #include <math.h>
@@ -10,37 +9,85 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "aom/aom_codec.h"
-#include "av1part_hook.h"
 #include "onnx.h"
+#include "policy.h"
 
-enum { AT_A_TIME = 1000, SPLIT_BIT = 1 << 3 };
+enum { AT_A_TIME = 1000, SPLIT_BIT = 1 << 3, TOP_QINDEX = 255 };
+_Static_assert(sizeof(av1part_thresholds) == AV1PART_THRESHOLDS * sizeof(double), "thresholds are doubles alone");
+_Static_assert((int)STAGES == (int)AV1PART_NETWORKS, "a network for each stage");
 
 struct av1part_pipeline {
   int node, bit_depth;
   unsigned stages; /* bit s: there is stage s */
   int contexts[STAGES];
-  av1part_model *models[STAGES];
-  int range_count, to_qindex[MOST_RANGES];
-  av1part_thresholds thresholds[MOST_RANGES];
+  av1part_model *models[STAGES]; /* NULL: `ask` knows the answers */
+  av1part_ask_callback ask;
+  void *user;
+  int range_count, to_qindex[AV1PART_MOST_RANGES];
+  av1part_thresholds thresholds[AV1PART_MOST_RANGES];
 };
 
-av1part_pipeline *av1part_pipeline_open(const av1part_pipeline_file *file, char *why, size_t why_size) {
+int av1part_level_of_side(int side) {
+  int level = 0;
+  while (AV1PART_NODE_SIZE(level) < side) ++level;
+  return level;
+}
+
+int av1part_pipeline_level(const av1part_pipeline *p) { return av1part_level_of_side(p->node); }
+
+int av1part_pipeline_bit_depth(const av1part_pipeline *p) { return p->bit_depth; }
+
+/* ---- its description ---- */
+
+/* Whether the ranges rise to the greatest qindex, and every threshold is a probability. */
+static bool policy_is_sound(const av1part_pipeline_config *c) {
+  if (!c->to_qindex || !c->thresholds || c->ranges < 1 || c->ranges > AV1PART_MOST_RANGES) return false;
+  for (int i = 0; i < c->ranges; ++i) {
+    if (c->to_qindex[i] <= (i ? c->to_qindex[i - 1] : -1)) return false;
+    for (int t = 0; t < AV1PART_THRESHOLDS; ++t) {
+      const double value = c->thresholds[i * AV1PART_THRESHOLDS + t];
+      if (!(value >= 0 && value <= 1)) return false;
+    }
+  }
+  return c->to_qindex[c->ranges - 1] == TOP_QINDEX;
+}
+
+const char *av1part_pipeline_fault(const av1part_pipeline_config *c) {
+  bool known = false;
+  for (int l = 0; l < AV1PART_LEVELS; ++l) known = known || c->node_size == AV1PART_NODE_SIZE(l);
+  if (!known) return "node_size: expected 8, 16, 32, 64 or 128";
+  if (c->bit_depth < 8 || c->bit_depth > 16) return "bit_depth: expected 8 to 16";
+  if (c->threads < 0) return "threads: expected 0 or more";
+  if (!policy_is_sound(c)) return "policy: expected thresholds of 0 to 1, in ranges of qindex that rise to 255";
+  if (!c->networks[STAGE_2].present) return "networks: expected one for Stage 2";
+  for (int s = 0; s < STAGES; ++s) {
+    const av1part_network *const n = &c->networks[s];
+    if (!n->present) continue;
+    if (!av1part_stage_classes(s, c->node_size)) return "networks: nodes of 8x8 have no AB";
+    if (n->context < 0 || n->context > AV1PART_WIDEST_CONTEXT) return "networks: expected a context of 0 to 16";
+  }
+  return NULL;
+}
+
+av1part_pipeline *av1part_pipeline_open(const av1part_pipeline_config *c, char *why, size_t why_size) {
   av1part_pipeline *const p = calloc(1, sizeof(*p));
   if (!p) {
     snprintf(why, why_size, "out of memory");
     return NULL;
   }
-  p->node = file->node;
-  p->bit_depth = file->bit_depth;
-  p->range_count = file->range_count;
-  memcpy(p->to_qindex, file->to_qindex, sizeof(p->to_qindex));
-  memcpy(p->thresholds, file->thresholds, sizeof(p->thresholds));
+  p->node = c->node_size;
+  p->bit_depth = c->bit_depth;
+  p->ask = c->ask;
+  p->user = c->user;
+  p->range_count = c->ranges;
+  for (int i = 0; i < c->ranges; ++i) p->to_qindex[i] = c->to_qindex[i];
+  memcpy(p->thresholds, c->thresholds, (size_t)c->ranges * sizeof(*p->thresholds));
   for (int s = 0; s < STAGES; ++s) {
-    if (!file->stages[s].data) continue;
+    if (!c->networks[s].present) continue;
     p->stages |= 1u << s;
-    p->contexts[s] = file->stages[s].context;
-    p->models[s] = av1part_model_open(file->stages[s].data, file->stages[s].size, why, why_size);
+    p->contexts[s] = c->networks[s].context;
+    if (!c->networks[s].graph && c->ask) continue;
+    p->models[s] = av1part_model_open(c->networks[s].graph, c->networks[s].size, c->threads, c->runtime, why, why_size);
     if (!p->models[s]) {
       av1part_pipeline_free(p);
       return NULL;
@@ -52,12 +99,6 @@ av1part_pipeline *av1part_pipeline_open(const av1part_pipeline_file *file, char 
 void av1part_pipeline_free(av1part_pipeline *p) {
   for (int s = 0; p && s < STAGES; ++s) av1part_model_free(p->models[s]);
   free(p);
-}
-
-int av1part_level_of_side(int side) {
-  int level = 0;
-  while (AV1PART_NODE_SIZE(level) < side) ++level;
-  return level;
 }
 
 /* ---- what is known of the nodes that are asked about ---- */
@@ -116,6 +157,18 @@ static bool softmax(const float *logits, int classes, double *probabilities) {
   return true;
 }
 
+/* Logits of `count` windows, by the network that was opened or by the callback. */
+static bool run(const asked *a, int stage, int side, int count, int classes) {
+  const av1part_pipeline *const p = a->pipeline;
+  if (p->models[stage]) {
+    return av1part_model_run(p->models[stage], a->windows, side, a->qindexes, count, a->logits, classes, a->why,
+                             a->why_size);
+  }
+  if (p->ask(p->user, stage, a->windows, a->qindexes, count, a->logits) == 0) return true;
+  snprintf(a->why, a->why_size, "the callback gave no logits of Stage %s", av1part_stage_names[stage]);
+  return false;
+}
+
 static bool ask(void *who, int stage, const int *nodes, int count, double *probabilities) {
   const asked *const a = who;
   const av1part_pipeline *const p = a->pipeline;
@@ -127,13 +180,11 @@ static bool ask(void *who, int stage, const int *nodes, int count, double *proba
       cut_window(a->picture, a->places[nodes[start + i]], context, side, a->windows + (size_t)i * side * side);
       a->qindexes[i] = (float)a->picture->qindex;
     }
-    if (!av1part_model_run(p->models[stage], a->windows, side, a->qindexes, own, a->logits, classes, a->why,
-                           a->why_size)) {
-      return false;
-    }
+    if (!run(a, stage, side, own, classes)) return false;
     for (int i = 0; i < own; ++i) {
       if (!softmax(a->logits + i * classes, classes, probabilities + (size_t)(start + i) * classes)) {
-        snprintf(a->why, a->why_size, "a network gave logits that are no finite numbers");
+        snprintf(a->why, a->why_size, "Stage %s gave logits that are no finite numbers. Export and prove it again",
+                 av1part_stage_names[stage]);
         return false;
       }
     }
@@ -179,8 +230,8 @@ static bool decide(asked *a, const place *places, int count, double *deviations,
   return good;
 }
 
-static bool mask_level(const av1part_pipeline *p, const av1part_picture *f, const av1part_mask masks_of[AV1PART_LEVELS],
-                       char *why, size_t why_size) {
+bool av1part_pipeline_mask(const av1part_pipeline *p, const av1part_picture *f,
+                           const av1part_mask masks_of[AV1PART_LEVELS], char *why, size_t why_size) {
   const int level = av1part_level_of_side(p->node);
   const av1part_mask *const target = &masks_of[level];
   const int rows = f->height / p->node, columns = f->width / p->node;
@@ -205,75 +256,4 @@ static bool mask_level(const av1part_pipeline *p, const av1part_picture *f, cons
   free(deviations);
   free(masks);
   return good;
-}
-
-bool av1part_ask_pipelines(av1part_encoder *e, const av1part_picture *picture,
-                           const av1part_mask masks[AV1PART_LEVELS]) {
-  for (int l = 0; l < AV1PART_LEVELS; ++l) {
-    memset(masks[l].allowed, 0, (size_t)masks[l].rows * (size_t)masks[l].columns * sizeof(*masks[l].allowed));
-  }
-  for (int l = AV1PART_LEVELS - 1; l >= 0; --l) {
-    const av1part_pipeline *const p = e->pipelines[l];
-    if (p && !mask_level(p, picture, masks, e->detail, sizeof(e->detail))) return false;
-  }
-  return true;
-}
-
-/* ---- the C interface ---- */
-
-/* Whether the encoder codes what the pipeline was made for; else the detail says what that is. */
-static bool made_for(av1part_encoder *e, const av1part_pipeline_file *file) {
-  const av1part_config *const c = &e->config;
-  if (c->bit_depth == file->bit_depth && c->all_intra == file->all_intra && c->cpu_used == file->cpu_used &&
-      c->four_way == file->four_way) {
-    return true;
-  }
-  snprintf(e->detail, sizeof(e->detail), "the pipeline serves bit_depth %d, all_intra %d, cpu_used %d, four_way %d",
-           file->bit_depth, file->all_intra, file->cpu_used, file->four_way);
-  return false;
-}
-
-int av1part_load_pipeline(av1part_encoder *e, const char *folder) {
-  if (!e || !folder) return AV1PART_ERR_ARGUMENT;
-  if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the pipeline was changed during an encode");
-  const int searches = av1part_check_search(e);
-  if (searches != AV1PART_OK) return searches;
-  av1part_pipeline_file *const file = malloc(sizeof(*file));
-  if (!file) return av1part_fail(e, AV1PART_ERR_MEMORY, "the pipeline's file");
-  av1part_pipeline *opened = NULL;
-  if (av1part_pipeline_file_read(folder, file, e->detail, sizeof(e->detail))) {
-    if (made_for(e, file)) opened = av1part_pipeline_open(file, e->detail, sizeof(e->detail));
-    av1part_pipeline_file_free(file);
-  }
-  const int level = opened ? av1part_level_of_side(file->node) : 0;
-  const bool has_pruner = file->has_pruner;
-  free(file);
-  if (!opened) return AV1PART_ERR_PIPELINE;
-  char inside[4096];
-  const int status = has_pruner ? av1part_load_pruner(e, av1part_pruner_inside(folder, inside, sizeof(inside))) : AV1PART_OK;
-  if (status != AV1PART_OK) {
-    av1part_pipeline_free(opened);
-    return status;
-  }
-  av1part_pipeline_free(e->pipelines[level]);
-  e->pipelines[level] = opened;
-  return AV1PART_OK;
-}
-
-int av1part_pipeline_masks(av1part_encoder *e, const av1part_source *source, const av1part_mask masks[AV1PART_LEVELS]) {
-  if (!e || !source || !source->luma || !masks) return AV1PART_ERR_ARGUMENT;
-  if (!av1part_has_pipeline(e)) return av1part_fail(e, AV1PART_ERR_STATE, "no pipeline was loaded");
-  if (source->bit_depth != e->config.bit_depth || source->qindex < 0 || source->qindex > 255) {
-    return av1part_fail(e, AV1PART_ERR_ARGUMENT, "source: expected the encoder's bit depth, and a qindex of 0 to 255");
-  }
-  for (int l = 0; l < AV1PART_LEVELS; ++l) {
-    const int side = AV1PART_NODE_SIZE(l);
-    const int rows = (source->height + side - 1) / side, columns = (source->width + side - 1) / side;
-    if (!masks[l].allowed || masks[l].rows != rows || masks[l].columns != columns) {
-      return av1part_fail(e, AV1PART_ERR_MASK, "the masks' rows and columns are not the source's");
-    }
-  }
-  const av1part_picture picture = { source->luma, source->stride, source->width, source->height, source->qindex,
-                                    source->bit_depth > 8 };
-  return av1part_ask_pipelines(e, &picture, masks) ? AV1PART_OK : AV1PART_ERR_PIPELINE;
 }

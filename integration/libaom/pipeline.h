@@ -1,12 +1,11 @@
-/* A pipeline at work: the masks of a frame by its networks and its policy, as integration/pipeline/ makes them. */
+/* A pipeline at work: the masks of a frame's nodes of one size, by its networks and its policy. */
 #ifndef AV1PART_PIPELINE_H_
 #define AV1PART_PIPELINE_H_
 
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "encoder.h"
-#include "pipeline_file.h"
+#include "av1part_hook.h"
 
 typedef struct av1part_pipeline av1part_pipeline;
 
@@ -17,23 +16,25 @@ typedef struct {
   bool deep;
 } av1part_picture;
 
-/* Open the networks; NULL, with the reason in `why`, as av1part_model_open. The file may then go. */
-av1part_pipeline *av1part_pipeline_open(const av1part_pipeline_file *file, char *why, size_t why_size);
+enum { AV1PART_MOST_RANGES = 256, AV1PART_WIDEST_CONTEXT = 16 };
+
+/* What is wrong with a description, NULL where nothing is. */
+const char *av1part_pipeline_fault(const av1part_pipeline_config *config);
+
+/* Open a pipeline of a description without fault; NULL, with the reason in `why`, where a network cannot be opened. What
+ * the description points to may then go. */
+av1part_pipeline *av1part_pipeline_open(const av1part_pipeline_config *config, char *why, size_t why_size);
 void av1part_pipeline_free(av1part_pipeline *pipeline);
 
 /* Index of the level whose nodes have that side. */
 int av1part_level_of_side(int side);
+int av1part_pipeline_level(const av1part_pipeline *pipeline);
+int av1part_pipeline_bit_depth(const av1part_pipeline *pipeline);
 
-static inline bool av1part_has_pipeline(const av1part_encoder *e) {
-  for (int l = 0; l < AV1PART_LEVELS; ++l) {
-    if (e->pipelines[l]) return true;
-  }
-  return false;
-}
-
-/* Write the masks of every pipeline of the encoder to those arrays, 0 for every other node. False with the reason in
- * the encoder's detail. */
-bool av1part_ask_pipelines(av1part_encoder *e, const av1part_picture *picture,
-                           const av1part_mask masks[AV1PART_LEVELS]);
+/* Write the masks of the pipeline's nodes to the array of their level, which is 0. Nodes that the masks of larger ones
+ * do not let the search reach are left out, and those cut by the frame's edge. False with the reason in `why`. May be
+ * called by several threads at once. */
+bool av1part_pipeline_mask(const av1part_pipeline *pipeline, const av1part_picture *picture,
+                           const av1part_mask masks[AV1PART_LEVELS], char *why, size_t why_size);
 
 #endif

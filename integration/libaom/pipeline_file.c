@@ -6,14 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "av1part_hook.h"
 #include "file.h"
+#include "policy.h"
 
-enum { LARGEST_TEXT = 1 << 17, LARGEST_MODEL = 1 << 29, WIDEST_CONTEXT = 16, NUMBERS = 10 };
-_Static_assert(sizeof(av1part_thresholds) == NUMBERS * sizeof(double), "thresholds are doubles, and nothing else");
-
+enum { LARGEST_TEXT = 1 << 17, LARGEST_MODEL = 1 << 29 };
 static const char kind[] = "av1part-pipeline 1\n";
-static const char *const stage_names[STAGES] = { "1", "2", "3-rect", "3-ab" };
 
 /* What the text says of each stage's file. */
 typedef struct {
@@ -23,65 +20,51 @@ typedef struct {
 } model_facts;
 
 /* Read one range and return what follows; NULL where it is none. */
-static const char *read_range(const char *at, int *to_qindex, av1part_thresholds *thresholds) {
+static const char *read_range(const char *at, int32_t *to_qindex, double thresholds[AV1PART_THRESHOLDS]) {
   int end = 0;
-  if (sscanf(at, "to_qindex %3d%n", to_qindex, &end) != 1) return NULL;
+  if (sscanf(at, "to_qindex %3" SCNd32 "%n", to_qindex, &end) != 1) return NULL;
   at += end;
-  double numbers[NUMBERS];
-  for (int i = 0; i < NUMBERS; ++i) {
+  for (int i = 0; i < AV1PART_THRESHOLDS; ++i) {
     uint64_t digits;
     if (sscanf(at, " %16" SCNx64 "%n", &digits, &end) != 1) return NULL;
-    memcpy(&numbers[i], &digits, sizeof(digits));
-    if (!(numbers[i] >= 0 && numbers[i] <= 1)) return NULL;
+    memcpy(&thresholds[i], &digits, sizeof(digits));
     at += end;
   }
-  memcpy(thresholds, numbers, sizeof(numbers));
   return *at == '\n' ? at + 1 : NULL;
-}
-
-/* Whether the encoder masks nodes of that side. */
-static bool is_node(int side) {
-  bool known = false;
-  for (int l = 0; l < AV1PART_LEVELS; ++l) known = known || side == AV1PART_NODE_SIZE(l);
-  return known;
 }
 
 static const char *read_stage(const char *at, av1part_pipeline_file *file, model_facts facts[STAGES]) {
   char name[8];
-  int context, end = 0, stage = 0;
+  int32_t context;
+  int end = 0, stage = 0;
   model_facts own = { .present = true };
-  const int found = sscanf(at, "stage %7[0-9a-z-] context %2d size %zu crc32 %8x%n", name, &context, &own.size,
+  const int found = sscanf(at, "stage %7[0-9a-z-] context %2" SCNd32 " size %zu crc32 %8x%n", name, &context, &own.size,
                            &own.crc, &end);
   if (found != 4) return NULL;
-  while (stage < STAGES && strcmp(name, stage_names[stage]) != 0) ++stage;
-  if (stage == STAGES || !av1part_stage_classes(stage, file->node) || facts[stage].present) return NULL;
-  if (context < 0 || context > WIDEST_CONTEXT) return NULL;
+  while (stage < STAGES && strcmp(name, av1part_stage_names[stage]) != 0) ++stage;
+  if (stage == STAGES || facts[stage].present) return NULL;
   if (!own.size || own.size > LARGEST_MODEL || at[end] != '\n') return NULL;
-  file->stages[stage].context = context;
+  file->config.networks[stage] = (av1part_network){ .present = 1, .context = context };
   facts[stage] = own;
   return at + end + 1;
 }
 
+/* The text's own form; what it says is looked at by av1part_pipeline_fault. */
 static bool parse(const char *text, av1part_pipeline_file *file, model_facts facts[STAGES]) {
+  av1part_pipeline_config *const config = &file->config;
   char usage[16];
   int stages, end = 0;
   const int found = sscanf(text,
-                           "av1part-pipeline 1\nlibaom %15[0-9.]\nbit_depth %2d\nusage %15[a-z]\ncpu_used %1d\n"
-                           "four_way %1d\npruner %1d\nnode %3d\nranges %3d\nstages %1d%n",
-                           file->libaom, &file->bit_depth, usage, &file->cpu_used, &file->four_way, &file->has_pruner, &file->node,
-                           &file->range_count, &stages, &end);
-  if (found != 9 || text[end] != '\n' || !is_node(file->node)) return false;
-  if (file->range_count < 1 || file->range_count > MOST_RANGES) return false;
+                           "av1part-pipeline 1\nlibaom %15[0-9.]\nbit_depth %2" SCNd32 "\nusage %15[a-z]\ncpu_used %1d\n"
+                           "four_way %1d\npruner %1d\nnode %3" SCNd32 "\nranges %3" SCNd32 "\nstages %1d%n",
+                           file->libaom, &config->bit_depth, usage, &file->cpu_used, &file->four_way, &file->has_pruner,
+                           &config->node_size, &config->ranges, &stages, &end);
+  if (found != 9 || text[end] != '\n' || config->ranges > AV1PART_MOST_RANGES) return false;
   file->all_intra = strcmp(usage, "allintra") == 0;
   const char *at = text + end + 1;
-  for (int i = 0, last = -1; at && i < file->range_count; ++i) {
-    at = read_range(at, &file->to_qindex[i], &file->thresholds[i]);
-    if (file->to_qindex[i] <= last) return false;
-    last = file->to_qindex[i];
-  }
-  if (!at || file->to_qindex[file->range_count - 1] != 255) return false;
+  for (int i = 0; at && i < config->ranges; ++i) at = read_range(at, &file->to_qindex[i], file->thresholds[i]);
   for (int i = 0; at && i < stages; ++i) at = read_stage(at, file, facts);
-  return at && facts[STAGE_2].present && strncmp(at, "check ", 6) == 0;
+  return at && strncmp(at, "check ", 6) == 0;
 }
 
 static bool read_models(const char *folder, av1part_pipeline_file *file, const model_facts facts[STAGES], char *why,
@@ -89,11 +72,11 @@ static bool read_models(const char *folder, av1part_pipeline_file *file, const m
   for (int s = 0; s < STAGES; ++s) {
     char name[32];
     if (!facts[s].present) continue;
-    snprintf(name, sizeof(name), "bundles/%s/model.onnx", stage_names[s]);
-    file->stages[s].data = av1part_read_file(folder, name, facts[s].size, &file->stages[s].size, why, why_size);
-    if (!file->stages[s].data) return false;
-    if (file->stages[s].size != facts[s].size ||
-        av1part_crc32(0, file->stages[s].data, facts[s].size) != facts[s].crc) {
+    snprintf(name, sizeof(name), "bundles/%s/model.onnx", av1part_stage_names[s]);
+    av1part_network *const network = &file->config.networks[s];
+    network->graph = av1part_read_file(folder, name, facts[s].size, &network->size, why, why_size);
+    if (!network->graph) return false;
+    if (network->size != facts[s].size || av1part_crc32(0, network->graph, facts[s].size) != facts[s].crc) {
       snprintf(why, why_size, "%s/%s: changed since it was made", folder, name);
       return false;
     }
@@ -114,11 +97,14 @@ bool av1part_is_pipeline(const char *folder) {
 
 bool av1part_pipeline_file_read(const char *folder, av1part_pipeline_file *file, char *why, size_t why_size) {
   memset(file, 0, sizeof(*file));
+  file->config = (av1part_pipeline_config){ .struct_size = sizeof(file->config), .to_qindex = file->to_qindex,
+                                            .thresholds = file->thresholds[0], .threads = 1 };
   model_facts facts[STAGES] = { { 0 } };
   size_t size;
   char *const text = av1part_read_file(folder, "hook.txt", LARGEST_TEXT, &size, why, why_size);
   if (!text) return false;
-  const bool parsed = av1part_text_is_sound(text, size) && parse(text, file, facts);
+  const bool parsed =
+      av1part_text_is_sound(text, size) && parse(text, file, facts) && !av1part_pipeline_fault(&file->config);
   free(text);
   if (!parsed) {
     snprintf(why, why_size, "%s/hook.txt: not as it was written", folder);
@@ -132,8 +118,8 @@ bool av1part_pipeline_file_read(const char *folder, av1part_pipeline_file *file,
 
 void av1part_pipeline_file_free(av1part_pipeline_file *file) {
   for (int s = 0; s < STAGES; ++s) {
-    free(file->stages[s].data);
-    file->stages[s].data = NULL;
+    free((void *)(uintptr_t)file->config.networks[s].graph);
+    file->config.networks[s].graph = NULL;
   }
 }
 

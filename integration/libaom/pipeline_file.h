@@ -3,35 +3,28 @@
  *
  * hook.txt is written by integration/pipeline/hook_file.py, in this order, a line each: `av1part-pipeline 1`, then
  * `libaom`, `bit_depth`, `usage` (good or allintra), `cpu_used`, `four_way`, `pruner` (1: the folder `pruner` in it is
- * one), `node` (side in samples), `ranges` and `stages` (how many there are); for each range `to_qindex` with its last qindex and the thresholds, in the order of
- * av1part_thresholds, each as the 16 hexadecimal digits of a double; for each stage `stage` with its name, `context`
+ * one), `node` (side in samples), `ranges` and `stages` (how many there are); for each range `to_qindex` with its last
+ * qindex and the thresholds, in the order of av1part_thresholds, each as the 16 hexadecimal digits of a double; for each stage `stage` with its name, `context`
  * (samples around the node), `size` and `crc32` of its network; `check`: the CRC-32 of all lines before it. CRCs are
  * those of zlib, in eight hexadecimal digits. They find accidents; `av1part run` checks the seal. */
 #ifndef AV1PART_PIPELINE_FILE_H_
 #define AV1PART_PIPELINE_FILE_H_
 
-#include "policy.h"
-
-#include <stddef.h>
-
-enum { MOST_RANGES = 256 };
+#include "pipeline.h"
 
 typedef struct {
   char libaom[16];
-  int bit_depth, all_intra, cpu_used, four_way, has_pruner, node, range_count;
-  int to_qindex[MOST_RANGES];
-  av1part_thresholds thresholds[MOST_RANGES];
-  struct {
-    int context;
-    void *data; /* of the network; NULL: there is no such stage */
-    size_t size;
-  } stages[STAGES];
+  int all_intra, cpu_used, four_way, has_pruner;
+  av1part_pipeline_config config; /* points into what follows, and to networks that were read */
+  int32_t to_qindex[AV1PART_MOST_RANGES];
+  double thresholds[AV1PART_MOST_RANGES][AV1PART_THRESHOLDS];
 } av1part_pipeline_file;
 
 /* Whether a folder's hook.txt says that it is a pipeline. */
 bool av1part_is_pipeline(const char *folder);
 
-/* Read a folder; false where it is no sound pipeline of this libaom, with the reason in `why`. */
+/* Read a folder; false where it is no sound pipeline of this libaom, with the reason in `why`. Do not copy the file: its
+ * config points into it. */
 bool av1part_pipeline_file_read(const char *folder, av1part_pipeline_file *file, char *why, size_t why_size);
 void av1part_pipeline_file_free(av1part_pipeline_file *file);
 

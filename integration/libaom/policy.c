@@ -1,5 +1,5 @@
-/* Every rule here stands in Thresholds.masks of integration/pipeline/policy.py too, in the same order; the test of both
- * is tests/integration/pipeline/test_pipeline_native.py. */
+/* The rules of masks. integration/pipeline/policy.py has them once more in NumPy, in the same order, for recorded blocks
+ * where no libaom is built; tests/integration/pipeline/test_pipeline_native.py compares the two. */
 #include "policy.h"
 
 #include <stdlib.h>
@@ -12,6 +12,8 @@ enum {
   INPUTS_OF_AB = BIT(SPLIT) | BIT(HORZ) | BIT(VERT),
   FOUR_WAY = BIT(HORZ_4) | BIT(VERT_4),
 };
+
+const char *const av1part_stage_names[STAGES] = { "1", "2", "3-rect", "3-ab" };
 
 int av1part_stage_classes(int stage, int side) {
   static const int classes[STAGES] = { 2, 3, 2, 4 };

@@ -1,4 +1,4 @@
-/* From the stages' probabilities to the partitions that may be searched: integration/pipeline/policy.py in C. */
+/* From the stages' probabilities to the partitions that may be searched. */
 #ifndef AV1PART_POLICY_H_
 #define AV1PART_POLICY_H_
 
@@ -6,6 +6,8 @@
 #include <stdint.h>
 
 enum { STAGE_1, STAGE_2, STAGE_3_RECT, STAGE_3_AB, STAGES, MOST_CLASSES = 4 };
+
+extern const char *const av1part_stage_names[STAGES];
 
 /* Number of classes of a stage at nodes of that side; 0 where such nodes have no such stage. 8x8 nodes have no AB. */
 int av1part_stage_classes(int stage, int side);
@@ -19,8 +21,8 @@ typedef struct {
 /* Probabilities, count x classes of the stage, of the nodes of these numbers; false: they could not be had. */
 typedef bool (*av1part_ask)(void *who, int stage, const int *nodes, int count, double *probabilities);
 
-/* Masks of `count` nodes of that side, of these standard deviations (shares of full scale). `stages`: bit s where the cascade has
- * stage s; each is asked only about nodes where its answer can remove something. False: out of memory, or no answer. */
+/* Masks of `count` nodes of that side, of these standard deviations (shares of full scale). `stages`: bit s where the
+ * cascade has stage s; each is asked only about nodes where its answer can remove something. False: out of memory, or no answer. */
 bool av1part_policy_masks(const av1part_thresholds *thresholds, int side, unsigned stages, const double *deviation,
                           int count, av1part_ask ask, void *who, uint16_t *masks);
 

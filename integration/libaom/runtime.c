@@ -24,7 +24,7 @@
 #include "encoder.h"
 #include "file.h"
 #include "masks.h"
-#include "pipeline.h"
+#include "pipeline_file.h"
 #include "pruner.h"
 #include "pruner_file.h"
 #include "search.h"
@@ -146,7 +146,7 @@ static bool pruner_suits(const AV1_COMP *cpi, const av1part_pruner_file *file) {
 
 static bool pipeline_suits(const AV1_COMP *cpi, const av1part_pipeline_file *file) {
   return suits(cpi, file->all_intra, file->four_way) && cpi->oxcf.speed == file->cpu_used &&
-         (int)cpi->common.seq_params->bit_depth == file->bit_depth;
+         (int)cpi->common.seq_params->bit_depth == file->config.bit_depth;
 }
 
 static const char *on_off(int on) { return on ? "on" : "off"; }
@@ -173,7 +173,7 @@ static void say_unsuitable(const AV1_COMP *cpi, const char *consequence, const c
     snprintf(rest, room, " (this one: 8 or 10 bit, 4:2:0, usage %s, each cpu-used of %s, 4-way %s)",
              usages[pruner->all_intra ? ALLINTRA : GOOD], pruner->speeds, on_off(pruner->four_way));
   } else if (pipeline) {
-    snprintf(rest, room, " (this one: %d bit, 4:2:0, usage %s, cpu-used %d, 4-way %s)", pipeline->bit_depth,
+    snprintf(rest, room, " (this one: %d bit, 4:2:0, usage %s, cpu-used %d, 4-way %s)", pipeline->config.bit_depth,
              usages[pipeline->all_intra ? ALLINTRA : GOOD], pipeline->cpu_used, on_off(pipeline->four_way));
   }
   say_once(consequence, why);
@@ -231,7 +231,7 @@ __attribute__((destructor)) static void close_library(void) {
 static void free_encoder(av1part_encoder *e) {
   if (!e) return;
   for (int kind = 0; kind < 2; ++kind) av1part_pruner_free(e->deciders[kind].pruner);
-  for (int l = 0; l < AV1PART_LEVELS; ++l) av1part_pipeline_free(e->pipelines[l]);
+  av1part_masker_close(e->masker);
   av1part_nodes_free(e);
   free(e);
 }
@@ -250,6 +250,19 @@ static bool load_pruners(int slot, const char **why) {
   return true;
 }
 
+/* Let a pipeline mask; false with the reason in the encoder's detail. */
+static bool open_pipeline(av1part_encoder *e, const av1part_pipeline_file *file) {
+  av1part_pipeline *const opened = av1part_pipeline_open(&file->config, e->detail, sizeof(e->detail));
+  if (!opened) return false;
+  if (!e->masker && av1part_masker_open(&e->masker) != AV1PART_OK) {
+    av1part_pipeline_free(opened);
+    av1part_fail(e, AV1PART_ERR_MEMORY, "the pipeline");
+    return false;
+  }
+  av1part_masker_put(e->masker, opened);
+  return true;
+}
+
 /* Open the encoder of a table's entry with what was chosen for it. Masks whose networks cannot be opened are left out;
  * false: nothing is left. */
 static bool open_encoder(int slot) {
@@ -261,13 +274,11 @@ static bool open_encoder(int slot) {
     return false;
   }
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
-    if (!table[slot].pipelines[l] || atomic_load(&masks_broken)) continue;
-    e->pipelines[l] = av1part_pipeline_open(table[slot].pipelines[l], e->detail, sizeof(e->detail));
-    if (e->pipelines[l]) continue;
+    if (!table[slot].pipelines[l] || atomic_load(&masks_broken) || open_pipeline(e, table[slot].pipelines[l])) continue;
     atomic_store(&masks_broken, true);
     say_once(has_pruner(slot) ? UNMASKED : ALONE, e->detail);
   }
-  if (has_pruner(slot) || av1part_has_pipeline(e)) return true;
+  if (has_pruner(slot) || e->masker) return true;
   free_encoder(e);
   return false;
 }
@@ -282,7 +293,7 @@ static bool choose(const AV1_COMP *cpi, int slot) {
   for (int l = 0; l < AV1PART_LEVELS; ++l) table[slot].pipelines[l] = NULL;
   for (int i = pipeline_count - 1; i >= 0 && !atomic_load(&masks_broken); --i) {
     if (!pipeline_suits(cpi, &pipelines[i])) continue;
-    table[slot].pipelines[av1part_level_of_side(pipelines[i].node)] = &pipelines[i];
+    table[slot].pipelines[av1part_level_of_side(pipelines[i].config.node_size)] = &pipelines[i];
     masked = true;
   }
   say_without(cpi, has_pruner(slot), masked);
@@ -329,7 +340,7 @@ static bool mask_frame(int slot, const AV1_COMP *cpi) {
   av1part_encoder *const e = table[slot].encoder;
   bool wanted = false;
   for (int l = 0; !atomic_load(&masks_broken) && l < AV1PART_LEVELS; ++l) {
-    wanted = wanted || (e->pipelines[l] && pipeline_suits(cpi, table[slot].pipelines[l]));
+    wanted = wanted || (table[slot].pipelines[l] && pipeline_suits(cpi, table[slot].pipelines[l]));
   }
   if (!wanted) return false;
   av1part_clear_effects(e);

@@ -2,29 +2,29 @@
 
 import logging
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
-
-import numpy as np
-from numpy.typing import NDArray
 
 from export.bundle.bundle import BESIDE, MANIFEST, SIZE_LIMITS, Bundle
 from integration.codec import native
 from integration.codec.libaom_build import libraries
+from integration.codec.masker import Masker
+from integration.codec.masks import Mask
 from integration.pipeline import hook_file
-from integration.pipeline.policy import Policy, deviation
+from integration.pipeline.models import BundleModel, network_of
+from integration.pipeline.policy import Policy
 from integration.pipeline.stages import Cascade, check_stages
 from integration.pruning import bundle as pruning
 from integration.pruning.bundle import PrunerBundle
-from toolkit.data.blockset import Luma, check_luma
+from toolkit.data.blockset import Luma
 from toolkit.data.encoder_settings import settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, quoted
 from toolkit.folders import PIPELINE
 from toolkit.sealed import SealedFolder, check_names
 from toolkit.shapes import Sha256
-from toolkit.windows import Window, cut_windows
 
 PRUNER = "pruner"
 """Folder, and entry of the manifest, of the pruner in a pipeline that has one."""
@@ -63,7 +63,8 @@ class Pipeline:
     """A pipeline folder, ready to run; open it with `Pipeline.load`. `bundles` are by stage.
 
     `pruner`: what decides inside the search of a frame that was masked before, at its own price; None where the
-    pipeline has none. `provider`: what the models run on.
+    pipeline has none. `provider`: what the models run on. `threads`: of ONNX Runtime in one network, None for one a
+    core.
     """
 
     path: Path
@@ -73,6 +74,7 @@ class Pipeline:
     policy: Policy
     pruner: PrunerBundle | None = None
     provider: str = "cpu"
+    threads: int | None = None
 
     @classmethod
     def load(
@@ -110,8 +112,11 @@ class Pipeline:
         pruner = _pruner(path, manifest)
         check_names(path, [*files, *(f"{PRUNER}/{n}" for n in (pruning.MANIFEST, *pruning.FILES) if pruner)])
         hook_file.check_hook_file(path, manifest, bundles, policy)
-        cascade = Cascade({stage: b.session(provider, threads) for stage, b in bundles.items()})
-        return cls(path, manifest, bundles, cascade, policy, pruner, provider)
+        models = {stage: BundleModel(bundle, provider, threads) for stage, bundle in bundles.items()}
+        if provider != "cpu":  # C runs networks on the CPU alone; a GPU that is missing is missing now, not at a frame
+            for model in models.values():
+                model.session  # noqa: B018
+        return cls(path, manifest, bundles, Cascade(models), policy, pruner, provider, threads)
 
     @property
     def sha256(self) -> str:
@@ -132,51 +137,27 @@ class Pipeline:
         """Side, in pixels, of the nodes that it decides about."""
         return self.cascade.window.node
 
-    def mask(self, luma: Luma, qindex: int, asked: NDArray[np.bool_] | None = None) -> NDArray[np.uint16]:
+    @cached_property
+    def masker(self) -> Masker:
+        """The engine with this pipeline alone; errors as of Masker."""
+        masker = Masker(self.bit_depth)
+        self.add_to(masker)
+        return masker
+
+    def add_to(self, masker: Masker) -> None:
+        """Load the networks and the policy into the engine; ToolkitError where it refuses them."""
+        ranges = [(last, astuple(thresholds)) for last, thresholds in self.policy.ranges]
+        networks = {stage: network_of(model) for stage, model in self.cascade.models.items()}
+        masker.add(self.node, ranges, networks, self.threads)
+
+    def mask(self, luma: Luma, qindex: int) -> Mask:
         """Allowed partitions of every node of a frame, (ceil(H / node), ceil(W / node)): bit k allows AV1 id k.
 
         `luma` (H, W) holds raw code values; `qindex` is the frame's, 0 to 255. Nodes cut by the frame's edge are 0,
-        which means unrestricted, and so are nodes where `asked`, of the mask's shape, is false. Raises ToolkitError on
-        luma of another dtype or bit depth, and on a qindex out of range.
+        which means unrestricted. Raises ToolkitError on luma of another dtype or bit depth, on a qindex out of range,
+        and where libaom with the hook, whose engine decides, is not built.
         """
-        return frame_mask(self.cascade, self.policy, luma, qindex, self.bit_depth, asked)
-
-
-def frame_mask(
-    cascade: Cascade,
-    policy: Policy,
-    luma: Luma,
-    qindex: int,
-    bit_depth: int,
-    asked: NDArray[np.bool_] | None = None,
-) -> NDArray[np.uint16]:
-    """`Pipeline.mask` for any cascade and policy."""
-    check_luma(luma, bit_depth, "Frame")
-    if luma.ndim != 2:
-        raise ToolkitError(f"Frame: luma has shape {luma.shape}, expected (height, width).")
-    if not 0 <= qindex <= 255:
-        raise ToolkitError(f"Frame: qindex {qindex}, expected 0 to 255.")
-    node, (height, width) = cascade.window.node, luma.shape
-    result = np.zeros((-(-height // node), -(-width // node)), np.uint16)
-    wanted = np.ones((height // node, width // node), bool)
-    if asked is not None:
-        wanted &= asked[: height // node, : width // node]
-    row, column = np.nonzero(wanted)
-    if len(row):
-        blocks = cut_nodes(luma, cascade.window, row, column)
-        qindexes = np.full(len(blocks), qindex, np.uint8)
-        flatness = deviation(blocks, bit_depth, cascade.window)
-        result[row, column] = policy.masks(qindexes, flatness, cascade.asker(blocks, qindexes), node)
-    return result
-
-
-def cut_nodes(luma: Luma, window: Window, row: NDArray[np.int64], column: NDArray[np.int64]) -> Luma:
-    """Windows (N, 1, S, S) around the nodes of a frame (H, W) at `row` and `column` (N,), which count nodes.
-
-    Code values are untouched. The function that cuts them is the data set's own, so that training and encoder see the
-    same windows, at the frame's edges as well.
-    """
-    return cut_windows(luma[None], np.zeros_like(row), row * window.node, column * window.node, window)
+        return self.masker.masks(luma, qindex)[self.node]
 
 
 def read_manifest(path: Path) -> PipelineManifest:

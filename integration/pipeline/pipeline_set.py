@@ -1,19 +1,16 @@
 """Pipelines for nodes of different sizes, asked about a frame together, the largest nodes first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from integration.codec.encoder import Mask
+from integration.codec.masker import Masker
+from integration.codec.masks import Mask
 from integration.pipeline.pipeline import Pipeline, check_learnt_alike
-from integration.pipeline.policy import bits
 from integration.pruning.bundle import PrunerBundle
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
-from toolkit.partition import SPLIT
 
 
 @dataclass(frozen=True)
@@ -56,19 +53,14 @@ class PipelineSet:
         """Node sizes, the largest first."""
         return tuple(sorted((pipeline.node for pipeline in self.members), reverse=True))
 
+    @cached_property
+    def masker(self) -> Masker:
+        """The engine with all pipelines; errors as of Masker."""
+        masker = Masker(self.bit_depth)
+        for pipeline in self.members:
+            pipeline.add_to(masker)
+        return masker
+
     def mask(self, luma: Luma, qindex: int) -> dict[int, Mask]:
         """`Pipeline.mask` by node size. Nodes inside a larger one that may not be split are not asked about."""
-        found: dict[int, Mask] = {}
-        for pipeline in sorted(self.members, key=lambda p: p.node, reverse=True):
-            found[pipeline.node] = pipeline.mask(luma, qindex, reached(found, pipeline.node, luma.shape))
-        return found
-
-
-def reached(larger: Mapping[int, Mask], node: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
-    """Whether the masks of larger nodes, by size, let the search reach each node of size `node`, (rows, columns)."""
-    rows, columns = -(-shape[0] // node), -(-shape[1] // node)
-    result = np.ones((rows, columns), bool)
-    for size, mask in larger.items():
-        split = (mask == 0) | (mask & bits(SPLIT) != 0)
-        result &= split.repeat(size // node, 0).repeat(size // node, 1)[:rows, :columns]
-    return result
+        return self.masker.masks(luma, qindex)

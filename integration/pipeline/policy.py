@@ -1,5 +1,8 @@
 """From the stages' probabilities to the partitions that the encoder may still search.
 
+In an encoder C applies these rules (libaom/policy.c). Here they are once more for recorded blocks, by which policies
+are scored and fitted where no libaom is built; a test holds the two to the same masks.
+
 A policy can only remove partitions. Its errors are not equally dear: removing the partition that the encoder would have
 chosen costs bytes, keeping one that it would not have chosen costs a little time.
 """

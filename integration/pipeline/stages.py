@@ -7,7 +7,6 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.pipeline.policy import Ask
 from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES, stage_of
@@ -123,13 +122,3 @@ class Cascade:
         Raises ToolkitError on other windows, and where a model gives no finite numbers.
         """
         return {stage: self.probabilities(stage, luma, qindex) for stage in self.stages}
-
-    def asker(self, luma: Luma, qindex: NDArray[np.uint8]) -> Ask:
-        """Function through which a policy asks about these blocks; models run only on the blocks asked about."""
-
-        def ask(stage: str, index: NDArray[np.int64]) -> NDArray[np.float64] | None:
-            if stage not in self.models:
-                return None
-            return self.probabilities(stage, luma[index], qindex[index])
-
-        return ask

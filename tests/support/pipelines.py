@@ -3,7 +3,7 @@
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -12,13 +12,13 @@ import numpy as np
 import torch
 
 from export.bundle.write import Chosen, write_bundle
+from integration.bench.control_masks import cut_nodes
 from integration.codec import native
 from integration.codec.config import encoder_settings
-from integration.codec.encoder import Encoder, MaskSource
+from integration.codec.encoder import Encoder
 from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig
-from integration.pipeline.pipeline import Pipeline, cut_nodes
-from integration.pipeline.pipeline_set import PipelineSet
+from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.policy import Policy, Thresholds, deviation
 from integration.pruning.bundle import PrunerBundle
 from support.libaom import IN_USE
@@ -130,11 +130,6 @@ def random_pipeline(
     policy = spread_policy(Pipeline.load(first, threads=1), luma, qindex)
     build_pipeline(bundles, path, policy, BuildConfig(allow_unproven=True), pruner=pruner)
     return path
-
-
-def numpy_masks(pipelines: Sequence[Pipeline]) -> MaskSource:
-    """Mask source by NumPy's rules, against which those of C are tested."""
-    return PipelineSet(pipelines).mask
 
 
 def load_in_c(encoder: Encoder, folder: Path) -> None:

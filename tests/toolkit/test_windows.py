@@ -16,7 +16,8 @@ from export.bundle.write import Chosen, write_bundle
 from export.graph.contract import Contract
 from export.graph.export import export_onnx
 from export.graph.runtime import RuntimeModel
-from integration.pipeline.pipeline import Pipeline, cut_nodes
+from integration.bench.control_masks import cut_nodes
+from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import BlockSet
 from toolkit.data.write import Source, make_records, write_blockset

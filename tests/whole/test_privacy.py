@@ -15,7 +15,7 @@ from support.places import ROOT
 
 from integration import zoo
 from integration.codec.libaom_build import SOURCES, Libraries
-from integration.hosts.run import onnx_runtime
+from integration.codec.masker import onnx_runtime
 
 PHOTO = zoo.FOLDER / "photo-8bit"
 VARIABLE = "ORT_DISABLE_TELEMETRY"

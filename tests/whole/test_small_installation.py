@@ -77,13 +77,12 @@ def test_encoding_labelling_and_recording_need_no_extra(libaom: Libraries, tmp_p
     assert "photo-8bit" in last.stderr
 
 
-@pytest.mark.parametrize("fuse", [False, True])
 def test_masks_need_onnx_runtime_alone_and_give_the_same_stream(
-    libaom: Libraries, exported: Path, blockset_8: Path, tmp_path: Path, *, fuse: bool
+    libaom: Libraries, exported: Path, blockset_8: Path, tmp_path: Path
 ) -> None:
     pipe, settings = tmp_path / "pipe", ("--size", "64x64", "--cq", 40, "--any-settings")
     policy = Policy.of(drop_ab_below=1, drop_split_below=1, drop_four_way_below=1)
-    build_pipeline([exported], pipe, policy, BuildConfig(allow_unproven=True, fuse=fuse))
+    build_pipeline([exported], pipe, policy, BuildConfig(allow_unproven=True))
     for words, run in small(
         ("encode", CHELSEA, *settings, "--pipeline", pipe, "-o", tmp_path / "out.ivf", "--json"),
         ("pipeline", "info", pipe),

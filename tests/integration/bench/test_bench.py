@@ -16,7 +16,7 @@ from support.pictures import frame
 
 from integration.bench.bd import Curve, Place, bd_rate, frontier_loss, time_saving
 from integration.bench.config import BenchConfig
-from integration.bench.control_masks import dealt, forbids, oracle
+from integration.bench.control_masks import dealt, forbids, oracle, reached
 from integration.bench.report import write_report
 from integration.bench.run import run_bench
 from integration.bench.session import Session
@@ -24,7 +24,7 @@ from integration.bench.views import LEFT, WRONG, draw_view
 from integration.codec.encoder import encoder_settings
 from integration.media.ssim import SsimMeter, ssim_decibels
 from integration.pipeline.pipeline import Pipeline
-from integration.pipeline.pipeline_set import PipelineSet, reached
+from integration.pipeline.pipeline_set import PipelineSet
 from integration.pipeline.policy import ALL, Policy, bits
 from integration.pipeline.stages import Cascade
 from toolkit.cli.main import main

@@ -19,11 +19,12 @@ import integration.encoding.encode as encode_module
 from integration.codec.config import CHROMA_LEFT, Colour
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, encoder_settings
 from integration.codec.libaom_build import Libraries
+from integration.codec.masker import Masker
 from integration.commands.encode import summary
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import Report, encode_file
 from integration.media.video import Clip, open_clip
-from integration.pipeline.pipeline import Pipeline, frame_mask
+from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.policy import Policy
 from integration.pipeline.stages import Cascade
 from toolkit.cli.main import main
@@ -60,7 +61,7 @@ class LosesItsSession(FakePipeline):
     def __init__(self, failing: set[int]) -> None:
         super().__init__()
         self.calls, self.failing = 0, failing
-        self.cascade = Cascade({"2": self})
+        self.pipeline = Pipeline(Path("loses"), {"bit_depth": 8}, {}, Cascade({"2": self}), Policy())
 
     def logits(self, luma: np.ndarray, qindex: np.ndarray) -> np.ndarray:
         self.calls += 1
@@ -68,8 +69,11 @@ class LosesItsSession(FakePipeline):
             raise Fail("[ONNXRuntimeError] : 1 : FAIL : out of memory")
         return np.tile(np.array([4, 0, 0], np.float32), (len(luma), 1))
 
-    def mask(self, luma: np.ndarray, qindex: int, asked: np.ndarray | None = None) -> np.ndarray:
-        return frame_mask(self.cascade, Policy(), luma, qindex, 8, asked)
+    def mask(self, luma: np.ndarray, qindex: int) -> np.ndarray:
+        return self.pipeline.mask(luma, qindex)
+
+    def add_to(self, masker: Masker) -> None:
+        self.pipeline.add_to(masker)
 
 
 def y4m(path: Path, frames: int, bit_depth: int = 8) -> Path:

@@ -16,23 +16,30 @@ from integration.encoding.config import EncodeConfig
 from integration.encoding.trial import piece_of, tiles_of, try_out
 from integration.media.video import open_clip
 from integration.pipeline.pipeline import Pipeline
-from toolkit.partition import NONE
+from integration.pipeline.policy import Policy
+from integration.pipeline.stages import Cascade
+from toolkit.windows import Window
 
 
-class NoneOnly:
-    """Masks that allow NONE alone, which leaves most of the search out, and take `seconds` of CPU time each."""
+class Sure:
+    """A model of any stage that is sure of its first class, and takes `seconds` of CPU time a call."""
 
-    bit_depth, node, path, pruner = 8, 16, Path("none"), None
+    window = Window()
 
-    def __init__(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.encoder: dict[str, Any] = encoder_settings("good", 3, IN_USE, four_way=False)
+    def __init__(self, classes: int, seconds: float) -> None:
+        self.classes, self.seconds = classes, seconds
 
-    def mask(self, luma: np.ndarray, qindex: int, asked: np.ndarray | None = None) -> np.ndarray:
+    def logits(self, luma: np.ndarray, qindex: np.ndarray) -> np.ndarray:
         end = time.thread_time() + self.seconds
         while time.thread_time() < end:
             pass
-        return np.full((-(-luma.shape[0] // 16), -(-luma.shape[1] // 16)), 1 << NONE, np.uint16)
+        return np.tile(np.array([9] + [0] * (self.classes - 1), np.float32), (len(luma), 1))
+
+
+def none_only(seconds: float) -> Pipeline:
+    """Masks that allow NONE alone, which leaves most of the search out, and take `seconds` of CPU time each."""
+    about = {"bit_depth": 8, "encoder": encoder_settings("good", 3, IN_USE, four_way=False)}
+    return Pipeline(Path("none"), about, {}, Cascade({"1": Sure(2, seconds), "2": Sure(3, 0)}), Policy())
 
 
 @pytest.fixture
@@ -61,16 +68,16 @@ def test_a_trial_codes_at_most_two_percent_of_a_clip_and_nothing_of_a_short_one(
 @pytest.mark.usefixtures("libaom")
 def test_inference_is_charged(clip: Path, seconds: float, pays: bool) -> None:
     settings = EncodeConfig(cq=20, cpu_used=3, four_way=False)
-    trial = try_out(open_clip(clip), settings, NoneOnly(seconds), None)
+    trial = try_out(open_clip(clip), settings, none_only(seconds), None)
     assert trial is not None
     assert (trial.width, trial.height) == (128, 128)
     assert trial.inference_seconds >= seconds
     assert trial.seconds >= trial.inference_seconds
     assert (trial.saving > 0) == pays
     assert (
-        try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, keyint=5, four_way=False), NoneOnly(0), None) is None
+        try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, keyint=5, four_way=False), none_only(0), None) is None
     )
-    assert try_out(open_clip(clip, limit=7), settings, NoneOnly(0), None) is None
+    assert try_out(open_clip(clip, limit=7), settings, none_only(0), None) is None
 
 
 @pytest.mark.usefixtures("libaom")
@@ -84,7 +91,7 @@ def test_each_side_codes_its_piece_once(clip: Path, monkeypatch: pytest.MonkeyPa
         return encode(encoder, *words)
 
     monkeypatch.setattr(Encoder, "encode", counted)
-    assert try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, four_way=False), NoneOnly(0), None)
+    assert try_out(open_clip(clip), EncodeConfig(cq=20, cpu_used=3, four_way=False), none_only(0), None)
     assert len(coded) == len({id(encoder) for encoder in coded}) == 2
 
 
@@ -109,13 +116,13 @@ def test_the_command_says_beforehand_that_it_will_not_pay_and_afterwards_what_it
         "--cpu-used",
         "3",
     )
-    monkeypatch.setattr(Pipeline, "load", lambda path, provider, threads: NoneOnly(0.3))
+    monkeypatch.setattr(Pipeline, "load", lambda path, provider, threads: none_only(0.3))
     for name in ("a", "b"):
         slow = done(*words, "--no-4way", "-o", tmp_path / f"{name}.obu", "--ahead", "0")
     assert "Warning: this pipeline will not pay here: on 128x128 pixels of the first frame" in slow.stderr
     assert "expected saving: nothing: about -" in slow.stdout
     assert (tmp_path / "a.obu").read_bytes() == (tmp_path / "b.obu").read_bytes()
-    monkeypatch.setattr(Pipeline, "load", lambda path, provider, threads: NoneOnly(0))
+    monkeypatch.setattr(Pipeline, "load", lambda path, provider, threads: none_only(0))
     fast = done(*words, "-o", tmp_path / "c.obu", "--json")
     assert "Trial on 128x128 pixels of the first frame" in fast.stderr
     report = json.loads(fast.stdout)
@@ -141,7 +148,7 @@ def test_a_photograph_with_masks_is_checked_on_tiles(
     (tmp_path / "p").mkdir()
     (tmp_path / "p/manifest.json").write_text('{"kind": "av1part-pipeline"}')
     monkeypatch.setattr("integration.encoding.trial.SHARE", 0.1)  # of a small photograph
-    monkeypatch.setattr(Pipeline, "load", lambda path, provider, threads: NoneOnly(seconds))
+    monkeypatch.setattr(Pipeline, "load", lambda path, provider, threads: none_only(seconds))
     words = ("encode", CHELSEA, "--pipeline", tmp_path / "p", "--cq", "20", "--cpu-used", "3", "--no-4way")
     told = done(*words, "-o", tmp_path / "o.obu")
     assert "on 96x96 pixels of the photograph" in told.stderr

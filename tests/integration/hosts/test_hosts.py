@@ -20,6 +20,7 @@ import pytest
 from support.commands import cli, done, fails
 from support.hosts import build_host
 from support.libaom import EARLIER, IN_USE
+from support.masks import numpy_masks
 from support.pictures import CHELSEA, frame
 from support.pipelines import LIBAOM, random_pipeline
 from support.pruners import toy_folder, toy_pruner
@@ -28,8 +29,8 @@ from integration import zoo
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import Libraries
+from integration.codec.masker import onnx_runtime
 from integration.codec.native import libaom_version, load
-from integration.hosts.run import onnx_runtime
 from integration.media.video import open_clip
 from integration.pipeline.pipeline import Pipeline
 from integration.pruning.bundle import PrunerBundle
@@ -483,7 +484,7 @@ def test_a_pipeline_masks_a_program_of_libaom_as_python_does(
         words = [program, 200, 136, 28, 2, picture, tmp_path / f"{number}.obu"]
         variables = {"AV1PART_PIPELINE": models, "AV1PART_STATS": tmp_path / "stats"}
         assert run(words, libaom.aom.parent, AV1PART_ONNXRUNTIME=onnx_runtime(), **variables).stderr == ""
-    with Encoder(EncoderConfig(200, 136, cq=28, cpu_used=2), Pipeline.load(pipe, threads=1).mask) as encoder:
+    with Encoder(EncoderConfig(200, 136, cq=28, cpu_used=2), numpy_masks([Pipeline.load(pipe, threads=1)])) as encoder:
         if with_pruner:
             use_pruner(encoder, PrunerBundle.load(PHOTO))
         expected = encoder.encode(frame(200, 136))
@@ -534,7 +535,7 @@ def test_the_command_masks_in_ffmpeg_as_python_does(libaom: Libraries, pipe: Pat
     settings = ["-g", 0, "-lag-in-frames", 0, "-row-mt", 0, "-threads", 1, "-aom-params", "deltaq-mode=0", "-crf", 28]
     words = map(str, ffmpeg(tmp_path / "out.ivf", clip, *settings, "-vf", "null"))
     said = done("run", "--pipeline", str(pipe), "--stats", str(stats), "--", *words).stderr
-    with Encoder(EncoderConfig(192, 128, cq=28, cpu_used=2), Pipeline.load(pipe, threads=1).mask) as encoder:
+    with Encoder(EncoderConfig(192, 128, cq=28, cpu_used=2), numpy_masks([Pipeline.load(pipe, threads=1)])) as encoder:
         planes = next(open_clip(clip).frames())
         expected = encoder.encode(planes)
     assert json.loads(stats.read_text())["masked_nodes"] == expected.masked_nodes > 10

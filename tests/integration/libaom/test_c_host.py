@@ -16,9 +16,9 @@ from integration import zoo
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import SOURCES, Libraries
+from integration.codec.masker import onnx_runtime
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import encode_file
-from integration.hosts.run import onnx_runtime
 from integration.media.video import open_clip
 from integration.pipeline.pipeline import Pipeline
 from integration.pruning.bundle import PrunerBundle

@@ -6,16 +6,17 @@ from typing import NamedTuple
 
 import pytest
 from support.libaom import IN_USE
+from support.masks import numpy_masks
 from support.pictures import frame
-from support.pipelines import load_in_c, numpy_masks, random_pipeline
+from support.pipelines import load_in_c, random_pipeline
 from support.pruners import toy_folder, toy_pruner
 
 from integration.codec.config import EncoderConfig, encoder_settings
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import Libraries
+from integration.codec.masker import onnx_runtime
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import encode_file
-from integration.hosts.run import onnx_runtime
 from integration.media.planes import Planes
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.pipeline_set import PipelineSet

@@ -19,7 +19,7 @@ from integration.codec.encoder import Encoder, EncoderConfig
 from integration.media.video import open_clip
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.pipeline_set import PipelineSet
-from integration.pipeline.policy import ALL, bits
+from integration.pipeline.policy import Policy, bits
 from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
@@ -157,26 +157,34 @@ class Answers:
     def __init__(self, node: int, mask: np.ndarray, bit_depth: int = 8, cpu_used: int = 1) -> None:
         self.node, self.given, self.bit_depth = node, mask.astype(np.uint16), bit_depth
         self.encoder, self.path = {"cpu_used": cpu_used}, Path(f"p{node}")
-        self.asked: np.ndarray | None = None
         self.pruner = None
 
-    def mask(self, luma: np.ndarray, qindex: int, asked: np.ndarray | None = None) -> np.ndarray:
-        self.asked = asked
-        return self.given
+
+class Remembers:
+    """A stage's model that is sure of its first class where the first sample is 0, and remembers all first samples."""
+
+    def __init__(self, node: int, classes: int) -> None:
+        self.window, self.classes, self.seen = Window(node), classes, set[int]()
+
+    def logits(self, luma: np.ndarray, qindex: np.ndarray) -> np.ndarray:
+        first = luma[:, 0, 0, 0]
+        self.seen |= set(first.tolist())
+        return np.outer(first == 0, [9] + [0] * (self.classes - 1)).astype(np.float32)
 
 
+@pytest.mark.usefixtures("libaom")
 def test_small_nodes_are_asked_about_where_the_large_ones_may_be_split() -> None:
-    luma = np.zeros((70, 100), np.uint8)  # 3x4 large nodes and 5x7 small ones, cut ones included
-    coarse = np.full((3, 4), ALL)
-    coarse[0, 0], coarse[1, 1], coarse[2, 3] = bits(NONE), bits(NONE, SPLIT), 0
-    small, big = Answers(16, np.full((5, 7), ALL)), Answers(32, coarse)
-    masks = PipelineSet([small, big]).mask(luma, 60)  # type: ignore[list-item]
+    luma = np.kron(np.arange(35, dtype=np.uint8).reshape(5, 7), np.ones((16, 16), np.uint8))[:70, :100]
+    split, whole, small = Remembers(32, 3), Remembers(32, 2), Remembers(16, 3)
+    cascades = Cascade({"2": small}), Cascade({"1": whole, "2": split})
+    policy = Policy.of(split_only_above=0.5)
+    members = [Pipeline(Path("p"), {"bit_depth": 8, "encoder": {}}, {}, own, policy) for own in cascades]
+    masks = PipelineSet(members).mask(luma, 60)
     assert list(masks) == [32, 16]
-    expected = np.ones((5, 7), bool)
-    expected[:2, :2] = False
-    assert small.asked is not None
-    assert np.array_equal(small.asked, expected)
-    assert big.asked is None or big.asked.all()
+    assert masks[32][0, 0] == bits(NONE), "the first large node is not split"
+    assert whole.seen == {0, 2, 4, 14, 16, 18}, "whole nodes alone"
+    assert small.seen == {r * 7 + c for r in range(4) for c in range(6)} - {0, 1, 7, 8}
+    assert not masks[16][:2, :2].any()
 
 
 def test_pipelines_that_do_not_go_together() -> None:

@@ -19,10 +19,11 @@ from support.sealed import edit_manifest, write_json
 from export.bundle.bundle import Bundle
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
+from integration.bench.control_masks import cut_nodes
 from integration.media.raw import RawFormat
 from integration.media.video import open_clip
 from integration.pipeline.config import EvalConfig
-from integration.pipeline.pipeline import Pipeline, check_together, cut_nodes, frame_mask
+from integration.pipeline.pipeline import Pipeline, check_together
 from integration.pipeline.policy import ALL, Policy, Thresholds, bits
 from integration.pipeline.score import score_pipeline
 from integration.pipeline.stages import Cascade, StageModel
@@ -157,6 +158,11 @@ def test_cascades_that_make_no_sense(stages: tuple[str, ...], held_out: Blocks) 
         Cascade(dict.fromkeys(stages, model))
 
 
+def mask_of(model: StageModel, luma: np.ndarray, qindex: int, bit_depth: int = 8) -> np.ndarray:
+    """The mask that the engine makes with this Stage 2 alone, by the default policy."""
+    return Pipeline(Path("pipe"), {"bit_depth": bit_depth}, {}, Cascade({"2": model}), Policy()).mask(luma, qindex)
+
+
 class Broken:
     window = Window()
 
@@ -164,9 +170,14 @@ class Broken:
         return np.full((len(luma), 3), np.nan, np.float32)
 
 
-def test_logits_that_are_no_numbers_are_an_error() -> None:
-    with pytest.raises(ToolkitError, match="no finite numbers"):
-        frame_mask(Cascade({"2": Broken()}), Policy(), np.zeros((16, 16), np.uint8), 9, 8)
+@pytest.mark.usefixtures("libaom")
+def test_logits_that_are_no_numbers_are_an_error(held_out: Blocks) -> None:
+    for call in (
+        lambda: mask_of(Broken(), np.zeros((16, 16), np.uint8), 9),
+        lambda: Cascade({"2": Broken()}).every(held_out.luma[:1], held_out.qindex[:1]),
+    ):
+        with pytest.raises(ToolkitError, match="Stage 2 gave logits that are no finite numbers"):
+            call()
 
 
 # -- masks of frames
@@ -185,6 +196,7 @@ def test_the_frame_s_nodes_are_the_data_set_s_blocks(data: BlockSet) -> None:
         assert np.array_equal(nodes[node], blocks.luma[i])
 
 
+@pytest.mark.usefixtures("libaom")
 @given(st.integers(1, 70), st.integers(1, 70), st.integers(0, 255), st.sampled_from([8, 10]))
 def test_masks_cover_any_frame_and_leave_cut_nodes_alone(height: int, width: int, qindex: int, bit_depth: int) -> None:
     class Bright:
@@ -200,7 +212,7 @@ def test_masks_cover_any_frame_and_leave_cut_nodes_alone(height: int, width: int
 
     luma = np.random.default_rng(height * 71 + width).integers(0, 1 << bit_depth, (height, width))
     luma = luma.astype(np.uint8 if bit_depth == 8 else np.uint16)
-    mask = frame_mask(Cascade({"2": Bright()}), Policy(), luma, qindex, bit_depth)
+    mask = mask_of(Bright(), luma, qindex, bit_depth)
     assert (mask.dtype, mask.shape) == (np.uint16, (-(-height // 16), -(-width // 16)))
     for row, column in np.ndindex(*mask.shape):
         whole = 16 * row + 16 <= height and 16 * column + 16 <= width
@@ -218,9 +230,10 @@ def test_masks_cover_any_frame_and_leave_cut_nodes_alone(height: int, width: int
         (np.zeros((16, 16), np.uint8), -1, "qindex -1"),
     ],
 )
+@pytest.mark.usefixtures("libaom")
 def test_frames_that_are_refused(luma: np.ndarray, qindex: int, expected: str) -> None:
     with pytest.raises(ToolkitError, match=expected):
-        frame_mask(Cascade({"2": Broken()}), Policy(), luma, qindex, 8)
+        mask_of(Broken(), luma, qindex)
 
 
 # -- the folder, from real bundles

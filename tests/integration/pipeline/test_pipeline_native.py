@@ -1,28 +1,33 @@
 """Masks made in C: they are Python's, node by node, whatever the stages, contexts, bit depth and node sizes."""
 
-import ctypes
 import shutil
 import struct
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import astuple
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from support.libaom import EARLIER, IN_USE
+from support.masks import frame_mask, masker_of_folders, numpy_masks
 from support.pictures import frame
 from support.pipelines import LIBAOM, load_in_c, random_pipeline
 
-from integration.codec import native
+from integration.bench.control_masks import cut_nodes
 from integration.codec.config import NODE_SIZES, EncoderConfig
-from integration.codec.encoder import Encoder, Masks
+from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import Libraries
-from integration.hosts.run import onnx_runtime
+from integration.codec.masker import Masker, Network, onnx_runtime
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.pipeline_set import PipelineSet
-from toolkit.data.blockset import Luma
+from integration.pipeline.policy import Policy, Thresholds, bits
+from integration.pipeline.stages import Cascade
 from toolkit.errors import ToolkitError
-from toolkit.partition import SPLIT
+from toolkit.partition import NONE, SPLIT
+from toolkit.windows import Window
 
 QINDEX = 120
 WIDTH, HEIGHT = 200, 136
@@ -65,21 +70,6 @@ def make(
     return pipeline
 
 
-def masks_of(encoder: Encoder, luma: Luma, qindex: int) -> Masks:
-    """The masks that the loaded pipelines give a frame, by node size."""
-    height, width = luma.shape
-    luma = np.ascontiguousarray(luma)
-    source = native.Source(luma.ctypes.data, width, width, height, encoder.config.bit_depth, qindex, 1, 0)
-    found = {size: np.full((-(-height // size), -(-width // size)), 7, np.uint16) for size in NODE_SIZES}
-    entries = (native.Mask * len(NODE_SIZES))()
-    for entry, mask in zip(entries, found.values(), strict=True):
-        entry.allowed = mask.ctypes.data_as(ctypes.POINTER(ctypes.c_uint16))
-        entry.rows, entry.columns = mask.shape
-    library, handle = encoder._library, encoder._handle
-    native.check(library, handle, library.av1part_pipeline_masks(handle, ctypes.byref(source), entries))
-    return found
-
-
 def config(bit_depth: int = 8, **settings: int) -> EncoderConfig:
     return EncoderConfig(WIDTH, HEIGHT, bit_depth, **{"cq": 28, "cpu_used": 1} | settings)
 
@@ -103,18 +93,18 @@ def test_c_and_python_decide_alike(
     """At every node of a picture larger than a batch of the networks, and at the qindexes on both sides of a range's
     end. The policy's thresholds lie halfway between two answers, so that no rounding decides."""
     path = make(bit_depth, node, **contexts)
-    python, large = Pipeline.load(path, threads=1), frame(451, 300, bit_depth, top=0, left=0)[0]
+    loaded, large = Pipeline.load(path, threads=1), frame(451, 300, bit_depth, top=0, left=0)[0]
     larger = large if node == 8 else np.tile(large, (2, 2))
     noise = np.random.default_rng(0).integers(0, 1 << bit_depth, (70, 90)).astype(large.dtype)
-    with Encoder(config(bit_depth)) as encoder:
-        load_in_c(encoder, path)
-        for luma in (frame(WIDTH, HEIGHT, bit_depth)[0], larger, noise, noise[:10, :10]):
-            for qindex in (QINDEX, QINDEX + 1, 255, 0):
-                found, expected = masks_of(encoder, luma, qindex), python.mask(luma, qindex)
-                np.testing.assert_array_equal(found[node], expected)
-                assert not any(found[size].any() for size in NODE_SIZES if size != node), "no pipeline for these"
-        tiled = np.tile(frame(WIDTH, HEIGHT, bit_depth)[0], (3, 3))
-        assert len(np.unique(masks_of(encoder, tiled, QINDEX)[node])) > (3 if node < 128 else 2), "12 nodes are few"
+    by_numpy, of_folder = numpy_masks([loaded]), masker_of_folders([path], bit_depth)
+    for luma in (frame(WIDTH, HEIGHT, bit_depth)[0], larger, noise, noise[:10, :10]):
+        for qindex in (QINDEX, QINDEX + 1, 255, 0):
+            found, expected = of_folder.masks(luma, qindex), by_numpy(luma, qindex)[node]
+            np.testing.assert_array_equal(found[node], expected)
+            np.testing.assert_array_equal(loaded.mask(luma, qindex), expected)
+            assert not any(found[size].any() for size in NODE_SIZES if size != node), "no pipeline for these"
+    tiled = np.tile(frame(WIDTH, HEIGHT, bit_depth)[0], (3, 3))
+    assert len(np.unique(loaded.mask(tiled, QINDEX))) > (3 if node < 128 else 2), "12 nodes are few"
 
 
 def test_nodes_inside_a_larger_one_that_may_not_be_split_are_not_asked_about(
@@ -122,13 +112,13 @@ def test_nodes_inside_a_larger_one_that_may_not_be_split_are_not_asked_about(
 ) -> None:
     paths = [make(s1=0, s2=0), make(node=32, s2=0), make(node=64, s1=0, s2=0)]
     luma = np.tile(frame(WIDTH, HEIGHT)[0], (3, 3))
-    expected = PipelineSet([Pipeline.load(path, threads=1) for path in paths]).mask(luma, QINDEX)
-    with Encoder(config()) as encoder:
-        for path in paths:
-            load_in_c(encoder, path)
-        found = masks_of(encoder, luma, QINDEX)
+    loaded = [Pipeline.load(path, threads=1) for path in paths]
+    expected, of_folders = numpy_masks(loaded)(luma, QINDEX), masker_of_folders(paths).masks(luma, QINDEX)
+    found = PipelineSet(loaded).mask(luma, QINDEX)
+    assert list(found) == list(expected) == [64, 32, 16]
     for size in expected:
         np.testing.assert_array_equal(found[size], expected[size])
+        np.testing.assert_array_equal(of_folders[size], expected[size])
     alone = Pipeline.load(paths[0], threads=1).mask(luma, QINDEX)
     assert ((expected[16] == 0) & (alone != 0)).any()
     # A node two sizes below one that is not split is not asked about either, although the one between has no mask.
@@ -140,7 +130,7 @@ def test_nodes_inside_a_larger_one_that_may_not_be_split_are_not_asked_about(
 @pytest.mark.parametrize("bit_depth", [8, 10])
 def test_a_loaded_pipeline_masks_as_a_mask_source_does(libaom: Libraries, make: MakePipeline, bit_depth: int) -> None:
     path, planes = make(bit_depth, s1=0, s2=0), frame(WIDTH, HEIGHT, bit_depth)
-    with Encoder(config(bit_depth), Pipeline.load(path, threads=1).mask) as encoder:
+    with Encoder(config(bit_depth), numpy_masks([Pipeline.load(path, threads=1)])) as encoder:
         expected = encoder.encode(planes)
     with Encoder(config(bit_depth)) as encoder:
         plain = encoder.encode(planes)
@@ -257,11 +247,77 @@ def test_the_policy_of_c_has_python_s_thresholds_to_the_bit(make: MakePipeline) 
         assert [struct.unpack(">d", bytes.fromhex(d))[0] for d in digits] == list(vars(thresholds).values())
 
 
-def test_without_a_pipeline_or_with_wrong_arrays_it_says_so(libaom: Libraries, make: MakePipeline) -> None:
-    luma = frame(WIDTH, HEIGHT)[0]
-    with Encoder(config()) as encoder:
-        with pytest.raises(ToolkitError, match="no pipeline was loaded"):
-            masks_of(encoder, luma, QINDEX)
-        load_in_c(encoder, make(s2=0))
-        with pytest.raises(ToolkitError, match="qindex of 0 to 255"):
-            masks_of(encoder, luma, 256)
+class Counted:
+    """A Stage 2 in Python that counts its windows, and fails where it is told to."""
+
+    window = Window(16, 4)
+
+    def __init__(self, error: BaseException | None = None) -> None:
+        self.seen, self.error = [], error
+
+    def logits(self, luma: np.ndarray, qindex: np.ndarray) -> np.ndarray:
+        self.seen.append((luma, qindex))
+        if self.error:
+            raise self.error
+        return np.tile(np.array([4, 0, 0], np.float32), (len(luma), 1))
+
+
+def engine(model: Counted) -> Masker:
+    masker = Masker(10)
+    masker.add(16, [(255, astuple(Thresholds()))], {"2": Network(4, model.logits)})
+    return masker
+
+
+def test_a_network_that_c_cannot_run_is_asked_in_python(libaom: Libraries) -> None:
+    """C cuts the windows and applies the policy all the same."""
+    model, luma = Counted(), frame(100, 70, 10)[0]
+    found = engine(model).masks(luma, 77)[16]
+    ((windows, qindex),) = model.seen
+    row, column = np.indices((4, 6)).reshape(2, -1)
+    np.testing.assert_array_equal(windows, cut_nodes(luma, model.window, row, column))
+    assert (windows.dtype, set(qindex)) == (np.uint16, {77})
+    np.testing.assert_array_equal(found, frame_mask(Cascade({"2": model}), Policy(), luma, 77, 10))
+    assert (found[:4, :6] == bits(NONE, SPLIT)).all()
+
+
+@pytest.mark.parametrize("error", [RuntimeError("session lost"), KeyboardInterrupt()], ids=["error", "interrupt"])
+def test_what_a_network_raises_in_python_comes_out_of_the_masks(libaom: Libraries, error: BaseException) -> None:
+    with pytest.raises(type(error)) as caught:
+        engine(Counted(error)).masks(frame(64, 64, 10)[0], 77)
+    assert caught.value is error
+
+
+def test_several_threads_ask_one_engine_at_once(libaom: Libraries, make: MakePipeline) -> None:
+    loaded, luma = Pipeline.load(make(s1=0, s2=0), threads=1), frame(WIDTH, HEIGHT)[0]
+    expected = {qindex: loaded.mask(luma, qindex) for qindex in range(100, 140)}
+    with ThreadPoolExecutor(4) as pool:
+        for qindex, mask in zip(expected, pool.map(lambda q: loaded.mask(luma, q), expected), strict=True):
+            np.testing.assert_array_equal(mask, expected[qindex])
+
+
+def test_what_the_engine_cannot_use_is_refused(libaom: Libraries, make: MakePipeline) -> None:
+    luma, good = frame(WIDTH, HEIGHT)[0], [(255, astuple(Thresholds()))]
+    masker, network = Masker(8), {"2": Network(0, b"no graph")}
+    with pytest.raises(ToolkitError, match="no pipeline was added"):
+        masker.masks(luma, QINDEX)
+    cases: list[tuple[Any, Any, Any, str]] = [
+        (24, good, network, "node_size: expected 8, 16, 32, 64 or 128"),
+        (16, [(200, good[0][1])], network, "ranges of qindex that rise to 255"),
+        (16, [(255, (2.0, *good[0][1][1:]))], network, "thresholds of 0 to 1"),
+        (16, good, {"1": network["2"]}, "expected one for Stage 2"),
+        (16, good, {"2": Network(17, b"no graph")}, "context of 0 to 16"),
+        (8, good, network | {"3-ab": network["2"]}, "nodes of 8x8 have no AB"),
+        (16, good, network, "ONNX Runtime: "),
+    ]
+    for node, ranges, networks, message in cases:
+        with pytest.raises(ToolkitError, match=message):
+            masker.add(node, ranges, networks)
+    masker = masker_of_folders([make(s2=0)])
+    with pytest.raises(ToolkitError, match="expected 8, as of the pipeline that is there"):
+        masker_of_folders([make(s2=0), make(10, s1=0, s2=0)])
+    with pytest.raises(ToolkitError, match="qindex 256, expected 0 to 255"):
+        masker.masks(luma, 256)
+    with pytest.raises(ToolkitError, match="shape"):
+        masker.masks(luma[None], QINDEX)
+    with pytest.raises(ToolkitError, match="luma is uint16"):
+        masker.masks(luma.astype(np.uint16), QINDEX)
