@@ -207,7 +207,7 @@ def _open(
     options = ort.SessionOptions()
     options.log_severity_level = severity  # errors are raised as well
     options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
-    # Threads that spin while they wait burn the cores that the encoder runs on (docs/benchmarks.md).
+    # Threads that spin while they wait burn the cores that the encoder runs on (docs/benchmarks-speed.md).
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     if threads is not None:
         options.intra_op_num_threads = threads

@@ -26,7 +26,7 @@ STAGES: dict[str, dict[str, Any]] = {
     "2": {"loss": "cost-ce", "epochs": 12},
 }
 """Stages of the masks that `av1part fit` learns from a data set, the options of each beside recipe `best`: those of the
-16x16 pipeline in docs/benchmarks.md."""
+16x16 pipeline in docs/benchmarks-masks.md."""
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,8 @@ class FitConfig(InputConfig):
     """How thresholds are sought: on a held-out `split` of data with RD costs, for a loss of `target_loss` percent.
 
     `rules` are the thresholds that are sought; the others stay off. The default is the set that gave most in encodes
-    (docs/benchmarks.md). `ranges` holds the last qindex of every range with its own thresholds. `share` is the part of
-    an encode's CPU time that goes into the search of these nodes and all below them; a mask can save no other part.
+    (docs/benchmarks-masks.md). `ranges` holds the last qindex of every range with its own thresholds. `share` is the
+    part of an encode's CPU time that goes into the search of these nodes and all below them; a mask can save no other.
     Where clips are given, at most `checks` policies are tried on them by encoding, which the inherited options are
     about. `allow_loss` takes a policy that saved no time on them. Raises ToolkitError on values that make no search.
     """

@@ -14,7 +14,7 @@ from toolkit.errors import ToolkitError, plain_system_errors
 from toolkit.processes import obey_parent, terminable
 
 # By default, PyTorch's OpenMP threads spin while they wait for each other. On shared cores, that made training 1.4 to 3
-# times slower than with sleeping threads (docs/benchmarks.md). The variable is read when torch is imported.
+# times slower than with sleeping threads (docs/benchmarks-speed.md). The variable is read when torch is imported.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 PACKAGES = ("toolkit", "export", "integration")
