@@ -9,9 +9,12 @@ import click
 import pytest
 from support.places import ROOT
 
+from toolkit.cli import reference
 from toolkit.cli.main import commands, main
 
-PAGES = [page for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]) if page.name != "CHANGELOG.md"]
+MADE = ("CHANGELOG.md", *(f"cli{end}.md" for end in ("", *(f"-{name}" for name in reference.PAGES))))
+"""Pages that are left out: what was true once, and what is made from the commands."""
+PAGES = [page for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]) if page.name not in MADE]
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 VALUES = (click.Choice, click.types.IntParamType, click.types.FloatParamType)
 """Types of options whose values are checked too. A value in capitals stands for another, and is not."""
