@@ -4,17 +4,20 @@ import hashlib
 import logging
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
+from export.bundle.replay import Kept, Replays, load_replays, read_kept
 from export.bundle.report import REPORT_FILES, Report, load_report
 from export.graph.contract import Contract
 from export.graph.instruction_set import instruction_set
+from export.graph.profiles import profile_of
 from export.graph.runtime import RuntimeModel
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
-from toolkit.files import sha256_file
+from toolkit.files import quoted, sha256_file
 from toolkit.folders import BUNDLE, check_folder
 from toolkit.metrics import NamedScore
 from toolkit.model.provenance import Seen, is_known
@@ -117,12 +120,16 @@ FORMAT = SealedFolder(BUNDLE.kind, 1, Manifest, "a bundle's", _MEND, MANIFEST, _
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle, opened with `Bundle.load`. `report`: its parity report, None where it has none."""
+    """A verified bundle, opened with `Bundle.load`.
+
+    `report`: its parity report, None where it has none; `replays`: what repeats of that proof found, likewise.
+    """
 
     path: Path
     manifest: Manifest
     contract: Contract
     report: Report | None
+    replays: Replays | None = None
 
     @classmethod
     def load(cls, path: Path | str, *, with_report: bool = True) -> "Bundle":
@@ -139,8 +146,10 @@ class Bundle:
             _check_file(path / name, entry)
         contract = Contract.from_dict(manifest["contract"], f"{path}/{MANIFEST}")
         report = load_report(path, manifest["sha256"]) if with_report else None
+        proof = report.get("proof_npz_sha256") if report else None
+        replays = load_replays(path, manifest["sha256"], proof) if with_report else None
         is_signed(path)  # raises on a file that cannot be a signature
-        return cls(path, manifest, contract, report)
+        return cls(path, manifest, contract, report, replays)
 
     @property
     def sha256(self) -> str:
@@ -183,15 +192,18 @@ class Bundle:
         return RuntimeModel(self.model_bytes(), self.contract, provider, threads)
 
     def check_cpu(self, provider: str) -> None:
-        """Warn where this int8 bundle was proven on a CPU of another instruction set than this one's."""
-        if not self.int8 or provider != "cpu" or not self.proven(provider) or self.report is None:
+        """Warn where this bundle was proven on a CPU of another instruction set than this one's."""
+        result = self.proof(provider)
+        if provider != "cpu" or result is None or not self.proven(provider):
             return
-        there = self.report["providers"][provider].get("versions", {}).get("instruction_set", "not recorded")
-        if there != (here := instruction_set()):
-            _log.warning(
-                "%s: int8, proven on another kind of CPU (%s) than this (%s). Prove it here: av1part parity %s DATA.",
-                self.path, there, here, self.path,
-            )  # fmt: skip
+        there = result.get("versions", {}).get("instruction_set", "not recorded")
+        if there == (here := instruction_set()) or (there == "not recorded" and not self.int8):
+            return
+        kept = self.report is not None and "proof_npz_sha256" in self.report
+        _log.warning(
+            "%s: %sproven on another kind of CPU (%s) than this (%s). Prove it here: av1part parity %s %s.",
+            self.path, "int8, " * self.int8, there, here, quoted(self.path), "--replay" if kept else "DATA",
+        )  # fmt: skip
 
     def checkpoint(self) -> "Checkpoint":
         """Load the PyTorch model that was exported; ToolkitError where it departs from this bundle's contract."""
@@ -204,9 +216,25 @@ class Bundle:
         return checkpoint
 
     def proven(self, provider: str) -> bool:
-        """Whether a parity report shows that this bundle's exact bytes passed on that provider."""
-        result = self.report["providers"].get(provider) if self.report else None
+        """Whether a proof, or a repeat of it, shows that this bundle's exact bytes passed on that provider."""
+        result = self.proof(provider)
         return bool(result and result["status"] == "passed" and result["comparisons"] > 0)
+
+    def proof(self, provider: str) -> Mapping[str, Any] | None:
+        """The last result on that provider, of a repeat where there is one; None where there is no result."""
+        name = profile_of(provider, int8=self.int8)
+        if self.replays and name in self.replays["profiles"]:
+            return self.replays["profiles"][name]
+        return self.report["providers"].get(provider) if self.report else None
+
+    def kept(self) -> Kept:
+        """The blocks of its proof with their float64 logits; ToolkitError where it has none."""
+        if not self.report or "proof_npz_sha256" not in self.report:
+            raise ToolkitError(
+                f"{self.path}: keeps no blocks of a proof. Prove it once, where PyTorch is installed, with "
+                f"`av1part parity {quoted(self.path)} DATA`."
+            )
+        return read_kept(self.path, self.report["proof_npz_sha256"], self.contract)
 
     def check_data(self, data: BlockSet, *, any_settings: bool = False) -> None:
         """Raise ToolkitError unless the data fit the model.

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict, cast
 
+from export.bundle.replay import PROOF, REPLAY, put_kept
 from export.compare.batches import Difference
 from export.compare.worst_blocks import WorstBlock
 from export.graph.profiles import PROFILES
@@ -12,8 +13,8 @@ from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_bytes, read_bytes
 from toolkit.sealed import SealedFolder
 
-REPORT_FILES = ("parity.json", "parity.md", "parity.html")
-_READABLE = REPORT_FILES[1:]
+_READABLE = ("parity.md", "parity.html")
+REPORT_FILES = ("parity.json", *_READABLE, PROOF, REPLAY)
 STATUSES = ("passed", "failed", "not-run")
 _LIMIT = 1 << 22
 
@@ -104,6 +105,7 @@ class Report(TypedDict):
     providers: dict[str, ProfileResult]
     parity_md_sha256: str
     parity_html_sha256: str
+    proof_npz_sha256: NotRequired[str]
     sha256: str
 
 
@@ -122,7 +124,7 @@ def load_report(bundle: Path, manifest_sha256: str) -> Report | None:
     """
     file = bundle / "parity.json"
     if not file.is_file():
-        for name in _READABLE:
+        for name in REPORT_FILES[1:]:
             if (bundle / name).exists():
                 raise ToolkitError(f"{bundle}: {name} without parity.json. Run `av1part parity` again.")
         return None
@@ -142,6 +144,11 @@ def load_report(bundle: Path, manifest_sha256: str) -> Report | None:
             raise ToolkitError(f"{readable}: missing or larger than {_LIMIT} bytes. {_AGAIN}")
         if _sha256(read_bytes(readable)) != report.get(_hash_key(name)):
             raise ToolkitError(f"{readable}: changed since parity.json was written. {_AGAIN}")
+    kept = bundle / PROOF
+    if kept.exists() != ("proof_npz_sha256" in report):
+        raise ToolkitError(f"{kept}: {'not in parity.json' if kept.exists() else 'missing'}. {_AGAIN}")
+    if kept.exists() and _sha256(read_bytes(kept)) != report["proof_npz_sha256"]:
+        raise ToolkitError(f"{kept}: changed since parity.json was written. {_AGAIN}")
     return cast(Report, report)
 
 
@@ -160,8 +167,14 @@ def by_provider(profiles: Mapping[str, ProfileResult]) -> dict[str, ProfileResul
     return found
 
 
-def write_report(bundle: Path, manifest_sha256: str, named: BundleName, results: Mapping[str, ProfileResult]) -> Report:
-    """Write the three files, each atomically, and return the report.
+def write_report(
+    bundle: Path,
+    manifest_sha256: str,
+    named: BundleName,
+    results: Mapping[str, ProfileResult],
+    kept: bytes | None = None,
+) -> Report:
+    """Write the files, each atomically, and return the report. `kept`: content of proof.npz, if any.
 
     Earlier results for the same manifest are kept for profiles that did not run now: the machine with the GPU need not
     be the one with the encoder.
@@ -184,6 +197,11 @@ def write_report(bundle: Path, manifest_sha256: str, named: BundleName, results:
         "profiles": profiles,
         "providers": by_provider(profiles),
     }
+    if kept is not None:
+        body["proof_npz_sha256"] = put_kept(bundle, kept)
+    else:
+        for name in (PROOF, REPLAY):
+            (bundle / name).unlink(missing_ok=True)
     texts = {"parity.md": render_markdown(body).encode(), "parity.html": render_html(body).encode()}
     for name, text in texts.items():
         atomic_write_bytes(bundle / name, text)

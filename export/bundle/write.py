@@ -12,8 +12,9 @@ import numpy as np
 from export.bundle.bundle import FORMAT, SIZE_LIMITS, Bundle
 from export.bundle.model_card import model_card
 from export.compare.batches import run_batches
-from export.compare.budget import Verdict, judge, set_budget
+from export.compare.budget import set_budget
 from export.compare.flops import affordable_budget_blocks
+from export.compare.verdict import Verdict, judge
 from export.graph.check import OPSET
 from export.graph.contract import Contract
 from export.graph.export import export_onnx

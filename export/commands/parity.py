@@ -32,7 +32,7 @@ class _Parity(click.Command):
 
 @click.command(cls=_Parity)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path), required=False)
 @click.option("--split", default=_DEFAULT.split, show_default=True, help="Held-out split: val or test.")
 @click.option(
     "--provider", "providers", multiple=True, type=click.Choice(PROVIDERS),
@@ -51,33 +51,45 @@ class _Parity(click.Command):
 @click.option(
     "--bisect", is_flag=True, help="Only name the first layer whose output departs from float64, if any does."
 )
+@click.option(
+    "--replay", "repeat", is_flag=True,
+    help="Without DATA and PyTorch: run again on the blocks that the proof kept, and judge by its budget.",
+)  # fmt: skip
 @click.option("--junit", type=click.Path(path_type=Path), help="Also write the result as JUnit XML to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def parity(
-    ctx: click.Context, /, bundle: Path, data: Path, selftest: bool, bisect: bool, junit: Path | None, as_json: bool,
-    **options: Any,
+    ctx: click.Context, /, bundle: Path, data: Path | None, selftest: bool, bisect: bool, repeat: bool,
+    junit: Path | None, as_json: bool, **options: Any,
 ) -> None:  # fmt: skip
     """Prove on held-out blocks of DATA that ONNX Runtime gives the PyTorch model's logits and decisions.
 
     Writes parity.json, parity.md and parity.html into BUNDLE. Exit 1 where a profile fails, or was asked for and is
     not there; a failure names the first layer that departs.
+
+    --replay repeats a bundle's proof on another machine, provider or version of ONNX Runtime, in seconds, and writes
+    replay.json into BUNDLE. The installation for masks is enough for it.
     """
     from export.proof.junit import errors_to, write_junit
 
     if selftest + bisect + bool(junit and bisect) > 1:
         raise click.UsageError("--bisect goes neither with --selftest nor with --junit.")
+    if repeat and (data or selftest or bisect):
+        raise click.UsageError(
+            "--replay takes the blocks of the bundle's own proof: leave out DATA, --selftest and --bisect."
+        )
+    if not repeat and data is None:
+        raise click.UsageError("Missing argument 'DATA'. Only --replay goes without.")
     with errors_to(junit):  # before torch is imported, which takes seconds
         check_folder(bundle, BUNDLE)
-        check_folder(data, BLOCKSET)
-    from export.bundle.bundle import Bundle
-    from export.proof.prove import bisect_bundle, prove
-    from export.proof.selftest import selftest as plant_faults
+        if data:
+            check_folder(data, BLOCKSET)
     from toolkit.cli.progress import next_step, shown
 
-    work = plant_faults if selftest else bisect_bundle if bisect else prove
     with errors_to(junit), shown():
-        result = work(bundle, data, ParityConfig(**options))
+        result = _work(bundle, data, selftest, bisect, ParityConfig(**options))
+    from export.bundle.bundle import Bundle
+
     if junit:
         write_junit(junit, result)
     click.echo(json.dumps(result) if as_json else _lines(result))
@@ -86,6 +98,19 @@ def parity(
     # A mask is made before the search: no pipeline takes a model that is asked inside it.
     if not (selftest or bisect or as_json or Bundle.load(bundle).contract.inside):
         next_step(f"pipeline build {quoted(bundle)} -o PIPE")
+
+
+def _work(bundle: Path, data: Path | None, selftest: bool, bisect: bool, config: ParityConfig) -> Mapping[str, Any]:
+    """Result of what was asked for. The modules of a repeat import no torch."""
+    if data is None:
+        from export.proof.replay import replay
+
+        return replay(bundle, config)
+    from export.proof.prove import bisect_bundle, prove
+    from export.proof.selftest import selftest as plant_faults
+
+    work = plant_faults if selftest else bisect_bundle if bisect else prove
+    return work(bundle, data, config)
 
 
 def _lines(result: Mapping[str, Any]) -> str:

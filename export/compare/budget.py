@@ -1,47 +1,14 @@
-"""Verdicts on logits: errors against float64 must stay within a budget set without the output under test."""
+"""Budgets of errors, set by PyTorch's own error against float64, without the output under test."""
 
 import copy
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.compare.batches import batch_rows
+from export.compare.verdict import MAX_FACTOR, RMS_FACTOR, Budget, errors_of
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.model.network import Classifier, predict
-
-RMS_FACTOR, MAX_FACTOR = 4.0, 8.0
-"""Healthy float32 runtimes measure 0.6 to 1.1 times PyTorch's own error; the mildest real damage over 100 times.
-
-Measured on CPUs in float32. For every GPU profile they are assumed, and its report says so
-(`Profile.budget_assumed`).
-"""
-
-NEAR_TIE_LIMIT = 0.05
-"""Largest share of near-ties: above it decisions could not show a fault, so the comparison fails."""
-
-Logits = NDArray[np.float32] | NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Budget:
-    """Largest allowed errors against float64, and the reference implementation's own errors that set them.
-
-    `blocks`: number of budget blocks.
-    """
-
-    rms: float
-    max: float
-    reference_rms: float
-    reference_max: float
-    blocks: int
-
-    def ratio(self, rms: float) -> float:
-        """An RMS error as a multiple of the error that set the budget."""
-        return rms * RMS_FACTOR / self.rms
 
 
 def reference_logits(model: Classifier, blocks: Blocks) -> NDArray[np.float64]:
@@ -71,7 +38,7 @@ def budget_of(implementation: NDArray[np.float32], exact: NDArray[np.float64]) -
     """
     if not np.isfinite(implementation).all():
         raise ToolkitError("PyTorch gives NaN or infinite logits at this precision, so no budget can be set.")
-    rms, largest = _errors(implementation, exact)
+    rms, largest = errors_of(implementation, exact)
     # PyTorch may be exact by luck (a tiny or dead model); no float32 result can promise less than a unit in the
     # last place of its own scale.
     ulp, tiny = float(np.finfo(np.float32).eps), float(np.finfo(np.float32).tiny)
@@ -83,155 +50,3 @@ def budget_of(implementation: NDArray[np.float32], exact: NDArray[np.float64]) -
         reference_max=largest,
         blocks=len(exact),
     )
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Errors of one output against the reference. `comparisons` counts logits; flips and near-ties count blocks.
-
-    `near_ties`: blocks whose two largest float64 logits lie closer than twice the budget; only there may a decision
-    differ. `flips_allowed`: decisions that differ there; `flips`: decisions that differ elsewhere. `reasons`: why the
-    comparison fails, empty where it passes.
-    """
-
-    comparisons: int
-    blocks: int
-    rms: float
-    max: float
-    percentiles: dict[str, float]
-    rms_per_class: list[float]
-    max_per_class: list[float]
-    flips: int
-    flips_allowed: int
-    near_ties: int
-    reasons: tuple[str, ...]
-
-    @property
-    def near_tie_share(self) -> float:
-        return self.near_ties / self.blocks if self.blocks else 0.0
-
-    def to_dict(self) -> "BatchResult":
-        """The comparison as a report has it."""
-        values = {**asdict(self), "reasons": list(self.reasons), "near_tie_share": self.near_tie_share}
-        return cast(BatchResult, values)
-
-
-class BatchResult(TypedDict):
-    """A report's entry for one batch size, as of `Comparison`."""
-
-    comparisons: int
-    blocks: int
-    rms: float
-    max: float
-    percentiles: dict[str, float]
-    rms_per_class: list[float]
-    max_per_class: list[float]
-    flips: int
-    flips_allowed: int
-    near_ties: int
-    reasons: list[str]
-    near_tie_share: float
-
-
-class Summary(TypedDict):
-    """A report's verdict over all batch sizes: the worst errors, the sum of the counts, `batches` by size."""
-
-    status: str
-    reason: str
-    comparisons: int
-    rms: float
-    max: float
-    flips: int
-    flips_allowed: int
-    near_tie_share: float
-    batches: dict[str, BatchResult]
-
-
-class Verdict(Summary):
-    """A summary beside the budget that decided it. `ratio`: `rms` in multiples of the reference's own error."""
-
-    ratio: float
-    rms_budget: float
-    max_budget: float
-
-
-def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> Comparison:
-    """Compare logits (N, classes) with the float64 reference of the same shape, in values and in decisions.
-
-    Bad values never raise: NaN, infinities, another shape and zero blocks are reasons to fail.
-    """
-    if found.shape != reference.shape or not reference.size:
-        reason = f"compared {found.shape} with {reference.shape}: expected equal shapes and at least one block"
-        return _failure(reason)
-    if not np.isfinite(found).all() or not np.isfinite(reference).all():
-        return _failure(f"{int((~np.isfinite(found)).sum())} logits are NaN or infinite")
-    errors = np.abs(found.astype(np.float64) - reference)
-    rms, largest = _errors(found, reference)
-    top = np.sort(reference, axis=1)
-    near_tie = top[:, -1] - top[:, -2] < 2 * budget.max
-    flipped = found.argmax(1) != reference.argmax(1)
-    flips = int((flipped & ~near_tie).sum())
-    near_ties = int(near_tie.sum())
-    reasons = []
-    if rms > budget.rms:
-        reasons.append(f"RMS error {rms:.3g} exceeds the budget {budget.rms:.3g}")
-    if largest > budget.max:
-        reasons.append(f"largest error {largest:.3g} exceeds the budget {budget.max:.3g}")
-    if flips:
-        reasons.append(f"{flips} decisions differ where float64 is no near-tie")
-    if near_ties > NEAR_TIE_LIMIT * len(reference):
-        reasons.append(f"{near_ties} of {len(reference)} blocks are near-ties: decisions prove nothing")
-    return Comparison(
-        comparisons=errors.size,
-        blocks=len(reference),
-        rms=rms,
-        max=largest,
-        percentiles={str(p): float(np.percentile(errors, p)) for p in (50, 90, 99, 99.9)},
-        rms_per_class=[float(e) for e in np.sqrt(np.square(errors).mean(0))],
-        max_per_class=[float(e) for e in errors.max(0)],
-        flips=flips,
-        flips_allowed=int((flipped & near_tie).sum()),
-        near_ties=near_ties,
-        reasons=tuple(reasons),
-    )
-
-
-def judge(found: Mapping[int, Logits], reference: NDArray[np.float64], budget: Budget) -> Verdict:
-    """Verdict on logits by batch size, as `run_batches` gives them, of the blocks of `reference` (N, classes)."""
-    rows = {batch: reference[batch_rows(len(reference), batch)] for batch in found}
-    summary = summarise({batch: compare(logits, rows[batch], budget) for batch, logits in found.items()})
-    return {
-        **summary,
-        "ratio": budget.ratio(summary["rms"]),
-        "rms_budget": budget.rms,
-        "max_budget": budget.max,
-    }
-
-
-def summarise(by_batch: Mapping[int, Comparison]) -> Summary:
-    """Combine the comparisons of all batch sizes; nothing compared is a failure."""
-    parts = list(by_batch.values())
-    reasons = [f"batch {size}: {reason}" for size, c in by_batch.items() for reason in c.reasons]
-    comparisons = sum(c.comparisons for c in parts)
-    if not comparisons:
-        reasons.append("nothing was compared")
-    return {
-        "status": "failed" if reasons else "passed",
-        "reason": "; ".join(reasons),
-        "comparisons": comparisons,
-        "rms": max((c.rms for c in parts), default=0.0),
-        "max": max((c.max for c in parts), default=0.0),
-        "flips": sum(c.flips for c in parts),
-        "flips_allowed": sum(c.flips_allowed for c in parts),
-        "near_tie_share": max((c.near_tie_share for c in parts), default=0.0),
-        "batches": {str(size): c.to_dict() for size, c in by_batch.items()},
-    }
-
-
-def _errors(found: Logits, reference: NDArray[np.float64]) -> tuple[float, float]:
-    errors = found.astype(np.float64) - reference
-    return float(np.sqrt(np.mean(errors**2))), float(np.abs(errors).max())
-
-
-def _failure(reason: str) -> Comparison:
-    return Comparison(0, 0, 0.0, 0.0, {}, [], [], 0, 0, 0, (reason,))

@@ -6,7 +6,8 @@ from contextlib import contextmanager
 
 import torch
 
-from export.compare.budget import Budget, budget_of, reference_logits
+from export.compare.budget import budget_of, reference_logits
+from export.compare.verdict import Budget
 from export.graph.runtime import ProviderUnavailable
 from toolkit.data.blockset import Blocks
 from toolkit.model.network import Classifier, predict

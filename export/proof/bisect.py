@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper
 
-from export.compare.budget import RMS_FACTOR, reference_logits
+from export.compare.budget import reference_logits
 from export.compare.flops import affordable, thinned
+from export.compare.verdict import RMS_FACTOR
 from export.graph.export import export_program
 from export.graph.runtime import open_session, run_session
 from toolkit.data.blockset import Blocks

@@ -8,7 +8,7 @@ import numpy as np
 
 from export.bundle.write import versions
 from export.compare.batches import run_batches
-from export.compare.budget import Verdict, compare, judge
+from export.compare.verdict import Verdict, compare, judge
 from export.graph.contract import Contract
 from export.proof.config import ForeignConfig, ParityConfig
 from export.proof.foreign import ForeignModel

@@ -1,4 +1,4 @@
-"""Runs in a process of their own, for profiles with process-wide switches."""
+"""Runs of a profile: in this process, or in one of its own where the profile has process-wide switches."""
 
 import json
 import tempfile
@@ -6,12 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
-from export.compare.batches import Outputs
+from export.bundle.bundle import Bundle
+from export.compare.batches import Outputs, run_all
 from export.graph.process import run_module
-from export.graph.profiles import Profile
+from export.graph.profiles import Profile, unfit
 from export.graph.runtime import ProviderUnavailable
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
+
+
+def run_profile(bundle: Bundle, blocks: Blocks, profile: Profile, batches: tuple[int, ...]) -> Outputs:
+    """Outputs of a profile in every batch size; ProviderUnavailable where it cannot run this bundle at all."""
+    if reason := unfit(profile, int8=bundle.int8):
+        raise ProviderUnavailable(reason)
+    if profile.environment is None:
+        return run_all(lambda: bundle.session(profile.provider), blocks.inputs, batches)
+    return run_apart(bundle.path, blocks, profile, batches)
 
 
 def run_apart(bundle: Path, blocks: Blocks, profile: Profile, batches: tuple[int, ...]) -> Outputs:

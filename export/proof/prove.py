@@ -11,24 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.bundle.bundle import Bundle
+from export.bundle.replay import keep
 from export.bundle.report import About, BundleName, ProfileResult, by_provider, write_report
 from export.bundle.write import versions
-from export.compare.batches import FULL_BATCH, Outputs, batch_rows, between_batches, run_all
-from export.compare.budget import Budget, judge, reference_logits, set_budget, summarise
+from export.compare.batches import FULL_BATCH, Outputs, batch_rows, between_batches
+from export.compare.budget import reference_logits, set_budget
 from export.compare.config import LIMIT
 from export.compare.flops import affordable, affordable_batches, affordable_budget_blocks
 from export.compare.gpu_budget import set_budget_on_gpu
 from export.compare.noninferiority import judge_int8
+from export.compare.verdict import Budget, judge, summarise, with_repeats
 from export.compare.worst_blocks import worst_blocks
 from export.graph.check import check_onnx
 from export.graph.contract import Contract
-from export.graph.profiles import PROFILES, Profile, profile_of, unfit
+from export.graph.profiles import PROFILES, Profile, profile_of
 from export.graph.runtime import ProviderUnavailable
 from export.graph.vulkan import SOFTWARE
 from export.proof.bisect import BLOCKS, Bisection, bisect
 from export.proof.config import ParityConfig
 from export.proof.doctor import gpu_versions
-from export.proof.isolated import run_apart
+from export.proof.isolated import run_profile
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import stratified_index
 from toolkit.data.splits import HELD_OUT
@@ -96,7 +98,7 @@ def prove(path: Path, data_path: Path, config: ParityConfig) -> ParityResult:
         result = _run(bundle, data, proof, PROFILES[name], config)
         results[name] = result if result["status"] == "not-run" else cast(ProfileResult, {**result, **about})
     named: BundleName = {"name": path.resolve().name, "stage": bundle.stage, "backbone": bundle.manifest["backbone"]}
-    write_report(path, bundle.sha256, named, results)
+    write_report(path, bundle.sha256, named, results, keep(proof.blocks, proof.reference))
     passed = all(results[name]["status"] == "passed" for name in asked or [strict])
     passed &= all(r["status"] != "failed" for r in results.values())
     answer: ParityResult = {
@@ -192,12 +194,7 @@ def _run(bundle: Bundle, data: BlockSet, proof: Proof, profile: Profile, config:
     about: dict[str, Any] = {"profile": profile.name, "provider": profile.provider, "precision": profile.precision}
     about["budget_assumed"] = profile.budget_assumed
     try:
-        if reason := unfit(profile, int8=bundle.int8):
-            raise ProviderUnavailable(reason)
-        if profile.environment is None:
-            found = run_all(lambda: bundle.session(profile.provider), proof.blocks.inputs, config.batches)
-        else:
-            found = run_apart(bundle.path, proof.blocks, profile, config.batches)
+        found = run_profile(bundle, proof.blocks, profile, config.batches)
         verdict = _judge_profile(found, proof, profile, len(bundle.classes), config.seed)
     except ProviderUnavailable as error:
         return cast(ProfileResult, {**about, "status": "not-run", "reason": error.message, "comparisons": 0})
@@ -225,11 +222,7 @@ def _judge_profile(found: Outputs, proof: Proof, profile: Profile, classes: int,
             budget = set_budget_on_gpu(proof.model, proof.budget_blocks, profile.precision)
         verdict = {**judge(found.logits, proof.reference, budget), **_origin(budget)}
         allowed = budget.max
-    strange = [name for name, r in found.repeats.items() if r["largest"] is None or r["largest"] > allowed]
-    if strange:
-        reason = f"not repeatable in the {' and the '.join(strange)}"
-        verdict |= {"status": "failed", "reason": "; ".join(filter(None, [verdict["reason"], reason]))}
-    return {**verdict, "repeatability": found.repeats}
+    return with_repeats(verdict, found, allowed)
 
 
 def _origin(budget: Budget) -> dict[str, float]:

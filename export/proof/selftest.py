@@ -12,7 +12,8 @@ import onnx
 
 from export.bundle.bundle import Bundle
 from export.compare.batches import run_batches
-from export.compare.budget import judge, reference_logits
+from export.compare.budget import reference_logits
+from export.compare.verdict import judge
 from export.graph.check import check_onnx
 from export.graph.export import export_onnx
 from export.graph.profiles import PROFILES, Profile, check_strict

@@ -242,7 +242,7 @@ def unproven(bundles: dict[str, Bundle], provider: str, allowed: Collection[str]
             _log.warning("Stage %s is not proven on %s; used all the same, as was asked.", stage, provider)
             continue
         bundle = bundles[stage]
-        result = bundle.report["providers"].get(provider) if bundle.report else None
+        result = bundle.proof(provider)
         has = f"its report says: {result['status']}" if result else "no report on it"
         raise ToolkitError(
             f"{bundle.path}: not proven on {provider} ({has}). Run `av1part parity {quoted(bundle.path)} DATA "

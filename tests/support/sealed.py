@@ -81,4 +81,4 @@ def reseal(bundle: Path) -> None:
         manifest["files"][name] = {"bytes": (bundle / name).stat().st_size, "sha256": sha256_file(bundle / name)}
     write_json(bundle / "manifest.json", seal(manifest))
     for name in BESIDE:
-        (bundle / name).unlink()
+        (bundle / name).unlink(missing_ok=True)

@@ -5,8 +5,6 @@ from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax
 
 from toolkit.errors import ToolkitError
 
@@ -75,6 +73,8 @@ def fit_temperature(
     def loss(log_temperature: float) -> float:
         return negative_log_likelihood(logits, targets, float(np.exp(log_temperature)), weights)
 
+    from scipy.optimize import minimize_scalar  # repeating the proof of an int8 bundle needs no SciPy
+
     found = minimize_scalar(loss, bounds=(-MAX_LOG_TEMPERATURE, MAX_LOG_TEMPERATURE), method="bounded")
     return float(np.exp(found.x))
 
@@ -111,5 +111,7 @@ def _log_probabilities(
         )
     if not np.isfinite(logits).all():
         raise ToolkitError("Calibration: the logits hold NaN or infinity. This checkpoint is of no use; take another.")
-    result: NDArray[np.float64] = log_softmax(logits.astype(np.float64) / temperature, axis=1)
+    scaled = logits.astype(np.float64) / temperature
+    scaled -= scaled.max(axis=1, keepdims=True)
+    result: NDArray[np.float64] = scaled - np.log(np.exp(scaled).sum(axis=1, keepdims=True))
     return result

@@ -13,9 +13,10 @@ from torch import nn
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import Chosen, write_bundle
-from export.compare.budget import Budget, compare, set_budget
+from export.compare.budget import set_budget
 from export.compare.config import FRAME, LIMIT
 from export.compare.flops import LEAST, affordable, affordable_batches, operations, thinned
+from export.compare.verdict import Budget, compare
 from export.proof.bundle_faults import MODEL_FAULTS, planted
 from export.proof.config import ParityConfig
 from export.proof.prove import prove, within_means

@@ -12,7 +12,8 @@ from onnx import ModelProto, numpy_helper
 from support.places import ROOT
 
 import export.graph.export
-from export.compare.budget import compare, set_budget
+from export.compare.budget import set_budget
+from export.compare.verdict import compare
 from export.graph.check import OPSET, check_onnx
 from export.graph.contract import Contract
 from export.graph.export import export_onnx

@@ -16,7 +16,8 @@ from support.gpu import NO_CUDA
 
 import export.graph.process
 from export.bundle.bundle import Bundle
-from export.compare.budget import NEAR_TIE_LIMIT, Budget, compare, set_budget, summarise
+from export.compare.budget import set_budget
+from export.compare.verdict import NEAR_TIE_LIMIT, Budget, compare, summarise
 from export.graph.export import export_onnx
 from export.graph.profiles import PROFILES
 from export.graph.runtime import RuntimeModel

@@ -14,7 +14,7 @@ from support.webgpu import NO_DEVICE
 
 from export.bundle.bundle import Bundle
 from export.compare.batches import between_batches, run_batches
-from export.compare.budget import judge
+from export.compare.verdict import judge
 from export.graph import webgpu
 from export.graph.runtime import RuntimeModel
 from export.proof.config import ParityConfig

@@ -17,7 +17,7 @@ from onnx import numpy_helper
 
 from export.bundle.bundle import Bundle
 from export.compare.batches import batch_rows
-from export.compare.budget import judge
+from export.compare.verdict import judge
 from export.graph.contract import Contract
 from export.graph.export import export_onnx
 from export.graph.runtime import RuntimeModel
