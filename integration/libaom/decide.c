@@ -5,6 +5,7 @@
 
 #include "pruner.h"
 #include "pruner_file.h"
+#include "search.h"
 #include "square.h"
 
 /* Whether something may be taken from a square: where an edge cuts it or it has no result yet, nothing. */
@@ -35,6 +36,13 @@ bool av1part_skip_for(const av1part_square *loser, av1part_square *s, int decisi
 }
 
 bool av1part_skip(av1part_square *s, int decision) { return av1part_skip_for(s, s, decision); }
+
+void av1part_decide_close(av1part_encoder *e) {
+  for (int kind = 0; kind < 2; ++kind) {
+    av1part_pruner_free(e->deciders[kind].pruner);
+    e->deciders[kind].pruner = NULL;
+  }
+}
 
 /* ---- the interface ---- */
 

@@ -77,7 +77,7 @@ int av1part_open(const av1part_config *config, av1part_encoder **encoder, char *
   e->config = *config;
   e->slot = -1;
   int status = av1part_nodes_allocate(e);
-  if (status == AV1PART_OK) status = av1part_hook_claim(e);
+  if (status == AV1PART_OK) status = av1part_hook_open(e);
   if (status == AV1PART_OK) status = start_codec(e);
   if (status != AV1PART_OK) {
     if (detail && detail_size) snprintf(detail, detail_size, "%s", e->detail);
@@ -91,7 +91,7 @@ int av1part_open(const av1part_config *config, av1part_encoder **encoder, char *
 void av1part_close(av1part_encoder *e) {
   if (!e || e->busy) return;
   /* The slot is emptied before the instance dies, so that a later instance at the same address is not ours. */
-  av1part_hook_release(e);
+  av1part_hook_close(e);
   if (e->codec.iface) aom_codec_destroy(&e->codec);
   av1part_nodes_free(e);
   free(e);

@@ -39,7 +39,7 @@ struct av1part_encoder {
   aom_codec_ctx_t codec;
   char detail[256];
   bool busy; /* inside av1part_encode or av1part_flush */
-  int slot;  /* hook.c's table entry */
+  int slot;  /* of the table of instances */
   int64_t fed;     /* frames given to libaom */
   int64_t packets; /* got back: each shows one frame, in order, so this is also the next one's number */
   bool flushing;   /* no more frames are taken */
@@ -102,17 +102,14 @@ void av1part_clear_effects(av1part_encoder *encoder);
 /* Raster index of the node around this luma sample, -1 where the frame's edge cuts it. */
 int av1part_whole_node(const av1part_encoder *encoder, const av1part_level *level, int y, int x);
 
-/* hook.c. Each encoder holds one slot of a table that maps libaom's encoder instance to it. */
-int av1part_hook_claim(av1part_encoder *encoder);
-void av1part_hook_release(av1part_encoder *encoder);
+/* hook.c, or stock.c in its place. Between these two libaom's searches are the encoder's; what decides and records in them
+ * is closed with it. */
+int av1part_hook_open(av1part_encoder *encoder);
+void av1part_hook_close(av1part_encoder *encoder);
 
 /* Around aom_codec_encode: says which encoder this thread runs, so that the hook can learn its instance.
  * Returns the one that was current before (an encoder may run inside another's callback). */
 av1part_encoder *av1part_hook_enter(av1part_encoder *encoder);
 void av1part_hook_leave(av1part_encoder *previous);
-
-/* The encoder whose libaom instance this is, NULL where it is none of ours. */
-struct AV1_COMP;
-av1part_encoder *av1part_hook_find(const struct AV1_COMP *instance);
 
 #endif

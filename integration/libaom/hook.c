@@ -3,8 +3,7 @@
  * nothing changes.
  *
  * libaom hands its own encoder instance (AV1_COMP) to these functions, from several threads; a table maps it
- * to ours. Compiled with libaom's own flags: -DNDEBUG and the sizes of its configuration decide struct layouts. */
-#include <stdatomic.h>
+ * to ours (instances.c). Compiled with libaom's own flags: -DNDEBUG and the sizes of its configuration decide struct layouts. */
 #include <string.h>
 
 #include "av1/common/av1_common_int.h"
@@ -12,9 +11,9 @@
 #include "av1/encoder/encoder.h"
 #include "av1/encoder/partition_strategy.h"
 #include "encoder.h"
-#include "search.h"
+#include "instances.h"
 #include "masks.h"
-#include "pruner.h"
+#include "search.h"
 
 /* Declared through the originals' types: should a signature change, this file stops compiling. */
 __typeof__(av1_encode_frame) __real_av1_encode_frame, __wrap_av1_encode_frame;
@@ -22,37 +21,19 @@ __typeof__(av1_prune_ab_partitions) __real_av1_prune_ab_partitions, __wrap_av1_p
 __typeof__(av1_prune_partitions_before_search) __real_av1_prune_partitions_before_search,
     __wrap_av1_prune_partitions_before_search;
 
-/* A slot is claimed at open and released at close. `instance` is learnt when libaom first shows it, and is
- * the key of the searches made by libaom's worker threads; `encoder` is fixed while the slot is claimed. */
-static struct {
-  atomic_bool claimed;
-  _Atomic(const AV1_COMP *) instance;
-  av1part_encoder *encoder;
-} table[AV1PART_MAX_ENCODERS];
-
 static _Thread_local av1part_encoder *current; /* the encoder whose av1part_encode this thread is in */
 
-int av1part_hook_claim(av1part_encoder *encoder) {
-  for (int i = 0; i < AV1PART_MAX_ENCODERS; ++i) {
-    if (!atomic_exchange(&table[i].claimed, true)) {
-      table[i].encoder = encoder;
-      encoder->slot = i;
-      return AV1PART_OK;
-    }
-  }
-  return AV1PART_ERR_FULL;
+int av1part_hook_open(av1part_encoder *encoder) {
+  encoder->slot = av1part_instances_claim();
+  return encoder->slot < 0 ? AV1PART_ERR_FULL : AV1PART_OK;
 }
 
-void av1part_hook_release(av1part_encoder *encoder) {
+void av1part_hook_close(av1part_encoder *encoder) {
   if (encoder->slot < 0) return;
-  atomic_store(&table[encoder->slot].instance, NULL);
-  atomic_store(&table[encoder->slot].claimed, false);
-  for (int kind = 0; kind < 2; ++kind) {
-    av1part_pruner_free(encoder->deciders[kind].pruner);
-    encoder->deciders[kind].pruner = NULL;
-  }
-  av1part_masker_close(encoder->masker);
-  encoder->masker = NULL;
+  av1part_instances_release(encoder->slot);
+  av1part_decide_close(encoder);
+  av1part_masks_close(encoder);
+  av1part_record_close(encoder);
   encoder->slot = -1;
 }
 
@@ -63,13 +44,6 @@ av1part_encoder *av1part_hook_enter(av1part_encoder *encoder) {
 }
 
 void av1part_hook_leave(av1part_encoder *previous) { current = previous; }
-
-av1part_encoder *av1part_hook_find(const AV1_COMP *cpi) {
-  for (int i = 0; i < AV1PART_MAX_ENCODERS; ++i) {
-    if (atomic_load_explicit(&table[i].instance, memory_order_acquire) == cpi) return table[i].encoder;
-  }
-  return NULL;
-}
 
 /* ---- the mask of a frame ---- */
 
@@ -125,8 +99,8 @@ static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
 }
 
 void __wrap_av1_encode_frame(AV1_COMP *cpi) {
-  if (current) atomic_store_explicit(&table[current->slot].instance, cpi, memory_order_release);
-  av1part_encoder *const e = current ? current : av1part_hook_find(cpi);
+  if (current) av1part_instances_bind(current->slot, cpi, current);
+  av1part_encoder *const e = current ? current : av1part_instances_find(cpi);
   if (e) prepare_mask(e, cpi);
   if (e && e->cnn_disabled) cpi->sf.part_sf.intra_cnn_based_part_prune_level = 0; /* libaom sets it anew a frame */
   __real_av1_encode_frame(cpi);
@@ -138,7 +112,7 @@ void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *
                                                SIMPLE_MOTION_DATA_TREE *const sms_tree,
                                                PartitionSearchState *state) {
   __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
-  av1part_encoder *const e = av1part_hook_find(cpi);
+  av1part_encoder *const e = av1part_instances_find(cpi);
   av1part_mask_begin(e, cpi, x, state);
   av1part_search_begin(e, cpi, x, state);
 }
@@ -149,6 +123,6 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
                                     PartitionSearchState *state, int *ab_partitions_allowed) {
   __real_av1_prune_ab_partitions(cpi, x, pc_tree, pb_source_variance, best_rdcost, rect_part_win_info,
                                  ext_partition_allowed, state, ab_partitions_allowed);
-  av1part_mask_ab(av1part_hook_find(cpi), cpi, x, state, ab_partitions_allowed);
+  av1part_mask_ab(av1part_instances_find(cpi), cpi, x, state, ab_partitions_allowed);
   av1part_search_ab(state, ab_partitions_allowed);
 }

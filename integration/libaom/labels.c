@@ -3,6 +3,7 @@
 #include "av1/encoder/bitstream.h"
 #include "av1/encoder/encoder.h"
 #include "encoder.h"
+#include "instances.h"
 
 __typeof__(av1_pack_bitstream) __real_av1_pack_bitstream, __wrap_av1_pack_bitstream;
 
@@ -39,7 +40,7 @@ static void read_labels(av1part_encoder *e, const AV1_COMMON *cm) {
 
 int __wrap_av1_pack_bitstream(AV1_COMP *const cpi, uint8_t *dst, size_t dst_size, size_t *size,
                               int *const largest_tile_id) {
-  av1part_encoder *const e = av1part_hook_find(cpi);
+  av1part_encoder *const e = av1part_instances_find(cpi);
   /* Repeating an earlier frame codes no blocks. */
   if (e && !cpi->common.show_existing_frame) read_labels(e, &cpi->common);
   return __real_av1_pack_bitstream(cpi, dst, dst_size, size, largest_tile_id);

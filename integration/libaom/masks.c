@@ -6,6 +6,7 @@
 
 #include "av1/encoder/encoder.h"
 #include "av1/encoder/partition_strategy.h"
+#include "instances.h"
 #include "pipeline_file.h"
 
 bool av1part_picture_of(const AV1_COMP *cpi, av1part_picture *picture) {
@@ -75,6 +76,11 @@ int av1part_load_pipeline(av1part_encoder *e, const char *folder) {
   }
   free(file);
   return status;
+}
+
+void av1part_masks_close(av1part_encoder *e) {
+  av1part_masker_close(e->masker);
+  e->masker = NULL;
 }
 
 /* The level whose mask restricts this square, with the node's index; NULL where none does. */
@@ -155,7 +161,7 @@ static void mask_four_way(const AV1_COMP *cpi, av1part_level *level, int node, P
 
 void av1part_mask_four_way(const AV1_COMP *cpi, const PartitionSearchState *state, int *part4_allowed) {
   int node;
-  av1part_level *const level = restricted(av1part_hook_find(cpi), state, &node);
+  av1part_level *const level = restricted(av1part_instances_find(cpi), state, &node);
   for (int d = 0; level && level->effect[node] != EFFECT_KEPT && d < NUM_PART4_TYPES; ++d) {
     if (part4_allowed[d] && !(level->mask[node] & 1u << (PARTITION_HORZ_4 + d))) {
       part4_allowed[d] = 0;

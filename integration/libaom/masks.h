@@ -11,6 +11,9 @@
 /* The luma that libaom codes; false where it is scaled. */
 bool av1part_picture_of(const AV1_COMP *cpi, av1part_picture *picture);
 
+/* Free what av1part_load_pipeline took. */
+void av1part_masks_close(av1part_encoder *encoder);
+
 /* Fill the encoder's masks by its pipelines; false with the reason in its detail. */
 bool av1part_mask_by_pipelines(av1part_encoder *encoder, const AV1_COMP *cpi);
 

@@ -25,7 +25,6 @@ void av1part_nodes_free(av1part_encoder *e) {
     free(e->levels[l].labels);
     free(e->levels[l].costs);
   }
-  free(e->search_rows);
 }
 
 void av1part_clear_effects(av1part_encoder *e) {

@@ -236,6 +236,12 @@ void av1part_close_record(av1part_square *s, const PC_TREE *tree) {
   close_row(s, tree);
 }
 
+void av1part_record_close(av1part_encoder *e) {
+  free(e->search_rows);
+  e->search_rows = NULL;
+  e->search_rows_room = 0;
+}
+
 /* ---- the interface ---- */
 
 int av1part_record_search(av1part_encoder *e, double share, uint32_t seed) {

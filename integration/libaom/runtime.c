@@ -23,6 +23,7 @@
 #include "av1/encoder/partition_strategy.h"
 #include "encoder.h"
 #include "file.h"
+#include "instances.h"
 #include "masks.h"
 #include "pipeline_file.h"
 #include "pruner.h"
@@ -50,8 +51,7 @@ static atomic_bool masks_broken; /* networks could not be opened or run: they ar
 /* Two encoders may be adopted or let go at once; readers look without the lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct {
-  _Atomic(const AV1_COMP *) instance;
-  av1part_encoder *encoder;
+  av1part_encoder *encoder; /* NULL: no instance has this slot */
   const av1part_pruner_file *pruners[2]; /* what its pruners of intra and of inter frames were made for; NULL: none */
   const av1part_pipeline_file *pipelines[AV1PART_LEVELS]; /* the same of its pipelines */
   int frames[2], pruned, masked; /* seen: intra frames, inter frames */
@@ -206,32 +206,23 @@ static bool resizes(const AV1_COMP *cpi) {
   return cpi->oxcf.superres_cfg.superres_mode != AOM_SUPERRES_NONE || cpi->oxcf.resize_cfg.resize_mode != RESIZE_NONE;
 }
 
-static int find(const AV1_COMP *cpi) {
-  for (int i = 0; i < AV1PART_MAX_ENCODERS; ++i) {
-    if (atomic_load_explicit(&table[i].instance, memory_order_acquire) == cpi) return i;
-  }
-  return -1;
-}
-
-av1part_encoder *av1part_hook_find(const AV1_COMP *cpi) {
-  const int i = find(cpi);
-  return i < 0 ? NULL : table[i].encoder;
-}
-
 /* Give the folders' content back when the library is closed (dlclose). At the end of a process an encoder may still be
  * at work in another thread: then everything stays. */
 __attribute__((destructor)) static void close_library(void) {
   if (pthread_mutex_trylock(&lock) != 0) return;
   bool idle = true;
-  for (int i = 0; i < AV1PART_MAX_ENCODERS; ++i) idle = idle && !atomic_load(&table[i].instance);
+  for (int i = 0; i < AV1PART_MAX_ENCODERS; ++i) idle = idle && !table[i].encoder;
   if (idle) free_files();
   pthread_mutex_unlock(&lock);
 }
 
-static void free_encoder(av1part_encoder *e) {
+static void close_encoder(int slot) {
+  av1part_encoder *const e = table[slot].encoder;
+  table[slot].encoder = NULL;
   if (!e) return;
-  for (int kind = 0; kind < 2; ++kind) av1part_pruner_free(e->deciders[kind].pruner);
-  av1part_masker_close(e->masker);
+  av1part_decide_close(e);
+  av1part_masks_close(e);
+  av1part_record_close(e);
   av1part_nodes_free(e);
   free(e);
 }
@@ -270,7 +261,7 @@ static bool open_encoder(int slot) {
   av1part_encoder *const e = table[slot].encoder = calloc(1, sizeof(*e));
   if (!e || !load_pruners(slot, &why)) {
     say_once(ALONE, why);
-    free_encoder(e);
+    close_encoder(slot);
     return false;
   }
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
@@ -279,7 +270,7 @@ static bool open_encoder(int slot) {
     say_once(has_pruner(slot) ? UNMASKED : ALONE, e->detail);
   }
   if (has_pruner(slot) || e->masker) return true;
-  free_encoder(e);
+  close_encoder(slot);
   return false;
 }
 
@@ -302,24 +293,22 @@ static bool choose(const AV1_COMP *cpi, int slot) {
 
 /* Index in the table, -1 where the encoder stays as it is. */
 static int adopt(const AV1_COMP *cpi) {
-  int free_slot = -1;
   pthread_mutex_lock(&lock);
-  for (int i = 0; i < AV1PART_MAX_ENCODERS && free_slot < 0; ++i) {
-    if (!atomic_load(&table[i].instance)) free_slot = i;
-  }
-  if (free_slot < 0) {
+  int slot = av1part_instances_claim();
+  if (slot < 0) {
     say_once(ALONE, "too many encoders are open");
-  } else if (choose(cpi, free_slot) && open_encoder(free_slot)) {
-    memset(table[free_slot].frames, 0, sizeof(table[free_slot].frames));
-    table[free_slot].pruned = table[free_slot].masked = 0;
-    table[free_slot].masked_nodes = table[free_slot].last_masked_nodes = 0;
-    table[free_slot].frame = NULL;
-    atomic_store_explicit(&table[free_slot].instance, cpi, memory_order_release);
+  } else if (choose(cpi, slot) && open_encoder(slot)) {
+    memset(table[slot].frames, 0, sizeof(table[slot].frames));
+    table[slot].pruned = table[slot].masked = 0;
+    table[slot].masked_nodes = table[slot].last_masked_nodes = 0;
+    table[slot].frame = NULL;
+    av1part_instances_bind(slot, cpi, table[slot].encoder);
   } else {
-    free_slot = -1;
+    av1part_instances_release(slot);
+    slot = -1;
   }
   pthread_mutex_unlock(&lock);
-  return free_slot;
+  return slot;
 }
 
 /* Nodes for frames of this size. */
@@ -368,13 +357,13 @@ static void begin_frame(const AV1_COMP *cpi) {
     if (intra && cpi->sf.part_sf.partition_search_type != FIXED_PARTITION) say_searchless(cpi);
     return;
   }
-  if (!intra && find(cpi) < 0) return;
+  if (!intra && av1part_instances_slot(cpi) < 0) return;
   if (resizes(cpi)) {
     say_once(ALONE, pipeline_count ? "no masks for super-resolution or a resize mode"
                                    : "no pruner for super-resolution or a resize mode");
     return;
   }
-  const int known = find(cpi), i = known < 0 ? adopt(cpi) : known;
+  const int known = av1part_instances_slot(cpi), i = known < 0 ? adopt(cpi) : known;
   if (i < 0 || !acts_on(i, !intra)) return;
   av1part_encoder *const e = table[i].encoder;
   if (!fit_nodes(e, cpi->common.width, cpi->common.height)) {
@@ -398,7 +387,7 @@ static void begin_frame(const AV1_COMP *cpi) {
 }
 
 static void end_frame(const AV1_COMP *cpi) {
-  const int i = find(cpi);
+  const int i = av1part_instances_slot(cpi);
   if (i < 0) return;
   av1part_encoder *const e = table[i].encoder;
   for (int l = 0; e->mask_active && l < AV1PART_LEVELS; ++l) {
@@ -412,7 +401,7 @@ static bool anything(void) { return pruner_count || pipeline_count; }
 
 void __wrap_av1_encode_frame(AV1_COMP *cpi) {
   pthread_once(&once, read_pipeline);
-  av1part_encoder *const e = anything() ? av1part_hook_find(cpi) : NULL;
+  av1part_encoder *const e = anything() ? av1part_instances_find(cpi) : NULL;
   if (e) e->search_active = e->mask_active = false; /* an error may have jumped over the end of the frame before */
   if (anything()) begin_frame(cpi);
   __real_av1_encode_frame(cpi);
@@ -423,7 +412,7 @@ void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *
                                                SIMPLE_MOTION_DATA_TREE *const sms_tree,
                                                PartitionSearchState *state) {
   __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
-  av1part_encoder *const e = anything() ? av1part_hook_find(cpi) : NULL;
+  av1part_encoder *const e = anything() ? av1part_instances_find(cpi) : NULL;
   av1part_mask_begin(e, cpi, x, state);
   av1part_search_begin(e, cpi, x, state);
 }
@@ -434,7 +423,7 @@ void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC
                                     PartitionSearchState *state, int *ab_partitions_allowed) {
   __real_av1_prune_ab_partitions(cpi, x, pc_tree, pb_source_variance, best_rdcost, rect_part_win_info,
                                  ext_partition_allowed, state, ab_partitions_allowed);
-  av1part_mask_ab(anything() ? av1part_hook_find(cpi) : NULL, cpi, x, state, ab_partitions_allowed);
+  av1part_mask_ab(anything() ? av1part_instances_find(cpi) : NULL, cpi, x, state, ab_partitions_allowed);
   av1part_search_ab(state, ab_partitions_allowed);
 }
 
@@ -469,12 +458,11 @@ static void write_stats(int slot, const AV1_COMP *cpi) {
 
 void __wrap_av1_remove_compressor(AV1_COMP *cpi) {
   pthread_mutex_lock(&lock);
-  const int i = cpi ? find(cpi) : -1;
+  const int i = cpi ? av1part_instances_slot(cpi) : -1;
   if (i >= 0) {
     write_stats(i, cpi);
-    atomic_store(&table[i].instance, NULL);
-    free_encoder(table[i].encoder);
-    table[i].encoder = NULL;
+    av1part_instances_release(i);
+    close_encoder(i);
   }
   pthread_mutex_unlock(&lock);
   __real_av1_remove_compressor(cpi);

@@ -6,6 +6,10 @@
 #include "av1/encoder/encodeframe_utils.h"
 #include "encoder.h"
 
+/* Free what was taken for decisions, and for the rows of the record. */
+void av1part_decide_close(av1part_encoder *encoder);
+void av1part_record_close(av1part_encoder *encoder);
+
 /* Forget the costs that were recorded: nothing tried at any node. */
 void av1part_clear_costs(av1part_encoder *encoder);
 
