@@ -204,8 +204,8 @@ class Case:
                 encoder.log_costs(*self.cost_nodes)
             if self.pruner != "none" and not library:
                 price = float(np.exp(np.random.default_rng([self.seed, 4]).uniform(-6, 3)))
-                encoder.set_pruner(self.pruner_bytes(), price, 64.0)
                 encoder.search_frames(self.frame_kind)
+                encoder.set_pruner(self.pruner_bytes(), price, 64.0)
             if self.recorded and not library:
                 encoder.record_search(0.7, self.seed & 0xFFFFFFFF)
             given = None if library or self.by_callback else self.mask
