@@ -82,8 +82,8 @@ def encode_with(made: "PrunerBundle") -> str:
 def describe(made: "PrunerBundle") -> str:
     """What a person wants to know of a pruner, a line each."""
     manifest, encoder, proof = made.manifest, made.manifest["encoder"], made.manifest["proof"]
-    sources = {source["sha256"]: source["split"] for source in manifest["learnt"]["sources"]}  # of all rounds once
-    split = {s: list(sources.values()).count(s) for s in ("train", "val", "test")}
+    learnt = [source["split"] for source in manifest["learnt"]["sources"]]
+    split = {s: learnt.count(s) for s in ("train", "val", "test")}
     lines = [
         f"{made.path}: {len(made.data):,} bytes for libaom {encoder['version']}, {encoder['usage']}, cpu-used "
         f"{encoder['cpu_used']}, {manifest['bit_depth']} bit, {made.frame_kind} frames",

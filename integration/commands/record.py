@@ -1,6 +1,5 @@
 """`av1part record`: photographs or clips to a record of libaom's search."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -19,26 +18,16 @@ _D = RecordConfig()
 @click.option("--share", default=_D.share, show_default=True, type=click.FloatRange(0, 1, min_open=True),
               help="Share of the superblocks whose search is kept.")  # fmt: skip
 @click.option("--seed", default=_D.seed, show_default=True, help="Seed that draws the superblocks.")
-@click.option(
-    "--pruner", type=click.Path(path_type=Path), help="Record under this pruner: a folder, or a name of `av1part zoo`."
-)
-@click.option("--price", type=float, help="Loss that a pixel of time may cost it.  [default: the pruner's own]")
 def record(**options: Any) -> None:
     """Code SOURCES with libaom and keep what it knew and found at every node, for `av1part fit`.
 
     By default every frame is a key frame. With --keyint above 1 the inter frames are recorded and the key frames are
-    not, for a pruner of inter frames. The streams are those of an encode that records nothing. With --pruner, a second
-    round: what surrounds and follows a decision is as in an encode with the pruner, and every frame is coded without it
-    too, for its bits and time. A run that was stopped goes on.
+    not, for a pruner of inter frames. The streams are those of an encode that records nothing. A run that was
+    stopped goes on.
     """
-    if options["price"] is not None and options["pruner"] is None:
-        raise click.UsageError("--price is the pruner's: pass --pruner.")
-    from integration import zoo
     from integration.recording.record import record as run
     from toolkit.cli.progress import next_step
 
-    if options["pruner"] is not None:
-        options["pruner"] = zoo.find(options["pruner"])
     output = options["output"]
     record_sources(run, RecordConfig, "recording", options)
     click.echo(f"Recorded: {output}")

@@ -229,9 +229,7 @@ AV1PART_API uint32_t av1part_feature_table(void);
 AV1PART_API int av1part_search_inter(av1part_encoder *encoder, int inter);
 
 /* Record the search of frames at a share (0 to 1, by superblock, drawn by `seed`) of the squares that no edge of the
- * frame cuts; 0 stops it. One thread alone. The bitstream is the same either way, unless a pruner is set: it takes no
- * decision at the squares of one size in each recorded superblock, drawn by `seed` among those at which it decides.
- * `reached` is set at these squares alone, and at sizes at which it does not decide. */
+ * frame cuts; 0 stops it. One thread alone. The bitstream is the same either way. */
 AV1PART_API int av1part_record_search(av1part_encoder *encoder, double share, uint32_t seed);
 
 /* The rows of the last packet's frames, valid until the encoder's next call. A parent's row comes before its quarters'. */

@@ -30,8 +30,8 @@ static bool pays(av1part_square *s, int decision) {
 
 bool av1part_skip_for(const av1part_square *loser, av1part_square *s, int decision) {
   if (!may_lose(loser)) return false;
-  if (!loser->open) return pays(s, decision);
-  s->reached |= 1u << decision;
+  if (pays(s, decision)) return true;
+  if (loser->row >= 0) s->reached |= 1u << decision;
   return false;
 }
 

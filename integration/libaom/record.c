@@ -15,7 +15,6 @@
 #include "av1/encoder/context_tree.h"
 #include "av1/encoder/rd.h"
 #include "search.h"
-#include "pruner.h"
 #include "square.h"
 
 static double cpu_seconds(void) {
@@ -59,33 +58,12 @@ static int new_row(av1part_encoder *e) {
   return (int)e->search_rows_used++;
 }
 
-static bool decides_at(const av1part_pruner *pruner, int side) {
-  bool any = false;
-  for (int d = 0; d < AV1PART_DECISIONS; ++d) any |= av1part_pruner_decides(pruner, side, d);
-  return any;
-}
-
-/* Whether a recorded square is searched whole, whatever a pruner says. With a pruner, that is so for one size in each
- * superblock, drawn among those at which it decides: what lies around and below such a square is searched as in an
- * encode with the pruner, and only there is known what a decision would have lost and saved. */
-static bool searched_whole(const av1part_square *s, uint32_t number) {
-  const av1part_decider *const by = s->encoder->decider;
-  int sides[AV1PART_SQUARES], count = 0;
-  if (!by || !decides_at(by->pruner, side_of(s))) return true;
-  for (int side = 8; side <= 128; side *= 2) {
-    if (decides_at(by->pruner, side)) sides[count++] = side;
-  }
-  return side_of(s) == sides[number % (unsigned)count];
-}
-
 static void open_row(av1part_square *s) {
   const PartitionBlkParams *const place = &s->state->part_blk_params;
   const av1part_square *const parent = s->parent;
   s->row = -1;
   if (!s->active || !s->encoder->search_recorded || !s->whole || side_of(s) < 8) return;
-  const uint32_t number = draw(s->encoder, place->mi_row, place->mi_col);
-  if (number >> 16 >= s->encoder->search_share) return;
-  s->open = searched_whole(s, number & 0xFFFF);
+  if (draw(s->encoder, place->mi_row, place->mi_col) >> 16 >= s->encoder->search_share) return;
   s->row = new_row(s->encoder);
   if (s->row < 0) return;
   av1part_node_features(s);

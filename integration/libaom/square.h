@@ -35,7 +35,6 @@ typedef struct av1part_square {
   bool active;         /* its search is recorded or pruned; else its costs alone are wanted */
   bool split_done;
   int row;           /* of the record, -1: not recorded */
-  bool open;         /* recorded, and no decision is taken at it */
   int modes;         /* partition whose modes were searched last, NO_MODES since the last stage ended */
   const PICK_MODE_CONTEXT *none; /* results of NONE's search */
   int quarters;      /* of SPLIT that are done, each at the costs of `quarter` */

@@ -1,7 +1,6 @@
 """Settings of `av1part label` and `av1part record`, apart from the work so that the commands can read the defaults."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from toolkit.partition import NODE
 
@@ -48,16 +47,13 @@ class RecordConfig(SourceConfig):
     """Sources, and what is recorded of the search of their frames.
 
     `share`: of the superblocks, 0 to 1, whose search is kept, drawn by `seed`. The default speed is that of the pruner
-    in the box. `pruner`: folder of a pruner that decides meanwhile, at `price` or at its own. With a `keyint` of 1
-    every frame is a key frame and is recorded. With a larger one the inter frames are recorded, and the key frames are
-    not; `lag` frames are looked ahead.
+    in the box. With a `keyint` of 1 every frame is a key frame and is recorded. With a larger one the inter frames are
+    recorded, and the key frames are not; `lag` frames are looked ahead.
     """
 
     cpu_used: int = 2
     share: float = 0.5
     seed: int = 0
-    pruner: Path | None = None
-    price: float | None = None
     keyint: int = 1
     lag: int = 0
 

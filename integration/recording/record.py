@@ -2,10 +2,6 @@
 
 A record holds frames of one kind. Of inter frames an entry is a packet: the frame that it shows, and the hidden ones
 that were coded before it.
-
-A second round records the search as a pruner leaves it. What a decision skips is not known, so in each recorded
-superblock the squares of one size, drawn by seed, are searched whole: of these alone rows say that a decision was
-reached. Bits and seconds of the frame are those of an encode without the pruner.
 """
 
 import hashlib
@@ -25,7 +21,6 @@ from integration.codec.libaom_build import libraries
 from integration.media.planes import Planes
 from integration.media.sources import SourceFile
 from integration.media.video import Clip
-from integration.pruning.bundle import PrunerBundle
 from integration.recording.config import RecordConfig
 from integration.recording.pieces import Progress, read_piece
 from integration.recording.recorder import manifest_settings, run
@@ -33,7 +28,6 @@ from integration.recording.view import Keeper, Piece, Recorded, View
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder
 from toolkit.pruners.record import FrameEntry, RecordedSource, doubts, rows_file, write_search_set
-from toolkit.pruners.record_format import Round
 
 _log = logging.getLogger("av1part")
 
@@ -64,14 +58,8 @@ class SearchView(View):
     one_depth = "a record has one bit depth. Record them apart."
 
     def recorded(self) -> Recorded:
-        """Raise ToolkitError for a pruner and inter frames: two encodes of a clip need not have the same packets."""
         c = self.config
-        pruner = PrunerBundle.load(c.pruner) if c.pruner else None
-        if pruner and "inter" in (c.frame_kind, pruner.frame_kind):
-            raise ToolkitError(
-                f"{pruner.path}: a second round is recorded of key frames alone, by a pruner of key frames."
-            )
-        return Recorded((), c.share, c.seed, c.keyint, c.lag, c.frame_kind, pruner, c.price)
+        return Recorded((), c.share, c.seed, c.keyint, c.lag, c.frame_kind)
 
     def doubts(self, files: Sequence[SourceFile]) -> list[str]:
         return doubts([file.split for file in files])
@@ -80,10 +68,7 @@ class SearchView(View):
         return SearchKeeper(piece, clip, self.config)
 
     def write(self, output: Path, pieces: Sequence[Piece], bit_depth: int, overwrite: bool) -> None:
-        library, c, pruner = native.load(libraries().hook), self.config, self.recorded().pruner
-        under: Round = {}
-        if pruner:
-            under = {"pruner": pruner.sha256, "price": pruner.price if c.price is None else c.price}
+        library, c = native.load(libraries().hook), self.config
         sources, entries = list[RecordedSource](), list[FrameEntry]()
         with atomic_folder(output, overwrite=overwrite) as folder:
             (folder / "rows").mkdir()
@@ -93,11 +78,10 @@ class SearchView(View):
                     shutil.copyfile(piece.folder / Path(entry["file"]).name, folder / entry["file"])
                     entries.append(FrameEntry(**entry))
                 if piece.first:
-                    source: RecordedSource = {
+                    sources.append({
                         "name": f.name, "split": f.split, "sha256": f.sha256, "licence": f.licence, "origin": f.origin,
                         "luma_sha256": content["luma_sha256"],
-                    }  # fmt: skip
-                    sources.append({**source, **under})
+                    })  # fmt: skip
             settings = manifest_settings(self) | {"frame_kind": c.frame_kind}
             settings |= {"recorded": {"share": c.share, "seed": c.seed}}
             settings |= {"feature_table": native.feature_table_name(library)}

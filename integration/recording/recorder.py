@@ -27,13 +27,12 @@ from integration.media.planes import Planes
 from integration.media.raw import layout_text
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip
-from integration.pruning.encoder import use_pruner
 from integration.recording.pieces import Progress, begin_piece, code_pieces, finish_piece
 from integration.recording.view import Keeper, Piece, Recorded, View
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, check_free, named, one_at_a_time
 
-_NAMED_APART = ("cq", "jobs", "split", "raw", "pruner")
+_NAMED_APART = ("cq", "jobs", "split", "raw")
 """Settings that decide nothing of a piece, or that its folder's name holds in another form."""
 _log = logging.getLogger("av1part")
 
@@ -82,8 +81,8 @@ def _hidden(output: Path) -> Path:
 
 def make_pieces(work: Path, files: Sequence[SourceFile], views: tuple[View, ...], build: str) -> list[Piece]:
     """Pieces in folders named by a hash of everything that their content depends on, the encoder's `build` included."""
-    c, pruner, pieces = views[0].config, Recorded.of(views).pruner, list[Piece]()
-    decides: list[Any] = [COLOUR, RESAMPLING, build, pruner and pruner.sha256]
+    c, pieces = views[0].config, list[Piece]()
+    decides: list[Any] = [COLOUR, RESAMPLING, build]
     for view in views:
         settings = {name: value for name, value in asdict(view.config).items() if name not in _NAMED_APART}
         decides += [view.doing, settings]
@@ -116,16 +115,14 @@ def check_sources(pieces: Sequence[Piece]) -> int:
     return next(iter(depths))
 
 
-def open_encoder(clip: Clip, piece: Piece, recorded: Recorded, *, pruned: bool = True) -> Encoder:
-    """Encoder of a piece that records; with the pruner inside it unless `pruned` is False."""
+def open_encoder(clip: Clip, piece: Piece, recorded: Recorded) -> Encoder:
+    """Encoder of a piece that records."""
     c, r = piece.config, recorded
     coding = CodingConfig(piece.cq, c.cpu_used, c.usage, keyint=r.keyint, lag=r.lag, four_way=c.four_way).coding
     settings = EncoderConfig(clip.width, clip.height, clip.bit_depth, **coding)
     encoder = Encoder(settings)
     try:
         encoder.search_frames(r.frame_kind)
-        if r.pruner and pruned:
-            use_pruner(encoder, r.pruner, r.price)
         if r.cost_nodes:
             encoder.log_costs(*r.cost_nodes)
         if r.share:  # another seed for each source, so that equal places of several are drawn apart
@@ -152,20 +149,10 @@ def code(piece: Piece) -> None:
 
 
 def _coded(piece: Piece, clip: Clip, keepers: Sequence[Keeper]) -> Iterator[tuple[EncodedFrame, NDArray[Any], float]]:
-    """Each coded frame, the rows of its search, and the CPU seconds of the call that gave it.
-
-    With a pruner every frame is coded twice: rows are what the pruner leaves, all else is of an encode without it, so
-    that losses, times and prices have one unit in all rounds.
-    """
-    recorded = Recorded.of(piece.views)
-    with ExitStack() as stack:
-        plain = stack.enter_context(open_encoder(clip, piece, recorded, pruned=False))
-        beside = stack.enter_context(open_encoder(clip, piece, recorded)) if recorded.pruner else None
-        second = _timed(beside, clip.frames()) if beside else None
-        for frame, seconds in _timed(plain, _shown(clip.frames(), keepers)):
-            if second:
-                next(second)
-            yield frame, (beside or plain).search_rows(), seconds
+    """Each coded frame, the rows of its search, and the CPU seconds of the call that gave it."""
+    with open_encoder(clip, piece, Recorded.of(piece.views)) as encoder:
+        for frame, seconds in _timed(encoder, _shown(clip.frames(), keepers)):
+            yield frame, encoder.search_rows(), seconds
 
 
 def _shown(frames: Iterator[Planes], keepers: Sequence[Keeper]) -> Iterator[Planes]:

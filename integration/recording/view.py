@@ -15,7 +15,6 @@ from integration.media.planes import Planes
 from integration.media.raw import raw_layout
 from integration.media.sources import SourceFile
 from integration.media.video import Clip, open_clip
-from integration.pruning.bundle import PrunerBundle
 from integration.recording.config import SourceConfig
 
 
@@ -33,8 +32,6 @@ class Recorded:
     keyint: int = 1
     lag: int = 0
     frame_kind: str = "key"
-    pruner: PrunerBundle | None = None
-    price: float | None = None
 
     @classmethod
     def of(cls, views: "Sequence[View]") -> "Recorded":

@@ -9,7 +9,7 @@ from toolkit.data.joining import Joined, check_settings, join
 from toolkit.data.splits import assign_splits
 from toolkit.files import atomic_folder, check_free
 from toolkit.pruners.record import FrameEntry, SearchSet, rows_file, write_search_set
-from toolkit.pruners.record_format import hashes_of
+from toolkit.pruners.record_format import RecordedSource, hashes_of
 
 
 def merge_records(
@@ -17,25 +17,20 @@ def merge_records(
 ) -> list[str]:
     """Write one record with the sources of several; returns sentences on sources that were dropped or renamed.
 
-    Each source keeps its split, or gets one as `split` says (`assign_splits`). Rows are copied file by file. A source
-    that was recorded in two rounds, under another pruner or price, is there twice, in one split. Raises ToolkitError,
-    and leaves nothing written, where settings differ, or where one source is in two of the records with another split
-    or other streams.
+    Each source keeps its split, or gets one as `split` says (`assign_splits`). Rows are copied file by file. Raises
+    ToolkitError, and leaves nothing written, where settings differ, or where one source is in two of the records with
+    another split or other streams.
     """
     check_free(output, overwrite)
     records = [SearchSet.load(path) for path in paths]
     more = [{"bit depth": r.manifest["bit_depth"], "feature table": [asdict(f) for f in r.features]} for r in records]
     check_settings(paths, [{"frame_kind": r.frame_kind} | r.manifest["encoder"] for r in records], more)
     joined = _joined(paths, records)
-    found = [records[place.folder].manifest["sources"][place.source] for place in joined.places]
-    first = dict[str, str]()  # name in the first round, by sha256: both rounds get its split
-    for place, source in zip(joined.places, found, strict=True):
-        first.setdefault(source["sha256"], place.name)
-    splits = assign_splits(list(first.values()), split) if split else {}
-    sources = found.copy()
-    for number, (place, source) in enumerate(zip(joined.places, found, strict=True)):
-        split_of = splits.get(first[source["sha256"]], source["split"])
-        sources[number] = {**source, "name": place.name, "split": split_of}
+    splits = assign_splits([place.name for place in joined.places], split) if split else {}
+    sources = list[RecordedSource]()
+    for place in joined.places:
+        source = records[place.folder].manifest["sources"][place.source]
+        sources.append({**source, "name": place.name, "split": splits.get(place.name, source["split"])})
     with atomic_folder(output, overwrite=overwrite) as folder:
         (folder / "rows").mkdir()
         entries = list[FrameEntry]()
@@ -53,9 +48,7 @@ def merge_records(
 
 def _joined(paths: Sequence[Path], records: Sequence[SearchSet]) -> Joined:
     def keys(number: int, source: int) -> list[str]:
-        entry = records[number].manifest["sources"][source]
-        own = f"{entry.get('pruner')} {entry.get('price')}"
-        return [f"{kind} {digest} {own}" for kind, digest in hashes_of(entry).items()]
+        return [f"{kind} {digest}" for kind, digest in hashes_of(records[number].manifest["sources"][source]).items()]
 
     def differ(one: tuple[int, int], two: tuple[int, int]) -> str:
         # Rows hold CPU times, so that no two records of a source are alike; their streams are.

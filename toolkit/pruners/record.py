@@ -47,7 +47,7 @@ FEW = 10
 
 @dataclass(frozen=True)
 class RecordedFrame:
-    """One coded picture: `rows` (N,) of dtype ROW, its `bits`, `pixels` and CPU `seconds`, all without a pruner.
+    """One coded picture: `rows` (N,) of dtype ROW, its `bits`, `pixels` and CPU `seconds`.
 
     Of inter frames, bits and seconds are the mean of the source's at that cq. A packet may be a few bytes, and what is
     lost in it counts as much as elsewhere in the clip.

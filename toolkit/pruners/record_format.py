@@ -45,10 +45,7 @@ _LEAST_SECONDS = 1e-9
 
 @dataclass(frozen=True)
 class FrameEntry:
-    """What the manifest says of a coded picture or packet; `source` indexes the sources, `file` has the rows.
-
-    `bits` and `seconds` are of the picture coded without a pruner, also where the rows were recorded under one.
-    """
+    """What the manifest says of a coded picture or packet; `source` indexes the sources, `file` has the rows."""
 
     source: int
     frame: Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
@@ -60,19 +57,7 @@ class FrameEntry:
     file: str
 
 
-class Round(TypedDict, total=False):
-    """What decided while a source was recorded in a second round: a pruner, by its hash, and its price."""
-
-    pruner: str
-    price: float
-
-
-class _WholeRound(TypedDict):
-    pruner: str
-    price: float
-
-
-class RecordedSource(Origin, Round):
+class RecordedSource(Origin):
     """A clip or photograph of a record. `luma_sha256` is of the code values of its luma, frame by frame, as coded.
 
     Older records do not say it.
@@ -150,22 +135,19 @@ def _check_encoder(encoder: Mapping[str, Any], what: str) -> None:
 
 
 def _check_sources(sources: Sequence[RecordedSource], what: str) -> None:
-    """Raise ToolkitError unless the sources are sound, each in one split and recorded once in each round."""
+    """Raise ToolkitError unless the sources are sound, each there once and in one split."""
     check_sources(sources, what, MEND)
     for source in sources:
         name = source["name"]
         if not is_sha256(source.get("luma_sha256", source["sha256"])):
             raise ToolkitError(f"{what}: luma_sha256 of source {name} is no SHA-256. {MEND}")
-        if "pruner" in source or "price" in source:
-            shaped(source, _WholeRound, f"{what}, source {name}", MEND)
-            if not is_sha256(source["pruner"]) or not source["price"] > 0:
-                raise ToolkitError(f"{what}: source {name} has no pruner's hash, or no price above 0. {MEND}")
+        if {"pruner", "price"} & source.keys():  # as earlier versions did: few of its squares were searched whole
+            raise ToolkitError(f"{what}: source {name} was recorded under a pruner, which none learns from. {MEND}")
     hashes = [hashes_of(source) for source in sources]
-    advice = "Give it exactly one split: record both rounds of it with the same --split, or pass one to `data merge`."
+    advice = "Give it exactly one split."
     check_one_split(sources, hashes, what, advice)
-    rounds = Counter((source["sha256"], source.get("pruner"), source.get("price")) for source in sources)
-    if max(rounds.values(), default=0) > 1:
-        raise ToolkitError(f"{what}: a source is there twice under one pruner and price. {MEND}")
+    if len({source["sha256"] for source in sources}) < len(sources):
+        raise ToolkitError(f"{what}: a source is there twice. {MEND}")
 
 
 def hashes_of(source: RecordedSource) -> dict[str, str]:

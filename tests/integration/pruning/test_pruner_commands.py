@@ -19,7 +19,7 @@ from integration.recording import recorder
 from integration.tuning.price import PRICES, PriceTrial, choose_price
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
-from toolkit.pruners.record import SearchSet, doubts
+from toolkit.pruners.record import doubts
 
 
 @pytest.fixture(scope="module")
@@ -245,35 +245,6 @@ def test_a_record_that_was_stopped_goes_on(
     assert sorted(coded) == sorted({path.stem for path in photographs[:3]})
     assert not list(tmp_path.glob(".set.work"))
     fails(cli(*words), "exists already")
-
-
-def test_a_second_round_is_recorded_under_a_pruner_and_learnt_from_with_the_first(
-    pruner: Path, record: Path, photographs: list[Path], tmp_path: Path
-) -> None:
-    table, second, both = record.parent / "splits.tsv", tmp_path / "second", tmp_path / "both"
-    words = ("--cq", "25,40,55", "--share", "1", "--jobs", "1", "--size", "source", "--cpu-used", "1")
-    under = ("--pruner", pruner, "--price", "0.2")
-    done("record", *photographs, "-o", second, *words, "--split", table, *under)
-    first, again = (SearchSet.load(folder) for folder in (record, second))
-    named = {"pruner": PrunerBundle.load(pruner).sha256, "price": 0.2}
-    assert [s | named for s in first.manifest["sources"]] == again.manifest["sources"]
-    assert [e.bits for e in first.entries] == [e.bits for e in again.entries], "those of an encode without the pruner"
-    reached = [sum(int((f.rows["reached"] > 0).sum()) for f in data.frames("train")) for data in (first, again)]
-    assert 0 < reached[1] < reached[0]
-
-    done("data", "merge", record, second, "-o", both)
-    merged = SearchSet.load(both)
-    assert len(merged.entries) == 2 * len(first.entries)
-    assert len(list(merged.frames("train"))) == 2 * len(list(first.frames("train")))
-    options = ("--trees", "10", "--leaves", "8", "--sides", "8,16")
-    assert "learnt from 4 sources, judged on 1" in done("pruner", "fit", both, "-o", tmp_path / "p", *options).output
-    done("data", "merge", record, second, "-o", both, "--split", table, "--overwrite")
-
-    done("record", *photographs, "-o", second, *words, "--split", "train", *under, "--overwrite")
-    fails(cli("data", "merge", record, second, "-o", tmp_path / "c"), "same source in two splits", "both rounds")
-    assert cli("record", *photographs, "-o", tmp_path / "d", "--price", "0.2").exit_code == 2
-    fails(cli("record", *photographs, "-o", tmp_path / "d", *under, "--usage", "allintra"), "usage was 'good'")
-    assert not (tmp_path / "d").exists()
 
 
 def test_a_folder_of_another_kind_is_named(pruner: Path, record: Path, tmp_path: Path) -> None:
