@@ -1,4 +1,4 @@
-"""The Python API in one place: the public names of toolkit, export and integration (docs/api.md).
+"""The Python API in one place: the public names of toolkit, export and integration (docs/reference/api.md).
 
 A name is imported at its first use, so that `import av1part` is quick and imports no PyTorch.
 """

@@ -1,6 +1,6 @@
 """What ships: ONNX export, sealed bundles and the parity proof. Imports toolkit, never integration.
 
-The names in `__all__` are the public ones (docs/api.md); each is imported at its first use.
+The names in `__all__` are the public ones (docs/reference/api.md); each is imported at its first use.
 """
 
 from importlib import import_module

@@ -1,6 +1,6 @@
 """What runs: libaom with the hook, labelling, the stage-008 pipeline, pruners and real encodes.
 
-The names in `__all__` are the public ones (docs/api.md); each is imported at its first use.
+The names in `__all__` are the public ones (docs/reference/api.md); each is imported at its first use.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
 """The learning part: data sets, models, training and comparison. Imports neither export nor integration.
 
-The names in `__all__` are the public ones (docs/api.md); each is imported at its first use, so that `import toolkit`
-alone imports no torch.
+The names in `__all__` are the public ones (docs/reference/api.md); each is imported at its first use, so that
+`import toolkit` alone imports no torch.
 """
 
 import os

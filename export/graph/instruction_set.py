@@ -1,7 +1,7 @@
 """Class of this CPU's instruction set, by the kernels that ONNX Runtime picks for int8 products.
 
 An int8 graph may compute other numbers on another class: without VNNI, x86-64 CPUs add pairs of products in 16 bit,
-where full 8-bit weights overflow and are clipped (docs/parity.md).
+where full 8-bit weights overflow and are clipped (docs/explanation/parity.md).
 """
 
 import functools

@@ -34,7 +34,7 @@ def demo(output: Path, data: Path | None, limit_train: int, limit_val: int, epoc
     """Run the whole main job on the embedded data set, in a few minutes on 2 cores.
 
     Trains Stage 1, Stage 2 from both inits and the Stage 3 heads; selects, exports and proves them; builds the pipeline
-    (stage 008); and encodes one frame with and without masks. Prints every command before running it. An earlier demo
+    ; and encodes one frame with and without masks. Prints every command before running it. An earlier demo
     in OUTPUT is replaced.
     """
     from integration.demo.steps import Demo

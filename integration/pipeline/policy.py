@@ -77,7 +77,7 @@ def with_inputs_of_ab(masks: NDArray[np.uint16]) -> NDArray[np.uint16]:
 
     libaom searches an AB only where it also searches the rectangle of that direction, and chooses which ABs to search
     by the costs of SPLIT and of both rectangles. Without these costs it chooses badly: under a perfect mask this alone
-    costs 0.3 to 0.5% of BD-rate, everything else together 0.03% (docs/encoder.md).
+    costs 0.3 to 0.5% of BD-rate, everything else together 0.03% (docs/explanation/masks.md).
     """
     result: NDArray[np.uint16] = np.where(masks & _AB, masks | _INPUTS, masks).astype(np.uint16)
     return result

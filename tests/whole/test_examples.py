@@ -1,4 +1,4 @@
-"""The scripts in examples/ run as a reader would run them, and the packages export what docs/api.md says."""
+"""The scripts in examples/ run as a reader would run them, and the packages export what docs/reference/api.md says."""
 
 import ast
 import importlib
@@ -16,7 +16,7 @@ import av1part
 from export.bundle.bundle import Bundle
 from integration.codec.libaom_build import Libraries
 
-API = (ROOT / "docs" / "api.md").read_text()
+API = (ROOT / "docs" / "reference" / "api.md").read_text()
 PACKAGES = ("toolkit", "export", "integration")
 
 

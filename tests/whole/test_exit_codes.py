@@ -1,4 +1,4 @@
-"""Exit codes as docs/contract.md states them: 0 done, 1 what a user can mend or a gate that failed, 2 wrong usage."""
+"""Exit codes are those of docs/reference/contract.md: 0 done, 1 an error to mend or a failed gate, 2 wrong usage."""
 
 import os
 import shutil

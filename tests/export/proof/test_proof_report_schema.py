@@ -1,4 +1,4 @@
-"""docs/parity.md lists exactly the entries that parity.json has."""
+"""docs/explanation/parity.md lists exactly the entries that parity.json has."""
 
 import re
 import shutil
@@ -16,7 +16,7 @@ from export.proof.config import ParityConfig
 from export.proof.prove import prove
 from toolkit.files import read_json
 
-TEXT = (ROOT / "docs" / "parity.md").read_text()
+TEXT = (ROOT / "docs" / "explanation" / "parity.md").read_text()
 
 
 def documented(head: str, kinds: set[str]) -> set[str]:
