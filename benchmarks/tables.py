@@ -74,13 +74,19 @@ def written(cell: Cell, column: Column) -> str:
 
 def table(result: Result) -> str:
     """The result as a table in Markdown; the first cell of a row of `bold` is bold."""
-    lines = [[column.title for column in result.columns], ["---:" if c.right else "---" for c in result.columns]]
+    lines = [_line([column.title for column in result.columns])]
+    lines.append(f"|{'|'.join('---:' if column.right else '---' for column in result.columns)}|\n")
     for number, row in enumerate(result.rows):
         cells = [written(cell, column) for cell, column in zip(row, result.columns, strict=True)]
         if number in result.bold:
             cells[0] = f"**{cells[0]}**"
-        lines.append(cells)
-    return "".join(f"| {' | '.join(line)} |\n".replace("|  |", "| |").replace("|  |", "| |") for line in lines)
+        lines.append(_line(cells))
+    return "".join(lines)
+
+
+def _line(cells: list[str]) -> str:
+    """A line of a table in Markdown."""
+    return f"|{'|'.join(f' {cell} ' if cell else ' ' for cell in cells)}|\n"
 
 
 def fill(text: str) -> str:

@@ -38,6 +38,20 @@ def test_every_result_is_shown_and_says_where_it_comes_from() -> None:
         assert result.date is None or re.fullmatch(r"\d{4}-\d\d-\d\d", result.date)
 
 
+def test_the_readme_claims_what_the_results_have() -> None:
+    readme = flat((ROOT / "README.md").read_text())
+    photographs, frames = (
+        {row[0]: row for row in load(f"pruner-{name}").rows} for name in ("photographs", "key-frames")
+    )
+    saved, lost = photographs["pruner at 0.03 at 1"][5]
+    assert f"saved {saved:.0f}% of cpu-used 1's CPU time for {lost:.2f}% more bytes" in readme
+    (saved, lost), (saved_at_3, lost_at_3) = (frames[f"pruner at 0.03 at {speed}"][5] for speed in (1, 3))
+    assert (
+        f"it saved {saved:.0f}% for {lost:.2f}%, and at cpu-used 3 {saved_at_3:.0f}% for {-lost_at_3:.2f}% fewer"
+        in readme
+    )
+
+
 def test_a_changed_figure_changes_the_page() -> None:
     text = (ROOT / "docs" / "benchmarks.md").read_text()
     changed = text.replace("| native at 1 | +1.21% |", "| native at 1 | +1.12% |")

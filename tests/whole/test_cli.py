@@ -5,9 +5,14 @@ import re
 import subprocess
 import sys
 
+import pytest
 from click.testing import CliRunner
+from support.places import ROOT
 
+from toolkit.cli import reference
 from toolkit.cli.main import commands, main
+
+PAGES = reference.pages()
 
 
 def test_help_imports_neither_torch_nor_onnxruntime() -> None:
@@ -55,3 +60,15 @@ def test_the_shell_completes_commands_and_options() -> None:
         command = [sys.executable, "-m", "av1part"]
         done = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=False)
         assert done.stdout.split() == expected
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_reference_in_docs_is_what_the_commands_say(name: str) -> None:
+    assert (ROOT / reference.FOLDER / name).read_text() == PAGES[name], f"run `{reference.COMMAND}`"
+
+
+def test_every_command_is_in_the_reference() -> None:
+    assert reference.missing() == set()
+    text = "\n".join(PAGES.values())
+    for said in ("## pipeline build", "## zoo\n", "| `--epochs N` |", "| `-o, --output PATH` |", "good\\|allintra"):
+        assert said in text
