@@ -1,16 +1,19 @@
 /* av1part's C interface to libaom: encode frames, restrict the partitions that are searched, read the result.
  *
- * examples/encode.c is a whole program; `av1part encoder info --flags` prints what a compiler needs for one.
+ * examples/encode.c is a whole program; `av1part encoder info --flags` prints what a compiler needs for one. The record
+ * of the search has a header of its own, av1part_record.h.
  *
- * Every function returns AV1PART_OK or a negative av1part_status; the text behind a failure is in the
- * encoder's (or inspector's) error detail. One encoder belongs to one thread at a time; several encoders
- * may run at once in one process.
+ * Each function says what it takes (@param), what it gives (@return) and who may call it (@thread): "one at a time"
+ * stands for one thread at a time on the same object, "any" for any number of threads at once. Different objects never
+ * stand in each other's way. A function that returns a status returns AV1PART_OK or a negative av1part_status, and
+ * where the object has a detail, that has the text behind a failure. A NULL where nothing says that it may be one is
+ * AV1PART_ERR_ARGUMENT. A call that is refused changes nothing.
  *
- * Nodes are luma squares of AV1PART_NODE_SIZE samples a side, from 8 at level 0 to 128 at level 4, in a raster of
- * rows = ceil(height / side) by columns = ceil(width / side). Partition ids are AV1's: 0 NONE, 1 HORZ, 2 VERT,
- * 3 SPLIT (whatever its quarters are), 4 HORZ_A, 5 HORZ_B, 6 VERT_A, 7 VERT_B, 8 HORZ_4, 9 VERT_4. An 8x8 node has
- * none above SPLIT, a 128x128 node none above VERT_B. AV1PART_INSIDE_LARGER stands where the node lies inside a
- * larger block, is cut by the frame's edge, or is larger than the superblock.
+ * Nodes are luma squares of AV1PART_NODE_SIZE samples a side, from 8 at level 0 to 128 at level 4, in a raster of rows
+ * = ceil(height / side) by columns = ceil(width / side). Partition ids are AV1's: 0 NONE, 1 HORZ, 2 VERT, 3 SPLIT
+ * (whatever its quarters are), 4 HORZ_A, 5 HORZ_B, 6 VERT_A, 7 VERT_B, 8 HORZ_4, 9 VERT_4. An 8x8 node has none above
+ * SPLIT, a 128x128 node none above VERT_B. AV1PART_INSIDE_LARGER stands where the node lies inside a larger block, is
+ * cut by the frame's edge, or is larger than the superblock.
  */
 #ifndef AV1PART_HOOK_H_
 #define AV1PART_HOOK_H_
@@ -107,8 +110,8 @@ typedef struct av1part_network {
   size_t size;
 } av1part_network;
 
-/* Write the logits, count x classes, of `count` windows, a node and its context each, at as many qindexes. Classes are 2,
- * 3, 2 and 4 by stage; at 8x8 nodes 2, 2 and 2. Return non-zero where they cannot be had. */
+/* Write the logits, count x classes, of `count` windows, a node and its context each, at as many qindexes. Classes are
+ * 2, 3, 2 and 4 by stage; at 8x8 nodes 2, 2 and 2. Return non-zero where they cannot be had. */
 typedef int (*av1part_ask_callback)(void *user, int stage, const float *luma, const float *qindex, int32_t count,
                                     float *logits);
 
@@ -152,162 +155,272 @@ typedef struct av1part_node_costs {
   uint16_t bound;                    /* bit k: the search of k was cut short, rd[k] is a lower bound */
 } av1part_node_costs;
 
-/* What was known at a square during its search, and what came of it. Costs in bits: RD cost divided by rdmult. */
-typedef struct av1part_search_row {
-  int32_t row, column, side; /* in luma samples */
-  int32_t parent;            /* index of the row of the square around it, -1: none */
-  uint8_t quarter;           /* 0 to 3, which of its parent */
-  uint8_t partition;         /* what the search chose; AV1PART_INSIDE_LARGER: nothing that beats the limit */
-  uint16_t reached;          /* bit d: decision d could have been taken, and was not */
-  float limit;                            /* cost to be beaten; NaN: none */
-  float bits[AV1PART_PARTITIONS];         /* cost by partition id, signalling included; NaN: not searched to the end */
-  float seconds[AV1PART_STAGES];          /* the thread's CPU time by stage, quarters of SPLIT included */
-  float features[AV1PART_FEATURES];       /* 0 where the search did not come to the point at which they are known */
-} av1part_search_row;
-
 /* How often a pruner was asked, and how often it skipped, by side (8 << index) and decision. */
 typedef struct av1part_decision_counts {
   int32_t asked[AV1PART_SQUARES][AV1PART_DECISIONS];
   int32_t taken[AV1PART_SQUARES][AV1PART_DECISIONS];
 } av1part_decision_counts;
 
+/* ---- the library ---- */
+
+/* Version of the interface.
+ * @return AV1PART_API_VERSION of the header that the library was built with.
+ * @thread any */
 AV1PART_API int av1part_api_version(void);
+
+/* Version of libaom.
+ * @return as v3.14.1; never freed.
+ * @thread any */
 AV1PART_API const char *av1part_libaom_version(void);
+
+/* A status in words.
+ * @return the words, never freed; "unknown status" for a number that is none.
+ * @thread any */
 AV1PART_API const char *av1part_status_text(int status);
 
+/* ---- an encoder ---- */
+
 /* Open an encoder: one pass, constant quality, deltaq-mode 0.
- * On failure *encoder is NULL and `detail` (may be NULL) holds the reason. */
+ * @param encoder      gets the encoder, NULL on failure.
+ * @param detail       gets the reason of a failure; may be NULL.
+ * @return AV1PART_ERR_ARGUMENT for a setting out of its range, which the detail names; AV1PART_ERR_FULL;
+ *         AV1PART_ERR_MEMORY; AV1PART_ERR_LIBAOM.
+ * @thread any */
 AV1PART_API int av1part_open(const av1part_config *config, av1part_encoder **encoder, char *detail,
                              size_t detail_size);
-/* Does nothing while the encoder is inside av1part_encode. */
+
+/* Close an encoder and free what it gave out.
+ * @param encoder      may be NULL. One that is inside av1part_encode stays open.
+ * @thread one at a time */
 AV1PART_API void av1part_close(av1part_encoder *encoder);
+
+/* The text behind the last failure.
+ * @return valid until the encoder's next call.
+ * @thread one at a time */
 AV1PART_API const char *av1part_error_detail(const av1part_encoder *encoder);
 
-/* Set or (callback NULL) clear the mask callback. */
+/* Set or clear the mask callback.
+ * @param callback     NULL clears it. It takes the place of loaded pipelines.
+ * @param user         handed to it.
+ * @return AV1PART_ERR_STATE during an encode; AV1PART_ERR_ARGUMENT where libaom searches no partitions.
+ * @thread one at a time; the callback runs in the thread that encodes */
 AV1PART_API int av1part_set_mask_callback(av1part_encoder *encoder, av1part_mask_callback callback, void *user);
 
-/* Describe the colour in the sequence header, before the first frame: ITU-T H.273's numbers of primaries, transfer
- * characteristics and matrix coefficients (2: unspecified, as at first; 4:2:0 has no identity matrix, 0), and the range,
- * 0 limited or 1 full. No sample is changed. */
+/* Describe the colour in the sequence header. No sample is changed.
+ * @param primaries, transfer, matrix  numbers of ITU-T H.273; 2: unspecified, as at first. 4:2:0 has no identity
+ *                     matrix, 0.
+ * @param full_range   0 limited, 1 full.
+ * @return AV1PART_ERR_STATE after the first frame; AV1PART_ERR_ARGUMENT; AV1PART_ERR_LIBAOM for an unknown number.
+ * @thread one at a time */
 AV1PART_API int av1part_set_colour(av1part_encoder *encoder, int primaries, int transfer, int matrix, int full_range);
 
-/* Say in the sequence header where chroma samples lie, before the first frame, in AV1's numbers: 0 unknown (as at
- * first), 1 between two rows of luma samples and on a column, 2 on a luma sample. */
+/* Say in the sequence header where chroma samples lie.
+ * @param position     0 unknown, as at first; 1 between two rows of luma samples and on a column; 2 on a luma sample.
+ * @return AV1PART_ERR_STATE after the first frame; AV1PART_ERR_ARGUMENT.
+ * @thread one at a time */
 AV1PART_API int av1part_set_chroma_position(av1part_encoder *encoder, int position);
 
-/* Say in the frame headers at which size, 1 to 65536 each way, a player should show frames whose samples are not
- * square; before the first frame. */
+/* Say in the frame headers at which size a player should show frames whose samples are not square.
+ * @param width, height  1 to 65536.
+ * @return AV1PART_ERR_STATE after the first frame; AV1PART_ERR_ARGUMENT.
+ * @thread one at a time */
 AV1PART_API int av1part_set_render_size(av1part_encoder *encoder, int width, int height);
 
-/* When the next frame is shown and for how long, in AV1PART_TICKS a second, for libaom's control of rate and groups of
- * frames. A frame starts where the one before ends, or later. A frame of which nothing is said lasts 1/30 second, and
- * starts as many of these after the first. */
-enum { AV1PART_TICKS = 10000000 };
+enum { AV1PART_TICKS = 10000000 }; /* units of time in a second */
+
+/* Say when the next frame is shown and for how long, for libaom's control of rate and groups of frames. A frame of
+ * which nothing is said lasts 1/30 second, and starts as many of these after the first.
+ * @param start, length  in AV1PART_TICKS a second. A frame starts where the one before ends, or later.
+ * @return AV1PART_ERR_STATE during an encode; AV1PART_ERR_ARGUMENT.
+ * @thread one at a time */
 AV1PART_API int av1part_set_time(av1part_encoder *encoder, int64_t start, int64_t length);
 
-/* Put a metadata OBU before every key frame; call it before the first frame. `type` is AV1's metadata_type: 1 for the
- * content light level (HDR_CLL, 4 bytes) or 2 for the mastering display's colour volume (HDR_MDCV, 24 bytes), each at
- * most once. `data` is copied. */
+/* Put a metadata OBU before every key frame.
+ * @param type         AV1's metadata_type: 1 for the content light level (HDR_CLL), 2 for the mastering display's
+ *                     colour volume (HDR_MDCV); each at most once.
+ * @param data, size   4 bytes of type 1, 24 of type 2; copied.
+ * @return AV1PART_ERR_STATE after the first frame, or for a type that is there; AV1PART_ERR_ARGUMENT.
+ * @thread one at a time */
 AV1PART_API int av1part_add_metadata(av1part_encoder *encoder, int type, const void *data, size_t size);
 
-/* Switch libaom's own CNN, which prunes partitions of intra frames from cpu_used 1 on, off (1) or on again (0). */
+/* Switch libaom's own CNN, which prunes partitions of intra frames from cpu_used 1 on, off or on.
+ * @param disable      1 off, 0 on again.
+ * @return AV1PART_ERR_STATE during an encode.
+ * @thread one at a time */
 AV1PART_API int av1part_disable_cnn(av1part_encoder *encoder, int disable);
 
-/* Record RD costs and times of every whole node of these sizes (8, 16, 32, 64, 128, or the sum of several) of intra
- * frames, or no longer (0, at first). The bitstream is the same either way. */
+/* Record RD costs and times of every whole node of intra frames, for av1part_costs. The bitstream is the same either
+ * way.
+ * @param node_sizes   8, 16, 32, 64, 128, or the sum of several; 0, as at first: none.
+ * @return AV1PART_ERR_STATE during an encode; AV1PART_ERR_ARGUMENT; AV1PART_ERR_MEMORY.
+ * @thread one at a time */
 AV1PART_API int av1part_log_costs(av1part_encoder *encoder, int node_sizes);
 
-/* Name, unit and point (0 before the node's search, 1 after NONE, 2 after SPLIT, 3 after the rectangles, 4 after the
- * ABs) of a feature, 0 to AV1PART_FEATURES - 1. The table is sorted by point. */
-AV1PART_API int av1part_feature(int index, const char **name, const char **unit, int *point);
+/* ---- frames ---- */
 
-/* A number that names the table of features: the CRC-32 of AV1PART_FEATURES_VERSION and of every name, unit and point. */
-AV1PART_API uint32_t av1part_feature_table(void);
-
-/* Whose search is recorded, and for which frames the next av1part_set_pruner is: intra frames (0, at first), or inter
- * frames (1, with a keyint above 1), hidden ones included. */
-AV1PART_API int av1part_search_inter(av1part_encoder *encoder, int inter);
-
-/* Record the search of frames at a share (0 to 1, by superblock, drawn by `seed`) of the squares that no edge of the
- * frame cuts; 0 stops it. One thread alone. The bitstream is the same either way. */
-AV1PART_API int av1part_record_search(av1part_encoder *encoder, double share, uint32_t seed);
-
-/* The rows of the last packet's frames, valid until the encoder's next call. A parent's row comes before its quarters'. */
-AV1PART_API int av1part_search_rows(const av1part_encoder *encoder, const av1part_search_row **rows, size_t *count);
-
-/* Prune inside the search, of the frames that av1part_search_inter says: skip where the predicted loss is below `price`
- * times the predicted time, and below `most`. `data` NULL switches it off. On an error nothing changes. An encoder holds
- * a pruner for each kind of frames. */
-AV1PART_API int av1part_set_pruner(av1part_encoder *encoder, const void *data, size_t size, double price, double most);
-
-/* The same from a pruner's folder (of `av1part pruner fit`), at its own price and for its kind of frames; refused where
- * it was made for another libaom, table of features, usage, speed or 4-way setting, or for inter frames where there are
- * none: the encoder's detail says which. */
-AV1PART_API int av1part_load_pruner(av1part_encoder *encoder, const char *folder);
-
-/* Mask intra frames by the networks of a pipeline's folder (of `av1part pipeline build` or `policy fit`), in place of a
- * callback; where there is one, or masks are given with the frame, these are taken instead. One pipeline for each node
- * size: a second of a size replaces the first. A pruner that the pipeline holds is loaded as by av1part_load_pruner.
- * ONNX Runtime's library is loaded from AV1PART_ONNXRUNTIME, else as libonnxruntime.so.1, with its telemetry off: the
- * environment variable ORT_DISABLE_TELEMETRY is set to 1 before, unless it is there. Refused where the library is
- * missing, where the pipeline was made for another libaom, bit depth, usage, speed or 4-way setting, or was changed: the
- * encoder's detail says which. */
-AV1PART_API int av1part_load_pipeline(av1part_encoder *encoder, const char *folder);
-
-/* Masks without an encoder: of frames of any size, by several threads at once, to be changed or given to av1part_encode.
- * `detail` gets the reason of a failure; it may not be NULL. */
-AV1PART_API int av1part_masker_open(av1part_masker **masker);
-AV1PART_API void av1part_masker_close(av1part_masker *masker);
-
-/* Add a pipeline, in place of one for nodes of the same size; all have one bit depth. What the config points to may then
- * go, but for `user`. While no other thread uses the masker. */
-AV1PART_API int av1part_masker_add(av1part_masker *masker, const av1part_pipeline_config *config, char *detail,
-                                   size_t detail_size);
-
-/* The same from a pipeline's folder of this libaom, whatever encoder settings it was made for. Its pruner is left out. */
-AV1PART_API int av1part_masker_load(av1part_masker *masker, const char *folder, char *detail, size_t detail_size);
-
-/* What the pipelines allow in a frame, as a callback gives it; 0 at nodes that they leave alone. */
-AV1PART_API int av1part_masker_masks(const av1part_masker *masker, const av1part_source *source,
-                                     const av1part_mask masks[AV1PART_LEVELS], char *detail, size_t detail_size);
-
-/* Since the encoder was opened. */
-AV1PART_API int av1part_decisions(const av1part_encoder *encoder, av1part_decision_counts *counts);
-
-/* What a pruner predicts for rows x AV1PART_FEATURES features: log of loss and log of time, two doubles a row. For
- * comparison with the model that it was made from. */
-AV1PART_API int av1part_pruner_evaluate(const void *data, size_t size, int side, int decision, const float *features,
-                                        size_t rows, double *predictions);
-
-/* Encode one frame of three planes, `strides` in bytes. `masks` may be NULL; else it has AV1PART_LEVELS entries,
- * which are copied and take the callback's place for this frame; with lag it has to be NULL. */
+/* Encode one frame.
+ * @param planes       y, u and v, of uint8_t for 8 bit, uint16_t for 10.
+ * @param strides      in bytes.
+ * @param masks        AV1PART_LEVELS entries, which are copied and take the place of the callback and of pipelines for
+ *                     this frame; NULL: none are given. With lag it has to be NULL.
+ * @param result       what is ready; with lag, its data may be NULL.
+ * @return AV1PART_ERR_ARGUMENT; AV1PART_ERR_SAMPLE; AV1PART_ERR_MASK; AV1PART_ERR_STATE within a callback or after
+ *         av1part_flush; AV1PART_ERR_MEMORY; AV1PART_ERR_LIBAOM.
+ * @thread one at a time */
 AV1PART_API int av1part_encode(av1part_encoder *encoder, const void *const planes[3], const size_t strides[3],
                                const av1part_mask *masks, av1part_result *result);
 
-/* With lag: after the last frame, call it until result->data is NULL. No frame may follow. */
+/* Get what libaom still holds, with lag. Call it after the last frame until the result's data is NULL.
+ * @return AV1PART_ERR_STATE within a callback; AV1PART_ERR_LIBAOM.
+ * @thread one at a time */
 AV1PART_API int av1part_flush(av1part_encoder *encoder, av1part_result *result);
 
-/* Copy plane 0 to 2 of the frame that the last packet shows; `stride` of `target` in bytes. */
+/* Copy a plane of the frame that the last packet shows.
+ * @param plane        0 to 2.
+ * @param stride       of `target`, in bytes.
+ * @return AV1PART_ERR_STATE before the first packet; AV1PART_ERR_ARGUMENT; AV1PART_ERR_LIBAOM.
+ * @thread one at a time */
 AV1PART_API int av1part_reconstruction(av1part_encoder *encoder, int plane, void *target, size_t stride);
 
-/* Copy the partition ids of the nodes of that size, rows x columns; AV1PART_ERR_STATE after a packet that codes no
- * frame. */
+/* Copy the partition ids of the nodes of a size.
+ * @param target       rows x columns.
+ * @return AV1PART_ERR_STATE after a packet that codes no frame; AV1PART_ERR_ARGUMENT for another size; AV1PART_ERR_MASK
+ *         for other rows or columns.
+ * @thread one at a time */
 AV1PART_API int av1part_labels(const av1part_encoder *encoder, int node_size, uint8_t *target, int rows,
                                int columns);
 
-/* Copy the costs that belong to the labels of a node size that is recorded, rows x columns; AV1PART_ERR_STATE
- * where it is not. SPLIT is the sum of a node's four quarters with all below them. All NaN at nodes that were not
- * searched: those of inter frames, those cut by the frame's edge, those larger than the superblock, those under a
- * larger block whose split was not tried. A node inside a larger block may well have been searched, and so may a NONE that is a
- * square of a larger block's AB. */
+/* Copy the costs that belong to the labels. SPLIT is the sum of a node's four quarters with all below them. All are NaN
+ * at nodes that were not searched: those of inter frames, those cut by the frame's edge, those larger than the
+ * superblock, those under a larger block whose split was not tried. A node inside a larger block may well have been
+ * searched, and so may a NONE that is a square of a larger block's AB.
+ * @param node_size    one that av1part_log_costs was asked for.
+ * @param target       rows x columns.
+ * @return as av1part_labels; AV1PART_ERR_STATE also where that size's costs are not recorded.
+ * @thread one at a time */
 AV1PART_API int av1part_costs(const av1part_encoder *encoder, int node_size, av1part_node_costs *target, int rows,
                               int columns);
 
-/* Read partition ids out of a bitstream instead, with libaom's decoder and its inspection interface:
- * shares no code with the encoder's labels. Feed the packets of one stream in order. */
+/* ---- a pruner, inside the search ---- */
+
+/* A feature of a square, as a pruner knows it. The table is sorted by point.
+ * @param index        0 to AV1PART_FEATURES - 1.
+ * @param name, unit   get texts that are never freed.
+ * @param point        gets when it is known: 0 before the node's search, 1 after NONE, 2 after SPLIT, 3 after the
+ *                     rectangles, 4 after the ABs.
+ * @return AV1PART_ERR_ARGUMENT.
+ * @thread any */
+AV1PART_API int av1part_feature(int index, const char **name, const char **unit, int *point);
+
+/* A number that names the table of features.
+ * @return the CRC-32 of AV1PART_FEATURES_VERSION and of every name, unit and point.
+ * @thread any */
+AV1PART_API uint32_t av1part_feature_table(void);
+
+/* Say which frames av1part_set_pruner prunes and av1part_record_search records.
+ * @param inter        0, as at first: intra frames; 1, with a keyint above 1: inter frames, hidden ones included.
+ * @return AV1PART_ERR_STATE during an encode; AV1PART_ERR_ARGUMENT.
+ * @thread one at a time */
+AV1PART_API int av1part_search_inter(av1part_encoder *encoder, int inter);
+
+/* Prune inside the search of the frames that av1part_search_inter says; frames of the other kind keep their own pruner.
+ * @param data, size   a pruner's bytes, copied; NULL switches it off.
+ * @param price, most  skip where the predicted loss is below `price` times the predicted time, and below `most`; above
+ *                     0.
+ * @return AV1PART_ERR_PRUNER; AV1PART_ERR_STATE during an encode; AV1PART_ERR_ARGUMENT.
+ * @thread one at a time */
+AV1PART_API int av1part_set_pruner(av1part_encoder *encoder, const void *data, size_t size, double price, double most);
+
+/* The same from a pruner's folder (of `av1part pruner fit`), at its own price and for its kind of frames.
+ * @return AV1PART_ERR_PRUNER also where it was made for another libaom, table of features, usage, speed or 4-way
+ *         setting, or for inter frames where there are none: the detail says which.
+ * @thread one at a time */
+AV1PART_API int av1part_load_pruner(av1part_encoder *encoder, const char *folder);
+
+/* How often a pruner was asked and how often it skipped, since the encoder was opened.
+ * @return AV1PART_ERR_STATE during an encode.
+ * @thread one at a time */
+AV1PART_API int av1part_decisions(const av1part_encoder *encoder, av1part_decision_counts *counts);
+
+/* What a pruner predicts, for comparison with the model that it was made from.
+ * @param features     rows x AV1PART_FEATURES.
+ * @param predictions  gets the log of loss and of time, two doubles a row.
+ * @return AV1PART_ERR_PRUNER; AV1PART_ERR_ARGUMENT where it decides nothing at that side and decision.
+ * @thread any */
+AV1PART_API int av1part_pruner_evaluate(const void *data, size_t size, int side, int decision, const float *features,
+                                        size_t rows, double *predictions);
+
+/* ---- a pipeline's masks ---- */
+
+/* Mask intra frames by the networks of a pipeline's folder (of `av1part pipeline build` or `policy fit`). A mask
+ * callback, or masks that are given with the frame, are taken instead where there are some. There is one pipeline for
+ * each node size: a second of a size replaces the first. A pruner that it holds is loaded as by av1part_load_pruner.
+ *
+ * ONNX Runtime's library is loaded from AV1PART_ONNXRUNTIME, else as libonnxruntime.so.1, with its telemetry off: the
+ * environment variable ORT_DISABLE_TELEMETRY is set to 1 before, unless it is there.
+ * @return AV1PART_ERR_PIPELINE where the library is missing, or the pipeline was changed or made for another libaom,
+ *         bit depth, usage, speed or 4-way setting: the detail says which; as av1part_load_pruner; AV1PART_ERR_STATE
+ *         during an encode; AV1PART_ERR_MEMORY.
+ * @thread one at a time */
+AV1PART_API int av1part_load_pipeline(av1part_encoder *encoder, const char *folder);
+
+/* Open a masker: masks without an encoder, of frames of any size, to be changed, or given to av1part_encode.
+ * @return AV1PART_ERR_MEMORY.
+ * @thread any */
+AV1PART_API int av1part_masker_open(av1part_masker **masker);
+
+/* Close a masker.
+ * @param masker       may be NULL.
+ * @thread one at a time, while no other uses the masker */
+AV1PART_API void av1part_masker_close(av1part_masker *masker);
+
+/* Add a pipeline, in place of one for nodes of the same size; all have one bit depth.
+ * @param config       what it points to may go after the call, but for `user`.
+ * @param detail       gets the reason of a failure; not NULL.
+ * @return AV1PART_ERR_ARGUMENT; AV1PART_ERR_PIPELINE where a network cannot be opened.
+ * @thread one at a time, while no other uses the masker */
+AV1PART_API int av1part_masker_add(av1part_masker *masker, const av1part_pipeline_config *config, char *detail,
+                                   size_t detail_size);
+
+/* The same from a pipeline's folder of this libaom, whatever encoder settings it was made for. Its pruner is left out.
+ * @return AV1PART_ERR_PIPELINE; AV1PART_ERR_ARGUMENT; AV1PART_ERR_MEMORY.
+ * @thread one at a time, while no other uses the masker */
+AV1PART_API int av1part_masker_load(av1part_masker *masker, const char *folder, char *detail, size_t detail_size);
+
+/* What the pipelines allow in a frame.
+ * @param masks        of every level, with memory; get what a callback gives, 0 at nodes that the pipelines leave
+ *                     alone.
+ * @param detail       gets the reason of a failure; not NULL.
+ * @return AV1PART_ERR_ARGUMENT, also without a pipeline and for another bit depth; AV1PART_ERR_PIPELINE where a network
+ *         fails: the masks are then of no use.
+ * @thread any */
+AV1PART_API int av1part_masker_masks(const av1part_masker *masker, const av1part_source *source,
+                                     const av1part_mask masks[AV1PART_LEVELS], char *detail, size_t detail_size);
+
+/* ---- an inspector ---- */
+
+/* Open an inspector, which reads partition ids out of a bitstream, with libaom's decoder and its inspection interface.
+ * It shares no code with the encoder's labels.
+ * @param width, height  of the frames, 1 to 16384.
+ * @return AV1PART_ERR_ARGUMENT; AV1PART_ERR_MEMORY; AV1PART_ERR_LIBAOM.
+ * @thread any */
 AV1PART_API int av1part_inspector_open(int width, int height, av1part_inspector **inspector);
+
+/* Close an inspector.
+ * @param inspector    may be NULL.
+ * @thread one at a time */
 AV1PART_API void av1part_inspector_close(av1part_inspector *inspector);
+
+/* The text behind the last failure.
+ * @return valid until the inspector's next call.
+ * @thread one at a time */
 AV1PART_API const char *av1part_inspector_detail(const av1part_inspector *inspector);
+
+/* Read the partition ids of a packet. Feed the packets of one stream in order.
+ * @param labels       rows x columns.
+ * @param qindex       gets the frame's base_qindex.
+ * @return AV1PART_ERR_ARGUMENT; AV1PART_ERR_MASK for other rows or columns; AV1PART_ERR_LIBAOM; AV1PART_ERR_BITSTREAM.
+ * @thread one at a time */
 AV1PART_API int av1part_inspect(av1part_inspector *inspector, const uint8_t *data, size_t size, int node_size,
                                 uint8_t *labels, int rows, int columns, int *qindex);
 

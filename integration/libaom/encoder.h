@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 #include "aom/aom_encoder.h"
-#include "av1part_hook.h"
+#include "av1part_record.h"
 
 /* What the mask did at a node during the search (av1part_encoder.effect). */
 enum { EFFECT_NONE = 0, EFFECT_MASKED = 1, EFFECT_KEPT = 2 };

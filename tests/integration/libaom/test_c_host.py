@@ -1,5 +1,6 @@
 """A host in C: the example program, built as its heading says, encodes without Python."""
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -188,3 +189,16 @@ def test_it_masks_by_trained_networks(program: Path, exported: Path, blockset_8:
         assert not made.exists(), "a program with more rights than its user loads no library that the user names"
     run(program, clip, tmp_path / "none.ivf", 28, 1, "-", pipe, AV1PART_ONNXRUNTIME=str(library))
     assert made.exists()
+
+
+@pytest.mark.parametrize(("name", "count"), [("av1part_hook.h", 36), ("av1part_record.h", 2)])
+def test_the_header_says_of_every_function_what_it_gives_and_who_may_call_it(name: str, count: int) -> None:
+    text = (SOURCES / name).read_text()
+    functions = re.findall(
+        r"(/\*(?:(?!\*/).)*\*/)\n(?:enum[^\n]*\n\n)?AV1PART_API (.*?)(av1part_\w+)\(", text, re.DOTALL
+    )
+    assert len(functions) == text.count("AV1PART_API ") - text.count("#define AV1PART_API ") == count
+    for comment, result, function in functions:
+        said = set(re.findall(r"@\w+", comment))
+        assert "@thread" in said, function
+        assert ("@return" in said) == (result.strip() != "void"), function
