@@ -1,8 +1,5 @@
 """`av1part fit`: from a record of the search to a pruner, or from labels to masks, proven and tried in encodes."""
 
-import hashlib
-import shutil
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import click
@@ -11,7 +8,7 @@ from click.core import ParameterSource
 from integration.pruning.config import MODELS, FitConfig
 from toolkit.cli.options import commas, numbers
 from toolkit.errors import ToolkitError
-from toolkit.files import canonical_json, check_free, quoted
+from toolkit.files import check_free, quoted
 from toolkit.folders import BLOCKSET, kind_of
 
 _D = FitConfig()
@@ -101,6 +98,7 @@ def _fit_masks(
     overwrite: bool,
 ) -> None:
     from integration.bench.bd import saved_time
+    from integration.commands.fit_steps import printed_steps
     from integration.commands.policy_tables import print_fit, trial_log
     from integration.encoding.opening import named
     from integration.tuning.masks import MaskFit, fit_config
@@ -114,8 +112,7 @@ def _fit_masks(
         output,
         fit_config(data, target_loss, size, frames),
         named((), pruner).decider(),
-        say=lambda command: click.secho(f"\n$ av1part {command}", bold=True, err=True),
-        tell=lambda line: click.echo(line, err=True),
+        printed_steps(),
     )
     found = made.run(trial_log(), overwrite=overwrite)
     print_fit(found, made.config, output)
@@ -138,36 +135,20 @@ def _fit_pruner(
     overwrite: bool,
 ) -> None:
     from integration.commands.pruner import encode_with
-    from integration.media.sources import identify
-    from integration.pruning.bundle import PrunerBundle
-    from integration.pruning.fit import fit_pruner
-    from integration.tuning.price import choose_price, try_prices
+    from integration.tuning.pruner import fit_priced
     from toolkit.cli.progress import counted, next_step
     from toolkit.pruners.record import SearchSet, doubts
 
-    files, data = identify(sources), SearchSet.load(record)
-    trained = {source["sha256"] for source in data.manifest["sources"] if source["split"] == "train"}
-    if seen := [file.path for file in files if file.sha256 in trained]:
-        raise ToolkitError(
-            f"{seen[0]}: in RECORD's training split, so that the pruner is trained on it. Try prices on sources of its "
-            "other splits, or new ones."
-        )
-    key = hashlib.sha256(canonical_json([data.sha256, asdict(config)])).hexdigest()
-    work = output.with_name(f".{output.name}.fit-{key[:12]}")
-    first = work / "pruner"
-    if not first.exists():
-        for doubt in doubts(data.splits):
-            click.echo(f"Warning: {record}: {doubt}", err=True)
-        click.echo("Learning from the record, and proving.", err=True)
-        fit_pruner(data, first, config)
-    made = PrunerBundle.load(first)
-    frames = frames or (2 if made.frame_kind == "key" else 16)
-    with counted("encoding") as progress:
-        trials = try_prices(made, [file.path for file in files], work / "bench", size, frames, progress=progress)
-    click.echo("\n".join(map(str, trials)))
-    chosen = choose_price(trials, target_loss)
-    done = fit_pruner(data, output, replace(config, price=chosen.price), overwrite=overwrite)
-    shutil.rmtree(work)
-    tried = f"{len(files)} source{'s' if len(files) > 1 else ''}"
-    click.echo(f"{output}: {chosen}, on {tried} that it has not learnt from.")
-    next_step(encode_with(done))
+    data = SearchSet.load(record)
+    with counted("learning") as progress:
+        found = fit_priced(
+            data, sources, output, config, target_loss, size, frames, overwrite=overwrite, progress=progress,
+            learning=lambda: click.echo(
+                "\n".join([*(f"Warning: {record}: {doubt}" for doubt in doubts(data.splits)),
+                           "Learning from the record, and proving."]), err=True,
+            ),
+        )  # fmt: skip
+    click.echo("\n".join(map(str, found.trials)))
+    tried = f"{len(found.files)} source{'s' if len(found.files) > 1 else ''}"
+    click.echo(f"{output}: {found.chosen}, on {tried} that it has not learnt from.")
+    next_step(encode_with(found.pruner))

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from integration import zoo
-from toolkit.cli.extras import advice
 from toolkit.errors import ToolkitError
+from toolkit.extras import advice
 from toolkit.folders import PIPELINE, PRUNER, check_folder, kind_of
 
 if TYPE_CHECKING:

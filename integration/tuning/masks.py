@@ -1,12 +1,12 @@
 """From a labelled data set to a fitted pipeline of masks, by the steps that the single commands take."""
 
 import hashlib
-import shlex
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from export.bundle.bundle import Bundle
 from export.bundle.write import choose_checkpoint, write_bundle
@@ -25,14 +25,13 @@ from integration.pipeline.policy import Policy
 from integration.pruning.bundle import PrunerBundle
 from integration.tuning.config import STAGES, FitConfig
 from integration.tuning.fit import Fit, Trial, fit_on
-from toolkit.cli.progress import EpochLog, shown
 from toolkit.data.blockset import SPLITS, BlockSet
 from toolkit.data.encoder_settings import is_recorded, settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, check_free, one_at_a_time, quoted
 from toolkit.model.config import ModelConfig
 from toolkit.training.config import RECIPES, TrainConfig
-from toolkit.training.run_folder import RunFolder
+from toolkit.training.run_folder import Epoch, RunFolder
 from toolkit.training.train import train
 
 RECIPE = "best"
@@ -40,20 +39,44 @@ _MODEL = ("backbone",)
 """Options of the recipe that describe the model; the others are those of training."""
 
 
+class EpochLog(Protocol):
+    """What is called of a training as it goes on."""
+
+    def step(self, what: str, done: int, total: int) -> None:
+        """Take note of the work at hand, `what`, and of how much of it is done."""
+
+    def epoch(self, entry: Epoch) -> None:
+        """Take note of a finished epoch."""
+
+
+class Steps:
+    """What is told of a fit as it goes on; by itself nothing."""
+
+    def command(self, *words: object) -> None:
+        """Tell the words of the single command that is worked off next."""
+
+    def line(self, text: str) -> None:
+        """Tell what came of a step."""
+
+    def work(self) -> AbstractContextManager[None]:
+        """Context of work that reports its progress (`toolkit.progress`)."""
+        return nullcontext()
+
+    def epochs(self, classes: Sequence[str]) -> AbstractContextManager[EpochLog | None]:
+        """Context of the training of a model of these classes."""
+        return nullcontext()
+
+
 @dataclass(frozen=True)
 class MaskFit:
-    """What is made of `data`, where, and how: `sources` try the policy, a `pruner` goes into the pipeline.
-
-    `say(command)` is called with every single command that is worked off, `tell(line)` with what came of it.
-    """
+    """What is made of `data`, where, and how: `sources` try the policy, a `pruner` goes into the pipeline."""
 
     data: BlockSet
     sources: Sequence[Path]
     output: Path
     config: FitConfig
     pruner: PrunerBundle | None = None
-    say: Callable[[str], None] = lambda command: None
-    tell: Callable[[str], None] = lambda line: None
+    steps: Steps = field(default_factory=Steps)
 
     @property
     def work(self) -> Path:
@@ -81,8 +104,10 @@ class MaskFit:
             bundles = [self._stage(stage) for stage in STAGES]
             pipe = self._pipeline(bundles)
             clips = [word for file in files for word in ("--clips", file.path)]
-            self._say("policy fit", pipe, "--data", self.data.path, *clips, *self._encodes(), "-o", self.output)
-            with shown():
+            self.steps.command(
+                "policy fit", pipe, "--data", self.data.path, *clips, *self._encodes(), "-o", self.output
+            )
+            with self.steps.work():
                 paths = [file.path for file in files]
                 found = fit_on(
                     Pipeline.load(pipe, threads=1), self.data, paths, self.output, self.config, progress,
@@ -97,34 +122,30 @@ class MaskFit:
         words += ["--size", self.config.size] if self.config.size else []
         return words + (["--frames", str(self.config.frames)] if self.config.frames else [])
 
-    def _say(self, *words: object) -> None:
-        first, *rest = map(str, words)
-        self.say(f"{first} {shlex.join(rest)}")
-
     def _stage(self, stage: str) -> Path:
         """Folder of a stage's proven bundle."""
         run, bundle = self.work / f"s{stage}", self.work / f"s{stage}.bundle"
         if not bundle.exists():
             self._train(stage, run)
-            self._say("export", run, "-o", bundle)
-            with shown():
+            self.steps.command("export", run, "-o", bundle)
+            with self.steps.work():
                 write_bundle(choose_checkpoint(run), bundle)
         opened = Bundle.load(bundle)
         about = opened.manifest["provenance"]
         best = about["baselines"]["best_constant"]
-        self.tell(
+        self.steps.line(
             f"Stage {stage}: epoch {about['epoch']}, macro-F1 {about['metrics']['macro_f1']:.4f} on validation; always "
             f"{best['class']}: {best['macro_f1']:.4f}."
         )
         if not opened.proven("cpu"):
-            self._say("parity", bundle, self.data.path)
-            with shown():
+            self.steps.command("parity", bundle, self.data.path)
+            with self.steps.work():
                 result = prove(bundle, self.data.path, ParityConfig(providers=("cpu",)))
             if not result["passed"]:
                 raise ToolkitError(
                     f"{bundle}: not proven on cpu. `av1part parity {quoted(bundle)} {quoted(self.data.path)}` says why."
                 )
-        self.tell(f"Stage {stage}: proven on cpu.")
+        self.steps.line(f"Stage {stage}: proven on cpu.")
         return bundle
 
     def _train(self, stage: str, run: Path) -> None:
@@ -132,18 +153,19 @@ class MaskFit:
         resume = (run / "run.json").is_file()
         words = [word for name, value in STAGES[stage].items() for word in (f"--{name}", value)]
         words += ["--resume"] if resume else []
-        self._say("train", self.data.path, "-o", run, "--stage", stage, "--recipe", RECIPE, *words)
+        self.steps.command("train", self.data.path, "-o", run, "--stage", stage, "--recipe", RECIPE, *words)
         model = ModelConfig(
             stage, bit_depth=self.data.bit_depth, node=self.data.node, **{k: options.pop(k) for k in _MODEL}
         )
-        with EpochLog(model.classes) as log:
-            config = TrainConfig(**options, recipe=RECIPE)
-            train(self.data, RunFolder(run), model, config, resume=resume, on_step=log.step, on_epoch=log.epoch)
+        config = TrainConfig(**options, recipe=RECIPE)
+        with self.steps.epochs(model.classes) as log:
+            told: dict[str, Any] = {"on_step": log.step, "on_epoch": log.epoch} if log else {}
+            train(self.data, RunFolder(run), model, config, resume=resume, **told)
 
     def _pipeline(self, bundles: Sequence[Path]) -> Path:
         """Folder of the pipeline, not fitted yet; built anew, since the pruner may be another than the last time."""
         pipe, inside = self.work / "pipe", self.pruner
-        self._say("pipeline build", *bundles, *(["--pruner", inside.path] if inside else []), "-o", pipe)
+        self.steps.command("pipeline build", *bundles, *(["--pruner", inside.path] if inside else []), "-o", pipe)
         build_pipeline(bundles, pipe, Policy(), BuildConfig(), overwrite=True, pruner=inside)
         return pipe
 

@@ -13,7 +13,7 @@ from integration.codec.libaom_build import Libraries
 from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig
 from integration.pipeline.policy import Policy
-from toolkit.cli.extras import EXTRAS, advice
+from toolkit.extras import EXTRAS, advice
 
 HIDDEN = tuple(module for modules in EXTRAS.values() for module in modules)
 HIDE = """

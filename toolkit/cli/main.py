@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from toolkit.cli.extras import advice
 from toolkit.errors import ToolkitError, plain_system_errors
+from toolkit.extras import advice
 from toolkit.processes import obey_parent, terminable
 
 # By default, PyTorch's OpenMP threads spin while they wait for each other. On shared cores, that made training 1.4 to 3

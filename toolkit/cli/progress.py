@@ -81,7 +81,7 @@ def shown() -> Iterator[None]:
                 progress.reset(tasks[what], total=total)
             progress.update(tasks[what], completed=done, total=total, visible=done < total)
 
-        with listen(report):
+        with listen(report, elsewhere=shown):
             yield
 
 

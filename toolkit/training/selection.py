@@ -1,7 +1,6 @@
 """Scoring a model on the validation split, choosing the best epoch, and checking that its file gives its score."""
 
 import math
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast, get_args
@@ -15,7 +14,7 @@ from toolkit.metrics import ConstantScores, classification_metrics, flat_f1
 from toolkit.model.checkpoint import Metrics
 from toolkit.model.network import Classifier, predict
 from toolkit.processes import worker_pool
-from toolkit.progress import is_heard
+from toolkit.progress import Hearing, hearing
 from toolkit.training.data import validation_blocks
 from toolkit.training.losses import loss_of
 from toolkit.training.run_folder import Metric, RunFolder, ValidationScores, best_epoch
@@ -120,7 +119,7 @@ def select_epoch(run: Path | str, metric: str = "macro_f1", data: Path | None = 
     path, place = folder.epoch_path(best["epoch"]), folder.data_path(data)
     # A new interpreter shares no memory with a training run in this process: only the file counts.
     with worker_pool(1) as pool:
-        metrics = pool.submit(_reevaluate, folder.path, path, place, is_heard()).result()
+        metrics = pool.submit(_reevaluate, folder.path, path, place, hearing()).result()
     if not math.isclose(metrics[metric], best[metric], abs_tol=TOLERANCE[metric]):
         raise ToolkitError(
             f"{path}: {metric} is {metrics[metric]:.4f} from the file, {best[metric]:.4f} in the history. "
@@ -151,9 +150,8 @@ def _known(metric: str) -> Metric:
     return metric
 
 
-def _reevaluate(run: Path, path: Path, data: Path, show: bool) -> Metrics:
-    """Metrics of a run's checkpoint on its validation split; runs in a process of its own, and may `show` progress."""
-    from toolkit.cli.progress import shown
+def _reevaluate(run: Path, path: Path, data: Path, heard: Hearing) -> Metrics:
+    """Metrics of a run's checkpoint on its validation split; for a process of its own, whose progress is `heard`."""
     from toolkit.model.checkpoint import load_checkpoint
 
     description = RunFolder.open(run).read()
@@ -165,5 +163,5 @@ def _reevaluate(run: Path, path: Path, data: Path, show: bool) -> Metrics:
             f"expected {checkpoint.data_sha256[:8]}...). Pass the right one with --data."
         )
     val = validation_blocks(blocks, checkpoint.config, description["train"]["limit_val"])
-    with shown() if show else nullcontext():
+    with heard():
         return evaluate(checkpoint.model, val)[1]

@@ -4,6 +4,7 @@ PyTorch's inputs are caught by a hook on every module's call, ONNX Runtime's at 
 """
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -117,7 +118,9 @@ def test_every_consumer_gives_its_model_the_numbers_in_the_file(
     train(data, run, ModelConfig("2", "small", bit_depth=10, context=context), options)
     assert torch_inputs.take() == train_blocks | val_blocks
 
-    _reevaluate(run.path, run.epoch_path(1), run.data_path(None), False)  # what `select` runs in a process of its own
+    _reevaluate(
+        run.path, run.epoch_path(1), run.data_path(None), nullcontext
+    )  # what `select` runs in a process of its own
     assert torch_inputs.take() == val_blocks
 
     bundle = tmp_path / "bundle"
