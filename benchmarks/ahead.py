@@ -17,6 +17,7 @@ from rich.console import Console
 
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import Report, encode_file
+from integration.media.raw import parse_size
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.pipeline_set import PipelineSet
 from toolkit.cli.tables import text_table
@@ -42,7 +43,7 @@ def main(clip: Path, pipeline: Path, size: str, frames: int, cq: int, cpu_used: 
         for _ in range(repeats):
             for depth, reports in found.items():
                 settings = EncodeConfig(
-                    cq=cq, cpu_used=cpu_used, size=size, frames=frames, ahead=depth, any_settings=True
+                    cq=cq, cpu_used=cpu_used, size=parse_size(size), frames=frames, ahead=depth, any_settings=True
                 )
                 output = Path(folder) / "out.obu"
                 reports.append(encode_file(clip, output, settings, loaded, overwrite=True))

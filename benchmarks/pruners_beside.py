@@ -20,6 +20,7 @@ from integration.bench.run import arms_of
 from integration.bench.session import PRUNER, Session
 from integration.bench.store import Measurement
 from integration.bench.summary import ArmEntry, summarise
+from integration.media.raw import parse_size
 from integration.media.sources import SourceFile, identify
 from integration.pruning.bundle import PrunerBundle
 from toolkit.cli.options import numbers
@@ -79,7 +80,13 @@ def main(
     pruners = [PrunerBundle.load(zoo.find(Path(path))) for path, _ in given]
     names = [pruner.path.name for pruner in pruners]
     configs = [
-        BenchConfig(presets=presets, masked=(masked,), size=size, repeats=1, prices=tuple(map(float, own.split(","))))
+        BenchConfig(
+            presets=presets,
+            masked=(masked,),
+            size=parse_size(size),
+            repeats=1,
+            prices=tuple(map(float, own.split(","))),
+        )
         for _, own in given
     ]
     measured = measure(identify(photos), output, configs, pruners)

@@ -1,7 +1,10 @@
 """Options of the benchmark in the encoder and their defaults, without heavy imports."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
+from integration.codec.config import EncoderSettings
+from integration.media.config import ReadConfig
 from toolkit.errors import ToolkitError
 
 AGAINST = ("cnn-off", "random", "variance", "oracle")
@@ -22,25 +25,19 @@ def check_cq(cq: tuple[int, ...]) -> None:
 
 
 @dataclass(frozen=True)
-class InputConfig:
+class InputConfig(ReadConfig):
     """How clips are read and coded: each at every `cq`, `repeats` times.
 
-    `size` (`WxH`) shrinks frames to fit and `frames` limits their number; None leaves them as they are. `raw` is
-    `WxH[:bitdepth]` of headerless files, or a TSV file of layouts. `any_settings` lets a pipeline mask encodes of a
-    usage or libaom that it was not made for. `four_way` searches HORZ_4 and VERT_4 in every arm. `allow_truncated` lets
-    a clip end where it is cut short. `keyint` and `lag` are those of every encode; with a keyint above 1 no frame is
-    masked. Raises ToolkitError on cqs that give no BD-rate.
+    `any_settings` lets a pipeline mask encodes of a usage or libaom that it was not made for. `usage`, `four_way`,
+    `keyint` and `lag` are those of every encode (EncoderSettings); with a keyint above 1 no frame is masked. Raises
+    ToolkitError on cqs that give no BD-rate.
     """
 
     cq: tuple[int, ...] = (20, 32, 43, 55)
     repeats: int = 2
     usage: str = "good"
-    size: str | None = None
-    frames: int | None = None
-    raw: str | None = None
     any_settings: bool = False
     four_way: bool = True
-    allow_truncated: bool = False
     keyint: int = 1
     lag: int = 0
 
@@ -48,6 +45,15 @@ class InputConfig:
         check_cq(self.cq)
         if self.repeats < 1:
             raise ToolkitError(f"--repeats {self.repeats}: expected at least 1.")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All options in JSON types, the size as `WxH`."""
+        return asdict(self) | {"size": self.size_text}
+
+    def coded(self, cpu_used: int, threads: int = 1) -> EncoderSettings:
+        """How a clip is coded at a speed, on so many threads."""
+        return EncoderSettings(cpu_used, self.usage, threads, self.keyint, self.lag, self.four_way)
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from integration.codec.config import NODE_SIZES
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
 from integration.codec.libaom_build import libraries
 from integration.encoding.encode import check_masker, code_clip
-from integration.media.raw import layout_text, parse_size, raw_layout
+from integration.media.raw import layout_text
 from integration.media.sources import SourceFile
 from integration.media.ssim import SsimMeter
-from integration.media.video import COLOUR, RESAMPLING, Clip, open_clip
+from integration.media.video import COLOUR, RESAMPLING, Clip
 from integration.pipeline.pipeline_set import PipelineSet
 from integration.pipeline.policy import Policy
 from integration.pruning.bundle import PrunerBundle
@@ -85,9 +85,7 @@ class Session:
 
     def open(self, file: SourceFile) -> Clip:
         """Open a clip, its frames as every arm codes them."""
-        size = parse_size(self.config.size) if self.config.size else None
-        raw = raw_layout(file.path, self.config.raw)
-        return open_clip(file.path, size, self.config.frames, raw, allow_truncated=self.config.allow_truncated)
+        return self.config.open(file.path)
 
     def check(self, files: Sequence[SourceFile]) -> list[Clip]:
         """The clips as they are coded, opened; ToolkitError where one does not suit the pipelines.
@@ -125,11 +123,7 @@ class Session:
         return self._kept.measurement(self._key(file, cq, arm, repeat), lambda: self._encode(file, cq, arm, repeat))
 
     def _encoder_config(self, clip: Clip, cq: int, arm: Arm) -> EncoderConfig:
-        frame, usage = (clip.width, clip.height, clip.bit_depth), self.config.usage
-        keyint, lag = self.config.keyint, self.config.lag
-        return EncoderConfig(
-            *frame, cq, arm.cpu_used, usage, arm.threads, keyint=keyint, lag=lag, four_way=self.config.four_way
-        )
+        return self.config.coded(arm.cpu_used, arm.threads).at(clip.width, clip.height, clip.bit_depth, cq)
 
     def _key(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> str:
         own: list[Any] = []
@@ -142,7 +136,7 @@ class Session:
         elif arm.kind.startswith(PRUNER):
             own = [self._needed_pruner(arm).sha256]
         config = self.config
-        source = [file.sha256, config.size, config.frames, layout_text(file.path, config.raw), COLOUR, RESAMPLING]
+        source = [file.sha256, config.size_text, config.frames, layout_text(file.path, config.raw), COLOUR, RESAMPLING]
         source += ["truncated"] if config.allow_truncated else []
         parts = [
             *source,

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from statistics import fmean
 from typing import Any, TypedDict
 
@@ -151,7 +150,7 @@ def summarise(measured: Sequence[Measurement], config: BenchConfig, pipelines: P
     return {
         "format_version": FORMAT_VERSION,
         "definitions": DEFINITIONS,
-        "settings": asdict(config),
+        "settings": config.settings,
         "anchor": f"{NATIVE} at {config.presets[0]}",
         "clips": list(anchor),
         "pipelines": [

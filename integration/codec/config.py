@@ -69,15 +69,14 @@ class FrameFormat:
 
 
 @dataclass(frozen=True)
-class CodingConfig:
-    """How frames are coded. What is not named here is fixed: one pass and constant quality.
+class EncoderSettings:
+    """How frames are coded, whatever their size and quality. What is not named is fixed: one pass, constant quality.
 
     `keyint` is the largest distance between key frames, 1 for key frames alone. `lag` is the number of frames, 0 to 48,
     that libaom looks ahead; packets come that many frames later. It is 0 where every frame is a key frame. `four_way`
     lets libaom search HORZ_4 and VERT_4, as it does by default.
     """
 
-    cq: int = 32
     cpu_used: int = 1
     usage: str = "good"
     threads: int = 1
@@ -85,10 +84,38 @@ class CodingConfig:
     lag: int = 0
     four_way: bool = True
 
-    @property
-    def coding(self) -> dict[str, Any]:
-        """These settings by name, for a config of which they are a part."""
-        return {field.name: getattr(self, field.name) for field in fields(CodingConfig)}
+    def at(self, width: int, height: int, bit_depth: int, cq: int) -> "EncoderConfig":
+        """What opens an encoder of such frames at that quality."""
+        own = {field.name: getattr(self, field.name) for field in fields(EncoderSettings)}
+        return EncoderConfig(width, height, bit_depth, cq, **own)
+
+    def recorded(self, version: str) -> dict[str, Any]:
+        """Settings as a manifest records them, with libaom's version: all that decides the partitions, but the cq."""
+        return {
+            "name": "libaom",
+            "version": version,
+            "usage": self.usage,
+            "cpu_used": self.cpu_used,
+            "threads": self.threads,
+            "passes": 1,
+            "end_usage": "q",
+            "lag_in_frames": self.lag,
+            "kf_max_dist": 0 if self.keyint == 1 else self.keyint,
+            "deltaq_mode": 0,
+            "enable_1to4_partitions": int(self.four_way),
+            "chroma": "4:2:0",
+            "all_key_frames": self.keyint == 1,
+        }
+
+
+@dataclass(frozen=True)
+class _Quality:
+    cq: int = 32
+
+
+@dataclass(frozen=True)
+class CodingConfig(EncoderSettings, _Quality):
+    """How frames are coded at the constant quality `cq`, 0 to 63."""
 
 
 @dataclass(frozen=True)
@@ -101,17 +128,3 @@ def four_way_of(given: bool | None, *made_for: Mapping[str, Any]) -> bool:
     if given is not None:
         return given
     return bool(made_for[0].get("enable_1to4_partitions", 1)) if made_for else True
-
-
-def encoder_settings(
-    usage: str, cpu_used: int, version: str, threads: int = 1, *, four_way: bool = True, keyint: int = 1, lag: int = 0
-) -> dict[str, Any]:
-    """Settings as a manifest records them: all that decides the partitions, except cq and the frame itself."""
-    distance = 0 if keyint == 1 else keyint
-    fixed = {"passes": 1, "end_usage": "q", "lag_in_frames": lag, "kf_max_dist": distance, "deltaq_mode": 0}
-    fixed |= {"enable_1to4_partitions": int(four_way)}
-    return {"name": "libaom", "version": version, "usage": usage, "cpu_used": cpu_used, "threads": threads} | {
-        **fixed,
-        "chroma": "4:2:0",
-        "all_key_frames": keyint == 1,
-    }

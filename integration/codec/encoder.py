@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.codec import native
-from integration.codec.config import NODE_SIZES, USAGES, Colour, EncoderConfig, encoder_settings
+from integration.codec.config import NODE_SIZES, USAGES, Colour, EncoderConfig, EncoderSettings
 from integration.codec.encoded_frame import EncodedFrame, read_frame
 from integration.codec.hdr import Hdr
 from integration.codec.libaom_build import libraries
@@ -24,7 +24,7 @@ from toolkit.partition import NODE
 from toolkit.pruners.record import ROW
 from toolkit.search.table import DECISIONS, FRAME_KINDS, SIDES, Feature
 
-__all__ = ["EncodedFrame", "Encoder", "EncoderConfig", "Mask", "MaskSource", "Masks", "encoder_settings"]
+__all__ = ["EncodedFrame", "Encoder", "EncoderConfig", "EncoderSettings", "Mask", "MaskSource", "Masks"]
 
 LARGEST_SIDE = 1 << 16
 """Largest side at which AV1 can say that a frame is shown."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from integration.codec.config import four_way_of
-from integration.commands.encode_options import keyint_options, provider_option
+from integration.commands.encode_options import keyint_options, provider_option, size_option
 from integration.encoding.config import CLIP_KEYINT, CLIP_LAG, EncodeConfig, distances
 from toolkit.folders import check_file
 
@@ -75,7 +75,7 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
     help="Frames prepared while the encoder works: decoded and, where all are key frames, masked.",
 )
 @click.option("--frames", default=_D.frames, type=click.IntRange(1), help="Only the first N frames.")
-@click.option("--size", default=_D.size, help="Shrink to fit WxH.")
+@size_option(_D.size)
 @click.option("--raw", default=_D.raw, help="Layout of a .yuv file, WxH[:bitdepth], or a TSV of names and layouts.")
 @click.option("--allow-truncated", is_flag=True, help="Take a clip that is cut short as far as it goes.")
 @click.option(

@@ -7,6 +7,7 @@ import click
 
 from export.graph.profiles import PROVIDERS
 from integration.bench.config import InputConfig
+from integration.media.config import Size
 from toolkit.cli.options import commas, numbers
 
 Command = Callable[..., Any]
@@ -36,7 +37,7 @@ def encode_options(default: InputConfig) -> Callable[[Command], Command]:
             help="libaom's usage; AVIF encoders code in allintra.",
         ),
         click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each clip."),
-        click.option("--size", help="Shrink to fit WxH."),
+        size_option(default.size),
         click.option("--raw", help="Layout of .yuv files, WxH[:bitdepth], or a TSV of names and layouts."),
         click.option(
             "--four-way/--no-4way", default=None, help="Search HORZ_4 and VERT_4.  [default: as the models were made]"
@@ -46,6 +47,20 @@ def encode_options(default: InputConfig) -> Callable[[Command], Command]:
     )
 
     return adding(found)
+
+
+def size_option(default: Size | None) -> Callable[[Command], Command]:
+    """Option --size, `WxH` or `source`, as the size that a config takes."""
+    shown = "source" if default is None else "{}x{}".format(*default)
+    return click.option(
+        "--size", default=shown, show_default=True, callback=_size, help="Shrink to fit WxH; `source` keeps the size."
+    )
+
+
+def _size(context: click.Context, parameter: click.Parameter, value: str) -> Size | None:
+    from integration.media.raw import parse_size
+
+    return None if value == "source" else parse_size(value)
 
 
 def keyint_options(keyint: int | str, lag: int | str, says: str) -> Callable[[Command], Command]:

@@ -5,6 +5,8 @@ from pathlib import Path
 import click
 from click.core import ParameterSource
 
+from integration.commands.encode_options import size_option
+from integration.media.config import Size
 from integration.pruning.config import MODELS, FitConfig
 from toolkit.cli.options import commas, numbers
 from toolkit.errors import ToolkitError
@@ -20,7 +22,7 @@ _PATH = click.Path(path_type=Path)
 @click.argument("sources", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder of the pruner or pipeline.")
 @click.option("--target-loss", type=float, default=0.5, show_default=True, help="Most BD-rate to lose, in percent.")
-@click.option("--size", default="768x512", show_default=True, help="Shrink SOURCES to fit; `source` keeps the size.")
+@size_option((768, 512))
 @click.option(
     "--frames",
     type=click.IntRange(1),
@@ -50,7 +52,7 @@ def fit(
     sources: tuple[Path, ...],
     output: Path,
     target_loss: float,
-    size: str,
+    size: Size | None,
     frames: int | None,
     sides: tuple[int, ...],
     model: str,
@@ -69,21 +71,18 @@ def fit(
     clips that nothing was learnt from: those of DATA's val and test splits, or new ones. A run that was stopped goes
     on.
     """
-    from integration.media.raw import parse_size
-
     if not target_loss > 0:
         raise ToolkitError(f"--target-loss {target_loss:g}: expected percent above 0, as in 0.5.")
-    shown = size if size != "source" and parse_size(size) else None
     check_free(output, overwrite)
     given = [name for name in ("sides", "model") if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if kind_of(data) == BLOCKSET:
         if given:
             raise click.UsageError(f"--{given[0]} is of a pruner, which DATA of `av1part record` gives.")
-        _fit_masks(data, sources, output, target_loss, shown, frames or 2, pruner, overwrite=overwrite)
+        _fit_masks(data, sources, output, target_loss, size, frames or 2, pruner, overwrite=overwrite)
         return
     if pruner:
         raise click.UsageError("--pruner goes into a pipeline of masks, which DATA of `av1part label` gives.")
-    _fit_pruner(data, sources, output, target_loss, shown, frames, FitConfig(sides=sides, model=model), overwrite)
+    _fit_pruner(data, sources, output, target_loss, size, frames, FitConfig(sides=sides, model=model), overwrite)
 
 
 def _fit_masks(
@@ -91,7 +90,7 @@ def _fit_masks(
     sources: tuple[Path, ...],
     output: Path,
     target_loss: float,
-    size: str | None,
+    size: Size | None,
     frames: int,
     pruner: Path | None,
     *,
@@ -129,7 +128,7 @@ def _fit_pruner(
     sources: tuple[Path, ...],
     output: Path,
     target_loss: float,
-    size: str | None,
+    size: Size | None,
     frames: int | None,
     config: FitConfig,
     overwrite: bool,

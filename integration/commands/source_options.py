@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from integration.commands.encode_options import Command, adding
+from integration.commands.encode_options import Command, adding, size_option
 from integration.recording.config import SourceConfig
 from toolkit.cli.options import commas, numbers
 
@@ -38,9 +38,7 @@ def source_options(default: SourceConfig, made: str) -> Callable[[Command], Comm
                 "--four-way/--no-4way", default=default.four_way, show_default=True,
                 help="Search HORZ_4 and VERT_4, as libaom does by default.",
             ),
-            click.option(
-                "--size", default="960x540", show_default=True, help="Shrink to fit WxH; `source` keeps the size."
-            ),
+            size_option(default.size),
             click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source."),
             click.option(
                 "--split", default=default.split, show_default=True, help="auto, train, val, test, or a TSV file."
@@ -64,11 +62,9 @@ def record_sources(
     run: Callable[..., None], config: Callable[..., SourceConfig], doing: str, options: dict[str, Any], **apart: Any
 ) -> None:
     """Call `label` or `record` with the parsed options, those `apart` that its config lacks, and show progress."""
-    from integration.media.raw import parse_size
     from toolkit.cli.progress import counted
 
     paths, output = options.pop("sources"), options.pop("output")
     apart |= {name: options.pop(name) for name in ("licences", "overwrite")}
-    options["size"] = None if options["size"] == "source" else parse_size(options["size"])
     with counted(doing) as progress:
         run(paths, output, config(**options), **apart, progress=lambda done, total: progress(done, total, doing))

@@ -12,16 +12,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from integration.codec.config import UNDESCRIBED
-from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks, encoder_settings
+from integration.codec.config import UNDESCRIBED, EncoderSettings
+from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
 from integration.codec.hdr import NO_HDR
 from integration.encoding.config import EncodeConfig
 from integration.encoding.lookahead import Ahead
 from integration.media.beside import Beside, look_beside
 from integration.media.containers import HOLD_TIMES, Described, check_target, output_file, unheld
-from integration.media.raw import parse_size, raw_layout
 from integration.media.sound import opened_sound, why_not
-from integration.media.video import Clip, open_clip
+from integration.media.video import Clip
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import count_decisions, use_pruner
 from toolkit.data.blockset import Luma
@@ -145,7 +144,7 @@ def check_masker(masker: Masker, config: EncoderConfig, version: str, any_settin
             "The pipeline learnt from imported labels, and which encoder chose them is not recorded. Pass "
             "--any-settings to use it all the same."
         )
-    wanted = encoder_settings(config.usage, config.cpu_used, version, four_way=config.four_way)
+    wanted = EncoderSettings(config.cpu_used, config.usage, four_way=config.four_way).recorded(version)
     del wanted["threads"]
     differ = [
         f"{key} is {masker.encoder.get(key, 'not recorded')!r} there and {value!r} here"
@@ -172,9 +171,7 @@ def one_pruner(masker: Masker | None, pruner: PrunerBundle | None) -> PrunerBund
 
 def open_source(source: Path, settings: EncodeConfig) -> Clip:
     """Open a clip or photograph as the settings say that it is coded; errors as of `open_clip`."""
-    size = parse_size(settings.size) if settings.size else None
-    raw = raw_layout(source, settings.raw)
-    return open_clip(source, size, settings.frames, raw, allow_truncated=settings.allow_truncated)
+    return settings.open(source)
 
 
 def encode_file(
@@ -202,7 +199,7 @@ def encode_file(
     pruner = one_pruner(masker, pruner)
     clip = source if isinstance(source, Clip) else open_source(source, settings)
     beside = look_beside(clip.path)
-    config = EncoderConfig(clip.width, clip.height, clip.bit_depth, **settings.coding)
+    config = settings.at(clip.width, clip.height, clip.bit_depth, settings.cq)
     ask = masker.mask if masker else None
     with ExitStack() as stack:
         stack.enter_context(one_writer(output))

@@ -64,7 +64,7 @@ def try_out(clip: Clip, settings: EncodeConfig, masker: Masker | None, pruner: P
     if piece is None:
         return None
     height, width = piece[0].shape
-    config = EncoderConfig(width, height, clip.bit_depth, **settings.coding)
+    config = settings.at(width, height, clip.bit_depth, settings.cq)
     plain, _ = _seconds(config, settings, piece, None, None)
     pruned, inference = _seconds(config, settings, piece, masker, pruner)
     of = "the photograph" if photograph else "the first frame"

@@ -8,7 +8,7 @@ from typing import Any
 
 from export.bundle.bundle import Bundle
 from integration.codec.checked_text import checked_text, crc32
-from integration.codec.config import USAGES, encoder_settings
+from integration.codec.config import USAGES, EncoderSettings
 from integration.pipeline.policy import Policy
 from toolkit.errors import ToolkitError
 from toolkit.files import read_bytes
@@ -69,6 +69,6 @@ def _is_libaom(encoder: Mapping[str, Any]) -> bool:
     cpu_used, four_way = encoder.get("cpu_used"), encoder.get("enable_1to4_partitions")
     if usage not in USAGES or type(cpu_used) is not int or not 0 <= cpu_used <= 9 or four_way not in (0, 1):
         return False
-    wanted = encoder_settings(usage, cpu_used, str(version), four_way=bool(four_way))
+    wanted = EncoderSettings(cpu_used, usage, four_way=bool(four_way)).recorded(str(version))
     del wanted["threads"]
     return all(encoder.get(key) == value for key, value in wanted.items())

@@ -2,30 +2,23 @@
 
 from dataclasses import dataclass
 
+from integration.codec.config import EncoderSettings
+from integration.media.config import ReadConfig, Size
 from toolkit.partition import NODE
 
 
 @dataclass(frozen=True)
-class SourceConfig:
+class SourceConfig(ReadConfig, EncoderSettings):
     """How sources are read and coded, and with how many processes.
 
-    `size` (width, height) shrinks frames to fit and `frames` limits their number; None leaves them as they are. `raw`
-    is `WxH[:bitdepth]` of headerless files, or a TSV file of layouts. `split` is `auto`, `train`, `val`, `test`, or the
-    path of a file with lines of source, tab, split. `jobs` is the number of processes, 0 for one a core.
-    `allow_truncated` lets a clip end where it is cut short. `four_way` lets libaom search HORZ_4 and VERT_4, as it does
-    by default.
+    Each is coded at every `cq`. `split` is `auto`, `train`, `val`, `test`, or the path of a file with lines of source,
+    tab, split. `jobs` is the number of processes, 0 for one a core.
     """
 
     cq: tuple[int, ...] = (20, 32, 43, 55)
-    cpu_used: int = 1
-    usage: str = "good"
-    size: tuple[int, int] | None = (960, 540)
-    frames: int | None = None
+    size: Size | None = (960, 540)
     split: str = "auto"
-    raw: str | None = None
     jobs: int = 0
-    allow_truncated: bool = False
-    four_way: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,8 +47,6 @@ class RecordConfig(SourceConfig):
     cpu_used: int = 2
     share: float = 0.5
     seed: int = 0
-    keyint: int = 1
-    lag: int = 0
 
     @property
     def frame_kind(self) -> str:

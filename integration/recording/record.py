@@ -59,7 +59,7 @@ class SearchView(View):
 
     def recorded(self) -> Recorded:
         c = self.config
-        return Recorded((), c.share, c.seed, c.keyint, c.lag, c.frame_kind)
+        return Recorded((), c.share, c.seed, c.frame_kind)
 
     def doubts(self, files: Sequence[SourceFile]) -> list[str]:
         return doubts([file.split for file in files])

@@ -20,7 +20,6 @@ from typing import Any
 from numpy.typing import NDArray
 
 from integration.codec import native
-from integration.codec.config import CodingConfig, EncoderConfig, encoder_settings
 from integration.codec.encoder import EncodedFrame, Encoder
 from integration.codec.libaom_build import libraries
 from integration.media.planes import Planes
@@ -117,10 +116,8 @@ def check_sources(pieces: Sequence[Piece]) -> int:
 
 def open_encoder(clip: Clip, piece: Piece, recorded: Recorded) -> Encoder:
     """Encoder of a piece that records."""
-    c, r = piece.config, recorded
-    coding = CodingConfig(piece.cq, c.cpu_used, c.usage, keyint=r.keyint, lag=r.lag, four_way=c.four_way).coding
-    settings = EncoderConfig(clip.width, clip.height, clip.bit_depth, **coding)
-    encoder = Encoder(settings)
+    r = recorded
+    encoder = Encoder(piece.config.at(clip.width, clip.height, clip.bit_depth, piece.cq))
     try:
         encoder.search_frames(r.frame_kind)
         if r.cost_nodes:
@@ -179,9 +176,7 @@ def _timed(encoder: Encoder, planes: Iterator[Planes]) -> Iterator[tuple[Encoded
 
 def manifest_settings(view: View) -> dict[str, Any]:
     """Encoder settings, cq levels and treatment of the input, as every view's manifest records them."""
-    c, r = view.config, view.recorded()
+    c = view.config
     version = native.libaom_version(native.load(libraries().hook))
-    settings = encoder_settings(c.usage, c.cpu_used, version, four_way=c.four_way, keyint=r.keyint, lag=r.lag)
-    size = "source" if c.size is None else f"{c.size[0]}x{c.size[1]}"
-    given = {"size": size, "frames": c.frames, "colour": COLOUR, "resampling": RESAMPLING}
-    return settings | {"cq": list(c.cq), "input": given}
+    given = {"size": c.size_text or "source", "frames": c.frames, "colour": COLOUR, "resampling": RESAMPLING}
+    return c.recorded(version) | {"cq": list(c.cq), "input": given}

@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from integration.codec.encoded_frame import EncodedFrame
 from integration.media.planes import Planes
-from integration.media.raw import raw_layout
 from integration.media.sources import SourceFile
-from integration.media.video import Clip, open_clip
+from integration.media.video import Clip
 from integration.recording.config import SourceConfig
 
 
@@ -29,8 +28,6 @@ class Recorded:
     cost_nodes: tuple[int, ...] = ()
     share: float = 0.0
     seed: int = 0
-    keyint: int = 1
-    lag: int = 0
     frame_kind: str = "key"
 
     @classmethod
@@ -126,6 +123,4 @@ class Piece:
 
     def open(self) -> Clip:
         """Open the source, its frames as they are coded; errors as of `open_clip`."""
-        c = self.config
-        raw = raw_layout(self.file.path, c.raw)
-        return open_clip(self.file.path, c.size, c.frames, raw, allow_truncated=c.allow_truncated)
+        return self.config.open(self.file.path)

@@ -306,6 +306,6 @@ def write_fitted(
         fit.chosen.policy,
         BuildConfig(pipeline.manifest["provider"], bool(pipeline.manifest["unproven"])),
         overwrite=overwrite,
-        policy_fit={"settings": asdict(config), **origin, "result": result},
+        policy_fit={"settings": config.settings, **origin, "result": result},
         pruner=pipeline.pruner,
     )

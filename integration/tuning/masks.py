@@ -13,11 +13,10 @@ from export.bundle.write import choose_checkpoint, write_bundle
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
 from integration.codec import native
-from integration.codec.config import encoder_settings, four_way_of
+from integration.codec.config import EncoderSettings, four_way_of
 from integration.codec.libaom_build import libraries
-from integration.media.raw import parse_size
+from integration.media.config import Size
 from integration.media.sources import SourceFile, identify
-from integration.media.video import open_clip
 from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig
 from integration.pipeline.pipeline import Pipeline, check_pruner
@@ -119,7 +118,7 @@ class MaskFit:
     def _encodes(self) -> list[str]:
         """Options of `policy fit` that stand for the config."""
         words = ["--target-loss", f"{self.config.target_loss:g}", "--usage", self.config.usage]
-        words += ["--size", self.config.size] if self.config.size else []
+        words += ["--size", self.config.size_text] if self.config.size_text else []
         return words + (["--frames", str(self.config.frames)] if self.config.frames else [])
 
     def _stage(self, stage: str) -> Path:
@@ -180,7 +179,8 @@ def check_data(data: BlockSet) -> None:
     found = data.manifest["encoder"]
     here = native.libaom_version(native.load(libraries().hook))
     four_way = four_way_of(None, found)
-    wanted = encoder_settings(str(found.get("usage")), int(found.get("cpu_used", 0)), here, four_way=four_way)
+    own = EncoderSettings(int(found.get("cpu_used", 0)), str(found.get("usage")), four_way=four_way)
+    wanted = own.recorded(here)
     if differ := settings_differ(wanted, found):
         raise ToolkitError(f"{data.path}: labelled by another encoder than the one here ({differ}). Label again.")
     if data.costs is None:
@@ -193,14 +193,13 @@ def check_data(data: BlockSet) -> None:
 def check_sources(data: BlockSet, files: Sequence[SourceFile], config: FitConfig) -> None:
     """Raise ToolkitError where a source is one that the models learn from, or cannot be coded as the data were."""
     trained = {source["sha256"] for source in data.sources if source["split"] == "train"}
-    size = parse_size(config.size) if config.size else None
     for file in files:
         if file.sha256 in trained:
             raise ToolkitError(
                 f"{file.path}: in DATA's training split, so that the models are trained on it. Try masks on sources of "
                 "its other splits, or new ones."
             )
-        clip = open_clip(file.path, size, config.frames)
+        clip = config.open(file.path)
         if clip.bit_depth != data.bit_depth:
             raise ToolkitError(f"{file.path}: {clip.bit_depth} bit, DATA {data.bit_depth}. Take sources of its depth.")
         if min(clip.width, clip.height) < data.node:
@@ -208,7 +207,7 @@ def check_sources(data: BlockSet, files: Sequence[SourceFile], config: FitConfig
             raise ToolkitError(f"{file.path}: {clip.width}x{clip.height} has no whole {side} node to mask.")
 
 
-def fit_config(data: BlockSet, target_loss: float, size: str | None, frames: int | None) -> FitConfig:
+def fit_config(data: BlockSet, target_loss: float, size: Size | None, frames: int | None) -> FitConfig:
     """How the policy is fitted: by encodes with the settings of the data's encoder."""
     encoder = data.manifest["encoder"]
     return FitConfig(

@@ -7,6 +7,7 @@ from pathlib import Path
 from integration.bench.config import BenchConfig
 from integration.bench.run import run_bench
 from integration.bench.session import PRUNER
+from integration.media.config import Size
 from integration.pruning.bundle import PrunerBundle
 from toolkit.errors import ToolkitError
 
@@ -30,14 +31,14 @@ def try_prices(
     pruner: PrunerBundle,
     sources: Sequence[Path],
     work: Path,
-    size: str | None,
+    size: Size | None,
     frames: int,
     prices: tuple[float, ...] = PRICES,
     progress: Progress = lambda done, total, what: None,
 ) -> list[PriceTrial]:
     """Encode the sources without the pruner and at every price, as they were coded for its record; deciding is charged.
 
-    `size` (`WxH`) shrinks them to fit, `frames` limits their number. `work` keeps finished encodes, so that a run that
+    `size` shrinks them to fit, `frames` limits their number. `work` keeps finished encodes, so that a run that
     was stopped goes on. Raises ToolkitError where a source was trained on, and as `run_bench` does.
     """
     speed = int(pruner.encoder["cpu_used"])

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from integration.media.config import Size
 from integration.media.sources import SourceFile, identify
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import FitConfig
@@ -32,7 +33,7 @@ def fit_priced(
     output: Path,
     config: FitConfig,
     target_loss: float,
-    size: str | None,
+    size: Size | None,
     frames: int | None,
     *,
     overwrite: bool = False,

@@ -14,7 +14,7 @@ import torch
 from export.bundle.write import Chosen, write_bundle
 from integration.bench.control_masks import cut_nodes
 from integration.codec import native
-from integration.codec.config import encoder_settings
+from integration.codec.config import EncoderSettings
 from integration.codec.encoder import Encoder
 from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig
@@ -30,7 +30,7 @@ from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
 from toolkit.partition import STAGES
 
-LIBAOM = encoder_settings("good", 1, IN_USE)
+LIBAOM = EncoderSettings(1).recorded(IN_USE)
 
 
 @cache

@@ -21,7 +21,7 @@ from integration.bench.report import write_report
 from integration.bench.run import run_bench
 from integration.bench.session import Session
 from integration.bench.views import LEFT, WRONG, draw_view
-from integration.codec.encoder import encoder_settings
+from integration.codec.encoder import EncoderSettings
 from integration.media.ssim import SsimMeter, ssim_decibels
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.pipeline_set import PipelineSet
@@ -57,7 +57,7 @@ def pipeline(bit_depth: int = 8, usage: str = "good", node: int = 16, **policy: 
         "sha256": "1" * 64,
         "bit_depth": bit_depth,
     }
-    manifest["encoder"] = encoder_settings(usage, 1, IN_USE)
+    manifest["encoder"] = EncoderSettings(1, usage).recorded(IN_USE)
     return Pipeline(Path("pipe"), manifest, {}, Cascade({"2": Texture(node)}), Policy.of(**policy))
 
 

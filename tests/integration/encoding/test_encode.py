@@ -17,7 +17,7 @@ from support.pruners import toy_folder, toy_pruner
 
 import integration.encoding.encode as encode_module
 from integration.codec.config import CHROMA_LEFT, Colour
-from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, encoder_settings
+from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, EncoderSettings
 from integration.codec.libaom_build import Libraries
 from integration.codec.masker import Masker
 from integration.commands.encode import summary
@@ -41,7 +41,7 @@ class FakePipeline:
 
     def __init__(self, bit_depth: int = 8, **changes: Any) -> None:
         self.bit_depth = bit_depth
-        self.encoder: dict[str, Any] = encoder_settings("good", 3, IN_USE) | {"cq": [20, 32]} | changes
+        self.encoder: dict[str, Any] = EncoderSettings(3).recorded(IN_USE) | {"cq": [20, 32]} | changes
         self.fail = False
 
     def mask(self, luma: np.ndarray, qindex: int) -> np.ndarray:

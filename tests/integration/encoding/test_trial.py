@@ -11,7 +11,7 @@ from support.commands import cli, done
 from support.libaom import IN_USE
 from support.pictures import CHELSEA, frame
 
-from integration.codec.encoder import EncodedFrame, Encoder, encoder_settings
+from integration.codec.encoder import EncodedFrame, Encoder
 from integration.encoding.config import EncodeConfig
 from integration.encoding.trial import piece_of, tiles_of, try_out
 from integration.media.video import open_clip
@@ -38,7 +38,7 @@ class Sure:
 
 def none_only(seconds: float) -> Pipeline:
     """Masks that allow NONE alone, which leaves most of the search out, and take `seconds` of CPU time each."""
-    about = {"bit_depth": 8, "encoder": encoder_settings("good", 3, IN_USE, four_way=False)}
+    about = {"bit_depth": 8, "encoder": EncoderSettings(3, four_way=False).recorded(IN_USE)}
     return Pipeline(Path("none"), about, {}, Cascade({"1": Sure(2, seconds), "2": Sure(3, 0)}), Policy())
 
 

@@ -11,7 +11,7 @@ from support.pictures import frame
 from support.pipelines import load_in_c, random_pipeline
 from support.pruners import toy_folder, toy_pruner
 
-from integration.codec.config import EncoderConfig, encoder_settings
+from integration.codec.config import EncoderConfig, EncoderSettings
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import Libraries
 from integration.codec.masker import onnx_runtime
@@ -78,7 +78,10 @@ def pipelines(
                 data[own] = make_blockset(root / f"set{len(data)}", case.bit_depth, node=node, size=(128, 160))
             if key not in made:
                 stages = {"1": 0, "2": 0} if node == 16 else {"2": 8}
-                luma, encoder = frame(200, 136, case.bit_depth)[0], encoder_settings(case.usage, CPU_USED, IN_USE)
+                luma, encoder = (
+                    frame(200, 136, case.bit_depth)[0],
+                    EncoderSettings(CPU_USED, case.usage).recorded(IN_USE),
+                )
                 made[key] = random_pipeline(
                     root / f"pipe{len(made)}", exported / "checkpoint.pt", data[own], luma, stages,
                     qindex=QINDEX, encoder=encoder,

@@ -13,7 +13,7 @@ from support.pictures import CHELSEA
 from support.pruners import toy_folder, toy_pruner
 from support.sealed import edit_manifest, write_json
 
-from integration.codec.encoder import encoder_settings
+from integration.codec.encoder import EncoderSettings
 from integration.codec.libaom_build import Libraries
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import encode_file
@@ -27,7 +27,7 @@ from toolkit.errors import ToolkitError
 from toolkit.files import seal
 from toolkit.partition import INSIDE_LARGER, NONE
 
-ENCODER = encoder_settings("good", 2, IN_USE)
+ENCODER = EncoderSettings(2).recorded(IN_USE)
 CODE = ("--size", "96x64", "--cq", 40, "--cpu-used", 2)
 POLICY = tuple(
     word for name in ("drop_split_below", "drop_ab_below", "drop_four_way_below") for word in ("--policy", f"{name}=1")
@@ -84,7 +84,7 @@ def test_one_pipeline_masks_and_prunes_as_both_given_apart(
     encoded(tmp_path / "free.ivf", "--pipeline", pipe, "--price", "1e-30")
     assert (tmp_path / "free.ivf").read_bytes() == files["masks"]
     again = encode_file(
-        CHELSEA, tmp_path / "py.ivf", EncodeConfig(cq=40, cpu_used=2, size="96x64"), Pipeline.load(pipe)
+        CHELSEA, tmp_path / "py.ivf", EncodeConfig(cq=40, cpu_used=2, size=(96, 64)), Pipeline.load(pipe)
     )
     assert (tmp_path / "py.ivf").read_bytes() == files["both"]
     assert again.decisions == both["decisions"]

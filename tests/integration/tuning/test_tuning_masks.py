@@ -14,7 +14,7 @@ from support.libaom import IN_USE
 from support.pictures import CHELSEA
 from support.pruners import toy_folder, toy_pruner
 
-from integration.codec.encoder import encoder_settings
+from integration.codec.encoder import EncoderSettings
 from integration.codec.libaom_build import Libraries
 from integration.pipeline.pipeline import Pipeline
 from integration.tuning import masks
@@ -23,7 +23,7 @@ from toolkit.data.write import Source, write_blockset
 from toolkit.files import sha256_file
 from toolkit.partition import INSIDE_LARGER, NONE
 
-ENCODER = encoder_settings("good", 2, IN_USE)
+ENCODER = EncoderSettings(2).recorded(IN_USE)
 WORDS = ("--size", "96x64", "--frames", 1, "--target-loss", 60)
 
 
