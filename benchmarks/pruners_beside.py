@@ -39,7 +39,7 @@ def measure(
             for cq in configs[0].cq:
                 native = [sessions[0].measure(file, cq, arm, repeat) for arm in arms_of(configs[0], None)]
                 for own, session, config in zip(measured, sessions, configs, strict=True):
-                    arms = [arm for arm in arms_of(config, None, session.pruner) if arm.kind.startswith(PRUNER)]
+                    arms = [arm for arm in arms_of(config, None, session.pruner) if arm.kind == PRUNER]
                     own += native + [session.measure(file, cq, arm, repeat) for arm in arms]
     return measured
 
@@ -49,7 +49,7 @@ def row(name: str, arm: ArmEntry) -> str:
     ssim = "" if arm["loss_ssim"] is None else f"{arm['loss_ssim']:+.2f}%"
     under = "" if arm["under_frontier"] is None else f"{arm['under_frontier']:+.2f}"
     own, worst = arm["own_preset"], arm["worst"]
-    beside = f"{own['saving']:.1f}% for {own['loss']:+.2f}%" if arm["kind"].startswith(PRUNER) else ""
+    beside = f"{own['saving']:.1f}% for {own['loss']:+.2f}%" if arm["price"] is not None else ""
     cells = [name, f"{arm['loss']['akima']:+.2f}%", ssim, f"{arm['saving']:.1f}%", under, beside]
     return f"| {' | '.join(cells)} | {worst['loss']:+.2f}% |"
 
@@ -91,15 +91,15 @@ def main(
     ]
     measured = measure(identify(photos), output, configs, pruners)
     reports = [summarise(ones, config, None)["arms"] for ones, config in zip(measured, configs, strict=True)]
-    pruned = [[arm for arm in arms if arm["kind"].startswith(PRUNER)] for arms in reports]
-    native = [arm for arm in reports[0] if not arm["kind"].startswith(PRUNER)]
+    pruned = [[arm for arm in arms if arm["price"] is not None] for arms in reports]
+    native = [arm for arm in reports[0] if arm["price"] is None]
     click.echo("| arm | BD-rate | BD-rate on SSIM | time saving | under the frontier | to its own preset | worst |")
     click.echo(f"|---|{'---|' * 6}")
     for arm in native:
         click.echo(row(arm["name"], arm))
     for name, arms in zip(names, pruned, strict=True):
         for arm in arms:
-            click.echo(row(f"{name} at {arm['kind'].removeprefix(PRUNER)}", arm))
+            click.echo(row(f"{name} at {arm['price']:g}", arm))
     base = next(arm for arm in native if arm["cpu_used"] == masked)
     click.echo(f"\n| {names[0]} is ahead of | {' | '.join(f'at {price:g}' for price in configs[0].prices)} |")
     click.echo(f"|---|{'---|' * len(configs[0].prices)}")

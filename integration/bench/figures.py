@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from scipy.interpolate import PchipInterpolator
 
 from integration.bench.labels import Label, write_labels
-from integration.bench.session import CNN_OFF, NATIVE, PIPELINE, PRUNER
+from integration.bench.session import CNN_OFF, NATIVE, PIPELINE
 from integration.bench.summary import ArmEntry, Summary
 from toolkit.reports.style import STYLE, to_svg
 
@@ -28,9 +28,9 @@ _PRESETS = ("#111827", "#2563eb", "#0f766e", "#a16207", "#9333ea", "#64748b")
 _DASHES = ("-", "--", ":", "-.", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (2, 4)))
 
 
-def _mark(kind: str) -> tuple[str, str]:
+def _mark(arm: ArmEntry) -> tuple[str, str]:
     """Colour and marker of an arm's kind; every price of a pruner has the same."""
-    return ("#2563eb", "o") if kind.startswith(PRUNER) else _MARKS.get(kind, ("#374151", "*"))
+    return ("#2563eb", "o") if arm["price"] is not None else _MARKS.get(arm["kind"], ("#374151", "*"))
 
 
 def draw_pareto(report: Summary) -> str:
@@ -47,8 +47,8 @@ def pareto(report: Summary) -> Figure:
     axes.plot(*zip(*natives, strict=True), color=_MARKS[NATIVE][0], linewidth=1.2, zorder=1)
     lines, labels = [natives], []
     for kind in dict.fromkeys(arm["kind"] for arm in report["arms"]):
-        colour, mark = _mark(kind)
         for number, arm in enumerate(a for a in report["arms"] if a["kind"] == kind):
+            colour, mark = _mark(arm)
             place = arm["saving"], arm["loss"]["akima"]
             if arm["saving_spread"]:
                 low, high = arm["saving_spread"]
@@ -97,8 +97,8 @@ def curves(report: Summary, clip: str) -> Figure:
 
 def arm_style(report: Summary, arm: ArmEntry) -> dict[str, Any]:
     """Line of an arm: a colour and mark by kind, dashes by preset and price; native presets have a colour each."""
-    colour, mark = _mark(arm["kind"])
-    place = [a["name"] for a in report["arms"] if _mark(a["kind"]) == (colour, mark)].index(arm["name"])
+    colour, mark = _mark(arm)
+    place = [a["name"] for a in report["arms"] if _mark(a) == (colour, mark)].index(arm["name"])
     if arm["kind"] == NATIVE:
         colour = _PRESETS[place % len(_PRESETS)]
     dashes = _DASHES[place % len(_DASHES)]

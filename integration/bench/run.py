@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from integration.bench.config import NEEDS_PIPELINE, BenchConfig
-from integration.bench.session import CNN_OFF, NATIVE, PIPELINE, PRUNER, Arm, Session
+from integration.bench.session import CNN_OFF, NATIVE, ORACLE, PIPELINE, PRUNER, Arm, Session
 from integration.bench.store import Measurement
 from integration.bench.summary import Summary, summarise
 from integration.bench.views import View, draw_views
@@ -46,10 +46,10 @@ def arms_of(config: BenchConfig, pipelines: PipelineSet | None, pruner: PrunerBu
         if pipelines is not None:
             arms.append(Arm(PIPELINE, preset))
         if pruner is not None:
-            arms += [Arm(f"{PRUNER}{price:g}", preset) for price in config.prices or (pruner.price,)]
+            arms += [Arm(PRUNER, preset, price=price) for price in config.prices or (pruner.price,)]
         arms += [Arm(kind, preset) for kind in (CNN_OFF, *NEEDS_PIPELINE) if kind in config.against]
         if "oracle" in config.against:
-            arms += [Arm(f"oracle {stages}", preset) for stages in config.oracle_stages]
+            arms += [Arm(ORACLE, preset, stages=stages) for stages in config.oracle_stages]
     return [replace(arm, threads=threads) for threads in config.threads for arm in arms]
 
 

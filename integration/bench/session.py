@@ -30,7 +30,7 @@ from toolkit.files import canonical_json
 from toolkit.model.provenance import trained_on
 from toolkit.partition import INSIDE_LARGER, NODE
 
-NATIVE, CNN_OFF, PIPELINE, ORACLE, PRUNER = "native", "cnn-off", "pipeline", "oracle ", "pruner "
+NATIVE, CNN_OFF, PIPELINE, ORACLE, PRUNER = "native", "cnn-off", "pipeline", "oracle", "pruner"
 MASKED = (PIPELINE, *NEEDS_PIPELINE)
 """Arms of a pipeline: its masks, where they belong or dealt out to other nodes. Its pruner, if any, is in all."""
 
@@ -39,19 +39,27 @@ MASKED = (PIPELINE, *NEEDS_PIPELINE)
 class Arm:
     """One way to encode: a preset, and what restricts its search.
 
-    `kind` is native, cnn-off, pipeline, random, variance, oracle with its stages (`oracle 2`), or pruner with its price
-    (`pruner 0.05`). `policy` replaces the
-    pipeline's own. `threads` are the encoder's, whose stream may depend on their number.
+    `kind` is native, cnn-off, pipeline, random, variance, oracle, which is told the choices of `stages`, or pruner, at
+    a `price`. `policy` replaces the pipeline's own. `threads` are the encoder's, whose stream may depend on their
+    number.
     """
 
     kind: str
     cpu_used: int
     policy: Policy | None = None
     threads: int = 1
+    stages: str | None = None
+    price: float | None = None
+
+    @property
+    def label(self) -> str:
+        """Kind with what tells it from others of its kind, as in `oracle 2` and `pruner 0.05`."""
+        more = self.stages if self.price is None else f"{self.price:g}"
+        return f"{self.kind} {more}" if more else self.kind
 
     @property
     def name(self) -> str:
-        return f"{self.kind} at {self.cpu_used}"
+        return f"{self.label} at {self.cpu_used}"
 
 
 @dataclass(frozen=True)
@@ -120,7 +128,8 @@ class Session:
 
     def measure(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
         """Measurement of one encode, which is made unless its measurement is kept already."""
-        return self._kept.measurement(self._key(file, cq, arm, repeat), lambda: self._encode(file, cq, arm, repeat))
+        kept = self._kept.measurement(self._key(file, cq, arm, repeat), lambda: self._encode(file, cq, arm, repeat))
+        return replace(kept, price=arm.price)  # older ones do not say it
 
     def _encoder_config(self, clip: Clip, cq: int, arm: Arm) -> EncoderConfig:
         return self.config.coded(arm.cpu_used, arm.threads).at(clip.width, clip.height, clip.bit_depth, cq)
@@ -131,9 +140,9 @@ class Session:
             for pipeline in self._needed(arm).members:
                 own += [pipeline.manifest["bundles"], pipeline.provider, pipeline.policy.to_dict()]
                 own += [pipeline.pruner.sha256] if pipeline.pruner else []
-        elif arm.kind.startswith(ORACLE):
+        elif arm.kind == ORACLE:
             own = list(self.nodes)
-        elif arm.kind.startswith(PRUNER):
+        elif arm.kind == PRUNER:
             own = [self._needed_pruner(arm).sha256]
         config = self.config
         source = [file.sha256, config.size_text, config.frames, layout_text(file.path, config.raw), COLOUR, RESAMPLING]
@@ -146,7 +155,7 @@ class Session:
             config.lag,
             self._build,
             cq,
-            arm.kind,
+            arm.label,
             arm.cpu_used,
             arm.threads,
             repeat,
@@ -177,8 +186,8 @@ class Session:
 
     def _decide(self, encoder: Encoder, arm: Arm) -> None:
         """Let what decides inside an arm's search do so: the pruner that is judged, or the pipelines' own."""
-        if arm.kind.startswith(PRUNER):
-            use_pruner(encoder, self._needed_pruner(arm), float(arm.kind.removeprefix(PRUNER)))
+        if arm.kind == PRUNER:
+            use_pruner(encoder, self._needed_pruner(arm), arm.price)
         elif arm.kind in MASKED and (own := self._needed(arm).pruner):
             use_pruner(encoder, own)
 
@@ -198,8 +207,8 @@ class Session:
     def given_masks(self, file: SourceFile, cq: int, arm: Arm) -> list[dict[int, Mask]]:
         """Masks of an arm that is no pipeline, by node size for each frame; making them is not timed."""
         reference = self.reference(file, cq, arm.cpu_used, arm.threads)
-        if arm.kind.startswith(ORACLE):
-            stages, labels = arm.kind.removeprefix(ORACLE), reference.labels
+        if arm.stages is not None:
+            labels, stages = reference.labels, arm.stages
             return [{n: oracle(labels[n][i], stages) for n in self.nodes} for i in range(len(reference.qindex))]
         pipelines = self._needed(arm)
         masks = []
@@ -210,7 +219,7 @@ class Session:
 
     def _encode(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
         clip = self.open(file)
-        free = arm.kind in (NATIVE, CNN_OFF) or arm.kind.startswith(PRUNER)
+        free = arm.kind in (NATIVE, CNN_OFF, PRUNER)
         masks: list[dict[int, Mask]] = [] if free or arm.kind == PIPELINE else self.given_masks(file, cq, arm)
         given = masks or None
         source = self._source(arm, masks) if arm.kind == PIPELINE else None
@@ -227,7 +236,7 @@ class Session:
                 encoder.disable_cnn()
             self._decide(encoder, arm)
             report = code_clip(clip, encoder, each, given)
-            decisions = count_decisions(encoder).values()
+            decisions = count_decisions(encoder)
         if report.failed_masks:
             raise ToolkitError(f"{file.path}: {report.failed_masks} frames without a mask: {report.mask_errors}")
         if report.psnr_y is None:
@@ -242,15 +251,15 @@ class Session:
         if arm.kind == PIPELINE:
             self._keep(file, cq, arm, **{f"masks{node}": frames for node, frames in made.items()})
         return Measurement(
-            clip=file.name, cq=cq, kind=arm.kind, cpu_used=arm.cpu_used, threads=arm.threads, repeat=repeat,
-            frames=report.frames, bytes=report.bytes, psnr_y=report.psnr_y, ssim_y=meter.mean,
+            clip=file.name, cq=cq, kind=arm.label, price=arm.price, cpu_used=arm.cpu_used, threads=arm.threads,
+            repeat=repeat, frames=report.frames, bytes=report.bytes, psnr_y=report.psnr_y, ssim_y=meter.mean,
             encode_seconds=report.encode_seconds, inference_seconds=report.inference_seconds,
             wall_seconds=report.wall_seconds,
             masked_nodes=report.masked_nodes, kept_nodes=report.kept_nodes,
             whole_nodes=report.frames * sum((clip.width // node) * (clip.height // node) for node in self.nodes),
             nodes=sum(int((labels[node] != INSIDE_LARGER).sum()) for node in self.nodes),
             lost_nodes=sum(int(forbids(mask, labels[node]).sum()) for node, mask in made.items()),
-            **{what: sum(own[what] for own in decisions) for what in ("asked", "skipped")},
+            asked=sum(count.asked for count in decisions), skipped=sum(count.skipped for count in decisions),
         )  # fmt: skip
 
     def _keep(self, file: SourceFile, cq: int, arm: Arm, **arrays: NDArray[Any]) -> None:

@@ -14,7 +14,7 @@ from toolkit.files import atomic_file
 
 @dataclass(frozen=True)
 class Measurement:
-    """One encode.
+    """One encode. `kind` is its arm's label, `price` that of a pruner's arm.
 
     Seconds are CPU time of the whole process, except `wall_seconds`. `encode_seconds` are without inference. `ssim_y`
     is the mean over the frames (`integration.media.ssim`).
@@ -45,6 +45,7 @@ class Measurement:
     lost_nodes: int
     asked: int = 0
     skipped: int = 0
+    price: float | None = None
 
     @property
     def seconds(self) -> float:

@@ -33,7 +33,7 @@ DEFINITIONS = {
     "wrongly": "nodes where the mask forbids what the unmasked encode chose, of those not inside a larger block",
 }
 Key = tuple[str, int]
-"""Kind and preset of an arm."""
+"""Label and preset of an arm."""
 Clips = dict[str, list[Measurement]]
 """Measurements of one arm by clip."""
 Quality = Callable[[Measurement], float]
@@ -86,11 +86,12 @@ class Wall(TypedDict):
 class ArmEntry(TypedDict):
     """One arm over all clips; DEFINITIONS explains the measures. Nodes are shares, `threads` is by their number.
 
-    A pruner was `asked`, and `skipped` a part of the search, so many times in all encodes.
+    A pruner, at its `price`, was `asked`, and `skipped` a part of the search, so many times in all encodes.
     """
 
     name: str
     kind: str
+    price: float | None
     cpu_used: int
     loss: dict[str, float]
     loss_ssim: float | None
@@ -208,6 +209,7 @@ def _arm(key: Key, clips: Clips, anchor: Clips, own: Clips, natives: Sequence[Pl
     return {
         "name": f"{key[0]} at {key[1]}",
         "kind": key[0],
+        "price": everything[0].price,
         "cpu_used": key[1],
         "loss": {method: fmean(entry["loss"][method] for entry in per_clip.values()) for method in METHODS},
         "loss_ssim": None if None in ssim else fmean(value for value in ssim if value is not None),

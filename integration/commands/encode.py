@@ -280,9 +280,9 @@ def summary(report: "Report") -> str:
         lines["waited"] = f"{report.waited_seconds:.2f} s in all, with starting up and opening models and files"
     if said := expected_saving(report):
         lines["expected saving"] = said
-    for decision in sorted({name.rpartition("_")[0] for name in report.decisions}):
-        own = {k.rpartition("_")[2]: v for k, v in report.decisions.items() if k.rpartition("_")[0] == decision}
-        sizes = ", ".join(f"{v['skipped']} of {v['asked']} at {side}x{side}" for side, v in own.items())
+    for decision in sorted({count.decision for count in report.decisions}):
+        own = [count for count in report.decisions if count.decision == decision]
+        sizes = ", ".join(f"{count.skipped} of {count.asked} at {count.side}x{count.side}" for count in own)
         lines[f"pruner, {decision.replace('_', ' ')}"] = sizes
     return "\n".join(f"{name}: {value}" for name, value in lines.items())
 

@@ -22,7 +22,7 @@ from integration.media.containers import HOLD_TIMES, Described, check_target, ou
 from integration.media.sound import opened_sound, why_not
 from integration.media.video import Clip
 from integration.pruning.bundle import PrunerBundle
-from integration.pruning.encoder import count_decisions, use_pruner
+from integration.pruning.encoder import DecisionCount, count_decisions, named_counts, use_pruner
 from toolkit.data.blockset import Luma
 from toolkit.data.encoder_settings import is_recorded
 from toolkit.errors import ToolkitError
@@ -114,7 +114,7 @@ class Report:
     unmasked_frames: list[int] = field(default_factory=list)
     mask_errors: list[str] = field(default_factory=list)
     qindex: list[int] = field(default_factory=list)
-    decisions: dict[str, dict[str, int]] = field(default_factory=dict)
+    decisions: tuple[DecisionCount, ...] = ()
     expected_saving: float | None = None
     expected_at: str | None = None
     expected_near: bool = False
@@ -124,7 +124,8 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values as `av1part encode --json` prints them: the counts of nodes are called blocks there."""
-        return {name.replace("_nodes", "_blocks"): value for name, value in asdict(self).items()}
+        values = asdict(self) | {"decisions": named_counts(self.decisions)}
+        return {name.replace("_nodes", "_blocks"): value for name, value in values.items()}
 
 
 def check_masker(masker: Masker, config: EncoderConfig, version: str, any_settings: bool) -> None:
@@ -227,7 +228,7 @@ def encode_file(
 
         report = code_clip(read, encoder, each)
         report.carried = _carried(described)
-        report.decisions = count_decisions(encoder) if pruner else {}
+        report.decisions = count_decisions(encoder) if pruner else ()
         if ahead:
             report.reading_seconds += ahead.reading_seconds
             report.inference_seconds += ahead.mask_seconds

@@ -1,5 +1,8 @@
 """A pruner in an encoder: opened, checked against it, and counted."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 from integration.codec.encoder import Encoder
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import check_price
@@ -19,12 +22,27 @@ def use_pruner(encoder: Encoder, pruner: PrunerBundle, price: float | None = Non
     encoder.set_pruner(pruner.data, price, pruner.most)
 
 
-def count_decisions(encoder: Encoder) -> dict[str, dict[str, int]]:
-    """Asked and skipped, since the encoder was opened, by `decision_side`; decisions never asked are left out."""
+@dataclass(frozen=True)
+class DecisionCount:
+    """How often a pruner was asked about a decision at squares of one side, and how often it skipped."""
+
+    decision: str
+    side: int
+    asked: int
+    skipped: int
+
+
+def count_decisions(encoder: Encoder) -> tuple[DecisionCount, ...]:
+    """Counts since the encoder was opened; decisions never asked are left out."""
     asked, taken = encoder.decisions()
-    return {
-        f"{decision}_{side}": {"asked": int(asked[s, d]), "skipped": int(taken[s, d])}
+    return tuple(
+        DecisionCount(decision, side, int(asked[s, d]), int(taken[s, d]))
         for d, decision in enumerate(DECISIONS)
         for s, side in enumerate(SIDES)
         if asked[s, d]
-    }
+    )
+
+
+def named_counts(counts: Iterable[DecisionCount]) -> dict[str, dict[str, int]]:
+    """Counts as JSON has them, by `decision_side`."""
+    return {f"{c.decision}_{c.side}": {"asked": c.asked, "skipped": c.skipped} for c in counts}

@@ -237,7 +237,7 @@ class Encodes:
         """Encode all clips with the pipeline's pruner and no masks, beside bare encodes; None where it has none."""
         if self._pruner is None:
             return None
-        arm = Arm(f"{PRUNER}{self._pruner.price:g}", self.cpu_used)
+        arm = Arm(PRUNER, self.cpu_used, price=self._pruner.price)
         pairs = [self._pair(file, arm) for file in self._files]
         self._count += 1
         native, pruned = ([one.seconds for pair in pairs for one in pair[side]] for side in (0, 1))

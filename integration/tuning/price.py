@@ -6,7 +6,6 @@ from pathlib import Path
 
 from integration.bench.config import BenchConfig
 from integration.bench.run import run_bench
-from integration.bench.session import PRUNER
 from integration.media.config import Size
 from integration.pruning.bundle import PrunerBundle
 from toolkit.errors import ToolkitError
@@ -56,9 +55,9 @@ def try_prices(
     )
     report = run_bench(sources, work, config, progress=progress, pruner=pruner)
     return [
-        PriceTrial(float(arm["kind"].removeprefix(PRUNER)), arm["own_preset"]["loss"], arm["own_preset"]["saving"])
+        PriceTrial(arm["price"], arm["own_preset"]["loss"], arm["own_preset"]["saving"])
         for arm in report["arms"]
-        if arm["kind"].startswith(PRUNER) and arm["own_preset"]
+        if arm["price"] is not None
     ]
 
 

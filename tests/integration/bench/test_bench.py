@@ -22,6 +22,7 @@ from integration.bench.run import run_bench
 from integration.bench.session import Session
 from integration.bench.views import LEFT, WRONG, draw_view
 from integration.codec.encoder import EncoderSettings
+from integration.commands.bench import bench
 from integration.media.ssim import SsimMeter, ssim_decibels
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.pipeline_set import PipelineSet
@@ -87,6 +88,13 @@ def test_curves_that_tell_nothing_are_refused() -> None:
         bd_rate(anchor, Curve([100, 90, 400, 800], PSNR))
     with pytest.raises(ToolkitError, match="overlap"):
         bd_rate(anchor, Curve(anchor.rate, [q + 30 for q in PSNR]))
+
+
+@pytest.mark.parametrize(("text", "size"), [("source", None), ("320x240", (320, 240))])
+def test_a_size_is_typed_as_everywhere_else(text: str, size: tuple[int, int] | None) -> None:
+    context = bench.commands["encoder"].make_context("encoder", ["clip", "-o", "report", "--size", text])
+    assert context.params["size"] == size
+    assert BenchConfig(size=size).settings["size"] == (None if size is None else text)
 
 
 def test_time_saving_sums_over_cqs() -> None:

@@ -24,7 +24,10 @@ NAMES = ("to the moon and back with a name that goes on and on", "b")
 PSNR = (42.0, 38.0, 34.0, 30.0)
 
 
-def arm(kind: str, cpu_used: int, saving: float, loss: float, own: float = 0.0, under: float | None = None) -> Any:
+def arm(
+    kind: str, cpu_used: int, saving: float, loss: float, own: float = 0.0, under: float | None = None, *,
+    price: float | None = None,
+) -> Any:  # fmt: skip
     """An arm of a report, equal on both clips."""
     losses = {"akima": loss, "pchip": loss}
     points = [
@@ -33,8 +36,9 @@ def arm(kind: str, cpu_used: int, saving: float, loss: float, own: float = 0.0, 
     ]
     clip = {"loss": losses, "loss_ssim": loss, "saving": saving, "points": points}
     return {
-        "name": f"{kind} at {cpu_used}", "kind": kind, "cpu_used": cpu_used, "loss": losses, "loss_ssim": loss,
-        "saving": saving, "saving_spread": [saving - 1, saving + 1], "under_frontier": under,
+        "name": f"{kind} at {cpu_used}", "kind": kind, "price": price, "cpu_used": cpu_used,
+        "loss": losses, "loss_ssim": loss, "saving": saving, "saving_spread": [saving - 1, saving + 1],
+        "under_frontier": under,
         "own_preset": {"loss": loss, "saving": own, "saving_spread": None}, "worst": {"clip": NAMES[0], "loss": loss},
         "inference_seconds": 1.0, "inference_share": 0.1, "masked_nodes": 0.5, "lost_nodes": 0.01,
         "threads": {"1": {"wall_saving": saving}, "4": {"wall_saving": saving}}, "clips": dict.fromkeys(NAMES, clip),
@@ -97,7 +101,7 @@ def test_the_page_can_be_read_on_a_phone_a_desk_and_paper(tmp_path: Path) -> Non
 
 
 def test_no_two_arms_look_alike() -> None:
-    prices = [arm(f"pruner {price}", preset, 9, 0.1) for price in (0.02, 0.1, 0.5) for preset in (1, 2)]
+    prices = [arm(f"pruner {price}", preset, 9, 0.1, price=price) for price in (0.02, 0.1, 0.5) for preset in (1, 2)]
     found = report(*MASKED, *prices)
     styles = [arm_style(found, one) for one in found["arms"]]
     looks = [(s["color"], s["marker"], s["linestyle"]) for s in styles]

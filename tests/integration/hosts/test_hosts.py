@@ -34,7 +34,7 @@ from integration.codec.native import libaom_version, load
 from integration.media.video import open_clip
 from integration.pipeline.pipeline import Pipeline
 from integration.pruning.bundle import PrunerBundle
-from integration.pruning.encoder import count_decisions, use_pruner
+from integration.pruning.encoder import count_decisions, named_counts, use_pruner
 
 PHOTO = zoo.FOLDER / "photo-8bit"
 LINE = '{"frames":1,"key_frames":1,"pruned_frames":1,"decisions":{}}'
@@ -116,7 +116,7 @@ def test_it_decides_as_python_does(libaom: Libraries, tmp_path: Path) -> None:
     with Encoder(EncoderConfig(192, 128, cq=43, cpu_used=2, four_way=True)) as encoder:
         use_pruner(encoder, PrunerBundle.load(PHOTO))
         encoder.encode(next(open_clip(clip).frames()))
-        expected = count_decisions(encoder)
+        expected = named_counts(count_decisions(encoder))
     assert json.loads(stats.read_text())["decisions"] == expected
 
 
@@ -488,7 +488,7 @@ def test_a_pipeline_masks_a_program_of_libaom_as_python_does(
         if with_pruner:
             use_pruner(encoder, PrunerBundle.load(PHOTO))
         expected = encoder.encode(frame(200, 136))
-        decisions = count_decisions(encoder)
+        decisions = named_counts(count_decisions(encoder))
     assert (tmp_path / "0.obu").read_bytes() == (tmp_path / "1.obu").read_bytes() == expected.data
     first, second = map(json.loads, (tmp_path / "stats").read_text().splitlines())
     assert first == second

@@ -87,7 +87,7 @@ def test_one_pipeline_masks_and_prunes_as_both_given_apart(
         CHELSEA, tmp_path / "py.ivf", EncodeConfig(cq=40, cpu_used=2, size=(96, 64)), Pipeline.load(pipe)
     )
     assert (tmp_path / "py.ivf").read_bytes() == files["both"]
-    assert again.decisions == both["decisions"]
+    assert again.to_dict()["decisions"] == both["decisions"]
 
 
 def test_a_pruner_given_as_pipeline_is_one_given_as_pruner(pruner: Path, masks: Path, tmp_path: Path) -> None:
