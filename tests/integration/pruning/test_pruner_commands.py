@@ -280,7 +280,7 @@ def test_prices_are_tried_on_a_pruner_of_the_same_options_not_on_one_that_a_stop
         tried.append(pruner.manifest["learnt"]["config"]["sides"])
         raise ToolkitError("stopped")
 
-    monkeypatch.setattr("integration.tuning.price.try_prices", stopped)
+    monkeypatch.setattr("integration.tuning.pruner.try_prices", stopped)
     for sides in ("8", "8,16", "8"):
         fails(cli("fit", record, *photographs[4:], "-o", tmp_path / "made", "--sides", sides), "stopped")
     assert tried == [[8], [8, 16], [8]]
@@ -293,7 +293,7 @@ def test_a_run_that_was_stopped_goes_on_with_the_same_options_alone(
     def stop(*_: object, **__: object) -> None:
         raise ToolkitError("stopped")
 
-    monkeypatch.setattr("integration.tuning.price.try_prices", stop)
+    monkeypatch.setattr("integration.tuning.pruner.try_prices", stop)
     words = ("fit", record, photographs[4], "-o", tmp_path / "made")
     for options, learns in (
         (("--sides", "8", "--size", "0x0"), False),
