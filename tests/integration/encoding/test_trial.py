@@ -11,7 +11,7 @@ from support.commands import cli, done
 from support.libaom import IN_USE
 from support.pictures import CHELSEA, frame
 
-from integration.codec.encoder import EncodedFrame, Encoder
+from integration.codec.encoder import EncodedFrame, Encoder, EncoderSettings
 from integration.encoding.config import EncodeConfig
 from integration.encoding.trial import piece_of, tiles_of, try_out
 from integration.media.video import open_clip
