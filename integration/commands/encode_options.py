@@ -1,16 +1,13 @@
 """Command-line options of encodes that several commands share."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import click
 
 from export.graph.profiles import PROVIDERS
 from integration.bench.config import InputConfig
 from integration.media.config import Size
-from toolkit.cli.options import commas, numbers
-
-Command = Callable[..., Any]
+from toolkit.cli.options import Command, adding, commas, numbers
 
 provider_option = click.option(
     "--provider",
@@ -83,14 +80,3 @@ def keyint_options(keyint: int | str, lag: int | str, says: str) -> Callable[[Co
             ),
         )
     )
-
-
-def adding(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
-    """Decorator that adds options in their order, as one decorator each would."""
-
-    def add(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return add

@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from integration.commands.encode_options import Command, adding, size_option
+from integration.commands.encode_options import size_option
 from integration.recording.config import SourceConfig
-from toolkit.cli.options import commas, numbers
+from toolkit.cli.options import Command, adding, commas, numbers
 
 
 def source_options(default: SourceConfig, made: str) -> Callable[[Command], Command]:

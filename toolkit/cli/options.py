@@ -13,6 +13,17 @@ from toolkit.option import Option
 Command = Callable[..., Any]
 
 
+def adding(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command], Command]:
+    """Decorator that adds options in their order, as one decorator each would."""
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 def config_options(config: type, leaving_out: Sequence[str] = ()) -> Callable[[Command], Command]:
     """Decorator that adds the options which the fields of a config dataclass declare (`toolkit.option.option`)."""
     hints = get_type_hints(config)
