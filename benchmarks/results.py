@@ -2,7 +2,11 @@
 
     python benchmarks/results.py runs/bench/report.json -o NAME --machine "2 shared cores" --pruner photo-8bit
 
-writes `benchmarks/results/NAME.json`. Put `<!-- table NAME -->` and `<!-- end -->` where the page shall have the table,
+writes `benchmarks/results/NAME.json`. Do so right after the benchmark, in the same working tree: the date is that of
+the report's file, and the commit that of the tree. Where the benchmark had more options, such as `--prices`, give its
+command by `--command` in place of `--pruner`.
+
+Put `<!-- table NAME -->` and `<!-- end -->` where the page shall have the table,
 and run `python benchmarks/tables.py`.
 """
 
@@ -56,23 +60,27 @@ def row(arm: dict[str, Any]) -> list[Any]:
     ]
 
 
-def result_of(report: dict[str, Any], title: str, pruner: str, machine: str, date: str | None) -> Result:
+def result_of(report: dict[str, Any], title: str, command: str, machine: str, date: str | None) -> Result:
     """The result of a report: all arms but the anchor, to which the others are compared."""
     arms = [arm for arm in report["arms"] if arm["name"] != report["anchor"]]
-    versions, commands = {"libaom": report["libaom"]}, [command_of(report, pruner)]
-    return Result(title, commands, machine, versions, date, commit(), COLUMNS, [row(arm) for arm in arms])
+    versions = {"libaom": report["libaom"]}
+    return Result(title, [command], machine, versions, date, commit(), COLUMNS, [row(arm) for arm in arms])
 
 
 @click.command()
 @click.argument("report", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--output", "-o", "name", required=True, help="Name of the result, as in pruner-photographs.")
 @click.option("--title", default="", help="What was measured; by default the name.")
-@click.option("--pruner", required=True, help="The pruner that was measured, as the command names it.")
+@click.option("--pruner", help="The pruner that was measured; the command is that of the report with it.")
+@click.option("--command", help="The command that made the report, in place of --pruner.")
 @click.option("--machine", required=True, help='Class of the machine, as in "2 shared cores".')
-def main(report: Path, name: str, title: str, pruner: str, machine: str) -> None:
+def main(report: Path, name: str, title: str, pruner: str | None, command: str | None, machine: str) -> None:
     """Write the result NAME from REPORT, the report.json of `av1part bench encoder`."""
+    if (pruner is None) == (command is None):
+        raise click.UsageError("Pass --pruner, or --command with the command that made the report.")
     date = datetime.datetime.fromtimestamp(report.stat().st_mtime, datetime.UTC).date().isoformat()
-    result = result_of(json.loads(report.read_text()), title or name, pruner, machine, date)
+    read = json.loads(report.read_text())
+    result = result_of(read, title or name, command or command_of(read, str(pruner)), machine, date)
     file = RESULTS / f"{name}.json"
     atomic_write_bytes(file, msgspec.json.format(msgspec.json.encode(result), indent=2) + b"\n")
     click.echo(f"{file.relative_to(ROOT)}: {len(result.rows)} rows")

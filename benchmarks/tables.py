@@ -23,7 +23,7 @@ Number = int | float
 Cell = Number | list[Number] | str | None
 
 
-class Column(msgspec.Struct, forbid_unknown_fields=True):
+class Column(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """A column: its title, and how its numbers are written. A list of numbers fills several places of `format`."""
 
     title: str

@@ -91,7 +91,7 @@ def test_a_report_of_the_benchmark_becomes_a_result(monkeypatch: pytest.MonkeyPa
     settings = {"size": "64x64", "keyint": 1, "presets": [0, 1], "masked": [1], "cq": [32], "repeats": 1}
     arms = [arm("native at 0", "native", 0.0), arm("native at 1", "native", 1.0), arm("pruner0.03 at 1", "pruner", 1.5)]
     report = {"arms": arms, "anchor": "native at 0", "libaom": "3.14.1", "settings": settings}
-    made = results.result_of(report, "a title", "photo-8bit", "2 cores", None)
+    made = results.result_of(report, "a title", results.command_of(report, "photo-8bit"), "2 cores", None)
     assert made.versions == {"libaom": "3.14.1"}
     assert made.commands == ["av1part bench encoder SOURCE... --pruner photo-8bit --presets 0,1 --masked 1 --cq 32"
                              " --repeats 1 --size 64x64"]  # fmt: skip
