@@ -15,7 +15,6 @@ from support.libaom import IN_USE
 from support.pictures import frame
 from support.pruners import toy_folder, toy_pruner
 
-import integration.encoding.encode as encode_module
 from integration.codec.config import CHROMA_LEFT, Colour
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, EncoderSettings
 from integration.codec.libaom_build import Libraries
@@ -23,6 +22,7 @@ from integration.codec.masker import Masker
 from integration.commands.encode import summary
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import Report, encode_file
+from integration.media import video
 from integration.media.video import Clip, open_clip
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.policy import Policy
@@ -293,7 +293,7 @@ def test_the_command_says_that_only_key_frames_are_pruned_and_opens_a_clip_once(
         opened.append(path)
         return open_clip(path, *words, **more)
 
-    monkeypatch.setattr(encode_module, "open_clip", counted)
+    monkeypatch.setattr(video, "open_clip", counted)
     clip = y4m(tmp_path / "clip.y4m", 3)
     words = ["encode", str(clip), "-o", str(tmp_path / "out.ivf"), "--overwrite", "--cpu-used", "2", "--cq", "50"]
     says = "Only the key frames are pruned; the frames between them are coded as libaom codes them."
