@@ -36,10 +36,10 @@ def make_again(photos: Path, sample: Path, output: Path, names: Sequence[str] = 
         rows = [f"{s['sha256']}\t{s['licence']}\t{s['origin']}\n" for s in sources]
         licences.write_text("".join(["sha256\tlicence\tsource\n", *rows]))
         config = LabelConfig(
-            tuple(settings["cq"]),
-            settings["cpu_used"],
-            settings["usage"],
-            parse_size(settings["input"]["size"]),
+            cq=tuple(settings["cq"]),
+            cpu_used=settings["cpu_used"],
+            usage=settings["usage"],
+            size=parse_size(settings["input"]["size"]),
             split=str(splits),
             four_way=bool(settings["enable_1to4_partitions"]),
             with_costs=False,
