@@ -9,11 +9,18 @@ import click
 from integration.bench.config import AGAINST, BenchConfig
 from integration.codec.config import four_way_of
 from integration.commands.encode_options import encode_options, keyint_options, provider_option
+from toolkit.cli.grouped import GroupedCommand
 from toolkit.cli.options import commas, numbers, prices, words
 from toolkit.files import quoted
 
 _D = BenchConfig()
 _PATH = click.Path(path_type=Path)
+GROUPS = {
+    "Arms": ("pipelines", "pruner", "prices", "presets", "masked", "against", "oracle_stages", "threads", "provider"),
+    "Coding": ("cq", "repeats", "usage", "four_way", "keyint", "lag", "any_settings"),
+    "The clips": ("frames", "size", "raw", "allow_truncated"),
+}
+"""Options by the group that --help shows them in."""
 
 
 @click.group()
@@ -21,7 +28,7 @@ def bench() -> None:
     """Measure encodes with masks or a pruner beside encodes without, in one run."""
 
 
-@bench.command()
+@bench.command(cls=GroupedCommand, groups=GROUPS)
 @click.argument("clips", metavar="CLIP...", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="Report folder; encodes that it holds are reused.")
 @click.option(

@@ -10,6 +10,7 @@ import click
 from integration.codec.config import four_way_of
 from integration.commands.encode_options import keyint_options, provider_option, size_option
 from integration.encoding.config import CLIP_KEYINT, CLIP_LAG, EncodeConfig, distances
+from toolkit.cli.grouped import GroupedCommand
 from toolkit.folders import check_file
 
 if TYPE_CHECKING:
@@ -21,9 +22,15 @@ if TYPE_CHECKING:
 
 _D = EncodeConfig()
 ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
+GROUPS = {
+    "Masks and pruners": ("pipelines", "pruner", "no_pipeline", "price", "provider", "ahead", "any_settings", "strict"),
+    "Coding": ("four_way", "cq", "cpu_used", "usage", "threads", "keyint", "lag"),
+    "The clip": ("frames", "size", "raw", "allow_truncated", "audio"),
+}
+"""Options by the group that --help shows them in."""
 
 
-@click.command()
+@click.command(cls=GroupedCommand, groups=GROUPS)
 @click.argument("clip", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help=f"File to write: {ENDINGS}.")
 @click.option(

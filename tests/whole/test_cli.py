@@ -5,11 +5,13 @@ import re
 import subprocess
 import sys
 
+import click
 import pytest
 from click.testing import CliRunner
 from support.places import ROOT
 
 from toolkit.cli import reference
+from toolkit.cli.grouped import GroupedCommand
 from toolkit.cli.main import commands, main
 
 PAGES = reference.pages()
@@ -37,6 +39,26 @@ def test_the_help_of_train_is_in_groups_and_fits_two_screens() -> None:
         assert f"\n{group}:\n" in shown
     assert "--[no-]qindex" in shown
     assert re.search(r"--epochs N +Epochs, frozen ones included.  \[default: 30\]", shown)
+
+
+@pytest.mark.parametrize(
+    ("words", "groups"),
+    [
+        (["encode"], ("Masks and pruners", "Coding", "The clip")),
+        (["bench", "encoder"], ("Arms", "Coding", "The clips")),
+    ],
+)
+def test_every_name_in_a_group_of_the_help_is_an_option(words: list[str], groups: tuple[str, ...]) -> None:
+    command: click.Command = main
+    for word in words:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), word)
+        assert found is not None
+        command = found
+    assert isinstance(command, GroupedCommand)
+    assert set(command.group_of) <= {option.name for option in command.params}
+    shown = CliRunner().invoke(main, [*words, "--help"]).output
+    assert all(f"\n{group}:\n" in shown for group in groups)
 
 
 def test_a_mistyped_command_is_a_usage_error() -> None:

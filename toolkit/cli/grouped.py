@@ -1,5 +1,6 @@
 """Help of a command with many options: in groups, a short name for each value, a switch on one line."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -29,13 +30,18 @@ class GroupedOption(click.Option):
 
 
 class GroupedCommand(click.Command):
-    """A command whose help lists its options in their groups."""
+    """A command whose help lists its options in groups: that of a GroupedOption, or as `groups` names them."""
+
+    def __init__(self, *words: Any, groups: Mapping[str, Sequence[str]] | None = None, **more: Any) -> None:
+        super().__init__(*words, **more)
+        self.group_of = {name: group for group, names in (groups or {}).items() for name in names}
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             if isinstance(parameter, click.Option) and (record := parameter.get_help_record(ctx)):
-                groups.setdefault(getattr(parameter, "group", "Options"), []).append(record)
+                group = self.group_of.get(parameter.name or "", getattr(parameter, "group", "Options"))
+                groups.setdefault(group, []).append(record)
         for name, rows in groups.items():
             with formatter.section(name):
                 formatter.write_dl(rows, col_max=_COLUMN)
