@@ -7,6 +7,7 @@ from typing import Any, NotRequired, TypedDict, cast
 
 from export.bundle.replay import PROOF, REPLAY, put_kept
 from export.compare.batches import Difference
+from export.compare.deployments import DeploymentResult
 from export.compare.worst_blocks import WorstBlock
 from export.graph.profiles import PROFILES
 from toolkit.errors import ToolkitError
@@ -73,6 +74,7 @@ class ProfileResult(TypedDict):
     placement: NotRequired[dict[str, int]]
     repeatability: NotRequired[dict[str, Difference]]
     batch_variance: NotRequired[dict[str, float | None]]
+    deployments: NotRequired[dict[str, DeploymentResult]]
     worst: NotRequired[list[WorstBlock]]
     gpu: NotRequired[dict[str, str]]
     blocks: NotRequired[int]

@@ -24,6 +24,8 @@ def result_tables(result: dict[str, Any]) -> list[Section]:
         for size, b in batches
     ]
     columns = ("batch size", *result["classes"])
+    if "deployments" in result:
+        tables.append(_deployments(result["deployments"]))
     return [*tables, Section("RMS (largest) error of each class's logit", columns=columns, rows=rows)]
 
 
@@ -57,6 +59,14 @@ def _errors(batches: list[tuple[str, dict[str, Any]]], result: dict[str, Any]) -
     budget = ["budget", rms, *[""] * len(shares), most, "0", "", "5.00%"]
     rows.append([Cell(text, "strong") for text in budget])
     return Section("Errors of the logits against float64, and their percentiles", columns=columns, rows=rows)
+
+
+def _deployments(found: dict[str, Any]) -> Section:
+    columns = ("deployment, batches of 64", "RMS error", "largest", "decisions changed")
+    rows = [
+        _row(name, three_digits(d["rms"]), three_digits(d["max"]), str(d["flips"])) for name, d in sorted(found.items())
+    ]
+    return Section("Errors in other deployments on the CPU", columns=columns, rows=rows)
 
 
 def _row(*texts: str) -> list[Cell]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from export.graph import webgpu
 from export.graph.contract import Contract
+from export.graph.deployment import Deployment
 from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError, first_line
 from toolkit.windows import Window
@@ -39,6 +40,8 @@ MAX_BATCH = 1000
 _VERBOSE, _FATAL_ONLY = 0, 4
 _PLACED = re.compile(r"odes?(?:\(s\))? placed on \[(\w+)\]\. Number of nodes: (\d+)")
 """ONNX Runtime's line on the nodes of one provider, once a graph has its last form."""
+_CHANGED = re.compile(r"GraphTransformer (\w+) modified: 1 ")
+_LEVELS = {"disabled": "DISABLE_ALL", "basic": "ENABLE_BASIC", "extended": "ENABLE_EXTENDED", "all": "ENABLE_ALL"}
 _NAMES = {"cuda": "CUDA", "tensorrt": "TensorRT", "webgpu": "WebGPU"}
 _NEEDS = {
     "cuda": "Expected an NVIDIA driver and the CUDA and cuDNN libraries of this build: "
@@ -233,6 +236,28 @@ def _open(
         f"{_NAMES[provider]} was asked for and ONNX Runtime {ort.__version__} cannot run the model on it: "
         f"{_missing(log) or reason}. {_NEEDS[provider]} `av1part doctor` says what is there; or use --provider cpu."
     )
+
+
+def open_deployed(model: bytes, deployed: Deployment, without: str = "", severity: int = _FATAL_ONLY) -> Any:
+    """A session on the CPU as it is deployed. `without`: name of an optimisation that is left out, if any."""
+    options = ort.SessionOptions()
+    options.log_severity_level = severity
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, f"ORT_{_LEVELS[deployed.level]}")
+    options.intra_op_num_threads = deployed.threads
+    options.enable_mem_pattern = deployed.memory_pattern
+    options.add_session_config_entry("session.intra_op.allow_spinning", str(int(deployed.spinning)))
+    left_out = [without] if without else None
+    try:
+        return ort.InferenceSession(model, options, providers=["CPUExecutionProvider"], disabled_optimizers=left_out)
+    except Exception as error:  # ONNX Runtime's errors have no base of their own
+        raise ToolkitError(f"ONNX Runtime cannot load the model: {reason_of(error)}. Export it again.") from None
+
+
+def optimisations(model: bytes, deployed: Deployment) -> list[str]:
+    """Names of the optimisations that change the graph where it is deployed so, in their order."""
+    with _captured_output() as log:
+        open_deployed(model, deployed, severity=_VERBOSE)
+    return list(dict.fromkeys(_CHANGED.findall("\n".join(log))))
 
 
 def _placement(session: Any) -> dict[str, int]:

@@ -17,6 +17,7 @@ from export.bundle.write import versions
 from export.compare.batches import FULL_BATCH, Outputs, batch_rows, between_batches
 from export.compare.budget import reference_logits, set_budget
 from export.compare.config import LIMIT
+from export.compare.deployments import run_deployments, with_deployments
 from export.compare.flops import affordable, affordable_batches, affordable_budget_blocks
 from export.compare.gpu_budget import set_budget_on_gpu
 from export.compare.noninferiority import judge_int8
@@ -196,6 +197,9 @@ def _run(bundle: Bundle, data: BlockSet, proof: Proof, profile: Profile, config:
     try:
         found = run_profile(bundle, proof.blocks, profile, config.batches)
         verdict = _judge_profile(found, proof, profile, len(bundle.classes), config.seed)
+        if profile.provider == "cpu" and not bundle.int8:
+            deployed = run_deployments(bundle.model_bytes(), proof.blocks.inputs, proof.reference, proof.budget)
+            verdict = with_deployments(verdict, deployed)
     except ProviderUnavailable as error:
         return cast(ProfileResult, {**about, "status": "not-run", "reason": error.message, "comparisons": 0})
     except ToolkitError as error:

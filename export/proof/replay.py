@@ -10,6 +10,7 @@ import onnxruntime as ort
 from export.bundle.bundle import Bundle
 from export.bundle.replay import Kept, write_replays
 from export.compare.batches import between_batches
+from export.compare.deployments import run_deployments, with_deployments
 from export.compare.noninferiority import judge_int8
 from export.compare.verdict import Budget, judge, summarise, with_repeats
 from export.graph.instruction_set import instruction_set
@@ -66,6 +67,9 @@ def _run(bundle: Bundle, kept: Kept, profile: Profile, proof: dict[str, Any], ab
                 "where PyTorch is installed."
             )
         found = run_profile(bundle, kept.blocks, profile, batches)
+        deployed = None
+        if profile.provider == "cpu" and not bundle.int8:
+            deployed = run_deployments(bundle.model_bytes(), kept.blocks.inputs, kept.reference, _budget(proof))
     except ProviderUnavailable as error:
         return {**what, "status": "not-run", "reason": error.message, "comparisons": 0}
     except ToolkitError as error:
@@ -77,6 +81,8 @@ def _run(bundle: Bundle, kept: Kept, profile: Profile, proof: dict[str, Any], ab
     else:
         budget = _budget(proof)
         verdict, allowed = {**judge(found.logits, kept.reference, budget)}, budget.max
+    if deployed is not None:
+        verdict = with_deployments(verdict, deployed)
     what["gpu"] = found.device
     what["budget_assumed"] = profile.budget_assumed and found.device.get("kind") != SOFTWARE
     beside = {"placement": found.placement, "batch_variance": between_batches(found.logits, len(kept.blocks))}
