@@ -73,9 +73,8 @@ def _counted(done: HostRun) -> list[str]:
     """What was pruned and masked, and how many of the frames were neither; empty where no frame was."""
     said, seen = [], done.key_frames + done.inter_frames
     if done.pruned_frames or (seen and not done.masked_frames):
-        kind = "" if done.key_frames and done.inter_frames else "key " if done.key_frames else "inter "
         of = f"{done.skipped:,} of {done.asked:,} decisions skip a part of the search"
-        said.append(f"{done.pruned_frames} of {seen} {kind}frames pruned, {of}")
+        said.append(f"{_pruned(done, seen)}, {of}")
     if done.masked_frames:
         of = f"a part of the search taken away at {done.masked_nodes:,} nodes"
         said.append(f"{done.masked_frames} of {done.key_frames} key frames masked, {of}")
@@ -84,6 +83,14 @@ def _counted(done: HostRun) -> list[str]:
     others, kind = done.frames - seen, "key" if done.inter_frames else "inter"
     rest = f"The other {others} of all {done.frames} frames, {kind} frames, are coded as by libaom alone"
     return ["; ".join(said), *([rest] if others > 0 else [])]
+
+
+def _pruned(done: HostRun, seen: int) -> str:
+    """How many frames were pruned, of the `seen` ones of a kind that a pruner is for; hidden ones are among them."""
+    if not (done.key_frames and done.inter_frames):
+        return f"{done.pruned_frames} of {seen} {'key' if done.key_frames else 'inter'} frames pruned"
+    share = "all" if done.pruned_frames == seen else f"{done.pruned_frames} of"
+    return f"{share} {seen} coded frames pruned ({done.frames} shown)"
 
 
 def _why(done: HostRun) -> str:

@@ -284,7 +284,7 @@ def test_key_frames_alone_are_masked(tmp_path: Path, lag: int) -> None:
 
 
 @pytest.mark.usefixtures("libaom")
-def test_the_command_says_that_only_key_frames_are_pruned_and_opens_a_clip_once(
+def test_the_command_says_which_frames_are_pruned_and_opens_a_clip_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[Path] = []
@@ -296,12 +296,15 @@ def test_the_command_says_that_only_key_frames_are_pruned_and_opens_a_clip_once(
     monkeypatch.setattr(video, "open_clip", counted)
     clip = y4m(tmp_path / "clip.y4m", 3)
     words = ["encode", str(clip), "-o", str(tmp_path / "out.ivf"), "--overwrite", "--cpu-used", "2", "--cq", "50"]
-    says = "Only the key frames are pruned; the frames between them are coded as libaom codes them."
-    for more, told in (["--pruner", "photo-8bit"], True), ([], False), (["--keyint", "1"], False):
+    says = {
+        "key": "Only the key frames are pruned; the frames between them are coded as libaom codes them.",
+        "both": "Inter frames are pruned; key frames are pruned by photo-8bit.",
+    }
+    for more, told in (["--pruner", "photo-8bit"], "key"), ([], "both"), (["--keyint", "1"], ""), (["--no-4way"], ""):
         opened.clear()
         done = CliRunner().invoke(main, [*words, "--keyint", "3", *more])
         assert done.exit_code == 0, done.output
-        assert (says in done.stderr) == told
+        assert {name: line in done.stderr for name, line in says.items()} == {name: name == told for name in says}
         assert opened == [clip]
 
 

@@ -801,14 +801,30 @@ def test_what_was_not_pruned_is_counted_and_the_option_that_helps_is_named(libao
     pan = ["ffmpeg", "-loglevel", "error", "-loop", 1, "-i", CHELSEA, "-frames:v", 6, "-pix_fmt", "yuv420p"]
     run([*pan, "-vf", "crop=96:64:x='n*4':y=10", clip], libaom.aom.parent)
     words = list(map(str, ffmpeg(tmp_path / "out.ivf", clip, "-vf", "null", "-g", 30, frames=6)))
-    said = done("run", "--", *words).stderr
+    said = done("run", "--pipeline", "photo-8bit", "--", *words).stderr
     assert "1 of 1 key frames pruned" in said
     assert "The other 5 of all 6 frames, inter frames, are coded as by libaom alone." in said
     words = list(map(str, ffmpeg(tmp_path / "out.ivf", clip, "-vf", "null", "-pix_fmt", "yuv444p", cpu_used=5)))
-    said = done("run", "--", *words).stderr
+    said = done("run", "--pipeline", "photo-8bit", "--", *words).stderr
     assert "nothing was pruned in ffmpeg: no pruner for 8 bit, 4:4:4, usage good, cpu-used 5" in said
     assert "To have it pruned: -pix_fmt yuv420p -cpu-used 3." in said
     assert f"libaom {libaom_version(load(libaom.hook))} took the place of " in said
+
+
+def test_the_box_prunes_key_frames_and_inter_frames_of_a_clip_each_by_a_pruner_of_their_own(
+    libaom: Libraries, tmp_path: Path
+) -> None:
+    needs("ffmpeg", "ffmpeg")
+    clip = tmp_path / "clip.y4m"
+    pan = ["ffmpeg", "-loglevel", "error", "-loop", 1, "-i", CHELSEA, "-frames:v", 6, "-pix_fmt", "yuv420p"]
+    run([*pan, "-vf", "crop=96:64:x='n*4':y=10", clip], libaom.aom.parent)
+    words = list(map(str, ffmpeg(tmp_path / "out.ivf", clip, "-vf", "null", "-g", 30, cpu_used=3, frames=6)))
+    said = done("run", "--stats", tmp_path / "stats", "--", *words).stderr
+    counts = json.loads((tmp_path / "stats").read_text())
+    assert counts["key_frames"] == 1
+    assert counts["inter_frames"] >= 5
+    assert counts["pruned_frames"] == counts["key_frames"] + counts["inter_frames"]
+    assert f"all {counts['pruned_frames']} coded frames pruned (6 shown)" in said
 
 
 def test_avifenc_at_a_speed_without_a_search_says_so(libaom: Libraries, tmp_path: Path) -> None:
