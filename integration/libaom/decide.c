@@ -1,12 +1,49 @@
 /* Decisions of a pruner about a square, and the pruner of an encoder. A decision only takes away, and only where the
  * square has something that it can be coded as, so that no square is left without a choice. */
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "pruner.h"
 #include "pruner_file.h"
 #include "search.h"
 #include "square.h"
+
+/* A pruner with the logs of what it is told to. */
+typedef struct {
+  av1part_pruner *pruner; /* NULL: none */
+  double log_price, log_most;
+} decider;
+
+struct av1part_deciding {
+  decider deciders[2]; /* by kind of frame: intra, inter */
+  const decider *now;  /* of this frame; NULL: nobody decides */
+  atomic_int counts[LEVELS][AV1PART_DECISIONS][2]; /* by log2(side) - 2: asked, taken */
+};
+
+int av1part_decide_open(av1part_encoder *e) {
+  e->deciding = calloc(1, sizeof(*e->deciding));
+  return e->deciding ? AV1PART_OK : AV1PART_ERR_MEMORY;
+}
+
+void av1part_decide_close(av1part_encoder *e) {
+  for (int kind = 0; e->deciding && kind < 2; ++kind) av1part_pruner_free(e->deciding->deciders[kind].pruner);
+  free(e->deciding);
+  e->deciding = NULL;
+}
+
+void av1part_decide_take(av1part_encoder *e, int kind, av1part_pruner *pruner, double price, double most) {
+  decider *const own = &e->deciding->deciders[kind];
+  av1part_pruner_free(own->pruner);
+  *own = (decider){ pruner, log(price), log(most) };
+}
+
+bool av1part_decide_frame(av1part_encoder *e, int kind) {
+  const decider *const own = kind == AV1PART_NOBODY ? NULL : &e->deciding->deciders[kind];
+  e->deciding->now = own && own->pruner ? own : NULL;
+  return e->deciding->now != NULL;
+}
 
 /* Whether something may be taken from a square: where an edge cuts it or it has no result yet, nothing. */
 static bool may_lose(const av1part_square *s) {
@@ -15,14 +52,13 @@ static bool may_lose(const av1part_square *s) {
 
 /* Whether the pruner skips, by what is known at this square. */
 static bool pays(av1part_square *s, int decision) {
-  const av1part_encoder *const e = s->encoder;
   double loss, time;
-  const av1part_decider *const by = e->decider;
+  const decider *const by = s->encoder->deciding->now;
   if (!by || !av1part_pruner_decides(by->pruner, side_of(s), decision)) return false;
   av1part_node_features(s);
   if (!av1part_pruner_predict(by->pruner, side_of(s), decision, s->features, &loss, &time)) return false;
   const bool taken = loss < by->log_price + time && loss < by->log_most;
-  atomic_int *const count = s->encoder->decisions[level_of(side_of(s))][decision];
+  atomic_int *const count = s->encoder->deciding->counts[level_of(side_of(s))][decision];
   atomic_fetch_add_explicit(&count[0], 1, memory_order_relaxed);
   if (taken) atomic_fetch_add_explicit(&count[1], 1, memory_order_relaxed);
   return taken;
@@ -36,13 +72,6 @@ bool av1part_skip_for(const av1part_square *loser, av1part_square *s, int decisi
 }
 
 bool av1part_skip(av1part_square *s, int decision) { return av1part_skip_for(s, s, decision); }
-
-void av1part_decide_close(av1part_encoder *e) {
-  for (int kind = 0; kind < 2; ++kind) {
-    av1part_pruner_free(e->deciders[kind].pruner);
-    e->deciders[kind].pruner = NULL;
-  }
-}
 
 /* ---- the interface ---- */
 
@@ -60,18 +89,16 @@ int av1part_search_inter(av1part_encoder *e, int inter) {
 int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double price, double most) {
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the pruner was changed during an encode");
-  av1part_decider decider = { 0 };
   const int status = data ? av1part_check_search(e) : AV1PART_OK;
   if (status != AV1PART_OK) return status;
+  av1part_pruner *pruner = NULL;
   if (data) {
     const char *why;
     if (!(price > 0) || !(most > 0)) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "price or most: expected above 0");
-    decider = (av1part_decider){ av1part_pruner_load(data, size, &why), log(price), log(most) };
-    if (!decider.pruner) return av1part_fail(e, AV1PART_ERR_PRUNER, why);
+    pruner = av1part_pruner_load(data, size, &why);
+    if (!pruner) return av1part_fail(e, AV1PART_ERR_PRUNER, why);
   }
-  av1part_decider *const own = &e->deciders[e->search_inter];
-  av1part_pruner_free(own->pruner);
-  *own = decider;
+  av1part_decide_take(e, e->search_inter, pruner, price, most);
   return AV1PART_OK;
 }
 
@@ -106,8 +133,8 @@ int av1part_decisions(const av1part_encoder *e, av1part_decision_counts *counts)
   memset(counts, 0, sizeof(*counts));
   for (int l = 1; l < LEVELS; ++l) {
     for (int d = 0; d < AV1PART_DECISIONS; ++d) {
-      counts->asked[l - 1][d] = atomic_load(&e->decisions[l][d][0]);
-      counts->taken[l - 1][d] = atomic_load(&e->decisions[l][d][1]);
+      counts->asked[l - 1][d] = atomic_load(&e->deciding->counts[l][d][0]);
+      counts->taken[l - 1][d] = atomic_load(&e->deciding->counts[l][d][1]);
     }
   }
   return AV1PART_OK;

@@ -2,7 +2,6 @@
 #ifndef AV1PART_ENCODER_H_
 #define AV1PART_ENCODER_H_
 
-#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "aom/aom_encoder.h"
@@ -25,12 +24,6 @@ typedef struct av1part_level {
 typedef struct av1part_time {
   int64_t start, length; /* in AV1PART_TICKS a second; a length of 0: not set */
 } av1part_time;
-
-/* A pruner for one kind of frames, and what it may lose. */
-typedef struct av1part_decider {
-  struct av1part_pruner *pruner; /* NULL: none */
-  double log_price, log_most;
-} av1part_decider;
 
 enum { AV1PART_IN_FLIGHT = 64 }; /* more frames than libaom holds back with the largest lag */
 
@@ -68,20 +61,12 @@ struct av1part_encoder {
   bool intra_frame;
   int superblock; /* side of the last frame's superblocks, 0 before there was one */
 
-  uint32_t search_share, search_seed; /* of the superblocks whose search is recorded, in 1/65536 */
-  av1part_search_row *search_rows;    /* of the last packet's frames */
-  size_t search_rows_used, search_rows_room;
-  size_t search_rows_kept;   /* of frames before this one in the same packet */
-  const void *search_source; /* this one's picture */
-  bool search_lost; /* out of memory: rows are missing */
-  bool search_inter; /* inter frames are recorded, and intra frames are not; else the reverse */
-  bool search_recorded; /* this frame's search is recorded */
-  bool search_active;   /* it is recorded or pruned */
+  bool search_inter;  /* inter frames are recorded, and intra frames are not; else the reverse */
+  bool search_active; /* this frame's search is recorded or pruned */
   float frame_gradient, frame_quarter_least; /* features of this frame, where search_active */
-  av1part_decider deciders[2];      /* by kind of frame: intra, inter */
-  const av1part_decider *decider;   /* of this frame; NULL where it has no pruner */
-  struct av1part_masker *masker;    /* NULL: no pipeline was loaded */
-  atomic_int decisions[AV1PART_SQUARES + 1][AV1PART_DECISIONS][2]; /* by log2(side) - 2: asked, taken */
+  struct av1part_recording *recording; /* record.c; NULL: this library records nothing */
+  struct av1part_deciding *deciding;   /* decide.c */
+  struct av1part_masker *masker;       /* NULL: no pipeline was loaded */
 };
 
 /* status.c. Keep in the detail what failed (and libaom's own words where it is its status); returns the status. */

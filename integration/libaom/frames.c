@@ -55,9 +55,6 @@ static int run_codec(av1part_encoder *e, const aom_image_t *image) {
   av1part_clear_effects(e);
   e->mask_active = e->mask_failed = e->labels_ready = e->intra_frame = false;
   e->mask_qindex = e->qindex = -1;
-  e->search_rows_used = e->search_rows_kept = 0;
-  e->search_source = NULL;
-  e->search_lost = false;
   e->detail[0] = 0;
   e->busy = true;
   av1part_encoder *const previous = av1part_hook_enter(e);

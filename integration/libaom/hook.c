@@ -25,7 +25,9 @@ static _Thread_local av1part_encoder *current; /* the encoder whose av1part_enco
 
 int av1part_hook_open(av1part_encoder *encoder) {
   encoder->slot = av1part_instances_claim();
-  return encoder->slot < 0 ? AV1PART_ERR_FULL : AV1PART_OK;
+  if (encoder->slot < 0) return AV1PART_ERR_FULL;
+  const int status = av1part_decide_open(encoder);
+  return status == AV1PART_OK ? av1part_record_open(encoder) : status;
 }
 
 void av1part_hook_close(av1part_encoder *encoder) {
@@ -39,6 +41,7 @@ void av1part_hook_close(av1part_encoder *encoder) {
 
 av1part_encoder *av1part_hook_enter(av1part_encoder *encoder) {
   av1part_encoder *const previous = current;
+  av1part_record_packet(encoder);
   current = encoder;
   return previous;
 }
@@ -72,16 +75,14 @@ static int ask_callback(av1part_encoder *e, const AV1_COMP *cpi) {
 
 static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
   e->mask_active = false;
-  e->search_active = e->search_recorded = false;
-  e->decider = NULL;
+  e->search_active = false;
   av1part_clear_costs(e); /* a frame coded again is searched again: the last search counts */
   /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
   if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) return;
   av1part_clear_effects(e);
   const bool intra = frame_is_intra_only(&cpi->common);
-  e->decider = e->deciders[!intra].pruner ? &e->deciders[!intra] : NULL;
-  e->search_recorded = e->search_share && intra != e->search_inter;
-  e->search_active = e->decider || e->search_recorded;
+  const bool recorded = av1part_record_frame(e, intra != e->search_inter);
+  e->search_active = av1part_decide_frame(e, !intra) || recorded;
   if (e->search_active) av1part_search_frame(e, cpi);
   if (!intra) return;
   if (e->mask_given) {

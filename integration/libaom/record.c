@@ -23,19 +23,55 @@ static double cpu_seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+typedef struct av1part_recording av1part_recording;
+
+struct av1part_recording {
+  uint32_t share, seed;     /* of the superblocks that are recorded, in 1/65536 */
+  bool active;              /* this frame is */
+  av1part_search_row *rows; /* of the last packet's frames */
+  size_t used, room;
+  size_t kept;        /* of frames before this one in the same packet */
+  const void *source; /* this one's picture */
+  bool lost;          /* out of memory: rows are missing */
+};
+
+int av1part_record_open(av1part_encoder *e) {
+  e->recording = calloc(1, sizeof(*e->recording));
+  return e->recording ? AV1PART_OK : AV1PART_ERR_MEMORY;
+}
+
+void av1part_record_close(av1part_encoder *e) {
+  if (e->recording) free(e->recording->rows);
+  free(e->recording);
+  e->recording = NULL;
+}
+
+void av1part_record_packet(av1part_encoder *e) {
+  e->recording->used = e->recording->kept = 0;
+  e->recording->source = NULL;
+  e->recording->lost = false;
+}
+
+bool av1part_record_frame(av1part_encoder *e, bool wanted) {
+  return e->recording->active = wanted && e->recording->share;
+}
+
 /* ---- the row ---- */
 
 void av1part_search_frame(av1part_encoder *e, const AV1_COMP *cpi) {
-  if (cpi->source == e->search_source) e->search_rows_used = e->search_rows_kept; /* coded again: the last search counts */
-  e->search_rows_kept = e->search_rows_used;
-  e->search_source = cpi->source;
+  av1part_recording *const r = e->recording;
+  if (r) {
+    if (cpi->source == r->source) r->used = r->kept; /* coded again: the last search counts */
+    r->kept = r->used;
+    r->source = cpi->source;
+  }
   av1part_frame_features(e, cpi);
 }
 
 /* A number drawn for the superblock around this sample: a hash of its place, so that whole paths from the superblock
  * down are kept together, and another seed draws others. */
 static uint32_t draw(const av1part_encoder *e, int mi_row, int mi_col) {
-  uint32_t h = (uint32_t)(mi_row >> 4) * 0x9E3779B1u ^ (uint32_t)(mi_col >> 4) * 0x85EBCA77u ^ e->search_seed;
+  uint32_t h = (uint32_t)(mi_row >> 4) * 0x9E3779B1u ^ (uint32_t)(mi_col >> 4) * 0x85EBCA77u ^ e->recording->seed;
   h ^= (uint32_t)e->packets * 0xC2B2AE3Du;
   h = (h ^ h >> 15) * 0x2C1B3C6Du;
   h = (h ^ h >> 12) * 0x297A2D39u;
@@ -43,31 +79,32 @@ static uint32_t draw(const av1part_encoder *e, int mi_row, int mi_col) {
 }
 
 /* Recording is for one thread (av1part_record_search refuses others), so rows need no lock. */
-static int new_row(av1part_encoder *e) {
-  if (e->search_rows_used == e->search_rows_room) {
-    const size_t room = e->search_rows_room ? 2 * e->search_rows_room : 4096;
-    av1part_search_row *const grown = realloc(e->search_rows, room * sizeof(*grown));
+static int new_row(av1part_recording *r) {
+  if (r->used == r->room) {
+    const size_t room = r->room ? 2 * r->room : 4096;
+    av1part_search_row *const grown = realloc(r->rows, room * sizeof(*grown));
     if (!grown) {
-      e->search_lost = true;
+      r->lost = true;
       return -1;
     }
-    e->search_rows = grown;
-    e->search_rows_room = room;
+    r->rows = grown;
+    r->room = room;
   }
-  memset(&e->search_rows[e->search_rows_used], 0, sizeof(*e->search_rows));
-  return (int)e->search_rows_used++;
+  memset(&r->rows[r->used], 0, sizeof(*r->rows));
+  return (int)r->used++;
 }
 
 static void open_row(av1part_square *s) {
   const PartitionBlkParams *const place = &s->state->part_blk_params;
   const av1part_square *const parent = s->parent;
   s->row = -1;
-  if (!s->active || !s->encoder->search_recorded || !s->whole || side_of(s) < 8) return;
-  if (draw(s->encoder, place->mi_row, place->mi_col) >> 16 >= s->encoder->search_share) return;
-  s->row = new_row(s->encoder);
+  av1part_recording *const r = s->encoder->recording;
+  if (!s->active || !r || !r->active || !s->whole || side_of(s) < 8) return;
+  if (draw(s->encoder, place->mi_row, place->mi_col) >> 16 >= r->share) return;
+  s->row = new_row(r);
   if (s->row < 0) return;
   av1part_node_features(s);
-  av1part_search_row *const row = &s->encoder->search_rows[s->row];
+  av1part_search_row *const row = &s->encoder->recording->rows[s->row];
   row->row = place->mi_row * MI_SIZE;
   row->column = place->mi_col * MI_SIZE;
   row->side = side_of(s);
@@ -78,7 +115,7 @@ static void open_row(av1part_square *s) {
 
 static void close_row(av1part_square *s, const PC_TREE *tree) {
   if (s->row < 0) return;
-  av1part_search_row *const row = &s->encoder->search_rows[s->row];
+  av1part_search_row *const row = &s->encoder->recording->rows[s->row];
   const av1part_square *const parent = s->parent;
   /* libaom keeps the sum of an AB to itself; of the one that it chose, the square's final cost tells. */
   if (s->state->found_best_partition && parent) {
@@ -214,12 +251,6 @@ void av1part_close_record(av1part_square *s, const PC_TREE *tree) {
   close_row(s, tree);
 }
 
-void av1part_record_close(av1part_encoder *e) {
-  free(e->search_rows);
-  e->search_rows = NULL;
-  e->search_rows_room = 0;
-}
-
 /* ---- the interface ---- */
 
 int av1part_record_search(av1part_encoder *e, double share, uint32_t seed) {
@@ -231,17 +262,17 @@ int av1part_record_search(av1part_encoder *e, double share, uint32_t seed) {
   }
   const int status = share > 0 ? av1part_check_search(e) : AV1PART_OK;
   if (status != AV1PART_OK) return status;
-  e->search_share = (uint32_t)(share * 65536);
-  e->search_seed = seed;
-  e->search_rows_used = e->search_rows_kept = 0;
+  e->recording->share = (uint32_t)(share * 65536);
+  e->recording->seed = seed;
+  e->recording->used = e->recording->kept = 0;
   return AV1PART_OK;
 }
 
 int av1part_search_rows(const av1part_encoder *e, const av1part_search_row **rows, size_t *count) {
   if (!e || !rows || !count) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return AV1PART_ERR_STATE;
-  if (e->search_lost) return AV1PART_ERR_MEMORY;
-  *rows = e->search_rows;
-  *count = e->search_rows_used;
+  if (e->recording->lost) return AV1PART_ERR_MEMORY;
+  *rows = e->recording->rows;
+  *count = e->recording->used;
   return AV1PART_OK;
 }

@@ -12,8 +12,8 @@
  * libaom's own encoder instance (AV1_COMP) is adopted at its first key frame, and let go where libaom frees it. Of its
  * frames those are pruned that the pruner is for: intra frames, or inter frames. */
 #define _GNU_SOURCE
-#include <math.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -233,10 +233,10 @@ static bool has_pruner(int slot) { return table[slot].pruners[0] || table[slot].
 static bool load_pruners(int slot, const char **why) {
   for (int kind = 0; kind < 2; ++kind) {
     const av1part_pruner_file *const file = table[slot].pruners[kind];
-    av1part_decider *const decider = &table[slot].encoder->deciders[kind];
     if (!file) continue;
-    *decider = (av1part_decider){ av1part_pruner_load(file->data, file->size, why), log(file->price), log(file->most) };
-    if (!decider->pruner) return false;
+    av1part_pruner *const pruner = av1part_pruner_load(file->data, file->size, why);
+    if (!pruner) return false;
+    av1part_decide_take(table[slot].encoder, kind, pruner, file->price, file->most);
   }
   return true;
 }
@@ -259,7 +259,7 @@ static bool open_pipeline(av1part_encoder *e, const av1part_pipeline_file *file)
 static bool open_encoder(int slot) {
   const char *why = "out of memory";
   av1part_encoder *const e = table[slot].encoder = calloc(1, sizeof(*e));
-  if (!e || !load_pruners(slot, &why)) {
+  if (!e || av1part_decide_open(e) != AV1PART_OK || !load_pruners(slot, &why)) {
     say_once(ALONE, why);
     close_encoder(slot);
     return false;
@@ -376,8 +376,7 @@ static void begin_frame(const AV1_COMP *cpi) {
   if (!again) table[i].masked_nodes += table[i].last_masked_nodes;
   table[i].last_masked_nodes = 0;
   const av1part_pruner_file *const file = table[i].pruners[!intra];
-  e->decider = file && pruner_suits(cpi, file) ? &e->deciders[!intra] : NULL;
-  e->search_active = e->decider != NULL;
+  e->search_active = av1part_decide_frame(e, file && pruner_suits(cpi, file) ? !intra : AV1PART_NOBODY);
   if (e->search_active) av1part_search_frame(e, cpi);
   e->mask_active = intra && mask_frame(i, cpi);
   table[i].pruned += !again && e->search_active;
@@ -443,12 +442,14 @@ static void write_stats(int slot, const AV1_COMP *cpi) {
                    table[slot].pruned, table[slot].masked,
                    table[slot].masked_nodes + table[slot].last_masked_nodes);
   bool first = true;
+  av1part_decision_counts counts;
+  av1part_decisions(table[slot].encoder, &counts);
   for (int d = 0; d < AV1PART_DECISIONS; ++d) {
     for (int s = 1; s <= AV1PART_SQUARES; ++s) {
-      const atomic_int *const count = table[slot].encoder->decisions[s][d];
-      if (!count[0]) continue;
+      const int asked = counts.asked[s - 1][d], taken = counts.taken[s - 1][d];
+      if (!asked) continue;
       used += snprintf(line + used, sizeof(line) - (size_t)used, "%s\"%s_%d\":{\"asked\":%d,\"skipped\":%d}",
-                       first ? "" : ",", names[d], 4 << s, count[0], count[1]);
+                       first ? "" : ",", names[d], 4 << s, asked, taken);
       first = false;
     }
   }

@@ -5,10 +5,28 @@
 
 #include "av1/encoder/encodeframe_utils.h"
 #include "encoder.h"
+#include "pruner.h"
 
-/* Free what was taken for decisions, and for the rows of the record. */
+/* decide.c. What decides inside an encoder's search: opened (AV1PART_ERR_MEMORY) and closed with it. */
+int av1part_decide_open(av1part_encoder *encoder);
 void av1part_decide_close(av1part_encoder *encoder);
+
+/* Hand over a pruner for the frames of a kind, 0 intra or 1 inter, in place of the one that is there; NULL: for none. */
+void av1part_decide_take(av1part_encoder *encoder, int kind, av1part_pruner *pruner, double price, double most);
+
+/* A frame begins: its decisions are those of the pruner of that kind of frames, or of nobody; false: of nobody. */
+enum { AV1PART_NOBODY = -1 };
+bool av1part_decide_frame(av1part_encoder *encoder, int kind);
+
+/* record.c. What is recorded of an encoder's search, likewise; an encoder may do without. */
+int av1part_record_open(av1part_encoder *encoder);
 void av1part_record_close(av1part_encoder *encoder);
+
+/* A packet's frames begin: forget the rows of the last one's. */
+void av1part_record_packet(av1part_encoder *encoder);
+
+/* A frame begins, which may be recorded where it is `wanted`; whether it is. */
+bool av1part_record_frame(av1part_encoder *encoder, bool wanted);
 
 /* Forget the costs that were recorded: nothing tried at any node. */
 void av1part_clear_costs(av1part_encoder *encoder);
