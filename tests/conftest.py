@@ -16,12 +16,16 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does,
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from support.places import TESTS
 
 from integration.codec.libaom_build import Libraries, build
 from toolkit.data.blockset import BlockSet, luma_dtype
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.partition import INSIDE_LARGER, NODE, NONE, partitions_of, rectangles
+
+settings.register_profile("shared machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared machine")
 
 QINDEXES = (60, 200)
 ENCODER = {"name": "synthetic", "usage": "good", "cpu_used": 1}
