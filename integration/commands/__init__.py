@@ -17,6 +17,10 @@ COMMANDS = {
         "integration.commands.encoder",
         "Build libaom with the hook, install it for other encoders, or show the build.",
     ),
+    "env": (
+        "integration.commands.env",
+        "Print the variables with which any encoder of libaom prunes.",
+    ),
     "fit": (
         "integration.commands.fit",
         "From a record to a pruner, or from labels to masks: proven, and tried in encodes.",

@@ -46,10 +46,8 @@ def load_model(folder: Path) -> "PrunerBundle | Pipeline":
     return pipeline
 
 
-def environment(
-    models: "Sequence[PrunerBundle | Pipeline]", price: float | None, folder: Path, built: Libraries
-) -> dict[str, str]:
-    """Variables that make a host load our libaom.so.3, and that load these models and say in `folder` what it did.
+def variables(models: "Sequence[PrunerBundle | Pipeline]", price: float | None, built: Libraries) -> dict[str, str]:
+    """Variables that make a host load our libaom.so.3, and that load these models.
 
     Raises ToolkitError where one is for another libaom or table of features, where its folder's path has a colon, which
     separates folders, or where the price is none that the library can read.
@@ -65,16 +63,23 @@ def environment(
         if not isinstance(model, PrunerBundle) and model.encoder["version"] != (version := native.libaom_version(hook)):
             made_for = model.encoder["version"]
             raise ToolkitError(f"{model.path}: made for libaom {made_for}, this is {version}. Label and train with it.")
-    given = {name: value for name, value in os.environ.items() if name != "AV1PART_PRICE"}
     own = {"AV1PART_PIPELINE": ":".join(str(m.path.resolve()) for m in models)}
-    own |= {"AV1PART_STATS": str(folder / STATS), "AV1PART_REASONS": str(folder / REASONS)}
     if price is not None:
         own["AV1PART_PRICE"] = decimal(price)
     masked = any(not isinstance(model, PrunerBundle) for model in models)
-    if masked and "AV1PART_ONNXRUNTIME" not in given and (runtime := onnx_runtime()):
+    if masked and "AV1PART_ONNXRUNTIME" not in os.environ and (runtime := onnx_runtime()):
         own["AV1PART_ONNXRUNTIME"] = str(runtime)
-    before = given.get("LD_LIBRARY_PATH")
-    return given | own | {"LD_LIBRARY_PATH": f"{built.aom.parent}:{before}" if before else str(built.aom.parent)}
+    before = os.environ.get("LD_LIBRARY_PATH")
+    return own | {"LD_LIBRARY_PATH": f"{built.aom.parent}:{before}" if before else str(built.aom.parent)}
+
+
+def environment(
+    models: "Sequence[PrunerBundle | Pipeline]", price: float | None, folder: Path, built: Libraries
+) -> dict[str, str]:
+    """This process's environment with `variables`, and with those that let a host say in `folder` what it did."""
+    given = {name: value for name, value in os.environ.items() if name != "AV1PART_PRICE"}
+    told = {"AV1PART_STATS": str(folder / STATS), "AV1PART_REASONS": str(folder / REASONS)}
+    return given | variables(models, price, built) | told
 
 
 def run_host(
@@ -95,9 +100,9 @@ def run_host(
         raise ToolkitError(f"{command[0]}: no such command. Install it, or give its path.")
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, ExitStack() as stack:
         keep = stack.enter_context(_appending(stats)) if stats else None
-        variables = environment(models, price, Path(folder), libraries())
+        given = environment(models, price, Path(folder), libraries())
         try:
-            status = attend(command, variables)
+            status = attend(command, given)
         except OSError as error:
             raise ToolkitError(f"{command[0]}: cannot be run ({error.strerror}).") from None
         done = HostRun.read(status if status >= 0 else 128 - status, Path(folder))

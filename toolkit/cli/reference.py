@@ -14,7 +14,7 @@ COMMAND = "python -m toolkit.cli.reference"
 FOLDER = Path("docs/reference")
 """Place of the pages, in the folder that holds the packages."""
 PAGES = {
-    "encode": ("Encoding and measuring", ("encode", "run", "encoder", "zoo", "bench", "demo")),
+    "encode": ("Encoding and measuring", ("encode", "run", "env", "encoder", "zoo", "bench", "demo")),
     "data": ("Data", ("label", "record", "data")),
     "learn": (
         "Learning",

@@ -827,6 +827,25 @@ def test_the_box_prunes_key_frames_and_inter_frames_of_a_clip_each_by_a_pruner_o
     assert f"all {counts['pruned_frames']} coded frames pruned (6 shown)" in said
 
 
+@pytest.mark.parametrize("form", ["sh", "lines"])
+def test_with_the_variables_of_env_a_host_codes_as_under_run(libaom: Libraries, tmp_path: Path, form: str) -> None:
+    needs("ffmpeg", "ffmpeg")
+    printed = done("env", "--pipeline", "photo-8bit", "--format", form).stdout
+    clean = {name: value for name, value in os.environ.items() if name != "LD_LIBRARY_PATH"}
+    if form == "sh":
+        shell = ["sh", "-c", f"{printed}\nenv"]
+        said = subprocess.run(shell, env=clean, capture_output=True, text=True, check=True).stdout
+        given = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
+    else:
+        given = clean | dict(line.split("=", 1) for line in printed.splitlines())
+    assert given["AV1PART_PIPELINE"] == str(PHOTO)
+    command = list(map(str, ffmpeg(tmp_path / "env.ivf", CHELSEA, frames=1)))
+    subprocess.run(command, env=given | {"AV1PART_STATS": str(tmp_path / "stats")}, check=True, capture_output=True)
+    assert json.loads((tmp_path / "stats").read_text())["pruned_frames"] == 1
+    done("run", "--pipeline", "photo-8bit", "--", *map(str, ffmpeg(tmp_path / "run.ivf", CHELSEA, frames=1)))
+    assert (tmp_path / "env.ivf").read_bytes() == (tmp_path / "run.ivf").read_bytes()
+
+
 def test_avifenc_at_a_speed_without_a_search_says_so(libaom: Libraries, tmp_path: Path) -> None:
     needs("avifenc", "libavif-bin")
     picture = tmp_path / "cat.png"

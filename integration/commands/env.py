@@ -1,0 +1,47 @@
+"""`av1part env`: the variables of `av1part run`, for a shell, a container or a service."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.option(
+    "--pipeline",
+    "pipelines",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Pruner (a folder or a name of `av1part zoo`), or folder of a pipeline; repeatable.  [default: all pruners in "
+    "the box]",
+)
+@click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["sh", "lines"]),
+    default="sh",
+    show_default=True,
+    help="sh: `export` for a shell; lines: NAME=VALUE, for `docker run --env-file` or a service.",
+)
+def env(pipelines: tuple[Path, ...], price: float | None, form: str) -> None:
+    """Print the variables with which any encoder of libaom's shared library prunes, without `av1part run`.
+
+    Nothing of Python then runs beside the encoder. What was pruned is not counted unless AV1PART_STATS names a file.
+
+    \b
+    eval "$(av1part env)"
+    ffmpeg -i in.mp4 -c:v libaom-av1 -usage good -cpu-used 3 -crf 32 out.mkv
+    """
+    import shlex
+
+    from integration import zoo
+    from integration.codec.libaom_build import libraries
+    from integration.hosts.run import load_model, variables
+    from toolkit.errors import ToolkitError
+
+    models = [load_model(zoo.find(path)) for path in pipelines or map(Path, zoo.names())]
+    found = variables(models, price, libraries())
+    if broken := next((name for name, value in found.items() if "\n" in value), None):
+        raise ToolkitError(f"{broken}: its path has a line break, which cannot be printed. Move the folder.")
+    for name, value in sorted(found.items()):
+        click.echo(f"export {name}={shlex.quote(value)}" if form == "sh" else f"{name}={value}")
