@@ -46,7 +46,7 @@ class Replays(TypedDict):
     sha256: str
 
 
-_MEND = "Run `av1part parity BUNDLE --replay` again, or remove it."
+_MEND = "Remove it, and run `av1part parity BUNDLE --replay` again."
 FORMAT = SealedFolder("av1part-replay", 1, Replays, "of a repeated proof", _MEND, REPLAY, 1 << 22)
 
 
@@ -125,10 +125,7 @@ def write_replays(
 
 
 def put_kept(bundle: Path, content: bytes) -> str:
-    """Write proof.npz and return its hash; what repeated another proof goes."""
-    digest = hashlib.sha256(content).hexdigest()
-    file = bundle / PROOF
-    if not file.is_file() or hashlib.sha256(read_bytes(file, _LIMIT)).hexdigest() != digest:
-        (bundle / REPLAY).unlink(missing_ok=True)
-        atomic_write_bytes(file, content)
-    return digest
+    """Write proof.npz and return its hash; what repeated an earlier proof goes, since a new one is nearer the truth."""
+    (bundle / REPLAY).unlink(missing_ok=True)
+    atomic_write_bytes(bundle / PROOF, content)
+    return hashlib.sha256(content).hexdigest()

@@ -87,10 +87,10 @@ PROFILES = {
 
 
 def profile_of(provider: str, *, int8: bool) -> str:
-    """Name of the profile that `--provider` stands for, of a float32 or an int8 bundle."""
+    """Name of the profile that `--provider` stands for, of a float32 or an int8 bundle; of any other, its own name."""
     if provider == "cpu":
         return "cpu-int8" if int8 else "cpu-fp32"
-    return {"cuda": "cuda-strict", "webgpu": "webgpu-fp32"}[provider]
+    return {"cuda": "cuda-strict", "webgpu": "webgpu-fp32"}.get(provider, provider)
 
 
 def unfit(profile: Profile, *, int8: bool) -> str:

@@ -114,10 +114,14 @@ class ArmEntry(TypedDict):
 
 
 class PipelineEntry(TypedDict):
-    """A pipeline that was measured. `pruner` and `price`: of what decides beside its masks, None where nothing does."""
+    """A pipeline that was measured, its networks on `provider`.
+
+    `pruner` and `price` are of what decides beside its masks, None where nothing does.
+    """
 
     node: int
     sha256: str
+    provider: str
     stages: list[str]
     policy: dict[str, Any]
     learnt_from_cpu_used: int | None
@@ -158,6 +162,7 @@ def summarise(measured: Sequence[Measurement], config: BenchConfig, pipelines: P
             {
                 "node": pipeline.node,
                 "sha256": pipeline.sha256,
+                "provider": pipeline.provider,
                 "stages": list(pipeline.bundles),
                 "policy": pipeline.policy.to_dict(),
                 "learnt_from_cpu_used": pipeline.encoder.get("cpu_used"),

@@ -191,12 +191,12 @@ class Encoder:
         self._check_hook("has no pruner")
         self._check(self._library.av1part_set_pruner(self._handle, pruner, len(pruner), price, most))
 
-    def decisions(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    def decisions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """How often the pruner was asked, and how often it skipped, since the encoder was opened.
 
-        Both int32 (SIDES, DECISIONS) of toolkit.search.table.
+        Both int64 (SIDES, DECISIONS) of toolkit.search.table.
         """
-        counts = np.zeros((2, len(SIDES), len(DECISIONS)), np.int32)
+        counts = np.zeros((2, len(SIDES), len(DECISIONS)), np.int64)
         self._check(self._library.av1part_decisions(self._handle, counts.ctypes.data))
         return counts[0], counts[1]
 

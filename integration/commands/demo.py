@@ -33,9 +33,9 @@ _D = DemoConfig()
 def demo(output: Path, data: Path | None, limit_train: int, limit_val: int, epochs: int) -> None:
     """Run the whole main job on the embedded data set, in a few minutes on 2 cores.
 
-    Trains Stage 1, Stage 2 from both inits and the Stage 3 heads; selects, exports and proves them; builds the pipeline
-    ; and encodes one frame with and without masks. Prints every command before running it. An earlier demo
-    in OUTPUT is replaced.
+    Trains Stage 1, Stage 2 from both inits and the Stage 3 heads; selects, exports and proves them; builds the
+    pipeline; and encodes one frame with and without masks. Prints every command before running it. An earlier demo in
+    OUTPUT is replaced.
     """
     from integration.demo.steps import Demo
 

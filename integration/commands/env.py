@@ -29,7 +29,7 @@ def env(pipelines: tuple[Path, ...], price: float | None, form: str) -> None:
     Nothing of Python then runs beside the encoder. What was pruned is not counted unless AV1PART_STATS names a file.
 
     \b
-    eval "$(av1part env)"
+    av1part env >env.sh; . ./env.sh
     ffmpeg -i in.mp4 -c:v libaom-av1 -usage good -cpu-used 3 -crf 32 out.mkv
     """
     import shlex
@@ -43,5 +43,7 @@ def env(pipelines: tuple[Path, ...], price: float | None, form: str) -> None:
     found = variables(models, price, libraries())
     if broken := next((name for name, value in found.items() if "\n" in value), None):
         raise ToolkitError(f"{broken}: its path has a line break, which cannot be printed. Move the folder.")
+    if form == "sh" and price is None:
+        click.echo("unset AV1PART_PRICE")
     for name, value in sorted(found.items()):
         click.echo(f"export {name}={shlex.quote(value)}" if form == "sh" else f"{name}={value}")

@@ -30,7 +30,7 @@ def run(
 ) -> None:
     """Run COMMAND, such as ffmpeg or avifenc, with pruners inside its libaom; exits with its status.
 
-    A pruner is for key frames, as those in the box are, or for inter frames; masks are for key frames. What no pruner
+    A pruner is for key frames or for inter frames; masks are for key frames. What no pruner
     was made for is coded as by libaom alone, and a line on stderr says so. A pipeline needs ONNX Runtime's library:
     that of the Python package, else AV1PART_ONNXRUNTIME.
 

@@ -24,7 +24,7 @@ def distances(keyint: int | None, lag: int | None, *, intra: bool, learnt: Mappi
     return {"keyint": max(1, keyint), "lag": usual if lag is None else lag}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EncodeConfig(ReadConfig, CodingConfig):
     """How a clip is read and coded; by default every frame is a key frame (`distances` says what the command does).
 

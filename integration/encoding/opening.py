@@ -30,6 +30,8 @@ class Named(NamedTuple):
         and where ONNX Runtime is not installed.
         """
         if not self.pipelines:
+            if provider:
+                raise ToolkitError(f"--provider {provider}: a pipeline's networks run on it. Name one by --pipeline.")
             return None
         try:
             from integration.pipeline.pipeline import Pipeline

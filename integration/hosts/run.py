@@ -69,8 +69,9 @@ def variables(models: "Sequence[PrunerBundle | Pipeline]", price: float | None, 
     masked = any(not isinstance(model, PrunerBundle) for model in models)
     if masked and "AV1PART_ONNXRUNTIME" not in os.environ and (runtime := onnx_runtime()):
         own["AV1PART_ONNXRUNTIME"] = str(runtime)
-    before = os.environ.get("LD_LIBRARY_PATH")
-    return own | {"LD_LIBRARY_PATH": f"{built.aom.parent}:{before}" if before else str(built.aom.parent)}
+    ours = str(built.aom.parent)
+    before = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder not in ("", ours)]
+    return own | {"LD_LIBRARY_PATH": ":".join([ours, *before])}
 
 
 def environment(

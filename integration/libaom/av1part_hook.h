@@ -125,7 +125,8 @@ typedef struct av1part_pipeline_config {
   const int32_t *to_qindex; /* last qindex of each range, rising to 255 */
   const double *thresholds; /* ranges x AV1PART_THRESHOLDS */
   av1part_network networks[AV1PART_NETWORKS];
-  const char *runtime; /* path of ONNX Runtime's library; NULL: as av1part_load_pipeline */
+  /* Path of ONNX Runtime's library; NULL: as av1part_load_pipeline. The first that is found serves the process. */
+  const char *runtime;
   av1part_ask_callback ask;
   void *user;
 } av1part_pipeline_config;
@@ -157,8 +158,8 @@ typedef struct av1part_node_costs {
 
 /* How often a pruner was asked, and how often it skipped, by side (8 << index) and decision. */
 typedef struct av1part_decision_counts {
-  int32_t asked[AV1PART_SQUARES][AV1PART_DECISIONS];
-  int32_t taken[AV1PART_SQUARES][AV1PART_DECISIONS];
+  int64_t asked[AV1PART_SQUARES][AV1PART_DECISIONS];
+  int64_t taken[AV1PART_SQUARES][AV1PART_DECISIONS];
 } av1part_decision_counts;
 
 /* ---- the library ---- */

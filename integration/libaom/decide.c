@@ -19,7 +19,7 @@ typedef struct {
 struct av1part_deciding {
   decider deciders[2]; /* by kind of frame: intra, inter */
   const decider *now;  /* of this frame; NULL: nobody decides */
-  atomic_int counts[LEVELS][AV1PART_DECISIONS][2]; /* by log2(side) - 2: asked, taken */
+  _Atomic int64_t counts[LEVELS][AV1PART_DECISIONS][2]; /* by log2(side) - 2: asked, taken */
 };
 
 int av1part_decide_open(av1part_encoder *e) {
@@ -58,7 +58,7 @@ static bool pays(av1part_square *s, int decision) {
   av1part_node_features(s);
   if (!av1part_pruner_predict(by->pruner, side_of(s), decision, s->features, &loss, &time)) return false;
   const bool taken = loss < by->log_price + time && loss < by->log_most;
-  atomic_int *const count = s->encoder->deciding->counts[level_of(side_of(s))][decision];
+  _Atomic int64_t *const count = s->encoder->deciding->counts[level_of(side_of(s))][decision];
   atomic_fetch_add_explicit(&count[0], 1, memory_order_relaxed);
   if (taken) atomic_fetch_add_explicit(&count[1], 1, memory_order_relaxed);
   return taken;
@@ -86,8 +86,8 @@ int av1part_search_inter(av1part_encoder *e, int inter) {
   return AV1PART_OK;
 }
 
-int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double price, double most) {
-  if (!e) return AV1PART_ERR_ARGUMENT;
+/* Let a pruner decide about one kind of frames. */
+static int set_pruner(av1part_encoder *e, int kind, const void *data, size_t size, double price, double most) {
   if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "the pruner was changed during an encode");
   const int status = data ? av1part_check_search(e) : AV1PART_OK;
   if (status != AV1PART_OK) return status;
@@ -98,8 +98,12 @@ int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double
     pruner = av1part_pruner_load(data, size, &why);
     if (!pruner) return av1part_fail(e, AV1PART_ERR_PRUNER, why);
   }
-  av1part_decide_take(e, e->search_inter, pruner, price, most);
+  av1part_decide_take(e, kind, pruner, price, most);
   return AV1PART_OK;
+}
+
+int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double price, double most) {
+  return e ? set_pruner(e, e->search_inter, data, size, price, most) : AV1PART_ERR_ARGUMENT;
 }
 
 /* Whether the encoder codes what the pruner was made for, at either bit depth; else the detail says what that is. */
@@ -121,8 +125,7 @@ int av1part_load_pruner(av1part_encoder *e, const char *folder) {
   av1part_pruner_file file;
   if (!av1part_pruner_file_read(folder, &file, e->detail, sizeof(e->detail))) return AV1PART_ERR_PRUNER;
   int status = made_for(e, &file) ? AV1PART_OK : AV1PART_ERR_PRUNER;
-  if (status == AV1PART_OK) status = av1part_search_inter(e, file.inter);
-  if (status == AV1PART_OK) status = av1part_set_pruner(e, file.data, file.size, file.price, file.most);
+  if (status == AV1PART_OK) status = set_pruner(e, file.inter, file.data, file.size, file.price, file.most);
   av1part_pruner_file_free(&file);
   return status;
 }

@@ -100,6 +100,7 @@ static void prepare_mask(av1part_encoder *e, const AV1_COMP *cpi) {
 }
 
 void __wrap_av1_encode_frame(AV1_COMP *cpi) {
+  av1part_search_reset();
   if (current) av1part_instances_bind(current->slot, cpi, current);
   av1part_encoder *const e = current ? current : av1part_instances_find(cpi);
   if (e) prepare_mask(e, cpi);

@@ -55,13 +55,24 @@ void av1part_masker_close(av1part_masker *m) {
   free(m);
 }
 
+/* Whether each network has a graph that is not empty, or is the caller's to run. */
+static bool all_run(const av1part_pipeline_config *config) {
+  bool all = true;
+  for (size_t s = 0; s < sizeof(config->networks) / sizeof(*config->networks); ++s) {
+    const av1part_network *const network = &config->networks[s];
+    all = all && (!network->present || (network->graph ? network->size > 0 : config->ask != NULL));
+  }
+  return all;
+}
+
 int av1part_masker_add(av1part_masker *m, const av1part_pipeline_config *config, char *detail, size_t detail_size) {
   if (!detail || !detail_size) return AV1PART_ERR_ARGUMENT;
   *detail = 0;
   if (!m || !config) return AV1PART_ERR_ARGUMENT;
-  const char *const fault = config->struct_size == sizeof(*config)
-                                ? av1part_pipeline_fault(config)
-                                : "struct_size: the caller was built against another av1part_hook.h";
+  const char *fault = config->struct_size == sizeof(*config)
+                          ? av1part_pipeline_fault(config)
+                          : "struct_size: the caller was built against another av1part_hook.h";
+  if (!fault && !all_run(config)) fault = "a network has neither a graph nor an ask";
   if (!fault) return take(m, config, detail, detail_size);
   snprintf(detail, detail_size, "%s", fault);
   return AV1PART_ERR_ARGUMENT;

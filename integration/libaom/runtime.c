@@ -335,7 +335,7 @@ static bool mask_frame(int slot, const AV1_COMP *cpi) {
   av1part_clear_effects(e);
   if (av1part_mask_by_pipelines(e, cpi)) return true;
   atomic_store(&masks_broken, true);
-  say_once(e->search_active ? UNMASKED : ALONE, e->detail);
+  say_once(has_pruner(slot) ? UNMASKED : ALONE, e->detail);
   return false;
 }
 
@@ -364,14 +364,15 @@ static void begin_frame(const AV1_COMP *cpi) {
     return;
   }
   const int known = av1part_instances_slot(cpi), i = known < 0 ? adopt(cpi) : known;
-  if (i < 0 || !acts_on(i, !intra)) return;
+  if (i < 0) return;
+  const bool again = table[i].frame == cpi->common.cur_frame;
+  table[i].frame = cpi->common.cur_frame;
+  if (!acts_on(i, !intra)) return;
   av1part_encoder *const e = table[i].encoder;
   if (!fit_nodes(e, cpi->common.width, cpi->common.height)) {
     say_once(ALONE, "out of memory");
     return;
   }
-  const bool again = table[i].frame == cpi->common.cur_frame;
-  table[i].frame = cpi->common.cur_frame;
   table[i].frames[!intra] += !again;
   if (!again) table[i].masked_nodes += table[i].last_masked_nodes;
   table[i].last_masked_nodes = 0;
@@ -382,7 +383,8 @@ static void begin_frame(const AV1_COMP *cpi) {
   table[i].pruned += !again && e->search_active;
   table[i].masked += !again && e->mask_active;
   /* Its settings may have been changed on the way. */
-  if (!e->search_active && !e->mask_active) say_without(cpi, false, false);
+  const bool others = table[i].pruners[intra] != NULL; /* of frames of the other kind */
+  if (!e->search_active && !e->mask_active) say_without(cpi, others, false);
 }
 
 static void end_frame(const AV1_COMP *cpi) {
@@ -399,6 +401,7 @@ static void end_frame(const AV1_COMP *cpi) {
 static bool anything(void) { return pruner_count || pipeline_count; }
 
 void __wrap_av1_encode_frame(AV1_COMP *cpi) {
+  av1part_search_reset();
   pthread_once(&once, read_pipeline);
   av1part_encoder *const e = anything() ? av1part_instances_find(cpi) : NULL;
   if (e) e->search_active = e->mask_active = false; /* an error may have jumped over the end of the frame before */
@@ -446,9 +449,9 @@ static void write_stats(int slot, const AV1_COMP *cpi) {
   av1part_decisions(table[slot].encoder, &counts);
   for (int d = 0; d < AV1PART_DECISIONS; ++d) {
     for (int s = 1; s <= AV1PART_SQUARES; ++s) {
-      const int asked = counts.asked[s - 1][d], taken = counts.taken[s - 1][d];
+      const long long asked = counts.asked[s - 1][d], taken = counts.taken[s - 1][d];
       if (!asked) continue;
-      used += snprintf(line + used, sizeof(line) - (size_t)used, "%s\"%s_%d\":{\"asked\":%d,\"skipped\":%d}",
+      used += snprintf(line + used, sizeof(line) - (size_t)used, "%s\"%s_%d\":{\"asked\":%lld,\"skipped\":%lld}",
                        first ? "" : ",", names[d], 4 << s, asked, taken);
       first = false;
     }

@@ -34,6 +34,9 @@ void av1part_clear_costs(av1part_encoder *encoder);
 /* The search of a frame begins: look at its luma, and where it is coded again, forget its rows. */
 void av1part_search_frame(av1part_encoder *encoder, const AV1_COMP *cpi);
 
+/* Forget this thread's squares: an error may have jumped over their ends, and what they point to is gone. */
+void av1part_search_reset(void);
+
 /* The search of a square begins; `encoder` NULL where it is none of ours. */
 void av1part_search_begin(av1part_encoder *encoder, const AV1_COMP *cpi, const MACROBLOCK *x,
                           PartitionSearchState *state);

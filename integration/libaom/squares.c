@@ -128,6 +128,8 @@ static void decide_quarter(av1part_square *s) {
   if (av1part_skip_for(parent, s, AV1PART_NO_MORE_SPLIT)) s->state->terminate_partition_search = 1;
 }
 
+void av1part_search_reset(void) { current = -1; }
+
 void av1part_search_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x, PartitionSearchState *state) {
   const PartitionBlkParams *const place = &state->part_blk_params;
   const int level = level_of(place->width);
@@ -258,7 +260,7 @@ static void add_quarter(av1part_square *parent, const av1part_square *child, con
 }
 
 static void search_end(const PC_TREE *tree) {
-  if (current < 0) return;
+  if (current < 0 || !tree) return; /* libaom frees what it never made, too */
   av1part_square *const s = &squares[current];
   if (block_size_wide[tree->block_size] != side_of(s)) return;
   av1part_square *const parent = s->parent;

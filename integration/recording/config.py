@@ -7,7 +7,7 @@ from integration.media.config import ReadConfig, Size
 from toolkit.partition import NODE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SourceConfig(ReadConfig, EncoderSettings):
     """How sources are read and coded, and with how many processes.
 
@@ -21,7 +21,7 @@ class SourceConfig(ReadConfig, EncoderSettings):
     jobs: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LabelConfig(SourceConfig):
     """Sources, and what is labelled of them.
 
@@ -35,7 +35,7 @@ class LabelConfig(SourceConfig):
     nodes: tuple[int, ...] = (NODE,)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecordConfig(SourceConfig):
     """Sources, and what is recorded of the search of their frames.
 

@@ -88,8 +88,10 @@ def make_pieces(work: Path, files: Sequence[SourceFile], views: tuple[View, ...]
     for index, file in enumerate(files):
         own = [file.sha256, layout_text(file.path, c.raw)]
         key = hashlib.sha256(canonical_json([*own, *decides])).hexdigest()[:16]
-        folders = ((cq, work / f"{file.name}-{key}-cq{cq}") for cq in c.cq)
-        pieces += [Piece(file, index, cq, cq == c.cq[0], views, folder) for cq, folder in folders]
+        for cq in c.cq:
+            first = cq == c.cq[0]  # it keeps what others do not
+            folder = work / f"{file.name}-{key}-cq{cq}{'-first' * first}"
+            pieces.append(Piece(file, index, cq, first, views, folder))
     return pieces
 
 

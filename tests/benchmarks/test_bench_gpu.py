@@ -85,7 +85,7 @@ def test_reports_flag_a_budget_that_is_an_assumption(exported: Path, blockset_8:
     from export.proof.prove import prove
 
     assert {name for name, p in PROFILES.items() if p.budget_assumed} == {
-        "cuda-strict", "cuda-tf32", "cuda-fp16", "tensorrt"
+        "cuda-strict", "cuda-tf32", "cuda-fp16", "tensorrt", "webgpu-fp32"
     }  # fmt: skip
     bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
     prove(bundle, blockset_8, ParityConfig(limit=9, batches=(64,), providers=("cpu",)))

@@ -105,6 +105,8 @@ static void refusals(void) {
   CHECK(av1part_masker_add(masker, &c, why, sizeof(why)) == AV1PART_ERR_ARGUMENT && strstr(why, "bit_depth"));
   c = config(16, 0, &user);
   c.ask = NULL;
+  CHECK(av1part_masker_add(masker, &c, why, sizeof(why)) == AV1PART_ERR_ARGUMENT && strstr(why, "neither a graph"));
+  for (int s = 0; s < AV1PART_NETWORKS; ++s) c.networks[s].graph = "", c.networks[s].size = 1;
   c.runtime = "/none/libonnxruntime.so";
   CHECK(av1part_masker_add(masker, &c, why, sizeof(why)) == AV1PART_ERR_PIPELINE && strstr(why, "no ONNX Runtime"));
   c = config(16, 0, &user);

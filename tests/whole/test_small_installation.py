@@ -60,6 +60,7 @@ def test_encoding_labelling_and_recording_need_no_extra(libaom: Libraries, tmp_p
         ("encode", CHELSEA, *settings, "--cpu-used", 2, "-o", tmp_path / "out.ivf"),
         ("encode", CHELSEA, *settings, "--no-pipeline", "-o", tmp_path / "stock.mp4"),
         ("run", "--quiet", "--", "true"),
+        ("env", "--format", "lines"),
         ("zoo",),
         ("zoo", "show", "photo-8bit"),
         ("pruner", "info", "photo-8bit"),

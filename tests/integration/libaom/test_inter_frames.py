@@ -159,6 +159,18 @@ def test_an_encoder_holds_a_pruner_for_each_kind_of_frames(libaom: Libraries, ki
     assert all(asked[kinds].values())
 
 
+def test_loading_a_pruner_leaves_the_choice_of_what_is_recorded_alone(libaom: Libraries, tmp_path: Path) -> None:
+    made = toy_folder(tmp_path / "key", libaom, toy_pruner([(16, "stop")], -9.0, 9.0))
+    with Encoder(EncoderConfig(144, 80, cq=40, cpu_used=2, keyint=3)) as encoder:
+        encoder.search_frames("inter")
+        encoder.record_search(1.0)
+        assert encoder.hook().av1part_load_pruner(encoder._handle, str(made).encode()) == 0
+        for planes in pan(144, 80):
+            packet = encoder.encode(planes)
+            assert bool(len(encoder.search_rows())) != packet.key
+        assert encoder.decisions()[1].sum() > 0
+
+
 def test_inter_frames_are_recorded_under_a_pruner_of_key_frames(libaom: Libraries) -> None:
     config = EncoderConfig(144, 80, cq=40, cpu_used=2, keyint=3)
     with Encoder(config) as encoder:
