@@ -5,7 +5,8 @@
 PyTorch, oneDNN, MKL and OpenBLAS choose their kernels by the CPU. Environment variables make them choose others, so
 that one machine computes as several CPUs would. Each setting first computes a few numbers, and runs the tests if no
 setting before it gave the same numbers. One that this CPU cannot compute, or that changes nothing here, reads "not
-run". Exit status 1 where a test fails. Words for pytest take the place of `-m numeric`.
+run". Exit status 1 where a test fails. Tests marked `long` are left out: `make test-long` runs them once. Words for
+pytest take the place of the choice of tests.
 """
 
 import os
@@ -85,4 +86,4 @@ def main(words: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:] or ["-m", "numeric", "-n", "2", "--dist", "loadfile"]))
+    sys.exit(main(sys.argv[1:] or ["-m", "numeric and not long", "-n", "2", "--dist", "loadfile"]))
