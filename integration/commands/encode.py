@@ -139,7 +139,6 @@ def encode(
     from integration.media.containers import check_target
     from integration.zoo.card import NEAR
     from toolkit.cli.progress import coding
-    from toolkit.errors import ToolkitError
 
     check_target(output, clip, overwrite)
     # A mask made ahead of the encoder has a whole frame's time, so one thread beside the encoder's is enough.
@@ -155,8 +154,7 @@ def encode(
     made_for = [model.encoder for model in (opened, masker) if model]
     options["four_way"] = four_way_of(options["four_way"], *made_for)
     settings = EncodeConfig(**options)
-    by_default = None if asked else opened
-    key_pruner = key_frames_pruner(source, settings, settings.four_way, by_default)
+    key_pruner = key_frames_pruner(source, settings, None if asked else opened)
     if settings.keyint > 1 and (opened or masker):
         click.echo(_which_frames(masker, opened, key_pruner), err=True)
     trial = tried(source, settings, masker, opened)
@@ -170,6 +168,13 @@ def encode(
         done.expected_saving, done.expected_at = row.saving, row.expected_at(source.width, source.height)
         done.expected_near = row.distance(source.width * source.height) <= NEAR
     click.echo(json.dumps(done.to_dict()) if as_json else summary(done))
+    _count_unmasked(done, strict)
+
+
+def _count_unmasked(done: "Report", strict: bool) -> None:
+    """Warn of frames that went unmasked because the pipeline failed; ToolkitError with --strict."""
+    from toolkit.errors import ToolkitError
+
     if done.failed_masks:
         said = f"{done.failed_masks} of {done.frames} frames went unmasked: {'; '.join(done.mask_errors)}"
         if strict:

@@ -4,17 +4,11 @@ from pathlib import Path
 
 import click
 
+from integration.commands.host_options import host_options
+
 
 @click.command()
-@click.option(
-    "--pipeline",
-    "pipelines",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Pruner (a folder or a name of `av1part zoo`), or folder of a pipeline; repeatable.  [default: all pruners in "
-    "the box]",
-)
-@click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
+@host_options()
 @click.option(
     "--format",
     "form",
@@ -34,13 +28,11 @@ def env(pipelines: tuple[Path, ...], price: float | None, form: str) -> None:
     """
     import shlex
 
-    from integration import zoo
     from integration.codec.libaom_build import libraries
-    from integration.hosts.run import load_model, variables
+    from integration.hosts.run import models_of, variables
     from toolkit.errors import ToolkitError
 
-    models = [load_model(zoo.find(path)) for path in pipelines or map(Path, zoo.names())]
-    found = variables(models, price, libraries())
+    found = variables(models_of(pipelines), price, libraries())
     if broken := next((name for name, value in found.items() if "\n" in value), None):
         raise ToolkitError(f"{broken}: its path has a line break, which cannot be printed. Move the folder.")
     if form == "sh" and price is None:

@@ -4,19 +4,12 @@ from pathlib import Path
 
 import click
 
+from integration.commands.host_options import host_options
+
 
 @click.command(context_settings={"allow_interspersed_args": False})
-@click.option(
-    "--pipeline",
-    "pipelines",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Pruner, a folder or a name of `av1part zoo`, or folder of a pipeline, whose networks then mask the search; "
-    "repeatable, each encoder takes the first of each that was made for what it codes.  [default: all pruners in the "
-    "box]",
-)
+@host_options()
 @click.option("--no-pipeline", is_flag=True, help="Our libaom with nothing in it, to compare with.")
-@click.option("--price", type=float, help="What the pruner may lose for the time that it saves.  [default: its own]")
 @click.option("--stats", type=click.Path(path_type=Path), help="Append what each encoder did: a line of JSON.")
 @click.option("--quiet", is_flag=True, help="Leave out the last line on stderr.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED, metavar="-- COMMAND...")
@@ -42,14 +35,12 @@ def run(
     from toolkit.processes import signals_held
 
     with signals_held():
-        from integration import zoo
         from integration.codec import native
         from integration.codec.libaom_build import libraries
-        from integration.hosts.run import load_model, run_host
+        from integration.hosts.run import models_of, run_host
         from integration.hosts.told import told
 
-        chosen = () if no_pipeline else pipelines or map(Path, zoo.names())
-        models = [load_model(zoo.find(path)) for path in chosen]
+        models = [] if no_pipeline else models_of(pipelines)
         done = run_host(command, models, price, stats)
         if not quiet and models:
             version = native.libaom_version(native.load(libraries().hook))

@@ -39,9 +39,7 @@ def default_pruner(
     return pruner, row, f"Pruner {card.name}: expected {row.expected_at(clip.width, clip.height)}; {stock}"
 
 
-def key_frames_pruner(
-    clip: Clip, settings: EncodeConfig, four_way: bool | None, pruner: PrunerBundle | None
-) -> PrunerBundle | None:
+def key_frames_pruner(clip: Clip, settings: EncodeConfig, pruner: PrunerBundle | None) -> PrunerBundle | None:
     """The pruner in the box for the key frames of a clip whose inter frames have the one that `default_pruner` chose.
 
     None where the frames between are not pruned, where no card shows a gain, and at a price of the caller's own, which
@@ -49,7 +47,7 @@ def key_frames_pruner(
     """
     if pruner is None or pruner.frame_kind == "key" or settings.price is not None:
         return None
-    pixels = clip.width * clip.height
+    pixels, four_way = clip.width * clip.height, settings.four_way
     found = choose(KEY_FRAMES, clip.bit_depth, settings.usage, settings.cpu_used, four_way=four_way, pixels=pixels)
     return PrunerBundle.load(FOLDER / found[0].name) if found else None
 

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from integration import zoo
 from integration.codec import native
 from integration.codec.libaom_build import Libraries, libraries
 from integration.codec.masker import onnx_runtime
@@ -67,11 +68,16 @@ def variables(models: "Sequence[PrunerBundle | Pipeline]", price: float | None, 
     if price is not None:
         own["AV1PART_PRICE"] = decimal(price)
     masked = any(not isinstance(model, PrunerBundle) for model in models)
-    if masked and "AV1PART_ONNXRUNTIME" not in os.environ and (runtime := onnx_runtime()):
+    if masked and (runtime := os.environ.get("AV1PART_ONNXRUNTIME") or onnx_runtime()):
         own["AV1PART_ONNXRUNTIME"] = str(runtime)
     ours = str(built.aom.parent)
     before = [folder for folder in os.environ.get("LD_LIBRARY_PATH", "").split(":") if folder not in ("", ours)]
     return own | {"LD_LIBRARY_PATH": ":".join([ours, *before])}
+
+
+def models_of(paths: Sequence[Path]) -> "list[PrunerBundle | Pipeline]":
+    """Open what `--pipeline` names: folders of pruners and pipelines, names of the zoo; without any, all of the box."""
+    return [load_model(zoo.find(path)) for path in paths or map(Path, zoo.names())]
 
 
 def environment(

@@ -16,8 +16,8 @@ from integration.pruning.bundle import NATIVE
 from integration.zoo import FOLDER, names
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_bytes, read_bytes, read_json
+from toolkit.pruners.record_format import frame_kind
 from toolkit.sealed import SealedFolder
-from toolkit.search.table import FRAME_KINDS
 from toolkit.shapes import converted, shaped
 
 FILE, TEXT = "card.json", "card.txt"
@@ -39,6 +39,7 @@ class _Card(TypedDict):
 class _Usage(TypedDict):
     usage: str
     enable_1to4_partitions: NotRequired[int]
+    frame_kind: NotRequired[str]
 
 
 class _Learnt(TypedDict):
@@ -118,13 +119,15 @@ class Row:
 class Card:
     """The verified card of the pruner `name`, whose folder is `path`.
 
-    `sources` are those that the pruner learnt from, with their licences.
+    `frame_kind`: of the frames that the pruner is for, `key` or `inter`. `sources` are those that it learnt from, with
+    their licences.
     """
 
     name: str
     path: Path
     usage: str
     four_way: bool
+    frame_kind: str
     price: float
     measured: tuple[Row, ...]
     not_for: tuple[str, ...]
@@ -146,6 +149,7 @@ class Card:
             raise ToolkitError(f"{folder / TEXT}: does not say what {FILE} says. {_MEND}")
         return cls(
             name=folder.name,
+            frame_kind=frame_kind(pruner["encoder"]),
             path=folder,
             measured=measured,
             not_for=tuple(card["not_for"]),
@@ -154,11 +158,6 @@ class Card:
             four_way=card["four_way"],
             price=card["price"],
         )
-
-    @property
-    def frame_kind(self) -> str:
-        """Kind of the frames that it prunes, `key` or `inter`."""
-        return FRAME_KINDS[any(row.material == CLIPS for row in self.measured)]
 
     @property
     def bit_depths(self) -> tuple[int, ...]:
@@ -228,8 +227,14 @@ def choose(
 
 
 def write_card(folder: Path, measured: Sequence[Row], not_for: Sequence[str]) -> None:
-    """Seal a card beside a pruner, in place of one that is there."""
+    """Seal a card beside a pruner, in place of one that is there.
+
+    Raises ToolkitError where rows are of a material whose frames the pruner does not prune.
+    """
     pruner = _manifest(folder)
+    kind = frame_kind(pruner["encoder"])
+    if wrong := {row.material for row in measured if (row.material == CLIPS) != (kind == "inter")}:
+        raise ToolkitError(f"{folder}: a pruner of {kind} frames, measured on {', '.join(sorted(wrong))}.")
     body = {
         "pruner_sha256": pruner["sha256"],
         "usage": pruner["encoder"]["usage"],

@@ -846,6 +846,14 @@ def test_with_the_variables_of_env_a_host_codes_as_under_run(libaom: Libraries, 
     assert (tmp_path / "env.ivf").read_bytes() == (tmp_path / "run.ivf").read_bytes()
 
 
+def test_env_hands_on_the_library_of_onnx_runtime_that_the_caller_has_chosen(
+    libaom: Libraries, pipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that reads the lines knows nothing of the caller's environment."""
+    monkeypatch.setenv("AV1PART_ONNXRUNTIME", str(tmp_path / "own.so"))
+    assert f"AV1PART_ONNXRUNTIME={tmp_path / 'own.so'}\n" in done("env", "--pipeline", pipe, "--format", "lines").stdout
+
+
 def test_avifenc_at_a_speed_without_a_search_says_so(libaom: Libraries, tmp_path: Path) -> None:
     needs("avifenc", "libavif-bin")
     picture = tmp_path / "cat.png"
