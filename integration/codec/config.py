@@ -1,12 +1,14 @@
 """Settings of one encode, and the grids of nodes that they give a frame."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from toolkit.partition import NODES
 
 USAGES = ("good", "allintra")
+CHROMAS = {420: "4:2:0", 422: "4:2:2", 444: "4:4:4", 400: "monochrome"}
+"""Formats of chroma by the C interface's number, and their names; monochrome is luma alone."""
 NODE_SIZES = NODES
 """Sides, in pixels, of the nodes whose partitions libaom can be told, asked for and made to price.
 
@@ -48,11 +50,12 @@ CHROMA_UNKNOWN, CHROMA_LEFT, CHROMA_TOP_LEFT = 0, 1, 2
 
 @dataclass(frozen=True)
 class FrameFormat:
-    """Size of a frame in pixels, and its bit depth, 8 or 10."""
+    """Size of a frame in pixels, its bit depth, 8, 10 or 12, and its `chroma`, one of CHROMAS."""
 
     width: int
     height: int
     bit_depth: int = 8
+    chroma: int = field(default=420, kw_only=True)
 
     def grid(self, node_size: int) -> tuple[int, int]:
         """Rows and columns of nodes of that size, those cut by the frame's edge included."""
@@ -64,8 +67,15 @@ class FrameFormat:
         return {size: self.grid(size) for size in NODE_SIZES}
 
     def plane_shape(self, plane: int) -> tuple[int, int]:
-        """Height and width of plane 0 (luma), 1 or 2 (chroma, half the size rounded up)."""
-        return (self.height, self.width) if plane == 0 else ((self.height + 1) // 2, (self.width + 1) // 2)
+        """Height and width of plane 0 (luma), 1 or 2 (chroma; half of a side is rounded up)."""
+        down = 2 if plane and self.chroma == 420 else 1
+        across = 2 if plane and self.chroma != 444 else 1
+        return -(-self.height // down), -(-self.width // across)
+
+    @property
+    def planes(self) -> int:
+        """Number of planes: 3, of monochrome frames 1."""
+        return 1 if self.chroma == 400 else 3
 
 
 @dataclass(frozen=True)
@@ -84,10 +94,10 @@ class EncoderSettings:
     lag: int = 0
     four_way: bool = True
 
-    def at(self, width: int, height: int, bit_depth: int, cq: int) -> "EncoderConfig":
+    def at(self, width: int, height: int, bit_depth: int, cq: int, chroma: int = 420) -> "EncoderConfig":
         """What opens an encoder of such frames at that quality."""
-        own = {field.name: getattr(self, field.name) for field in fields(EncoderSettings)}
-        return EncoderConfig(width, height, bit_depth, cq, **own)
+        own = {own.name: getattr(self, own.name) for own in fields(EncoderSettings)}
+        return EncoderConfig(width, height, bit_depth, cq, **own, chroma=chroma)
 
     def recorded(self, version: str) -> dict[str, Any]:
         """Settings as a manifest records them, with libaom's version: all that decides the partitions, but the cq."""

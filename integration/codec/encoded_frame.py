@@ -19,7 +19,7 @@ class EncodedFrame:
     """One shown frame.
 
     `data` is its packet (one temporal unit). `number` counts frames from 0 in the order in which they were given.
-    `reconstruction` holds three planes, shaped like the input.
+    `reconstruction` holds its planes, shaped like the input.
 
     `superblock` is the side in pixels, 64 or 128, of the largest squares that libaom searches; 0 from a library
     without the hook. `labels` maps each node size to uint8 (rows, columns) of AV1 partition ids; 255 marks a node
@@ -41,7 +41,7 @@ class EncodedFrame:
     key: bool
     intra: bool
     labels: Mapping[int, NDArray[np.uint8]]
-    reconstruction: tuple[Luma, Luma, Luma]
+    reconstruction: tuple[Luma, ...]
     masked_nodes: int
     kept_nodes: int
     masked: bool
@@ -67,7 +67,6 @@ def read_frame(
     source is set, or masks came with the frame. Raises ToolkitError where libaom reports an error.
     """
     failed, intra, coded = bool(result.mask_failed), bool(result.intra_frame), result.qindex >= 0
-    y, u, v = (read_reconstruction(library, handle, config, plane) for plane in range(3))
     labels = {
         size: read_labels(library, handle, config, size)
         if has_labels and coded
@@ -81,7 +80,7 @@ def read_frame(
         key=bool(result.key_frame),
         intra=intra,
         labels=labels,
-        reconstruction=(y, u, v),
+        reconstruction=tuple(read_reconstruction(library, handle, config, plane) for plane in range(config.planes)),
         masked_nodes=sum(result.masked_blocks),
         kept_nodes=sum(result.kept_blocks),
         masked=intra and not failed and mask_given,

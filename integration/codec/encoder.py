@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.codec import native
-from integration.codec.config import NODE_SIZES, USAGES, Colour, EncoderConfig, EncoderSettings
+from integration.codec.config import CHROMAS, NODE_SIZES, USAGES, Colour, EncoderConfig, EncoderSettings
 from integration.codec.encoded_frame import EncodedFrame, read_frame
 from integration.codec.hdr import Hdr
 from integration.codec.libaom_build import libraries
@@ -205,7 +205,7 @@ class Encoder:
             raise ToolkitError(f"Encoder: libaom without the hook {without}. Leave `library` at its default.")
 
     def encode(self, planes: Sequence[Luma], mask: Mask | Masks | None = None) -> EncodedFrame:
-        """Encode planes (y, u, v), uint8 or uint16 according to the bit depth.
+        """Encode planes (y, u, v; y alone where monochrome), uint8 or uint16 according to the bit depth.
 
         `mask` replaces the mask source's answer: a mapping holds masks by node size, a mask alone is for 16x16 nodes.
         Raises ToolkitError on a wrong shape, dtype or range of planes or mask, with lag, or where libaom fails.
@@ -224,8 +224,9 @@ class Encoder:
         `span`: its start and end in seconds, by which libaom knows the frame rate. Without it frames come 30 a second.
         """
         arrays = [self._plane(index, plane) for index, plane in enumerate(planes)]
-        if len(arrays) != 3:
-            raise ToolkitError(f"Encoder: {len(arrays)} planes, expected 3 (y, u, v in 4:2:0).")
+        if len(arrays) != (count := self.config.planes):
+            chroma = CHROMAS[self.config.chroma]
+            raise ToolkitError(f"Encoder: {len(arrays)} planes, expected {count} (those of {chroma}).")
         masks = {} if mask is None else by_node_size(mask)
         check_masks(masks, self.config.grids)
         masks = {size: np.ascontiguousarray(given) for size, given in masks.items()}

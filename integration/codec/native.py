@@ -28,7 +28,7 @@ from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES
 from toolkit.search.table import FEATURES, Feature
 
-API_VERSION = 11
+API_VERSION = 12
 
 
 class Config(ctypes.Structure):
@@ -37,6 +37,7 @@ class Config(ctypes.Structure):
         ("width", c_int32),
         ("height", c_int32),
         ("bit_depth", c_int32),
+        ("chroma", c_int32),
         ("cq", c_int32),
         ("cpu_used", c_int32),
         ("all_intra", c_int32),

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from integration.codec.config import UNDESCRIBED, EncoderSettings
+from integration.codec.config import CHROMAS, UNDESCRIBED, EncoderSettings
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
 from integration.codec.hdr import NO_HDR
 from integration.encoding.config import EncodeConfig
@@ -146,6 +146,7 @@ def check_masker(masker: Masker, config: EncoderConfig, version: str, any_settin
             "--any-settings to use it all the same."
         )
     wanted = EncoderSettings(config.cpu_used, config.usage, four_way=config.four_way).recorded(version)
+    wanted["chroma"] = CHROMAS[config.chroma]
     del wanted["threads"]
     differ = [
         f"{key} is {masker.encoder.get(key, 'not recorded')!r} there and {value!r} here"

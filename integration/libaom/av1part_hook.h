@@ -25,7 +25,7 @@
 
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
-#define AV1PART_API_VERSION 11
+#define AV1PART_API_VERSION 12
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
@@ -59,7 +59,8 @@ typedef struct av1part_config {
   uint32_t struct_size; /* sizeof(av1part_config), so that a caller built against another header is refused */
   int32_t width;        /* 1 to 16384 */
   int32_t height;       /* 1 to 16384 */
-  int32_t bit_depth;    /* 8 or 10; 4:2:0 always */
+  int32_t bit_depth;    /* 8, 10 or 12 */
+  int32_t chroma;       /* 420, 422 or 444; 400: luma alone, and planes 1 and 2 are neither read nor written */
   int32_t cq;           /* 0 to 63 */
   int32_t cpu_used;     /* 0 to 6; 7 to 9 of all intra search no partitions, so nothing acts on them */
   int32_t all_intra;    /* usage: 0 good quality, 1 all intra */
@@ -70,7 +71,7 @@ typedef struct av1part_config {
 } av1part_config;
 
 /* What a mask callback is shown. `luma` is the source that the encoder codes: uint8_t for 8 bit, uint16_t
- * for 10, `stride` in samples; valid only during the call. */
+ * above, `stride` in samples; valid only during the call. */
 typedef struct av1part_source {
   const void *luma;
   int32_t stride;
@@ -260,7 +261,7 @@ AV1PART_API int av1part_log_costs(av1part_encoder *encoder, int node_sizes);
 /* ---- frames ---- */
 
 /* Encode one frame.
- * @param planes       y, u and v, of uint8_t for 8 bit, uint16_t for 10.
+ * @param planes       y, u and v, of uint8_t for 8 bit, uint16_t above.
  * @param strides      in bytes.
  * @param masks        AV1PART_LEVELS entries, which are copied and take the place of the callback and of pipelines for
  *                     this frame; NULL: none are given. With lag it has to be NULL.

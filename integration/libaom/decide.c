@@ -114,6 +114,10 @@ static bool made_for(av1part_encoder *e, const av1part_pruner_file *file) {
     snprintf(e->detail, sizeof(e->detail), "the pruner was made for inter frames, and keyint is 1");
     return false;
   }
+  if (c->chroma != 420 || c->bit_depth == 12) {
+    snprintf(e->detail, sizeof(e->detail), "the pruner was made for 4:2:0 of 8 or 10 bit");
+    return false;
+  }
   if (c->all_intra == file->all_intra && served && c->four_way == file->four_way) return true;
   snprintf(e->detail, sizeof(e->detail), "the pruner serves all_intra %d, each cpu_used of %s, four_way %d",
            file->all_intra, file->speeds, file->four_way);

@@ -18,7 +18,10 @@ static const char *bad_setting(const av1part_config *c) {
   if (c->struct_size != sizeof(*c)) return "struct_size: the caller was built against another av1part_hook.h";
   if (!within(c->width, 1, 16384)) return "width: expected 1 to 16384";
   if (!within(c->height, 1, 16384)) return "height: expected 1 to 16384";
-  if (c->bit_depth != 8 && c->bit_depth != 10) return "bit_depth: expected 8 or 10";
+  if (c->bit_depth != 8 && c->bit_depth != 10 && c->bit_depth != 12) return "bit_depth: expected 8, 10 or 12";
+  if (c->chroma != 400 && c->chroma != 420 && c->chroma != 422 && c->chroma != 444) {
+    return "chroma: expected 400, 420, 422 or 444";
+  }
   if (!within(c->cq, 0, 63)) return "cq: expected 0 to 63";
   if (!within(c->all_intra, 0, 1)) return "all_intra: expected 0 or 1";
   if (!within(c->cpu_used, 0, c->all_intra ? 9 : 6)) return "cpu_used: expected 0 to 6, or to 9 in all-intra usage";
@@ -29,6 +32,12 @@ static const char *bad_setting(const av1part_config *c) {
   if (!within(c->four_way, 0, 1)) return "four_way: expected 0 or 1";
   if (!within(c->threads, 1, 64)) return "threads: expected 1 to 64";
   return NULL;
+}
+
+/* The profile of AV1 that has such samples. */
+static unsigned profile_of(const av1part_config *c) {
+  if (c->bit_depth == 12 || c->chroma == 422) return 2;
+  return c->chroma == 444;
 }
 
 static int start_codec(av1part_encoder *e) {
@@ -42,7 +51,9 @@ static int start_codec(av1part_encoder *e) {
   cfg.g_w = (unsigned)c->width;
   cfg.g_h = (unsigned)c->height;
   cfg.g_threads = (unsigned)c->threads;
-  cfg.g_bit_depth = c->bit_depth == 8 ? AOM_BITS_8 : AOM_BITS_10;
+  cfg.g_profile = profile_of(c);
+  cfg.monochrome = c->chroma == 400;
+  cfg.g_bit_depth = (aom_bit_depth_t)c->bit_depth;
   cfg.g_input_bit_depth = (unsigned)c->bit_depth;
   cfg.g_timebase.num = 1;
   cfg.g_timebase.den = AV1PART_TICKS;

@@ -4,12 +4,14 @@
 #include "aom/aom_encoder.h"
 #include "encoder.h"
 
+static int plane_count(const av1part_encoder *e) { return e->config.chroma == 400 ? 1 : 3; }
+
 static int plane_width(const av1part_encoder *e, int plane) {
-  return plane ? (e->config.width + 1) / 2 : e->config.width;
+  return plane && e->config.chroma != 444 ? (e->config.width + 1) / 2 : e->config.width;
 }
 
 static int plane_height(const av1part_encoder *e, int plane) {
-  return plane ? (e->config.height + 1) / 2 : e->config.height;
+  return plane && e->config.chroma == 420 ? (e->config.height + 1) / 2 : e->config.height;
 }
 
 static size_t row_bytes(const av1part_encoder *e, int plane) {
@@ -28,7 +30,7 @@ static bool samples_fit(const av1part_encoder *e, int plane, const void *samples
 }
 
 static int check_frame(av1part_encoder *e, const void *const planes[3], const size_t strides[3]) {
-  for (int plane = 0; plane < 3; ++plane) {
+  for (int plane = 0; plane < plane_count(e); ++plane) {
     if (!planes[plane]) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "planes: one is NULL");
     if (strides[plane] < row_bytes(e, plane) || strides[plane] > (1u << 20)) {
       return av1part_fail(e, AV1PART_ERR_ARGUMENT, "strides: one is shorter than its row or absurdly long");
@@ -37,7 +39,7 @@ static int check_frame(av1part_encoder *e, const void *const planes[3], const si
       return av1part_fail(e, AV1PART_ERR_ARGUMENT, "planes: 16-bit samples at an odd address or stride");
     }
     if (!samples_fit(e, plane, planes[plane], strides[plane])) {
-      return av1part_fail(e, AV1PART_ERR_SAMPLE, "a sample exceeds 10 bit");
+      return av1part_fail(e, AV1PART_ERR_SAMPLE, "a sample exceeds the bit depth");
     }
   }
   return AV1PART_OK;
@@ -67,16 +69,26 @@ static int run_codec(av1part_encoder *e, const aom_image_t *image) {
   return error == AOM_CODEC_OK ? AV1PART_OK : av1part_fail(e, AV1PART_ERR_LIBAOM, "encoding a frame");
 }
 
-static int encode_image(av1part_encoder *e, const void *const planes[3], const size_t strides[3]) {
+/* libaom's name of the samples' layout; luma alone it takes as 4:2:0 without chroma. */
+static aom_img_fmt_t image_format(const av1part_encoder *e) {
   const bool deep = e->config.bit_depth > 8;
+  switch (e->config.chroma) {
+    case 444: return deep ? AOM_IMG_FMT_I44416 : AOM_IMG_FMT_I444;
+    case 422: return deep ? AOM_IMG_FMT_I42216 : AOM_IMG_FMT_I422;
+    default: return deep ? AOM_IMG_FMT_I42016 : AOM_IMG_FMT_I420;
+  }
+}
+
+static int encode_image(av1part_encoder *e, const void *const planes[3], const size_t strides[3]) {
   aom_image_t image;
   /* Only the description is wanted: the planes are set below, and libaom copies them. */
-  if (!aom_img_wrap(&image, deep ? AOM_IMG_FMT_I42016 : AOM_IMG_FMT_I420, (unsigned)e->config.width,
-                    (unsigned)e->config.height, 1, (unsigned char *)(uintptr_t)planes[0])) {
+  if (!aom_img_wrap(&image, image_format(e), (unsigned)e->config.width, (unsigned)e->config.height, 1,
+                    (unsigned char *)(uintptr_t)planes[0])) {
     return av1part_fail(e, AV1PART_ERR_ARGUMENT, "the frame cannot be described to libaom");
   }
   image.bit_depth = (unsigned)e->config.bit_depth;
-  for (int plane = 0; plane < 3; ++plane) {
+  image.monochrome = e->config.chroma == 400;
+  for (int plane = 0; plane < plane_count(e); ++plane) {
     image.planes[plane] = (unsigned char *)(uintptr_t)planes[plane];
     image.stride[plane] = (int)strides[plane];
   }
@@ -164,7 +176,7 @@ int av1part_flush(av1part_encoder *e, av1part_result *result) {
 
 int av1part_reconstruction(av1part_encoder *e, int plane, void *target, size_t stride) {
   if (!e) return AV1PART_ERR_ARGUMENT;
-  if (!target || plane < 0 || plane > 2 || stride < row_bytes(e, plane)) {
+  if (!target || plane < 0 || plane >= plane_count(e) || stride < row_bytes(e, plane)) {
     return av1part_fail(e, AV1PART_ERR_ARGUMENT, "target, plane or stride");
   }
   if (e->busy || !e->packets) return av1part_fail(e, AV1PART_ERR_STATE, "no frame has been encoded yet");

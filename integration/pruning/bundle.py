@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from integration.codec import native
-from integration.codec.config import EncoderConfig
+from integration.codec.config import CHROMAS, EncoderConfig
 from integration.pruning import hook_file
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, read_bytes, sha256_file
@@ -147,6 +147,11 @@ class PrunerBundle:
             raise ToolkitError(
                 f"{self.path}: made for inter frames, and here every frame is a key frame. Code with a keyint above 1, "
                 "or take a pruner of key frames."
+            )
+        if config.chroma != 420 or config.bit_depth == 12:
+            raise ToolkitError(
+                f"{self.path}: made for 4:2:0 of 8 or 10 bit, not for {CHROMAS[config.chroma]} of {config.bit_depth}. "
+                "Code without a pruner (--no-pipeline), or in 4:2:0."
             )
         here = {"usage": config.usage, "enable_1to4_partitions": int(config.four_way)}
         for key, value in here.items():

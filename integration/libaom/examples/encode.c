@@ -130,7 +130,7 @@ static int load_models(av1part_encoder *encoder, const char *pruner, const char 
 
 static int encode(clip *c, FILE *out, int cq, int keyint, const char *pruner, const char *pipeline) {
   const av1part_config config = { .struct_size = sizeof(config), .width = c->width, .height = c->height,
-                                  .bit_depth = c->bit_depth, .cq = cq, .cpu_used = 2, .keyint = keyint,
+                                  .bit_depth = c->bit_depth, .chroma = 420, .cq = cq, .cpu_used = 2, .keyint = keyint,
                                   .threads = 1, .lag = keyint > 16 ? 16 : 0, .four_way = 1 };
   const size_t sample_bytes = c->bit_depth > 8 ? 2 : 1, half = (size_t)(c->width + 1) / 2;
   const size_t strides[3] = { (size_t)c->width * sample_bytes, half * sample_bytes, half * sample_bytes };

@@ -2,10 +2,12 @@
 
 from contextlib import ExitStack
 
+import av
 import numpy as np
 import pytest
 from support.pictures import frame
 
+from integration.codec.config import CHROMAS
 from integration.codec.encoder import Encoder, EncoderConfig
 from integration.codec.native import MAX_ENCODERS
 from toolkit.errors import ToolkitError
@@ -19,7 +21,8 @@ NODES = (3, 4)
     [
         ({"width": 0}, "width"),
         ({"height": 20000}, "height"),
-        ({"bit_depth": 12}, "bit_depth"),
+        ({"bit_depth": 9}, "bit_depth"),
+        ({"chroma": 440}, "chroma"),
         ({"cq": 64}, "cq"),
         ({"cq": -1}, "cq"),
         ({"cpu_used": 7}, "cpu_used"),
@@ -90,6 +93,31 @@ def test_frames_of_the_wrong_kind_are_refused() -> None:
             encoder.encode((deep[0] + np.uint16(1000), *deep[1:]))
         with pytest.raises(ToolkitError, match="uint8, expected raw code values as uint16"):
             encoder.encode((y, u, v))
+
+
+@pytest.mark.parametrize("bit_depth", [8, 10, 12])
+@pytest.mark.parametrize("chroma", CHROMAS)
+@pytest.mark.usefixtures("libaom")
+def test_a_decoder_gives_the_reconstruction_in_every_format_at_odd_sizes(chroma: int, bit_depth: int) -> None:
+    config = EncoderConfig(67, 45, bit_depth, 20, 6, "allintra", chroma=chroma)
+    drawn = np.random.default_rng(chroma)
+    kind = np.uint8 if bit_depth == 8 else np.uint16
+    planes = [
+        np.clip(np.cumsum(drawn.integers(-9, 10, config.plane_shape(plane)), 1) + 99, 0, 255).astype(kind)
+        for plane in range(config.planes)
+    ]
+    planes = [plane << (bit_depth - 8) for plane in planes]
+    with Encoder(config) as encoder:
+        coded = encoder.encode(planes)
+    decoder = av.CodecContext.create("libdav1d", "r")
+    (decoded,) = [*decoder.decode(av.Packet(coded.data)), *decoder.decode(None)]
+    names = {420: "yuv420p", 422: "yuv422p", 444: "yuv444p", 400: "gray"}
+    assert decoded.format.name == names[chroma] + {8: "", 10: "10le", 12: "12le"}[bit_depth]
+    assert len(coded.reconstruction) == len(planes) == len(decoded.planes)
+    for plane, ours, given in zip(decoded.planes, coded.reconstruction, planes, strict=True):
+        theirs = np.frombuffer(plane, kind).reshape(plane.height, -1)[:, : plane.width]
+        np.testing.assert_array_equal(theirs, ours)
+        assert np.abs(given.astype(int) - ours).mean() < 12 << (bit_depth - 8)
 
 
 @pytest.mark.usefixtures("libaom")
