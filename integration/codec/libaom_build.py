@@ -56,7 +56,7 @@ MASKING = ("masker", "masks", "onnx", "pipeline", "pipeline_file", "policy")
 UNITS = {
     "libav1part_hook.so": (*SHARED, *PRUNING, *MASKING, "hook", "labels", "inspect"),
     "libav1part_stock.so": (*SHARED, "stock"),
-    "libaom.so.3": (*PRUNING, *MASKING, "nodes", "runtime", "status"),
+    "libaom.so.3": (*PRUNING, *MASKING, "given", "nodes", "runtime", "status", "told"),
 }
 WRAPPED = {
     "libav1part_hook.so": ("search", "labels"),

@@ -1,4 +1,4 @@
-"""What the encoders of a host did, as they say in two files of libaom's library (libaom/runtime.c)."""
+"""What the encoders of a host did, as they say in two files of libaom's library (libaom/told.c)."""
 
 import json
 import stat

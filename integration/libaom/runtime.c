@@ -1,11 +1,11 @@
 /* The hook for libaom as a library of its own (libaom.so.3), in hosts that know nothing of us. In place of hook.c.
  *
- * AV1PART_PIPELINE names the folders of pruners and of pipelines, with colons between; of those made for it an encoder
- * takes the first pruner of intra frames, the first of inter frames, and for each node size the first pipeline. AV1PART_PRICE is another price than the
- * pruners' own, AV1PART_STATS a file that gets one line of JSON for each encoder when it is closed. Without
- * AV1PART_PIPELINE, where a folder cannot be read, and for what none was made, every stream is that of the untouched
- * library, byte for byte. Without ONNX Runtime masks are left out. Each reason goes to stderr, once a process, and as a
- * line to the file that AV1PART_REASONS names.
+ * AV1PART_PIPELINE names the folders of pruners and of pipelines, with colons between (given.c). Of those made for it an
+ * encoder takes the first pruner of intra frames, the first of inter frames, and for each node size the first pipeline.
+ * AV1PART_PRICE is another price than the pruners' own, AV1PART_STATS a file that gets one line of JSON for each encoder
+ * when it is closed. Without AV1PART_PIPELINE, where a folder cannot be read, and for what none was made, every stream is
+ * that of the untouched library, byte for byte. Without ONNX Runtime masks are left out. Each reason goes to stderr, once
+ * a process, and as a line to the file that AV1PART_REASONS names (told.c).
  *
  * A program that runs with more rights than its user has (set-user-ID) sees none of these variables: secure_getenv.
  *
@@ -13,7 +13,6 @@
  * frames those are pruned that the pruner is for: intra frames, or inter frames. */
 #define _GNU_SOURCE
 #include <pthread.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,31 +21,18 @@
 #include "av1/encoder/encoder.h"
 #include "av1/encoder/partition_strategy.h"
 #include "encoder.h"
-#include "file.h"
+#include "given.h"
 #include "instances.h"
 #include "masks.h"
-#include "pipeline_file.h"
 #include "pruner.h"
-#include "pruner_file.h"
 #include "search.h"
+#include "told.h"
 
 __typeof__(av1_encode_frame) __real_av1_encode_frame, __wrap_av1_encode_frame;
 __typeof__(av1_remove_compressor) __real_av1_remove_compressor, __wrap_av1_remove_compressor;
 __typeof__(av1_prune_ab_partitions) __real_av1_prune_ab_partitions, __wrap_av1_prune_ab_partitions;
 __typeof__(av1_prune_partitions_before_search) __real_av1_prune_partitions_before_search,
     __wrap_av1_prune_partitions_before_search;
-
-enum { MOST_FOLDERS = 16, MOST_REASONS = 16 };
-static const char ALONE[] = "coded as by libaom alone", UNMASKED[] = "coded without masks",
-                  UNPRUNED[] = "coded without a pruner";
-
-static const char *const usages[] = { "good", "realtime", "allintra" }; /* by libaom's MODE */
-
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static av1part_pruner_file pruners[MOST_FOLDERS];
-static av1part_pipeline_file pipelines[MOST_FOLDERS];
-static int pruner_count, pipeline_count;
-static atomic_bool masks_broken; /* networks could not be opened or run: they are not tried again */
 
 /* Two encoders may be adopted or let go at once; readers look without the lock. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -59,148 +45,6 @@ static struct {
   const void *frame;  /* libaom's buffer of the one counted last: where it misses its size, a frame is coded again */
 } table[AV1PART_MAX_ENCODERS];
 
-/* Append a line to the file that an environment variable names, if any. It is written at once, so that encoders of
- * several processes may share the file. */
-static void append_line(const char *variable, const char *line) {
-  const char *const path = secure_getenv(variable);
-  if (!path || !*path) return;
-  size_t size;
-  FILE *const file = av1part_open_ordinary(path, "a", &size);
-  const bool whole = file && fputs(line, file) >= 0;
-  /* A full disk shows when the file is closed. */
-  if ((file && fclose(file) != 0) || !whole) fprintf(stderr, "av1part: %s: %s cannot be written\n", variable, path);
-}
-
-/* Print what comes of a reason, and the reason, unless this process has printed that. */
-static void say_once(const char *consequence, const char *what) {
-  static pthread_mutex_t own = PTHREAD_MUTEX_INITIALIZER;
-  static char said[MOST_REASONS][256];
-  int i = 0;
-  pthread_mutex_lock(&own);
-  while (i < MOST_REASONS && *said[i] && strncmp(said[i], what, sizeof(*said) - 1) != 0) ++i;
-  if (i < MOST_REASONS && !*said[i]) {
-    snprintf(said[i], sizeof(*said), "%s", what);
-    char line[sizeof(*said) + 64];
-    snprintf(line, sizeof(line), "%s: %s\n", consequence, what);
-    fprintf(stderr, "av1part: %s", line);
-    append_line("AV1PART_REASONS", line);
-  }
-  pthread_mutex_unlock(&own);
-}
-
-/* Read a pruner's or a pipeline's folder, and the pruner that a pipeline holds. */
-static bool read_folder(const char *folder, double price, char *why, size_t why_size) {
-  char inside[4096];
-  if (pruner_count + pipeline_count == MOST_FOLDERS) {
-    snprintf(why, why_size, "AV1PART_PIPELINE: more than %d folders", MOST_FOLDERS);
-    return false;
-  }
-  if (av1part_is_pipeline(folder)) {
-    if (!av1part_pipeline_file_read(folder, &pipelines[pipeline_count], why, why_size)) return false;
-    if (!pipelines[pipeline_count++].has_pruner) return true;
-    return read_folder(av1part_pruner_inside(folder, inside, sizeof(inside)), price, why, why_size);
-  }
-  if (!av1part_pruner_file_read(folder, &pruners[pruner_count], why, why_size)) return false;
-  if (price > 0) pruners[pruner_count].price = price;
-  ++pruner_count;
-  return true;
-}
-
-static void free_files(void) {
-  while (pruner_count) av1part_pruner_file_free(&pruners[--pruner_count]);
-  while (pipeline_count) av1part_pipeline_file_free(&pipelines[--pipeline_count]);
-}
-
-/* Nothing is pruned or masked unless all can be read. */
-static void read_pipeline(void) {
-  const char *const folders = secure_getenv("AV1PART_PIPELINE"), *const price = secure_getenv("AV1PART_PRICE");
-  if (!folders || !*folders) return;
-  char list[8192], why[4352] = "", *rest = list;
-  if (snprintf(list, sizeof(list), "%s", folders) >= (int)sizeof(list)) snprintf(why, sizeof(why), "AV1PART_PIPELINE: too long");
-  const double own_price = price && *price ? av1part_decimal(price) : 0;
-  if (price && *price && !(own_price > 0)) {
-    snprintf(why, sizeof(why), "AV1PART_PRICE: expected a number above 0, as 0.05");
-  }
-  bool good = !*why;
-  for (char *folder; good && (folder = strtok_r(rest, ":", &rest)) != NULL;) {
-    good = read_folder(folder, own_price, why, sizeof(why));
-  }
-  if (good) return;
-  say_once(ALONE, why);
-  free_files();
-}
-
-/* Whether this encoder's frames are 4:2:0 of that usage and 4-way setting. */
-static bool suits(const AV1_COMP *cpi, int all_intra, int four_way) {
-  const SequenceHeader *const seq = cpi->common.seq_params;
-  const AV1EncoderConfig *const config = &cpi->oxcf;
-  return seq->bit_depth != AOM_BITS_12 && !seq->monochrome && seq->subsampling_x && seq->subsampling_y &&
-         config->mode == (all_intra ? ALLINTRA : GOOD) && config->part_cfg.enable_1to4_partitions == (four_way != 0);
-}
-
-/* One pruner serves 8 and 10 bit: it looks at luma in quantiser steps and at costs in bits. */
-static bool pruner_suits(const AV1_COMP *cpi, const av1part_pruner_file *file) {
-  return suits(cpi, file->all_intra, file->four_way) && av1part_pruner_file_serves(file, cpi->oxcf.speed) &&
-         (!file->inter || cpi->oxcf.kf_cfg.key_freq_max > 0);
-}
-
-static bool pipeline_suits(const AV1_COMP *cpi, const av1part_pipeline_file *file) {
-  return suits(cpi, file->all_intra, file->four_way) && cpi->oxcf.speed == file->cpu_used &&
-         (int)cpi->common.seq_params->bit_depth == file->config.bit_depth;
-}
-
-static const char *on_off(int on) { return on ? "on" : "off"; }
-
-/* Write the `lack` and, after it, for which encoder; returns the length. */
-static int describe(const AV1_COMP *cpi, const char *lack, char *text, size_t size) {
-  const SequenceHeader *const seq = cpi->common.seq_params;
-  const AV1EncoderConfig *const config = &cpi->oxcf;
-  const char *const colour = !seq->subsampling_x ? "4:4:4" : !seq->subsampling_y ? "4:2:2" : "4:2:0";
-  return snprintf(text, size, "%s for %d bit, %s, usage %s, cpu-used %d, 4-way %s", lack, (int)seq->bit_depth,
-                  seq->monochrome ? "monochrome" : colour, usages[config->mode], config->speed,
-                  on_off(config->part_cfg.enable_1to4_partitions));
-}
-
-/* Say that there is no `what` for this encoder, and if there is one of it alone, for what that was made. */
-static void say_unsuitable(const AV1_COMP *cpi, const char *consequence, const char *what,
-                           const av1part_pruner_file *pruner, const av1part_pipeline_file *pipeline) {
-  char lack[32], why[256];
-  snprintf(lack, sizeof(lack), "no %s", what);
-  const int used = describe(cpi, lack, why, sizeof(why));
-  char *const rest = why + used;
-  const size_t room = sizeof(why) - (size_t)used;
-  if (pruner) {
-    snprintf(rest, room, " (this one: 8 or 10 bit, 4:2:0, usage %s, each cpu-used of %s, 4-way %s)",
-             usages[pruner->all_intra ? ALLINTRA : GOOD], pruner->speeds, on_off(pruner->four_way));
-  } else if (pipeline) {
-    snprintf(rest, room, " (this one: %d bit, 4:2:0, usage %s, cpu-used %d, 4-way %s)", pipeline->config.bit_depth,
-             usages[pipeline->all_intra ? ALLINTRA : GOOD], pipeline->cpu_used, on_off(pipeline->four_way));
-  }
-  say_once(consequence, why);
-}
-
-/* Say that libaom searches no partitions for this encoder, so that there is nothing to prune. */
-static void say_searchless(const AV1_COMP *cpi) {
-  char why[128];
-  describe(cpi, "libaom searches no partitions", why, sizeof(why));
-  say_once(ALONE, why);
-}
-
-/* Say what of that which was given this encoder goes without. */
-static void say_without(const AV1_COMP *cpi, bool pruned, bool masked) {
-  const av1part_pruner_file *const pruner = pruner_count == 1 ? pruners : NULL;
-  const av1part_pipeline_file *const pipeline = pipeline_count == 1 ? pipelines : NULL;
-  const bool want_pruner = pruner_count && !pruned;
-  const bool want_masks = pipeline_count && !masked && !atomic_load(&masks_broken); /* of which a line was printed */
-  if (want_pruner && want_masks) {
-    say_unsuitable(cpi, ALONE, "pruner or pipeline", NULL, NULL);
-  } else if (want_pruner) {
-    say_unsuitable(cpi, masked ? UNPRUNED : ALONE, "pruner", pruner, NULL);
-  } else if (want_masks) {
-    say_unsuitable(cpi, pruned ? UNMASKED : ALONE, "pipeline", NULL, pipeline);
-  }
-}
-
 /* Pruners and pipelines learnt from pictures coded at their own size. */
 static bool resizes(const AV1_COMP *cpi) {
   return cpi->oxcf.superres_cfg.superres_mode != AOM_SUPERRES_NONE || cpi->oxcf.resize_cfg.resize_mode != RESIZE_NONE;
@@ -212,7 +56,7 @@ __attribute__((destructor)) static void close_library(void) {
   if (pthread_mutex_trylock(&lock) != 0) return;
   bool idle = true;
   for (int i = 0; i < AV1PART_MAX_ENCODERS; ++i) idle = idle && !table[i].encoder;
-  if (idle) free_files();
+  if (idle) av1part_free_given();
   pthread_mutex_unlock(&lock);
 }
 
@@ -260,14 +104,14 @@ static bool open_encoder(int slot) {
   const char *why = "out of memory";
   av1part_encoder *const e = table[slot].encoder = calloc(1, sizeof(*e));
   if (!e || av1part_decide_open(e) != AV1PART_OK || !load_pruners(slot, &why)) {
-    say_once(ALONE, why);
+    av1part_say_once(AV1PART_ALONE, why);
     close_encoder(slot);
     return false;
   }
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
-    if (!table[slot].pipelines[l] || atomic_load(&masks_broken) || open_pipeline(e, table[slot].pipelines[l])) continue;
-    atomic_store(&masks_broken, true);
-    say_once(has_pruner(slot) ? UNMASKED : ALONE, e->detail);
+    if (!table[slot].pipelines[l] || av1part_masks_given_up() || open_pipeline(e, table[slot].pipelines[l])) continue;
+    av1part_give_masks_up();
+    av1part_say_once(has_pruner(slot) ? AV1PART_UNMASKED : AV1PART_ALONE, e->detail);
   }
   if (has_pruner(slot) || e->masker) return true;
   close_encoder(slot);
@@ -276,18 +120,19 @@ static bool open_encoder(int slot) {
 
 /* Choose what was made for this encoder; false where nothing was. */
 static bool choose(const AV1_COMP *cpi, int slot) {
+  const av1part_given *const given = av1part_given_folders();
   bool masked = false;
   table[slot].pruners[0] = table[slot].pruners[1] = NULL;
-  for (int i = pruner_count - 1; i >= 0; --i) {
-    if (pruner_suits(cpi, &pruners[i])) table[slot].pruners[pruners[i].inter] = &pruners[i];
+  for (int i = given->pruner_count - 1; i >= 0; --i) {
+    if (av1part_pruner_suits(cpi, &given->pruners[i])) table[slot].pruners[given->pruners[i].inter] = &given->pruners[i];
   }
   for (int l = 0; l < AV1PART_LEVELS; ++l) table[slot].pipelines[l] = NULL;
-  for (int i = pipeline_count - 1; i >= 0 && !atomic_load(&masks_broken); --i) {
-    if (!pipeline_suits(cpi, &pipelines[i])) continue;
-    table[slot].pipelines[av1part_level_of_side(pipelines[i].config.node_size)] = &pipelines[i];
+  for (int i = given->pipeline_count - 1; i >= 0 && !av1part_masks_given_up(); --i) {
+    if (!av1part_pipeline_suits(cpi, &given->pipelines[i])) continue;
+    table[slot].pipelines[av1part_level_of_side(given->pipelines[i].config.node_size)] = &given->pipelines[i];
     masked = true;
   }
-  say_without(cpi, has_pruner(slot), masked);
+  av1part_say_without(cpi, has_pruner(slot), masked);
   return has_pruner(slot) || masked;
 }
 
@@ -296,7 +141,7 @@ static int adopt(const AV1_COMP *cpi) {
   pthread_mutex_lock(&lock);
   int slot = av1part_instances_claim();
   if (slot < 0) {
-    say_once(ALONE, "too many encoders are open");
+    av1part_say_once(AV1PART_ALONE, "too many encoders are open");
   } else if (choose(cpi, slot) && open_encoder(slot)) {
     memset(table[slot].frames, 0, sizeof(table[slot].frames));
     table[slot].pruned = table[slot].masked = 0;
@@ -328,14 +173,14 @@ static bool fit_nodes(av1part_encoder *e, int width, int height) {
 static bool mask_frame(int slot, const AV1_COMP *cpi) {
   av1part_encoder *const e = table[slot].encoder;
   bool wanted = false;
-  for (int l = 0; !atomic_load(&masks_broken) && l < AV1PART_LEVELS; ++l) {
-    wanted = wanted || (table[slot].pipelines[l] && pipeline_suits(cpi, table[slot].pipelines[l]));
+  for (int l = 0; !av1part_masks_given_up() && l < AV1PART_LEVELS; ++l) {
+    wanted = wanted || (table[slot].pipelines[l] && av1part_pipeline_suits(cpi, table[slot].pipelines[l]));
   }
   if (!wanted) return false;
   av1part_clear_effects(e);
   if (av1part_mask_by_pipelines(e, cpi)) return true;
-  atomic_store(&masks_broken, true);
-  say_once(has_pruner(slot) ? UNMASKED : ALONE, e->detail);
+  av1part_give_masks_up();
+  av1part_say_once(has_pruner(slot) ? AV1PART_UNMASKED : AV1PART_ALONE, e->detail);
   return false;
 }
 
@@ -354,12 +199,12 @@ static void begin_frame(const AV1_COMP *cpi) {
   const bool intra = frame_is_intra_only(&cpi->common);
   if (cpi->sf.part_sf.partition_search_type != SEARCH_PARTITION) {
     /* libaom also codes a key frame twice in advance with fixed partitions, to detect screen content. */
-    if (intra && cpi->sf.part_sf.partition_search_type != FIXED_PARTITION) say_searchless(cpi);
+    if (intra && cpi->sf.part_sf.partition_search_type != FIXED_PARTITION) av1part_say_searchless(cpi);
     return;
   }
   if (!intra && av1part_instances_slot(cpi) < 0) return;
   if (resizes(cpi)) {
-    say_once(ALONE, pipeline_count ? "no masks for super-resolution or a resize mode"
+    av1part_say_once(AV1PART_ALONE, av1part_given_folders()->pipeline_count ? "no masks for super-resolution or a resize mode"
                                    : "no pruner for super-resolution or a resize mode");
     return;
   }
@@ -370,21 +215,21 @@ static void begin_frame(const AV1_COMP *cpi) {
   if (!acts_on(i, !intra)) return;
   av1part_encoder *const e = table[i].encoder;
   if (!fit_nodes(e, cpi->common.width, cpi->common.height)) {
-    say_once(ALONE, "out of memory");
+    av1part_say_once(AV1PART_ALONE, "out of memory");
     return;
   }
   table[i].frames[!intra] += !again;
   if (!again) table[i].masked_nodes += table[i].last_masked_nodes;
   table[i].last_masked_nodes = 0;
   const av1part_pruner_file *const file = table[i].pruners[!intra];
-  e->search_active = av1part_decide_frame(e, file && pruner_suits(cpi, file) ? !intra : AV1PART_NOBODY);
+  e->search_active = av1part_decide_frame(e, file && av1part_pruner_suits(cpi, file) ? !intra : AV1PART_NOBODY);
   if (e->search_active) av1part_search_frame(e, cpi);
   e->mask_active = intra && mask_frame(i, cpi);
   table[i].pruned += !again && e->search_active;
   table[i].masked += !again && e->mask_active;
   /* Its settings may have been changed on the way. */
   const bool others = table[i].pruners[intra] != NULL; /* of frames of the other kind */
-  if (!e->search_active && !e->mask_active) say_without(cpi, others, false);
+  if (!e->search_active && !e->mask_active) av1part_say_without(cpi, others, false);
 }
 
 static void end_frame(const AV1_COMP *cpi) {
@@ -398,11 +243,14 @@ static void end_frame(const AV1_COMP *cpi) {
   e->search_active = e->mask_active = false;
 }
 
-static bool anything(void) { return pruner_count || pipeline_count; }
+/* Whether there is anything to prune or mask with. */
+static bool anything(void) {
+  const av1part_given *const given = av1part_given_folders();
+  return given->pruner_count || given->pipeline_count;
+}
 
 void __wrap_av1_encode_frame(AV1_COMP *cpi) {
   av1part_search_reset();
-  pthread_once(&once, read_pipeline);
   av1part_encoder *const e = anything() ? av1part_instances_find(cpi) : NULL;
   if (e) e->search_active = e->mask_active = false; /* an error may have jumped over the end of the frame before */
   if (anything()) begin_frame(cpi);
@@ -457,7 +305,7 @@ static void write_stats(int slot, const AV1_COMP *cpi) {
     }
   }
   snprintf(line + used, sizeof(line) - (size_t)used, "}}\n");
-  append_line("AV1PART_STATS", line);
+  av1part_append_line("AV1PART_STATS", line);
 }
 
 void __wrap_av1_remove_compressor(AV1_COMP *cpi) {
