@@ -16,7 +16,7 @@ import numpy as np
 
 from integration import zoo
 from integration.pruning.bundle import PrunerBundle
-from integration.pruning.prove import native_predictions
+from integration.pruning.prove import NativeModel
 from toolkit.pruners import targets
 from toolkit.pruners.record import RecordedFrame, SearchSet
 
@@ -45,7 +45,7 @@ def taken(pruner: PrunerBundle, frames: Sequence[RecordedFrame], price: float, s
     for frame in frames:
         for decision in decisions:
             at = targets.reached(frame.rows, decision) & (frame.rows["side"] == side)
-            loss, time = native_predictions(pruner.data, (side, decision), frame.rows["features"][at]).T
+            loss, time = NativeModel(pruner.data, (side, decision)).predict(frame.rows["features"][at]).T
             skip = (loss < np.log(price) + time) & (loss < np.log(pruner.most))
             lost = targets.losses(frame.rows, decision)[at][skip]
             losses += (lost * frame.pixels / frame.bits).tolist()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from export.pruner.graph import pruner_graph
 from integration.codec import native
 from integration.codec.libaom_build import libraries
-from integration.pruning.bundle import PrunerBundle, current_features, write_pruner
+from integration.pruning.bundle import GRAPH, PrunerBundle, current_features, write_pruner
 from integration.pruning.config import FitConfig
-from integration.pruning.prove import prove
+from integration.pruning.prove import NativeModel, prove
 from toolkit.errors import ToolkitError
 from toolkit.files import check_free
 from toolkit.pruners import targets
 from toolkit.pruners.learn import LearnConfig, learn
-from toolkit.pruners.pruned_search import prune, wanted
+from toolkit.pruners.pruned_search import Models, prune, wanted
 from toolkit.pruners.pruner import Pruner
 from toolkit.pruners.record import RecordedFrame, SearchSet
 
@@ -28,7 +28,7 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
     """Learn a pruner from the record's training split and write its folder.
 
     Raises ToolkitError where the record is of another hook's features, has too few rows or no held-out ones, or where
-    the native or the ONNX form does not decide as the reference: then nothing is written.
+    the native or the ONNX form does not predict as the reference: then nothing is written.
     """
     check_free(output, overwrite)
     table = native.feature_table_name(native.load(libraries().hook))
@@ -49,7 +49,7 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
     )
     pruner = learn(train, data.features, learning)
     native_form, graph = pruner.native(), pruner_graph(pruner)
-    proof = prove(pruner, native_form, graph, held_out(data, pruner, config), config.price)
+    proof = prove(pruner, native_form, graph, held_out(data, pruner, config))
     if not proof["passed"]:
         raise ToolkitError(f"The pruner's forms do not decide alike: {proof['comparisons']}. Nothing was written.")
     sources = data.manifest["sources"]
@@ -66,12 +66,19 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
             "train_sources": [s["sha256"] for s in sources if s["split"] == "train"],
             "sources": sources,
         },
-        "validation": simulate(pruner, data.frames("val"), config.price, config.most)
-        | {"together": together(pruner, data.frames("val"), config.price, config.most)},
+        "validation": simulate(pruner.models, data.frames("val"), config.price, config.most),
         "proof": proof,
     }
     write_pruner(output, manifest, native_form, graph, overwrite=overwrite)
     return PrunerBundle.load(output)
+
+
+def seal_at(price: float, made: PrunerBundle, data: SearchSet, output: Path, *, overwrite: bool = False) -> None:
+    """Write the folder of a pruner that was `made` from the record again, at another price: its proof holds at any."""
+    keys = [(c["side"], c["decision"]) for c in made.manifest["proof"]["comparisons"]]
+    models = {key: NativeModel(made.data, key) for key in keys}
+    manifest = {**made.manifest, "price": price, "validation": simulate(models, data.frames("val"), price, made.most)}
+    write_pruner(output, manifest, made.data, (made.path / GRAPH).read_bytes(), overwrite=overwrite)
 
 
 def _check_squares(data: SearchSet, train: Sequence[RecordedFrame], config: FitConfig) -> None:
@@ -116,45 +123,47 @@ def held_out(data: SearchSet, pruner: Pruner, config: FitConfig) -> dict[tuple[i
     return result
 
 
-def simulate(pruner: Pruner, frames: Iterator[RecordedFrame], price: float, most: float) -> dict[str, Any]:
-    """Losses and times of the decisions that would be taken at a price, each as if it were the only one.
+def simulate(models: Models, frames: Iterator[RecordedFrame], price: float, most: float) -> dict[str, Any]:
+    """Losses and times of the decisions that would be taken at a price: each as if it were the only one, and together.
 
-    Shares are of the pictures' bits and CPU seconds, averaged over pictures. A second may be saved by several.
+    Shares are of the pictures' bits and CPU seconds, averaged over pictures. A second may be saved by several decisions
+    alone; together each is saved once, and losses add up. It is no forecast of an encode, where a decision changes what
+    the next ones see; the benchmark in the encoder is.
     """
-    shares: dict[str, list[tuple[float, float, int, int]]] = {}
+    shares: dict[str, list[_Share]] = {}
     for frame in frames:
-        wants = wanted(frame, pruner, price, most)
-        for side, decision in pruner.models:
+        wants = wanted(frame, models, price, most)
+        everything = 0
+        for side, decision in models:
             own = frame.rows["side"] == side
             asked = int((targets.reached(frame.rows, decision) & own).sum())
             if not asked:
                 continue
+            everything += asked
             skip = wants[decision] & own
             lost = targets.losses(frame.rows, decision)[skip].sum() / frame.bits
             saved = targets.times(frame.rows, decision)[skip].sum() / frame.seconds
-            shares.setdefault(f"{decision}_{side}", []).append((lost, saved, int(skip.sum()), asked))
+            shares.setdefault(f"{decision}_{side}", []).append(_Share(asked, int(skip.sum()), lost, saved))
+        search = prune(frame, wants)
+        taken = sum(int(at.sum()) for at in search.taken.values())
+        both = _Share(everything, taken, search.bits / frame.bits, search.seconds / frame.seconds)
+        shares.setdefault("together", []).append(both)
+    return {name: _average(shares[name]) for name in [*sorted(shares.keys() - {"together"}), "together"]}
+
+
+class _Share(NamedTuple):
+    """What decisions do to one picture: squares asked about and skipped, shares of bits lost and of seconds saved."""
+
+    asked: int
+    skipped: int
+    lost: float
+    saved: float
+
+
+def _average(shares: Sequence[_Share]) -> dict[str, Any]:
     return {
-        name: {
-            "asked": sum(s[3] for s in own),
-            "skipped": sum(s[2] for s in own),
-            "loss_percent": 100 * float(np.mean([s[0] for s in own])),
-            "time_percent": 100 * float(np.mean([s[1] for s in own])),
-        }
-        for name, own in sorted(shares.items())
+        "asked": sum(s.asked for s in shares),
+        "skipped": sum(s.skipped for s in shares),
+        "loss_percent": 100 * float(np.mean([s.lost for s in shares])),
+        "time_percent": 100 * float(np.mean([s.saved for s in shares])),
     }
-
-
-def together(pruner: Pruner, frames: Iterator[RecordedFrame], price: float, most: float) -> dict[str, Any]:
-    """Losses and times of all decisions that are taken at a price, each second saved once; losses add up.
-
-    It is no forecast of an encode, where a decision changes what the next ones see; the benchmark in the encoder is.
-    """
-    asked, skipped, shares = 0, 0, []
-    for frame in frames:
-        search = prune(frame, wanted(frame, pruner, price, most))
-        possible = (targets.reached(frame.rows, d) & (frame.rows["side"] == side) for side, d in pruner.models)
-        asked += sum(int(at.sum()) for at in possible)
-        skipped += sum(int(at.sum()) for at in search.taken.values())
-        shares.append((search.bits / frame.bits, search.seconds / frame.seconds))
-    loss, time = 100 * np.mean(shares, axis=0)
-    return {"asked": asked, "skipped": skipped, "loss_percent": float(loss), "time_percent": float(time)}

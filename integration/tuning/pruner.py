@@ -3,14 +3,14 @@
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from integration.media.config import Size
 from integration.media.sources import SourceFile, identify
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import FitConfig
-from integration.pruning.fit import fit_pruner
+from integration.pruning.fit import fit_pruner, seal_at
 from integration.tuning.price import PriceTrial, Progress, choose_price, try_prices
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
@@ -64,6 +64,6 @@ def fit_priced(
     frames = frames or (2 if made.frame_kind == "key" else 16)
     trials = try_prices(made, [file.path for file in files], work / "bench", size, frames, progress=progress)
     chosen = choose_price(trials, target_loss)
-    done = fit_pruner(data, output, replace(config, price=chosen.price), overwrite=overwrite)
+    seal_at(chosen.price, made, data, output, overwrite=overwrite)
     shutil.rmtree(work)
-    return PricedFit(done, trials, chosen, files)
+    return PricedFit(PrunerBundle.load(output), trials, chosen, files)

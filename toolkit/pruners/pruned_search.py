@@ -6,17 +6,27 @@ any more, so that no second is saved twice.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.pruners import targets
-from toolkit.pruners.pruner import Pruner
+from toolkit.pruners.pruner import Key
 from toolkit.pruners.record import RecordedFrame
 from toolkit.search.table import DECISIONS, EACH_AB
 
 Taken = Mapping[str, NDArray[np.bool_]]
 """Rows of a frame by decision (rows,)."""
+
+
+class Model(Protocol):
+    """What predicts the logs of loss and time (rows, 2) from features (rows, all features)."""
+
+    def predict(self, features: NDArray[np.float32], /) -> NDArray[np.float64]: ...
+
+
+Models = Mapping[Key, Model]
 
 
 @dataclass(frozen=True)
@@ -31,10 +41,10 @@ class PrunedSearch:
     seconds: float
 
 
-def wanted(frame: RecordedFrame, pruner: Pruner, price: float, most: float) -> dict[str, NDArray[np.bool_]]:
+def wanted(frame: RecordedFrame, models: Models, price: float, most: float) -> dict[str, NDArray[np.bool_]]:
     """Rows at which each decision pays by what was recorded there (rows,); price and most as in the encoder."""
     found = {decision: np.zeros(len(frame.rows), bool) for decision in DECISIONS}
-    for (side, decision), model in pruner.models.items():
+    for (side, decision), model in models.items():
         at = targets.reached(frame.rows, decision) & (frame.rows["side"] == side)
         if at.any():
             loss, time = model.predict(frame.rows["features"][at]).T
