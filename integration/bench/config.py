@@ -3,14 +3,17 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from integration.codec.config import EncoderSettings
+from integration.codec.config import CODING, EncoderSettings
 from integration.media.config import ReadConfig
 from toolkit.errors import ToolkitError
+from toolkit.option import option, same_option
 
 AGAINST = ("cnn-off", "random", "variance", "oracle")
 """Kinds of arms that can be measured beside the pipeline's; see `BenchConfig`."""
 NEEDS_PIPELINE = ("random", "variance")
 """Those of them that reassign a pipeline's masks."""
+ARMS = "Arms"
+"""Group of options in the help of commands."""
 MIN_CQ = 3
 """Smallest number of cqs that gives a BD-rate."""
 
@@ -33,13 +36,15 @@ class InputConfig(ReadConfig):
     ToolkitError on cqs that give no BD-rate.
     """
 
-    cq: tuple[int, ...] = (20, 32, 43, 55)
-    repeats: int = 2
-    usage: str = "good"
-    any_settings: bool = False
-    four_way: bool = True
-    keyint: int = 1
-    lag: int = 0
+    cq: tuple[int, ...] = option((20, 32, 43, 55), "Constant-quality levels.", CODING)
+    repeats: int = option(2, "Runs of each encode.", CODING, least=1)
+    usage: str = same_option(EncoderSettings, "usage")
+    any_settings: bool = option(
+        False, "Accept a pipeline made for another usage or libaom.", CODING, flags="--any-settings"
+    )
+    four_way: bool = same_option(EncoderSettings, "four_way")
+    keyint: int = same_option(EncoderSettings, "keyint")
+    lag: int = same_option(EncoderSettings, "lag")
 
     def __post_init__(self) -> None:
         check_cq(self.cq)
@@ -69,12 +74,12 @@ class BenchConfig(InputConfig):
     price. Raises ToolkitError on values that make no benchmark.
     """
 
-    presets: tuple[int, ...] = (0, 1, 2, 3)
-    masked: tuple[int, ...] = (1, 2)
-    against: tuple[str, ...] = ()
-    oracle_stages: tuple[str, ...] = ("2", "1+2+3")
-    threads: tuple[int, ...] = (1,)
-    prices: tuple[float, ...] = ()
+    presets: tuple[int, ...] = option((0, 1, 2, 3), "Speeds of libaom alone; the first is the anchor.", ARMS)
+    masked: tuple[int, ...] = option((1, 2), "Speeds that are coded with masks or the pruner as well.", ARMS)
+    against: tuple[str, ...] = option((), f"Further arms: any of {','.join(AGAINST)}.", ARMS)
+    oracle_stages: tuple[str, ...] = option(("2", "1+2+3"), "Arms of the oracle.", ARMS)
+    threads: tuple[int, ...] = option((1,), "Numbers of threads; the first gives CPU times.", ARMS)
+    prices: tuple[float, ...] = option((), "Prices of the pruner, as in 0.02,0.05.  [default: its own]", ARMS)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -4,9 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from toolkit.option import option
 from toolkit.partition import NODES
 
 USAGES = ("good", "allintra")
+CODING = "Coding"
+"""Group of options in the help of commands."""
 CHROMAS = {420: "4:2:0", 422: "4:2:2", 444: "4:4:4", 400: "monochrome"}
 """Formats of chroma by the C interface's number, and their names; monochrome is luma alone."""
 NODE_SIZES = NODES
@@ -87,12 +90,14 @@ class EncoderSettings:
     lets libaom search HORZ_4 and VERT_4, as it does by default.
     """
 
-    cpu_used: int = 1
-    usage: str = "good"
-    threads: int = 1
-    keyint: int = 1
-    lag: int = 0
-    four_way: bool = True
+    cpu_used: int = option(1, "Speed preset.", CODING, least=0, most=6)
+    usage: str = option("good", "libaom's usage; AVIF encoders code in allintra.", CODING, USAGES)
+    threads: int = option(1, "Threads of libaom.", CODING, least=1, most=64)
+    keyint: int = option(1, "Largest distance between key frames, of every encode.", CODING, least=0, most=9999)
+    lag: int = option(0, "Number of frames that libaom looks ahead; needs a keyint above 1.", CODING, least=0, most=48)
+    four_way: bool = option(
+        True, "Search HORZ_4 and VERT_4, as libaom does by default.", CODING, flags="--four-way/--no-4way"
+    )
 
     def at(self, width: int, height: int, bit_depth: int, cq: int, chroma: int = 420) -> "EncoderConfig":
         """What opens an encoder of such frames at that quality."""
@@ -120,7 +125,7 @@ class EncoderSettings:
 
 @dataclass(frozen=True)
 class _Quality:
-    cq: int = 32
+    cq: int = option(32, "Constant-quality level.", CODING, least=0, most=63)
 
 
 @dataclass(frozen=True)

@@ -6,21 +6,15 @@ from typing import Any
 
 import click
 
-from integration.bench.config import AGAINST, BenchConfig
+from integration.bench.config import BenchConfig
 from integration.codec.config import four_way_of
-from integration.commands.encode_options import encode_options, keyint_options, provider_option
-from toolkit.cli.grouped import GroupedCommand
-from toolkit.cli.options import commas, numbers, prices, words
+from integration.commands.encode_options import four_way_option, provider_option
+from integration.encoding.config import DECIDING
+from toolkit.cli.grouped import GroupedCommand, grouped_option
+from toolkit.cli.options import config_options
 from toolkit.files import quoted
 
-_D = BenchConfig()
 _PATH = click.Path(path_type=Path)
-GROUPS = {
-    "Arms": ("pipelines", "pruner", "prices", "presets", "masked", "against", "oracle_stages", "threads", "provider"),
-    "Coding": ("cq", "repeats", "usage", "four_way", "keyint", "lag", "any_settings"),
-    "The clips": ("frames", "size", "raw", "allow_truncated"),
-}
-"""Options by the group that --help shows them in."""
 
 
 @click.group()
@@ -28,49 +22,22 @@ def bench() -> None:
     """Measure encodes with masks or a pruner beside encodes without, in one run."""
 
 
-@bench.command(cls=GroupedCommand, groups=GROUPS)
+@bench.command(cls=GroupedCommand)
 @click.argument("clips", metavar="CLIP...", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="Report folder; encodes that it holds are reused.")
-@click.option(
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@grouped_option(
     "--pipeline",
     "pipelines",
     multiple=True,
     type=_PATH,
+    group=DECIDING,
     help="Pipeline to judge, with its pruner if it holds one; repeatable, once a node size. Or a pruner, as --pruner.",
 )
-@click.option("--pruner", type=_PATH, help="Pruner to judge: a folder, or a name of `av1part zoo`.")
-@click.option(
-    "--prices", default="", callback=prices, help="Prices of the pruner, as in 0.02,0.05.  [default: its own]"
-)
-@click.option(
-    "--presets",
-    default=commas(_D.presets),
-    show_default=True,
-    callback=numbers,
-    help="Speeds of libaom alone; the first is the anchor.",
-)
-@click.option(
-    "--masked",
-    default=commas(_D.masked),
-    show_default=True,
-    callback=numbers,
-    help="Speeds that are coded with masks or the pruner as well.",
-)
-@click.option("--against", default=commas(_D.against), callback=words, help=f"Further arms: any of {commas(AGAINST)}.")
-@click.option(
-    "--oracle-stages", default=commas(_D.oracle_stages), show_default=True, callback=words, help="Arms of the oracle."
-)
-@click.option(
-    "--threads",
-    default=commas(_D.threads),
-    show_default=True,
-    callback=numbers,
-    help="Numbers of threads; the first gives CPU times.",
-)
+@grouped_option("--pruner", type=_PATH, group=DECIDING, help="Pruner to judge: a folder, or a name of `av1part zoo`.")
 @provider_option
-@keyint_options(_D.keyint, _D.lag, "Largest distance between key frames, of every encode.")
-@encode_options(_D)
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@four_way_option("as the models were made")
+@config_options(BenchConfig, but=("four_way",))
 def encoder(
     clips: tuple[Path, ...],
     output: Path,

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from integration.codec.config import four_way_of
-from integration.commands.encode_options import keyint_options, provider_option, size_option
-from integration.encoding.config import CLIP_KEYINT, CLIP_LAG, EncodeConfig, distances
-from toolkit.cli.grouped import GroupedCommand
+from integration.codec.config import CODING, four_way_of
+from integration.commands.encode_options import four_way_option, provider_option
+from integration.encoding.config import CLIP_KEYINT, CLIP_LAG, DECIDING, EncodeConfig, distances
+from toolkit.cli.grouped import GroupedCommand, grouped_option
+from toolkit.cli.options import config_options
 from toolkit.folders import check_file
 
 if TYPE_CHECKING:
@@ -20,81 +21,49 @@ if TYPE_CHECKING:
     from integration.pruning.bundle import PrunerBundle
     from integration.zoo.card import Row
 
-_D = EncodeConfig()
 ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
-GROUPS = {
-    "Masks and pruners": ("pipelines", "pruner", "no_pipeline", "price", "provider", "ahead", "any_settings", "strict"),
-    "Coding": ("four_way", "cq", "cpu_used", "usage", "threads", "keyint", "lag"),
-    "The clip": ("frames", "size", "raw", "allow_truncated", "audio"),
-}
-"""Options by the group that --help shows them in."""
 
 
-@click.command(cls=GroupedCommand, groups=GROUPS)
+@click.command(cls=GroupedCommand)
 @click.argument("clip", type=click.Path(path_type=Path))
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help=f"File to write: {ENDINGS}.")
-@click.option(
+@click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")
+@click.option("--overwrite", is_flag=True, help="Replace a file that is there; never the clip itself.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@grouped_option(
     "--pipeline",
     "pipelines",
     multiple=True,
     type=click.Path(path_type=Path),
+    group=DECIDING,
     help="Pipeline, whose masks restrict the search, repeatable, once for each node size; or a pruner, as --pruner.",
 )
-@click.option(
+@grouped_option(
     "--pruner",
     type=click.Path(path_type=Path),
+    group=DECIDING,
     help="Decides inside the search: a folder, or a name of `av1part zoo`.  [default: the pipeline's own; without "
     "--pipeline the one in the box that has a measured gain on such an encode, if there is one]",
 )
-@click.option("--no-pipeline", is_flag=True, help="Stock libaom: no pruner by default, no masks.")
-@click.option(
-    "--price",
-    type=float,
-    help="What the pruner, named or by default, may lose for the time that it saves.  [default: its own]",
-)
-@click.option(
-    "--four-way/--no-4way",
-    default=None,
-    help="Search HORZ_4 and VERT_4.  [default: as the pruner or the pipeline was made; without either, yes]",
-)
-@click.option("--cq", default=_D.cq, show_default=True, type=click.IntRange(0, 63), help="Constant-quality level.")
-@click.option("--cpu-used", default=_D.cpu_used, show_default=True, type=click.IntRange(0, 6), help="Speed preset.")
-@click.option(
-    "--usage",
-    default=_D.usage,
-    show_default=True,
-    type=click.Choice(["good", "allintra"]),
-    help="libaom's usage; AVIF encoders code in allintra.",
-)
+@grouped_option("--no-pipeline", is_flag=True, group=DECIDING, help="Stock libaom: no pruner by default, no masks.")
 @provider_option
-@click.option("--threads", default=_D.threads, show_default=True, type=click.IntRange(1, 64), help="Threads of libaom.")
-@keyint_options(
-    f"{CLIP_KEYINT} for clips, 1 for photographs and in all-intra usage",
-    f"{CLIP_LAG} where there are inter frames",
-    "Largest distance between key frames; 1 or 0: key frames alone. Masks are for these, a pruner for these or for "
-    "inter frames.",
+@four_way_option("as the pruner or the pipeline was made; without either, yes")
+@grouped_option(
+    "--keyint",
+    show_default=f"{CLIP_KEYINT} for clips, 1 for photographs and in all-intra usage",
+    type=click.IntRange(0, 9999),
+    group=CODING,
+    help="Largest distance between key frames; 1 or 0: key frames alone. Masks are for these, a pruner for these or "
+    "for inter frames.",
 )
-@click.option(
-    "--ahead",
-    default=_D.ahead,
-    show_default=True,
-    type=click.IntRange(0, 64),
-    help="Frames prepared while the encoder works: decoded and, where all are key frames, masked.",
+@grouped_option(
+    "--lag",
+    show_default=f"{CLIP_LAG} where there are inter frames",
+    type=click.IntRange(0, 48),
+    group=CODING,
+    help="Number of frames that libaom looks ahead; needs a keyint above 1.",
 )
-@click.option("--frames", default=_D.frames, type=click.IntRange(1), help="Only the first N frames.")
-@size_option(_D.size)
-@click.option("--raw", default=_D.raw, help="Layout of a .yuv file, WxH[:bitdepth], or a TSV of names and layouts.")
-@click.option("--allow-truncated", is_flag=True, help="Take a clip that is cut short as far as it goes.")
-@click.option(
-    "--audio/--no-audio",
-    default=_D.audio,
-    show_default=True,
-    help="Copy the sound where the output's format holds it; with --frames or --allow-truncated, up to the last frame.",
-)
-@click.option("--any-settings", is_flag=True, help="Use a pipeline (not a pruner) made for other encoder settings.")
-@click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")
-@click.option("--overwrite", is_flag=True, help="Replace a file that is there; never the clip itself.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@config_options(EncodeConfig, but=("four_way", "keyint", "lag"))
 def encode(
     clip: Path,
     output: Path,
@@ -134,19 +103,37 @@ def encode(
     from integration.encoding.opening import named
 
     given = named(pipelines, pruner)
-    from integration.encoding.choice import key_frames_pruner
-    from integration.encoding.encode import encode_file, one_pruner, open_source
+    from integration.encoding.encode import one_pruner
     from integration.media.containers import check_target
-    from integration.zoo.card import NEAR
-    from toolkit.cli.progress import coding
 
     check_target(output, clip, overwrite)
     # A mask made ahead of the encoder has a whole frame's time, so one thread beside the encoder's is enough.
     masker = given.masks(1 if options["ahead"] else options["threads"], provider)
     asked = one_pruner(masker, given.decider())
+    done = _coded(clip, output, masker, asked, options, without=no_pipeline, overwrite=overwrite)
+    done.waited_seconds = time.perf_counter() - began
+    click.echo(json.dumps(done.to_dict()) if as_json else summary(done))
+    _count_unmasked(done, strict)
+
+
+def _coded(
+    clip: Path,
+    output: Path,
+    masker: "PipelineSet | None",
+    asked: "PrunerBundle | None",
+    options: dict[str, Any],
+    *,
+    without: bool,
+    overwrite: bool,
+) -> "Report":
+    """Choose a pruner unless one was `asked` for, say what is expected of it and what a trial gave, and encode."""
+    from integration.encoding.choice import key_frames_pruner
+    from integration.encoding.encode import encode_file, open_source
+    from toolkit.cli.progress import coding
+
     options |= _distances(clip, asked, options)
     source = open_source(clip, EncodeConfig(**options | {"four_way": False}))
-    opened, row, said = _pruner_for(source, asked, masker, no_pipeline, options)
+    opened, row, said = _pruner_for(source, asked, masker, without, options)
     if options["price"] is not None and not opened:
         raise click.UsageError(f"--price is a pruner's, and this encode has none: name one by --pruner. {said}".strip())
     if said:
@@ -162,13 +149,18 @@ def encode(
         done = encode_file(
             source, output, settings, masker, progress, opened, key_pruner=key_pruner, overwrite=overwrite
         )
-    done.waited_seconds = time.perf_counter() - began
     done.trial = trial
     if row:
-        done.expected_saving, done.expected_at = row.saving, row.expected_at(source.width, source.height)
-        done.expected_near = row.distance(source.width * source.height) <= NEAR
-    click.echo(json.dumps(done.to_dict()) if as_json else summary(done))
-    _count_unmasked(done, strict)
+        _expect(done, row, source)
+    return done
+
+
+def _expect(done: "Report", row: "Row", source: "Clip") -> None:
+    """Say in the report what a row of the pruner's card expects of such a source."""
+    from integration.zoo.card import NEAR
+
+    done.expected_saving, done.expected_at = row.saving, row.expected_at(source.width, source.height)
+    done.expected_near = row.distance(source.width * source.height) <= NEAR
 
 
 def _count_unmasked(done: "Report", strict: bool) -> None:

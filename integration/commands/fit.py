@@ -1,47 +1,27 @@
 """`av1part fit`: from a record of the search to a pruner, or from labels to masks, proven and tried in encodes."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
-from integration.commands.encode_options import size_option
-from integration.media.config import Size
-from integration.pruning.config import MODELS, FitConfig
-from toolkit.cli.options import commas, numbers
-from toolkit.errors import ToolkitError
+from integration.pruning.config import FitConfig
+from integration.tuning.config import TryConfig
+from toolkit.cli.grouped import GroupedCommand
+from toolkit.cli.options import config_options
 from toolkit.files import check_free, quoted
 from toolkit.folders import BLOCKSET, kind_of
 
-_D = FitConfig()
 _PATH = click.Path(path_type=Path)
 
 
-@click.command()
+@click.command(cls=GroupedCommand)
 @click.argument("data", type=_PATH)
 @click.argument("sources", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder of the pruner or pipeline.")
-@click.option("--target-loss", type=float, default=0.5, show_default=True, help="Most BD-rate to lose, in percent.")
-@size_option((768, 512))
-@click.option(
-    "--frames",
-    type=click.IntRange(1),
-    help="Only the first N frames of each source.  [default: 2, and 16 for a record of inter frames]",
-)
-@click.option(
-    "--sides",
-    default=commas(_D.sides),
-    show_default=True,
-    callback=numbers,
-    help="Node sizes that a pruner decides at.",
-)
-@click.option(
-    "--model",
-    type=click.Choice(MODELS),
-    default=_D.model,
-    show_default=True,
-    help="Boosted trees, or small networks, of a pruner.",
-)
+@config_options(TryConfig, only=("target_loss", "size", "frames"))
+@config_options(FitConfig, only=("sides", "model"))
 @click.option("--pruner", type=_PATH, help="Goes into the pipeline of masks: a folder, or a name of `av1part zoo`.")
 @click.option("--overwrite", is_flag=True, help="Replace a folder of its kind that is there.")
 @click.pass_context
@@ -51,13 +31,11 @@ def fit(
     data: Path,
     sources: tuple[Path, ...],
     output: Path,
-    target_loss: float,
-    size: Size | None,
-    frames: int | None,
     sides: tuple[int, ...],
     model: str,
     pruner: Path | None,
     overwrite: bool,
+    **options: Any,
 ) -> None:
     """Learn a pruner, or masks, from DATA, prove them, and choose by encodes of SOURCES how much they may skip.
 
@@ -71,27 +49,24 @@ def fit(
     clips that nothing was learnt from: those of DATA's val and test splits, or new ones. A run that was stopped goes
     on.
     """
-    if not target_loss > 0:
-        raise ToolkitError(f"--target-loss {target_loss:g}: expected percent above 0, as in 0.5.")
+    tries = TryConfig(**options)
     check_free(output, overwrite)
     given = [name for name in ("sides", "model") if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
     if kind_of(data) == BLOCKSET:
         if given:
             raise click.UsageError(f"--{given[0]} is of a pruner, which DATA of `av1part record` gives.")
-        _fit_masks(data, sources, output, target_loss, size, frames or 2, pruner, overwrite=overwrite)
+        _fit_masks(data, sources, output, tries, pruner, overwrite=overwrite)
         return
     if pruner:
         raise click.UsageError("--pruner goes into a pipeline of masks, which DATA of `av1part label` gives.")
-    _fit_pruner(data, sources, output, target_loss, size, frames, FitConfig(sides=sides, model=model), overwrite)
+    _fit_pruner(data, sources, output, tries, FitConfig(sides=sides, model=model), overwrite=overwrite)
 
 
 def _fit_masks(
     path: Path,
     sources: tuple[Path, ...],
     output: Path,
-    target_loss: float,
-    size: Size | None,
-    frames: int,
+    tries: TryConfig,
     pruner: Path | None,
     *,
     overwrite: bool,
@@ -105,14 +80,8 @@ def _fit_masks(
     from toolkit.data.blockset import BlockSet
 
     data = BlockSet.load(path)
-    made = MaskFit(
-        data,
-        sources,
-        output,
-        fit_config(data, target_loss, size, frames),
-        named((), pruner).decider(),
-        printed_steps(),
-    )
+    inside = named((), pruner).decider()
+    made = MaskFit(data, sources, output, fit_config(data, tries), inside, printed_steps())
     found = made.run(trial_log(), overwrite=overwrite)
     print_fit(found, made.config, output)
     chosen = next(trial for trial in found.trials if trial.point == found.chosen)
@@ -127,10 +96,9 @@ def _fit_pruner(
     record: Path,
     sources: tuple[Path, ...],
     output: Path,
-    target_loss: float,
-    size: Size | None,
-    frames: int | None,
+    tries: TryConfig,
     config: FitConfig,
+    *,
     overwrite: bool,
 ) -> None:
     from integration.commands.pruner import encode_with
@@ -141,7 +109,7 @@ def _fit_pruner(
     data = SearchSet.load(record)
     with counted("learning") as progress:
         found = fit_priced(
-            data, sources, output, config, target_loss, size, frames, overwrite=overwrite, progress=progress,
+            data, sources, output, config, tries, overwrite=overwrite, progress=progress,
             learning=lambda: click.echo(
                 "\n".join([*(f"Warning: {record}: {doubt}" for doubt in doubts(data.splits)),
                            "Learning from the record, and proving."]), err=True,

@@ -6,12 +6,11 @@ from typing import Any
 import click
 
 from integration.commands.source_options import record_sources, source_options
-from integration.recording.config import LabelConfig
+from integration.recording.config import RECORDING, LabelConfig
+from toolkit.cli.grouped import GroupedCommand, grouped_option
 from toolkit.cli.options import commas
 from toolkit.files import quoted
 from toolkit.partition import NODES
-
-DEFAULT = LabelConfig()
 
 
 def parse_nodes(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[int, ...]:
@@ -23,34 +22,23 @@ def parse_nodes(context: click.Context, parameter: click.Parameter, values: tupl
     return tuple(sorted(map(int, found)))
 
 
-@click.command()
-@source_options(DEFAULT, "data set")
-@click.option(
+@click.command(cls=GroupedCommand)
+@source_options(LabelConfig, "data set", but=("threads", "keyint", "lag"))
+@grouped_option(
     "--node",
     "nodes",
-    default=[commas(DEFAULT.nodes)],
+    default=[commas(LabelConfig.nodes)],
     show_default=True,
     multiple=True,
     callback=parse_nodes,
+    group=RECORDING,
     help="Side of the nodes whose partitions are recorded, 8 to 128; 128 where superblocks are. Several, as 8,16,32 or "
     "by repetition, come from one pass; OUTPUT then holds a data set for each: OUTPUT/node8, OUTPUT/node16, ...",
 )
-@click.option(
-    "--with-costs/--no-costs",
-    default=DEFAULT.with_costs,
-    show_default=True,
-    help="Also record the RD cost of every partition that libaom tried: about 1% of the time; at 16x16 nodes the data "
-    "set is about twice as large.",
-)
-@click.option(
-    "--search/--no-search",
-    default=DEFAULT.search,
-    show_default=True,
-    help="Also record the features that the search knows at every node, for `train --inside`: 200 bytes a node.",
-)
-@click.option(
+@grouped_option(
     "--record",
     type=click.Path(path_type=Path),
+    group=RECORDING,
     help="Also write a record of the search there, of every superblock, from the same pass.",
 )
 def label(record: Path | None, **options: Any) -> None:

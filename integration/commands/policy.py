@@ -7,14 +7,13 @@ from typing import Any
 import click
 
 from integration.codec.config import four_way_of
-from integration.commands.encode_options import encode_options
+from integration.commands.encode_options import four_way_option
 from integration.tuning.config import FitConfig
-from toolkit.cli.options import commas, numbers, words
-from toolkit.data.splits import HELD_OUT
+from toolkit.cli.grouped import GroupedCommand
+from toolkit.cli.options import config_options
 from toolkit.files import check_free, quoted
 from toolkit.folders import BLOCKSET, PIPELINE, check_folder
 
-_D = FitConfig()
 _PATH = click.Path(path_type=Path)
 
 
@@ -23,27 +22,17 @@ def policy() -> None:
     """Choose the thresholds between probabilities and masks."""
 
 
-@policy.command()
+@policy.command(cls=GroupedCommand)
 @click.argument("pipe", metavar="PIPE", type=_PATH)
 @click.option("--data", type=_PATH, required=True, help="Data set with RD costs, as `label` makes it.")
 @click.option("-o", "--output", type=_PATH, required=True, help="Pipeline folder to make.")
-@click.option("--split", type=click.Choice(HELD_OUT), default=_D.split, show_default=True, help="Split to search on.")
-@click.option("--target-loss", type=float, default=_D.target_loss, show_default=True, help="In percent; see above.")
-@click.option("--rules", default=commas(_D.rules), show_default=True, callback=words, help="Thresholds to seek.")
-@click.option(
-    "--ranges", default=commas(_D.ranges), show_default=True, callback=numbers, help="Last qindex of each range."
-)
-@click.option("--share", type=float, default=_D.share, show_default=True, help="Share of encode time in these nodes.")
 @click.option(
     "--clips", "clips", metavar="CLIP", type=_PATH, multiple=True, help="Clip to try policies on; repeatable."
 )
-@click.option(
-    "--checks", type=click.IntRange(1), default=_D.checks, show_default=True, help="Largest number of trials on clips."
-)
-@encode_options(_D)
-@click.option("--allow-loss", is_flag=True, help="Take a policy that saves no time on the clips.")
 @click.option("--overwrite", is_flag=True, help="Replace a pipeline that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@four_way_option("as the models were made")
+@config_options(FitConfig, but=("four_way", "keyint", "lag"))
 def fit(
     pipe: Path, data: Path, output: Path, clips: tuple[Path, ...], overwrite: bool, as_json: bool, **options: Any
 ) -> None:

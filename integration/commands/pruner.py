@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from integration.pruning.config import MODELS, FitConfig
-from toolkit.cli.options import commas, numbers, words
+from integration.pruning.config import FitConfig
+from toolkit.cli.grouped import GroupedCommand
+from toolkit.cli.options import config_options
 from toolkit.files import quoted
 
 if TYPE_CHECKING:
     from integration.pruning.bundle import PrunerBundle
 
-_D = FitConfig()
 _PATH = click.Path(path_type=Path)
 
 
@@ -22,27 +22,12 @@ def pruner() -> None:
     """Learn what libaom's search may skip, prove it, and look at it."""
 
 
-@pruner.command()
+@pruner.command(cls=GroupedCommand)
 @click.argument("record", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
-@click.option("--price", type=float, default=_D.price, show_default=True, help="Loss that a pixel of time may cost.")
-@click.option("--most", type=float, default=_D.most, show_default=True, help="Expected loss that is never risked.")
-@click.option(
-    "--model", type=click.Choice(MODELS), default=_D.model, show_default=True, help="Boosted trees, or small networks."
-)
-@click.option(
-    "--epochs", type=click.IntRange(1, 1000), default=_D.epochs, show_default=True, help="Epochs of a network."
-)
-@click.option("--trees", type=click.IntRange(1, 1000), default=_D.trees, show_default=True, help="Trees of a forest.")
-@click.option("--leaves", type=click.IntRange(2, 256), default=_D.leaves, show_default=True, help="Leaves of a tree.")
-@click.option("--sides", default=commas(_D.sides), show_default=True, callback=numbers, help="Node sizes to decide at.")
-@click.option(
-    "--decisions", default=commas(_D.decisions), show_default=True, callback=words, help="What may be skipped."
-)
-@click.option("--features", default="", callback=words, help="What it may look at, by name.  [default: all]")
-@click.option("--seed", type=int, default=_D.seed, show_default=True, help="Seed of the learning.")
 @click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@config_options(FitConfig)
 def fit(record: Path, output: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Learn a pruner from RECORD (of `av1part record`), prove its forms on held-out rows, and seal it.
 

@@ -4,20 +4,14 @@ from typing import Any
 
 import click
 
-from integration.commands.encode_options import keyint_options
 from integration.commands.source_options import record_sources, source_options
 from integration.recording.config import RecordConfig
+from toolkit.cli.grouped import GroupedCommand
 from toolkit.files import quoted
 
-_D = RecordConfig()
 
-
-@click.command()
-@source_options(_D, "record")
-@keyint_options(_D.keyint, _D.lag, "Largest distance between key frames; above 1, inter frames are recorded.")
-@click.option("--share", default=_D.share, show_default=True, type=click.FloatRange(0, 1, min_open=True),
-              help="Share of the superblocks whose search is kept.")  # fmt: skip
-@click.option("--seed", default=_D.seed, show_default=True, help="Seed that draws the superblocks.")
+@click.command(cls=GroupedCommand)
+@source_options(RecordConfig, "record", but=("threads",))
 def record(**options: Any) -> None:
     """Code SOURCES with libaom and keep what it knew and found at every node, for `av1part fit`.
 

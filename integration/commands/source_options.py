@@ -1,61 +1,37 @@
 """Command-line options of `label` and `record`: how sources are read and coded, and where they come from."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
-from integration.commands.encode_options import size_option
-from integration.recording.config import SourceConfig
-from toolkit.cli.options import Command, adding, commas, numbers
+from integration.recording.config import RECORDING, SourceConfig
+from toolkit.cli.grouped import grouped_option
+from toolkit.cli.options import Command, adding, config_options
 
 
-def source_options(default: SourceConfig, made: str) -> Callable[[Command], Command]:
-    """Decorator that adds SOURCES, the options of `SourceConfig`, --sources-tsv and --overwrite.
+def source_options(config: type[SourceConfig], made: str, but: Sequence[str]) -> Callable[[Command], Command]:
+    """Decorator that adds SOURCES, the options of the config `but` these, --sources-tsv and --overwrite.
 
     `made` is the kind of folder that comes of it, as `data set`.
     """
+    path = click.Path(path_type=Path)
     return adding(
         (
-            click.argument("sources", nargs=-1, required=True, type=click.Path(path_type=Path)),
-            click.option(
-                "-o", "--output", required=True, type=click.Path(path_type=Path), help=f"Folder of the {made}."
-            ),
-            click.option(
-                "--cq", default=commas(default.cq), show_default=True, callback=numbers,
-                help="Constant-quality levels, 0 to 63.",
-            ),
-            click.option(
-                "--cpu-used", default=default.cpu_used, show_default=True, type=click.IntRange(0, 6),
-                help="Speed preset.",
-            ),
-            click.option(
-                "--usage", default=default.usage, show_default=True, type=click.Choice(["good", "allintra"]),
-                help="libaom's usage; AVIF encoders code in allintra.",
-            ),
-            click.option(
-                "--four-way/--no-4way", default=default.four_way, show_default=True,
-                help="Search HORZ_4 and VERT_4, as libaom does by default.",
-            ),
-            size_option(default.size),
-            click.option("--frames", type=click.IntRange(1), help="Only the first N frames of each source."),
-            click.option(
-                "--split", default=default.split, show_default=True, help="auto, train, val, test, or a TSV file."
-            ),
-            click.option("--raw", help="Layout of raw .yuv files, WxH[:bitdepth], or a TSV of names and layouts."),
-            click.option("--allow-truncated", is_flag=True, help="Take clips that are cut short as far as they go."),
-            click.option(
-                "--jobs", default=default.jobs, show_default=True, type=click.IntRange(0),
-                help="Processes; 0 for one a core.",
-            ),
-            click.option(
-                "--sources-tsv", "licences", type=click.Path(exists=True, path_type=Path),
+            click.argument("sources", nargs=-1, required=True, type=path),
+            grouped_option("-o", "--output", required=True, type=path, help=f"Folder of the {made}."),
+            grouped_option("--overwrite", is_flag=True, help=f"Replace a {made} that is there."),
+            config_options(config, but=but),
+            grouped_option(
+                "--sources-tsv",
+                "licences",
+                type=click.Path(exists=True, path_type=Path),
+                group=RECORDING,
                 help="TSV of licences: sha256, licence, source.",
             ),
-            click.option("--overwrite", is_flag=True, help=f"Replace a {made} that is there."),
         )
-    )  # fmt: skip
+    )
 
 
 def record_sources(

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from integration.codec.config import CodingConfig
-from integration.media.config import ReadConfig
+from integration.media.config import SOURCES, ReadConfig
+from toolkit.option import option
 
+DECIDING = "Masks and pruners"
+"""Group of options in the help of commands."""
 CLIP_KEYINT, CLIP_LAG = 240, 35
 """Largest distance between key frames of a clip, so that a player finds a place within 10 seconds, and number of frames
 that libaom looks ahead, its own default in GOOD usage: what `av1part encode` takes where nobody says otherwise."""
@@ -36,7 +39,26 @@ class EncodeConfig(ReadConfig, CodingConfig):
     the last frame.
     """
 
-    ahead: int = 2
-    any_settings: bool = False
-    price: float | None = None
-    audio: bool = True
+    ahead: int = option(
+        2,
+        "Frames prepared while the encoder works: decoded and, where all are key frames, masked.",
+        DECIDING,
+        least=0,
+        most=64,
+    )
+    any_settings: bool = option(
+        False,
+        "Use a pipeline (not a pruner) made for other encoder settings.",
+        DECIDING,
+        flags="--any-settings",
+    )
+    price: float | None = option(
+        None,
+        "What the pruner, named or by default, may lose for the time that it saves.  [default: its own]",
+        DECIDING,
+    )
+    audio: bool = option(
+        True,
+        "Copy the sound where the output's format holds it; with --frames or --allow-truncated, up to the last frame.",
+        SOURCES,
+    )

@@ -122,6 +122,12 @@ class Report:
     waited_seconds: float | None = None
     carried: list[str] = field(default_factory=list)
 
+    def add(self, ahead: Ahead) -> None:
+        """Count what was done ahead of the encoder, in another thread."""
+        self.reading_seconds += ahead.reading_seconds
+        self.inference_seconds += ahead.mask_seconds
+        self.masks_ahead = ahead.used
+
     def to_dict(self) -> dict[str, Any]:
         """JSON values as `av1part encode --json` prints them: the counts of nodes are called blocks there."""
         values = asdict(self) | {"decisions": named_counts(self.decisions)}
@@ -213,12 +219,7 @@ def encode_file(
         clock = ahead.clock if ahead else time.process_time
         encoder = stack.enter_context(Encoder(config, ahead.mask if ahead and ask else ask, clock=clock))
         _describe_samples(encoder, clip, beside)
-        if masker:
-            check_masker(masker, config, encoder.version, settings.any_settings)
-        if key_pruner:
-            use_pruner(encoder, key_pruner)
-        if pruner:
-            use_pruner(encoder, pruner, settings.price)
+        _let_decide(encoder, settings, masker, pruner, key_pruner)
         described = stack.enter_context(_described(clip, beside, output, settings))
         write = stack.enter_context(output_file(output, described))
 
@@ -231,11 +232,25 @@ def encode_file(
         report.carried = _carried(described)
         report.decisions = count_decisions(encoder) if pruner else ()
         if ahead:
-            report.reading_seconds += ahead.reading_seconds
-            report.inference_seconds += ahead.mask_seconds
-            report.masks_ahead = ahead.used
+            report.add(ahead)
     _warn_of_times(clip, output, report.frames)
     return report
+
+
+def _let_decide(
+    encoder: Encoder,
+    settings: EncodeConfig,
+    masker: Masker | None,
+    pruner: PrunerBundle | None,
+    key_pruner: PrunerBundle | None,
+) -> None:
+    """Give the encoder its pruners; ToolkitError where one of them, or the masker, was made for other settings."""
+    if masker:
+        check_masker(masker, encoder.config, encoder.version, settings.any_settings)
+    if key_pruner:
+        use_pruner(encoder, key_pruner)
+    if pruner:
+        use_pruner(encoder, pruner, settings.price)
 
 
 def _describe_samples(encoder: Encoder, clip: Clip, beside: Beside) -> None:

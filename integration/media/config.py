@@ -4,11 +4,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from toolkit.option import option
+
 if TYPE_CHECKING:
     from integration.media.video import Clip
 
 Size = tuple[int, int]
 """Width and height in pixels."""
+SOURCES = "Sources"
+"""Group of options in the help of commands."""
+
+
+def size_of(text: str) -> Size | None:
+    """Size that is typed as `WxH`; None for `source`."""
+    from integration.media.raw import parse_size
+
+    return None if text == "source" else parse_size(text)
+
+
+def size_text(size: Size | None) -> str:
+    """Size as one types it."""
+    return "source" if size is None else "{}x{}".format(*size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,10 +36,14 @@ class ReadConfig:
     short.
     """
 
-    size: Size | None = None
-    frames: int | None = None
-    raw: str | None = None
-    allow_truncated: bool = False
+    size: Size | None = option(
+        None, "Shrink to fit WxH; `source` keeps the size.", SOURCES, parse=size_of, text=size_text
+    )
+    frames: int | None = option(None, "Only the first N frames of each source.", SOURCES, least=1)
+    raw: str | None = option(None, "Layout of raw .yuv files, WxH[:bitdepth], or a TSV of names and layouts.", SOURCES)
+    allow_truncated: bool = option(
+        False, "Take clips that are cut short as far as they go.", SOURCES, flags="--allow-truncated"
+    )
 
     @property
     def size_text(self) -> str | None:

@@ -4,32 +4,23 @@ from dataclasses import dataclass
 
 from integration.pruning.hook_file import decimal
 from toolkit.errors import ToolkitError
-from toolkit.pruners.learn import LearnConfig
+from toolkit.option import option
+from toolkit.pruners.learn import LEARNING, MODELS, LearnConfig
 from toolkit.search.table import DECISIONS, SIDES
-
-MODELS = ("trees", "network")
 
 
 @dataclass(frozen=True)
-class FitConfig:
-    """How a pruner is learnt and proven; model, epochs, trees, leaves, sides, decisions and features as in LearnConfig.
+class FitConfig(LearnConfig):
+    """How a pruner is learnt, proven and used.
 
     `price`: the loss, in average pixels of the picture, that one average pixel of CPU time may cost. `most`: the
     expected loss of one decision at which it never skips, in the same unit. `proof_rows`: held-out rows compared for
     each node size and decision. Raises ToolkitError on values that make no pruner.
     """
 
-    price: float = 0.05
-    most: float = 64.0
-    model: str = LearnConfig.model
-    epochs: int = LearnConfig.epochs
-    trees: int = LearnConfig.trees
-    leaves: int = LearnConfig.leaves
-    sides: tuple[int, ...] = LearnConfig.sides
-    decisions: tuple[str, ...] = LearnConfig.decisions
-    features: tuple[str, ...] = LearnConfig.features
+    price: float = option(0.05, "Loss that a pixel of time may cost.", LEARNING)
+    most: float = option(64.0, "Expected loss that is never risked.", LEARNING)
     proof_rows: int = 2000
-    seed: int = LearnConfig.seed
 
     def __post_init__(self) -> None:
         check_price(self.price, self.most)

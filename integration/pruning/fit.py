@@ -1,7 +1,7 @@
 """A record of the search becomes a pruner: learnt, judged on validation rows, proven on held-out rows, sealed."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,17 +37,7 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
         raise ToolkitError(f"{data.path}: recorded with another table of features than this hook's. Record it again.")
     train = list(data.frames("train"))
     _check_squares(data, train, config)  # before the learning, which takes minutes
-    learning = LearnConfig(
-        model=config.model,
-        epochs=config.epochs,
-        trees=config.trees,
-        leaves=config.leaves,
-        sides=config.sides,
-        decisions=config.decisions,
-        features=config.features,
-        seed=config.seed,
-    )
-    pruner = learn(train, data.features, learning)
+    pruner = learn(train, data.features, config)
     native_form, graph = pruner.native(), pruner_graph(pruner)
     proof = prove(pruner, native_form, graph, held_out(data, pruner, config))
     if not proof["passed"]:
@@ -62,7 +52,7 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
         "most": config.most,
         "learnt": {
             "record_sha256": data.sha256,
-            "config": asdict(learning),
+            "config": {own.name: getattr(config, own.name) for own in fields(LearnConfig)},
             "train_sources": [s["sha256"] for s in sources if s["split"] == "train"],
             "sources": sources,
         },

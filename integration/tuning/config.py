@@ -5,8 +5,13 @@ from itertools import pairwise
 from typing import Any
 
 from integration.bench.config import InputConfig
+from integration.media.config import SOURCES, ReadConfig, Size
 from toolkit.data.splits import HELD_OUT
 from toolkit.errors import ToolkitError
+from toolkit.option import option
+
+SEARCH, TRIALS = "Search", "Trials"
+"""Groups of options in the help of commands."""
 
 RULES = (
     "none_only_above",
@@ -29,6 +34,27 @@ STAGES: dict[str, dict[str, Any]] = {
 16x16 pipeline in docs/benchmarks-masks.md."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class TryConfig(ReadConfig):
+    """How `av1part fit` tries what it learnt: how sources are read, and the most BD-rate to lose, in percent.
+
+    `frames` None takes 2 of a source, and 16 for a record of inter frames. Raises ToolkitError on a loss that is none.
+    """
+
+    target_loss: float = option(0.5, "Most BD-rate to lose, in percent.", TRIALS)
+    size: Size | None = (768, 512)
+    frames: int | None = option(
+        None,
+        "Only the first N frames of each source.  [default: 2, and 16 for a record of inter frames]",
+        SOURCES,
+        least=1,
+    )
+
+    def __post_init__(self) -> None:
+        if not self.target_loss > 0:
+            raise ToolkitError(f"--target-loss {self.target_loss:g}: expected percent above 0, as in 0.5.")
+
+
 @dataclass(frozen=True)
 class FitConfig(InputConfig):
     """How thresholds are sought: on a held-out `split` of data with RD costs, for a loss of `target_loss` percent.
@@ -40,14 +66,14 @@ class FitConfig(InputConfig):
     about. `allow_loss` takes a policy that saved no time on them. Raises ToolkitError on values that make no search.
     """
 
-    target_loss: float = 0.3
-    split: str = "val"
-    rules: tuple[str, ...] = ("none_only_above", "drop_ab_below")
-    ranges: tuple[int, ...] = (103, 149, 195, 255)
-    share: float = 0.8
-    checks: int = 3
+    target_loss: float = option(0.3, "In percent; see above.", SEARCH)
+    split: str = option("val", "Split to search on.", SEARCH, HELD_OUT)
+    rules: tuple[str, ...] = option(("none_only_above", "drop_ab_below"), "Thresholds to seek.", SEARCH)
+    ranges: tuple[int, ...] = option((103, 149, 195, 255), "Last qindex of each range.", SEARCH)
+    share: float = option(0.8, "Share of encode time in these nodes.", SEARCH)
+    checks: int = option(3, "Largest number of trials on clips.", SEARCH, least=1)
     repeats: int = 1
-    allow_loss: bool = False
+    allow_loss: bool = option(False, "Take a policy that saves no time on the clips.", SEARCH, flags="--allow-loss")
 
     def __post_init__(self) -> None:
         super().__post_init__()

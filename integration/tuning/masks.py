@@ -15,14 +15,13 @@ from export.proof.prove import prove
 from integration.codec import native
 from integration.codec.config import EncoderSettings, four_way_of
 from integration.codec.libaom_build import libraries
-from integration.media.config import Size
 from integration.media.sources import SourceFile, identify
 from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig
 from integration.pipeline.pipeline import Pipeline, check_pruner
 from integration.pipeline.policy import Policy
 from integration.pruning.bundle import PrunerBundle
-from integration.tuning.config import STAGES, FitConfig
+from integration.tuning.config import STAGES, FitConfig, TryConfig
 from integration.tuning.fit import Fit, Trial, fit_on
 from toolkit.data.blockset import SPLITS, BlockSet
 from toolkit.data.encoder_settings import is_recorded, settings_differ
@@ -207,13 +206,13 @@ def check_sources(data: BlockSet, files: Sequence[SourceFile], config: FitConfig
             raise ToolkitError(f"{file.path}: {clip.width}x{clip.height} has no whole {side} node to mask.")
 
 
-def fit_config(data: BlockSet, target_loss: float, size: Size | None, frames: int | None) -> FitConfig:
+def fit_config(data: BlockSet, tries: TryConfig) -> FitConfig:
     """How the policy is fitted: by encodes with the settings of the data's encoder."""
     encoder = data.manifest["encoder"]
     return FitConfig(
-        target_loss=target_loss,
-        size=size,
-        frames=frames,
+        target_loss=tries.target_loss,
+        size=tries.size,
+        frames=tries.frames or 2,
         usage=str(encoder.get("usage", FitConfig.usage)),
         four_way=four_way_of(None, encoder),
     )

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from integration.media.config import Size
 from integration.media.sources import SourceFile, identify
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import FitConfig
 from integration.pruning.fit import fit_pruner, seal_at
+from integration.tuning.config import TryConfig
 from integration.tuning.price import PriceTrial, Progress, choose_price, try_prices
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
@@ -32,9 +32,7 @@ def fit_priced(
     sources: Sequence[Path],
     output: Path,
     config: FitConfig,
-    target_loss: float,
-    size: Size | None,
-    frames: int | None,
+    tries: TryConfig,
     *,
     overwrite: bool = False,
     learning: Callable[[], None] = lambda: None,
@@ -42,10 +40,8 @@ def fit_priced(
 ) -> PricedFit:
     """Learn a pruner from the record, try prices by encodes of the sources, and seal it at the one that saves most.
 
-    `target_loss`, `size` and `frames` are as in `choose_price` and `try_prices`; None takes 2 frames, and 16 of a
-    record of inter frames. `learning` is called before anything is learnt. What an earlier call has finished is not
-    done again. Raises ToolkitError on a source that the pruner learns from, and as `fit_pruner`, `try_prices` and
-    `choose_price` do.
+    `learning` is called before anything is learnt. What an earlier call has finished is not done again. Raises
+    ToolkitError on a source that the pruner learns from, and as `fit_pruner`, `try_prices` and `choose_price` do.
     """
     files = identify(sources)
     trained = {source["sha256"] for source in data.manifest["sources"] if source["split"] == "train"}
@@ -61,9 +57,9 @@ def fit_priced(
         learning()
         fit_pruner(data, first, config)
     made = PrunerBundle.load(first)
-    frames = frames or (2 if made.frame_kind == "key" else 16)
-    trials = try_prices(made, [file.path for file in files], work / "bench", size, frames, progress=progress)
-    chosen = choose_price(trials, target_loss)
+    frames = tries.frames or (2 if made.frame_kind == "key" else 16)
+    trials = try_prices(made, [file.path for file in files], work / "bench", tries.size, frames, progress=progress)
+    chosen = choose_price(trials, tries.target_loss)
     seal_at(chosen.price, made, data, output, overwrite=overwrite)
     shutil.rmtree(work)
     return PricedFit(PrunerBundle.load(output), trials, chosen, files)

@@ -1,13 +1,14 @@
 """Options of commands: those of a config dataclass, and values that are lists with commas, or factors."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import Field, fields
+from dataclasses import fields
 from fractions import Fraction
+from types import UnionType
 from typing import Any, get_args, get_type_hints
 
 import click
 
-from toolkit.cli.grouped import GroupedOption
+from toolkit.cli.grouped import grouped_option
 from toolkit.option import Option
 
 Command = Callable[..., Any]
@@ -22,37 +23,6 @@ def adding(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command
         return command
 
     return add
-
-
-def config_options(config: type, leaving_out: Sequence[str] = ()) -> Callable[[Command], Command]:
-    """Decorator that adds the options which the fields of a config dataclass declare (`toolkit.option.option`)."""
-    hints = get_type_hints(config)
-    declared = [own for own in fields(config) if "option" in own.metadata and own.name not in leaving_out]
-
-    def add(command: Command) -> Command:
-        for own in reversed(declared):
-            command = _option(own, hints[own.name])(command)
-        return command
-
-    return add
-
-
-def _option(own: Field[Any], hint: Any) -> Callable[[Command], Command]:
-    """Option of a field whose type is int, float, str or bool, or one of these or None."""
-    said: Option = own.metadata["option"]
-    kind = next(part for part in (*get_args(hint), hint) if part is not type(None))
-    word, more = own.name.replace("_", "-"), dict[str, Any](type=kind)
-    if kind is bool:
-        word, more = f"{word}/--no-{word}", {}
-    elif said.choices:
-        default = None if own.default is None else str(own.default)
-        more = {"type": click.Choice([str(value) for value in said.choices]), "default": default}
-        more["callback"] = lambda context, parameter, value: None if value is None else kind(value)
-    return click.option(
-        f"--{word}", own.name, cls=GroupedOption, group=said.group, help=said.help, **{
-            "default": own.default, "show_default": own.default is not None, **more,
-        }
-    )  # fmt: skip
 
 
 def numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
@@ -94,3 +64,53 @@ def factor(context: click.Context, parameter: click.Parameter, value: str) -> fl
     for factor in factors:
         product *= factor
     return float(product)
+
+
+_LISTS: dict[Any, Callable[..., Any]] = {tuple[int, ...]: numbers, tuple[float, ...]: prices, tuple[str, ...]: words}
+
+
+def config_options(
+    config: type, *, but: Sequence[str] = (), only: Sequence[str] | None = None
+) -> Callable[[Command], Command]:
+    """Decorator that adds the options which the fields of a config dataclass declare (`toolkit.option.option`).
+
+    Leaves those out that `but` names, or all others than `only` names.
+    """
+    hints = get_type_hints(config)
+    return adding(
+        [
+            _option(own.name, own.default, said, hints[own.name])
+            for own in fields(config)
+            if own.name not in but and (only is None or own.name in only) and (said := _declared(config, own.name))
+        ]
+    )
+
+
+def _declared(config: type, name: str) -> Option | None:
+    """What a dataclass, or the nearest of its bases that says something, says of a field."""
+    own = [vars(base).get("__dataclass_fields__", {}).get(name) for base in config.__mro__]
+    return next((field.metadata["option"] for field in own if field and "option" in field.metadata), None)
+
+
+def _option(name: str, default: Any, said: Option, hint: Any) -> Callable[[Command], Command]:
+    """Option of a field whose type is int, float, str or bool, a list of these, or one of these or None."""
+    kinds = get_args(hint) if isinstance(hint, UnionType) else (hint,)
+    kind = next(part for part in kinds if part is not type(None))
+    word, more = f"--{name.replace('_', '-')}", dict[str, Any](type=kind)
+    if kind is bool:
+        word, more = f"{word}/--no-{word[2:]}", {"is_flag": True}
+    elif parse := said.parse:
+        default = (said.text or str)(default)
+        more = {"callback": lambda context, parameter, value: parse(value)}
+    elif kind in _LISTS:
+        default, more = commas(default), {"callback": _LISTS[kind]}
+    elif said.choices:
+        default = None if default is None else str(default)
+        more = {"type": click.Choice([str(value) for value in said.choices])}
+        more["callback"] = lambda context, parameter, value: None if value is None else kind(value)
+    elif (said.least, said.most) != (None, None):
+        bounds = said.least, said.most
+        more = {"type": click.FloatRange(*bounds, min_open=True) if kind is float else click.IntRange(*bounds)}
+    names = said.flags or word
+    more |= {"default": default, "show_default": "/" in names if kind is bool else default not in (None, "")}
+    return grouped_option(names, name, group=said.group, help=said.help, **more)

@@ -1,14 +1,14 @@
 """`av1part train`: train one stage of the cascade."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.grouped import GroupedCommand, GroupedOption
+from toolkit.cli.grouped import GroupedCommand, grouped_option
 from toolkit.cli.options import config_options
 from toolkit.data.inside import INSIDE
 from toolkit.errors import ToolkitError
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from toolkit.data.blockset import BlockSet
     from toolkit.training.run_folder import Epoch
 
-F = TypeVar("F", bound=Callable[..., Any])
 RESUMING = "Going on"
 _ADAPTER = ("adapter", "adapter_size", "adapter_placement")
 _IS_FIRST = "LOCAL_RANK" not in os.environ
@@ -30,27 +29,25 @@ _IS_FIRST = "LOCAL_RANK" not in os.environ
 _MODEL_OPTIONS = ("stage", "backbone", "qindex", "context", "spatial_attention", *_ADAPTER, "dropout", "inside")
 
 
-def _option(*names: str, **more: Any) -> Callable[[F], F]:
-    return click.option(*names, cls=GroupedOption, **more)
-
-
 @click.command(cls=GroupedCommand)
 @click.argument("data", type=click.Path(path_type=Path))
-@_option("-o", "--output", "run", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
-@_option(
+@grouped_option("-o", "--output", "run", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
+@grouped_option(
     "--recipe", type=click.Choice(list(RECIPES)), metavar="NAME", help="Named set of defaults; see `av1part recipes`."
 )
-@_option(
+@grouped_option(
     "--init",
     type=click.Choice(INITS),
     help="Source of the backbone's first weights.  [default: stage1 with --from, else imagenet where the weights are "
     "on this machine, else random]",
 )
-@_option("--from", "start", type=click.Path(path_type=Path), help="Stage 1 run or checkpoint, for --init stage1.")
-@_option("--weights", type=click.Path(path_type=Path), help="File of ImageNet weights; its sha256 is checked.")
-@_option("--logger", type=click.Choice(LOGGERS), help="Also write figures for a tracker to RUN/logs.")
+@grouped_option(
+    "--from", "start", type=click.Path(path_type=Path), help="Stage 1 run or checkpoint, for --init stage1."
+)
+@grouped_option("--weights", type=click.Path(path_type=Path), help="File of ImageNet weights; its sha256 is checked.")
+@grouped_option("--logger", type=click.Choice(LOGGERS), help="Also write figures for a tracker to RUN/logs.")
 @config_options(ModelConfig)
-@_option(
+@grouped_option(
     "--inside",
     type=click.Choice(list(INSIDE)),
     group=NETWORK,
@@ -58,10 +55,12 @@ def _option(*names: str, **more: Any) -> Callable[[F], F]:
     "[default: before, by pixels]",
 )
 @config_options(TrainConfig)
-@_option("--teacher", type=click.Path(path_type=Path), group=TEACHER, help="Run or checkpoint to learn from.")
-@_option("--resume", is_flag=True, group=RESUMING, help="Go on after the last finished epoch, with the run's options.")
-@_option("--extend", type=int, group=RESUMING, help="Epochs to add to a finished run.")
-@_option("--extend-lr", type=float, group=RESUMING, help="The head's rate there; the backbone's in proportion.")
+@grouped_option("--teacher", type=click.Path(path_type=Path), group=TEACHER, help="Run or checkpoint to learn from.")
+@grouped_option(
+    "--resume", is_flag=True, group=RESUMING, help="Go on after the last finished epoch, with the run's options."
+)
+@grouped_option("--extend", type=int, group=RESUMING, help="Epochs to add to a finished run.")
+@grouped_option("--extend-lr", type=float, group=RESUMING, help="The head's rate there; the backbone's in proportion.")
 @click.pass_context
 def train(
     ctx: click.Context,
@@ -91,7 +90,6 @@ def train(
         check_model(model_file)
     blocks = BlockSet.load(data)  # checked whole before torch is imported, which takes seconds
     from toolkit.cli.progress import EpochLog, next_step
-    from toolkit.training.data import never_asked
     from toolkit.training.report import epoch_logger
     from toolkit.training.run_folder import RunFolder
     from toolkit.training.train import train as run_training
@@ -100,23 +98,10 @@ def train(
     extension = _extension(resume, extend, extend_lr)
     if resume:
         options = _options_of_run(RunFolder.open(run).read(), given)
-    elif options["recipe"] is not None:
-        options |= RECIPES[options["recipe"]].options | given
-    if options["init"] is None:
-        options["init"] = _init_at_hand(options["backbone"], start, weights)
-    if teacher is None and not resume and (idle := sorted({"distil", "distil_temperature"} & set(given))):
-        raise ToolkitError(f"{' and '.join(idle)} given without --teacher RUN_OR_CKPT. Name it, or leave them away.")
-    point = options["inside"]
-    options["inside"] = blocks.inside(point, options["stage"]) if point else None
-    model = ModelConfig(bit_depth=blocks.bit_depth, node=blocks.node, **{k: options.pop(k) for k in _MODEL_OPTIONS})
-    folder, config = RunFolder(run), _settled(model, options)
-    for doubt in [*config.doubts(), *(_idle(config, given) if teacher is not None else []), *_slower(model, config)]:
-        click.echo(f"Warning: {doubt}", err=True)
-    if _IS_FIRST and (said := _left_out(blocks, model.stage)):
-        click.echo(said, err=True)
-    for split in ("train", "val"):
-        if _IS_FIRST and (said := never_asked(blocks, split, model)):
-            click.echo(said, err=True)
+    else:
+        options = _new_options(options, given, start, weights, teacher)
+    model, config = _configs(blocks, options)
+    _tell_doubts(blocks, model, config, given if teacher else None)
     track = epoch_logger(logger, run) if logger and _IS_FIRST else None
     with EpochLog(model.classes) as log:
 
@@ -126,12 +111,33 @@ def train(
                 track(epoch)
 
         history = run_training(
-            blocks, folder, model, config, start=start, weights=weights, teacher=teacher, resume=resume,
+            blocks, RunFolder(run), model, config, start=start, weights=weights, teacher=teacher, resume=resume,
             extension=extension, on_step=log.step, on_epoch=on_epoch,
         )  # fmt: skip
     if history:  # of several processes, the first one speaks
         click.echo(f"{run}: finished.")
         next_step(f"select {quoted(run)}")
+
+
+def _new_options(
+    options: dict[str, Any], given: dict[str, Any], start: Path | None, weights: Path | None, teacher: Path | None
+) -> dict[str, Any]:
+    """Options of a new run, with those of its recipe where none was `given`, and an init where there is none."""
+    if options["recipe"] is not None:
+        options = options | RECIPES[options["recipe"]].options | given
+    if options["init"] is None:
+        options["init"] = _init_at_hand(options["backbone"], start, weights)
+    if teacher is None and (idle := sorted({"distil", "distil_temperature"} & set(given))):
+        raise ToolkitError(f"{' and '.join(idle)} given without --teacher RUN_OR_CKPT. Name it, or leave them away.")
+    return options
+
+
+def _configs(blocks: "BlockSet", options: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
+    """Configs of the model and of its training on these data."""
+    inside = blocks.inside(options["inside"], options["stage"]) if options["inside"] else None
+    own = {name: options.pop(name) for name in _MODEL_OPTIONS} | {"inside": inside}
+    model = ModelConfig(bit_depth=blocks.bit_depth, node=blocks.node, **own)
+    return model, _settled(model, options)
 
 
 def _init_at_hand(backbone: str, start: Path | None, weights: Path | None) -> str:
@@ -147,6 +153,17 @@ def _init_at_hand(backbone: str, start: Path | None, weights: Path | None) -> st
         why = "" if found == "imagenet" else f", as {none}"
         click.echo(f"Init: {found}{why}; --init stage1 --from RUN takes the backbone of a Stage-1 run.", err=True)
     return found
+
+
+def _tell_doubts(blocks: "BlockSet", model: ModelConfig, config: TrainConfig, taught: dict[str, Any] | None) -> None:
+    """Warn of options that are probably not meant, and say what is left out; `taught`: options given to a student."""
+    from toolkit.training.data import never_asked
+
+    for doubt in [*config.doubts(), *([] if taught is None else _idle(config, taught)), *_slower(model, config)]:
+        click.echo(f"Warning: {doubt}", err=True)
+    if _IS_FIRST:
+        unseen = (_left_out(blocks, model.stage), *(never_asked(blocks, split, model) for split in ("train", "val")))
+        click.echo("".join(f"{said}\n" for said in unseen if said), nl=False, err=True)
 
 
 def _left_out(blocks: "BlockSet", stage: str) -> str:

@@ -12,12 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.errors import ToolkitError
+from toolkit.option import option
 from toolkit.pruners import targets
 from toolkit.pruners.forest import Forest, Trees, from_boosting
 from toolkit.pruners.network import Network
 from toolkit.pruners.pruner import Key, Pruner
 from toolkit.pruners.record import RecordedFrame
 from toolkit.search.table import USUAL, Feature, known_at
+
+MODELS = ("trees", "network")
+LEARNING = "Learning"
+"""Group of options in the help of commands."""
 
 
 @dataclass(frozen=True)
@@ -30,19 +35,19 @@ class LearnConfig:
     model. `features`: names of those that trees may look at, to see what the others are worth; empty for all.
     """
 
-    model: str = "trees"
-    epochs: int = 20
-    trees: int = 60
+    model: str = option("trees", "Boosted trees, or small networks, of a pruner.", LEARNING, MODELS)
+    epochs: int = option(20, "Epochs of a network.", LEARNING, least=1, most=1000)
+    trees: int = option(60, "Trees of a forest.", LEARNING, least=1, most=1000)
     time_trees: int = 20
-    leaves: int = 16
+    leaves: int = option(16, "Leaves of a tree.", LEARNING, least=2, most=256)
     least_leaf: int = 40
     rate: float = 0.1
     time_rate: float = 0.25
-    sides: tuple[int, ...] = (8, 16, 32)
-    decisions: tuple[str, ...] = USUAL
-    features: tuple[str, ...] = ()
+    sides: tuple[int, ...] = option((8, 16, 32), "Node sizes that a pruner decides at.", LEARNING)
+    decisions: tuple[str, ...] = option(USUAL, "What may be skipped.", LEARNING)
+    features: tuple[str, ...] = option((), "What it may look at, by name.  [default: all]", LEARNING)
     least_rows: int = 400
-    seed: int = 0
+    seed: int = option(0, "Seed of the learning.", LEARNING)
 
 
 def learn(frames: Sequence[RecordedFrame], features: tuple[Feature, ...], config: LearnConfig) -> Pruner:
