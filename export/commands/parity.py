@@ -65,7 +65,8 @@ def parity(
     """Prove on held-out blocks of DATA that ONNX Runtime gives the PyTorch model's logits and decisions.
 
     Writes parity.json, parity.md and parity.html into BUNDLE. Exit 1 where a profile fails, or was asked for and is
-    not there; a failure names the first layer that departs.
+    not there; a failure names the first layer that departs, and its smallest part that still fails is written beside
+    BUNDLE, with the lines that run it in plain ONNX Runtime.
 
     --replay repeats a bundle's proof on another machine, provider or version of ONNX Runtime, in seconds, and writes
     replay.json into BUNDLE. The installation for masks is enough for it.
@@ -123,6 +124,8 @@ def _lines(result: Mapping[str, Any]) -> str:
         lines.append(f"  {name}: {fault['status']}. {fault['reason']}")
     if "bisect" in result:
         lines.append(f"  bisect: {result['bisect']['message']}")
+    for name, found in result.get("reproducers", {}).items():
+        lines.append(f"  {name}, cut down: {found['message']}")
     return "\n".join([*lines, "PASSED" if result["passed"] else "NOT PASSED"])
 
 

@@ -57,7 +57,12 @@ def _judge(
     parts = [tuple(values[start : start + BATCH] for values in inputs) for start in range(0, len(exact), BATCH)]
     logits = np.concatenate([run_session(session, ["logits"], *part)[0] for part in parts])
     verdict = compare(logits, exact, budget)
-    return {"rms": verdict.rms, "max": verdict.max, "flips": verdict.flips, "reason": ", ".join(verdict.reasons)}
+    return {
+        "rms": verdict["rms"],
+        "max": verdict["max"],
+        "flips": verdict["flips"],
+        "reason": ", ".join(verdict["reasons"]),
+    }
 
 
 def _guilty(model: bytes, deployed: Deployment, inputs: Inputs, exact: NDArray[np.float64], budget: Budget) -> str:

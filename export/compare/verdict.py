@@ -1,8 +1,8 @@
 """Verdicts on logits: errors against float64 must stay within a budget. Needs no PyTorch."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, TypedDict, cast
+from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,13 +40,12 @@ class Budget:
         return rms * RMS_FACTOR / self.rms
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Errors of one output against the reference. `comparisons` counts logits; flips and near-ties count blocks.
+class Comparison(TypedDict):
+    """Errors of one output against the reference, as a report has them of one batch size.
 
-    `near_ties`: blocks whose two largest float64 logits lie closer than twice the budget; only there may a decision
-    differ. `flips_allowed`: decisions that differ there; `flips`: decisions that differ elsewhere. `reasons`: why the
-    comparison fails, empty where it passes.
+    `comparisons` counts logits; flips and near-ties count blocks. `near_ties`: blocks whose two largest float64 logits
+    lie closer than twice the budget; only there may a decision differ. `flips_allowed`: decisions that differ there;
+    `flips`: decisions that differ elsewhere. `reasons`: why the comparison fails, empty where it passes.
     """
 
     comparisons: int
@@ -59,33 +58,8 @@ class Comparison:
     flips: int
     flips_allowed: int
     near_ties: int
-    reasons: tuple[str, ...]
-
-    @property
-    def near_tie_share(self) -> float:
-        return self.near_ties / self.blocks if self.blocks else 0.0
-
-    def to_dict(self) -> "BatchResult":
-        """The comparison as a report has it."""
-        values = {**asdict(self), "reasons": list(self.reasons), "near_tie_share": self.near_tie_share}
-        return cast(BatchResult, values)
-
-
-class BatchResult(TypedDict):
-    """A report's entry for one batch size, as of `Comparison`."""
-
-    comparisons: int
-    blocks: int
-    rms: float
-    max: float
-    percentiles: dict[str, float]
-    rms_per_class: list[float]
-    max_per_class: list[float]
-    flips: int
-    flips_allowed: int
-    near_ties: int
-    reasons: list[str]
     near_tie_share: float
+    reasons: list[str]
 
 
 class Summary(TypedDict):
@@ -99,7 +73,7 @@ class Summary(TypedDict):
     flips: int
     flips_allowed: int
     near_tie_share: float
-    batches: dict[str, BatchResult]
+    batches: dict[str, Comparison]
 
 
 class Verdict(Summary):
@@ -147,7 +121,8 @@ def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> Co
         flips=flips,
         flips_allowed=int((flipped & near_tie).sum()),
         near_ties=near_ties,
-        reasons=tuple(reasons),
+        near_tie_share=near_ties / len(reference),
+        reasons=reasons,
     )
 
 
@@ -166,20 +141,20 @@ def judge(found: Mapping[int, Logits], reference: NDArray[np.float64], budget: B
 def summarise(by_batch: Mapping[int, Comparison]) -> Summary:
     """Combine the comparisons of all batch sizes; nothing compared is a failure."""
     parts = list(by_batch.values())
-    reasons = [f"batch {size}: {reason}" for size, c in by_batch.items() for reason in c.reasons]
-    comparisons = sum(c.comparisons for c in parts)
+    reasons = [f"batch {size}: {reason}" for size, c in by_batch.items() for reason in c["reasons"]]
+    comparisons = sum(c["comparisons"] for c in parts)
     if not comparisons:
         reasons.append("nothing was compared")
     return {
         "status": "failed" if reasons else "passed",
         "reason": "; ".join(reasons),
         "comparisons": comparisons,
-        "rms": max((c.rms for c in parts), default=0.0),
-        "max": max((c.max for c in parts), default=0.0),
-        "flips": sum(c.flips for c in parts),
-        "flips_allowed": sum(c.flips_allowed for c in parts),
-        "near_tie_share": max((c.near_tie_share for c in parts), default=0.0),
-        "batches": {str(size): c.to_dict() for size, c in by_batch.items()},
+        "rms": max((c["rms"] for c in parts), default=0.0),
+        "max": max((c["max"] for c in parts), default=0.0),
+        "flips": sum(c["flips"] for c in parts),
+        "flips_allowed": sum(c["flips_allowed"] for c in parts),
+        "near_tie_share": max((c["near_tie_share"] for c in parts), default=0.0),
+        "batches": {str(size): c for size, c in by_batch.items()},
     }
 
 
@@ -199,4 +174,7 @@ def errors_of(found: Logits, reference: NDArray[np.float64]) -> tuple[float, flo
 
 
 def _failure(reason: str) -> Comparison:
-    return Comparison(0, 0, 0.0, 0.0, {}, [], [], 0, 0, 0, (reason,))
+    return Comparison(
+        comparisons=0, blocks=0, rms=0.0, max=0.0, percentiles={}, rms_per_class=[], max_per_class=[],
+        flips=0, flips_allowed=0, near_ties=0, near_tie_share=0.0, reasons=[reason],
+    )  # fmt: skip

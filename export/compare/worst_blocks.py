@@ -34,19 +34,24 @@ class WorstBlock(TypedDict):
     png: str
 
 
+def worst_rows(found: NDArray[np.float32], reference: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Rows of logits (N, classes), the worst first: changed decisions, then by largest error.
+
+    Empty where `found` and the reference differ in shape.
+    """
+    if found.shape != reference.shape:
+        return np.empty(0, np.int64)
+    errors = np.nan_to_num(np.abs(found - reference), nan=np.inf).max(1)
+    order: NDArray[np.int64] = np.lexsort((-errors, found.argmax(1) == reference.argmax(1)))
+    return order
+
+
 def worst_blocks(
     found: NDArray[np.float32], reference: NDArray[np.float64], blocks: Blocks, data: BlockSet, classes: tuple[str, ...]
 ) -> list[WorstBlock]:
-    """The ten worst blocks: changed decisions first, then by largest error.
-
-    Empty where `found` and the reference (N, classes) differ in shape.
-    """
-    if found.shape != reference.shape:
-        return []
-    errors = np.nan_to_num(np.abs(found - reference), nan=np.inf).max(1)
-    flipped = found.argmax(1) != reference.argmax(1)
+    """The ten worst blocks, as of `worst_rows`."""
+    order = worst_rows(found, reference)[:WORST]
     top = np.sort(reference, axis=1)
-    order = np.lexsort((-errors, ~flipped))[:WORST]
     return [
         {
             "source": data.sources[int(blocks.source[i])]["name"],
@@ -58,7 +63,7 @@ def worst_blocks(
             "decision": classes[int(found[i].argmax())],
             "decision_float64": classes[int(reference[i].argmax())],
             "margin": float(top[i, -1] - top[i, -2]),
-            "error": _number(errors[i]),
+            "error": _number(np.abs(found[i] - reference[i]).max()),
             "logits": [_number(v) for v in found[i]],
             "logits_float64": [float(v) for v in reference[i]],
             "png": _png(blocks.luma[i, 0], blocks.bit_depth),

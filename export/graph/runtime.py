@@ -41,7 +41,7 @@ _VERBOSE, _FATAL_ONLY = 0, 4
 _PLACED = re.compile(r"odes?(?:\(s\))? placed on \[(\w+)\]\. Number of nodes: (\d+)")
 """ONNX Runtime's line on the nodes of one provider, once a graph has its last form."""
 _CHANGED = re.compile(r"GraphTransformer (\w+) modified: 1 ")
-_LEVELS = {"disabled": "DISABLE_ALL", "basic": "ENABLE_BASIC", "extended": "ENABLE_EXTENDED", "all": "ENABLE_ALL"}
+LEVELS = {"disabled": "DISABLE_ALL", "basic": "ENABLE_BASIC", "extended": "ENABLE_EXTENDED", "all": "ENABLE_ALL"}
 _NAMES = {"cuda": "CUDA", "tensorrt": "TensorRT", "webgpu": "WebGPU"}
 _NEEDS = {
     "cuda": "Expected an NVIDIA driver and the CUDA and cuDNN libraries of this build: "
@@ -242,7 +242,7 @@ def open_deployed(model: bytes, deployed: Deployment, without: str = "", severit
     """A session on the CPU as it is deployed. `without`: name of an optimisation that is left out, if any."""
     options = ort.SessionOptions()
     options.log_severity_level = severity
-    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, f"ORT_{_LEVELS[deployed.level]}")
+    options.graph_optimization_level = getattr(ort.GraphOptimizationLevel, f"ORT_{LEVELS[deployed.level]}")
     options.intra_op_num_threads = deployed.threads
     options.enable_mem_pattern = deployed.memory_pattern
     options.add_session_config_entry("session.intra_op.allow_spinning", str(int(deployed.spinning)))

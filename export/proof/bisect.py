@@ -1,6 +1,5 @@
 """Search for the first node of a wrong graph whose output departs from the float64 PyTorch model's."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
@@ -15,12 +14,12 @@ from export.compare.flops import affordable, thinned
 from export.compare.verdict import RMS_FACTOR
 from export.graph.export import export_program
 from export.graph.runtime import open_session, run_session
+from export.proof.program import Values, evaluate
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError
 from toolkit.model.network import Classifier, to_input
 
 BLOCKS = 16
-Values = dict[str, NDArray[Any]]
 
 
 class Culprit(TypedDict):
@@ -60,20 +59,6 @@ class _Reference:
         allowed = RMS_FACTOR * max(_rms(self.single[name] - exact), ulp * _rms(exact) + tiny)
         error = _rms(found - exact)
         return None if error <= allowed else (error, allowed)  # NaN departs
-
-
-class _Recorder(torch.fx.Interpreter):
-    """Interpreter that runs a program node by node and keeps every tensor."""
-
-    def __init__(self, module: torch.fx.GraphModule) -> None:
-        super().__init__(module)
-        self.values: Values = {}
-
-    def run_node(self, n: torch.fx.Node) -> Any:
-        value = super().run_node(n)
-        if isinstance(value, torch.Tensor):
-            self.values[n.name] = value.detach().numpy().copy()
-        return value
 
 
 def bisect(model: Classifier, graph: bytes, blocks: Blocks) -> Bisection:
@@ -150,7 +135,7 @@ def _reference(model: Classifier, blocks: Blocks) -> _Reference:
     if program is None:
         raise ToolkitError("Bisect: torch.onnx.export kept no program of the PyTorch model.")
     values = {
-        dtype: _evaluate(program, to_input(*blocks.inputs, config=model.config, dtype=dtype), dtype)
+        dtype: evaluate(program, to_input(*blocks.inputs, config=model.config, dtype=dtype), dtype)
         for dtype in (torch.float64, torch.float32)
     }
     exact = reference_logits(model, blocks)
@@ -159,24 +144,6 @@ def _reference(model: Classifier, blocks: Blocks) -> _Reference:
     stacks = {n.name: n.meta.get("nn_module_stack") for n in program.graph.nodes}
     modules = {name: next(reversed(stack.values()))[0] for name, stack in stacks.items() if stack}
     return _Reference(values[torch.float64], values[torch.float32], modules)
-
-
-@torch.inference_mode()
-def _evaluate(program: torch.export.ExportedProgram, inputs: tuple[torch.Tensor, ...], dtype: torch.dtype) -> Values:
-    """Every value of the program in that dtype by name; the last one is named `logits`, as in the graph."""
-    state = {**program.state_dict, **program.constants}
-    given: Iterator[torch.Tensor] = iter(inputs)
-    arguments = []
-    for spec in program.graph_signature.input_specs:
-        if spec.kind is torch.export.graph_signature.InputKind.USER_INPUT:
-            arguments.append(next(given))
-            continue
-        value = state[str(spec.target)]
-        arguments.append(value.to(dtype) if value.is_floating_point() else value)
-    recorder = _Recorder(program.graph_module)
-    recorder.run(*arguments)
-    last = program.graph_signature.output_specs[0].arg.name
-    return {**recorder.values, "logits": recorder.values[str(last)]}
 
 
 def _run_with_every_value(proto: ModelProto, blocks: Blocks) -> Values:

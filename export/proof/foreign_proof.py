@@ -139,6 +139,6 @@ def _hint(model: Path, foreign: ForeignModel, proof: Proof) -> str:
     for text, scale in scales.items():
         for qtext, qscale in {"1": 1.0, "1/255": 1 / 255}.items():
             trial = ForeignModel(model, foreign.contract, replace(own, input_scale=scale, qindex_scale=qscale))
-            if not compare(trial.logits(few.luma, few.qindex), proof.reference[: len(few)], proof.budget).reasons:
+            if not compare(trial.logits(few.luma, few.qindex), proof.reference[: len(few)], proof.budget)["reasons"]:
                 return f"{len(few)} blocks are equal with --input-scale {text} --qindex-scale {qtext}."
     return ""

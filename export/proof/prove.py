@@ -22,7 +22,7 @@ from export.compare.flops import affordable, affordable_batches, affordable_budg
 from export.compare.gpu_budget import set_budget_on_gpu
 from export.compare.noninferiority import judge_int8
 from export.compare.verdict import Budget, judge, summarise, with_repeats
-from export.compare.worst_blocks import worst_blocks
+from export.compare.worst_blocks import worst_blocks, worst_rows
 from export.graph.check import check_onnx
 from export.graph.contract import Contract
 from export.graph.profiles import PROFILES, Profile, profile_of
@@ -32,6 +32,7 @@ from export.proof.bisect import BLOCKS, Bisection, bisect
 from export.proof.config import ParityConfig
 from export.proof.doctor import gpu_versions
 from export.proof.isolated import run_profile
+from export.proof.reproduce import Reproducer, reproduce
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import stratified_index
 from toolkit.data.splits import HELD_OUT
@@ -60,7 +61,8 @@ class Proof:
 class ParityResult(TypedDict):
     """Result of one run of `prove`. `providers`: the results of `profiles` that prove cpu, cuda or webgpu.
 
-    `bisect`: where the graph departs; only there where a profile of a float32 bundle failed.
+    `bisect`: where the graph departs; only there where a profile of a float32 bundle failed. `reproducers`: by failed
+    profile, where its failure was written.
     """
 
     passed: bool
@@ -69,6 +71,7 @@ class ParityResult(TypedDict):
     split: str
     blocks: int
     bisect: NotRequired[Bisection]
+    reproducers: NotRequired[dict[str, Reproducer]]
 
 
 class BisectResult(TypedDict):
@@ -95,8 +98,9 @@ def prove(path: Path, data_path: Path, config: ParityConfig) -> ParityResult:
     asked = [*(profile_of(p, int8=bundle.int8) for p in config.providers), *config.profiles]
     tried = asked or [strict, *([] if bundle.int8 else ["cuda-strict"])]
     results: dict[str, ProfileResult] = {}
+    worst: dict[str, Blocks] = {}
     for name in dict.fromkeys([strict, *tried]):
-        result = _run(bundle, data, proof, PROFILES[name], config)
+        result, worst[name] = _run(bundle, data, proof, PROFILES[name], config)
         results[name] = result if result["status"] == "not-run" else cast(ProfileResult, {**result, **about})
     named: BundleName = {"name": path.resolve().name, "stage": bundle.stage, "backbone": bundle.manifest["backbone"]}
     write_report(path, bundle.sha256, named, results, keep(proof.blocks, proof.reference))
@@ -109,8 +113,14 @@ def prove(path: Path, data_path: Path, config: ParityConfig) -> ParityResult:
         "split": config.split,
         "blocks": len(proof.blocks),
     }
-    if any(r["status"] == "failed" for r in results.values()) and not bundle.int8:
+    failed = [name for name, r in results.items() if r["status"] == "failed"]
+    if failed and not bundle.int8:
         answer["bisect"] = _bisect(bundle, proof.model, proof.blocks)
+        answer["reproducers"] = {
+            name: _reproduce(bundle, proof.model, worst[name], results[name])
+            for name in failed
+            if PROFILES[name].precision == "float32" and len(worst[name])
+        }
     return answer
 
 
@@ -134,6 +144,14 @@ def _bisect(bundle: Bundle, model: Classifier, blocks: Blocks) -> Bisection:
         return bisect(model, bundle.model_bytes(), blocks)
     except ToolkitError as error:
         return {"departs": True, "message": error.message}
+
+
+def _reproduce(bundle: Bundle, model: Classifier, blocks: Blocks, result: ProfileResult) -> Reproducer:
+    """Result of `reproduce`; where the failure cannot be cut down, why."""
+    try:
+        return reproduce(bundle.path, bundle.model_bytes(), model, blocks, PROFILES[result["profile"]], result)
+    except ToolkitError as error:
+        return {"folder": "", "message": error.message}
 
 
 def open_both(path: Path, data_path: Path, config: ParityConfig) -> tuple[Bundle, BlockSet]:
@@ -190,8 +208,13 @@ def _index(data: BlockSet, contract: Contract, split: str) -> NDArray[np.int64]:
         raise ToolkitError(error.message + advice) from None
 
 
-def _run(bundle: Bundle, data: BlockSet, proof: Proof, profile: Profile, config: ParityConfig) -> ProfileResult:
-    """Run one profile in this process, or in one of its own where it needs process-wide switches."""
+def _run(
+    bundle: Bundle, data: BlockSet, proof: Proof, profile: Profile, config: ParityConfig
+) -> tuple[ProfileResult, Blocks]:
+    """Run one profile in this process, or in one of its own where it needs process-wide switches.
+
+    Returns its result, and the blocks that it ran, the worst first.
+    """
     about: dict[str, Any] = {"profile": profile.name, "provider": profile.provider, "precision": profile.precision}
     about["budget_assumed"] = profile.budget_assumed
     try:
@@ -201,17 +224,20 @@ def _run(bundle: Bundle, data: BlockSet, proof: Proof, profile: Profile, config:
             deployed = run_deployments(bundle.model_bytes(), proof.blocks.inputs, proof.reference, proof.budget)
             verdict = with_deployments(verdict, deployed)
     except ProviderUnavailable as error:
-        return cast(ProfileResult, {**about, "status": "not-run", "reason": error.message, "comparisons": 0})
+        missing = {**about, "status": "not-run", "reason": error.message, "comparisons": 0}
+        return cast(ProfileResult, missing), proof.blocks[:0]
     except ToolkitError as error:
         empty = {**summarise({}), "placement": {}, "repeatability": {}, "batch_variance": {}, "worst": [], "gpu": {}}
-        return cast(ProfileResult, {**about, **empty, "status": "failed", "reason": error.message})
+        return cast(ProfileResult, {**about, **empty, "status": "failed", "reason": error.message}), proof.blocks[:0]
     size = FULL_BATCH if FULL_BATCH in found.logits else config.batches[0]
     rows = batch_rows(len(proof.blocks), size)
-    worst = worst_blocks(found.logits[size], proof.reference[rows], proof.blocks[rows], data, bundle.classes)
+    logits, exact, blocks = found.logits[size], proof.reference[rows], proof.blocks[rows]
+    worst = worst_blocks(logits, exact, blocks, data, bundle.classes)
     gpu = found.device or (gpu_versions() if profile.provider != "cpu" else {})
     about["budget_assumed"] &= gpu.get("kind") != SOFTWARE
     verdict["batch_variance"] = between_batches(found.logits, len(proof.blocks))
-    return cast(ProfileResult, {**about, **verdict, "placement": found.placement, "worst": worst, "gpu": gpu})
+    result = {**about, **verdict, "placement": found.placement, "worst": worst, "gpu": gpu}
+    return cast(ProfileResult, result), blocks[worst_rows(logits, exact)]
 
 
 def _judge_profile(found: Outputs, proof: Proof, profile: Profile, classes: int, seed: int) -> dict[str, Any]:

@@ -376,7 +376,7 @@ def test_flipped_bytes_under_good_hashes_are_refused_or_fail_the_proof_or_change
                 with np.errstate(all="ignore"):
                     reference = reference_logits(opened.checkpoint().model, calibration)
             found = compare(session.logits(calibration.luma, calibration.qindex), reference, budget)
-            verdicts["failed" if found.reasons else "equal"] += 1
+            verdicts["failed" if found["reasons"] else "equal"] += 1
         except ToolkitError:
             verdicts["refused"] += 1
         assert time.perf_counter() - start < SECONDS, f"seed {seed}"

@@ -112,7 +112,7 @@ def check_not_degenerate(model: PartitionNet, blocks: Blocks) -> None:
     assert (exact.std(0) > 100 * budget.max).all()
     if any(isinstance(m, nn.BatchNorm2d) for m in model.modules()):
         wrong = planted(model, blocks, MODEL_FAULTS["another batch-norm epsilon"])
-        assert compare(predict(wrong, blocks.luma, blocks.qindex).numpy(), exact, budget).reasons
+        assert compare(predict(wrong, blocks.luma, blocks.qindex).numpy(), exact, budget)["reasons"]
 
 
 def test_a_large_model_is_spared_what_it_cannot_afford(blockset_8: Path, monkeypatch: pytest.MonkeyPatch) -> None:
