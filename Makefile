@@ -7,11 +7,14 @@ PYTHON_NEWEST ?= python3.14
 SOAK_S ?= 180
 # The versions that CI ran, with the hashes of their files. `make install LOCK=` takes the newest ones instead.
 LOCK ?= requirements.lock
+# The built encoder, which `make demo` takes where its C code is that of this folder.
+WHEEL := $(wildcard dist/av1part_libaom-*.whl)
 
-.PHONY: system demo test test-long coverage portable test-newest lint libaom webgpu soak sanitize bench zoo install lock clean
+.PHONY: system demo test test-long coverage portable test-newest lint libaom wheels webgpu soak sanitize bench zoo install lock clean
 
-demo: system install  ## the whole main job on the embedded data set
-	-$(BIN)/av1part encoder build
+demo: system install  ## the whole main job on the embedded data set; its encoder from a wheel in dist/, else built
+	$(if $(WHEEL),-$(BIN)/python -m pip install --quiet --no-deps --force-reinstall $(WHEEL))
+	-$(BIN)/av1part encoder info >/dev/null 2>&1 || $(BIN)/av1part encoder build
 	$(BIN)/av1part demo
 
 test: system install libaom webgpu  ## all tests but those marked long
@@ -37,6 +40,9 @@ lint: install  ## style, types, import direction
 
 libaom: system install  ## libaom with the hook, into the per-user cache
 	$(BIN)/av1part encoder build
+
+wheels: libaom  ## dist/: av1part, and av1part-libaom for machines without a compiler; what is inside, with hashes
+	$(BIN)/python wheels/build.py
 
 webgpu: system install  ## ONNX Runtime's WebGPU provider, into a folder of the per-user cache; what it runs on
 	-$(BIN)/av1part doctor --install-webgpu

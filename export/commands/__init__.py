@@ -5,10 +5,6 @@ COMMANDS = {
         "export.commands.bundle",
         "Verify a bundle, sign it, or show what it is.",
     ),
-    "doctor": (
-        "export.commands.doctor",
-        "Say what stands between this machine's GPU and a CUDA profile.",
-    ),
     "export": (
         "export.commands.export",
         "Export a checkpoint to an ONNX bundle, compared before it is written.",

@@ -82,7 +82,7 @@ class Session:
     ) -> None:
         self.folder, self.config, self.pipelines, self.pruner = folder, config, pipelines, pruner
         built = libraries()
-        self._build, self.libaom = built.hook.parent.name, built.version
+        self._build, self.libaom = built.name, built.version
         self._kept = Kept(folder)
         self._under: dict[Policy, PipelineSet] = {}
 

@@ -1,5 +1,7 @@
 """libaom with our hook: built once into a per-user cache, and linked again within a second when the hook changes.
 
+Where nothing was built, the installed wheel av1part-libaom serves (`libraries`).
+
 The cache folder is `AV1PART_CACHE`, else the user's own. Versions of libaom lie in it side by side; `AV1PART_LIBAOM`
 names the one in use. `libaom-<key>` is a static library with its headers, keyed by source, patches, flags and machine.
 `hook-<key>` holds the shared libraries linked from it, keyed by our C sources as well. `current-<version>*.json` names
@@ -20,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from integration.codec import libaom_source
+from integration.codec import libaom_source, libaom_wheel
 from integration.codec.libaom_versions import Version, version, versions
 from toolkit.errors import ToolkitError
 from toolkit.files import (
@@ -72,12 +74,14 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Libraries:
-    """Shared libraries of a build.
+    """Shared libraries of a build, or of the installed wheel.
 
-    `hook` has masks, pruners and labels, `stock` the same interface to untouched libaom; `aom` is libaom's own library,
-    libaom.so.3, with pruners and masks inside, for hosts that know nothing of us.
+    `name` says what they are made of: equal names, equal libraries. `hook` has masks, pruners and labels, `stock` the
+    same interface to untouched libaom; `aom` is libaom's own library, libaom.so.3, with pruners and masks inside, for
+    hosts that know nothing of us.
     """
 
+    name: str
     hook: Path
     stock: Path
     aom: Path
@@ -89,8 +93,13 @@ class Libraries:
         return str(self.info["version"])
 
     @property
+    def origin(self) -> str:
+        """Where they come from: a build in the cache, or the wheel by its version."""
+        return f"wheel {libaom_wheel.WHEEL} {self.info['wheel']}" if "wheel" in self.info else "av1part encoder build"
+
+    @property
     def exports(self) -> Path:
-        """Version script of libaom's public symbols."""
+        """Version script of libaom's public symbols, in a build; a wheel has none."""
         return self.hook.parent.parent / str(self.info["libaom"]) / EXPORTS
 
     @property
@@ -115,8 +124,15 @@ def _check_tools(wanted: Version) -> None:
         packages = " ".join(sorted(set(missing.values())))
         raise ToolkitError(
             f"libaom cannot be built: {', '.join(sorted(missing))} not found. "
-            f"Mend it with `apt-get install {packages}`, then `{_command(wanted)}`."
+            f"Mend it with `apt-get install {packages}`, then `{_command(wanted)}`. {_offer(wanted)}"
         )
+
+
+def _offer(wanted: Version) -> str:
+    """Sentence on the wheel, which holds the default version alone."""
+    if wanted is next(iter(versions().values())):
+        return libaom_wheel.advice()
+    return f"No wheel has libaom {wanted.name}."
 
 
 def _command(wanted: Version, sanitize: bool = False) -> str:
@@ -156,20 +172,37 @@ def build(
 
 
 def libraries(*, libaom: str | None = None, sanitize: bool | None = None) -> Libraries:
-    """Libraries of the last `build` of a version, linked again if our C sources have changed since.
+    """Libraries of the last `build` of a version, linked again if our C sources have changed since; else the wheel's.
 
     `libaom` None is the version in use, `sanitize` None asks the environment (AV1PART_SANITIZE). Raises a ToolkitError
-    that says what to do where that libaom was not built, or cannot be.
+    that says what to do where that libaom was not built, or cannot be, and where the wheel has other C sources than
+    this package.
     """
     wanted = version(libaom)
     sanitize = bool(os.environ.get("AV1PART_SANITIZE")) if sanitize is None else sanitize
     cache = cache_folder()
     if name := _built(cache, wanted, sanitize):
         return _link(cache, name, wanted, sanitize)
+    if not sanitize and (folder := libaom_wheel.installed(wanted.name)):
+        return _of_wheel(folder, wanted)
     _check_tools(wanted)
     raise ToolkitError(
-        f"libaom {wanted.name} is not built in {cache}. Run `{_command(wanted, sanitize)}` (3 to 4 minutes, once)."
+        f"libaom {wanted.name} is not built in {cache}. Run `{_command(wanted, sanitize)}` (3 to 4 minutes, once). "
+        f"{_offer(wanted)}"
     )
+
+
+def _of_wheel(folder: Path, wanted: Version) -> Libraries:
+    """Libraries of an installed wheel; ToolkitError where it was made of other C sources than these."""
+    info = read_json(folder / "build.json")
+    made_of = _made_of(info["libaom"], wanted, sanitize=False)
+    libaom_wheel.check_sources(info, made_of, _command(wanted))
+    return _libraries(_hook_name(made_of), folder, info)
+
+
+def _libraries(name: str, folder: Path, info: dict[str, Any]) -> Libraries:
+    hook, stock, aom = (folder / library for library in UNITS)
+    return Libraries(name, hook, stock, aom, info)
 
 
 def built(*, sanitize: bool = False) -> tuple[str, ...]:
@@ -262,40 +295,52 @@ def _version_of(include: Path) -> str:
     return ".".join(re.findall(r"#define VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", text))
 
 
+def _made_of(libaom: str, wanted: Version, sanitize: bool) -> dict[str, Any]:
+    """What the shared libraries are made of: that libaom, our C sources as they are now, flags and wrapped calls."""
+    flags = [*C_FLAGS, *([f"-fsanitize={SANITIZERS}", "-g", "-fno-omit-frame-pointer"] if sanitize else [])]
+    return {
+        "libaom": libaom,
+        "hook_sources": {p.name: sha256_file(p) for p in sorted(SOURCES.iterdir()) if p.suffix in (".c", ".h")},
+        "hook_flags": flags,
+        "wrapped": {name: [call for use in uses for call in wanted.wrapped[use]] for name, uses in WRAPPED.items()},
+        "units": {name: list(units) for name, units in UNITS.items()},
+    }
+
+
+def _hook_name(made_of: dict[str, Any]) -> str:
+    return f"hook-{_key(made_of)}"
+
+
 def _link(cache: Path, libaom: str, wanted: Version, sanitize: bool) -> Libraries:
     """Link that libaom with our C sources as they are now, unless that was done before."""
-    sources = {p.name: sha256_file(p) for p in sorted(SOURCES.iterdir()) if p.suffix in (".c", ".h")}
-    flags = [*C_FLAGS, *([f"-fsanitize={SANITIZERS}", "-g", "-fno-omit-frame-pointer"] if sanitize else [])]
-    wrapped = {name: [call for use in uses for call in wanted.wrapped[use]] for name, uses in WRAPPED.items()}
-    name = f"hook-{_key([libaom, sources, flags, UNITS, wrapped])}"
+    made_of = _made_of(libaom, wanted, sanitize)
+    name = _hook_name(made_of)
     folder = cache / name
     if not _is_built(folder):
         with one_at_a_time(cache / f"{name}.lock", None):
             if not _is_built(folder):
                 _check_tools(wanted)
                 with atomic_folder(folder, overwrite=True) as temporary:
-                    _compile_hook(cache / libaom, temporary, flags, wrapped, sanitize)
+                    _compile_hook(cache / libaom, temporary, made_of, sanitize)
                     info = json.loads((cache / libaom / "build.json").read_text())
-                    info |= {"libaom": libaom, "hook_flags": flags, "hook_sources": sources, "wrapped": wrapped}
-                    atomic_write_json(temporary / "build.json", info)
-    hook, stock, aom = (folder / name for name in UNITS)
-    return Libraries(hook, stock, aom, read_json(folder / "build.json"))
+                    atomic_write_json(temporary / "build.json", info | made_of)
+    return _libraries(name, folder, read_json(folder / "build.json"))
 
 
-def _compile_hook(libaom: Path, folder: Path, flags: list[str], wrapped: dict[str, list[str]], sanitize: bool) -> None:
+def _compile_hook(libaom: Path, folder: Path, made_of: dict[str, Any], sanitize: bool) -> None:
     header = SOURCES / HEADER.name
     if header.read_text() != c_header():
         raise ToolkitError(f"{header}: not the list of toolkit/search/table.toml. Make it again with `{COMMAND}`.")
     log = folder / "link.log"
     for unit in sorted(set().union(*UNITS.values())):
         # Included as system headers, so that warnings are about our code alone.
-        command = ["cc", *flags, "-isystem", str(libaom / "include"), "-c", str(SOURCES / f"{unit}.c")]
+        command = ["cc", *made_of["hook_flags"], "-isystem", str(libaom / "include"), "-c", str(SOURCES / f"{unit}.c")]
         _run([*command, "-o", str(folder / f"{unit}.o")], log)
     link = ["-lm", "-lpthread", "-ldl", *([f"-fsanitize={SANITIZERS}"] if sanitize else ["-Wl,-z,defs"])]
     archive = str(libaom / "libaom.a")
     for name, units in UNITS.items():
         objects = [str(folder / f"{unit}.o") for unit in units]
-        wraps = [f"-Wl,--wrap={symbol}" for symbol in wrapped[name]]
+        wraps = [f"-Wl,--wrap={symbol}" for symbol in made_of["wrapped"][name]]
         parts = [archive, "-Wl,--exclude-libs,ALL"]
         if name == "libaom.so.3":
             parts = ["-Wl,--whole-archive", archive, "-Wl,--no-whole-archive"]

@@ -181,7 +181,7 @@ def load(path: Path) -> ctypes.CDLL:
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
-        raise ToolkitError(f"{path}: does not load ({error}). Run `av1part encoder build` again.") from None
+        raise ToolkitError(f"{path}: does not load ({error}). Run `av1part encoder build`.") from None
     hooked = hasattr(library, "av1part_inspect")  # the library over untouched libaom has neither
     for name, result, arguments in _ENCODER + (_SEARCH + _INSPECTOR if hooked else ()):
         function = getattr(library, name)

@@ -9,6 +9,10 @@ COMMANDS = {
         "integration.commands.demo",
         "Run the whole main job on the embedded data set.",
     ),
+    "doctor": (
+        "integration.commands.doctor",
+        "Say which encoder is used, and what stands between a GPU and a CUDA profile.",
+    ),
     "encode": (
         "integration.commands.encode",
         "Encode a clip with libaom, made faster by a pruner or by masks.",

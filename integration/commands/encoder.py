@@ -29,6 +29,7 @@ _libaom = click.option(
 def build(libaom: str | None, source: Path | None, sanitize: bool) -> None:
     """Build libaom and the hook into the user's cache and print the library's path. A second call is instant.
 
+    What you build is used in place of the installed wheel av1part-libaom, until you remove it from the cache.
     Versions lie side by side in the cache. AV1PART_LIBAOM=VERSION lets every command use another than the default.
     """
     from rich.console import Console
@@ -55,7 +56,10 @@ def build(libaom: str | None, source: Path | None, sanitize: bool) -> None:
 @click.option("--sanitize", is_flag=True, help="Show the sanitized build.")
 @click.option("--flags", is_flag=True, help="Print only a C compiler's flags to build a host: cc host.c $(...).")
 def info(libaom: str | None, as_json: bool, sanitize: bool, flags: bool) -> None:
-    """Print versions, build flags and paths. Exits with 1 where something is missing, and says how to get it."""
+    """Print versions, build flags and paths, and whether a build of yours or the installed wheel is used.
+
+    Exits with 1 where something is missing, and says how to get it.
+    """
     import json
     import shlex
 
@@ -64,7 +68,13 @@ def info(libaom: str | None, as_json: bool, sanitize: bool, flags: bool) -> None
     found = libaom_build.libraries(libaom=libaom, sanitize=sanitize)
     if flags:
         return click.echo(shlex.join(found.flags))
-    facts = {"path": str(found.hook), "stock": str(found.stock), "flags": shlex.join(found.flags), **found.info}
+    facts = {
+        "origin": found.origin,
+        "path": str(found.hook),
+        "stock": str(found.stock),
+        "flags": shlex.join(found.flags),
+        **found.info,
+    }
     # The sanitized library can be loaded only where the sanitizer's runtime is preloaded.
     facts["libaom"] = "sanitized" if sanitize else native.libaom_version(native.load(found.hook))
     facts |= {"in_place_of": native.system_libaom(), "built": libaom_build.built(sanitize=sanitize)}

@@ -60,7 +60,7 @@ def run(
         for doubt in view.doubts(files):
             _log.warning("Warning: %s: %s", path, doubt)
     work = _hidden(output)
-    pieces = make_pieces(work, files, tuple(views.values()), libraries().hook.parent.name)
+    pieces = make_pieces(work, files, tuple(views.values()), libraries().name)
     bit_depth = check_sources(pieces)
     with ExitStack() as stack:
         stack.enter_context(named(output, work, holds_parts=False))

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from export.graph.vulkan import SOFTWARE, describe
+from toolkit.errors import ToolkitError
 
 
 @click.command()
@@ -16,8 +17,9 @@ from export.graph.vulkan import SOFTWARE, describe
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def doctor(ctx: click.Context, install_webgpu: bool, as_json: bool) -> None:
-    """Say what stands between this machine's GPU and a CUDA or WebGPU profile; exit 1 where one is there but unusable.
+    """Say which encoder is used, and what stands between this machine's GPU and a CUDA or WebGPU profile.
 
+    Exits with 1 where a GPU is there but unusable.
     The WebGPU provider serves GPUs of any maker. Without a GPU it runs on a software device, which is named as such.
     """
     if install_webgpu:
@@ -26,10 +28,21 @@ def doctor(ctx: click.Context, install_webgpu: bool, as_json: bool) -> None:
         install()
     from export.proof.doctor import examine
 
-    found = examine()
-    click.echo(json.dumps(found) if as_json else _lines(found))
+    found, encoder = examine(), _encoder()
+    click.echo(json.dumps({"encoder": encoder, **found}) if as_json else f"Encoder: {encoder}\n{_lines(found)}")
     if not found["ok"]:
         ctx.exit(1)
+
+
+def _encoder() -> str:
+    """Version of libaom in use and where it comes from, or what is missing."""
+    from integration.codec.libaom_build import libraries
+
+    try:
+        found = libraries()
+    except ToolkitError as error:
+        return error.message
+    return f"libaom {found.version}, {found.origin}"
 
 
 def _lines(found: dict[str, Any]) -> str:
