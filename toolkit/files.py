@@ -13,7 +13,7 @@ import shlex
 import shutil
 import socket
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
@@ -87,13 +87,13 @@ def json_bytes(value: Any) -> bytes:
     return (json.dumps(plain, indent=1, sort_keys=True) + "\n").encode()
 
 
-def seal(document: dict[str, Any]) -> dict[str, Any]:
+def seal(document: Mapping[str, Any]) -> dict[str, Any]:
     """Return the document with a key `sha256`: the hash of the canonical JSON of all its other keys."""
     body = {k: v for k, v in document.items() if k != "sha256"}
     return {**body, "sha256": hashlib.sha256(canonical_json(body)).hexdigest()}
 
 
-def is_sealed(document: dict[str, Any]) -> bool:
+def is_sealed(document: Mapping[str, Any]) -> bool:
     """Whether the document's `sha256` is the hash of its content."""
     try:
         return bool(document.get("sha256") == seal(document)["sha256"])

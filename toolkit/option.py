@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+Options = dict[str, Any]
+"""Options by name, as a command takes them and a config is made of them."""
+
 
 @dataclass(frozen=True)
 class Option:

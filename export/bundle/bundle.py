@@ -16,6 +16,7 @@ from export.graph.instruction_set import instruction_set
 from export.graph.profiles import profile_of
 from export.graph.runtime import RuntimeModel
 from toolkit.data.blockset import BlockSet
+from toolkit.data.encoder_settings import EncoderRecord
 from toolkit.errors import ToolkitError
 from toolkit.files import quoted, sha256_file
 from toolkit.folders import BUNDLE, check_folder
@@ -106,7 +107,7 @@ class Manifest(TypedDict):
     contract: dict[str, Any]
     backbone: str
     opset: NotRequired[int]
-    encoder: dict[str, Any]
+    encoder: EncoderRecord
     weak: list[str]
     export_check: ExportCheck
     provenance: Shipped
@@ -170,9 +171,9 @@ class Bundle:
         return self.contract.bit_depth
 
     @property
-    def encoder(self) -> dict[str, Any]:
+    def encoder(self) -> EncoderRecord:
         """Settings of the encoder that made the training labels."""
-        return dict(self.manifest["encoder"])
+        return self.manifest["encoder"]
 
     @property
     def int8(self) -> bool:

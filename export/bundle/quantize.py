@@ -7,7 +7,6 @@ import tempfile
 import warnings
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -16,7 +15,7 @@ from onnx import ModelProto
 from export.bundle.bundle import FORMAT, SIZE_LIMITS, Bundle
 from export.bundle.quantize_config import QuantizeConfig
 from export.graph.check import check_onnx
-from export.graph.runtime import feed
+from export.graph.runtime import Feed, feed
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import stratified_index
 from toolkit.errors import ToolkitError
@@ -37,13 +36,13 @@ class _Reader:
         parts = [blocks[start : start + _BATCH] for start in range(0, len(blocks), _BATCH)]
         self._feeds = (feed(*part.inputs) for part in track(parts, "calibrating"))
 
-    def get_next(self) -> dict[str, Any] | None:
+    def get_next(self) -> Feed | None:
         return next(self._feeds, None)
 
     def __iter__(self) -> "_Reader":
         return self
 
-    def __next__(self) -> dict[str, Any]:
+    def __next__(self) -> Feed:
         values = self.get_next()
         if values is None:
             raise StopIteration

@@ -3,11 +3,13 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict, cast
+from typing import NotRequired, TypedDict, cast
 
 from export.bundle.replay import PROOF, REPLAY, put_kept
 from export.compare.batches import Difference
 from export.compare.deployments import DeploymentResult
+from export.compare.noninferiority import Int8BatchResult
+from export.compare.verdict import BatchResult
 from export.compare.worst_blocks import WorstBlock
 from export.graph.profiles import PROFILES
 from toolkit.errors import ToolkitError
@@ -63,14 +65,14 @@ class ProfileResult(TypedDict):
     flips: NotRequired[int]
     flips_allowed: NotRequired[int]
     near_tie_share: NotRequired[float]
-    batches: NotRequired[dict[str, Any]]
+    batches: NotRequired[Mapping[str, BatchResult | Int8BatchResult]]
     ratio: NotRequired[float]
     rms_budget: NotRequired[float]
     max_budget: NotRequired[float]
     reference_rms: NotRequired[float]
     reference_max: NotRequired[float]
     calibration_blocks: NotRequired[int]
-    noninferiority: NotRequired[dict[str, Any]]
+    noninferiority: NotRequired[dict[str, object]]
     placement: NotRequired[dict[str, int]]
     repeatability: NotRequired[dict[str, Difference]]
     batch_variance: NotRequired[dict[str, float | None]]
@@ -95,24 +97,29 @@ class BundleName(TypedDict):
     backbone: str
 
 
-class Report(TypedDict):
-    """parity.json. `providers`: the results of `profiles` that prove cpu, cuda or webgpu."""
+class ReportBody(TypedDict):
+    """What parity.json says. `providers`: the results of `profiles` that prove cpu, cuda or webgpu."""
 
-    kind: str
-    format_version: int
     bundle: BundleName
     manifest_sha256: str
     passed: bool
     profiles: dict[str, ProfileResult]
     providers: dict[str, ProfileResult]
+    proof_npz_sha256: NotRequired[str]
+
+
+class Report(ReportBody):
+    """parity.json, with the hashes of its readable forms."""
+
+    kind: str
+    format_version: int
     parity_md_sha256: str
     parity_html_sha256: str
-    proof_npz_sha256: NotRequired[str]
     sha256: str
 
 
 class _Read(TypedDict):
-    profiles: dict[str, Any]
+    profiles: dict[str, object]
 
 
 _AGAIN = "Run `av1part parity` again."
@@ -130,7 +137,7 @@ def load_report(bundle: Path, manifest_sha256: str) -> Report | None:
             if (bundle / name).exists():
                 raise ToolkitError(f"{bundle}: {name} without parity.json. Run `av1part parity` again.")
         return None
-    report = cast(dict[str, Any], FORMAT.read(bundle))
+    report = cast(Report, FORMAT.read(bundle))
     if report.get("manifest_sha256") != manifest_sha256:
         raise ToolkitError(f"{file}: written for another bundle ({report.get('manifest_sha256')!r:.14}...). {_AGAIN}")
     profiles = report["profiles"]
@@ -151,7 +158,7 @@ def load_report(bundle: Path, manifest_sha256: str) -> Report | None:
         raise ToolkitError(f"{kept}: {'not in parity.json' if kept.exists() else 'missing'}. {_AGAIN}")
     if kept.exists() and _sha256(read_bytes(kept)) != report["proof_npz_sha256"]:
         raise ToolkitError(f"{kept}: changed since parity.json was written. {_AGAIN}")
-    return cast(Report, report)
+    return report
 
 
 def by_provider(profiles: Mapping[str, ProfileResult]) -> dict[str, ProfileResult]:
@@ -192,7 +199,7 @@ def write_report(
         if result["status"] != "not-run" or name not in profiles:
             profiles[name] = result
     statuses = [result["status"] for result in profiles.values()]
-    body = {
+    body: ReportBody = {
         "bundle": named,
         "manifest_sha256": manifest_sha256,
         "passed": "passed" in statuses and "failed" not in statuses,

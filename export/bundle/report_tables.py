@@ -1,11 +1,14 @@
 """Tables of a parity report's page."""
 
+from collections.abc import Mapping
 from typing import Any
 
+from export.bundle.report import ProfileResult
+from export.compare.deployments import DeploymentResult
 from toolkit.reports.section import Cell, Section
 
 
-def result_tables(result: dict[str, Any]) -> list[Section]:
+def result_tables(result: ProfileResult) -> list[Section]:
     """Tables of a profile that ran: its verdict, and errors by class."""
     batches = by_size(result["batches"])
     if not batches:
@@ -29,7 +32,7 @@ def result_tables(result: dict[str, Any]) -> list[Section]:
     return [*tables, Section("RMS (largest) error of each class's logit", columns=columns, rows=rows)]
 
 
-def _decisions(batches: list[tuple[str, dict[str, Any]]]) -> Section:
+def _decisions(batches: list[tuple[str, Any]]) -> Section:
     columns = (
         "batch size", "blocks", "sources", "macro-F1 less float64's", "lower bound (95%)", "calibration error",
         "float64's", "decisions changed",
@@ -44,7 +47,7 @@ def _decisions(batches: list[tuple[str, dict[str, Any]]]) -> Section:
     return Section("Decisions against float64's", columns=columns, rows=rows)
 
 
-def _errors(batches: list[tuple[str, dict[str, Any]]], result: dict[str, Any]) -> Section:
+def _errors(batches: list[tuple[str, Any]], result: ProfileResult) -> Section:
     shares = ("50", "90", "99", "99.9")
     columns = ("batch size", "RMS error", *(f"{share}%" for share in shares))
     columns += ("largest", "decisions changed", "of them on near-ties", "near-ties")
@@ -61,7 +64,7 @@ def _errors(batches: list[tuple[str, dict[str, Any]]], result: dict[str, Any]) -
     return Section("Errors of the logits against float64, and their percentiles", columns=columns, rows=rows)
 
 
-def _deployments(found: dict[str, Any]) -> Section:
+def _deployments(found: Mapping[str, DeploymentResult]) -> Section:
     columns = ("deployment, batches of 64", "RMS error", "largest", "decisions changed")
     rows = [
         _row(name, three_digits(d["rms"]), three_digits(d["max"]), str(d["flips"])) for name, d in sorted(found.items())
@@ -78,6 +81,6 @@ def three_digits(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:.3g}"
 
 
-def by_size(batches: dict[str, Any]) -> list[tuple[str, Any]]:
+def by_size(batches: Mapping[str, Any]) -> list[tuple[str, Any]]:
     """Comparisons with their batch sizes, the smallest first."""
     return sorted(batches.items(), key=lambda item: int(item[0]))

@@ -1,7 +1,7 @@
 """Verdict on an int8 bundle: not the errors of its logits count, but whether its decisions are worse than float64's."""
 
 from collections.abc import Mapping
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ class Int8BatchResult(TypedDict):
     rms_per_class: list[float]
     max_per_class: list[float]
     flips: int
+    reasons: NotRequired[list[str]]
 
 
 class Int8Verdict(TypedDict):
@@ -50,8 +51,8 @@ class Int8Verdict(TypedDict):
     rms: float
     max: float
     flips: int
-    batches: dict[str, dict[str, Any]]
-    noninferiority: dict[str, Any]
+    batches: dict[str, Int8BatchResult]
+    noninferiority: dict[str, object]
 
 
 def judge_int8(

@@ -40,7 +40,7 @@ class Budget:
         return rms * RMS_FACTOR / self.rms
 
 
-class Comparison(TypedDict):
+class BatchResult(TypedDict):
     """Errors of one output against the reference, as a report has them of one batch size.
 
     `comparisons` counts logits; flips and near-ties count blocks. `near_ties`: blocks whose two largest float64 logits
@@ -73,7 +73,7 @@ class Summary(TypedDict):
     flips: int
     flips_allowed: int
     near_tie_share: float
-    batches: dict[str, Comparison]
+    batches: dict[str, BatchResult]
 
 
 class Verdict(Summary):
@@ -84,7 +84,7 @@ class Verdict(Summary):
     max_budget: float
 
 
-def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> Comparison:
+def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> BatchResult:
     """Compare logits (N, classes) with the float64 reference of the same shape, in values and in decisions.
 
     Bad values never raise: NaN, infinities, another shape and zero blocks are reasons to fail.
@@ -110,7 +110,7 @@ def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> Co
         reasons.append(f"{flips} decisions differ where float64 is no near-tie")
     if near_ties > NEAR_TIE_LIMIT * len(reference):
         reasons.append(f"{near_ties} of {len(reference)} blocks are near-ties: decisions prove nothing")
-    return Comparison(
+    return BatchResult(
         comparisons=errors.size,
         blocks=len(reference),
         rms=rms,
@@ -138,7 +138,7 @@ def judge(found: Mapping[int, Logits], reference: NDArray[np.float64], budget: B
     }
 
 
-def summarise(by_batch: Mapping[int, Comparison]) -> Summary:
+def summarise(by_batch: Mapping[int, BatchResult]) -> Summary:
     """Combine the comparisons of all batch sizes; nothing compared is a failure."""
     parts = list(by_batch.values())
     reasons = [f"batch {size}: {reason}" for size, c in by_batch.items() for reason in c["reasons"]]
@@ -173,8 +173,8 @@ def errors_of(found: Logits, reference: NDArray[np.float64]) -> tuple[float, flo
     return float(np.sqrt(np.mean(errors**2))), float(np.abs(errors).max())
 
 
-def _failure(reason: str) -> Comparison:
-    return Comparison(
+def _failure(reason: str) -> BatchResult:
+    return BatchResult(
         comparisons=0, blocks=0, rms=0.0, max=0.0, percentiles={}, rms_per_class=[], max_per_class=[],
         flips=0, flips_allowed=0, near_ties=0, near_tie_share=0.0, reasons=[reason],
     )  # fmt: skip

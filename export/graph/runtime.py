@@ -121,9 +121,11 @@ class RuntimeModel:
         return run_session(self._session, ["logits"], luma, qindex, search)[0]
 
 
-def feed(
-    luma: Luma, qindex: NDArray[np.uint8], search: NDArray[np.float32] | None = None
-) -> dict[str, NDArray[np.float32]]:
+Feed = dict[str, NDArray[np.float32]]
+"""Inputs of a graph by name."""
+
+
+def feed(luma: Luma, qindex: NDArray[np.uint8], search: NDArray[np.float32] | None = None) -> Feed:
     """Inputs of a graph of ours by name, raw values as float32: luma (N, 1, S, S), qindex (N, 1), and any search."""
     found = {"luma": luma.astype(np.float32), "qindex": qindex[:, None].astype(np.float32)}
     return found if search is None else found | {"search": search}

@@ -29,6 +29,9 @@ LOCK = files("export") / "graph" / "webgpu.lock"
 INSTALL = "av1part doctor --install-webgpu"
 """Command that installs it."""
 
+Message = tuple[dict[str, Any], list[NDArray[Any]]]
+"""A line of JSON, and the arrays that came with it."""
+
 
 class ProcessEnded(Exception):
     """Raised where a session's process ended or answered nothing sensible; the message says how."""
@@ -130,7 +133,7 @@ class Session:
         options: dict[str, dict[str, str]] = self._opened["provider_options"]
         return options
 
-    def _ask(self, request: dict[str, Any], arrays: list[NDArray[Any]]) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+    def _ask(self, request: Mapping[str, Any], arrays: list[NDArray[Any]]) -> Message:
         """One request and its answer. A process that is silent for too long is ended."""
         process = self._process
         assert process.stdin is not None
@@ -179,7 +182,7 @@ def send(stream: IO[bytes], message: Mapping[str, Any], arrays: list[NDArray[Any
     stream.flush()
 
 
-def receive(stream: IO[bytes]) -> tuple[dict[str, Any], list[NDArray[Any]]]:
+def receive(stream: IO[bytes]) -> Message:
     """Read what `send` wrote; EOFError where the other side has ended."""
     line = stream.readline()
     if not line.endswith(b"\n"):

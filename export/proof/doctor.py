@@ -9,11 +9,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired, TypedDict, cast
 
 from export.graph import webgpu
 from export.graph.process import run_module
 from export.graph.vulkan import SOFTWARE
+from export.proof.doctor_probe import Probe
 from toolkit.errors import ToolkitError
 
 _RUNTIMES = ("onnxruntime", "onnxruntime-gpu")
@@ -47,9 +48,33 @@ class Libraries:
     ort_cudnn: int
 
 
+class WebGpu(TypedDict):
+    """What WebGPU runs on here: entries as of `examine`; `unusable`: it finds a GPU on which a real run fails."""
+
+    installed: bool
+    version: str
+    device: dict[str, str]
+    error: str
+    placement: NotRequired[dict[str, int]]
+    unusable: bool
+
+
+class Examination(TypedDict):
+    """What `examine` found; `driver` and `libraries` as of Driver and Libraries."""
+
+    ok: bool
+    gpu: bool
+    problems: list[str]
+    warnings: list[str]
+    driver: dict[str, Any]
+    libraries: dict[str, Any]
+    probes: dict[str, Probe]
+    webgpu: WebGpu
+
+
 def examine(
     driver: Callable[[], Driver] | None = None, libraries: Callable[[], Libraries] | None = None
-) -> dict[str, Any]:
+) -> Examination:
     """Examine the machine. `ok` is false where an NVIDIA driver, or a GPU that WebGPU finds, is there but unusable.
 
     Each of `problems` says what was found, what is needed and what mends it. Without a driver there are no probes of
@@ -77,9 +102,9 @@ def examine(
     }
 
 
-def find_webgpu() -> dict[str, Any]:
-    """What WebGPU runs on here: entries as of `examine`; `unusable`: it finds a GPU on which a real run fails."""
-    found: dict[str, Any] = {
+def find_webgpu() -> WebGpu:
+    """Look for a device of WebGPU's, and run on it."""
+    found: WebGpu = {
         "installed": webgpu.installed(),
         "version": webgpu.version(),
         "device": {},
@@ -87,7 +112,7 @@ def find_webgpu() -> dict[str, Any]:
         "unusable": False,
     }
     if found["installed"]:
-        found |= _probe("webgpu")
+        found = cast(WebGpu, {**found, **_probe("webgpu")})
     found["unusable"] = bool(found["error"]) and found["device"].get("kind", SOFTWARE) != SOFTWARE
     return found
 
@@ -206,13 +231,13 @@ def _linked(library: str) -> int:
         return int(found[1]) if found else 0
 
 
-def _probe(what: str) -> dict[str, Any]:
+def _probe(what: str) -> Probe:
     """Run a real product on the GPU in a process of its own; `error` is empty where it is right."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "probe").write_text(what)
         try:
-            answer: dict[str, Any] = run_module("export.proof.doctor_probe", folder, {})
+            answer: Probe = run_module("export.proof.doctor_probe", folder, {})
         except ToolkitError as error:
             return {"error": error.message}
     return answer

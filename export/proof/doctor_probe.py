@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
@@ -16,7 +16,15 @@ from toolkit.processes import obey_parent
 SIZE = 64
 
 
-def probe_torch() -> dict[str, Any]:
+class Probe(TypedDict):
+    """What a real run gave; `error` is empty where it is right. `device`: its name, or what WebGPU says of it."""
+
+    error: str
+    device: NotRequired[str | dict[str, str]]
+    placement: NotRequired[dict[str, int]]
+
+
+def probe_torch() -> Probe:
     """Compare PyTorch's matrix product on the GPU with the CPU's."""
     import torch
 
@@ -27,12 +35,12 @@ def probe_torch() -> dict[str, Any]:
     return {"error": f"a product is off by {wrong:.3g}" if wrong > 1e-1 else "", "device": torch.cuda.get_device_name()}
 
 
-def probe_onnxruntime() -> dict[str, Any]:
+def probe_onnxruntime() -> Probe:
     """Compare ONNX Runtime's convolution, which loads cuDNN too, on the CUDA provider alone with the CPU's."""
     return _convolution("cuda")
 
 
-def probe_webgpu() -> dict[str, Any]:
+def probe_webgpu() -> Probe:
     """Compare ONNX Runtime's convolution on the WebGPU provider alone with the CPU's; `device`: what it finds."""
     from export.graph.vulkan import devices
 
@@ -40,7 +48,7 @@ def probe_webgpu() -> dict[str, Any]:
     return found if found.get("device") else found | {"device": next(map(asdict, devices()), {})}
 
 
-def _convolution(provider: str) -> dict[str, Any]:
+def _convolution(provider: str) -> Probe:
     from onnx import TensorProto, helper, numpy_helper
 
     from export.graph.runtime import open_session, running

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from export.graph.contract import Contract
 
@@ -104,7 +104,7 @@ def _metadata(proto: ModelProto) -> dict[str, str]:
     return {entry.key: entry.value for entry in proto.metadata_props}
 
 
-def _initializers(proto: ModelProto) -> dict[str, Any]:
+def _initializers(proto: ModelProto) -> dict[str, TensorProto]:
     return {tensor.name: tensor for tensor in proto.graph.initializer}
 
 

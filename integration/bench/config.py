@@ -1,12 +1,11 @@
 """Options of the benchmark in the encoder and their defaults, without heavy imports."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from integration.codec.config import CODING, EncoderSettings
 from integration.media.config import ReadConfig
 from toolkit.errors import ToolkitError
-from toolkit.option import option, same_option
+from toolkit.option import Options, option, same_option
 
 AGAINST = ("cnn-off", "random", "variance", "oracle")
 """Kinds of arms that can be measured beside the pipeline's; see `BenchConfig`."""
@@ -52,7 +51,7 @@ class InputConfig(ReadConfig):
             raise ToolkitError(f"--repeats {self.repeats}: expected at least 1.")
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Options:
         """All options in JSON types, the size as `WxH`."""
         return asdict(self) | {"size": self.size_text}
 

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import fmean
-from typing import Any, TypedDict
+from typing import TypedDict
 
 from integration.bench.bd import METHODS, Curve, Place, bd_rate, frontier_loss, time_saving
 from integration.bench.config import BenchConfig
@@ -11,7 +11,9 @@ from integration.bench.session import NATIVE
 from integration.bench.store import Measurement
 from integration.media.ssim import ssim_decibels
 from integration.pipeline.pipeline_set import PipelineSet
+from integration.pipeline.policy import PolicyRecord
 from toolkit.errors import ToolkitError
+from toolkit.option import Options
 
 FORMAT_VERSION = 3
 DEFINITIONS = {
@@ -123,7 +125,7 @@ class PipelineEntry(TypedDict):
     sha256: str
     provider: str
     stages: list[str]
-    policy: dict[str, Any]
+    policy: PolicyRecord
     learnt_from_cpu_used: int | None
     pruner: str | None
     price: float | None
@@ -134,7 +136,7 @@ class Summary(TypedDict):
 
     format_version: int
     definitions: dict[str, str]
-    settings: dict[str, Any]
+    settings: Options
     anchor: str
     clips: list[str]
     pipelines: list[PipelineEntry]

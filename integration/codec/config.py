@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from toolkit.data.encoder_settings import EncoderRecord
 from toolkit.option import option
 from toolkit.partition import NODES
 
@@ -104,7 +105,7 @@ class EncoderSettings:
         own = {own.name: getattr(self, own.name) for own in fields(EncoderSettings)}
         return EncoderConfig(width, height, bit_depth, cq, **own, chroma=chroma)
 
-    def recorded(self, version: str) -> dict[str, Any]:
+    def recorded(self, version: str) -> EncoderRecord:
         """Settings as a manifest records them, with libaom's version: all that decides the partitions, but the cq."""
         return {
             "name": "libaom",

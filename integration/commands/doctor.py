@@ -1,12 +1,15 @@
 """`av1part doctor`."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from export.graph.vulkan import SOFTWARE, describe
 from toolkit.errors import ToolkitError
+
+if TYPE_CHECKING:
+    from export.proof.doctor import Examination, WebGpu
 
 
 @click.command()
@@ -45,7 +48,7 @@ def _encoder() -> str:
     return f"libaom {found.version}, {found.origin}"
 
 
-def _lines(found: dict[str, Any]) -> str:
+def _lines(found: "Examination") -> str:
     libraries, driver = found["libraries"], found["driver"]
     runtimes = ", ".join(f"{name} {version}" for name, version in libraries["runtimes"].items()) or "no ONNX Runtime"
     lines = [
@@ -67,7 +70,7 @@ def _lines(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "no NVIDIA GPU here" if through_webgpu else "no GPU here"])
 
 
-def _webgpu(found: dict[str, Any]) -> str:
+def _webgpu(found: "WebGpu") -> str:
     if not found["installed"]:
         return "WebGPU: not installed; `av1part doctor --install-webgpu` does it, beside the ONNX Runtime that is there"
     name = f"WebGPU: onnxruntime-webgpu {found['version']}, a real run"

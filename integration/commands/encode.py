@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from integration.encoding.config import CLIP_KEYINT, CLIP_LAG, DECIDING, EncodeC
 from toolkit.cli.grouped import GroupedCommand, grouped_option
 from toolkit.cli.options import config_options
 from toolkit.folders import check_file
+from toolkit.option import Options
 
 if TYPE_CHECKING:
     from integration.encoding.encode import Report, Trial
@@ -121,7 +123,7 @@ def _coded(
     output: Path,
     masker: "PipelineSet | None",
     asked: "PrunerBundle | None",
-    options: dict[str, Any],
+    options: Options,
     *,
     without: bool,
     overwrite: bool,
@@ -174,12 +176,12 @@ def _count_unmasked(done: "Report", strict: bool) -> None:
         click.echo(f"Warning: {said}", err=True)
 
 
-def _distances(clip: Path, pruner: "PrunerBundle | None", options: dict[str, Any]) -> dict[str, int]:
+def _distances(clip: Path, pruner: "PrunerBundle | None", options: Options) -> dict[str, int]:
     """`keyint` and `lag` as given, else as is usual for the source and the pruner that was asked for."""
     from integration.media.photographs import is_photograph
 
     intra = is_photograph(clip) or options["usage"] == "allintra"
-    learnt = pruner.encoder if pruner and pruner.frame_kind == "inter" else {}
+    learnt: Mapping[str, Any] = pruner.encoder if pruner and pruner.frame_kind == "inter" else {}
     found = distances(options["keyint"], options["lag"], intra=intra, learnt=learnt)
     if options["keyint"] is None and found["keyint"] > 1:
         alone = "--keyint 1 makes every frame a key frame"
@@ -192,7 +194,7 @@ def _pruner_for(
     pruner: "PrunerBundle | None",
     masker: "PipelineSet | None",
     without: bool,
-    options: dict[str, Any],
+    options: Options,
 ) -> "tuple[PrunerBundle | None, Row | None, str]":
     """Pruner that was asked for, else the one in the box for such an encode unless it goes `without`; what to expect.
 

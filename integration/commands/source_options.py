@@ -9,6 +9,7 @@ import click
 from integration.recording.config import RECORDING, SourceConfig
 from toolkit.cli.grouped import grouped_option
 from toolkit.cli.options import Command, adding, config_options
+from toolkit.option import Options
 
 
 def source_options(config: type[SourceConfig], made: str, but: Sequence[str]) -> Callable[[Command], Command]:
@@ -35,7 +36,7 @@ def source_options(config: type[SourceConfig], made: str, but: Sequence[str]) ->
 
 
 def record_sources(
-    run: Callable[..., None], config: Callable[..., SourceConfig], doing: str, options: dict[str, Any], **apart: Any
+    run: Callable[..., None], config: Callable[..., SourceConfig], doing: str, options: Options, **apart: Any
 ) -> None:
     """Call `label` or `record` with the parsed options, those `apart` that its config lacks, and show progress."""
     from toolkit.cli.progress import counted

@@ -3,9 +3,10 @@
 import resource
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+
+from integration.demo.table import Encoded
 
 
 def ffmpeg_command(clip: Path, size: str, cq: int, cpu_used: int, output: Path) -> list[str]:
@@ -15,7 +16,7 @@ def ffmpeg_command(clip: Path, size: str, cq: int, cpu_used: int, output: Path) 
     return ["ffmpeg", "-loglevel", "error", "-y", *source, *codec, "-threads", "1", str(output)]
 
 
-def measure(run: Callable[[], None], clip: Path, size: str, output: Path) -> dict[str, Any]:
+def measure(run: Callable[[], None], clip: Path, size: str, output: Path) -> Encoded:
     """What `av1part encode --json` says of an encode, found from outside of the process that `run` starts.
 
     `encode_seconds` is the user CPU time of that process, its start included.

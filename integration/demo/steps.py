@@ -15,7 +15,7 @@ import click
 from integration.codec.config import four_way_of
 from integration.demo.config import DemoConfig
 from integration.demo.host import ffmpeg_command, measure
-from integration.demo.table import Row, print_summary
+from integration.demo.table import Encoded, Row, print_summary
 from toolkit import sample
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
@@ -65,13 +65,12 @@ class Demo:
         if isinstance(code, int) and code != 0:
             raise ToolkitError(f"`av1part {arguments[0]}` ended with exit code {code}; its own words are above.")
 
-    def json(self, *words: object) -> dict[str, Any]:
+    def json(self, *words: object) -> Any:
         """Run a command with --json, as `command` does, and return the JSON that it prints."""
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             self.command(*words, "--json")
-        result: dict[str, Any] = json.loads(printed.getvalue())
-        return result
+        return json.loads(printed.getvalue())
 
     def _prepare(self) -> None:
         if self.output.exists() and any(self.output.iterdir()):
@@ -123,7 +122,7 @@ class Demo:
         self.command("pipeline", "build", *bundles, "-o", pipe, *policy)
         return pipe, best.name
 
-    def _encode(self, pipe: Path) -> dict[str, dict[str, Any]] | None:
+    def _encode(self, pipe: Path) -> dict[str, Encoded] | None:
         """Encode one frame of the test split with masks, with the pruner in the box, and without either.
 
         None where libaom is not built. Masks and pruner have each their own plain encode to be set beside, at their
@@ -149,7 +148,7 @@ class Demo:
             encodes |= self._in_ffmpeg(clip, size)
         return encodes
 
-    def _in_ffmpeg(self, clip: Path, size: str) -> dict[str, dict[str, Any]]:
+    def _in_ffmpeg(self, clip: Path, size: str) -> dict[str, Encoded]:
         """The same frame by ffmpeg with our libaom, without and with the pruner; empty where there is no ffmpeg."""
         if shutil.which("ffmpeg") is None:
             click.echo("No encode by ffmpeg: it is not installed (`make system` installs it).", err=True)

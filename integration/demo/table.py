@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from rich.console import Console
 from rich.table import Table
@@ -11,6 +11,16 @@ from toolkit.cli.tables import print_table, text_table
 
 if TYPE_CHECKING:
     from integration.pipeline.score import Scores
+
+
+class Encoded(TypedDict):
+    """What is shown of an encode, as `av1part encode --json` prints it."""
+
+    bytes: int
+    psnr_y: float
+    encode_seconds: float
+    inference_seconds: float
+    masked_blocks: int
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,7 @@ def print_summary(
     chosen: str,
     backbone: str,
     scores: "Scores",
-    encodes: dict[str, dict[str, Any]] | None,
+    encodes: dict[str, Encoded] | None,
     seconds: float,
 ) -> None:
     """Print the runs and their proofs, the cascade's scores beside the trivial baselines, and the encodes."""
@@ -74,7 +84,7 @@ def _cascade(scores: "Scores") -> Table:
     return table
 
 
-def _verdicts(encodes: dict[str, dict[str, Any]]) -> list[str]:
+def _verdicts(encodes: dict[str, Encoded]) -> list[str]:
     """What masks and pruner gave over the plain encode just before them, in words: CPU time, bytes, PSNR-Y."""
     lines = []
     for (plain_name, plain), (name, own) in zip(list(encodes.items())[::2], list(encodes.items())[1::2], strict=True):
@@ -89,7 +99,7 @@ def _verdicts(encodes: dict[str, dict[str, Any]]) -> list[str]:
     return lines
 
 
-def _encodes(encodes: dict[str, dict[str, Any]]) -> Table:
+def _encodes(encodes: dict[str, Encoded]) -> Table:
     columns = ("encode", "bytes", "PSNR-Y (dB)", "encoding (CPU s)", "inference (CPU s)", "nodes masked")
     table = text_table("One test photograph in libaom", *columns)
     for name, e in encodes.items():

@@ -24,7 +24,7 @@ from integration.media.video import Clip
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import DecisionCount, count_decisions, named_counts, use_pruner
 from toolkit.data.blockset import Luma
-from toolkit.data.encoder_settings import is_recorded
+from toolkit.data.encoder_settings import EncoderRecord, is_recorded
 from toolkit.errors import ToolkitError
 from toolkit.files import one_writer
 from toolkit.processes import spent_apart
@@ -42,7 +42,7 @@ class Masker(Protocol):
         """Bit depth of the luma that it was made for."""
 
     @property
-    def encoder(self) -> dict[str, Any]:
+    def encoder(self) -> EncoderRecord:
         """Settings of the encoder whose decisions it learnt."""
 
     @property

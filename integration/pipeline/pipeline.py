@@ -19,7 +19,7 @@ from integration.pipeline.stages import Cascade, check_stages
 from integration.pruning import bundle as pruning
 from integration.pruning.bundle import PrunerBundle
 from toolkit.data.blockset import Luma
-from toolkit.data.encoder_settings import settings_differ
+from toolkit.data.encoder_settings import EncoderRecord, settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, quoted
 from toolkit.folders import PIPELINE
@@ -43,14 +43,14 @@ class PipelineManifest(TypedDict):
     format_version: int
     bundles: dict[str, Sha256]
     bit_depth: int
-    encoder: dict[str, Any]
-    policy: dict[str, Any]
+    encoder: EncoderRecord
+    policy: dict[str, object]
     provider: str
     unproven: list[str]
     weak: NotRequired[dict[str, list[str]]]
-    policy_fit: NotRequired[dict[str, Any]]
+    policy_fit: NotRequired[dict[str, object]]
     pruner: NotRequired[Sha256]
-    fused: NotRequired[dict[str, Any]]
+    fused: NotRequired[dict[str, object]]
     sha256: str
 
 
@@ -128,9 +128,9 @@ class Pipeline:
         return int(self.manifest["bit_depth"])
 
     @property
-    def encoder(self) -> dict[str, Any]:
+    def encoder(self) -> EncoderRecord:
         """Settings of the encoder whose decisions the models learnt."""
-        return dict(self.manifest["encoder"])
+        return self.manifest["encoder"]
 
     @property
     def node(self) -> int:

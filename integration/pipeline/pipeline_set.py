@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from integration.codec.masker import Masker
 from integration.codec.masks import Mask
 from integration.pipeline.pipeline import Pipeline, check_learnt_alike
 from integration.pruning.bundle import PrunerBundle
 from toolkit.data.blockset import Luma
+from toolkit.data.encoder_settings import EncoderRecord
 from toolkit.errors import ToolkitError
 
 
@@ -44,7 +44,7 @@ class PipelineSet:
         return self.members[0].bit_depth
 
     @property
-    def encoder(self) -> dict[str, Any]:
+    def encoder(self) -> EncoderRecord:
         """Settings of the encoder whose decisions the models learnt."""
         return self.members[0].encoder
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,6 +184,12 @@ TOP = 255
 _SETTING = re.compile(r"\s*(\w+)\s*(?:@\s*(\d+)\s*-\s*(\d+)\s*)?=(.*)", re.DOTALL)
 
 
+class PolicyRecord(TypedDict):
+    """A policy in JSON types: for each range of qindex its last one, `to_qindex`, and its thresholds by name."""
+
+    ranges: list[dict[str, float]]
+
+
 @dataclass(frozen=True)
 class Policy:
     """Thresholds by the frame's base qindex: `ranges` holds (last qindex of the range, thresholds), rising to 255.
@@ -210,7 +216,7 @@ class Policy:
             raise ToolkitError(f"Policy: found {found}, expected thresholds of {', '.join(sorted(known))}.")
         return cls(((TOP, Thresholds(**thresholds)),))
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> PolicyRecord:
         return {"ranges": [{"to_qindex": last, **asdict(thresholds)} for last, thresholds in self.ranges]}
 
     @classmethod

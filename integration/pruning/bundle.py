@@ -12,11 +12,12 @@ from typing import Any, NotRequired, TypedDict
 from integration.codec import native
 from integration.codec.config import CHROMAS, EncoderConfig
 from integration.pruning import hook_file
+from toolkit.data.encoder_settings import RecordedBy
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, read_bytes, sha256_file
 from toolkit.folders import PRUNER
 from toolkit.pruners.record import frame_kind
-from toolkit.pruners.record_format import RecordedBy
+from toolkit.pruners.record_format import RecordedSource
 from toolkit.sealed import SealedFolder, check_files, check_names
 from toolkit.search.table import Feature
 from toolkit.shapes import Sha256
@@ -36,7 +37,23 @@ class Learnt(TypedDict):
     """What a pruner learnt from: hashes of its training sources, and all sources of the record."""
 
     train_sources: list[Sha256]
-    sources: NotRequired[list[dict[str, Any]]]
+    sources: NotRequired[list[RecordedSource]]
+
+
+class ProvenModel(TypedDict):
+    """Model of one node size and decision, of those whose forms were compared."""
+
+    side: int
+    decision: str
+
+
+class Simulated(TypedDict):
+    """What decisions would do to the validation pictures: squares asked about and skipped, shares lost and saved."""
+
+    asked: int
+    skipped: int
+    loss_percent: float
+    time_percent: float
 
 
 class Proven(TypedDict):
@@ -46,7 +63,7 @@ class Proven(TypedDict):
     passed: NotRequired[bool]
     onnxruntime: NotRequired[str]
     budget: NotRequired[float]
-    comparisons: NotRequired[list[dict[str, Any]]]
+    comparisons: NotRequired[list[ProvenModel]]
 
 
 class PrunerManifest(TypedDict):
@@ -56,13 +73,13 @@ class PrunerManifest(TypedDict):
     format_version: int
     bit_depth: int
     encoder: RecordedBy
-    features: list[dict[str, Any]]
+    features: list[dict[str, object]]
     feature_table: str
     price: float
     most: float
     learnt: Learnt
     proof: Proven
-    validation: dict[str, Any]
+    validation: dict[str, Simulated]
     files: dict[str, Sha256]
     sha256: str
 
@@ -96,9 +113,9 @@ class PrunerBundle:
         return cls(path, manifest, data)
 
     @property
-    def encoder(self) -> dict[str, Any]:
+    def encoder(self) -> RecordedBy:
         """Settings of the encoder whose search it learnt."""
-        return dict(self.manifest["encoder"])
+        return self.manifest["encoder"]
 
     @property
     def frame_kind(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from itertools import product
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from export.pruner.graph import pruner_graph
 from integration.codec import native
 from integration.codec.libaom_build import libraries
-from integration.pruning.bundle import GRAPH, PrunerBundle, current_features, write_pruner
+from integration.pruning.bundle import GRAPH, PrunerBundle, Simulated, current_features, write_pruner
 from integration.pruning.config import FitConfig
 from integration.pruning.prove import NativeModel, prove
 from toolkit.errors import ToolkitError
@@ -113,7 +113,7 @@ def held_out(data: SearchSet, pruner: Pruner, config: FitConfig) -> dict[tuple[i
     return result
 
 
-def simulate(models: Models, frames: Iterator[RecordedFrame], price: float, most: float) -> dict[str, Any]:
+def simulate(models: Models, frames: Iterator[RecordedFrame], price: float, most: float) -> dict[str, Simulated]:
     """Losses and times of the decisions that would be taken at a price: each as if it were the only one, and together.
 
     Shares are of the pictures' bits and CPU seconds, averaged over pictures. A second may be saved by several decisions
@@ -150,7 +150,7 @@ class _Share(NamedTuple):
     saved: float
 
 
-def _average(shares: Sequence[_Share]) -> dict[str, Any]:
+def _average(shares: Sequence[_Share]) -> Simulated:
     return {
         "asked": sum(s.asked for s in shares),
         "skipped": sum(s.skipped for s in shares),

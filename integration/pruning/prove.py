@@ -6,7 +6,7 @@ No price is in it. What is within BUDGET decides alike at every price wherever t
 import ctypes
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from export.pruner.graph import output_name
 from integration.codec import native
 from integration.codec.libaom_build import libraries
+from integration.pruning.bundle import Proven, ProvenModel
 from toolkit.errors import ToolkitError
 from toolkit.pruners.pruner import Key, Pruner
 from toolkit.search.table import DECISIONS
@@ -43,7 +44,7 @@ class ModelProof:
         return self.rows > 0 and not self.native_differs and self.onnx_largest <= BUDGET
 
 
-def prove(pruner: Pruner, data: bytes, graph: bytes, rows: Rows) -> dict[str, Any]:
+def prove(pruner: Pruner, data: bytes, graph: bytes, rows: Rows) -> Proven:
     """Compare the forms on every size and decision of the pruner; the manifest's `proof`, JSON-ready.
 
     `data` and `graph` are the native and the ONNX form as they will ship. Raises ToolkitError where a size and decision
@@ -73,7 +74,7 @@ def prove(pruner: Pruner, data: bytes, graph: bytes, rows: Rows) -> dict[str, An
         "rows": sum(c.rows for c in found),
         "onnxruntime": ort.__version__,
         "budget": BUDGET,
-        "comparisons": [asdict(c) for c in found],
+        "comparisons": [cast(ProvenModel, asdict(c)) for c in found],
     }
 
 

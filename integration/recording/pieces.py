@@ -25,7 +25,7 @@ _MEND = "Run the same command again: it is coded again, and all else is kept."
 
 class _Piece(TypedDict):
     files: dict[str, Sha256]
-    content: dict[str, Any]
+    content: dict[str, object]
 
 
 FORMAT = SealedFolder("av1part-piece", 1, _Piece, "a piece's", _MEND, DONE)

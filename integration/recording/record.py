@@ -82,9 +82,11 @@ class SearchView(View):
                         "name": f.name, "split": f.split, "sha256": f.sha256, "licence": f.licence, "origin": f.origin,
                         "luma_sha256": content["luma_sha256"],
                     })  # fmt: skip
-            settings = manifest_settings(self) | {"frame_kind": c.frame_kind}
-            settings |= {"recorded": {"share": c.share, "seed": c.seed}}
-            settings |= {"feature_table": native.feature_table_name(library)}
+            settings = manifest_settings(self) | {
+                "frame_kind": c.frame_kind,
+                "recorded": {"share": c.share, "seed": c.seed},
+                "feature_table": native.feature_table_name(library),
+            }
             write_search_set(folder, bit_depth, settings, native.feature_table(library), sources, entries)
 
 

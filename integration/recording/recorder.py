@@ -28,6 +28,7 @@ from integration.media.sources import SourceFile, identify, with_licences, with_
 from integration.media.video import COLOUR, RESAMPLING, Clip
 from integration.recording.pieces import Progress, begin_piece, code_pieces, finish_piece
 from integration.recording.view import Keeper, Piece, Recorded, View
+from toolkit.data.encoder_settings import EncoderRecord
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, check_free, named, one_at_a_time
 
@@ -176,9 +177,13 @@ def _timed(encoder: Encoder, planes: Iterator[Planes]) -> Iterator[tuple[Encoded
             return
 
 
-def manifest_settings(view: View) -> dict[str, Any]:
+def manifest_settings(view: View) -> EncoderRecord:
     """Encoder settings, cq levels and treatment of the input, as every view's manifest records them."""
     c = view.config
     version = native.libaom_version(native.load(libraries().hook))
-    given = {"size": c.size_text or "source", "frames": c.frames, "colour": COLOUR, "resampling": RESAMPLING}
-    return c.recorded(version) | {"cq": list(c.cq), "input": given}
+    settings = c.recorded(version)
+    settings["cq"] = list(c.cq)
+    settings["input"] = {
+        "size": c.size_text or "source", "frames": c.frames, "colour": COLOUR, "resampling": RESAMPLING
+    }  # fmt: skip
+    return settings

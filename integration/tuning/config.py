@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 from integration.bench.config import InputConfig
 from integration.media.config import SOURCES, ReadConfig, Size
 from toolkit.data.splits import HELD_OUT
 from toolkit.errors import ToolkitError
-from toolkit.option import option
+from toolkit.option import Options, option
 
 SEARCH, TRIALS = "Search", "Trials"
 """Groups of options in the help of commands."""
@@ -26,7 +25,7 @@ RULES = (
 )
 """Thresholds of a policy that can remove partitions. `flat_below` removes nothing, and is always sought."""
 
-STAGES: dict[str, dict[str, Any]] = {
+STAGES: dict[str, Options] = {
     "1": {"loss": "cross-entropy", "epochs": 5},
     "2": {"loss": "cost-ce", "epochs": 12},
 }

@@ -28,6 +28,7 @@ from toolkit.data.encoder_settings import is_recorded, settings_differ
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, check_free, one_at_a_time, quoted
 from toolkit.model.config import ModelConfig
+from toolkit.option import Options
 from toolkit.training.config import RECIPES, TrainConfig
 from toolkit.training.run_folder import Epoch, RunFolder
 from toolkit.training.train import train
@@ -147,7 +148,7 @@ class MaskFit:
         return bundle
 
     def _train(self, stage: str, run: Path) -> None:
-        options: dict[str, Any] = RECIPES[RECIPE].options | STAGES[stage]
+        options: Options = RECIPES[RECIPE].options | STAGES[stage]
         resume = (run / "run.json").is_file()
         words = [word for name, value in STAGES[stage].items() for word in (f"--{name}", value)]
         words += ["--resume"] if resume else []

@@ -16,7 +16,7 @@ from integration.pruning.bundle import NATIVE
 from integration.zoo import FOLDER, names
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_bytes, read_bytes, read_json
-from toolkit.pruners.record_format import frame_kind
+from toolkit.pruners.record_format import RecordedSource, frame_kind
 from toolkit.sealed import SealedFolder
 from toolkit.shapes import converted, shaped
 
@@ -32,7 +32,7 @@ class _Card(TypedDict):
     usage: str
     four_way: bool
     price: float
-    measured: list[dict[str, Any]]
+    measured: list[dict[str, object]]
     not_for: list[str]
 
 
@@ -43,7 +43,7 @@ class _Usage(TypedDict):
 
 
 class _Learnt(TypedDict):
-    sources: list[dict[str, Any]]
+    sources: list[RecordedSource]
 
 
 class _Pruner(TypedDict):

@@ -8,8 +8,9 @@ import click
 
 from toolkit.cli.options import words
 from toolkit.errors import ToolkitError
-from toolkit.experiments.sweep_config import BACKENDS, Options, SweepConfig, Variant
+from toolkit.experiments.sweep_config import BACKENDS, SweepConfig, Variant
 from toolkit.folders import BLOCKSET, check_folder, check_model
+from toolkit.option import Options
 from toolkit.partition import STAGES
 from toolkit.training.config import RECIPES
 

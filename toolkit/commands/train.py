@@ -15,6 +15,7 @@ from toolkit.errors import ToolkitError
 from toolkit.files import quoted
 from toolkit.folders import RUN, check_folder, check_model
 from toolkit.model.config import NETWORK, ModelConfig
+from toolkit.option import Options
 from toolkit.partition import INSIDE_LARGER, NAMES, STAGES
 from toolkit.training.config import AUTO, INITS, LOGGERS, RECIPES, TEACHER, Extension, TrainConfig
 
@@ -120,8 +121,8 @@ def train(
 
 
 def _new_options(
-    options: dict[str, Any], given: dict[str, Any], start: Path | None, weights: Path | None, teacher: Path | None
-) -> dict[str, Any]:
+    options: Options, given: Options, start: Path | None, weights: Path | None, teacher: Path | None
+) -> Options:
     """Options of a new run, with those of its recipe where none was `given`, and an init where there is none."""
     if options["recipe"] is not None:
         options = options | RECIPES[options["recipe"]].options | given
@@ -132,7 +133,7 @@ def _new_options(
     return options
 
 
-def _configs(blocks: "BlockSet", options: dict[str, Any]) -> tuple[ModelConfig, TrainConfig]:
+def _configs(blocks: "BlockSet", options: Options) -> tuple[ModelConfig, TrainConfig]:
     """Configs of the model and of its training on these data."""
     inside = blocks.inside(options["inside"], options["stage"]) if options["inside"] else None
     own = {name: options.pop(name) for name in _MODEL_OPTIONS} | {"inside": inside}
@@ -155,7 +156,7 @@ def _init_at_hand(backbone: str, start: Path | None, weights: Path | None) -> st
     return found
 
 
-def _tell_doubts(blocks: "BlockSet", model: ModelConfig, config: TrainConfig, taught: dict[str, Any] | None) -> None:
+def _tell_doubts(blocks: "BlockSet", model: ModelConfig, config: TrainConfig, taught: Options | None) -> None:
     """Warn of options that are probably not meant, and say what is left out; `taught`: options given to a student."""
     from toolkit.training.data import never_asked
 
@@ -177,7 +178,7 @@ def _left_out(blocks: "BlockSet", stage: str) -> str:
     return f"In no class of Stage {stage}, and left out of the training split: {listed}." if listed else ""
 
 
-def _settled(model: ModelConfig, options: dict[str, Any]) -> TrainConfig:
+def _settled(model: ModelConfig, options: Options) -> TrainConfig:
     """Config of the options, with precision auto replaced by one that this machine is fast in."""
     if options["precision"] != AUTO:
         return TrainConfig(**options)
@@ -199,12 +200,12 @@ def _slower(model: ModelConfig, config: TrainConfig) -> list[str]:
     return slower_options(model, config)
 
 
-def _given(ctx: click.Context, options: dict[str, Any]) -> dict[str, Any]:
+def _given(ctx: click.Context, options: Options) -> Options:
     """Options given on the command line. They overrule a recipe, and must not contradict a resumed run."""
     return {k: v for k, v in options.items() if ctx.get_parameter_source(k) == click.core.ParameterSource.COMMANDLINE}
 
 
-def _idle(config: TrainConfig, given: dict[str, Any]) -> list[str]:
+def _idle(config: TrainConfig, given: Options) -> list[str]:
     """Warnings about given options that have no effect beside a teacher."""
     labels = sorted({"loss", "beta", "gamma", "regret_cap"} & set(given))
     if config.distil == 1 and labels:
@@ -220,7 +221,7 @@ def _extension(resume: bool, epochs: int | None, lr: float | None) -> Extension 
     return Extension(epochs, lr)
 
 
-def _options_of_run(description: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _options_of_run(description: Mapping[str, Any], given: Options) -> Options:
     """Options that the run was started with. Raises ToolkitError where a given option contradicts them."""
     model = ModelConfig.from_dict(description["model"]).to_dict()
     own = {**TrainConfig.from_dict(description["train"]).to_dict(), **{k: model[k] for k in _MODEL_OPTIONS}}

@@ -1,13 +1,51 @@
-"""Compare two records of encoder settings: do they lead to the same decisions?"""
+"""Settings of an encoder as manifests record them, and whether two of them lead to the same decisions."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, TypedDict
 
-IMPORTED = "imported"
+IMPORTED: Final = "imported"
 """Entry of labels that `av1part data import` brought in: what it found in their files, in place of any setting."""
 NOT_DECISIVE = ("cq", "input", "threads", IMPORTED)
 """Entries that leave the decision about a given block at a given qindex unchanged: which qindexes and pictures were
 labelled, on how many threads, and the importer's bookkeeping."""
+
+
+class _Beside(TypedDict, total=False):
+    """Settings that a record may lack. `input`: how sources were read; `recorded`: which superblocks, drawn how."""
+
+    name: str
+    threads: int
+    passes: int
+    end_usage: str
+    lag_in_frames: int
+    kf_max_dist: int
+    deltaq_mode: int
+    chroma: str
+    all_key_frames: bool
+    cq: list[int]
+    input: dict[str, object]
+    frame_kind: str
+    feature_table: str
+    recorded: dict[str, float]
+    imported: dict[str, Any]
+
+
+class EncoderRecord(_Beside, total=False):
+    """Settings of the encoder whose decisions were labelled or learnt; `imported` alone where they are not known."""
+
+    version: str
+    usage: str
+    cpu_used: int
+    enable_1to4_partitions: int
+
+
+class RecordedBy(_Beside):
+    """Settings of the encoder whose search was recorded, with those that a pruner takes over."""
+
+    version: str
+    usage: str
+    cpu_used: int
+    enable_1to4_partitions: int
 
 
 def is_recorded(settings: Mapping[str, Any]) -> bool:

@@ -9,6 +9,7 @@ from typing import Any, NotRequired, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from toolkit.data.encoder_settings import EncoderRecord
 from toolkit.data.inside import SEARCH, Inside, read_table
 from toolkit.data.sources import Origin, check_sources
 from toolkit.data.splits import check_one_split
@@ -58,7 +59,7 @@ class Manifest(TypedDict):
     format_version: int
     bit_depth: int
     block_size: int
-    encoder: dict[str, Any]
+    encoder: EncoderRecord
     sources: list[SourceEntry]
     histogram: Counts
     excluded: dict[str, Count]

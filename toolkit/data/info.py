@@ -1,12 +1,13 @@
 """Describe a data set: sources, splits, class histograms, blocks that a stage leaves out, trivial baselines."""
 
 from collections import Counter
-from typing import Any, TypedDict
+from typing import TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.data.blockset import SPLITS, BlockSet
+from toolkit.data.encoder_settings import EncoderRecord
 from toolkit.data.format import Counts, SourceEntry, bounded
 from toolkit.data.inside import INSIDE
 from toolkit.metrics import Baselines, baselines
@@ -69,7 +70,7 @@ class DatasetInfo(TypedDict):
     sha256: str
     bit_depth: int
     node: int
-    encoder: dict[str, Any]
+    encoder: EncoderRecord
     blocks: int
     sources: list[SourceInfo]
     splits: dict[str, SplitInfo]

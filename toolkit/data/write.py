@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from toolkit.data.encoder_settings import EncoderRecord
 from toolkit.data.format import (
     BLOCK_DTYPE,
     COSTS,
@@ -90,7 +91,7 @@ def write_blockset(
     sources: Sequence[Source],
     blocks: NDArray[Any],
     bit_depth: int,
-    encoder: dict[str, Any],
+    encoder: EncoderRecord,
     *,
     block_size: int = NODE,
     costs: NDArray[Any] | None = None,

@@ -12,13 +12,14 @@ from toolkit.experiments.groups import Group, difference, equal_runs
 from toolkit.experiments.run_summary import RunRecord, RunSummary
 from toolkit.files import canonical_json
 from toolkit.metrics import Baselines
+from toolkit.option import Options
 
 
 class GroupRecord(TypedDict):
     """A group as --json gives it. `macro_f1` and `deviation` are over its `seeds` finished runs."""
 
     label: str
-    settings: dict[str, Any]
+    settings: Options
     macro_f1: float | None
     deviation: float | None
     seeds: int

@@ -4,11 +4,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from scipy.stats import t as student
 
 from toolkit.experiments.run_summary import RunSummary
+from toolkit.option import Options
 
 CONFIDENCE = 0.95
 EQUAL, ONE_SEED = "equal weights", "one seed: cannot say"
@@ -38,7 +38,7 @@ class Group:
         return name if self.label in name else f"{name} ({self.label})"
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Options:
         return self.runs[0].settings
 
     @cached_property

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import TypedDict, cast
 
 from toolkit.escaping import visible
 from toolkit.metrics import ClassScores
 from toolkit.model.config import ModelConfig
+from toolkit.option import Options
 from toolkit.training.config import RECIPES, TrainConfig
 from toolkit.training.run_folder import Epoch, RunDescription, RunFolder, best_epoch
 
@@ -104,7 +105,7 @@ class RunSummary:
         return [tuple(cast(dict[str, float], e).get(key) for key in _OUTCOME) for e in self.history]
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Options:
         """All that decides a run except chance and the machine. Runs of equal settings differ in the seed alone."""
         # A run made before an option existed was trained with the option's default.
         options = TrainConfig().to_dict() | self.description["train"]

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 import joblib
@@ -15,8 +14,9 @@ import joblib
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.experiments.run_summary import RunSummary
-from toolkit.experiments.sweep_config import Job, Options, SweepConfig, plan
+from toolkit.experiments.sweep_config import Job, SweepConfig, plan
 from toolkit.files import atomic_write_json, one_at_a_time, read_json
+from toolkit.option import Options
 from toolkit.processes import child_environment, end_with_parent
 from toolkit.training.run_folder import RunFolder
 
@@ -54,7 +54,7 @@ def sweep(data: Path, folder: Path, config: SweepConfig) -> tuple[list[Path], li
 
 def _check_folder(folder: Path, data: Path, config: SweepConfig) -> None:
     """Note the data and options in the folder; raise ToolkitError where they differ from those noted before."""
-    same: dict[str, Any] = {
+    same: Options = {
         "data": BlockSet.load(data).sha256,
         "stage": config.stage,
         "stage1_recipe": config.stage1_recipe,

@@ -3,18 +3,16 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from toolkit.errors import ToolkitError
 from toolkit.model.config import ModelConfig
+from toolkit.option import Options
 from toolkit.training.config import INITS, RECIPES, TrainConfig
 
 OWNED = ("run", "stage", "recipe", "init", "seed", "start", "resume", "extend", "extend_lr")
 """Options of `av1part train` that the sweep sets itself."""
 BACKENDS = ("threading", "loky")
 """Backends of joblib that start the runs: threads of this process, or processes."""
-Options = dict[str, Any]
-"""Options of `av1part train` by parameter name."""
 _SHAPES_BACKBONE = ("backbone", "context", "spatial_attention")
 _TAUGHT = ("teacher", "distil", "distil_temperature")
 _NOT_FOR_STAGE1 = ("adapter", "adapter_size", "adapter_placement", "dropout", "gradual", "inside", *_TAUGHT)

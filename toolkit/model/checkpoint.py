@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from toolkit.data.blockset import Blocks
+from toolkit.data.encoder_settings import EncoderRecord
 from toolkit.errors import ToolkitError, first_line, plain_system_errors
 from toolkit.files import atomic_file
 from toolkit.metrics import Baselines, ClassScores
@@ -55,7 +56,7 @@ class Checkpoint:
     metrics: Metrics
     baselines: Baselines
     data_sha256: str
-    encoder: dict[str, Any]
+    encoder: EncoderRecord
     calibration: Blocks
     provenance: Provenance = field(default_factory=Provenance)
 

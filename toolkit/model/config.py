@@ -1,11 +1,10 @@
 """Description of a model in plain values, enough to rebuild it from a checkpoint. Light: imports no torch."""
 
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from toolkit.data.inside import Inside
 from toolkit.errors import ToolkitError
-from toolkit.option import option
+from toolkit.option import Options, option
 from toolkit.partition import NODE, STAGES, stage_of
 from toolkit.shapes import check_fields
 from toolkit.windows import CONTEXTS, Window
@@ -98,12 +97,12 @@ class ModelConfig:
         """Class names in the order of the logits."""
         return stage_of(self.stage, self.node).classes
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Options:
         """Plain values of all settings."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "ModelConfig":
+    def from_dict(cls, values: Options) -> "ModelConfig":
         """Rebuild from `to_dict`; ToolkitError names keys that this version does not know."""
         unknown = set(values) - set(cls.__dataclass_fields__)
         if unknown:

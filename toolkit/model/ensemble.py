@@ -1,7 +1,6 @@
 """An ensemble: one network that gives the mean probabilities of several, over views of the block if asked for."""
 
 import math
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +10,7 @@ from toolkit.model.augment import class_orders, turn, views
 from toolkit.model.config import ModelConfig
 from toolkit.model.ensemble_config import EnsembleConfig
 from toolkit.model.network import Classifier, PartitionNet
+from toolkit.option import Options
 
 
 class Ensemble(Classifier):
@@ -46,7 +46,7 @@ class Ensemble(Classifier):
         return F.pad(mean[:, 1:] - mean[:, :1], (1, 0)) if self.single else mean
 
 
-def make_model(values: dict[str, Any]) -> Classifier:
+def make_model(values: Options) -> Classifier:
     """Make a network or an ensemble with random weights from its config's `to_dict`; ToolkitError as the configs'."""
     if "members" in values:
         return Ensemble(EnsembleConfig.from_dict(values))

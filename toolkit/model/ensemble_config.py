@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 from toolkit.errors import ToolkitError
 from toolkit.model.config import ModelConfig
+from toolkit.option import Options
 from toolkit.partition import AUGMENTATIONS
 
 VIEWS = AUGMENTATIONS
@@ -59,12 +59,12 @@ class EnsembleConfig(ModelConfig):
         values = {key: getattr(members[0], key) for key in shared}
         return cls(**values, backbone=backbone, members=tuple(members), views=views)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Options:
         """Plain values of the members and the views; all else follows from them."""
         return {"members": [member.to_dict() for member in self.members], "views": self.views}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "EnsembleConfig":
+    def from_dict(cls, values: Options) -> "EnsembleConfig":
         """Rebuild from `to_dict`; ToolkitError as `of`, and names keys that this version does not know."""
         if set(values) != {"members", "views"} or not isinstance(values["members"], list):
             raise ToolkitError(f"Ensemble settings {sorted(values)}: expected a list of members, and views.")

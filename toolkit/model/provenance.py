@@ -6,6 +6,8 @@ Light: imports no torch.
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
+from toolkit.option import Options
+
 BEFORE = ("init", "taught_by")
 """Entries that record another model that this one learnt from: the Stage 1 it started from, its teacher."""
 
@@ -60,7 +62,7 @@ class Provenance(TypedDict, total=False):
     """
 
     run: str
-    train: dict[str, Any]
+    train: Options
     init: InitRecord
     taught_by: TeacherRecord
     train_sources: list[str]
@@ -68,7 +70,7 @@ class Provenance(TypedDict, total=False):
     environment: dict[str, str]
     views: str
     members: list[MemberRecord]
-    imported: dict[str, Any]
+    imported: dict[str, object]
 
 
 def record_of(provenance: Mapping[str, Any]) -> Seen:

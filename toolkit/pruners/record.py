@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from toolkit.arrays import load_array
+from toolkit.data.encoder_settings import EncoderRecord
 from toolkit.data.splits import SPLITS
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_json, sha256_file
@@ -150,7 +151,7 @@ def doubts(splits: Sequence[str]) -> list[str]:
 def write_search_set(
     folder: Path,
     bit_depth: int,
-    encoder: dict[str, Any],
+    encoder: EncoderRecord,
     features: Sequence[Feature],
     sources: Sequence[RecordedSource],
     entries: Sequence[FrameEntry],

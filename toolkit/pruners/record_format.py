@@ -11,6 +11,7 @@ import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
+from toolkit.data.encoder_settings import EncoderRecord, RecordedBy
 from toolkit.data.inside import check_feature_list
 from toolkit.data.sources import Origin, check_sources
 from toolkit.data.splits import check_one_split
@@ -66,15 +67,6 @@ class RecordedSource(Origin):
     luma_sha256: NotRequired[str]
 
 
-class RecordedBy(TypedDict):
-    """Settings of the encoder, among others, that a pruner takes over from a record."""
-
-    version: str
-    usage: str
-    cpu_used: int
-    enable_1to4_partitions: int
-
-
 class _Inter(TypedDict):
     """Encoder settings that a record of inter frames has to say as well."""
 
@@ -91,10 +83,10 @@ class RecordManifest(TypedDict):
     kind: str
     format_version: int
     bit_depth: int
-    encoder: dict[str, Any]
-    features: list[dict[str, Any]]
+    encoder: EncoderRecord
+    features: list[dict[str, object]]
     sources: list[RecordedSource]
-    frames: list[dict[str, Any]]
+    frames: list[dict[str, object]]
     files: dict[str, Sha256]
     sha256: str
 

@@ -4,11 +4,10 @@ A recipe is a set of options that a user may override. Light: imports no torch.
 """
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from toolkit.data.inside import INSIDE
 from toolkit.errors import ToolkitError
-from toolkit.option import option
+from toolkit.option import Options, option
 from toolkit.partition import AUGMENTATIONS
 from toolkit.shapes import check_fields
 
@@ -143,12 +142,12 @@ class TrainConfig:
             )
         return found
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Options:
         """Plain values of all options."""
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "TrainConfig":
+    def from_dict(cls, values: Options) -> "TrainConfig":
         """Rebuild from `to_dict`: missing options take their defaults; ToolkitError names unknown ones."""
         unknown = sorted(set(values) - set(cls.__dataclass_fields__))
         if unknown:
@@ -163,11 +162,11 @@ class Recipe:
 
     text: str
     source: str
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
 
 
 _ALWAYS = 1_000_000  # more epochs than any run has: never unfrozen
-_FIELD: dict[str, Any] = {"qindex": False}  # the field gave its networks no qindex
+_FIELD: Options = {"qindex": False}  # the field gave its networks no qindex
 RECIPES = {
     "stage1-frozen": Recipe(
         "Stage-1 backbone, never unfrozen; only the head learns.",

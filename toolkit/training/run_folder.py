@@ -15,6 +15,7 @@ from toolkit.metrics import Baselines, NamedScore
 from toolkit.model.checkpoint import Checkpoint, Metrics, load_checkpoint, load_torch, save_checkpoint, save_torch
 from toolkit.model.config import ModelConfig
 from toolkit.model.provenance import InitRecord, TeacherRecord
+from toolkit.option import Options
 from toolkit.shapes import shaped
 from toolkit.training.config import Extension
 
@@ -74,8 +75,8 @@ class RunDescription(TypedDict):
     kind: NotRequired[str]
     format_version: NotRequired[int]
     run: str
-    model: dict[str, Any]
-    train: dict[str, Any]
+    model: Options
+    train: Options
     data: DataRecord
     train_sources: list[str]
     blocks: BlockCounts
@@ -116,7 +117,7 @@ class _ReliedOn(TypedDict):
     model: _Model
     train: _Train
     data: DataRecord
-    blocks: dict[str, Any]
+    blocks: dict[str, object]
     baselines: _Baselines
     init: _Init
     extensions: NotRequired[list[ExtensionRecord]]

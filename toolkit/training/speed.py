@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
+from toolkit.option import Options
 from toolkit.training.config import TrainConfig
 from toolkit.training.execution import Execution
 from toolkit.training.losses import make_loss
@@ -22,7 +23,7 @@ SECONDS = 1.0
 GAIN, LOSS = 1.15, 0.95
 """Ratios of speed from which bf16 is chosen, and below which an option is called slower: timings waver by less."""
 BATCH = 128
-_FLAGS: dict[str, Any] = {"channels_last": False, "fused": False}
+_FLAGS: Options = {"channels_last": False, "fused": False}
 
 
 def stepper(model_config: ModelConfig, config: TrainConfig, device: str) -> Callable[[], Any]:
