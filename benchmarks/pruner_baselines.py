@@ -52,7 +52,7 @@ def main(record: Path, output: Path, trees: int) -> None:
     """Fit one pruner a set of features, and the control."""
     data = SearchSet.load(record)
     sets = sets_of(data.features)
-    config = FitConfig(trees=trees)
+    config = FitConfig(model="trees", trees=trees)
     with tempfile.TemporaryDirectory() as work:
         fits = {name: (data, replace(config, features=sets[NAMES[name]])) for name in NAMES}
         fits["permuted"] = (permuted_record(data, Path(work) / "record"), fits["all"][1])

@@ -59,8 +59,9 @@ def table_row(name: str, pruner: Pruner, frames: Sequence[RecordedFrame], prices
     """The table's row of one pruner, judged on frames."""
     cells = []
     for price in prices:
-        found = simulate(pruner, iter(frames), price, np.inf).values()
-        lost, saved = (sum(own[key] for own in found) for key in ("loss_percent", "time_percent"))
+        found = simulate(pruner.models, iter(frames), price, np.inf)
+        alone = [own for name, own in found.items() if name != "together"]
+        lost, saved = (sum(own[key] for own in alone) for key in ("loss_percent", "time_percent"))
         cells.append(f"{lost:.2f}% | {saved:.1f}% | {price * saved - lost:+.3f}")
     return f"| {name} | " + " | ".join(cells) + " |"
 
@@ -75,7 +76,7 @@ def main(record: Path, trees: int, prices: tuple[float, ...]) -> None:
     train, val = list(data.frames("train")), list(data.frames("val"))
     click.echo(table_head(prices))
     for name, names in sets_of(data.features).items():
-        pruner = learn(train, data.features, LearnConfig(trees=trees, features=names))
+        pruner = learn(train, data.features, LearnConfig(model="trees", trees=trees, features=names))
         click.echo(table_row(name, pruner, val, prices))
     rng = np.random.default_rng(0)
     click.echo(table_row("all, permuted between nodes", pruner, [permuted(frame, rng) for frame in val], prices))

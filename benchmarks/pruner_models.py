@@ -41,7 +41,7 @@ def some(data: SearchSet, train: Sequence[RecordedFrame], count: int) -> list[Re
 CONFIGS = {
     "80-trees": LearnConfig(model="trees", trees=80),
     "160-trees": LearnConfig(model="trees", trees=160),
-    "network": LearnConfig(model="network"),
+    "network": LearnConfig(),
 }
 
 

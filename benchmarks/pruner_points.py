@@ -38,7 +38,7 @@ SETS = (
 
 def judged(frame: RecordedFrame, pruner: Pruner, decisions: Sequence[str], price: float) -> NDArray[np.float64]:
     """Loss and saving (2,), as shares of the frame's bits and seconds."""
-    wants = {d: own & (d in decisions) for d, own in wanted(frame, pruner, price, np.inf).items()}
+    wants = {d: own & (d in decisions) for d, own in wanted(frame, pruner.models, price, np.inf).items()}
     search = prune(frame, wants)
     return np.array([search.bits / frame.bits, search.seconds / frame.seconds])
 
@@ -50,7 +50,7 @@ def judged(frame: RecordedFrame, pruner: Pruner, decisions: Sequence[str], price
 def main(record: Path, prices: tuple[float, ...], epochs: int) -> None:
     """Print one Markdown table."""
     data = SearchSet.load(record)
-    config = LearnConfig(model="network", epochs=epochs, decisions=DECISIONS)
+    config = LearnConfig(epochs=epochs, decisions=DECISIONS)
     pruner = learn(list(data.frames("train")), data.features, config)
     val = list(data.frames("val"))
     cells = " | ".join(f"loss at price {p:g} | time | balance" for p in prices)

@@ -35,7 +35,7 @@ class Recipe:
 
 
 _RECORD = RecordConfig(size=(768, 512), share=1.0)
-_FIT = FitConfig(model="network")
+_FIT = FitConfig()
 # Prices were chosen by encodes of twelve photographs of the validation split (docs/benchmarks.md).
 RECIPES = {
     "photo-8bit": Recipe(replace(_RECORD, cpu_used=2), replace(_FIT, price=0.03)),

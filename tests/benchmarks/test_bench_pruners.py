@@ -105,7 +105,11 @@ def test_a_decision_saves_more_where_it_is_alone_than_it_adds_to_others(
     record: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, data = script("pruner_points", monkeypatch), SearchSet.load(record)
-    pruner = learn(list(data.frames("train")), data.features, LearnConfig(trees=5, decisions=DECISIONS, least_rows=50))
+    pruner = learn(
+        list(data.frames("train")),
+        data.features,
+        LearnConfig(model="trees", trees=5, decisions=DECISIONS, least_rows=50),
+    )
     frame = next(data.frames("val"))
     alone = sum(module.judged(frame, pruner, (decision,), 0.2)[1] for decision in USUAL)
     loss, saved = module.judged(frame, pruner, USUAL, 0.2)

@@ -20,7 +20,7 @@ from toolkit.pruners.pruner import Key, Pruner
 from toolkit.pruners.record import RecordedFrame
 from toolkit.search.table import USUAL, Feature, known_at
 
-MODELS = ("trees", "network")
+MODELS = ("network", "trees")
 LEARNING = "Learning"
 """Group of options in the help of commands."""
 
@@ -29,13 +29,14 @@ LEARNING = "Learning"
 class LearnConfig:
     """Which model every decision gets, for which node sizes and decisions.
 
-    `model`: `network`, trained for `epochs`, or `trees`, boosted. A time is smoother than a loss, so fewer trees with
-    longer steps do, and every decision asks both forests. 64x64 nodes are left out: one wrong decision there can cost a
-    picture more than all others save (docs/pruners.md). `least_rows`: a size and decision with fewer rows gets no
-    model. `features`: names of those that trees may look at, to see what the others are worth; empty for all.
+    `model`: `network`, trained for `epochs`; or `trees`, boosted, a baseline. A time is smoother than a loss, so fewer
+    trees with longer steps do, and every decision asks both forests. 64x64 nodes are left out: one wrong decision there
+    can cost a picture more than all others save (docs/explanation/pruners.md). `least_rows`: a size and decision with
+    fewer rows gets no model. `features`: names of those that trees may look at, to see what the others are worth; empty
+    for all.
     """
 
-    model: str = option("trees", "Boosted trees, or small networks, of a pruner.", LEARNING, MODELS)
+    model: str = option("network", "Small networks of a pruner, or boosted trees as a baseline.", LEARNING, MODELS)
     epochs: int = option(20, "Epochs of a network.", LEARNING, least=1, most=1000)
     trees: int = option(60, "Trees of a forest.", LEARNING, least=1, most=1000)
     time_trees: int = 20

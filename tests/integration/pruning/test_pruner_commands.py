@@ -44,9 +44,7 @@ def record(photographs: list[Path], libaom: Libraries, tmp_path_factory: pytest.
 @pytest.fixture(scope="module")
 def pruner(record: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("pruner") / "pruner"
-    result = done(
-        "pruner", "fit", record, "-o", path, "--trees", "10", "--leaves", "8", "--price", "0.1", "--sides", "8,16"
-    )
+    result = done("pruner", "fit", record, "-o", path, "--epochs", "4", "--price", "0.1", "--sides", "8,16")
     assert "C equal to the bit" in result.output
     return path
 

@@ -133,6 +133,6 @@ def test_what_cannot_end_well_is_refused_before_anything_is_learnt(
     deep = tmp_path / "deep.y4m"
     deep.write_bytes(b"YUV4MPEG2 W32 H32 F25:1 C420p10 XYSCSS=420P10\nFRAME\n" + b"\0\2" * (32 * 32 * 3 // 2))
     refused(labels, "10 bit, DATA 8", source=deep)
-    assert cli("fit", labels, CHELSEA, "-o", tmp_path / "out", "--model", "network").exit_code == 2
+    assert cli("fit", labels, CHELSEA, "-o", tmp_path / "out", "--model", "trees").exit_code == 2
     shutil.rmtree(tmp_path / "free")
     fails(cli("fit", tmp_path / "free", CHELSEA, "-o", tmp_path / "out"), "no such folder")

@@ -200,7 +200,7 @@ def test_a_forest_predicts_what_scikit_learn_does_to_the_last_bits() -> None:
 @pytest.fixture(scope="module")
 def learnt() -> Pruner:
     frames = [RecordedFrame(some_rows(2000, seed), 10_000, 100_000, 1.0) for seed in range(2)]
-    config = LearnConfig(trees=12, leaves=8, decisions=("stop", "no_ab"))
+    config = LearnConfig(model="trees", trees=12, leaves=8, decisions=("stop", "no_ab"))
     return learn(frames, TABLE, config)
 
 
@@ -214,11 +214,11 @@ def test_a_decision_looks_at_nothing_that_is_known_later(learnt: Pruner) -> None
 
 def test_a_pruner_of_some_features_looks_at_no_other() -> None:
     frames = [RecordedFrame(some_rows(2000, 0), 10_000, 100_000, 1.0)]
-    config = LearnConfig(trees=5, leaves=8, decisions=("stop",), features=("f3", "f7", "f45"))
+    config = LearnConfig(model="trees", trees=5, leaves=8, decisions=("stop",), features=("f3", "f7", "f45"))
     used = learn(frames, TABLE, config).models[16, "stop"].loss.nodes["feature"]
     assert set(used[used >= 0]) <= {3, 7}  # f45 is not known so early
     with pytest.raises(ToolkitError, match="Features f99: unknown"):
-        learn(frames, TABLE, LearnConfig(features=("f3", "f99")))
+        learn(frames, TABLE, LearnConfig(model="trees", features=("f3", "f99")))
 
 
 @pytest.mark.numeric
@@ -315,7 +315,7 @@ def test_what_is_no_sound_record_is_refused(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def networks() -> Pruner:
     frames = [RecordedFrame(some_rows(3000, seed), 10_000, 100_000, 1.0) for seed in range(2)]
-    return learn(frames, TABLE, LearnConfig(model="network", epochs=12, decisions=("stop",)))
+    return learn(frames, TABLE, LearnConfig(epochs=12, decisions=("stop",)))
 
 
 @pytest.mark.numeric
@@ -331,10 +331,10 @@ def test_a_network_learns_what_its_features_tell(networks: Pruner) -> None:
 @pytest.mark.numeric
 def test_a_network_is_the_same_for_the_same_seed(networks: Pruner) -> None:
     frames = [RecordedFrame(some_rows(3000, seed), 10_000, 100_000, 1.0) for seed in range(2)]
-    again = learn(frames, TABLE, LearnConfig(model="network", epochs=12, decisions=("stop",)))
+    again = learn(frames, TABLE, LearnConfig(epochs=12, decisions=("stop",)))
     assert again.native() == networks.native()
     with pytest.raises(ToolkitError, match="Features can be left out of trees alone"):
-        learn(frames, TABLE, LearnConfig(model="network", features=("f3",)))
+        learn(frames, TABLE, LearnConfig(features=("f3",)))
 
 
 @pytest.mark.numeric
