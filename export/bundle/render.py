@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from export.bundle.report import ReportBody
 from export.bundle.report_tables import by_size, result_tables, three_digits
 from export.compare.batches import Difference
-from export.graph.vulkan import describe
+from export.graph.vulkan import describe, identified
 from toolkit.reports.page import Filters, render
 
 
@@ -29,6 +29,7 @@ def _repeats(values: Mapping[str, Difference]) -> str:
 _FILTERS: Filters = {
     "g": three_digits,
     "device": describe,
+    "identified": identified,
     "pairs": lambda values: ", ".join(f"{k} {v}" for k, v in sorted(values.items())),
     "repeats": _repeats,
     "by_size": by_size,

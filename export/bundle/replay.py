@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.graph.contract import Contract
-from export.graph.profiles import PROFILES
+from export.graph.profiles import is_profile
 from toolkit.data.blockset import Blocks
 from toolkit.errors import ToolkitError, first_line
 from toolkit.files import atomic_write_bytes, read_bytes
@@ -103,7 +103,7 @@ def load_replays(bundle: Path, manifest_sha256: str, proof_sha256: str | None) -
     if (found["manifest_sha256"], found["proof_npz_sha256"]) != (manifest_sha256, proof_sha256):
         raise ToolkitError(f"{file}: repeats the proof of another bundle, or an earlier one. {_MEND}")
     for name, result in found["profiles"].items():
-        sound = name in PROFILES and result.get("status") in ("passed", "failed")
+        sound = is_profile(name) and result.get("status") in ("passed", "failed")
         if not sound or type(result.get("comparisons")) is not int or not isinstance(result.get("versions"), dict):
             raise ToolkitError(f"{file}: the result of {name!r:.20} is malformed. {_MEND}")
     return found

@@ -11,7 +11,7 @@ from export.compare.deployments import DeploymentResult
 from export.compare.noninferiority import Int8BatchResult
 from export.compare.verdict import BatchResult
 from export.compare.worst_blocks import WorstBlock
-from export.graph.profiles import PROFILES
+from export.graph.profiles import PROFILES, is_profile
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_bytes, read_bytes
 from toolkit.sealed import SealedFolder
@@ -142,7 +142,7 @@ def load_report(bundle: Path, manifest_sha256: str) -> Report | None:
         raise ToolkitError(f"{file}: written for another bundle ({report.get('manifest_sha256')!r:.14}...). {_AGAIN}")
     profiles = report["profiles"]
     for name, result in profiles.items():
-        sound = isinstance(result, dict) and name in PROFILES and result.get("status") in STATUSES
+        sound = isinstance(result, dict) and is_profile(name) and result.get("status") in STATUSES
         if not sound or type(result.get("comparisons")) is not int:
             raise ToolkitError(f"{file}: the result of {name!r:.20} is malformed. {_AGAIN}")
     if report.get("providers") != by_provider(profiles):

@@ -8,13 +8,28 @@ from typing import Any
 import click
 
 from export.compare.config import LIMIT
-from export.graph.profiles import PROFILES, PROVIDERS
-from export.graph.vulkan import describe
+from export.graph.profiles import OTHERS, PROFILES, PROVIDERS
+from export.graph.vulkan import describe, identified
 from export.proof.config import ParityConfig
 from toolkit.files import quoted
 from toolkit.folders import BLOCKSET, BUNDLE, check_folder
 
 _DEFAULT = ParityConfig()
+
+
+class _Provider(click.Choice[str]):
+    """One of our names, or a name of ONNX Runtime's own."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return value if OTHERS.fullmatch(str(value)) else super().convert(value, param, ctx)
+
+
+def _pairs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    """KEY=VALUE words as a dict."""
+    wrong = next((value for value in values if "=" not in value), None)
+    if wrong is not None:
+        raise click.BadParameter(f"{wrong!r}: expected KEY=VALUE.")
+    return dict(value.split("=", 1) for value in values)
 
 
 class _Parity(click.Command):
@@ -35,8 +50,17 @@ class _Parity(click.Command):
 @click.argument("data", type=click.Path(path_type=Path), required=False)
 @click.option("--split", default=_DEFAULT.split, show_default=True, help="Held-out split: val or test.")
 @click.option(
-    "--provider", "providers", multiple=True, type=click.Choice(PROVIDERS),
-    help="Must pass; repeatable. Each stands for its strict float32 profile. Without it the CPU must, CUDA is tried.",
+    "--provider", "providers", multiple=True, type=_Provider(PROVIDERS),
+    help="Must pass; repeatable. Each stands for its strict float32 profile. Without it the CPU must, CUDA is tried. "
+    "Any other provider by ONNX Runtime's name, such as OpenVINOExecutionProvider.",
+)  # fmt: skip
+@click.option(
+    "--provider-library", "library", type=click.Path(path_type=Path),
+    help="Plug-in library that brings such a provider, where ONNX Runtime does not have it.",
+)  # fmt: skip
+@click.option(
+    "--provider-option", "provider_options", multiple=True, callback=_pairs, metavar="KEY=VALUE",
+    help="Option of such a provider; repeatable.",
 )  # fmt: skip
 @click.option(
     "--profile", "profiles", multiple=True, type=click.Choice(list(PROFILES)),
@@ -88,7 +112,10 @@ def parity(
     from toolkit.cli.progress import next_step, shown
 
     with errors_to(junit), shown():
-        result = _work(bundle, data, selftest, bisect, ParityConfig(**options))
+        config = ParityConfig(**options)
+        if selftest and config.others:
+            raise click.UsageError(f"--selftest plants its faults on cpu and webgpu, not on {config.others[0]}.")
+        result = _work(bundle, data, selftest, bisect, config)
     from export.bundle.bundle import Bundle
 
     if junit:
@@ -119,7 +146,7 @@ def _lines(result: Mapping[str, Any]) -> str:
     for name, r in result.get("profiles", {}).items():
         lines.append(f"  {name}: {r['status']}" + (f", {_numbers(r)}" if r["comparisons"] else ""))
         lines += [f"    {r['reason']}"] if r["reason"] else []
-        lines += [f"    {describe(r['gpu'])}"] if r["provider"] == "webgpu" and r.get("gpu") else []
+        lines += [f"    {describe(r['gpu'])}"] if identified(r.get("gpu", {})) else []
     for name, fault in result.get("faults", {}).items():
         lines.append(f"  {name}: {fault['status']}. {fault['reason']}")
     if "bisect" in result:

@@ -1,5 +1,6 @@
 """Profiles: provider and precision of a run, each proven apart. Light: imports neither torch nor onnxruntime."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -29,6 +30,7 @@ class Profile:
     options: Mapping[str, str] = field(default_factory=dict)
     environment: Mapping[str, str | None] | None = None
     proves: str | None = None
+    library: str = ""
 
     @property
     def strict(self) -> bool:
@@ -84,6 +86,20 @@ PROFILES = {
         Profile("webgpu-fp32", "webgpu", "float32", "float32 on any GPU, through WebGPU", proves="webgpu"),
     )
 }
+
+
+OTHERS = re.compile(r"\w+ExecutionProvider(\.\w+)?")
+"""ONNX Runtime's own names of providers, by which those beside PROVIDERS are asked for; each is its profile's name."""
+
+
+def of_other(name: str, library: str = "", options: Mapping[str, str] | None = None) -> Profile:
+    """Profile of a provider that is asked for by ONNX Runtime's name: float32, in a process of its own."""
+    return Profile(name, name, "float32", f"float32 through {name}", options or {}, environment={}, library=library)
+
+
+def is_profile(name: str) -> bool:
+    """Whether a result may bear this name."""
+    return name in PROFILES or OTHERS.fullmatch(name) is not None
 
 
 def profile_of(provider: str, *, int8: bool) -> str:

@@ -15,9 +15,10 @@ import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 
-from export.graph import webgpu
+from export.graph import plug_ins, webgpu
 from export.graph.contract import Contract
 from export.graph.deployment import Deployment
+from export.graph.profiles import OTHERS
 from toolkit.data.blockset import Luma, check_input
 from toolkit.errors import ToolkitError, first_line
 from toolkit.windows import Window
@@ -43,12 +44,13 @@ _PLACED = re.compile(r"odes?(?:\(s\))? placed on \[(\w+)\]\. Number of nodes: (\
 _CHANGED = re.compile(r"GraphTransformer (\w+) modified: 1 ")
 LEVELS = {"disabled": "DISABLE_ALL", "basic": "ENABLE_BASIC", "extended": "ENABLE_EXTENDED", "all": "ENABLE_ALL"}
 _NAMES = {"cuda": "CUDA", "tensorrt": "TensorRT", "webgpu": "WebGPU"}
+_DOCTOR = "`av1part doctor` says what is there; or use --provider cpu."
 _NEEDS = {
     "cuda": "Expected an NVIDIA driver and the CUDA and cuDNN libraries of this build: "
-    "pip install 'onnxruntime-gpu[cuda,cudnn]'.",
-    "tensorrt": "Expected an NVIDIA driver and the libraries of TensorRT, which onnxruntime-gpu does not bring.",
+    f"pip install 'onnxruntime-gpu[cuda,cudnn]'. {_DOCTOR}",
+    "tensorrt": f"Expected an NVIDIA driver and the libraries of TensorRT, which onnxruntime-gpu lacks. {_DOCTOR}",
     "webgpu": "Expected a GPU with a driver for Vulkan, Direct3D 12 or Metal, on Linux with libvulkan1 (in software, "
-    "Debian's chromium brings a device), and a kernel there for every node.",
+    f"Debian's chromium brings a device), and a kernel there for every node. {_DOCTOR}",
 }
 Shapes = dict[str, list[int | str]]
 """Name and shape of each input or output; a string stands for any size."""
@@ -62,7 +64,7 @@ class RuntimeModel:
     """An exported graph in an ONNX Runtime session on exactly one execution provider.
 
     `placement`: number of graph nodes by the provider that runs them, as ONNX Runtime itself reports it. `device`: what
-    a session on WebGPU runs on, as of `webgpu.Session`; empty elsewhere.
+    a session on WebGPU or a plug-in runs on, as of `webgpu.Session`; empty elsewhere.
     """
 
     def __init__(
@@ -82,8 +84,10 @@ class RuntimeModel:
         self.contract = contract
         self.provider = provider
         self._session, self.placement = open_session(model, provider, threads, options)
-        self.device: dict[str, str] = getattr(self._session, "device", {})
-        self.provider_options: dict[str, str] = self._session.get_provider_options().get(PROVIDERS[provider], {})
+        other = {} if provider in PROVIDERS else plug_ins.describe(provider)
+        self.device: dict[str, str] = getattr(self._session, "device", other)
+        name = PROVIDERS.get(provider, provider)
+        self.provider_options: dict[str, str] = self._session.get_provider_options().get(name, {})
         check_signature(self._session, contract.inputs(), contract.outputs(), contract.metadata())
 
     @property
@@ -162,8 +166,10 @@ def open_session(
     model: bytes, provider: str, threads: int | None, options: Mapping[str, str] = MappingProxyType({})
 ) -> tuple[Any, dict[str, int]]:
     """Open a session on exactly this provider; returns it and its node placement. Errors as of RuntimeModel."""
-    if provider not in PROVIDERS:
-        raise ToolkitError(f"Provider {provider!r}: expected one of {', '.join(PROVIDERS)}.")
+    if provider not in PROVIDERS and not OTHERS.fullmatch(provider):
+        raise ToolkitError(
+            f"Provider {provider!r}: expected one of {', '.join(PROVIDERS)}, or a name of ONNX Runtime's."
+        )
     if threads is not None and threads < 1:
         raise ToolkitError(f"{threads} threads: expected at least 1.")
     if provider == "webgpu":
@@ -175,7 +181,7 @@ def open_here(
     model: bytes, provider: str, threads: int | None, options: Mapping[str, str]
 ) -> tuple[Any, dict[str, int]]:
     """Open a session as of `open_session` in this process, whose ONNX Runtime must have the provider."""
-    own = {**OPTIONS[provider], **options}
+    own = {**OPTIONS.get(provider, {}), **options}
     session, _ = _open(model, provider, threads, own)
     if provider == "webgpu":
         # Its graph is laid out anew after it was assigned, and the session lists only nodes that this added.
@@ -184,10 +190,9 @@ def open_here(
         }
     else:
         placement = _placement(session)
-    if set(placement) != {PROVIDERS[provider]}:
-        raise ProviderUnavailable(
-            f"Asked for {PROVIDERS[provider]} alone, but ONNX Runtime placed nodes as {placement}."
-        )
+    name = PROVIDERS.get(provider, provider)
+    if set(placement) != {name}:
+        raise ProviderUnavailable(f"Asked for {name} alone, but ONNX Runtime placed nodes as {placement}.")
     return session, placement
 
 
@@ -228,15 +233,18 @@ def _open(
         try:
             if provider != "webgpu" and hasattr(ort, "preload_dlls"):
                 ort.preload_dlls()
-            session = ort.InferenceSession(model, options, providers=[(PROVIDERS[provider], provider_options)])
+            if provider in PROVIDERS:
+                session = ort.InferenceSession(model, options, providers=[(PROVIDERS[provider], provider_options)])
+            else:
+                session = plug_ins.open_on(model, options, provider, provider_options)
         except Exception as error:
             # Where a provider fails, ONNX Runtime's Python tries the CPU and raises what stands in that one's way.
             reason = reason_of(error.__cause__ or error)
     if session is not None:
         return session, "\n".join(log)
     raise ProviderUnavailable(
-        f"{_NAMES[provider]} was asked for and ONNX Runtime {ort.__version__} cannot run the model on it: "
-        f"{_missing(log) or reason}. {_NEEDS[provider]} `av1part doctor` says what is there; or use --provider cpu."
+        f"{_NAMES.get(provider, provider)} was asked for and ONNX Runtime {ort.__version__} cannot run the model on "
+        f"it: {_missing(log) or reason}. {_NEEDS.get(provider, plug_ins.NEEDS)}"
     )
 
 

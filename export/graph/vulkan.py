@@ -108,8 +108,13 @@ def _device(vulkan: ctypes.CDLL, handle: int | None) -> Device:
     return Device(properties.name.decode(errors="replace"), _KINDS.get(properties.kind, "other"), version.strip())
 
 
+def identified(found: Mapping[str, str]) -> bool:
+    """Whether a result's `gpu` is one device of WebGPU or a plug-in, which `describe` takes, and no CUDA system."""
+    return "kind" in found or "onnxruntime_webgpu" in found
+
+
 def describe(device: Mapping[str, str]) -> str:
-    """What a report says of the device that a run on WebGPU had: a software one is never called a GPU.
+    """What a report says of the device that a run on WebGPU or a plug-in had: a software one is never called a GPU.
 
     `device`: the entries of a `Device`, without them where it is not known.
     """

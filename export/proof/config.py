@@ -1,9 +1,11 @@
 """Options of `av1part parity` and `parity-foreign`. Light: imports neither torch nor onnxruntime."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from export.compare.config import FRAME
-from export.graph.profiles import PROFILES, PROVIDERS
+from export.graph.profiles import OTHERS, PROFILES, PROVIDERS, Profile, of_other
 from toolkit.data.splits import HELD_OUT
 from toolkit.errors import ToolkitError
 
@@ -16,8 +18,9 @@ class ParityConfig:
 
     `limit`: number of blocks, drawn by `seed`, even over class and qindex; None: LIMIT, or fewer for a large model.
     `batches`: batch sizes of the runs; a large model skips sizes that one call cannot afford. `providers`, `profiles`:
-    must pass; without any the CPU must, and CUDA is tried. Raises ToolkitError on a split that is not held out, an
-    unknown profile, or no block or batch size.
+    must pass; without any the CPU must, and CUDA is tried. A provider beside PROVIDERS is asked for by ONNX Runtime's
+    own name; `library` brings it, and `provider_options` are for it. Raises ToolkitError on a split that is not held
+    out, an unknown profile, a library without such a provider, or no block or batch size.
     """
 
     split: str = "test"
@@ -27,6 +30,8 @@ class ParityConfig:
     providers: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
     any_settings: bool = False
+    library: Path | None = None
+    provider_options: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.split not in HELD_OUT:
@@ -40,8 +45,26 @@ class ParityConfig:
             ("Profile", self.profiles, PROFILES),
         ):
             for value in values:
-                if value not in known:
+                if value not in known and not (name == "Provider" and OTHERS.fullmatch(value)):
                     raise ToolkitError(f"{name} {value!r}: expected one of {', '.join(known)}.")
+        if len(self.others) != 1 and (self.library or self.provider_options or self.others):
+            raise ToolkitError(
+                f"Providers {', '.join(self.providers) or 'none'}: expected exactly one of ONNX Runtime's own names, "
+                "such as OpenVINOExecutionProvider, where a library or options of a provider are given."
+            )
+        if self.library and not self.library.is_file():
+            raise ToolkitError(f"{self.library}: no such file. Expected the library of {self.others[0]}.")
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """Providers that are asked for by ONNX Runtime's own names."""
+        return tuple(name for name in self.providers if name not in PROVIDERS)
+
+    def profile(self, name: str) -> Profile:
+        """The profile of that name; of another provider with its library and options."""
+        if name in PROFILES:
+            return PROFILES[name]
+        return of_other(name, str(self.library.resolve()) if self.library else "", self.provider_options)
 
 
 @dataclass(frozen=True)

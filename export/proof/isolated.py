@@ -2,6 +2,7 @@
 
 import json
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ def run_apart(bundle: Path, blocks: Blocks, profile: Profile, batches: tuple[int
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         np.savez(folder / "inputs.npz", *blocks.inputs)
-        job = {"bundle": str(bundle.resolve()), "profile": profile.name, "batches": batches}
+        job = {"bundle": str(bundle.resolve()), "profile": asdict(profile), "batches": batches}
         (folder / "job.json").write_text(json.dumps(job))
         values = run_module("export.proof.worker", folder, profile.environment or {})
         if "unavailable" in values:
@@ -41,4 +42,4 @@ def run_apart(bundle: Path, blocks: Blocks, profile: Profile, batches: tuple[int
             raise ToolkitError(values["error"])
         with np.load(folder / "outputs.npz", allow_pickle=False) as outputs:
             logits = {batch: outputs[f"batch_{batch}"] for batch in batches}
-        return Outputs(logits, values["placement"], values["repeats"])
+        return Outputs(logits, values["placement"], values["repeats"], values["device"])

@@ -25,7 +25,7 @@ from export.compare.verdict import Budget, judge, summarise, with_repeats
 from export.compare.worst_blocks import worst_blocks, worst_rows
 from export.graph.check import check_onnx
 from export.graph.contract import Contract
-from export.graph.profiles import PROFILES, Profile, profile_of
+from export.graph.profiles import Profile, profile_of
 from export.graph.runtime import ProviderUnavailable
 from export.graph.vulkan import SOFTWARE
 from export.proof.bisect import BLOCKS, Bisection, bisect
@@ -100,7 +100,7 @@ def prove(path: Path, data_path: Path, config: ParityConfig) -> ParityResult:
     results: dict[str, ProfileResult] = {}
     worst: dict[str, Blocks] = {}
     for name in dict.fromkeys([strict, *tried]):
-        result, worst[name] = _run(bundle, data, proof, PROFILES[name], config)
+        result, worst[name] = _run(bundle, data, proof, config.profile(name), config)
         results[name] = result if result["status"] == "not-run" else cast(ProfileResult, {**result, **about})
     named: BundleName = {"name": path.resolve().name, "stage": bundle.stage, "backbone": bundle.manifest["backbone"]}
     write_report(path, bundle.sha256, named, results, keep(proof.blocks, proof.reference))
@@ -117,9 +117,9 @@ def prove(path: Path, data_path: Path, config: ParityConfig) -> ParityResult:
     if failed and not bundle.int8:
         answer["bisect"] = _bisect(bundle, proof.model, proof.blocks)
         answer["reproducers"] = {
-            name: _reproduce(bundle, proof.model, worst[name], results[name])
+            name: _reproduce(bundle, proof.model, worst[name], config.profile(name), results[name])
             for name in failed
-            if PROFILES[name].precision == "float32" and len(worst[name])
+            if config.profile(name).precision == "float32" and len(worst[name])
         }
     return answer
 
@@ -146,10 +146,12 @@ def _bisect(bundle: Bundle, model: Classifier, blocks: Blocks) -> Bisection:
         return {"departs": True, "message": error.message}
 
 
-def _reproduce(bundle: Bundle, model: Classifier, blocks: Blocks, result: ProfileResult) -> Reproducer:
+def _reproduce(
+    bundle: Bundle, model: Classifier, blocks: Blocks, profile: Profile, result: ProfileResult
+) -> Reproducer:
     """Result of `reproduce`; where the failure cannot be cut down, why."""
     try:
-        return reproduce(bundle.path, bundle.model_bytes(), model, blocks, PROFILES[result["profile"]], result)
+        return reproduce(bundle.path, bundle.model_bytes(), model, blocks, profile, result)
     except ToolkitError as error:
         return {"folder": "", "message": error.message}
 
@@ -233,7 +235,7 @@ def _run(
     rows = batch_rows(len(proof.blocks), size)
     logits, exact, blocks = found.logits[size], proof.reference[rows], proof.blocks[rows]
     worst = worst_blocks(logits, exact, blocks, data, bundle.classes)
-    gpu = found.device or (gpu_versions() if profile.provider != "cpu" else {})
+    gpu = found.device or (gpu_versions() if profile.provider in ("cuda", "tensorrt") else {})
     about["budget_assumed"] &= gpu.get("kind") != SOFTWARE
     verdict["batch_variance"] = between_batches(found.logits, len(proof.blocks))
     result = {**about, **verdict, "placement": found.placement, "worst": worst, "gpu": gpu}

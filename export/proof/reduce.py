@@ -23,11 +23,12 @@ Run = Callable[[bytes, Values], NDArray[Any]]
 
 @dataclass(frozen=True)
 class Way:
-    """One way to run a graph: provider and its options, or a deployment on the CPU."""
+    """One way to run a graph: provider, its options and the library that brings it, or a deployment on the CPU."""
 
     provider: str = "cpu"
     options: Mapping[str, str] = field(default_factory=dict)
     deployed: Deployment | None = None
+    library: str = ""
 
     def run(self, model: bytes, feed: Values) -> NDArray[Any]:
         """The graph's first output; ToolkitError where it cannot be opened or run in this way."""

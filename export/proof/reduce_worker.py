@@ -7,18 +7,20 @@ torch, as `export.proof.worker`.
 import json
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from export.graph.plug_ins import register
 from export.graph.process import run_module
-from export.graph.profiles import PROFILES
+from export.graph.profiles import Profile
 from export.proof.reduce import Part, Values, Way, search, write_part
 from toolkit.processes import obey_parent
 
 
-def search_apart(model: bytes, feed: Values, exact: Values, allowed: dict[str, float], profile: str) -> Part | None:
+def search_apart(model: bytes, feed: Values, exact: Values, allowed: dict[str, float], profile: Profile) -> Part | None:
     """Result of `search` in a process of its own with the profile's switches; ToolkitError where it gives none."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -26,8 +28,8 @@ def search_apart(model: bytes, feed: Values, exact: Values, allowed: dict[str, f
         for file, values in (("feed.npz", feed), ("exact.npz", exact)):
             arrays: dict[str, Any] = dict(values)
             np.savez(folder / file, **arrays)
-        (folder / "job.json").write_text(json.dumps({"profile": profile, "allowed": allowed}))
-        found = run_module("export.proof.reduce_worker", folder, PROFILES[profile].environment or {})
+        (folder / "job.json").write_text(json.dumps({"profile": asdict(profile), "allowed": allowed}))
+        found = run_module("export.proof.reduce_worker", folder, profile.environment or {})
         if found is None:
             return None
         case = _arrays(folder / "case.npz")
@@ -38,9 +40,10 @@ def search_apart(model: bytes, feed: Values, exact: Values, allowed: dict[str, f
 def work(folder: Path) -> dict[str, Any] | None:
     """Run the job and return what its files do not hold of the part; None where there is no part."""
     job = json.loads((folder / "job.json").read_text())
-    profile = PROFILES[job["profile"]]
+    profile = Profile(**job["profile"])
+    register(profile.provider, profile.library)
     exact, feed = _arrays(folder / "exact.npz"), _arrays(folder / "feed.npz")
-    way = Way(profile.provider, profile.options)
+    way = Way(profile.provider, profile.options, library=profile.library)
     part = search((folder / "whole.onnx").read_bytes(), feed, exact, job["allowed"], way)
     if part is None:
         return None

@@ -14,7 +14,7 @@ from export.compare.deployments import run_deployments, with_deployments
 from export.compare.noninferiority import judge_int8
 from export.compare.verdict import Budget, judge, summarise, with_repeats
 from export.graph.instruction_set import instruction_set
-from export.graph.profiles import PROFILES, Profile, profile_of
+from export.graph.profiles import Profile, profile_of
 from export.graph.runtime import ProviderUnavailable
 from export.graph.vulkan import SOFTWARE
 from export.proof.config import ParityConfig
@@ -46,7 +46,7 @@ def replay(path: Path, config: ParityConfig) -> ReplayResult:
         raise ToolkitError(f"{path}: its proof did not pass in {own}, so there is none to repeat. Prove it with DATA.")
     names = [*(profile_of(p, int8=bundle.int8) for p in config.providers), *config.profiles] or [own]
     about = _about(bundle, kept)
-    results = {name: _run(bundle, kept, PROFILES[name], dict(proof), about) for name in dict.fromkeys(names)}
+    results = {name: _run(bundle, kept, config.profile(name), dict(proof), about) for name in dict.fromkeys(names)}
     write_replays(path, bundle.replays, bundle.sha256, bundle.report["proof_npz_sha256"], results)
     return {
         "passed": all(result["status"] == "passed" for result in results.values()),

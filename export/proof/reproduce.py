@@ -70,14 +70,22 @@ def way_of(profile: Profile, result: ProfileResult) -> Way:
     failed = [name for name, found in result.get("deployments", {}).items() if found["reason"]]
     usual = any(batch["reasons"] for batch in result.get("batches", {}).values())
     deployed = None if usual else next((d for d in DEPLOYMENTS if d.name in failed), None)
-    return Way(profile.provider, profile.options, deployed)
+    return Way(profile.provider, profile.options, deployed, profile.library)
 
 
 def script(way: Way, allowed: float) -> str:
-    """Three lines of Python, after the import, that run the files of a part and print its error."""
+    """Three lines of Python that run the files of a part and print its error, after those that set up ONNX Runtime."""
     name = PROVIDERS.get(way.provider, way.provider)
-    options = {**OPTIONS.get(way.provider, {}), **way.options}
-    lines = ["import numpy, onnxruntime as ort"]
+    given = {**OPTIONS.get(way.provider, {}), **way.options}
+    lines, second, last = ["import numpy, onnxruntime as ort"], "", f', providers=[("{name}", {given!r})]'
+    if way.deployed or way.library:
+        lines.append("options = ort.SessionOptions()")
+        second = ", options"
+    if way.library:
+        lines.append(f"ort.register_execution_provider_library({name!r}, {way.library!r})")
+        lines.append(f"devices = [found for found in ort.get_ep_devices() if found.ep_name == {name!r}]")
+        lines.append(f"options.add_provider_for_devices(devices[:1], {given!r})")
+        last = ""
     if way.deployed:
         level = f"ort.GraphOptimizationLevel.ORT_{LEVELS[way.deployed.level]}"
         settings = {
@@ -85,12 +93,10 @@ def script(way: Way, allowed: float) -> str:
             "intra_op_num_threads": way.deployed.threads,
             "enable_mem_pattern": way.deployed.memory_pattern,
         }
-        lines.append("options = ort.SessionOptions()")
         lines += [f"options.{key} = {value}" for key, value in settings.items()]
-    second = ", options" if way.deployed else ""
     lines += [
         'case = dict(numpy.load("case.npz")); expected = case.pop("expected")',
-        f'session = ort.InferenceSession("model.onnx"{second}, providers=[("{name}", {options!r})])',
+        f'session = ort.InferenceSession("model.onnx"{second}{last})',
         f'print("largest error", abs(session.run(None, case)[0] - expected).max(), "allowed", {allowed!r})',
     ]
     return "\n".join(lines) + "\n"
@@ -112,7 +118,7 @@ def _smallest(
         if profile.environment is None or way.deployed:
             part = search(model, few, exact, allowed, way)
         else:
-            part = search_apart(model, few, exact, allowed, profile.name)
+            part = search_apart(model, few, exact, allowed, profile)
         if part is not None or count >= len(blocks):
             return part, count
         count = min(2 * count, len(blocks))

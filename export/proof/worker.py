@@ -15,7 +15,8 @@ import numpy as np
 from export.bundle.bundle import Bundle
 from export.compare.batches import run_all
 from export.graph.float16 import as_float16
-from export.graph.profiles import PROFILES, check_strict
+from export.graph.plug_ins import register
+from export.graph.profiles import Profile, check_strict
 from export.graph.runtime import ProviderUnavailable, RuntimeModel
 from toolkit.errors import ToolkitError
 from toolkit.processes import obey_parent
@@ -24,7 +25,11 @@ from toolkit.processes import obey_parent
 def work(folder: Path) -> dict[str, object]:
     """Run the job and return the answer, which also carries errors that a user can mend."""
     job = json.loads((folder / "job.json").read_text())
-    profile = PROFILES[job["profile"]]
+    profile = Profile(**job["profile"])
+    try:
+        register(profile.provider, profile.library)
+    except ToolkitError as error:
+        return {"unavailable": error.message}
     try:
         bundle = Bundle.load(job["bundle"], with_report=False)
         model = as_float16(bundle.model_bytes()) if profile.precision == "float16" else bundle.model_bytes()
@@ -42,7 +47,7 @@ def work(folder: Path) -> dict[str, object]:
         return {"error": error.message}
     outputs: dict[str, Any] = {f"batch_{batch}": logits for batch, logits in found.logits.items()}
     np.savez(folder / "outputs.npz", **outputs)
-    return {"placement": found.placement, "repeats": found.repeats}
+    return {"placement": found.placement, "repeats": found.repeats, "device": found.device}
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def test_a_process_of_its_own_finds_the_same(monkeypatch: pytest.MonkeyPatch) ->
     proto, allowed = chain(3), dict.fromkeys(exact, 1e-6)
     own = Search(proto, {"x": x}, exact | {"y": exact["y"] + 1}, allowed, Way().run).smallest()
     apart = reduce_worker.search_apart(
-        proto.SerializeToString(), {"x": x}, exact | {"y": exact["y"] + 1}, allowed, "cpu-fp32"
+        proto.SerializeToString(), {"x": x}, exact | {"y": exact["y"] + 1}, allowed, PROFILES["cpu-fp32"]
     )
     assert own is not None
     assert apart is not None
