@@ -104,7 +104,7 @@ class Manifest(TypedDict):
 
     kind: str
     format_version: int
-    contract: dict[str, Any]
+    contract: dict[str, object]
     backbone: str
     opset: NotRequired[int]
     encoder: EncoderRecord

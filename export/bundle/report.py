@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
-from export.bundle.replay import PROOF, REPLAY, put_kept
+from export.bundle.replay import PROOF, REPLAY
 from export.compare.batches import Difference
 from export.compare.deployments import DeploymentResult
 from export.compare.noninferiority import Int8BatchResult
@@ -13,7 +13,7 @@ from export.compare.verdict import BatchResult
 from export.compare.worst_blocks import WorstBlock
 from export.graph.profiles import PROFILES, is_profile
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_bytes, read_bytes
+from toolkit.files import read_bytes
 from toolkit.sealed import SealedFolder
 
 _READABLE = ("parity.md", "parity.html")
@@ -151,7 +151,7 @@ def load_report(bundle: Path, manifest_sha256: str) -> Report | None:
         readable = bundle / name
         if not readable.is_file() or readable.stat().st_size > _LIMIT:
             raise ToolkitError(f"{readable}: missing or larger than {_LIMIT} bytes. {_AGAIN}")
-        if _sha256(read_bytes(readable)) != report.get(_hash_key(name)):
+        if _sha256(read_bytes(readable)) != report.get(hash_key(name)):
             raise ToolkitError(f"{readable}: changed since parity.json was written. {_AGAIN}")
     kept = bundle / PROOF
     if kept.exists() != ("proof_npz_sha256" in report):
@@ -176,49 +176,8 @@ def by_provider(profiles: Mapping[str, ProfileResult]) -> dict[str, ProfileResul
     return found
 
 
-def write_report(
-    bundle: Path,
-    manifest_sha256: str,
-    named: BundleName,
-    results: Mapping[str, ProfileResult],
-    kept: bytes | None = None,
-) -> Report:
-    """Write the files, each atomically, and return the report. `kept`: content of proof.npz, if any.
-
-    Earlier results for the same manifest are kept for profiles that did not run now: the machine with the GPU need not
-    be the one with the encoder.
-    """
-    from export.bundle.render import render_html, render_markdown  # imports jinja2, which reading does not need
-
-    try:
-        earlier = load_report(bundle, manifest_sha256)
-    except ToolkitError:
-        earlier = None  # damaged, or of another bundle: it holds nothing to keep
-    profiles: dict[str, ProfileResult] = dict(earlier["profiles"]) if earlier else {}
-    for name, result in results.items():
-        if result["status"] != "not-run" or name not in profiles:
-            profiles[name] = result
-    statuses = [result["status"] for result in profiles.values()]
-    body: ReportBody = {
-        "bundle": named,
-        "manifest_sha256": manifest_sha256,
-        "passed": "passed" in statuses and "failed" not in statuses,
-        "profiles": profiles,
-        "providers": by_provider(profiles),
-    }
-    if kept is not None:
-        body["proof_npz_sha256"] = put_kept(bundle, kept)
-    else:
-        for name in (PROOF, REPLAY):
-            (bundle / name).unlink(missing_ok=True)
-    texts = {"parity.md": render_markdown(body).encode(), "parity.html": render_html(body).encode()}
-    for name, text in texts.items():
-        atomic_write_bytes(bundle / name, text)
-    hashes = {_hash_key(name): _sha256(text) for name, text in texts.items()}
-    return cast(Report, FORMAT.write({**body, **hashes}, bundle))
-
-
-def _hash_key(name: str) -> str:
+def hash_key(name: str) -> str:
+    """Entry of parity.json that holds the hash of a file beside it."""
     return name.replace(".", "_") + "_sha256"
 
 

@@ -77,8 +77,8 @@ def info(path: Path, as_json: bool) -> None:
 def describe(opened: "Bundle") -> str:
     """Describe a bundle in a few lines."""
     manifest, check = opened.manifest, opened.manifest["export_check"]
-    provenance, contract = manifest["provenance"], opened.contract.to_dict()
-    ids = ", ".join(f"{c['name']} {c['av1_ids']}" for c in contract["classes"])
+    provenance = manifest["provenance"]
+    ids = ", ".join(f"{name} {list(ids)}" for name, ids in zip(opened.classes, opened.contract.groups, strict=True))
     constant = provenance["baselines"]["best_constant"]
     providers = opened.report["providers"] if opened.report else {}
     proofs = ", ".join(f"{name} {result['status']}" for name, result in providers.items())

@@ -1,12 +1,13 @@
 """Verdict on an int8 bundle: not the errors of its logits count, but whether its decisions are worse than float64's."""
 
 from collections.abc import Mapping
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from export.compare.batches import FULL_BATCH, batch_rows
+from export.compare.verdict import Spread, spread
 from toolkit.data.blockset import Blocks
 from toolkit.experiments.reliability import negative_log_likelihood, reliability
 
@@ -22,7 +23,7 @@ MIN_SOURCES = 5
 """Fewest sources for a bootstrap: it draws sources, because blocks of one source are alike."""
 
 
-class Int8BatchResult(TypedDict):
+class Int8BatchResult(Spread):
     """Decisions of an int8 graph against float64's at one batch size. `f1_lower`: lower bound of `f1_difference`."""
 
     blocks: int
@@ -33,11 +34,6 @@ class Int8BatchResult(TypedDict):
     ece_float64: float
     nll: float
     nll_float64: float
-    rms: float
-    max: float
-    percentiles: dict[str, float]
-    rms_per_class: list[float]
-    max_per_class: list[float]
     flips: int
     reasons: NotRequired[list[str]]
 
@@ -159,8 +155,8 @@ def _compare(
 ) -> Int8BatchResult:
     ours, theirs = logits.argmax(1), exact.argmax(1)
     difference, lower = bootstrap_difference(ours, theirs, blocks.target, blocks.source, classes, seed)
-    errors = np.abs(logits - exact)
-    return {
+    found = {
+        **spread(logits - exact),
         "blocks": len(blocks),
         "sources": len(np.unique(blocks.source)),
         "f1_difference": difference,
@@ -169,10 +165,6 @@ def _compare(
         "ece_float64": reliability(exact, blocks.target).error,
         "nll": negative_log_likelihood(logits, blocks.target),
         "nll_float64": negative_log_likelihood(exact, blocks.target),
-        "rms": float(np.sqrt(np.mean(errors**2))),
-        "max": float(errors.max()),
-        "percentiles": {str(p): float(np.percentile(errors, p)) for p in (50, 90, 99, 99.9)},
-        "rms_per_class": [float(e) for e in np.sqrt(np.square(errors).mean(0))],
-        "max_per_class": [float(e) for e in errors.max(0)],
         "flips": int((ours != theirs).sum()),
     }
+    return cast(Int8BatchResult, found)

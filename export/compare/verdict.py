@@ -40,7 +40,29 @@ class Budget:
         return rms * RMS_FACTOR / self.rms
 
 
-class BatchResult(TypedDict):
+class Spread(TypedDict):
+    """Sizes of the errors of logits: over all, at percentiles, and of each class."""
+
+    rms: float
+    max: float
+    percentiles: dict[str, float]
+    rms_per_class: list[float]
+    max_per_class: list[float]
+
+
+def spread(errors: NDArray[np.float64]) -> Spread:
+    """Sizes of errors (N, classes)."""
+    sizes, squares = np.abs(errors), np.square(errors)
+    return {
+        "rms": float(np.sqrt(np.mean(squares))),
+        "max": float(sizes.max()),
+        "percentiles": {str(p): float(np.percentile(sizes, p)) for p in (50, 90, 99, 99.9)},
+        "rms_per_class": [float(e) for e in np.sqrt(squares.mean(0))],
+        "max_per_class": [float(e) for e in sizes.max(0)],
+    }
+
+
+class BatchResult(Spread):
     """Errors of one output against the reference, as a report has them of one batch size.
 
     `comparisons` counts logits; flips and near-ties count blocks. `near_ties`: blocks whose two largest float64 logits
@@ -50,11 +72,6 @@ class BatchResult(TypedDict):
 
     comparisons: int
     blocks: int
-    rms: float
-    max: float
-    percentiles: dict[str, float]
-    rms_per_class: list[float]
-    max_per_class: list[float]
     flips: int
     flips_allowed: int
     near_ties: int
@@ -94,8 +111,8 @@ def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> Ba
         return _failure(reason)
     if not np.isfinite(found).all() or not np.isfinite(reference).all():
         return _failure(f"{int((~np.isfinite(found)).sum())} logits are NaN or infinite")
-    errors = np.abs(found.astype(np.float64) - reference)
-    rms, largest = errors_of(found, reference)
+    sizes = spread(found.astype(np.float64) - reference)
+    rms, largest = sizes["rms"], sizes["max"]
     top = np.sort(reference, axis=1)
     near_tie = top[:, -1] - top[:, -2] < 2 * budget.max
     flipped = found.argmax(1) != reference.argmax(1)
@@ -111,13 +128,9 @@ def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> Ba
     if near_ties > NEAR_TIE_LIMIT * len(reference):
         reasons.append(f"{near_ties} of {len(reference)} blocks are near-ties: decisions prove nothing")
     return BatchResult(
-        comparisons=errors.size,
+        **sizes,
+        comparisons=reference.size,
         blocks=len(reference),
-        rms=rms,
-        max=largest,
-        percentiles={str(p): float(np.percentile(errors, p)) for p in (50, 90, 99, 99.9)},
-        rms_per_class=[float(e) for e in np.sqrt(np.square(errors).mean(0))],
-        max_per_class=[float(e) for e in errors.max(0)],
         flips=flips,
         flips_allowed=int((flipped & near_tie).sum()),
         near_ties=near_ties,

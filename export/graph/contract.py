@@ -49,6 +49,11 @@ class Contract:
         """Class names in the order of the logits."""
         return stage_of(self.stage, self.window.node).classes
 
+    @property
+    def groups(self) -> tuple[tuple[int, ...], ...]:
+        """AV1 partition ids of each class."""
+        return stage_of(self.stage, self.window.node).groups
+
     def inputs(self) -> dict[str, list[int | str]]:
         """Name and shape of each input; "batch" stands for any size."""
         found: dict[str, list[int | str]] = {"luma": ["batch", *self.window.shape], "qindex": ["batch", 1]}
@@ -58,17 +63,16 @@ class Contract:
         """Name and shape of each output."""
         return {"logits": ["batch", len(self.classes)]}
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """The contract in JSON types, as it stands in the graph's metadata and in a bundle's manifest.
 
         It has an entry `inside` only where the model is asked inside the search.
         """
-        groups = stage_of(self.stage, self.window.node).groups
         size, context = self.window.size, self.window.context
         return {
             "format_version": FORMAT_VERSION,
             "stage": self.stage,
-            "classes": [{"name": n, "av1_ids": list(g)} for n, g in zip(self.classes, groups, strict=True)],
+            "classes": [{"name": n, "av1_ids": list(g)} for n, g in zip(self.classes, self.groups, strict=True)],
             "bit_depth": self.bit_depth,
             "input_range": [0, (1 << self.bit_depth) - 1],
             "qindex_range": [0, 255],

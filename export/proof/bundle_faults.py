@@ -11,7 +11,8 @@ import torch
 import torch.nn.functional as F
 
 from export.bundle.bundle import MANIFEST
-from export.bundle.report import REPORT_FILES, ProfileResult, write_report
+from export.bundle.report import REPORT_FILES, ProfileResult
+from export.bundle.report_write import write_report
 from export.graph.contract import Contract
 from export.graph.profiles import PROFILES, Profile
 from export.proof.graph_faults import NotApplicable

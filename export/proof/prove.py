@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from export.bundle.bundle import Bundle
 from export.bundle.replay import keep
-from export.bundle.report import About, BundleName, ProfileResult, by_provider, write_report
+from export.bundle.report import About, BundleName, ProfileResult, by_provider
+from export.bundle.report_write import write_report
 from export.bundle.write import versions
 from export.compare.batches import FULL_BATCH, Outputs, batch_rows, between_batches
 from export.compare.budget import reference_logits, set_budget

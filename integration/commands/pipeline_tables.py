@@ -1,7 +1,7 @@
 """Tables that the pipeline commands print for people."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from integration.pipeline.policy import Policy
     from integration.pipeline.score import Scores
     from integration.pruning.bundle import PrunerBundle
+    from toolkit.metrics import Baselines, BaselineScores
 
 
 def print_pipeline(path: Path, bundles: dict[str, "Bundle"], policy: "Policy") -> None:
@@ -66,7 +67,7 @@ def print_scores(scores: "Scores") -> None:
     )
 
 
-def _predictors(found: dict[str, Any]) -> dict[str, dict[str, float]]:
+def _predictors(found: "Baselines") -> "dict[str, BaselineScores]":
     best, accurate = found["best_constant"], found["best_constant_by_accuracy"]
     named = {f"always {best['class']} (best macro-F1)": best, f"always {accurate['class']} (best accuracy)": accurate}
     return {**named, "drawn by the classes' shares": found["stratified"]}

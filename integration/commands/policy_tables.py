@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -79,13 +79,13 @@ def _curve(fit: "Fit") -> "list[Point]":
     return [p for k, p in enumerate(fit.points) if k % every == 0 or p == fit.chosen]
 
 
-def fit_json(fit: "Fit") -> dict[str, Any]:
+def fit_json(fit: "Fit") -> dict[str, object]:
     """Describe a fit in plain JSON values."""
 
-    def plain(point: "Point") -> dict[str, Any]:
+    def plain(point: "Point") -> dict[str, object]:
         return {"policy": point.policy.to_dict(), **point.outcome._asdict()}
 
-    def encoded(trial: "Trial") -> dict[str, Any]:
+    def encoded(trial: "Trial") -> dict[str, object]:
         shares = {"inference_share": trial.inference_share, "lost": trial.lost}
         return {"by_costs": plain(trial.point), "loss": trial.loss, "saving": trial.saving, **shares}
 

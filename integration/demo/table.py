@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
 from rich.console import Console
 from rich.table import Table
@@ -23,6 +23,22 @@ class Encoded(TypedDict):
     masked_blocks: int
 
 
+class Selected(TypedDict):
+    """What is shown of a choice of epoch, as `av1part select --json` prints it."""
+
+    epoch: int
+    macro_f1: float
+    baseline_macro_f1: float
+    baseline_class: str
+    beats_baseline: bool
+
+
+class Proven(TypedDict):
+    """What is shown of a proof, as `av1part parity --json` prints it: results by execution provider."""
+
+    providers: dict[str, dict[str, object]]
+
+
 @dataclass(frozen=True)
 class Row:
     """One run of the demo, with its bundle. `select` and `parity` are what these commands print as JSON."""
@@ -32,8 +48,8 @@ class Row:
     init: str
     bundle: Path
     seconds: float
-    select: dict[str, Any]
-    parity: dict[str, Any]
+    select: Selected
+    parity: Proven
 
 
 def print_summary(

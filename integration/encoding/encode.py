@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -128,7 +128,7 @@ class Report:
         self.inference_seconds += ahead.mask_seconds
         self.masks_ahead = ahead.used
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """JSON values as `av1part encode --json` prints them: the counts of nodes are called blocks there."""
         values = asdict(self) | {"decisions": named_counts(self.decisions)}
         return {name.replace("_nodes", "_blocks"): value for name, value in values.items()}

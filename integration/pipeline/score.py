@@ -12,7 +12,7 @@ from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import BlockSet
 from toolkit.data.info import LABELS
 from toolkit.errors import ToolkitError
-from toolkit.metrics import baselines, classification_metrics, flat_f1
+from toolkit.metrics import Baselines, ConstantScores, baselines, classification_metrics, flat_f1
 from toolkit.partition import HORZ_4, STAGES, partitions_of, stage_of
 
 
@@ -24,7 +24,7 @@ class StageScores(TypedDict):
     macro_f1: float
     per_class: dict[str, dict[str, float]]
     confusion: list[list[int]]
-    best_constant: dict[str, Any]
+    best_constant: ConstantScores
 
 
 class PolicyEffect(TypedDict):
@@ -50,7 +50,7 @@ class Scores(TypedDict):
     macro_f1: float
     per_class: dict[str, dict[str, float]]
     confusion: list[list[int]]
-    baselines: dict[str, Any]
+    baselines: Baselines
     left_out: dict[str, int]
     stages: dict[str, StageScores]
     errors_by_stage: dict[str, int]

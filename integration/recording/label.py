@@ -20,7 +20,7 @@ from integration.recording.config import LabelConfig, RecordConfig, SourceConfig
 from integration.recording.pieces import Progress
 from integration.recording.record import SearchView
 from integration.recording.recorder import manifest_settings, open_encoder, run
-from integration.recording.view import Keeper, Piece, Recorded, View
+from integration.recording.view import Content, Keeper, Piece, Recorded, View
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.data.group import set_name, write_group
 from toolkit.data.inside import SearchFeatures, SearchTable
@@ -143,7 +143,7 @@ class BlockKeeper(Keeper):
         for node, target in self._search.items():
             target.write(node_features(rows, node, (height // node, width // node)).tobytes())
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> Content:
         if not self._qindexes:
             raise ToolkitError(f"{self.piece.file.path}: holds no frame.")
         stacked: dict[str, Any] = {f"labels{node}": np.stack(own) for node, own in self._labels.items()}

@@ -6,13 +6,13 @@ A piece is a folder. It is done when its piece.json, sealed with the hashes of i
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import TypedDict
 
-from integration.recording.view import Piece
+from integration.recording.view import Content, Piece
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.processes import worker_pool
@@ -25,7 +25,7 @@ _MEND = "Run the same command again: it is coded again, and all else is kept."
 
 class _Piece(TypedDict):
     files: dict[str, Sha256]
-    content: dict[str, object]
+    content: Content
 
 
 FORMAT = SealedFolder("av1part-piece", 1, _Piece, "a piece's", _MEND, DONE)
@@ -44,7 +44,7 @@ def begin_piece(folder: Path) -> None:
     folder.mkdir(parents=True)
 
 
-def finish_piece(folder: Path, content: Mapping[str, Any]) -> None:
+def finish_piece(folder: Path, content: Content) -> None:
     """Mark a piece as done, with `content`, JSON values that describe its files."""
     files = {}
     for path in sorted(folder.iterdir()):
@@ -53,10 +53,10 @@ def finish_piece(folder: Path, content: Mapping[str, Any]) -> None:
                 file.fileno()
             )  # a power cut after this may not leave a piece that is done, but whose files are not
         files[path.name] = sha256_file(path)
-    FORMAT.write({"files": files, "content": dict(content)}, folder)
+    FORMAT.write({"files": files, "content": content}, folder)
 
 
-def read_piece(folder: Path) -> dict[str, Any]:
+def read_piece(folder: Path) -> Content:
     """Content of a piece that is done; ToolkitError where it is not, or one of its files was changed."""
     document = FORMAT.read(folder)
     names = {path.name for path in folder.iterdir()} - {DONE}

@@ -24,7 +24,7 @@ from integration.media.video import Clip
 from integration.recording.config import RecordConfig
 from integration.recording.pieces import Progress, read_piece
 from integration.recording.recorder import manifest_settings, run
-from integration.recording.view import Keeper, Piece, Recorded, View
+from integration.recording.view import Content, Keeper, Piece, Recorded, View
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder
 from toolkit.pruners.record import FrameEntry, RecordedSource, doubts, rows_file, write_search_set
@@ -111,7 +111,7 @@ class SearchKeeper(Keeper):
         place = self.piece.source, frame.number, self.piece.cq, max(frame.qindex, 0)
         self._entries.append(FrameEntry(*place, 8 * len(frame.data), self._pixels, seconds, name))
 
-    def content(self) -> dict[str, Any]:
+    def content(self) -> Content:
         if not self._entries:
             what = "frame" if self._kind == "key" else "inter frame: at least two frames are needed"
             raise ToolkitError(f"{self.piece.file.path}: holds no {what}.")

@@ -27,7 +27,7 @@ from integration.media.raw import layout_text
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip
 from integration.recording.pieces import Progress, begin_piece, code_pieces, finish_piece
-from integration.recording.view import Keeper, Piece, Recorded, View
+from integration.recording.view import Content, Keeper, Piece, Recorded, View
 from toolkit.data.encoder_settings import EncoderRecord
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, check_free, named, one_at_a_time
@@ -142,7 +142,7 @@ def code(piece: Piece) -> None:
         for frame, rows, seconds in _coded(piece, clip, keepers):
             for keeper in keepers:
                 keeper.take_frame(frame, rows, seconds)
-    content: dict[str, Any] = {}
+    content: Content = {}
     for keeper in keepers:
         content |= keeper.content()
     finish_piece(piece.folder, content)

@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, BinaryIO, Self
+from typing import Any, BinaryIO, Self, TypedDict
 
 from numpy.typing import NDArray
 
@@ -38,6 +38,13 @@ class Recorded:
         return replace(every[-1], cost_nodes=tuple(sorted(nodes)), share=max(one.share for one in every))
 
 
+class Content(TypedDict, total=False):
+    """What describes a piece's files: frames of its record, in JSON types, and the hash of their luma."""
+
+    entries: list[dict[str, Any]]
+    luma_sha256: str
+
+
 class Keeper(ABC):
     """What a view keeps of one piece, in files of the piece's folder; as a context it closes them."""
 
@@ -66,7 +73,7 @@ class Keeper(ABC):
         """Keep what is wanted of a coded frame: `rows` of the packet's search, and CPU seconds of the coding."""
 
     @abstractmethod
-    def content(self) -> dict[str, Any]:
+    def content(self) -> Content:
         """JSON values that describe the files, once they are closed; ToolkitError where nothing came to be kept."""
 
 

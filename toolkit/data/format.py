@@ -63,7 +63,7 @@ class Manifest(TypedDict):
     sources: list[SourceEntry]
     histogram: Counts
     excluded: dict[str, Count]
-    search: NotRequired[dict[str, Any]]
+    search: NotRequired[dict[str, object]]
     files: dict[str, Sha256]
     sha256: str
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, TypedDict, cast
 
 import numpy as np
 from msgspec import Meta
@@ -64,7 +64,7 @@ class SearchFeatures:
         return found
 
 
-class _InsideRecord(TypedDict):
+class InsideRecord(TypedDict):
     """The fields of `Inside` in JSON types."""
 
     point: str
@@ -115,16 +115,16 @@ class Inside:
         means, deviations = (tuple(values.astype(np.float32).tolist()) for values in (mean, std))
         return cls(point, search.table.table, names, means, deviations)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> InsideRecord:
         """The fields in JSON types."""
         lists = {"features": list(self.features), "mean": list(self.mean), "std": list(self.std)}
-        return {"point": self.point, "table": self.table} | lists
+        return cast(InsideRecord, {"point": self.point, "table": self.table} | lists)
 
     @classmethod
     def from_dict(cls, values: Any, what: str) -> "Inside":
         """Read back `to_dict`, or the same with tuples; ToolkitError where an entry is missing or of another type."""
         mend = "Train or export the model again."
-        shaped(values, _InsideRecord, what, mend)
+        shaped(values, InsideRecord, what, mend)
         if len(values) != 5 or not all(type(number) is float for number in (*values["mean"], *values["std"])):
             raise ToolkitError(f"{what}: features, means or deviations are malformed. {mend}")
         return cls(values["point"], values["table"], *(tuple(values[k]) for k in ("features", "mean", "std")))

@@ -1,7 +1,6 @@
 """Blocks without positions, by source: a reader of an older format hands them to the importer."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,5 +27,5 @@ class Imported:
     parts: list[LooseBlocks]
     bit_depth: int
     splits: dict[str, str]
-    facts: dict[str, Any]
+    facts: dict[str, object]
     warnings: list[str]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NotRequired, TypedDict, cast
+from typing import Literal, NotRequired, TypedDict, cast
 
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file, atomic_write_json, one_at_a_time, read_json
@@ -127,8 +127,8 @@ class State(TypedDict):
     """What latest.pt holds: the last finished epoch, the states of optimiser and second task, and the history."""
 
     epoch: int
-    optimizer: dict[str, Any]
-    auxiliary: NotRequired[dict[str, Any]]
+    optimizer: dict[str, object]
+    auxiliary: NotRequired[dict[str, object]]
     history: list[Epoch]
 
 
@@ -206,7 +206,7 @@ class RunFolder:
         return cast(State, value)
 
     def write_epoch(
-        self, checkpoint: Checkpoint, optimizer: dict[str, Any], auxiliary: dict[str, Any], history: list[Epoch]
+        self, checkpoint: Checkpoint, optimizer: dict[str, object], auxiliary: dict[str, object], history: list[Epoch]
     ) -> None:
         """Write the epoch's checkpoint, then the latest state: a stop between the two only repeats the epoch.
 
@@ -295,10 +295,10 @@ def copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, temporary)
 
 
-def _summary(epoch: Epoch | None) -> dict[str, Any] | None:
+def _summary(epoch: Epoch | None) -> dict[str, object] | None:
     """Entry of metrics.json: the scores of an epoch, None for those that are not a number."""
     if epoch is None:
         return None
-    whole = cast(dict[str, Any], epoch)
+    whole = cast(dict[str, object], epoch)
     flat = {k: v for k, v in whole.items() if k in ("epoch", "macro_f1", "accuracy", "regret") or k.endswith("_f1")}
     return {k: v if v == v else None for k, v in flat.items()}

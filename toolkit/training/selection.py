@@ -78,7 +78,7 @@ class Selection:
         """Whether the epoch's macro-F1 is above the best constant predictor's."""
         return bool(self.metrics["macro_f1"] > self.baseline["macro_f1"])
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """Plain values for --json."""
         flat = {k: v for k, v in self.metrics.items() if k in ("macro_f1", "accuracy", "regret") or k.endswith("_f1")}
         return {
