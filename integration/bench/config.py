@@ -31,8 +31,8 @@ class InputConfig(ReadConfig):
     """How clips are read and coded: each at every `cq`, `repeats` times.
 
     `any_settings` lets a pipeline mask encodes of a usage or libaom that it was not made for. `usage`, `four_way`,
-    `keyint` and `lag` are those of every encode (EncoderSettings); with a keyint above 1 no frame is masked. Raises
-    ToolkitError on cqs that give no BD-rate.
+    `keyint`, `lag` and `tune` are those of every encode (EncoderSettings); with a keyint above 1 no frame is masked.
+    Raises ToolkitError on cqs that give no BD-rate.
     """
 
     cq: tuple[int, ...] = option((20, 32, 43, 55), "Constant-quality levels.", CODING)
@@ -44,6 +44,7 @@ class InputConfig(ReadConfig):
     four_way: bool = same_option(EncoderSettings, "four_way")
     keyint: int = same_option(EncoderSettings, "keyint")
     lag: int = same_option(EncoderSettings, "lag")
+    tune: str = same_option(EncoderSettings, "tune")
 
     def __post_init__(self) -> None:
         check_cq(self.cq)
@@ -57,7 +58,7 @@ class InputConfig(ReadConfig):
 
     def coded(self, cpu_used: int, threads: int = 1) -> EncoderSettings:
         """How a clip is coded at a speed, on so many threads."""
-        return EncoderSettings(cpu_used, self.usage, threads, self.keyint, self.lag, self.four_way)
+        return EncoderSettings(cpu_used, self.usage, threads, self.keyint, self.lag, self.four_way, self.tune)
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """Encodes of a benchmark: each is made once and kept as soon as it is done."""
 
 import hashlib
+import math
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -60,6 +63,17 @@ class Arm:
     @property
     def name(self) -> str:
         return f"{self.label} at {self.cpu_used}"
+
+
+def psnr_of_planes(errors: Sequence[float], bit_depth: int) -> float | None:
+    """PSNR in dB of planes y, u and v of those mean squared errors, weighted 6:1:1.
+
+    None where one has no error, and of monochrome.
+    """
+    if len(errors) < 3 or not all(errors):
+        return None
+    y, u, v = (10 * math.log10(((1 << bit_depth) - 1) ** 2 / error) for error in errors)
+    return (6 * y + u + v) / 8
 
 
 @dataclass(frozen=True)
@@ -132,7 +146,7 @@ class Session:
         return replace(kept, price=arm.price)  # older ones do not say it
 
     def _encoder_config(self, clip: Clip, cq: int, arm: Arm) -> EncoderConfig:
-        return self.config.coded(arm.cpu_used, arm.threads).at(clip.width, clip.height, clip.bit_depth, cq)
+        return self.config.coded(arm.cpu_used, arm.threads).at(clip.width, clip.height, clip.bit_depth, cq, clip.chroma)
 
     def _key(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> str:
         own: list[Any] = []
@@ -147,6 +161,7 @@ class Session:
         config = self.config
         source = [file.sha256, config.size_text, config.frames, layout_text(file.path, config.raw), COLOUR, RESAMPLING]
         source += ["truncated"] if config.allow_truncated else []
+        source += [value for value in (config.chroma, config.tune) if value not in (420, "psnr")]
         parts = [
             *source,
             config.usage,
@@ -225,11 +240,15 @@ class Session:
         source = self._source(arm, masks) if arm.kind == PIPELINE else None
         chosen: dict[int, list[NDArray[np.uint8]]] = {node: [] for node in NODE_SIZES}
         meter, originals = SsimMeter(clip.width, clip.height, clip.bit_depth), clip.frames()
+        errors: dict[int, list[float]] = defaultdict(list)  # of each plane, frame by frame
 
         def each(count: int, frame: EncodedFrame) -> None:
             for node, labels in frame.labels.items():
                 chosen[node].append(labels)
-            meter.add(next(originals)[0], frame.reconstruction[0])
+            original = next(originals)
+            meter.add(original[0], frame.reconstruction[0])
+            for index, (plane, coded) in enumerate(zip(original, frame.reconstruction, strict=True)):
+                errors[index].append(float(np.square(plane.astype(np.int64) - coded).mean()))
 
         with Encoder(self._encoder_config(clip, cq, arm), source) as encoder:
             if arm.kind == CNN_OFF:
@@ -253,6 +272,7 @@ class Session:
         return Measurement(
             clip=file.name, cq=cq, kind=arm.label, price=arm.price, cpu_used=arm.cpu_used, threads=arm.threads,
             repeat=repeat, frames=report.frames, bytes=report.bytes, psnr_y=report.psnr_y, ssim_y=meter.mean,
+            psnr_yuv=psnr_of_planes([fmean(plane) for plane in errors.values()], clip.bit_depth),
             encode_seconds=report.encode_seconds, inference_seconds=report.inference_seconds,
             wall_seconds=report.wall_seconds,
             masked_nodes=report.masked_nodes, kept_nodes=report.kept_nodes,

@@ -17,7 +17,8 @@ class Measurement:
     """One encode. `kind` is its arm's label, `price` that of a pruner's arm.
 
     Seconds are CPU time of the whole process, except `wall_seconds`. `encode_seconds` are without inference. `ssim_y`
-    is the mean over the frames (`integration.media.ssim`).
+    is the mean over the frames (`integration.media.ssim`); `psnr_yuv` is of all planes, weighted 6:1:1, None where a
+    plane has no error and in measurements of earlier versions.
 
     Nodes are counted over all sizes that are masked. `whole_nodes` lie wholly inside the frame. At `masked_nodes` of
     them the mask took something away from the search, at `kept_nodes` it would have left nothing. `nodes` are those
@@ -46,6 +47,7 @@ class Measurement:
     asked: int = 0
     skipped: int = 0
     price: float | None = None
+    psnr_yuv: float | None = None
 
     @property
     def seconds(self) -> float:

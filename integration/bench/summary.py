@@ -1,5 +1,6 @@
 """Results of a benchmark's encodes: BD-rate, time saving, and each arm's place beside libaom's own presets."""
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from statistics import fmean
@@ -27,6 +28,7 @@ DEFINITIONS = {
     "against its preset": "the same measures with the unmasked preset of that number as the anchor",
     "SSIM": "BD-rate (Akima) on the frames' mean SSIM of luma (FFmpeg's ssim filter), taken as -10 log10(1 - SSIM); "
     "null where that does not rise with the bytes. VMAF is not measured: PyAV's FFmpeg is built without it",
+    "all planes": "BD-rate (Akima) on the PSNR of y, u and v weighted 6:1:1; null where a plane is coded without error",
     "wall": "as time saving, but by the clock (encoding and inference, not reading and measuring), with that number of "
     "threads on both sides; libaom may code another stream with more threads. Other work on the machine distorts it, "
     "so CPU time is what counts. The models run on one thread",
@@ -57,6 +59,7 @@ class ClipEntry(TypedDict):
 
     loss: dict[str, float]
     loss_ssim: float | None
+    loss_yuv: float | None
     saving: float
     points: list[CurvePoint]
 
@@ -65,6 +68,8 @@ class OwnPreset(TypedDict):
     """An arm against the unmasked preset of its own number, in percent."""
 
     loss: float
+    loss_ssim: float | None
+    loss_yuv: float | None
     saving: float
     saving_spread: list[float] | None
 
@@ -97,10 +102,13 @@ class ArmEntry(TypedDict):
     cpu_used: int
     loss: dict[str, float]
     loss_ssim: float | None
+    loss_yuv: float | None
     saving: float
     saving_spread: list[float] | None
     own_preset: OwnPreset
     under_frontier: float | None
+    under_frontier_ssim: float | None
+    under_frontier_yuv: float | None
     worst: Worst
     bytes: int
     seconds: float
@@ -147,8 +155,8 @@ def summarise(measured: Sequence[Measurement], config: BenchConfig, pipelines: P
     """Summarise all measurements. Raises ToolkitError where curves give no BD-rate, or repeats gave other streams."""
     found = _by_arm(measured, config.threads[0])
     anchor = found[(NATIVE, config.presets[0])]
-    places = [_overall(found[(NATIVE, preset)], anchor) for preset in config.presets]
-    arms = [_arm(key, clips, anchor, found[(NATIVE, key[1])], places) for key, clips in found.items()]
+    natives = [found[(NATIVE, preset)] for preset in config.presets]
+    arms = [_arm(key, clips, anchor, found[(NATIVE, key[1])], natives) for key, clips in found.items()]
     for threads in config.threads:
         found = _by_arm(measured, threads)
         for arm in arms:
@@ -199,13 +207,11 @@ def _wall(clips: Clips, anchor: Clips, own: Clips) -> Wall:
     }
 
 
-def _arm(key: Key, clips: Clips, anchor: Clips, own: Clips, natives: Sequence[Place]) -> ArmEntry:
+def _arm(key: Key, clips: Clips, anchor: Clips, own: Clips, natives: Sequence[Clips]) -> ArmEntry:
     place = _overall(clips, anchor)
     everything = [one for ones in clips.values() for one in ones]
     per_clip = {name: _clip(ones, anchor[name]) for name, ones in clips.items()}
-    ssim = [entry["loss_ssim"] for entry in per_clip.values()]
     worst = max(per_clip, key=lambda name: per_clip[name]["loss"]["akima"])
-    line = frontier_loss(natives, place.saving)
     beside = _overall(clips, own)
     # Either may be 0: a clip may be smaller than a node, or coded in large blocks alone.
     whole, nodes = (
@@ -219,11 +225,20 @@ def _arm(key: Key, clips: Clips, anchor: Clips, own: Clips, natives: Sequence[Pl
         "price": everything[0].price,
         "cpu_used": key[1],
         "loss": {method: fmean(entry["loss"][method] for entry in per_clip.values()) for method in METHODS},
-        "loss_ssim": None if None in ssim else fmean(value for value in ssim if value is not None),
+        "loss_ssim": _mean_loss(clips, anchor, _ssim),
+        "loss_yuv": _mean_loss(clips, anchor, _yuv),
         "saving": place.saving,
         "saving_spread": _spread(clips, anchor),
-        "own_preset": {"loss": beside.loss, "saving": beside.saving, "saving_spread": _spread(clips, own)},
-        "under_frontier": None if line is None or key[0] == NATIVE else line - place.loss,
+        "own_preset": {
+            "loss": beside.loss,
+            "loss_ssim": _mean_loss(clips, own, _ssim),
+            "loss_yuv": _mean_loss(clips, own, _yuv),
+            "saving": beside.saving,
+            "saving_spread": _spread(clips, own),
+        },
+        "under_frontier": _under(key, clips, anchor, natives, _psnr),
+        "under_frontier_ssim": _under(key, clips, anchor, natives, _ssim),
+        "under_frontier_yuv": _under(key, clips, anchor, natives, _yuv),
         "worst": {"clip": worst, "loss": per_clip[worst]["loss"]["akima"]},
         "bytes": sum(one.bytes for one in everything if one.repeat == 0),
         "seconds": seconds,
@@ -242,7 +257,8 @@ def _arm(key: Key, clips: Clips, anchor: Clips, own: Clips, natives: Sequence[Pl
 def _clip(ones: Sequence[Measurement], anchor: Sequence[Measurement]) -> ClipEntry:
     return {
         "loss": {method: bd_rate(curve(anchor), curve(ones), method) for method in METHODS},
-        "loss_ssim": _ssim_loss(anchor, ones),
+        "loss_ssim": _loss(anchor, ones, _ssim),
+        "loss_yuv": _loss(anchor, ones, _yuv),
         "saving": time_saving(_seconds(anchor), _seconds(ones)),
         "points": _points(ones),
     }
@@ -262,19 +278,40 @@ def curve(ones: Sequence[Measurement], quality: Quality | None = None) -> Curve:
     return Curve([size for size, _ in results], [value for _, value in results])
 
 
-def _ssim_loss(anchor: Sequence[Measurement], ones: Sequence[Measurement]) -> float | None:
+def _loss(anchor: Sequence[Measurement], ones: Sequence[Measurement], quality: Quality) -> float | None:
     try:
-        return bd_rate(curve(anchor, _ssim), curve(ones, _ssim))
+        return bd_rate(curve(anchor, quality), curve(ones, quality))
     except ToolkitError:  # a flat picture's SSIM may stay or fall where its bytes rise
         return None
+
+
+def _mean_loss(clips: Clips, anchor: Clips, quality: Quality) -> float | None:
+    """Mean over clips; None where one has none."""
+    losses = [_loss(anchor[name], ones, quality) for name, ones in clips.items()]
+    return None if None in losses else fmean(loss for loss in losses if loss is not None)
 
 
 def _psnr(one: Measurement) -> float:
     return one.psnr_y
 
 
+def _yuv(one: Measurement) -> float:
+    return math.nan if one.psnr_yuv is None else one.psnr_yuv
+
+
 def _ssim(one: Measurement) -> float:
     return ssim_decibels(one.ssim_y)
+
+
+def _under(key: Key, clips: Clips, anchor: Clips, natives: Sequence[Clips], quality: Quality) -> float | None:
+    """How far an arm lies under the frontier of the native presets; None for these, and outside their range."""
+    loss = _mean_loss(clips, anchor, quality)
+    charged = [(_saving(own, anchor), _mean_loss(own, anchor, quality)) for own in natives]
+    places = [Place(saving, own) for saving, own in charged if own is not None]
+    if key[0] == NATIVE or loss is None or len(places) < len(charged):
+        return None
+    line = frontier_loss(places, _saving(clips, anchor))
+    return None if line is None else line - loss
 
 
 def _overall(clips: Clips, anchor: Clips) -> Place:

@@ -13,6 +13,8 @@ CODING = "Coding"
 """Group of options in the help of commands."""
 CHROMAS = {420: "4:2:0", 422: "4:2:2", 444: "4:4:4", 400: "monochrome"}
 """Formats of chroma by the C interface's number, and their names; monochrome is luma alone."""
+TUNES = {"psnr": 0, "ssim": 1, "iq": 10, "ssimulacra2": 11}
+"""What libaom tunes for, and its own numbers. Of iq and ssimulacra2 it sets further controls itself."""
 NODE_SIZES = NODES
 """Sides, in pixels, of the nodes whose partitions libaom can be told, asked for and made to price.
 
@@ -72,8 +74,7 @@ class FrameFormat:
 
     def plane_shape(self, plane: int) -> tuple[int, int]:
         """Height and width of plane 0 (luma), 1 or 2 (chroma; half of a side is rounded up)."""
-        down = 2 if plane and self.chroma == 420 else 1
-        across = 2 if plane and self.chroma != 444 else 1
+        down, across = chroma_step(self.chroma) if plane else (1, 1)
         return -(-self.height // down), -(-self.width // across)
 
     @property
@@ -82,13 +83,18 @@ class FrameFormat:
         return 1 if self.chroma == 400 else 3
 
 
+def chroma_step(chroma: int) -> tuple[int, int]:
+    """Rows and columns of luma that a row and a column of chroma stand for; `chroma` is of CHROMAS."""
+    return (2 if chroma == 420 else 1), (1 if chroma == 444 else 2)
+
+
 @dataclass(frozen=True)
 class EncoderSettings:
     """How frames are coded, whatever their size and quality. What is not named is fixed: one pass, constant quality.
 
     `keyint` is the largest distance between key frames, 1 for key frames alone. `lag` is the number of frames, 0 to 48,
     that libaom looks ahead; packets come that many frames later. It is 0 where every frame is a key frame. `four_way`
-    lets libaom search HORZ_4 and VERT_4, as it does by default.
+    lets libaom search HORZ_4 and VERT_4, as it does by default. `tune` is one of TUNES.
     """
 
     cpu_used: int = option(1, "Speed preset.", CODING, least=0, most=6)
@@ -99,15 +105,19 @@ class EncoderSettings:
     four_way: bool = option(
         True, "Search HORZ_4 and VERT_4, as libaom does by default.", CODING, flags="--four-way/--no-4way"
     )
+    tune: str = option("psnr", "What libaom tunes for.", CODING, tuple(TUNES))
 
     def at(self, width: int, height: int, bit_depth: int, cq: int, chroma: int = 420) -> "EncoderConfig":
         """What opens an encoder of such frames at that quality."""
         own = {own.name: getattr(self, own.name) for own in fields(EncoderSettings)}
         return EncoderConfig(width, height, bit_depth, cq, **own, chroma=chroma)
 
-    def recorded(self, version: str) -> EncoderRecord:
-        """Settings as a manifest records them, with libaom's version: all that decides the partitions, but the cq."""
-        return {
+    def recorded(self, version: str, chroma: int = 420) -> EncoderRecord:
+        """Settings as a manifest records them, with libaom's version: all that decides the partitions, but the cq.
+
+        The tune is named where it is not psnr. A delta-q mode of -1 is the tune's own.
+        """
+        found: EncoderRecord = {
             "name": "libaom",
             "version": version,
             "usage": self.usage,
@@ -117,11 +127,14 @@ class EncoderSettings:
             "end_usage": "q",
             "lag_in_frames": self.lag,
             "kf_max_dist": 0 if self.keyint == 1 else self.keyint,
-            "deltaq_mode": 0,
+            "deltaq_mode": -1 if self.tune in ("iq", "ssimulacra2") else 0,
             "enable_1to4_partitions": int(self.four_way),
-            "chroma": "4:2:0",
+            "chroma": CHROMAS[chroma],
             "all_key_frames": self.keyint == 1,
         }
+        if self.tune != "psnr":
+            found["tune"] = self.tune
+        return found
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from integration.codec import native
-from integration.codec.config import CHROMAS, NODE_SIZES, USAGES, Colour, EncoderConfig, EncoderSettings
+from integration.codec.config import CHROMAS, NODE_SIZES, TUNES, USAGES, Colour, EncoderConfig, EncoderSettings
 from integration.codec.encoded_frame import EncodedFrame, read_frame
 from integration.codec.hdr import Hdr
 from integration.codec.libaom_build import libraries
@@ -57,8 +57,9 @@ class Encoder:
         library: Path | None = None,
         clock: Callable[[], float] = time.process_time,
     ) -> None:
-        if config.usage not in USAGES:
-            raise ToolkitError(f"Usage {config.usage!r}: expected one of {', '.join(USAGES)}.")
+        for name, known in (("usage", USAGES), ("tune", TUNES)):
+            if (given := getattr(config, name)) not in known:
+                raise ToolkitError(f"{name.capitalize()} {given!r}: expected one of {', '.join(known)}.")
         self.config = config
         self.mask_source = mask_source
         self.clock = clock
@@ -70,10 +71,11 @@ class Encoder:
         self._handle = ctypes.c_void_p()
         self._mask_error: str | None = None
         self._interrupt: BaseException | None = None
-        values = {k: v for k, v in asdict(config).items() if k != "usage"}
+        values = {k: v for k, v in asdict(config).items() if k not in ("usage", "tune")}
         settings = native.Config(
             struct_size=ctypes.sizeof(native.Config),
             all_intra=USAGES.index(config.usage),
+            tune=TUNES[config.tune],
             **values,
         )
         detail = ctypes.create_string_buffer(256)

@@ -28,7 +28,7 @@ from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES
 from toolkit.search.table import FEATURES, Feature
 
-API_VERSION = 12
+API_VERSION = 13
 
 
 class Config(ctypes.Structure):
@@ -45,6 +45,7 @@ class Config(ctypes.Structure):
         ("threads", c_int32),
         ("lag", c_int32),
         ("four_way", c_int32),
+        ("tune", c_int32),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from integration.codec.config import CHROMAS, UNDESCRIBED, EncoderSettings
+from integration.codec.config import UNDESCRIBED, EncoderSettings
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
 from integration.codec.hdr import NO_HDR
 from integration.encoding.config import EncodeConfig
@@ -151,13 +151,14 @@ def check_masker(masker: Masker, config: EncoderConfig, version: str, any_settin
             "The pipeline learnt from imported labels, and which encoder chose them is not recorded. Pass "
             "--any-settings to use it all the same."
         )
-    wanted = EncoderSettings(config.cpu_used, config.usage, four_way=config.four_way).recorded(version)
-    wanted["chroma"] = CHROMAS[config.chroma]
+    own = EncoderSettings(config.cpu_used, config.usage, four_way=config.four_way, tune=config.tune)
+    wanted = {"tune": "psnr"} | own.recorded(version, config.chroma)
+    made_for = {"tune": "psnr"} | masker.encoder
     del wanted["threads"]
     differ = [
-        f"{key} is {masker.encoder.get(key, 'not recorded')!r} there and {value!r} here"
+        f"{key} is {made_for.get(key, 'not recorded')!r} there and {value!r} here"
         for key, value in wanted.items()
-        if masker.encoder.get(key) != value
+        if made_for.get(key) != value
     ]
     if differ:
         raise ToolkitError(
@@ -207,7 +208,7 @@ def encode_file(
     pruner = one_pruner(masker, pruner)
     clip = source if isinstance(source, Clip) else open_source(source, settings)
     beside = look_beside(clip.path)
-    config = settings.at(clip.width, clip.height, clip.bit_depth, settings.cq)
+    config = settings.at(clip.width, clip.height, clip.bit_depth, settings.cq, clip.chroma)
     ask = masker.mask if masker else None
     with ExitStack() as stack:
         stack.enter_context(one_writer(output))

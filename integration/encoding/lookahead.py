@@ -117,7 +117,7 @@ class Ahead:
                 if number and self._foresee:
                     self._known.wait()
                 planes = None if self._stopped else next(frames, None)
-                self._ready.put(planes and self._prepared(planes))
+                self._ready.put(self._prepared(planes) if planes else None)
                 if planes is None:
                     break
         except Exception as error:

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from integration.codec.config import FrameFormat, chroma_step
 from integration.codec.encoder import Encoder, EncoderConfig
 from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import Masker, Trial, check_masker
@@ -64,7 +65,7 @@ def try_out(clip: Clip, settings: EncodeConfig, masker: Masker | None, pruner: P
     if piece is None:
         return None
     height, width = piece[0].shape
-    config = settings.at(width, height, clip.bit_depth, settings.cq)
+    config = settings.at(width, height, clip.bit_depth, settings.cq, clip.chroma)
     plain, _ = _seconds(config, settings, piece, None, None)
     pruned, inference = _seconds(config, settings, piece, masker, pruner)
     of = "the photograph" if photograph else "the first frame"
@@ -75,7 +76,7 @@ def _of_clip(clip: Clip) -> Planes | None:
     """The middle of a clip's first frame, None where the clip is too short for a trial or has no frame."""
     size = piece_of(clip.width, clip.height, clip.count)
     planes = next(clip.frames(), None) if size else None
-    return _middle(planes, size) if planes and size else None
+    return _middle(planes, size, clip.chroma) if planes and size else None
 
 
 def _of_photograph(clip: Clip) -> Planes | None:
@@ -85,23 +86,24 @@ def _of_photograph(clip: Clip) -> Planes | None:
         return None
     (count, side), planes = found, next(clip.frames())
 
-    def joined(plane: Luma, tile: int) -> Luma:
+    def joined(plane: Luma, high: int, wide: int) -> Luma:
         rows, columns = (
-            [(2 * place + 1) * (size - tile) // (2 * count) for place in range(count)] for size in plane.shape
+            [(2 * place + 1) * (size - tile) // (2 * count) for place in range(count)]
+            for size, tile in zip(plane.shape, (high, wide), strict=True)
         )
-        return np.block([[plane[row : row + tile, column : column + tile] for column in columns] for row in rows])
+        return np.block([[plane[row : row + high, column : column + wide] for column in columns] for row in rows])
 
-    return joined(planes[0], side), joined(planes[1], side // 2), joined(planes[2], side // 2)
+    tile = FrameFormat(side, side, chroma=clip.chroma)
+    return tuple(joined(plane, *tile.plane_shape(index)) for index, plane in enumerate(planes))
 
 
-def _middle(planes: Planes, size: tuple[int, int]) -> Planes:
+def _middle(planes: Planes, size: tuple[int, int], chroma: int) -> Planes:
     """The middle of a frame, `size` (width, height) large, cut at even places so that chroma fits."""
     height, width = planes[0].shape
     top, left = ((whole - own) // 4 * 2 for whole, own in ((height, size[1]), (width, size[0])))
     y = planes[0][top : top + size[1], left : left + size[0]]
-    half = (size[1] + 1) // 2, (size[0] + 1) // 2
-    u, v = (p[top // 2 : top // 2 + half[0], left // 2 : left // 2 + half[1]] for p in planes[1:])
-    return y, u, v
+    (down, across), (high, wide) = chroma_step(chroma), FrameFormat(*size, chroma=chroma).plane_shape(1)
+    return y, *(p[top // down :, left // across :][:high, :wide] for p in planes[1:])
 
 
 def _seconds(

@@ -25,7 +25,7 @@
 
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
-#define AV1PART_API_VERSION 12
+#define AV1PART_API_VERSION 13
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
@@ -55,6 +55,14 @@ typedef struct av1part_encoder av1part_encoder;
 typedef struct av1part_inspector av1part_inspector;
 typedef struct av1part_masker av1part_masker;
 
+/* What libaom tunes for, by its own numbers. Of IQ and SSIMULACRA2 it sets further controls itself, delta-q among them. */
+typedef enum av1part_tune {
+  AV1PART_TUNE_PSNR = 0,
+  AV1PART_TUNE_SSIM = 1,
+  AV1PART_TUNE_IQ = 10,
+  AV1PART_TUNE_SSIMULACRA2 = 11
+} av1part_tune;
+
 typedef struct av1part_config {
   uint32_t struct_size; /* sizeof(av1part_config), so that a caller built against another header is refused */
   int32_t width;        /* 1 to 16384 */
@@ -68,6 +76,7 @@ typedef struct av1part_config {
   int32_t threads;      /* 1 to 64 */
   int32_t lag;          /* 0 to 48 frames that libaom looks ahead, only with keyint above 1 */
   int32_t four_way;     /* 1: HORZ_4 and VERT_4 are searched, as libaom does by default; 0: they are not */
+  int32_t tune;         /* av1part_tune */
 } av1part_config;
 
 /* What a mask callback is shown. `luma` is the source that the encoder codes: uint8_t for 8 bit, uint16_t
@@ -209,8 +218,8 @@ AV1PART_API const char *av1part_error_detail(const av1part_encoder *encoder);
 AV1PART_API int av1part_set_mask_callback(av1part_encoder *encoder, av1part_mask_callback callback, void *user);
 
 /* Describe the colour in the sequence header. No sample is changed.
- * @param primaries, transfer, matrix  numbers of ITU-T H.273; 2: unspecified, as at first. 4:2:0 has no identity
- *                     matrix, 0.
+ * @param primaries, transfer, matrix  numbers of ITU-T H.273; 2: unspecified, as at first. 4:4:4 alone has an
+ *                     identity matrix, 0.
  * @param full_range   0 limited, 1 full.
  * @return AV1PART_ERR_STATE after the first frame; AV1PART_ERR_ARGUMENT; AV1PART_ERR_LIBAOM for an unknown number.
  * @thread one at a time */

@@ -11,6 +11,11 @@ int av1part_api_version(void) { return AV1PART_API_VERSION; }
 
 const char *av1part_libaom_version(void) { return aom_codec_version_str(); }
 
+static bool is_tune(int tune) {
+  return tune == AV1PART_TUNE_PSNR || tune == AV1PART_TUNE_SSIM || tune == AV1PART_TUNE_IQ ||
+         tune == AV1PART_TUNE_SSIMULACRA2;
+}
+
 static bool within(int value, int low, int high) { return value >= low && value <= high; }
 
 /* Name of the first setting outside its range, or NULL. */
@@ -31,6 +36,7 @@ static const char *bad_setting(const av1part_config *c) {
   if (c->lag && c->keyint == 1) return "lag: key frames alone need none, expected 0 or a keyint above 1";
   if (!within(c->four_way, 0, 1)) return "four_way: expected 0 or 1";
   if (!within(c->threads, 1, 64)) return "threads: expected 1 to 64";
+  if (!is_tune(c->tune)) return "tune: expected one of av1part_tune";
   return NULL;
 }
 
@@ -38,6 +44,16 @@ static const char *bad_setting(const av1part_config *c) {
 static unsigned profile_of(const av1part_config *c) {
   if (c->bit_depth == 12 || c->chroma == 422) return 2;
   return c->chroma == 444;
+}
+
+/* A tune that sets further controls is set before ours, and its delta-q stays. */
+static bool set_controls(aom_codec_ctx_t *codec, const av1part_config *c) {
+  const bool sets_more = c->tune == AV1PART_TUNE_IQ || c->tune == AV1PART_TUNE_SSIMULACRA2;
+  return aom_codec_control(codec, AOME_SET_CPUUSED, c->cpu_used) == AOM_CODEC_OK &&
+         aom_codec_control(codec, AOME_SET_CQ_LEVEL, (unsigned)c->cq) == AOM_CODEC_OK &&
+         (!c->tune || aom_codec_control(codec, AOME_SET_TUNING, c->tune) == AOM_CODEC_OK) &&
+         (sets_more || aom_codec_control(codec, AV1E_SET_DELTAQ_MODE, 0u) == AOM_CODEC_OK) &&
+         aom_codec_control(codec, AV1E_SET_ENABLE_1TO4_PARTITIONS, c->four_way) == AOM_CODEC_OK;
 }
 
 static int start_codec(av1part_encoder *e) {
@@ -65,12 +81,7 @@ static int start_codec(av1part_encoder *e) {
   if (aom_codec_enc_init(&e->codec, iface, &cfg, flags) != AOM_CODEC_OK) {
     return av1part_fail(e, AV1PART_ERR_LIBAOM, "opening the encoder");
   }
-  if (aom_codec_control(&e->codec, AOME_SET_CPUUSED, c->cpu_used) != AOM_CODEC_OK ||
-      aom_codec_control(&e->codec, AOME_SET_CQ_LEVEL, (unsigned)c->cq) != AOM_CODEC_OK ||
-      aom_codec_control(&e->codec, AV1E_SET_DELTAQ_MODE, 0u) != AOM_CODEC_OK ||
-      aom_codec_control(&e->codec, AV1E_SET_ENABLE_1TO4_PARTITIONS, c->four_way) != AOM_CODEC_OK) {
-    return av1part_fail(e, AV1PART_ERR_LIBAOM, "setting the encoder up");
-  }
+  if (!set_controls(&e->codec, c)) return av1part_fail(e, AV1PART_ERR_LIBAOM, "setting the encoder up");
   return AV1PART_OK;
 }
 
@@ -128,7 +139,9 @@ int av1part_disable_cnn(av1part_encoder *e, int disable) {
 int av1part_set_colour(av1part_encoder *e, int primaries, int transfer, int matrix, int full_range) {
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy || e->fed) return av1part_fail(e, AV1PART_ERR_STATE, "the colour was described after the first frame");
-  if (!within(matrix, 1, 14)) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "matrix: expected 1 to 14");
+  if (!within(matrix, e->config.chroma == 444 ? 0 : 1, 14)) {
+    return av1part_fail(e, AV1PART_ERR_ARGUMENT, "matrix: expected 1 to 14, or 0 with 4:4:4");
+  }
   if (!within(full_range, 0, 1)) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "full_range: expected 0 or 1");
   if (aom_codec_control(&e->codec, AV1E_SET_COLOR_PRIMARIES, primaries) != AOM_CODEC_OK ||
       aom_codec_control(&e->codec, AV1E_SET_TRANSFER_CHARACTERISTICS, transfer) != AOM_CODEC_OK ||

@@ -144,8 +144,7 @@ void av1part_split_features(av1part_square *s) {
     total += s->quarter[q];
     most = fmax(most, s->quarter[q]);
     least = fmin(least, s->quarter[q]);
-    const int64_t none = s->state->split_rd[q];
-    nones += none > 0 && none < INT64_MAX ? to_bits(s, none) : s->quarter[q];
+    nones += isnan(s->quarter_none[q]) ? s->quarter[q] : s->quarter_none[q];
     whole += s->kinds[q] == PARTITION_NONE;
     again += s->kinds[q] == PARTITION_SPLIT;
   }

@@ -162,7 +162,6 @@ void av1part_clear_costs(av1part_encoder *e) {
 
 static void open_costs(av1part_square *s) {
   const PartitionBlkParams *const place = &s->state->part_blk_params;
-  s->spent.rdmult = s->x->rdmult;
   s->spent.limit = INFINITY;
   if (!s->whole || !av1part_wants_costs(s->encoder, s->cpi)) return;
   for (int l = 0; l < AV1PART_LEVELS; ++l) {
@@ -228,7 +227,7 @@ static void close_costs(av1part_square *s, const PC_TREE *tree) {
     RD_STATS sum = { 0 };
     const bool whole = sum_partition(s, tree, k, &sum);
     sum.rate += s->state->partition_cost[k];
-    const double cost = (double)RDCOST(spent->rdmult, sum.rate, sum.dist);
+    const double cost = (double)RDCOST(s->rdmult, sum.rate, sum.dist);
     if (whole) {
       target->rd[k] = (float)cost;
       best = AOMMIN(best, cost);

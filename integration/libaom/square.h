@@ -14,7 +14,6 @@ enum { LEVELS = AV1PART_SQUARES + 1 /* sizes, from 4x4 up */, QUARTERS = 4, NO_M
  * of rate and distortion. */
 typedef struct av1part_spent {
   av1part_node_costs *target; /* NULL: the costs of this square are not recorded */
-  int rdmult;
   double limit;                   /* what the square must stay under; infinite: unknown */
   unsigned timed;                 /* bit k: partition k has begun, at begun[k] */
   unsigned ab_allowed;            /* likewise: some blocks of an AB are taken over, without a search of their modes */
@@ -40,6 +39,9 @@ typedef struct av1part_square {
   int quarters;      /* of SPLIT that are done, each at the costs of `quarter` */
   int kinds[QUARTERS];
   double quarter[QUARTERS];
+  double quarter_none[QUARTERS]; /* what NONE cost there, NAN where it has no result */
+  int rdmult;        /* libaom's own of the square: with some tunes, and with delta-q, each has another */
+  RD_STATS none_found; /* of NONE without its symbol, where bits[PARTITION_NONE] is there */
   double limit;      /* to be beaten; infinite: unknown */
   double bits[AV1PART_PARTITIONS]; /* NAN: not searched to its end */
   av1part_spent spent;
@@ -60,7 +62,12 @@ static inline int level_of(int width) {
 static inline int side_of(const av1part_square *s) { return s->state->part_blk_params.width; }
 
 static inline double to_bits(const av1part_square *s, int64_t rdcost) {
-  return rdcost == INT64_MAX ? INFINITY : (double)rdcost / s->x->rdmult;
+  return rdcost == INT64_MAX ? INFINITY : (double)rdcost / s->rdmult;
+}
+
+/* What rate and distortion cost in the eyes of this square, whoever found them. */
+static inline double bits_of(const av1part_square *s, const RD_STATS *found) {
+  return to_bits(s, RDCOST(s->rdmult, found->rate, found->dist));
 }
 
 /* features.c. Fill the features of a point of the search, from what has been found until then; those of

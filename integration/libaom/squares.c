@@ -47,6 +47,8 @@ static void none_done(av1part_square *s) {
   PartitionSearchState *const state = s->state;
   if (state->this_rdc.rate == INT_MAX) return;
   s->bits[PARTITION_NONE] = to_bits(s, state->this_rdc.rdcost);
+  s->none_found = state->this_rdc;
+  if (state->part_blk_params.bsize_at_least_8x8) s->none_found.rate -= state->partition_cost[PARTITION_NONE];
   av1part_none_features(s);
   if (state->terminate_partition_search || side_of(s) < 8) return;
   if (av1part_skip(s, AV1PART_STOP)) {
@@ -141,6 +143,7 @@ void av1part_search_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBL
   s->encoder = e;
   s->cpi = cpi;
   s->x = x;
+  s->rdmult = x->rdmult;
   s->state = state;
   s->context = last_saved;
   s->active = e->search_active;
@@ -188,7 +191,7 @@ static void modes_begin(int partition, const PICK_MODE_CONTEXT *block, int64_t b
   s->none = block;
   if (best_rd == INT64_MAX) return;
   s->limit = to_bits(s, best_rd) + av1part_symbol_bits(s, PARTITION_NONE);
-  s->spent.limit = (double)RDCOST(s->spent.rdmult, s->state->partition_cost[PARTITION_NONE], 0) + (double)best_rd;
+  s->spent.limit = (double)RDCOST(s->rdmult, s->state->partition_cost[PARTITION_NONE], 0) + (double)best_rd;
 }
 
 static void modes_end(int partition) {
@@ -248,13 +251,15 @@ void __wrap_av1_restore_context(MACROBLOCK *x, const RD_SEARCH_MACROBLOCK_CONTEX
   __real_av1_restore_context(x, context, mi_row, mi_col, bsize, num_planes);
 }
 
-/* The quarter's final cost lies in its parent's state by now. */
+/* The quarter's final cost lies in its parent's state by now, at the quarter's own rdmult: the parent counts it anew. */
 static void add_quarter(av1part_square *parent, const av1part_square *child, const PC_TREE *tree) {
   const RD_STATS *const found = &parent->state->this_rdc;
   av1part_stop(parent, PARTITION_SPLIT);
   if (!child->state->found_best_partition || parent->quarters == QUARTERS) return;
+  const bool none = !isnan(child->bits[PARTITION_NONE]);
   parent->kinds[parent->quarters] = tree->partitioning;
-  parent->quarter[parent->quarters++] = to_bits(parent, found->rdcost);
+  parent->quarter_none[parent->quarters] = none ? bits_of(parent, &child->none_found) : NAN;
+  parent->quarter[parent->quarters++] = bits_of(parent, found);
   parent->spent.split.rate += found->rate;
   parent->spent.split.dist += found->dist;
 }

@@ -22,7 +22,8 @@ class Clip:
     `count` is the number of frames that the source announces, None where it announces none. It may be wrong: use it to
     show progress only. `colour` is what a container says of its samples; photographs and raw files say nothing.
     `times` knows when each frame is shown that has been read; without it, frames follow each other at `rate`.
-    `notes` say what had to be assumed of what the output says.
+    `notes` say what had to be assumed of what the output says. `chroma` is how it is sampled, one of
+    `integration.codec.config.CHROMAS`.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Clip:
     colour: Colour = UNDESCRIBED
     times: FrameTimes | None = None
     notes: tuple[str, ...] = ()
+    chroma: int = 420
 
     @property
     def tick(self) -> Fraction:

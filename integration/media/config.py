@@ -33,7 +33,8 @@ class ReadConfig:
 
     `size` shrinks frames to fit and `frames` limits their number; None leaves them as they are. `raw` is
     `WxH[:bitdepth]` of a headerless file, or a TSV file of layouts. `allow_truncated` lets a clip end where it is cut
-    short.
+    short. `chroma`, one of `integration.codec.config.CHROMAS`, is what photographs are converted to; a clip has to be
+    of it.
     """
 
     size: Size | None = option(
@@ -43,6 +44,12 @@ class ReadConfig:
     raw: str | None = option(None, "Layout of raw .yuv files, WxH[:bitdepth], or a TSV of names and layouts.", SOURCES)
     allow_truncated: bool = option(
         False, "Take clips that are cut short as far as they go.", SOURCES, flags="--allow-truncated"
+    )
+    chroma: int = option(
+        420,
+        "What photographs are converted to, and a clip has to be; 400 is luma alone.",
+        SOURCES,
+        (420, 422, 444, 400),
     )
 
     @property
@@ -56,4 +63,4 @@ class ReadConfig:
         from integration.media.video import open_clip
 
         raw = raw_layout(path, self.raw)
-        return open_clip(path, self.size, self.frames, raw, allow_truncated=self.allow_truncated)
+        return open_clip(path, self.size, self.frames, raw, allow_truncated=self.allow_truncated, chroma=self.chroma)

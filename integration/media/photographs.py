@@ -1,4 +1,4 @@
-"""Photographs: opened, turned upright, shrunk, and converted to one 4:2:0 frame.
+"""Photographs: opened, turned upright, shrunk, and converted to one frame.
 
 What a frame cannot hold of a file, or the file says in a damaged way, is told in the photograph's notes.
 """
@@ -57,7 +57,7 @@ def is_photograph(path: Path) -> bool:
     return path.suffix.lower() in PHOTOGRAPHS
 
 
-def read_photograph(path: Path, size: tuple[int, int] | None = None) -> Photograph:
+def read_photograph(path: Path, size: tuple[int, int] | None = None, chroma: int = 420) -> Photograph:
     """Read a photograph, upright and shrunk to fit `size`; of several pictures in a file, the first.
 
     Colours become sRGB by the file's profile. Where the file names its colours by numbers of ITU-T H.273 (PNG's cICP,
@@ -72,7 +72,7 @@ def read_photograph(path: Path, size: tuple[int, int] | None = None) -> Photogra
     target = fit(*rgb.size, size)
     if target != rgb.size:
         rgb = rgb.resize(target, Image.Resampling.LANCZOS)
-    return Photograph(rgb_to_planes(np.asarray(rgb)), colour or SRGB, tuple(notes))
+    return Photograph(rgb_to_planes(np.asarray(rgb), chroma), colour or SRGB, tuple(notes))
 
 
 @contextmanager

@@ -1,12 +1,13 @@
-"""Planes of a 4:2:0 frame, and the sizes that frames are shrunk to."""
+"""Planes of a frame, and the sizes that frames are shrunk to."""
 
 import numpy as np
 from PIL import Image
 
+from integration.codec.config import FrameFormat
 from toolkit.data.blockset import Luma
 
-Planes = tuple[Luma, Luma, Luma]
-"""Planes y (H, W), u and v (ceil(H/2), ceil(W/2)): uint8 at 8 bit, uint16 at 10."""
+Planes = tuple[Luma, ...]
+"""Planes y (H, W), u and v, shaped as `FrameFormat` says; monochrome y alone. uint8 at 8 bit, uint16 above."""
 
 
 def fit(width: int, height: int, box: tuple[int, int] | None) -> tuple[int, int]:
@@ -20,15 +21,17 @@ def fit(width: int, height: int, box: tuple[int, int] | None) -> tuple[int, int]
     return max(2, size[0] // 2 * 2), max(2, size[1] // 2 * 2)
 
 
-def shrink(planes: Planes, width: int, height: int, bit_depth: int) -> Planes:
+def shrink(planes: Planes, width: int, height: int, bit_depth: int, chroma: int = 420) -> Planes:
     """Shrink a frame to this size, plane by plane, with Lanczos."""
 
-    def plane(source: Luma, size: tuple[int, int]) -> Luma:
+    frame = FrameFormat(width, height, bit_depth, chroma=chroma)
+
+    def plane(source: Luma, index: int) -> Luma:
+        high, wide = frame.plane_shape(index)
         # Pillow resamples 8-bit samples and floats, but no 16-bit samples.
         image = Image.fromarray(source if bit_depth == 8 else source.astype(np.float32))
-        resized = np.asarray(image.resize(size, Image.Resampling.LANCZOS))
+        resized = np.asarray(image.resize((wide, high), Image.Resampling.LANCZOS))
         rounded: Luma = np.clip(np.rint(resized), 0, (1 << bit_depth) - 1).astype(source.dtype)
         return rounded
 
-    chroma = ((width + 1) // 2, (height + 1) // 2)
-    return plane(planes[0], (width, height)), plane(planes[1], chroma), plane(planes[2], chroma)
+    return tuple(plane(source, index) for index, source in enumerate(planes))

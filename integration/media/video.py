@@ -1,4 +1,4 @@
-"""Sources as streams of 4:2:0 frames: photographs, containers that FFmpeg reads, and raw planes.
+"""Sources as streams of frames: photographs, containers that FFmpeg reads, and raw planes.
 
 A photograph becomes one 8-bit BT.601 frame in limited range. A clip keeps its code values, whatever their matrix and
 range. Nothing is ever enlarged. Frames are shrunk with Lanczos: a photograph as RGB, before its conversion, a clip
@@ -12,6 +12,7 @@ from itertools import islice
 from multiprocessing import parent_process
 from pathlib import Path
 
+from integration.codec.config import CHROMAS
 from integration.media.clip import Clip, warn_once
 from integration.media.film import open_film
 from integration.media.heif import check_whole
@@ -35,17 +36,19 @@ def open_clip(
     raw: RawFormat | None = None,
     *,
     allow_truncated: bool = False,
+    chroma: int = 420,
 ) -> Clip:
     """Open a source; its frames are shrunk to fit `size`, and there are at most `limit` of them.
 
-    `raw` describes files named .yuv, .raw or .i420. Raises ToolkitError, here or while frames are read, for a file that
-    is missing, damaged, cut short, or not 4:2:0 of 8 or 10 bit. With `allow_truncated` a clip ends with a warning where
+    `raw` describes files named .yuv, .raw or .i420. A photograph is converted to `chroma`, of CHROMAS. Raises
+    ToolkitError, here or while frames are read, for a file that is missing, damaged, cut short, or a clip of other
+    chroma or neither 8 nor 10 bit. With `allow_truncated` a clip ends with a warning where
     it is cut short or damaged, if it has a frame before.
     """
     check_file(path, "a clip or photograph")
     suffix = path.suffix.lower()
     if is_photograph(path):
-        clip = _photograph(path, size)
+        clip = _photograph(path, size, chroma)
     elif suffix in RAW:
         if raw is None:
             raise ToolkitError(f"{path}: a raw file needs its layout, --raw WxH[:bitdepth], as in 1920x1080:10.")
@@ -53,19 +56,26 @@ def open_clip(
     else:
         check_whole(path)
         clip = open_film(path, allow_truncated)
+    if clip.chroma != chroma:
+        found, wanted = CHROMAS[clip.chroma], CHROMAS[chroma]
+        raise ToolkitError(f"{path}: a clip of {found}; photographs alone are converted to {wanted}.")
     width, height = fit(clip.width, clip.height, size)
 
     def frames() -> Iterator[Planes]:
         for planes in islice(clip.frames(), limit):
-            yield planes if planes[0].shape == (height, width) else shrink(planes, width, height, clip.bit_depth)
+            yield (
+                planes if planes[0].shape == (height, width) else shrink(planes, width, height, clip.bit_depth, chroma)
+            )
 
     count = clip.count if limit is None or clip.count is None else min(limit, clip.count)
     return replace(clip, width=width, height=height, frames=frames, count=count or limit)
 
 
-def _photograph(path: Path, size: tuple[int, int] | None) -> Clip:
-    photograph = read_photograph(path, size)
+def _photograph(path: Path, size: tuple[int, int] | None, chroma: int) -> Clip:
+    photograph = read_photograph(path, size, chroma)
     if photograph.notes and parent_process() is None:  # a process that another one started repeats nothing
         warn_once(f"{path}: {' '.join(photograph.notes)}")
     height, width = photograph.planes[0].shape
-    return Clip(path, width, height, 8, Fraction(30), lambda: iter([photograph.planes]), 1, photograph.colour)
+    return Clip(
+        path, width, height, 8, Fraction(30), lambda: iter([photograph.planes]), 1, photograph.colour, chroma=chroma
+    )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from integration.codec import native
-from integration.codec.config import CHROMAS, EncoderConfig
+from integration.codec.config import EncoderConfig
 from integration.pruning import hook_file
 from toolkit.data.encoder_settings import RecordedBy
 from toolkit.errors import ToolkitError
@@ -156,8 +156,8 @@ class PrunerBundle:
     def check_encoder(self, config: EncoderConfig, library: CDLL) -> None:
         """Raise ToolkitError unless the pruner was made for this hook's features, usage, libaom and kind of frames.
 
-        A pruner serves 8 and 10 bit alike: luma is measured in quantiser steps, and costs in bits. One of key frames
-        serves every encode, since each has some.
+        A pruner serves 8 and 10 bit, every chroma and every tune alike: luma is measured in quantiser steps, and costs
+        in bits; its card says where that pays. One of key frames serves every encode, since each has some.
         """
         self.check_library(library)
         if self.frame_kind == "inter" and config.keyint == 1:
@@ -165,10 +165,9 @@ class PrunerBundle:
                 f"{self.path}: made for inter frames, and here every frame is a key frame. Code with a keyint above 1, "
                 "or take a pruner of key frames."
             )
-        if config.chroma != 420 or config.bit_depth == 12:
+        if config.bit_depth == 12:
             raise ToolkitError(
-                f"{self.path}: made for 4:2:0 of 8 or 10 bit, not for {CHROMAS[config.chroma]} of {config.bit_depth}. "
-                "Code without a pruner (--no-pipeline), or in 4:2:0."
+                f"{self.path}: made for 8 or 10 bit, not for 12. Code without a pruner (--no-pipeline), or in 10 bit."
             )
         here = {"usage": config.usage, "enable_1to4_partitions": int(config.four_way)}
         for key, value in here.items():

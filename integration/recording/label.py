@@ -101,7 +101,7 @@ def check_superblock(clip: Clip, piece: Piece, node: int) -> None:
     """Raise ToolkitError where libaom codes the clip in superblocks that are smaller than the node."""
     if node <= SMALLEST_SUPERBLOCK:
         return
-    frame = EncoderConfig(clip.width, clip.height, clip.bit_depth)
+    frame = EncoderConfig(clip.width, clip.height, clip.bit_depth, chroma=clip.chroma)
     grey = [np.full(frame.plane_shape(p), 1 << clip.bit_depth - 1, luma_dtype(clip.bit_depth)) for p in range(3)]
     with open_encoder(clip, piece, Recorded()) as encoder:
         side = encoder.encode(grey).superblock  # libaom's own choice; the picture plays no part in it

@@ -120,7 +120,7 @@ def check_sources(pieces: Sequence[Piece]) -> int:
 def open_encoder(clip: Clip, piece: Piece, recorded: Recorded) -> Encoder:
     """Encoder of a piece that records."""
     r = recorded
-    encoder = Encoder(piece.config.at(clip.width, clip.height, clip.bit_depth, piece.cq))
+    encoder = Encoder(piece.config.at(clip.width, clip.height, clip.bit_depth, piece.cq, clip.chroma))
     try:
         encoder.search_frames(r.frame_kind)
         if r.cost_nodes:
@@ -181,7 +181,7 @@ def manifest_settings(view: View) -> EncoderRecord:
     """Encoder settings, cq levels and treatment of the input, as every view's manifest records them."""
     c = view.config
     version = native.libaom_version(native.load(libraries().hook))
-    settings = c.recorded(version)
+    settings = c.recorded(version, c.chroma)
     settings["cq"] = list(c.cq)
     settings["input"] = {
         "size": c.size_text or "source", "frames": c.frames, "colour": COLOUR, "resampling": RESAMPLING

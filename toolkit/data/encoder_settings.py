@@ -21,6 +21,7 @@ class _Beside(TypedDict, total=False):
     kf_max_dist: int
     deltaq_mode: int
     chroma: str
+    tune: str
     all_key_frames: bool
     cq: list[int]
     input: dict[str, object]

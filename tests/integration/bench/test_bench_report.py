@@ -34,11 +34,11 @@ def arm(
         {"cq": cq, "bytes": round(size * (1 + loss / 100)), "psnr_y": psnr}
         for cq, size, psnr in zip((20, 32, 43, 55), (9000, 4200, 2100, 1100), PSNR, strict=True)
     ]
-    clip = {"loss": losses, "loss_ssim": loss, "saving": saving, "points": points}
+    clip = {"loss": losses, "loss_ssim": loss, "loss_yuv": loss, "saving": saving, "points": points}
     return {
         "name": f"{kind} at {cpu_used}", "kind": kind, "price": price, "cpu_used": cpu_used,
-        "loss": losses, "loss_ssim": loss, "saving": saving, "saving_spread": [saving - 1, saving + 1],
-        "under_frontier": under,
+        "loss": losses, "loss_ssim": loss, "loss_yuv": loss,
+        "saving": saving, "saving_spread": [saving - 1, saving + 1], "under_frontier": under,
         "own_preset": {"loss": loss, "saving": own, "saving_spread": None}, "worst": {"clip": NAMES[0], "loss": loss},
         "inference_seconds": 1.0, "inference_share": 0.1, "masked_nodes": 0.5, "lost_nodes": 0.01,
         "threads": {"1": {"wall_saving": saving}, "4": {"wall_saving": saving}}, "clips": dict.fromkeys(NAMES, clip),

@@ -1,15 +1,13 @@
 """The hook inside libaom: silent without a mask, exact labels, and never a stream that does not decode."""
 
 import ctypes
-import io
 import threading
 import time
 from dataclasses import replace
-from fractions import Fraction
 
-import av
 import numpy as np
 import pytest
+from support.decoding import assert_decodes, decode
 from support.pictures import frame
 
 from integration.codec import native
@@ -17,7 +15,6 @@ from integration.codec.encoded_frame import read_labels, read_reconstruction
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig
 from integration.codec.inspector import inspect_packets
 from integration.codec.libaom_build import Libraries
-from integration.media.containers import IvfWriter
 from integration.media.planes import Planes
 from toolkit.errors import ToolkitError
 from toolkit.partition import HORZ, HORZ_4, HORZ_A, HORZ_B, INSIDE_LARGER, NONE, SPLIT, VERT, VERT_4, VERT_A, VERT_B
@@ -32,34 +29,6 @@ def encode(config: EncoderConfig, mask: np.ndarray | None = None, **options: obj
 
 def random_mask(config: EncoderConfig, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 1 << 10, config.grid(16)).astype(np.uint16)
-
-
-def decode(packets: list[bytes], config: EncoderConfig) -> list[list[np.ndarray]]:
-    """The planes of every frame as another decoder (dav1d) shows them."""
-    file = io.BytesIO()
-    ivf = IvfWriter(file, config.width, config.height, Fraction(30))
-    for packet in packets:
-        ivf.write(packet)
-    ivf.finish()
-    file.seek(0)
-    kind = np.dtype(np.uint8 if config.bit_depth == 8 else "<u2")
-    frames = []
-    with av.open(file, format="ivf") as container:
-        assert container.streams.video[0].codec_context.codec.name == "libdav1d"
-        for decoded in container.decode(video=0):
-            planes = []
-            for index, plane in enumerate(decoded.planes):
-                height, width = config.plane_shape(index)
-                rows = np.frombuffer(memoryview(plane), kind).reshape(-1, plane.line_size // kind.itemsize)
-                planes.append(rows[:height, :width].copy())
-            frames.append(planes)
-    return frames
-
-
-def assert_decodes(result: EncodedFrame, config: EncoderConfig) -> None:
-    (planes,) = decode([result.data], config)
-    for ours, theirs in zip(result.reconstruction, planes, strict=True):
-        np.testing.assert_array_equal(ours, theirs)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -371,3 +371,19 @@ def test_one_bad_picture_of_a_folder_is_named_before_any_is_coded(tmp_path: Path
     assert run.exit_code == 1
     assert f"{folder}/1.png: not readable as a photograph" in run.output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["photographs"]
+
+
+@pytest.mark.parametrize(("chroma", "down", "across"), [(444, 1, 1), (422, 1, 2), (420, 2, 2)])
+def test_a_chroma_sample_is_the_mean_of_the_pixels_it_stands_for(chroma: int, down: int, across: int) -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (6, 8, 3)).astype(np.uint8)
+    full, found = rgb_to_planes(rgb, 444), rgb_to_planes(rgb, chroma)
+    np.testing.assert_array_equal(found[0], full[0])
+    for plane, whole in zip(found[1:], full[1:], strict=True):
+        mean = whole.reshape(6 // down, down, 8 // across, across).mean(axis=(1, 3))
+        np.testing.assert_allclose(plane, mean, atol=1)
+
+
+def test_monochrome_is_the_luma_alone() -> None:
+    rgb = np.random.default_rng(0).integers(0, 256, (5, 7, 3)).astype(np.uint8)
+    (y,) = rgb_to_planes(rgb, 400)
+    np.testing.assert_array_equal(y, rgb_to_planes(rgb)[0])
