@@ -27,7 +27,7 @@ class Option:
     text: Callable[[Any], str] | None = None
 
 
-def option(default: Any, help: str, group: str, choices: Sequence[Any] = (), **more: Any) -> Any:
+def option(default: Any, help: str, group: str = "Options", choices: Sequence[Any] = (), **more: Any) -> Any:
     """Field of a config dataclass that is an option of a command (`toolkit.cli.options.config_options`).
 
     `more` is of Option. A subclass that gives the field another default keeps the rest.

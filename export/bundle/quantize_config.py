@@ -3,14 +3,15 @@
 from dataclasses import dataclass
 
 from toolkit.errors import ToolkitError
+from toolkit.option import option
 
 
 @dataclass(frozen=True)
 class QuantizeConfig:
     """`limit`: number of training blocks that set the int8 ranges, drawn by `seed`, even over class and qindex."""
 
-    limit: int = 512
-    seed: int = 0
+    limit: int = option(512, "Training blocks that calibrate it.")
+    seed: int = option(0, "Seed that draws the blocks.")
 
     def __post_init__(self) -> None:
         if self.limit < 1:

@@ -7,14 +7,12 @@ from typing import Any
 
 import click
 
-from export.compare.config import LIMIT
 from export.graph.profiles import OTHERS, PROFILES, PROVIDERS
 from export.graph.vulkan import describe, identified
 from export.proof.config import ParityConfig
+from toolkit.cli.options import config_options
 from toolkit.files import quoted
 from toolkit.folders import BLOCKSET, BUNDLE, check_folder
-
-_DEFAULT = ParityConfig()
 
 
 class _Provider(click.Choice[str]):
@@ -48,7 +46,6 @@ class _Parity(click.Command):
 @click.command(cls=_Parity)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path), required=False)
-@click.option("--split", default=_DEFAULT.split, show_default=True, help="Held-out split: val or test.")
 @click.option(
     "--provider", "providers", multiple=True, type=_Provider(PROVIDERS),
     help="Must pass; repeatable. Each stands for its strict float32 profile. Without it the CPU must, CUDA is tried. "
@@ -66,11 +63,7 @@ class _Parity(click.Command):
     "--profile", "profiles", multiple=True, type=click.Choice(list(PROFILES)),
     help="Must pass, with its own precision and budget; repeatable.",
 )  # fmt: skip
-@click.option(
-    "--limit", type=int, help=f"Blocks, even over class and qindex.  [default: {LIMIT}, fewer of a large model]"
-)
-@click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True, help="Seed that draws the blocks.")
-@click.option("--any-settings", is_flag=True, help="Take data made with other encoder settings.")
+@config_options(ParityConfig, only=("split", "limit", "seed", "any_settings"))
 @click.option("--selftest", is_flag=True, help="Plant faults in copies of the bundle instead; pass if all are caught.")
 @click.option(
     "--bisect", is_flag=True, help="Only name the first layer whose output departs from float64, if any does."

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from export.compare.config import LIMIT
 from export.proof.config import LAYOUTS, ForeignConfig, ParityConfig
-from toolkit.cli.options import factor
+from toolkit.cli.options import config_options, factor
 from toolkit.folders import BLOCKSET, check_file, check_folder
 
 if TYPE_CHECKING:
     from export.proof.foreign_proof import ForeignReport
 
-_DEFAULT = ParityConfig()
 _PATH = click.Path(path_type=Path)
 
 
@@ -29,12 +27,7 @@ _PATH = click.Path(path_type=Path)
 @click.option("--input-scale", callback=factor, default="1", help="Factor on luma, as in 1/255.  [default: raw]")
 @click.option("--qindex-scale", callback=factor, default="1", help="Factor on the qindex, as in 1/255.  [default: raw]")
 @click.option("-o", "--output", type=_PATH, help="Write the report there (JSON); without it none is written.")
-@click.option("--split", default=_DEFAULT.split, show_default=True, help="Held-out split: val or test.")
-@click.option(
-    "--limit", type=int, help=f"Blocks, even over class and qindex.  [default: {LIMIT}, fewer of a large model]"
-)
-@click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True, help="Seed that draws the blocks.")
-@click.option("--any-settings", is_flag=True, help="Take data made with other encoder settings.")
+@config_options(ParityConfig, only=("split", "limit", "seed", "any_settings"))
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def parity_foreign(

@@ -6,18 +6,16 @@ from typing import Any
 import click
 
 from export.bundle.quantize_config import QuantizeConfig
+from toolkit.cli.options import config_options
 from toolkit.files import check_free, quoted
 from toolkit.folders import BLOCKSET, BUNDLE, check_folder
-
-_DEFAULT = QuantizeConfig()
 
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Bundle folder to make.")
-@click.option("--limit", type=int, default=_DEFAULT.limit, show_default=True, help="Training blocks that calibrate it.")
-@click.option("--seed", type=int, default=_DEFAULT.seed, show_default=True, help="Seed that draws the blocks.")
+@config_options(QuantizeConfig)
 @click.option("--overwrite", is_flag=True, help="Replace a bundle that is there.")
 def quantize(bundle: Path, data: Path, output: Path, overwrite: bool, **options: Any) -> None:
     """Make an int8 bundle of the proven float32 BUNDLE, calibrated on the training split of DATA alone."""

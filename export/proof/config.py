@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from export.compare.config import FRAME
+from export.compare.config import FRAME, LIMIT
 from export.graph.profiles import OTHERS, PROFILES, PROVIDERS, Profile, of_other
 from toolkit.data.splits import HELD_OUT
 from toolkit.errors import ToolkitError
+from toolkit.option import option
 
 LAYOUTS = ("nchw", "nhwc", "nhw", "flat")
 
@@ -23,13 +24,13 @@ class ParityConfig:
     out, an unknown profile, a library without such a provider, or no block or batch size.
     """
 
-    split: str = "test"
-    limit: int | None = None
-    seed: int = 0
+    split: str = option("test", "Held-out split: val or test.")
+    limit: int | None = option(None, f"Blocks, even over class and qindex.  [default: {LIMIT}, fewer of a large model]")
+    seed: int = option(0, "Seed that draws the blocks.")
+    any_settings: bool = option(False, "Take data made with other encoder settings.", flags="--any-settings")
     batches: tuple[int, ...] = (1, 2, 3, 7, 64, 1000, FRAME)
     providers: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
-    any_settings: bool = False
     library: Path | None = None
     provider_options: Mapping[str, str] = field(default_factory=dict)
 

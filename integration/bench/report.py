@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from integration.bench.figures import draw_curves, draw_pareto
-from integration.bench.run import Report
+from integration.bench.run import BenchReport
 from integration.bench.summary import ArmEntry, PipelineEntry, Summary
 from integration.bench.verdict import verdicts
 from toolkit.files import atomic_write_bytes, atomic_write_json
@@ -85,7 +85,7 @@ def thresholds(pipeline: PipelineEntry) -> Section:
     return Section(title, columns=("threshold", *(f"to qindex {own['to_qindex']}" for own in ranges)), rows=rows)
 
 
-def reuse(report: Report) -> str:
+def reuse(report: BenchReport) -> str:
     """Sentence saying that some times are an earlier run's, and how to get fresh ones; empty where none are."""
     if not report["reused"]:
         return ""
@@ -95,7 +95,7 @@ def reuse(report: Report) -> str:
     )
 
 
-def write_report(report: Report, folder: Path) -> Path:
+def write_report(report: BenchReport, folder: Path) -> Path:
     """Write report.json, pareto.svg and index.html beside the frames drawn in `folder`; return the page's path."""
     pareto = draw_pareto(report)
     pictures = {clip: draw_curves(report, clip) for clip in report["clips"]}

@@ -18,7 +18,7 @@ from toolkit.files import one_at_a_time
 Progress = Callable[[int, int, str], None]
 
 
-class Report(Summary):
+class BenchReport(Summary):
     """The whole report, as it is written to report.json.
 
     `libaom` is the version of libaom. `bit_depths` are those of the clips, `largest` is the largest size at which one
@@ -60,7 +60,7 @@ def run_bench(
     pipelines: PipelineSet | None = None,
     progress: Progress = lambda done, total, what: None,
     pruner: PrunerBundle | None = None,
-) -> Report:
+) -> BenchReport:
     """Make every encode that is not kept in `output` yet, draw masks there, and return the report.
 
     A run that was stopped goes on where it was. `progress(done, total, what)` counts encodes. Raises ToolkitError for

@@ -2,16 +2,17 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 
 from export.graph.profiles import PROVIDERS
 from integration.pipeline.config import BuildConfig, EvalConfig
-from toolkit.data.splits import HELD_OUT
+from toolkit.cli.options import config_options
 from toolkit.files import check_free, quoted
 from toolkit.folders import BLOCKSET, BUNDLE, PIPELINE, check_folder
 
-_BUILD, _EVAL = BuildConfig(), EvalConfig()
+_BUILD = BuildConfig()
 _PATH = click.Path(path_type=Path)
 _provider = click.option("--provider", type=click.Choice(PROVIDERS), help="Default: the one PIPE was built for.")
 _unproven = click.option("--allow-unproven", is_flag=True, help="Go on without a passing parity report; it is logged.")
@@ -99,9 +100,7 @@ def info(path: Path, as_json: bool) -> None:
 @pipeline.command("eval")
 @click.argument("path", metavar="PIPE", type=_PATH)
 @click.argument("data", type=_PATH)
-@click.option("--split", type=click.Choice(HELD_OUT), default=_EVAL.split, show_default=True)
-@click.option("--limit", type=click.IntRange(min=1), help="Score only this many blocks, drawn by --seed.")
-@click.option("--seed", type=int, default=_EVAL.seed, show_default=True, help="Seed of the draw.")
+@config_options(EvalConfig)
 @click.option("--any-settings", is_flag=True, help="Accept data made with other encoder settings.")
 @_provider
 @_unproven
@@ -109,13 +108,11 @@ def info(path: Path, as_json: bool) -> None:
 def evaluate(
     path: Path,
     data: Path,
-    split: str,
-    limit: int | None,
-    seed: int,
     any_settings: bool,
     provider: str | None,
     allow_unproven: bool,
     as_json: bool,
+    **options: Any,
 ) -> None:
     """Score PIPE on a held-out split of DATA, beside the trivial baselines."""
     check_folder(path, PIPELINE)
@@ -126,11 +123,12 @@ def evaluate(
     from toolkit.cli.progress import next_step
     from toolkit.data.blockset import BlockSet
 
+    config = EvalConfig(**options)
     pipe, blocks = Pipeline.load(path, provider, allow_unproven=allow_unproven), BlockSet.load(data)
     for bundle in pipe.bundles.values():
         bundle.check_data(blocks, any_settings=any_settings)
-        bundle.check_held_out(blocks, split)
-    scores = score_pipeline(pipe.cascade, pipe.policy, blocks, EvalConfig(split, limit, seed))
+        bundle.check_held_out(blocks, config.split)
+    scores = score_pipeline(pipe.cascade, pipe.policy, blocks, config)
     about = {"pipeline_sha256": pipe.sha256, "data_sha256": blocks.sha256}
     if as_json:
         click.echo(json.dumps({**about, **scores}))

@@ -8,7 +8,7 @@ import click
 
 from integration.codec.config import four_way_of
 from integration.commands.encode_options import four_way_option
-from integration.tuning.config import FitConfig
+from integration.tuning.config import PolicyFitConfig
 from toolkit.cli.grouped import GroupedCommand
 from toolkit.cli.options import config_options
 from toolkit.files import check_free, quoted
@@ -32,7 +32,7 @@ def policy() -> None:
 @click.option("--overwrite", is_flag=True, help="Replace a pipeline that is there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @four_way_option("as the models were made")
-@config_options(FitConfig, but=("four_way", "keyint", "lag"))
+@config_options(PolicyFitConfig, but=("four_way", "keyint", "lag"))
 def fit(
     pipe: Path, data: Path, output: Path, clips: tuple[Path, ...], overwrite: bool, as_json: bool, **options: Any
 ) -> None:
@@ -58,7 +58,7 @@ def fit(
 
     source, costs = Pipeline.load(pipe, threads=1), BlockSet.load(data)
     options["four_way"] = four_way_of(options["four_way"], source.encoder)
-    config = FitConfig(**options)
+    config = PolicyFitConfig(**options)
     with shown():
         found = fit_on(source, costs, clips, output, config, trial_log(), overwrite=overwrite)
     if as_json:

@@ -11,8 +11,8 @@ from toolkit.cli.tables import print_table, text_table
 
 if TYPE_CHECKING:
     from integration.pipeline.policy import Policy
-    from integration.tuning.config import FitConfig
-    from integration.tuning.fit import Fit, Trial
+    from integration.tuning.config import PolicyFitConfig
+    from integration.tuning.fit import FittedPolicy, PolicyTrial
     from integration.tuning.search import Point
 
 CURVE = 12
@@ -29,11 +29,11 @@ def policy_lines(policy: "Policy") -> list[str]:
     return lines
 
 
-def trial_log() -> "Callable[[Trial], None]":
+def trial_log() -> "Callable[[PolicyTrial], None]":
     """Function that prints a trial on clips to stderr, one line each."""
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
-    def line(trial: "Trial") -> None:
+    def line(trial: "PolicyTrial") -> None:
         by_costs = trial.point.outcome
         console.print(
             f"encoded: BD-rate {trial.loss:+.2f}%, {saved_time(trial.saving)}; "
@@ -43,7 +43,7 @@ def trial_log() -> "Callable[[Trial], None]":
     return line
 
 
-def print_fit(fit: "Fit", config: "FitConfig", output: Path) -> None:
+def print_fit(fit: "FittedPolicy", config: "PolicyFitConfig", output: Path) -> None:
     """Print the curve that was found, the trials by encoding, and the choice."""
     console = Console(soft_wrap=True, highlight=False, markup=False)
     title = f"By the recorded costs of the {config.split} split"
@@ -73,19 +73,19 @@ def print_fit(fit: "Fit", config: "FitConfig", output: Path) -> None:
         console.print(f"  {line}")
 
 
-def _curve(fit: "Fit") -> "list[Point]":
+def _curve(fit: "FittedPolicy") -> "list[Point]":
     """Points of the curve, thinned evenly; the choice is always among them."""
     every = max(1, len(fit.points) // CURVE)
     return [p for k, p in enumerate(fit.points) if k % every == 0 or p == fit.chosen]
 
 
-def fit_json(fit: "Fit") -> dict[str, object]:
+def fit_json(fit: "FittedPolicy") -> dict[str, object]:
     """Describe a fit in plain JSON values."""
 
     def plain(point: "Point") -> dict[str, object]:
         return {"policy": point.policy.to_dict(), **point.outcome._asdict()}
 
-    def encoded(trial: "Trial") -> dict[str, object]:
+    def encoded(trial: "PolicyTrial") -> dict[str, object]:
         shares = {"inference_share": trial.inference_share, "lost": trial.lost}
         return {"by_costs": plain(trial.point), "loss": trial.loss, "saving": trial.saving, **shares}
 

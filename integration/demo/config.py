@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from toolkit.option import option
+
 
 @dataclass(frozen=True)
 class DemoConfig:
@@ -11,10 +13,9 @@ class DemoConfig:
     default: after so brief a training all probabilities are close, and cautious thresholds would remove nothing.
     """
 
-    output: str = "runs/demo"
-    limit_train: int = 2000
-    limit_val: int = 1000
-    epochs: int = 3
+    limit_train: int = option(2000, "Training blocks of each run.")
+    limit_val: int = option(1000, "Blocks that each run is evaluated on.")
+    epochs: int = option(3, "Epochs of each run, the first with a frozen backbone.")
     freeze_epochs: int = 1
     lr_backbone: float = 1e-4
     parity_blocks: int = 300

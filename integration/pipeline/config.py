@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from toolkit.data.splits import HELD_OUT
 from toolkit.errors import ToolkitError
+from toolkit.option import option
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,9 @@ class EvalConfig:
     Raises ToolkitError on a split that is not held out.
     """
 
-    split: str = "test"
-    limit: int | None = None
-    seed: int = 0
+    split: str = option("test", "Held-out split.", choices=HELD_OUT)
+    limit: int | None = option(None, "Score only this many blocks, drawn by --seed.", least=1)
+    seed: int = option(0, "Seed of the draw.")
 
     def __post_init__(self) -> None:
         if self.split not in HELD_OUT:

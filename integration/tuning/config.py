@@ -55,7 +55,7 @@ class TryConfig(ReadConfig):
 
 
 @dataclass(frozen=True)
-class FitConfig(InputConfig):
+class PolicyFitConfig(InputConfig):
     """How thresholds are sought: on a held-out `split` of data with RD costs, for a loss of `target_loss` percent.
 
     `rules` are the thresholds that are sought; the others stay off. The default is the set that gave most in encodes

@@ -26,7 +26,7 @@ from integration.pipeline.config import BuildConfig
 from integration.pipeline.inference import infer
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.pipeline_set import PipelineSet
-from integration.tuning.config import FitConfig
+from integration.tuning.config import PolicyFitConfig
 from integration.tuning.regret import Regret
 from integration.tuning.search import Nodes, Point, Search, candidates
 from toolkit.data.blockset import BlockSet
@@ -39,7 +39,7 @@ LEAST_LOSS = 0.02
 
 
 @dataclass(frozen=True)
-class Trial:
+class PolicyTrial:
     """A policy judged by recorded costs (`point`) and by encoding all clips.
 
     `loss` (BD-rate) and `saving` (CPU time, inference included) are percent against the unmasked preset; where the
@@ -63,12 +63,12 @@ class Alone(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Fit:
+class FittedPolicy:
     """The chosen point, all points that the search looked at, and the trials in the order in which they were made."""
 
     chosen: Point
     points: list[Point]
-    trials: list[Trial]
+    trials: list[PolicyTrial]
     pruner_alone: Alone | None = None
     """What the pipeline's pruner gave on the clips without masks; None where it has none, or no clips were coded."""
 
@@ -82,7 +82,7 @@ class Origin(TypedDict):
     pruner_alone: NotRequired[dict[str, float]]
 
 
-def search_of(pipeline: Pipeline, data: BlockSet, config: FitConfig) -> Search:
+def search_of(pipeline: Pipeline, data: BlockSet, config: PolicyFitConfig) -> Search:
     """Prepare a search on a split of data with RD costs; the cost of inference is measured on the way.
 
     Raises ToolkitError where the data hold no costs or do not suit the pipeline, and where the split is empty.
@@ -112,11 +112,11 @@ def search_of(pipeline: Pipeline, data: BlockSet, config: FitConfig) -> Search:
 
 def fit_policy(
     search: Search,
-    config: FitConfig,
-    encode: Callable[[Point], Trial] | None = None,
-    progress: Callable[[Trial], None] = lambda trial: None,
+    config: PolicyFitConfig,
+    encode: Callable[[Point], PolicyTrial] | None = None,
+    progress: Callable[[PolicyTrial], None] = lambda trial: None,
     alone: Alone | None = None,
-) -> Fit:
+) -> FittedPolicy:
     """Choose the policy that saves most, by recorded costs, for at most the target's loss.
 
     The loss is of RD cost or, with `encode`, of BD-rate on clips. The two differ: after each trial the search aims
@@ -128,7 +128,7 @@ def fit_policy(
     Raises ToolkitError where no policy is left.
     """
     aim = config.target_loss
-    trials: list[Trial] = []
+    trials: list[PolicyTrial] = []
     for _ in range(config.checks if encode else 0):
         point = search.within(aim)
         if encode is None or point.outcome.saving <= 0 or any(point == trial.point for trial in trials):
@@ -149,7 +149,7 @@ def fit_policy(
             f"{' --allow-loss takes a policy that saves no time.' if trials else ''}"
         )
     chosen = max(fitting, key=lambda point: point.outcome.saving)
-    return Fit(chosen, sorted(search.points, key=lambda p: p.outcome.saving), trials)
+    return FittedPolicy(chosen, sorted(search.points, key=lambda p: p.outcome.saving), trials)
 
 
 def check_room(alone: Alone | None, target_loss: float) -> None:
@@ -162,7 +162,7 @@ def check_room(alone: Alone | None, target_loss: float) -> None:
         )
 
 
-def _best_trial(trials: Sequence[Trial]) -> str:
+def _best_trial(trials: Sequence[PolicyTrial]) -> str:
     """Sentence about the trial that lost least."""
     best = min(trials, key=lambda trial: trial.loss)
     return (
@@ -190,7 +190,7 @@ class Encodes:
     """
 
     def __init__(
-        self, pipeline: Pipeline, paths: Sequence[Path], output: Path, cpu_used: int, config: FitConfig
+        self, pipeline: Pipeline, paths: Sequence[Path], output: Path, cpu_used: int, config: PolicyFitConfig
     ) -> None:
         self._work = output.parent / f".{output.name}.work"
         self._work.mkdir(parents=True, exist_ok=True)
@@ -219,13 +219,13 @@ class Encodes:
     def clips(self) -> list[dict[str, str]]:
         return [{"name": file.name, "sha256": file.sha256} for file in self._files]
 
-    def trial(self, point: Point) -> Trial:
+    def trial(self, point: Point) -> PolicyTrial:
         """Encode all clips at all cqs under a policy, each encode beside an unmasked one."""
         pairs = [self._pair(file, Arm(PIPELINE, self.cpu_used, point.policy)) for file in self._files]
         self._count += 1
         native, masked = ([one for pair in pairs for one in pair[side]] for side in (0, 1))
         seconds = [m.seconds for m in masked]
-        return Trial(
+        return PolicyTrial(
             point=point,
             loss=fmean(bd_rate(curve(pair[0]), curve(pair[1])) for pair in pairs),
             saving=time_saving([m.seconds for m in native], seconds),
@@ -261,11 +261,11 @@ def fit_on(
     data: BlockSet,
     clips: Sequence[Path],
     output: Path,
-    config: FitConfig,
-    progress: Callable[[Trial], None],
+    config: PolicyFitConfig,
+    progress: Callable[[PolicyTrial], None],
     *,
     overwrite: bool = False,
-) -> Fit:
+) -> FittedPolicy:
     """Fit a policy on a data set with RD costs and, where given, clips; write the pipeline with it to `output`."""
     check_free(output, overwrite)
     search = search_of(pipeline, data, config)
@@ -286,9 +286,9 @@ def fit_on(
 
 def write_fitted(
     pipeline: Pipeline,
-    fit: Fit,
+    fit: FittedPolicy,
     output: Path,
-    config: FitConfig,
+    config: PolicyFitConfig,
     origin: Origin,
     *,
     overwrite: bool = False,

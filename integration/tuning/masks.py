@@ -21,8 +21,8 @@ from integration.pipeline.config import BuildConfig
 from integration.pipeline.pipeline import Pipeline, check_pruner
 from integration.pipeline.policy import Policy
 from integration.pruning.bundle import PrunerBundle
-from integration.tuning.config import STAGES, FitConfig, TryConfig
-from integration.tuning.fit import Fit, Trial, fit_on
+from integration.tuning.config import STAGES, PolicyFitConfig, TryConfig
+from integration.tuning.fit import FittedPolicy, PolicyTrial, fit_on
 from toolkit.data.blockset import SPLITS, BlockSet
 from toolkit.data.encoder_settings import is_recorded, settings_differ
 from toolkit.errors import ToolkitError
@@ -73,7 +73,7 @@ class MaskFit:
     data: BlockSet
     sources: Sequence[Path]
     output: Path
-    config: FitConfig
+    config: PolicyFitConfig
     pruner: PrunerBundle | None = None
     steps: Steps = field(default_factory=Steps)
 
@@ -85,7 +85,7 @@ class MaskFit:
             f".{self.output.name}.fit-{hashlib.sha256(canonical_json(parts)).hexdigest()[:12]}"
         )
 
-    def run(self, progress: Callable[[Trial], None], *, overwrite: bool = False) -> Fit:
+    def run(self, progress: Callable[[PolicyTrial], None], *, overwrite: bool = False) -> FittedPolicy:
         """Train, export and prove every stage, build the pipeline, fit its policy by encodes, write it to the output.
 
         `progress` is called with every policy that was tried. What an earlier call has finished is not done again.
@@ -190,7 +190,7 @@ def check_data(data: BlockSet) -> None:
             data.split_index(split, stage)
 
 
-def check_sources(data: BlockSet, files: Sequence[SourceFile], config: FitConfig) -> None:
+def check_sources(data: BlockSet, files: Sequence[SourceFile], config: PolicyFitConfig) -> None:
     """Raise ToolkitError where a source is one that the models learn from, or cannot be coded as the data were."""
     trained = {source["sha256"] for source in data.sources if source["split"] == "train"}
     for file in files:
@@ -207,13 +207,13 @@ def check_sources(data: BlockSet, files: Sequence[SourceFile], config: FitConfig
             raise ToolkitError(f"{file.path}: {clip.width}x{clip.height} has no whole {side} node to mask.")
 
 
-def fit_config(data: BlockSet, tries: TryConfig) -> FitConfig:
+def fit_config(data: BlockSet, tries: TryConfig) -> PolicyFitConfig:
     """How the policy is fitted: by encodes with the settings of the data's encoder."""
     encoder = data.manifest["encoder"]
-    return FitConfig(
+    return PolicyFitConfig(
         target_loss=tries.target_loss,
         size=tries.size,
         frames=tries.frames or 2,
-        usage=str(encoder.get("usage", FitConfig.usage)),
+        usage=str(encoder.get("usage", PolicyFitConfig.usage)),
         four_way=four_way_of(None, encoder),
     )

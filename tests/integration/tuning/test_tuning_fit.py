@@ -13,8 +13,8 @@ from integration.pipeline.build import build_pipeline
 from integration.pipeline.config import BuildConfig
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.policy import Policy
-from integration.tuning.config import FitConfig
-from integration.tuning.fit import Alone, Fit, Trial, fit_policy, write_fitted
+from integration.tuning.config import PolicyFitConfig
+from integration.tuning.fit import Alone, FittedPolicy, PolicyTrial, fit_policy, write_fitted
 from integration.tuning.regret import Outcome
 from integration.tuning.search import Point
 from toolkit.cli.main import main
@@ -36,11 +36,11 @@ class FakeSearch:
         return point
 
 
-def fit(target: float, bd_rate_of_rd: float, checks: int = 4) -> Fit:
-    def encode(point: Point) -> Trial:
-        return Trial(point, point.outcome.loss * bd_rate_of_rd, 0.8 * point.outcome.saving, 0.01, 0.02)
+def fit(target: float, bd_rate_of_rd: float, checks: int = 4) -> FittedPolicy:
+    def encode(point: Point) -> PolicyTrial:
+        return PolicyTrial(point, point.outcome.loss * bd_rate_of_rd, 0.8 * point.outcome.saving, 0.01, 0.02)
 
-    return fit_policy(FakeSearch(), FitConfig(target_loss=target, checks=checks), encode)  # type: ignore[arg-type]
+    return fit_policy(FakeSearch(), PolicyFitConfig(target_loss=target, checks=checks), encode)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.7, 3])
@@ -71,10 +71,10 @@ def test_where_no_trial_fits_the_best_one_and_the_share_of_inference_are_told() 
 def test_a_policy_that_saves_no_time_in_its_encodes_is_an_error_unless_it_is_asked_for(
     alone: Alone | None, told: str
 ) -> None:
-    def encode(point: Point) -> Trial:
-        return Trial(point, 0.11, (alone.saving if alone else 0) - 2.1, 0.01, 0.02)
+    def encode(point: Point) -> PolicyTrial:
+        return PolicyTrial(point, 0.11, (alone.saving if alone else 0) - 2.1, 0.01, 0.02)
 
-    search, config = FakeSearch(), FitConfig(checks=2)
+    search, config = FakeSearch(), PolicyFitConfig(checks=2)
     with pytest.raises(ToolkitError, match=f"(?s){told}.*--allow-loss"):
         fit_policy(search, config, encode, alone=alone)  # type: ignore[arg-type]
     taken = fit_policy(search, replace(config, allow_loss=True), encode, alone=alone)  # type: ignore[arg-type]
@@ -83,15 +83,15 @@ def test_a_policy_that_saves_no_time_in_its_encodes_is_an_error_unless_it_is_ask
 
 def test_a_loss_does_not_read_like_a_saving(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     point = Point(Policy.of(drop_ab_below=0.1), Outcome(0.1, 6.0, 2.0))
-    loss = Trial(point, 0.11, -2.1, 0.01, 0.001)
-    print_fit(Fit(point, [point], [loss]), FitConfig(), tmp_path)
+    loss = PolicyTrial(point, 0.11, -2.1, 0.01, 0.001)
+    print_fit(FittedPolicy(point, [point], [loss]), PolicyFitConfig(), tmp_path)
     assert "Warning: a loss, taken by --allow-loss" in capsys.readouterr().out
     trial_log()(loss)
     assert "BD-rate +0.11%, took 2.1% more CPU time; by recorded costs" in capsys.readouterr().err
 
 
 def test_without_clips_the_loss_is_of_rd_cost() -> None:
-    found = fit_policy(FakeSearch(), FitConfig(target_loss=0.3))  # type: ignore[arg-type]
+    found = fit_policy(FakeSearch(), PolicyFitConfig(target_loss=0.3))  # type: ignore[arg-type]
     assert found.chosen.outcome.loss == 0.3
     assert found.trials == []
 
@@ -99,9 +99,9 @@ def test_without_clips_the_loss_is_of_rd_cost() -> None:
 def test_a_fitted_pipeline_is_sealed_and_says_where_its_policy_came_from(tmp_path: Path, exported: Path) -> None:
     build_pipeline([exported], tmp_path / "pipe", Policy(), BuildConfig(allow_unproven=True))
     point = Point(Policy.from_text(["drop_ab_below@100-255=0.31"]), Outcome(0.1, 6.0, 2.0))
-    found = Fit(point, [point], [Trial(point, 0.2, 5.0, 0.01, 0.001)])
+    found = FittedPolicy(point, [point], [PolicyTrial(point, 0.2, 5.0, 0.01, 0.001)])
     about = {"data_sha256": "0" * 64, "clips": [{"name": "cat"}]}
-    write_fitted(Pipeline.load(tmp_path / "pipe"), found, tmp_path / "fitted", FitConfig(), about)
+    write_fitted(Pipeline.load(tmp_path / "pipe"), found, tmp_path / "fitted", PolicyFitConfig(), about)
     fitted = Pipeline.load(tmp_path / "fitted")
     assert fitted.policy == point.policy
     assert fitted.manifest["policy_fit"]["result"]["recorded"] == {"loss": 0.1, "saving": 6.0, "lost": 2.0}

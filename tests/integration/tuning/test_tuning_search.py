@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from integration.pipeline.policy import Policy, Thresholds, answers
-from integration.tuning.config import RULES, FitConfig
+from integration.tuning.config import RULES, PolicyFitConfig
 from integration.tuning.fit import fit_policy
 from integration.tuning.regret import Regret
 from integration.tuning.search import OFF, Nodes, Search, candidates
@@ -82,7 +82,7 @@ def test_only_the_rules_asked_for_are_sought() -> None:
     found = Search(nodes(500), (255,), ("drop_ab_below",)).within(0.3).policy.at(0)
     assert set(found.active) == {"drop_ab_below"}
     with pytest.raises(ToolkitError, match="drop_rect_below"):
-        FitConfig(rules=("drop_all",))
+        PolicyFitConfig(rules=("drop_all",))
 
 
 def test_nothing_is_removed_where_everything_costs_too_much() -> None:
@@ -144,7 +144,7 @@ def test_a_fit_that_finds_nothing_says_what_asking_costs(share: float, wrong: bo
     search = Search(replace(some, charge=share * whole / 500), RANGES)
     assert search.asking == pytest.approx(100 * share)
     with pytest.raises(ToolkitError, match=told) as caught:
-        fit_policy(search, FitConfig(target_loss=1e-9 if wrong else 0.3))
+        fit_policy(search, PolicyFitConfig(target_loss=1e-9 if wrong else 0.3))
     assert f"Asking the model about every node takes {100 * share:.1f}% of the encode's CPU time." in str(caught.value)
 
 
