@@ -28,7 +28,7 @@ from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES
 from toolkit.search.table import FEATURES, Feature
 
-API_VERSION = 13
+API_VERSION = 14
 
 
 class Config(ctypes.Structure):
@@ -44,6 +44,7 @@ class Config(ctypes.Structure):
         ("keyint", c_int32),
         ("threads", c_int32),
         ("lag", c_int32),
+        ("still", c_int32),
         ("four_way", c_int32),
         ("tune", c_int32),
     )
