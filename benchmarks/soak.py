@@ -52,7 +52,6 @@ from toolkit.pruners.network import HIDDEN, Network
 from toolkit.pruners.pruner import Pruner
 from toolkit.pruners.record import check_rows
 from toolkit.search.table import DECISIONS, FRAME_KINDS, SIDES
-from toolkit.search.table import FEATURES as FEATURES_OF_ALL
 
 SECONDS_PER_MEGAPIXEL = (150, 60, 50, 25, 15, 7, 5)
 """Rough time to code noise under the sanitizers at cpu-used 0 to 6; decides the largest frames of a preset."""
@@ -190,7 +189,8 @@ class Case:
         rng = np.random.default_rng([self.seed, 3])
         drawn = _random_network if self.pruner == "networks" else _random_trees
         keys = [(side, decision) for side in SIDES for decision in DECISIONS]
-        return Pruner(current_features(), {key: drawn(rng) for key in keys}).native()
+        features = current_features(self.frame_kind)
+        return Pruner(features, {key: drawn(rng, len(features)) for key in keys}).native()
 
     def encode(self, library: Path | None = None) -> list[EncodedFrame]:
         """Code the frames; with a `library`, that of untouched libaom, without masks."""
@@ -213,7 +213,7 @@ class Case:
             for number in numbers:
                 fed.append(encoder.feed(self.planes(number), given and given(number)))
                 if self.recorded and not library:
-                    check_rows(encoder.search_rows(), f"rows of frame {number}")
+                    check_rows(encoder.search_rows(), f"rows of frame {number}", self.frame_kind)
             return [frame for frame in [*fed, *(encoder.flush() if self.config.lag else ())] if frame]
 
     def check(self, folder: Path) -> int:
@@ -255,17 +255,17 @@ class Case:
                 assert frame.qindex == qindex, f"frame {frame.number}: qindex {frame.qindex}, decoded {qindex}"
 
 
-def _random_network(rng: np.random.Generator) -> Network:
-    sizes = (len(FEATURES_OF_ALL), HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2)
+def _random_network(rng: np.random.Generator, features: int) -> Network:
+    sizes = (features, HIDDEN), (HIDDEN, HIDDEN), (HIDDEN, 2)
     first, second, last = (rng.normal(0, size[0] ** -0.5, size).astype(np.float32) for size in sizes)
     biases = tuple(np.zeros(size[1], np.float32) for size in sizes)
-    mean, scale = np.zeros(len(FEATURES_OF_ALL), np.float32), np.ones(len(FEATURES_OF_ALL), np.float32)
+    mean, scale = np.zeros(features, np.float32), np.ones(features, np.float32)
     return Network(mean, scale, (first, second, last), biases)
 
 
-def _random_trees(rng: np.random.Generator) -> Trees:
+def _random_trees(rng: np.random.Generator, features: int) -> Trees:
     def forest() -> Forest:
-        feature, threshold = int(rng.integers(len(FEATURES_OF_ALL))), float(np.float32(rng.normal(0, 3)))
+        feature, threshold = int(rng.integers(features)), float(np.float32(rng.normal(0, 3)))
         leaves = [(-1, 0, 0, 0.0, float(rng.normal())) for _ in range(2)]
         return Forest(0.0, np.zeros(1, np.uint32), np.array([(feature, 1, 2, threshold, 0.0), *leaves], NODE))
 

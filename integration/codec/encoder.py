@@ -21,8 +21,8 @@ from integration.codec.masks import Mask, Masks, MaskSource, by_node_size, check
 from toolkit.data.blockset import Luma, check_luma
 from toolkit.errors import ToolkitError
 from toolkit.partition import NODE
-from toolkit.pruners.record import ROW
-from toolkit.search.table import DECISIONS, FRAME_KINDS, SIDES, Feature
+from toolkit.pruners.record import ROW, ROWS
+from toolkit.search.table import DECISIONS, FRAME_KINDS, IN_KEY_FRAMES, SIDES, Feature
 
 __all__ = ["EncodedFrame", "Encoder", "EncoderConfig", "EncoderSettings", "Mask", "MaskSource", "Masks"]
 
@@ -38,6 +38,14 @@ def display_size(width: int, height: int, aspect: Fraction) -> tuple[int, int]:
     times = max(1, round(width / sides.numerator))
     exact = sides.numerator * times, sides.denominator * times
     return exact if max(exact) <= LARGEST_SIDE else (round(width * aspect), height)
+
+
+def _of_key_frames(rows: NDArray[Any]) -> NDArray[Any]:
+    """Rows as the C interface hands them over, without the features of inter frames."""
+    found = np.zeros(len(rows), ROW)
+    for name in ROW.names or ():
+        found[name] = rows[name][:, IN_KEY_FRAMES] if name == "features" else rows[name]
+    return found
 
 
 class Encoder:
@@ -66,6 +74,7 @@ class Encoder:
         self.mask_seconds = 0.0
         self.failed_masks = 0
         self._cost_nodes: tuple[int, ...] = ()
+        self._kind = FRAME_KINDS[0]
         self._has_labels = library is None or "hook" in library.name
         self._library = native.load(library or libraries().hook)
         self._handle = ctypes.c_void_p()
@@ -166,18 +175,26 @@ class Encoder:
         """
         self._check_hook("records no search")
         self._check(self._library.av1part_search_inter(self._handle, FRAME_KINDS.index(kind)))
+        self._kind = kind
 
     def search_rows(self) -> NDArray[Any]:
-        """Record of the search of the last packet's frames: ROW (rows,), a parent before its quarters."""
+        """Record of the search of the last packet's frames, a parent before its quarters.
+
+        The dtype is that of ROWS for the kind of frames that `search_frames` chose.
+        """
         rows, count = ctypes.c_void_p(), ctypes.c_size_t()
         self._check(self._library.av1part_search_rows(self._handle, ctypes.byref(rows), ctypes.byref(count)))
-        size = count.value * ROW.itemsize
-        return np.frombuffer(ctypes.string_at(rows, size) if size else b"", ROW)
+        size = count.value * ROWS["inter"].itemsize
+        found = np.frombuffer(ctypes.string_at(rows, size) if size else b"", ROWS["inter"])
+        return found if self._kind == "inter" else _of_key_frames(found)
 
     def features(self) -> tuple[Feature, ...]:
-        """Features that this encoder's hook records and decides by; ToolkitError with a library that has no hook."""
+        """Features that this encoder's hook records and decides by in frames of the kind that `search_frames` chose.
+
+        Raises ToolkitError with a library that has no hook.
+        """
         self._check_hook("has no features")
-        return native.feature_table(self._library)
+        return native.feature_table(self._library, self._kind)
 
     def hook(self) -> ctypes.CDLL:
         """The library that decides inside the search; ToolkitError with one that has no hook."""

@@ -53,7 +53,10 @@ C_FLAGS = (
     *("-DNDEBUG", "-D_FILE_OFFSET_BITS=64", "-D_LARGEFILE_SOURCE"),
 )
 SHARED = ("encoder", "frames", "nodes", "status")
-PRUNING = ("decide", "features", "file", "instances", "node_features", "pruner", "pruner_file", "record", "squares")
+PRUNING = (
+    *("decide", "features", "file", "instances", "motion", "node_features", "pruner", "pruner_file", "record"),
+    *("references", "squares"),
+)
 MASKING = ("masker", "masks", "onnx", "pipeline", "pipeline_file", "policy")
 UNITS = {
     "libav1part_hook.so": (*SHARED, *PRUNING, *MASKING, "hook", "labels", "inspect"),

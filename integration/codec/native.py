@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from integration.codec.config import NODE_SIZES
 from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES
-from toolkit.search.table import FEATURES, Feature
+from toolkit.search.table import FRAME_KINDS, TABLES, Feature
 
 API_VERSION = 14
 
@@ -44,7 +44,6 @@ class Config(ctypes.Structure):
         ("keyint", c_int32),
         ("threads", c_int32),
         ("lag", c_int32),
-        ("still", c_int32),
         ("four_way", c_int32),
         ("tune", c_int32),
     )
@@ -143,8 +142,8 @@ _ENCODER = (
     ("av1part_costs", c_int, (c_void_p, c_int, c_void_p, c_int, c_int)),
 )
 _SEARCH = (
-    ("av1part_feature", c_int, (c_int, POINTER(c_char_p), POINTER(c_char_p), POINTER(c_int))),
-    ("av1part_feature_table", c_uint32, ()),
+    ("av1part_feature", c_int, (c_int, c_int, POINTER(c_char_p), POINTER(c_char_p), POINTER(c_int))),
+    ("av1part_feature_table", c_uint32, (c_int,)),
     ("av1part_load_pruner", c_int, (c_void_p, c_char_p)),
     ("av1part_search_inter", c_int, (c_void_p, c_int)),
     ("av1part_load_pipeline", c_int, (c_void_p, c_char_p)),
@@ -224,19 +223,19 @@ def check(library: ctypes.CDLL, encoder: c_void_p, status: int) -> None:
         raise ToolkitError(f"Encoder: {explain(library, status, library.av1part_error_detail(encoder))}.")
 
 
-def feature_table_name(library: ctypes.CDLL) -> str:
-    """Eight hexadecimal digits that name the hook's table of features, their version included."""
-    return f"{library.av1part_feature_table():08x}"
+def feature_table_name(library: ctypes.CDLL, kind: str = "key") -> str:
+    """Eight hexadecimal digits that name the hook's table of a kind's features, their version included."""
+    return f"{library.av1part_feature_table(FRAME_KINDS.index(kind)):08x}"
 
 
-def feature_table(library: ctypes.CDLL) -> tuple[Feature, ...]:
-    """Features that the hook records and decides by, as it lists them itself."""
+def feature_table(library: ctypes.CDLL, kind: str = "key") -> tuple[Feature, ...]:
+    """Features that the hook records and decides by in frames of a kind, as it lists them itself."""
     name, unit, point = c_char_p(), c_char_p(), c_int()
     table = []
-    for index in range(len(FEATURES)):
-        if library.av1part_feature(index, *map(ctypes.byref, (name, unit, point))):
+    for index in range(len(TABLES[kind])):
+        if library.av1part_feature(FRAME_KINDS.index(kind), index, *map(ctypes.byref, (name, unit, point))):
             raise ToolkitError(
-                f"The hook has {index} features, expected {len(FEATURES)}. Run `av1part encoder build` again."
+                f"The hook has {index} features, expected {len(TABLES[kind])}. Run `av1part encoder build` again."
             )
         table.append(Feature((name.value or b"").decode(), (unit.value or b"").decode(), point.value))
     return tuple(table)

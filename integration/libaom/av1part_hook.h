@@ -70,12 +70,11 @@ typedef struct av1part_config {
   int32_t bit_depth;    /* 8, 10 or 12 */
   int32_t chroma;       /* 420, 422 or 444; 400: luma alone, and planes 1 and 2 are neither read nor written */
   int32_t cq;           /* 0 to 63 */
-  int32_t cpu_used;     /* 0 to 9; in all intra 7 to 9 search no partitions, so nothing acts on them; in good they are as 6 */
+  int32_t cpu_used;     /* 0 to 6; 7 to 9 of all intra search no partitions, so nothing acts on them */
   int32_t all_intra;    /* usage: 0 good quality, 1 all intra */
   int32_t keyint;       /* 1 to 9999 frames from key frame to key frame at most; 1: every frame, as all intra wants */
   int32_t threads;      /* 1 to 64 */
   int32_t lag;          /* 0 to 48 frames that libaom looks ahead, only with keyint above 1 */
-  int32_t still;        /* 1: there is one frame, and the stream has the short header of a still picture, as AVIF wants */
   int32_t four_way;     /* 1: HORZ_4 and VERT_4 are searched, as libaom does by default; 0: they are not */
   int32_t tune;         /* av1part_tune */
 } av1part_config;
@@ -316,18 +315,21 @@ AV1PART_API int av1part_costs(const av1part_encoder *encoder, int node_size, av1
 /* ---- a pruner, inside the search ---- */
 
 /* A feature of a square, as a pruner knows it. The table is sorted by point.
- * @param index        0 to AV1PART_FEATURES - 1.
+ * @param inter        0: the table of intra frames, of AV1PART_INTRA_FEATURES; 1: that of inter frames, of
+ *                     AV1PART_FEATURES, which has those of motion and time as well.
+ * @param index        from 0, in that table.
  * @param name, unit   get texts that are never freed.
  * @param point        gets when it is known: 0 before the node's search, 1 after NONE, 2 after SPLIT, 3 after the
  *                     rectangles, 4 after the ABs.
  * @return AV1PART_ERR_ARGUMENT.
  * @thread any */
-AV1PART_API int av1part_feature(int index, const char **name, const char **unit, int *point);
+AV1PART_API int av1part_feature(int inter, int index, const char **name, const char **unit, int *point);
 
-/* A number that names the table of features.
+/* A number that names the table of features of intra frames (0) or inter frames (1). A pruner of intra frames is made by
+ * the first, one of inter frames by either.
  * @return the CRC-32 of AV1PART_FEATURES_VERSION and of every name, unit and point.
  * @thread any */
-AV1PART_API uint32_t av1part_feature_table(void);
+AV1PART_API uint32_t av1part_feature_table(int inter);
 
 /* Say which frames av1part_set_pruner prunes and av1part_record_search records.
  * @param inter        0, as at first: intra frames; 1, with a keyint above 1: inter frames, hidden ones included.
@@ -355,7 +357,7 @@ AV1PART_API int av1part_load_pruner(av1part_encoder *encoder, const char *folder
 AV1PART_API int av1part_decisions(const av1part_encoder *encoder, av1part_decision_counts *counts);
 
 /* What a pruner predicts, for comparison with the model that it was made from.
- * @param features     rows x AV1PART_FEATURES.
+ * @param features     rows x the features of the pruner's own table.
  * @param predictions  gets the log of loss and of time, two doubles a row.
  * @return AV1PART_ERR_PRUNER; AV1PART_ERR_ARGUMENT where it decides nothing at that side and decision.
  * @thread any */

@@ -39,6 +39,11 @@ void av1part_decide_take(av1part_encoder *e, int kind, av1part_pruner *pruner, d
   *own = (decider){ pruner, log(price), log(most) };
 }
 
+bool av1part_decides_by_motion(const av1part_encoder *e) {
+  const av1part_pruner *const pruner = e->deciding->deciders[1].pruner;
+  return pruner && av1part_pruner_features(pruner) == AV1PART_FEATURES;
+}
+
 bool av1part_decide_frame(av1part_encoder *e, int kind) {
   const decider *const own = kind == AV1PART_NOBODY ? NULL : &e->deciding->deciders[kind];
   e->deciding->now = own && own->pruner ? own : NULL;
@@ -56,7 +61,11 @@ static bool pays(av1part_square *s, int decision) {
   const decider *const by = s->encoder->deciding->now;
   if (!by || !av1part_pruner_decides(by->pruner, side_of(s), decision)) return false;
   av1part_node_features(s);
-  if (!av1part_pruner_predict(by->pruner, side_of(s), decision, s->features, &loss, &time)) return false;
+  float own[AV1PART_INTRA_FEATURES];
+  const bool all = av1part_pruner_features(by->pruner) == AV1PART_FEATURES;
+  if (!all) av1part_intra_features(s->features, own);
+  const float *const features = all ? s->features : own;
+  if (!av1part_pruner_predict(by->pruner, side_of(s), decision, features, &loss, &time)) return false;
   const bool taken = loss < by->log_price + time && loss < by->log_most;
   _Atomic int64_t *const count = s->encoder->deciding->counts[level_of(side_of(s))][decision];
   atomic_fetch_add_explicit(&count[0], 1, memory_order_relaxed);

@@ -64,6 +64,11 @@ struct av1part_encoder {
   bool search_inter;  /* inter frames are recorded, and intra frames are not; else the reverse */
   bool search_active; /* this frame's search is recorded or pruned */
   float frame_gradient, frame_quarter_least; /* features of this frame, where search_active */
+  bool knows_motion; /* features of motion are asked for in this frame */
+  float frame_level, frame_distance, frame_reference_step; /* the same, of an inter frame */
+  const struct av1part_blocks *blocks[8]; /* what each reference was split into, by libaom's number; NULL: not known */
+  int nearest; /* number of the reference nearest in time, 0 without one */
+  struct av1part_references *references; /* the same of each coded frame; NULL: nothing is kept */
   struct av1part_recording *recording; /* record.c; NULL: this library records nothing */
   struct av1part_deciding *deciding;   /* decide.c */
   struct av1part_masker *masker;       /* NULL: no pipeline was loaded */
@@ -74,7 +79,7 @@ int av1part_fail(av1part_encoder *encoder, int status, const char *what);
 
 /* Fail unless partitions are searched, for whatever acts on their search. */
 static inline int av1part_check_search(av1part_encoder *e) {
-  if (e->config.cpu_used <= 6 || !e->config.all_intra) return AV1PART_OK;
+  if (e->config.cpu_used <= 6) return AV1PART_OK;
   return av1part_fail(e, AV1PART_ERR_ARGUMENT, "cpu_used: above 6 libaom searches no partitions, so nothing acts on them");
 }
 

@@ -116,6 +116,7 @@ void av1part_node_features(av1part_square *s) {
       known && parent->quarters ? ratio(av1part_split_so_far(parent), parent->bits[PARTITION_NONE]) : 0;
   s->features[AV1PART_FEATURE_FRAME_GRADIENT] = s->encoder->frame_gradient;
   s->features[AV1PART_FEATURE_FRAME_QUARTER_VARIANCE_LEAST] = s->encoder->frame_quarter_least;
+  if (s->encoder->knows_motion) av1part_motion_node_features(s);
 }
 
 void av1part_none_features(av1part_square *s) {
@@ -135,6 +136,7 @@ void av1part_none_features(av1part_square *s) {
   s->features[AV1PART_FEATURE_NONE_SKIP] = s->none->skippable != 0;
   s->features[AV1PART_FEATURE_NONE_TOOLS] =
       block->palette_mode_info.palette_size[0] ? 2 : (float)(block->filter_intra_mode_info.use_filter_intra != 0);
+  if (s->encoder->knows_motion) av1part_motion_none_features(s);
 }
 
 void av1part_split_features(av1part_square *s) {

@@ -75,9 +75,11 @@ static bool suits(const AV1_COMP *cpi, int all_intra, int four_way) {
          config->mode == (all_intra ? ALLINTRA : GOOD) && config->part_cfg.enable_1to4_partitions == (four_way != 0);
 }
 
+/* Pruners of intra frames were measured at 8 and 10 bit; those of inter frames at the depth that they learnt from. */
 bool av1part_pruner_suits(const AV1_COMP *cpi, const av1part_pruner_file *file) {
+  const int depth = (int)cpi->common.seq_params->bit_depth;
   return suits(cpi, file->all_intra, file->four_way) && av1part_pruner_file_serves(file, cpi->oxcf.speed) &&
-         (!file->inter || cpi->oxcf.kf_cfg.key_freq_max > 0);
+         (!file->inter || (cpi->oxcf.kf_cfg.key_freq_max > 0 && depth == file->bit_depth));
 }
 
 bool av1part_pipeline_suits(const AV1_COMP *cpi, const av1part_pipeline_file *file) {
@@ -106,7 +108,8 @@ static void say_unsuitable(const AV1_COMP *cpi, const char *consequence, const c
   char *const rest = why + used;
   const size_t room = sizeof(why) - (size_t)used;
   if (pruner) {
-    snprintf(rest, room, " (this one: 8 or 10 bit, 4:2:0, usage %s, each cpu-used of %s, 4-way %s)",
+    const char *const depths = !pruner->inter ? "8 or 10" : pruner->bit_depth == 8 ? "8" : "10";
+    snprintf(rest, room, " (this one: %s bit, 4:2:0, usage %s, each cpu-used of %s, 4-way %s)", depths,
              usages[pruner->all_intra ? ALLINTRA : GOOD], pruner->speeds, on_off(pruner->four_way));
   } else if (pipeline) {
     snprintf(rest, room, " (this one: %d bit, 4:2:0, usage %s, cpu-used %d, 4-way %s)", pipeline->config.bit_depth,

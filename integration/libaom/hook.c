@@ -13,6 +13,7 @@
 #include "encoder.h"
 #include "instances.h"
 #include "masks.h"
+#include "references.h"
 #include "search.h"
 
 /* Declared through the originals' types: should a signature change, this file stops compiling. */
@@ -36,6 +37,8 @@ void av1part_hook_close(av1part_encoder *encoder) {
   av1part_decide_close(encoder);
   av1part_masks_close(encoder);
   av1part_record_close(encoder);
+  av1part_references_free(encoder->references);
+  encoder->references = NULL;
   encoder->slot = -1;
 }
 
@@ -106,6 +109,7 @@ void __wrap_av1_encode_frame(AV1_COMP *cpi) {
   if (e) prepare_mask(e, cpi);
   if (e && e->cnn_disabled) cpi->sf.part_sf.intra_cnn_based_part_prune_level = 0; /* libaom sets it anew a frame */
   __real_av1_encode_frame(cpi);
+  if (e) av1part_search_frame_end(e, cpi);
 }
 
 /* ---- the search of a node ---- */
@@ -116,7 +120,7 @@ void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *
   __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
   av1part_encoder *const e = av1part_instances_find(cpi);
   av1part_mask_begin(e, cpi, x, state);
-  av1part_search_begin(e, cpi, x, state);
+  av1part_search_begin(e, cpi, x, sms_tree, state);
 }
 
 void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC_TREE *pc_tree,

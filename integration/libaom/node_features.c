@@ -1,5 +1,6 @@
 /* The table of features, and those of a node's luma. */
 #include <math.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -10,19 +11,31 @@
 static const struct {
   const char *name, *unit;
   int point;
+  bool inter; /* known in inter frames alone */
 } table[] = AV1PART_FEATURE_TABLE;
 
-int av1part_feature(int index, const char **name, const char **unit, int *point) {
-  if (index < 0 || index >= AV1PART_FEATURES || !name || !unit || !point) return AV1PART_ERR_ARGUMENT;
-  *name = table[index].name;
-  *unit = table[index].unit;
-  *point = table[index].point;
-  return AV1PART_OK;
+int av1part_feature(int inter, int index, const char **name, const char **unit, int *point) {
+  if (index < 0 || !name || !unit || !point) return AV1PART_ERR_ARGUMENT;
+  for (int i = 0; i < AV1PART_FEATURES; ++i) {
+    if ((table[i].inter && !inter) || index--) continue;
+    *name = table[i].name;
+    *unit = table[i].unit;
+    *point = table[i].point;
+    return AV1PART_OK;
+  }
+  return AV1PART_ERR_ARGUMENT;
 }
 
-uint32_t av1part_feature_table(void) {
+void av1part_intra_features(const float *features, float *own) {
+  for (int i = 0; i < AV1PART_FEATURES; ++i) {
+    if (!table[i].inter) *own++ = features[i];
+  }
+}
+
+uint32_t av1part_feature_table(int inter) {
   uint32_t crc = 0;
   for (int i = 0; i < AV1PART_FEATURES; ++i) {
+    if (table[i].inter && !inter) continue;
     const char point[2] = { (char)table[i].point, AV1PART_FEATURES_VERSION };
     crc = av1part_crc32(crc, table[i].name, strlen(table[i].name) + 1);
     crc = av1part_crc32(crc, table[i].unit, strlen(table[i].unit) + 1);

@@ -29,6 +29,7 @@ typedef struct {
 
 typedef struct {
   uint32_t trees, nodes, leaves;
+  int features;
   double start;
   tree *roots;
   node *all;
@@ -44,6 +45,7 @@ typedef struct {
 } network;
 
 struct av1part_pruner {
+  int features; /* of the rows that it is asked about */
   forest forests[SIDES][AV1PART_DECISIONS][KINDS];
   network *networks[SIDES][AV1PART_DECISIONS];
 };
@@ -77,7 +79,7 @@ static bool sound_tree(const forest *f, uint32_t t) {
   if (root >= end || end > f->nodes || leaf >= last_leaf || last_leaf > f->leaves) return false;
   for (uint32_t i = root; i < end; ++i) {
     const node *const n = &f->all[i];
-    if (!isfinite(n->threshold) || n->feature < -1 || n->feature >= AV1PART_FEATURES) return false;
+    if (!isfinite(n->threshold) || n->feature < -1 || n->feature >= f->features) return false;
     if (n->feature == -1 ? n->next >= last_leaf - leaf : n->next < 2 || n->next >= end - i) return false;
   }
   return true;
@@ -106,7 +108,7 @@ static bool take_floats(reader *r, double *target, size_t count) {
 static const char *read_network(reader *r, av1part_pruner *pruner, const uint32_t head[6]) {
   const uint32_t inputs = head[3];
   network **const place = &pruner->networks[side_index((int)head[0])][head[1]];
-  if (!inputs || inputs > AV1PART_FEATURES || head[4] != HIDDEN || head[5]) return "a network of another shape";
+  if (!inputs || inputs > (uint32_t)pruner->features || head[4] != HIDDEN || head[5]) return "a network of another shape";
   if (*place) return "two networks for one decision";
   network *const n = *place = calloc(1, sizeof(*n));
   if (!n) return "out of memory";
@@ -132,6 +134,7 @@ static const char *read_part(reader *r, av1part_pruner *pruner) {
   f->nodes = head[4];
   f->leaves = head[5];
   f->start = start;
+  f->features = pruner->features;
   f->roots = malloc(f->trees * sizeof(*f->roots));
   f->all = malloc(f->nodes * sizeof(*f->all));
   f->values = malloc(f->leaves * sizeof(*f->values));
@@ -148,7 +151,8 @@ static const char *read_pruner(reader *r, av1part_pruner *pruner) {
   uint32_t features, parts;
   if (!take(r, found, sizeof(found)) || memcmp(found, magic, sizeof(magic)) != 0) return "not a pruner";
   if (!take(r, &features, sizeof(features)) || !take(r, &parts, sizeof(parts))) return "it ends too early";
-  if (features != AV1PART_FEATURES) return "made for another table of features";
+  if (features != AV1PART_FEATURES && features != AV1PART_INTRA_FEATURES) return "made for another table of features";
+  pruner->features = (int)features;
   for (uint32_t i = 0; i < parts; ++i) {
     const char *const why = read_part(r, pruner);
     if (why) return why;
@@ -225,6 +229,8 @@ static void run_network(const network *n, const float *features, double *loss, d
   }
 }
 
+int av1part_pruner_features(const av1part_pruner *pruner) { return pruner->features; }
+
 bool av1part_pruner_decides(const av1part_pruner *pruner, int side, int decision) {
   const int s = side_index(side);
   if (s < 0 || decision < 0 || decision >= AV1PART_DECISIONS) return false;
@@ -252,8 +258,8 @@ int av1part_pruner_evaluate(const void *data, size_t size, int side, int decisio
   if (!pruner) return AV1PART_ERR_PRUNER;
   bool known = true;
   for (size_t i = 0; known && i < rows; ++i) {
-    known = av1part_pruner_predict(pruner, side, decision, features + i * AV1PART_FEATURES, &predictions[2 * i],
-                                   &predictions[2 * i + 1]);
+    known = av1part_pruner_predict(pruner, side, decision, features + i * (size_t)pruner->features,
+                                   &predictions[2 * i], &predictions[2 * i + 1]);
   }
   av1part_pruner_free(pruner);
   return known ? AV1PART_OK : AV1PART_ERR_ARGUMENT;

@@ -15,10 +15,17 @@ typedef struct av1part_pruner av1part_pruner;
 av1part_pruner *av1part_pruner_load(const void *data, size_t size, const char **why);
 void av1part_pruner_free(av1part_pruner *pruner);
 
+/* Those of a square's features that are known in intra frames too: AV1PART_INTRA_FEATURES of them (node_features.c). */
+void av1part_intra_features(const float *features, float *own);
+
+/* Features that the pruner knows: AV1PART_FEATURES, or AV1PART_INTRA_FEATURES, by which all pruners of intra frames are
+ * made and those of inter frames were at first. */
+int av1part_pruner_features(const av1part_pruner *pruner);
+
 /* Whether the pruner has predictions for that size and decision. */
 bool av1part_pruner_decides(const av1part_pruner *pruner, int side, int decision);
 
-/* The two predictions; false where the pruner has none for that size and decision. */
+/* The two predictions from the features that the pruner knows; false where the pruner has none for that size and decision. */
 bool av1part_pruner_predict(const av1part_pruner *pruner, int side, int decision, const float *features, double *loss,
                             double *time);
 

@@ -93,7 +93,8 @@ bool av1part_pruner_file_serves(const av1part_pruner_file *file, int cpu_used) {
 static bool suits_this_hook(const facts *f, const char *folder, char *why, size_t why_size) {
   const av1part_pruner_file *const file = f->file;
   if (!f->carded && !av1part_is_libaom(file->libaom, folder, why, why_size)) return false;
-  if (file->features != av1part_feature_table()) {
+  const bool inter_table = file->inter && file->features == av1part_feature_table(1);
+  if (file->features != av1part_feature_table(0) && !inter_table) {
     snprintf(why, why_size, "%s: made for another table of features than this library's", folder);
     return false;
   }

@@ -1,7 +1,7 @@
 /* A pruner's folder as C reads it: `hook.txt` says for which encoder it was made, `pruner.bin` has its models.
  *
  * hook.txt is written by integration/pruning/hook_file.py, in this order, a line each: `av1part-pruner 1`, then
- * `libaom`, `features` (av1part_feature_table), `bit_depth`, `usage` (good or allintra), `cpu_used`, `four_way`,
+ * `libaom`, `features` (av1part_feature_table, of intra or of inter frames), `bit_depth`, `usage` (good or allintra), `cpu_used`, `four_way`,
  * `frames inter` (where it is for inter frames; without the line, for intra frames), `price`, `most`, `size` and
  * `crc32` of pruner.bin, and `check`: the CRC-32 of all lines before it. CRCs are those of zlib, in eight hexadecimal
  * digits. They find accidents; `av1part run` and `av1part pruner info` check the seal.

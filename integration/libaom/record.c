@@ -58,6 +58,12 @@ bool av1part_record_frame(av1part_encoder *e, bool wanted) {
 
 /* ---- the row ---- */
 
+/* Whether features of motion are recorded, or decided by. */
+static bool wants_motion(const av1part_encoder *e) {
+  const bool recorded = e->recording && e->recording->share && e->search_inter;
+  return recorded || av1part_decides_by_motion(e);
+}
+
 void av1part_search_frame(av1part_encoder *e, const AV1_COMP *cpi) {
   av1part_recording *const r = e->recording;
   if (r) {
@@ -66,6 +72,12 @@ void av1part_search_frame(av1part_encoder *e, const AV1_COMP *cpi) {
     r->source = cpi->source;
   }
   av1part_frame_features(e, cpi);
+  e->knows_motion = !frame_is_intra_only(&cpi->common) && wants_motion(e);
+  if (e->knows_motion) av1part_motion_frame(e, cpi);
+}
+
+void av1part_search_frame_end(av1part_encoder *e, const AV1_COMP *cpi) {
+  if (wants_motion(e)) av1part_motion_keep(e, cpi);
 }
 
 /* A number drawn for the superblock around this sample: a hash of its place, so that whole paths from the superblock

@@ -25,6 +25,7 @@
 #include "instances.h"
 #include "masks.h"
 #include "pruner.h"
+#include "references.h"
 #include "search.h"
 #include "told.h"
 
@@ -67,6 +68,7 @@ static void close_encoder(int slot) {
   av1part_decide_close(e);
   av1part_masks_close(e);
   av1part_record_close(e);
+  av1part_references_free(e->references);
   av1part_nodes_free(e);
   free(e);
 }
@@ -241,6 +243,7 @@ static void end_frame(const AV1_COMP *cpi) {
     for (size_t n = 0; n < node_count(level); ++n) table[i].last_masked_nodes += level->effect[n] == EFFECT_MASKED;
   }
   e->search_active = e->mask_active = false;
+  av1part_search_frame_end(e, cpi);
 }
 
 /* Whether there is anything to prune or mask with. */
@@ -264,7 +267,7 @@ void __wrap_av1_prune_partitions_before_search(AV1_COMP *const cpi, MACROBLOCK *
   __real_av1_prune_partitions_before_search(cpi, x, sms_tree, state);
   av1part_encoder *const e = anything() ? av1part_instances_find(cpi) : NULL;
   av1part_mask_begin(e, cpi, x, state);
-  av1part_search_begin(e, cpi, x, state);
+  av1part_search_begin(e, cpi, x, sms_tree, state);
 }
 
 void __wrap_av1_prune_ab_partitions(AV1_COMP *cpi, const MACROBLOCK *x, const PC_TREE *pc_tree,

@@ -14,6 +14,9 @@ void av1part_decide_close(av1part_encoder *encoder);
 /* Hand over a pruner for the frames of a kind, 0 intra or 1 inter, in place of the one that is there; NULL: for none. */
 void av1part_decide_take(av1part_encoder *encoder, int kind, av1part_pruner *pruner, double price, double most);
 
+/* Whether the pruner of inter frames knows the features of motion. */
+bool av1part_decides_by_motion(const av1part_encoder *encoder);
+
 /* A frame begins: its decisions are those of the pruner of that kind of frames, or of nobody; false: of nobody. */
 enum { AV1PART_NOBODY = -1 };
 bool av1part_decide_frame(av1part_encoder *encoder, int kind);
@@ -34,12 +37,21 @@ void av1part_clear_costs(av1part_encoder *encoder);
 /* The search of a frame begins: look at its luma, and where it is coded again, forget its rows. */
 void av1part_search_frame(av1part_encoder *encoder, const AV1_COMP *cpi);
 
+/* A frame was coded: where features of motion are recorded or decided by, keep what it was split into. */
+void av1part_search_frame_end(av1part_encoder *encoder, const AV1_COMP *cpi);
+
+/* motion.c. An inter frame begins: where it stands in time, and its nearest reference. */
+void av1part_motion_frame(av1part_encoder *encoder, const AV1_COMP *cpi);
+
+/* Keep what a coded frame was split into, for the frames that refer to it. */
+void av1part_motion_keep(av1part_encoder *encoder, const AV1_COMP *cpi);
+
 /* Forget this thread's squares: an error may have jumped over their ends, and what they point to is gone. */
 void av1part_search_reset(void);
 
 /* The search of a square begins; `encoder` NULL where it is none of ours. */
 void av1part_search_begin(av1part_encoder *encoder, const AV1_COMP *cpi, const MACROBLOCK *x,
-                          PartitionSearchState *state);
+                          const SIMPLE_MOTION_DATA_TREE *sms_tree, PartitionSearchState *state);
 
 /* Which of HORZ_A, HORZ_B, VERT_A, VERT_B are about to be searched; takes all or some away where that pays. */
 void av1part_search_ab(const PartitionSearchState *state, int *ab_partitions_allowed);

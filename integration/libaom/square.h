@@ -22,6 +22,11 @@ typedef struct av1part_spent {
   double begun[AV1PART_PARTITIONS];
 } av1part_spent;
 
+/* Squared residuals of libaom's simple motion search at a square before its NONE; below 0 where it did not search. */
+typedef struct av1part_simple {
+  double whole, quarters, halves; /* the sum of the four quarters, of the better pair of halves */
+} av1part_simple;
+
 /* Costs are in bits: libaom's RD cost divided by its rdmult. */
 typedef struct av1part_square {
   av1part_encoder *encoder; /* NULL: this level is idle */
@@ -36,6 +41,9 @@ typedef struct av1part_square {
   int row;           /* of the record, -1: not recorded */
   int modes;         /* partition whose modes were searched last, NO_MODES since the last stage ended */
   const PICK_MODE_CONTEXT *none; /* results of NONE's search */
+  int none_reference; /* of NONE in an inter frame; INTRA_FRAME: none, or not known */
+  int_mv none_motion; /* by that reference */
+  av1part_simple simple; /* in an inter frame */
   int quarters;      /* of SPLIT that are done, each at the costs of `quarter` */
   int kinds[QUARTERS];
   double quarter[QUARTERS];
@@ -86,6 +94,11 @@ double av1part_split_so_far(const av1part_square *s);
 
 /* Look at the luma of a whole frame, for the features that its squares share. */
 void av1part_frame_features(av1part_encoder *e, const AV1_COMP *cpi);
+
+/* motion.c. The same for what is known in inter frames alone; a square begins with what the simple motion search left. */
+void av1part_motion_begin(av1part_square *s, const SIMPLE_MOTION_DATA_TREE *sms_tree);
+void av1part_motion_node_features(av1part_square *s);
+void av1part_motion_none_features(av1part_square *s);
 
 /* record.c. Whether costs are recorded in this frame. */
 bool av1part_wants_costs(const av1part_encoder *e, const AV1_COMP *cpi);

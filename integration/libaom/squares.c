@@ -132,7 +132,8 @@ static void decide_quarter(av1part_square *s) {
 
 void av1part_search_reset(void) { current = -1; }
 
-void av1part_search_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x, PartitionSearchState *state) {
+void av1part_search_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBLOCK *x,
+                          const SIMPLE_MOTION_DATA_TREE *sms_tree, PartitionSearchState *state) {
   const PartitionBlkParams *const place = &state->part_blk_params;
   const int level = level_of(place->width);
   for (int l = 0; l <= level && l < LEVELS; ++l) squares[l].encoder = NULL; /* what an error has left unfinished */
@@ -158,6 +159,7 @@ void av1part_search_begin(av1part_encoder *e, const AV1_COMP *cpi, const MACROBL
   s->parent = parent_of(s);
   if (s->parent) begin_quarter(s->parent, s);
   s->features[AV1PART_FEATURE_QINDEX] = (float)x->qindex;
+  if (s->active && e->knows_motion) av1part_motion_begin(s, sms_tree);
   av1part_open_record(s);
   current = level;
   decide_quarter(s);

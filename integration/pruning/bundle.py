@@ -19,7 +19,7 @@ from toolkit.folders import PRUNER
 from toolkit.pruners.record import frame_kind
 from toolkit.pruners.record_format import RecordedSource
 from toolkit.sealed import SealedFolder, check_files, check_names
-from toolkit.search.table import Feature
+from toolkit.search.table import FRAME_KINDS, Feature
 from toolkit.shapes import Sha256
 
 NATIVE, GRAPH = "pruner.bin", "pruner.onnx"
@@ -142,9 +142,10 @@ class PrunerBundle:
 
         One with a card beside it serves another libaom too: the card says what it gives there.
         """
-        features = [asdict(feature) for feature in native.feature_table(library)]
-        named = self.manifest["feature_table"] == native.feature_table_name(library)
-        if not named or features != self.manifest["features"]:
+        kinds = FRAME_KINDS[: FRAME_KINDS.index(self.frame_kind) + 1]  # one of inter frames may have either's table
+        tables = {native.feature_table_name(library, kind): native.feature_table(library, kind) for kind in kinds}
+        known = tables.get(self.manifest["feature_table"], ())
+        if [asdict(feature) for feature in known] != self.manifest["features"] or not known:
             raise ToolkitError(f"{self.path}: made for another table of features than this hook's. {_MEND}")
         version = native.libaom_version(library)
         if self.encoder.get("version") != version and not (self.path / CARD).is_file():
@@ -204,8 +205,8 @@ def copy_pruner(pruner: PrunerBundle, target: Path) -> PrunerBundle:
     return copy
 
 
-def current_features() -> tuple[Feature, ...]:
-    """Features of the hook that is built here."""
+def current_features(kind: str) -> tuple[Feature, ...]:
+    """Features, in frames of a kind, of the hook that is built here."""
     from integration.codec.libaom_build import libraries
 
-    return native.feature_table(native.load(libraries().hook))
+    return native.feature_table(native.load(libraries().hook), kind)

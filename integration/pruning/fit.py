@@ -31,9 +31,9 @@ def fit_pruner(data: SearchSet, output: Path, config: FitConfig, *, overwrite: b
     the native or the ONNX form does not predict as the reference: then nothing is written.
     """
     check_free(output, overwrite)
-    table = native.feature_table_name(native.load(libraries().hook))
+    table = native.feature_table_name(native.load(libraries().hook), data.frame_kind)
     # By name as well: a feature may have come to mean something else under the same name and unit.
-    if data.features != current_features() or data.manifest["encoder"].get("feature_table") != table:
+    if data.features != current_features(data.frame_kind) or data.manifest["encoder"].get("feature_table") != table:
         raise ToolkitError(f"{data.path}: recorded with another table of features than this hook's. Record it again.")
     train = list(data.frames("train"))
     _check_squares(data, train, config)  # before the learning, which takes minutes

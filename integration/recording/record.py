@@ -85,9 +85,10 @@ class SearchView(View):
             settings = manifest_settings(self) | {
                 "frame_kind": c.frame_kind,
                 "recorded": {"share": c.share, "seed": c.seed},
-                "feature_table": native.feature_table_name(library),
+                "feature_table": native.feature_table_name(library, c.frame_kind),
             }
-            write_search_set(folder, bit_depth, settings, native.feature_table(library), sources, entries)
+            table = native.feature_table(library, c.frame_kind)
+            write_search_set(folder, bit_depth, settings, table, sources, entries)
 
 
 class SearchKeeper(Keeper):

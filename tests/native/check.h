@@ -19,5 +19,6 @@ void test_pruner(void);
 void test_files(void);
 void test_masker(void);
 void test_instances(void);
+void test_references(void);
 
 #endif

@@ -17,7 +17,8 @@ int main(int count, char **words) {
                  { "pruner", test_pruner },
                  { "files", test_files },
                  { "masker", test_masker },
-                 { "instances", test_instances } };
+                 { "instances", test_instances },
+                 { "references", test_references } };
   if (count != 3 || chdir(words[2]) != 0) return 2;
   for (size_t i = 0; i < sizeof(groups) / sizeof(*groups); ++i) {
     if (strcmp(words[1], groups[i].name) != 0) continue;

@@ -115,17 +115,24 @@ static void pruners(void) {
   static const char form[] = "av1part-pruner 1\nlibaom 9.9.9\nfeatures %08x\nbit_depth 8\nusage good\ncpu_used 2\n"
                              "four_way 1\n%sprice 0.05\nmost 64\nsize 7\ncrc32 %08x\n";
   const uint32_t crc = av1part_crc32(0, "forests", 7);
-  snprintf(text, sizeof(text), form, av1part_feature_table(), "frames inter\n", crc);
+  snprintf(text, sizeof(text), form, av1part_feature_table(0), "frames inter\n", crc);
   write_text("pruner/hook.txt", text);
   CHECK(av1part_pruner_file_read("pruner", &file, why, sizeof(why)));
   CHECK(file.price == 0.05 && file.most == 64 && file.inter && !file.all_intra && file.size == 7);
   CHECK(av1part_pruner_file_serves(&file, 2) && !av1part_pruner_file_serves(&file, 3));
   CHECK(!av1part_pruner_file_serves(&file, -1) && !av1part_pruner_file_serves(&file, 10));
   av1part_pruner_file_free(&file);
-  snprintf(text, sizeof(text), form, av1part_feature_table() + 1, "", crc);
+  snprintf(text, sizeof(text), form, av1part_feature_table(1), "frames inter\n", crc);
+  write_text("pruner/hook.txt", text);
+  CHECK(av1part_pruner_file_read("pruner", &file, why, sizeof(why)) && file.features == av1part_feature_table(1));
+  av1part_pruner_file_free(&file);
+  snprintf(text, sizeof(text), form, av1part_feature_table(1), "", crc); /* what intra frames do not know */
   write_text("pruner/hook.txt", text);
   CHECK(!av1part_pruner_file_read("pruner", &file, why, sizeof(why)) && strstr(why, "another table of features"));
-  snprintf(text, sizeof(text), form, av1part_feature_table(), "", crc + 1);
+  snprintf(text, sizeof(text), form, av1part_feature_table(0) + 1, "", crc);
+  write_text("pruner/hook.txt", text);
+  CHECK(!av1part_pruner_file_read("pruner", &file, why, sizeof(why)) && strstr(why, "another table of features"));
+  snprintf(text, sizeof(text), form, av1part_feature_table(0), "", crc + 1);
   write_text("pruner/hook.txt", text);
   CHECK(!av1part_pruner_file_read("pruner", &file, why, sizeof(why)) && strstr(why, "pruner.bin: changed"));
 }

@@ -29,13 +29,15 @@ static void put_node(file *f, float threshold, int16_t feature, uint16_t next) {
   put(f, &next, sizeof(next));
 }
 
-static file head(uint32_t parts) {
+static file head_of(uint32_t features, uint32_t parts) {
   file f = { .size = 0 };
   put(&f, "AV1PPRN1", 8);
-  put_number(&f, AV1PART_FEATURES);
+  put_number(&f, features);
   put_number(&f, parts);
   return f;
 }
+
+static file head(uint32_t parts) { return head_of(AV1PART_FEATURES, parts); }
 
 /* Two trees: feature 3 at most 0.5, else feature 4 at most -1; and a leaf alone. */
 static void put_forest(file *f, uint32_t kind, double start, uint16_t next) {
@@ -172,7 +174,46 @@ static void networks(void) {
   }
 }
 
+/* A pruner knows all features, or those of intra frames: another count, or a feature beyond its own, is refused. */
+static void tables(void) {
+  static const int counts[] = { AV1PART_FEATURES, AV1PART_INTRA_FEATURES };
+  for (int i = 0; i < 2; ++i) {
+    file f = head_of((uint32_t)counts[i], 2);
+    put_forest(&f, 0, 1, 2);
+    put_forest(&f, 1, -1, 2);
+    av1part_pruner *const pruner = load(&f);
+    CHECK(pruner && av1part_pruner_features(pruner) == counts[i]);
+    av1part_pruner_free(pruner);
+    const int16_t beyond = (int16_t)counts[i], last = (int16_t)(counts[i] - 1);
+    const size_t first_node = 8 + 2 * 4 + 6 * 4 + 8 + 4 * 4;
+    memcpy(f.bytes + first_node + 4, &last, sizeof(last));
+    av1part_pruner_free(load(&f));
+    memcpy(f.bytes + first_node + 4, &beyond, sizeof(beyond));
+    refused(&f);
+  }
+  file neither = head_of(AV1PART_FEATURES - 1, 2);
+  put_forest(&neither, 0, 1, 2);
+  put_forest(&neither, 1, -1, 2);
+  refused(&neither);
+  float all[AV1PART_FEATURES], own[AV1PART_INTRA_FEATURES];
+  for (int i = 0; i < AV1PART_FEATURES; ++i) all[i] = (float)i;
+  av1part_intra_features(all, own);
+  CHECK(own[0] == AV1PART_FEATURE_QINDEX && own[1] == AV1PART_FEATURE_VARIANCE);
+  CHECK(own[AV1PART_INTRA_FEATURES - 1] == AV1PART_FEATURE_BEST_PARTITION_WITH_AB);
+  for (int i = 0; i < AV1PART_INTRA_FEATURES; ++i) {
+    const char *name, *full, *unit;
+    int point;
+    CHECK(av1part_feature(0, i, &name, &unit, &point) == AV1PART_OK);
+    CHECK(av1part_feature(1, (int)own[i], &full, &unit, &point) == AV1PART_OK && name == full);
+  }
+  const char *name, *unit;
+  int point;
+  CHECK(av1part_feature(0, AV1PART_INTRA_FEATURES, &name, &unit, &point) == AV1PART_ERR_ARGUMENT);
+  CHECK(av1part_feature(1, AV1PART_FEATURES, &name, &unit, &point) == AV1PART_ERR_ARGUMENT);
+}
+
 void test_pruner(void) {
+  tables();
   trees();
   damaged_trees();
   networks();

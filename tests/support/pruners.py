@@ -13,7 +13,7 @@ from integration.pruning.bundle import write_pruner
 from support.commands import done
 from toolkit.pruners.forest import NODE, Forest, Trees
 from toolkit.pruners.pruner import Pruner
-from toolkit.search.table import DECISIONS, FEATURES, Feature
+from toolkit.search.table import DECISIONS, TABLES, Feature
 
 
 def constant(value: float) -> Forest:
@@ -27,29 +27,35 @@ def tree(feature: int, threshold: float, left: float, right: float) -> Forest:
     return Forest(0.0, np.zeros(1, np.uint32), np.array(nodes, NODE))
 
 
-def toy_pruner(keys: Iterable[tuple[int, str]], loss: Forest | float, time: Forest | float) -> Pruner:
-    """A pruner with the same forests, or constants, at every one of these sizes and decisions."""
+def toy_pruner(
+    keys: Iterable[tuple[int, str]], loss: Forest | float, time: Forest | float, table: str = "key"
+) -> Pruner:
+    """A pruner with the same forests, or constants, at every one of these sizes and decisions.
+
+    `table`: the kind of frames whose features it knows; one of inter frames may know either's.
+    """
     loss, time = (f if isinstance(f, Forest) else constant(f) for f in (loss, time))
-    features = tuple(Feature(f"f{i}", "", 0) for i in range(len(FEATURES)))
+    features = tuple(Feature(f"f{i}", "", 0) for i in range(len(TABLES[table])))
     keys = list(keys)
     assert {decision for _, decision in keys} <= set(DECISIONS)
     return Pruner(features, dict.fromkeys(keys, Trees(loss, time)))
 
 
-def toy(keys: Iterable[tuple[int, str]], loss: Forest | float, time: Forest | float) -> bytes:
+def toy(keys: Iterable[tuple[int, str]], loss: Forest | float, time: Forest | float, table: str = "key") -> bytes:
     """Its native bytes."""
-    return toy_pruner(keys, loss, time).native()
+    return toy_pruner(keys, loss, time, table).native()
 
 
 def toy_folder(path: Path, libaom: Libraries, pruner: Pruner, **encoder: object) -> Path:
     """A pruner's folder, sealed as one of 8 bit that was proven; `encoder`: what differs from GOOD at cpu-used 2."""
     hook = native.load(libaom.hook)
+    (table,) = (kind for kind, known in TABLES.items() if len(known) == len(pruner.features))
     settings = {"version": native.libaom_version(hook), "usage": "good", "cpu_used": 2, "enable_1to4_partitions": 1}
     manifest = {
         "bit_depth": 8,
         "encoder": settings | encoder,
-        "features": [asdict(feature) for feature in native.feature_table(hook)],
-        "feature_table": native.feature_table_name(hook),
+        "features": [asdict(feature) for feature in native.feature_table(hook, table)],
+        "feature_table": native.feature_table_name(hook, table),
         "price": 0.05,
         "most": 64.0,
         "learnt": {"train_sources": [], "sources": []},

@@ -7,18 +7,18 @@ import numpy as np
 
 from support.libaom import IN_USE
 from toolkit.partition import HORZ, NONE
-from toolkit.pruners.record import ROW, FrameEntry, RecordedSource, rows_file, write_search_set
-from toolkit.search.table import FEATURES, Feature
+from toolkit.pruners.record import ROWS, FrameEntry, RecordedSource, rows_file, write_search_set
+from toolkit.search.table import TABLES, Feature
 
-TABLE = tuple(Feature(f"f{i}", "", min(i // 10, 4)) for i in range(len(FEATURES)))
+TABLE = tuple(Feature(f"f{i}", "", min(i // 10, 4)) for i in range(len(TABLES["key"])))
 ENCODER = {"version": IN_USE, "usage": "good", "cpu_used": 2, "enable_1to4_partitions": 1}
 
 
-def some_rows(count: int, seed: int) -> np.ndarray:
+def some_rows(count: int, seed: int, kind: str = "key") -> np.ndarray:
     """Rows of 16x16 squares at which every decision could be taken; their features tell what each loses and saves."""
     rng = np.random.default_rng(seed)
-    rows = np.zeros(count, ROW)
-    rows["features"] = rng.normal(size=(count, len(FEATURES))).astype(np.float32)
+    rows = np.zeros(count, ROWS[kind])
+    rows["features"] = rng.normal(size=(count, len(TABLES[kind]))).astype(np.float32)
     rows["features"][:, 0] = rng.integers(0, 256, count)
     rows["side"], rows["parent"], rows["reached"], rows["partition"] = 16, -1, 1023, HORZ
     rows["bits"] = np.nan

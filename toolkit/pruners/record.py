@@ -17,6 +17,7 @@ from toolkit.pruners.record_format import (
     FORMAT,
     MEND,
     ROW,
+    ROWS,
     FrameEntry,
     RecordedSource,
     RecordManifest,
@@ -31,6 +32,7 @@ from toolkit.search.table import Feature
 
 __all__ = [
     "ROW",
+    "ROWS",
     "FrameEntry",
     "RecordedFrame",
     "RecordedSource",
@@ -48,7 +50,7 @@ FEW = 10
 
 @dataclass(frozen=True)
 class RecordedFrame:
-    """One coded picture: `rows` (N,) of dtype ROW, its `bits`, `pixels` and CPU `seconds`.
+    """One coded picture: `rows` (N,) of its kind's dtype in ROWS, its `bits`, `pixels` and CPU `seconds`.
 
     Of inter frames, bits and seconds are the mean of the source's at that cq. A packet may be a few bytes, and what is
     lost in it counts as much as elsewhere in the clip.
@@ -81,7 +83,7 @@ class SearchSet:
         check_files(path, manifest["files"], {entry.file for entry in entries}, "record")
         check_names(path, manifest["files"])
         for entry in entries:
-            _load_rows(path, entry)
+            _load_rows(path, entry, frame_kind(manifest["encoder"]))
         return cls(path, manifest, features, entries)
 
     @property
@@ -97,7 +99,7 @@ class SearchSet:
     def frames(self, split: str) -> Iterator[RecordedFrame]:
         """Recorded frames of a split, one at a time; ToolkitError for an unknown split or one without frames."""
         for entry in self.entries_of(split):
-            rows = _load_rows(self.path, entry)
+            rows = _load_rows(self.path, entry, self.frame_kind)
             like = [entry]
             if self.frame_kind == "inter":
                 like = [e for e in self.entries if (e.source, e.cq) == (entry.source, entry.cq)]
@@ -118,11 +120,11 @@ class SearchSet:
         return [source["split"] for source in self.manifest["sources"]]
 
 
-def _load_rows(folder: Path, entry: FrameEntry) -> NDArray[Any]:
-    """Rows of a frame (N,) of dtype ROW; ToolkitError where they are not sound, or more than the frame can have."""
+def _load_rows(folder: Path, entry: FrameEntry, kind: str) -> NDArray[Any]:
+    """Rows of a frame (N,) of dtype ROWS[kind]; ToolkitError where not sound, or more than the frame can have."""
     file = folder / entry.file
     rows = load_array(file, MEND)
-    check_rows(rows, str(file))
+    check_rows(rows, str(file), kind)
     if len(rows) > entry.pixels:
         raise ToolkitError(f"{file}: {len(rows)} squares of a frame of {entry.pixels} pixels. {MEND}")
     return rows
@@ -168,5 +170,5 @@ def write_search_set(
     sealed = FORMAT.seal(manifest, folder)
     check_manifest(folder, sealed)
     for entry in entries:
-        _load_rows(folder, entry)
+        _load_rows(folder, entry, frame_kind(encoder))
     atomic_write_json(folder / "manifest.json", sealed)

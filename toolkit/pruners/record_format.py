@@ -19,24 +19,31 @@ from toolkit.errors import ToolkitError
 from toolkit.folders import SEARCH
 from toolkit.partition import INSIDE_LARGER, NAMES
 from toolkit.sealed import SealedFolder
-from toolkit.search.table import DECISIONS, FEATURES, FRAME_KINDS, SIDES, STAGES, Feature
+from toolkit.search.table import DECISIONS, FRAME_KINDS, SIDES, STAGES, TABLES, Feature
 from toolkit.shapes import Sha256, converted, is_sha256, shaped
 
 BIT_DEPTHS = (8, 10)
 """Bit depths that are recorded."""
-ROW = np.dtype(
-    [
-        *((name, np.int32) for name in ("row", "column", "side", "parent")),
-        *((name, np.uint8) for name in ("quarter", "partition")),
-        ("reached", np.uint16),
-        ("limit", np.float32),
-        ("bits", np.float32, 10),
-        ("seconds", np.float32, len(STAGES)),
-        ("features", np.float32, len(FEATURES)),
-    ],
-    align=True,
-)
-"""One square's search, as the C interface hands it over (av1part_search_row in av1part_hook.h says what each is)."""
+ROWS = {
+    kind: np.dtype(
+        [
+            *((name, np.int32) for name in ("row", "column", "side", "parent")),
+            *((name, np.uint8) for name in ("quarter", "partition")),
+            ("reached", np.uint16),
+            ("limit", np.float32),
+            ("bits", np.float32, 10),
+            ("seconds", np.float32, len(STAGES)),
+            ("features", np.float32, len(table)),
+        ],
+        align=True,
+    )
+    for kind, table in TABLES.items()
+}
+"""One square's search by the kind of its frame (av1part_search_row in av1part_record.h says what each entry is).
+
+Rows of inter frames are as the C interface hands them over. Those of key frames leave out the features of inter frames.
+"""
+ROW = ROWS["key"]
 MEND = "Record it again with `av1part record`."
 MOST = 1e12
 """Greatest number of a row, far above what libaom finds: products of such numbers are still finite."""
@@ -109,7 +116,7 @@ def check_manifest(path: Path, manifest: RecordManifest) -> tuple[tuple[Feature,
         raise ToolkitError(f"{file}: bit depth {manifest['bit_depth']}, expected one of {BIT_DEPTHS}. {MEND}")
     _check_encoder(manifest["encoder"], str(file))
     features = converted(manifest["features"], tuple[Feature, ...], f"{file}, features", MEND)
-    check_features(features, str(file))
+    check_features(features, str(file), frame_kind(manifest["encoder"]))
     _check_sources(manifest["sources"], str(file))
     frames = converted(manifest["frames"], tuple[FrameEntry, ...], f"{file}, frames", MEND)
     _check_frames(frames, manifest["sources"], str(file))
@@ -176,18 +183,19 @@ def frame_kind(encoder: Mapping[str, Any]) -> str:
     return str(kind)
 
 
-def check_features(features: Sequence[Feature], what: str) -> None:
-    """Raise ToolkitError unless the table has this version's length, and is sorted by point without a name twice."""
+def check_features(features: Sequence[Feature], what: str, kind: str = "key") -> None:
+    """Raise ToolkitError unless a kind's table has this version's length, sorted by point without a name twice."""
     check_feature_list(features, what, MEND)
-    if len(features) != len(FEATURES):
+    expected = len(TABLES[kind])
+    if len(features) != expected:
         raise ToolkitError(
-            f"{what}: a table of {len(features)} features, expected {len(FEATURES)}. It is another version's. {MEND}"
+            f"{what}: a table of {len(features)} features, expected {expected}. It is another version's. {MEND}"
         )
 
 
-def check_rows(rows: NDArray[Any], what: str) -> None:
-    """Raise ToolkitError unless the rows are whole: dtype ROW, possible numbers, a parent before its quarters."""
-    if rows.dtype != ROW or rows.ndim != 1:
+def check_rows(rows: NDArray[Any], what: str, kind: str = "key") -> None:
+    """Raise ToolkitError unless the rows are whole: of ROWS[kind], possible numbers, a parent before its quarters."""
+    if rows.dtype != ROWS[kind] or rows.ndim != 1:
         raise ToolkitError(f"{what}: {rows.dtype!s:.80} of shape {rows.shape}, expected rows of a search. {MEND}")
     if not (np.abs(rows["features"]) <= MOST).all():
         raise ToolkitError(f"{what}: a feature is not a number, or beyond {MOST:g}. {MEND}")

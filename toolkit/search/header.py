@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from toolkit.files import atomic_write_bytes
-from toolkit.search.table import DECISIONS, FEATURES, POINTS, SIDES, SKIPS, STAGES, VERSION
+from toolkit.search.table import DECISIONS, FEATURES, POINTS, SIDES, SKIPS, STAGES, TABLES, VERSION, Feature
 
 HEADER = Path("integration/libaom/search_table.h")
 """Place of the header, in the folder that holds the packages."""
@@ -29,8 +29,9 @@ def c_header() -> str:
         _enumeration("AV1PART_FEATURE_", ((f.name, f.unit) for f in FEATURES), "AV1PART_FEATURES"),
         "\n/* Names of the decisions. */",
         _table("AV1PART_DECISION_NAMES", (f'"{name}"' for name in DECISIONS)),
-        "\n/* Name, unit and point of each feature. */",
-        _table("AV1PART_FEATURE_TABLE", (f'{{ "{f.name}", "{f.unit}", {f.point} }}' for f in FEATURES)),
+        f"\n#define AV1PART_INTRA_FEATURES {len(TABLES['key'])} /* of these, those of intra frames too */",
+        "\n/* Name, unit and point of each feature, and whether it is known in inter frames alone. */",
+        _table("AV1PART_FEATURE_TABLE", map(_row, FEATURES)),
         "\n#endif\n",
     ]
     return "\n".join(parts)
@@ -40,6 +41,10 @@ def _enumeration(prefix: str, names: Iterable[tuple[str, str]], count: str) -> s
     """C enumeration of these names, each with its comment, and of their number under the name `count`."""
     lines = [f"  {prefix}{name.upper()},{f' /* {said} */' if said else ''}" for name, said in names]
     return "\n".join(["enum {", *lines, f"  {count}", "};"])
+
+
+def _row(feature: Feature) -> str:
+    return f'{{ "{feature.name}", "{feature.unit}", {feature.point}, {int(feature not in TABLES["key"])} }}'
 
 
 def _table(name: str, rows: Iterable[str]) -> str:

@@ -27,12 +27,26 @@ STAGES: tuple[str, ...] = tuple(_TABLE["stages"])
 """Parts of a node's search in order, whose CPU time is recorded."""
 POINTS: tuple[str, ...] = tuple(_TABLE["features"])
 """Points of a node's search from which features are known: before it, after NONE, SPLIT, HORZ and VERT, the ABs."""
-FEATURES = tuple(
-    Feature(name, unit, number)
-    for number, known in enumerate(_TABLE["features"].values())
-    for name, unit in known.items()
-)
-"""What is known of a node, sorted by point."""
+FRAME_KINDS = ("key", "inter")
+"""Kinds of frames whose search is recorded and pruned; `key` stands for all intra frames."""
+
+
+def _known_in(*groups: str) -> tuple[Feature, ...]:
+    """Features of these groups of the list, point by point."""
+    return tuple(
+        Feature(name, unit, number)
+        for number, point in enumerate(POINTS)
+        for group in groups
+        for name, unit in _TABLE[group].get(point, {}).items()
+    )
+
+
+TABLES: dict[str, tuple[Feature, ...]] = {"key": _known_in("features"), "inter": _known_in("features", "inter")}
+"""What is known of a node by the kind of its frame, sorted by point. Inter frames have all that key frames have."""
+FEATURES = TABLES["inter"]
+"""All features, in the order of the C interface."""
+IN_KEY_FRAMES = tuple(FEATURES.index(feature) for feature in TABLES["key"])
+"""Places of the features of key frames among all."""
 SKIPS: dict[str, str] = {name: entry["skips"] for name, entry in _TABLE["decisions"].items()}
 """What each decision skips, in words."""
 DECISIONS = tuple(SKIPS)
@@ -44,8 +58,6 @@ USUAL = DECISIONS[:5]
 """What a pruner learns to skip unless told otherwise. The others add nothing beside these (docs/benchmarks.md)."""
 POINT_OF = {name: POINTS.index(entry["point"]) for name, entry in _TABLE["decisions"].items()}
 """Index in POINTS of the point at which each decision is taken."""
-FRAME_KINDS = ("key", "inter")
-"""Kinds of frames whose search is recorded and pruned; `key` stands for all intra frames."""
 
 
 def known_at(features: tuple[Feature, ...], decision: str) -> int:

@@ -178,6 +178,21 @@ def test_key_frames_and_inter_frames_have_pruners_of_their_own(libaom: Libraries
     assert all(own["asked"] == own["skipped"] > 0 for own in counts["decisions"].values())
 
 
+def test_inter_frames_of_another_bit_depth_than_was_learnt_are_libaom_s_own(libaom: Libraries, tmp_path: Path) -> None:
+    needs("ffmpeg", "ffmpeg")
+    made = toy_folder(tmp_path / "inter", libaom, toy_pruner(ALL, loss=-9.0, time=9.0), frame_kind="inter")
+    clip = tmp_path / "clip.y4m"
+    pan = ["ffmpeg", "-loglevel", "error", "-loop", 1, "-i", CHELSEA, "-frames:v", 3, "-pix_fmt", "yuv420p"]
+    run([*pan, "-vf", "crop=300:240:x='n*4':y=10", clip], libaom.aom.parent)
+    streams = []
+    for name, variables in (("stock", {}), ("pruner", {"AV1PART_PIPELINE": made})):
+        command = ffmpeg(tmp_path / f"{name}.ivf", clip, "-g", 30, "-pix_fmt", "yuv420p10le", frames=3)
+        said = run(command, libaom.aom.parent, **variables).stderr
+        assert ("no pruner for 10 bit" in said and "this one: 8 bit," in said) == (name == "pruner")
+        streams.append((tmp_path / f"{name}.ivf").read_bytes())
+    assert streams[0] == streams[1]
+
+
 def test_two_passes_give_the_same_pruned_frames(libaom: Libraries, tmp_path: Path) -> None:
     needs("ffmpeg", "ffmpeg")
     stats, log = tmp_path / "stats", tmp_path / "passes"

@@ -13,7 +13,7 @@ from support.pruners import toy, toy_folder, toy_pruner, tree
 from support.sealed import write_json
 
 from integration.bench.config import BenchConfig
-from integration.bench.run import Report, run_bench
+from integration.bench.run import BenchReport, run_bench
 from integration.codec.config import EncoderConfig
 from integration.codec.encoder import EncodedFrame, Encoder
 from integration.codec.inspector import inspect_packets
@@ -67,7 +67,7 @@ def test_recording_inter_frames_changes_no_byte(
         recorded += [(found, encoder.search_rows()) for found in encoder.flush()]
     assert [found.data for found, _ in recorded] == coded(config, library=libaom.stock)
     for found, rows in recorded:
-        check_rows(rows, "rows")
+        check_rows(rows, "rows", "inter")
         assert not (found.key and len(rows)), "key frames are left alone"
     assert sum(len(rows) for _, rows in recorded) > 50
 
@@ -75,8 +75,8 @@ def test_recording_inter_frames_changes_no_byte(
 def test_rows_of_inter_frames_tell_the_same_partitions_as_the_stream(libaom: Libraries) -> None:
     checked, modes = 0, set()
     with Encoder(EncoderConfig(192, 128, cq=25, cpu_used=2, keyint=30)) as encoder:
-        names = [feature.name for feature in encoder.features()]
         encoder.search_frames("inter")
+        names = [feature.name for feature in encoder.features()]
         encoder.record_search()
         for planes in pan(192, 128):
             found = encoder.feed(planes)
@@ -96,8 +96,8 @@ def test_luma_and_neighbours_are_the_node_s_own_though_libaom_searched_motion_be
     """Its simple motion search leaves its pointers at a part of the node, or at another."""
     pictures = pan(192, 128, frames=3)
     with Encoder(EncoderConfig(192, 128, cq=30, cpu_used=2, keyint=30)) as encoder:
-        names = [feature.name for feature in encoder.features()]
         encoder.search_frames("inter")
+        names = [feature.name for feature in encoder.features()]
         encoder.record_search()
         for planes in pictures:
             encoder.encode(planes)
@@ -188,8 +188,8 @@ def test_decisions_see_the_features_that_are_recorded(libaom: Libraries, kind: s
     """Luma is looked at only where it is asked for, or recorded: a decision of the calmest square is taken there."""
     config = EncoderConfig(144, 80, cq=40, cpu_used=2, keyint=3)
     with Encoder(config) as encoder:
-        variance = [feature.name for feature in encoder.features()].index("variance")
         encoder.search_frames(kind)
+        variance = [feature.name for feature in encoder.features()].index("variance")
         encoder.record_search(1.0)
         rows = []
         for planes in pan(144, 80):
@@ -347,7 +347,7 @@ def test_fit_tries_its_prices_on_inter_frames(
     """With the keyint and the lag of the record; what it saves on so small a clip is within the noise of the clock."""
     tried = []
 
-    def watched(sources: list[Path], work: Path, config: BenchConfig, **more: Any) -> Report:
+    def watched(sources: list[Path], work: Path, config: BenchConfig, **more: Any) -> BenchReport:
         tried.append((config.keyint, config.lag, config.frames, config.presets))
         return run_bench(sources, work, config, **more)
 

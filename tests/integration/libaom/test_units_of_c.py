@@ -10,7 +10,7 @@ from integration.codec.libaom_build import C_FLAGS, SANITIZERS, SOURCES, Librari
 
 UNITS = (
     *("file", "instances", "masker", "node_features", "onnx", "pipeline", "pipeline_file", "policy", "pruner"),
-    "pruner_file",
+    *("pruner_file", "references"),
 )
 
 
@@ -26,7 +26,7 @@ def program(libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path
     return path
 
 
-@pytest.mark.parametrize("group", ["policy", "pruner", "files", "masker", "instances"])
+@pytest.mark.parametrize("group", ["policy", "pruner", "files", "masker", "instances", "references"])
 def test_what_a_unit_of_c_promises_holds(program: Path, tmp_path: Path, group: str) -> None:
     run = subprocess.run([program, group, tmp_path], capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (0, "")

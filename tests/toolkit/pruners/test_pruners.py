@@ -32,7 +32,7 @@ from toolkit.pruners.record import (
     SearchSet,
     check_rows,
 )
-from toolkit.search.table import DECISIONS, FEATURES, POINTS, STAGES, known_at
+from toolkit.search.table import DECISIONS, POINTS, STAGES, TABLES, known_at
 
 
 def square(parent: int, partition: int, side: int = 16, **costs: float) -> np.ndarray:
@@ -208,7 +208,7 @@ def test_a_decision_looks_at_nothing_that_is_known_later(learnt: Pruner) -> None
     assert set(learnt.models) == {(16, "stop")}  # no_ab lost nothing here: there is nothing to learn
     used = learnt.models[16, "stop"].loss.nodes["feature"]
     assert used.max() < known_at(TABLE, "stop") == 20
-    assert known_at(TABLE, "no_four_way") == len(FEATURES)
+    assert known_at(TABLE, "no_four_way") == len(TABLES["key"])
     assert len(POINTS) == 5
 
 
@@ -263,7 +263,7 @@ def test_planted_faults_are_caught(learnt: Pruner, libaom: Libraries) -> None:
 
 def test_a_threshold_of_one_float32_step_is_seen(libaom: Libraries) -> None:
     value = np.float32(0.1)
-    features = np.zeros((2, len(FEATURES)), np.float32)
+    features = np.zeros((2, len(TABLES["key"])), np.float32)
     features[0, 3], features[1, 3] = value, np.nextafter(value, np.float32(1))
     pruner = toy_pruner([(8, "stop")], tree(3, float(value), -1.0, 1.0), 0.0)
     assert NativeModel(pruner.native(), (8, "stop")).predict(features)[:, 0].tolist() == [-1.0, 1.0]
@@ -340,7 +340,7 @@ def test_a_network_is_the_same_for_the_same_seed(networks: Pruner) -> None:
 @pytest.mark.numeric
 def test_a_network_is_the_same_on_any_number_of_threads() -> None:
     rng, before = np.random.default_rng(0), torch.get_num_threads()
-    features = rng.normal(size=(20_000, len(FEATURES))).astype(np.float32)
+    features = rng.normal(size=(20_000, len(TABLES["key"]))).astype(np.float32)
     loss, time = rng.gamma(1, 1, (2, 20_000))
     made = []
     try:

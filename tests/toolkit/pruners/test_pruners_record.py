@@ -18,6 +18,7 @@ from integration.codec.libaom_build import Libraries
 from toolkit.errors import ToolkitError
 from toolkit.files import seal, sha256_file
 from toolkit.pruners.record import ROW, RecordedSource, SearchSet, check_rows
+from toolkit.pruners.record import ROWS as ROWS_OF
 
 SPLITS = ("train", "val", "test")
 INTER = {"frame_kind": "inter", "kf_max_dist": 60, "lag_in_frames": 0}
@@ -238,22 +239,32 @@ def test_a_record_without_hashes_of_luma_is_read_and_merged_by_its_originals(tmp
 def of_hook(folder: Path, libaom: Libraries, rows: list[np.ndarray], **encoder: object) -> Path:
     """A record with the hook's own table of features."""
     hook = native.load(libaom.hook)
-    named = {"feature_table": native.feature_table_name(hook)} | encoder
-    return write_record(folder, three(), rows, table=native.feature_table(hook), encoder=named)
+    kind = str(encoder.get("frame_kind", "key"))
+    named = {"feature_table": native.feature_table_name(hook, kind)} | encoder
+    return write_record(folder, three(), rows, table=native.feature_table(hook, kind), encoder=named)
 
 
 QUICK = ("--trees", "2", "--leaves", "4", "--sides", "16", "--decisions", "stop")
+
+
+def test_a_record_of_inter_frames_from_before_there_were_features_of_motion_is_refused(tmp_path: Path) -> None:
+    record = write_record(tmp_path / "record", three(), [some_rows(20, seed) for seed in range(3)])
+    manifest = json.loads((record / "manifest.json").read_text())
+    manifest["encoder"] |= INTER
+    write_json(record / "manifest.json", seal(manifest))
+    with pytest.raises(ToolkitError, match=r"of 52 features, expected 78.*Record it again with `av1part record`"):
+        SearchSet.load(record)
 
 
 def test_frames_without_a_searched_square_are_learnt_from_judged_on_and_proven_with(
     libaom: Libraries, tmp_path: Path
 ) -> None:
     """A packet that only repeats a frame has none; inter records often hold some."""
-    record = of_hook(tmp_path / "record", libaom, [some_rows(900, seed) for seed in range(3)], **INTER)
+    record = of_hook(tmp_path / "record", libaom, [some_rows(900, seed, "inter") for seed in range(3)], **INTER)
     manifest = json.loads((record / "manifest.json").read_text())
     for source, split in enumerate(SPLITS):
         name = f"rows/{split}-cq32-00001.npy"
-        np.save(record / name, np.zeros(0, ROW))
+        np.save(record / name, np.zeros(0, ROWS_OF["inter"]))
         manifest["frames"].append(manifest["frames"][source] | {"frame": 1, "bits": 32, "file": name})
         manifest["files"][name] = sha256_file(record / name)
     write_json(record / "manifest.json", seal(manifest))

@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import pytest
 from support.places import ROOT
 
 from toolkit.search import header, table
@@ -12,11 +13,18 @@ def test_the_header_in_c_is_the_one_that_is_made_of_the_list() -> None:
     assert (ROOT / header.HEADER).read_text() == header.c_header()
 
 
-def test_features_are_sorted_by_point_and_named_once() -> None:
-    points = [feature.point for feature in table.FEATURES]
+@pytest.mark.parametrize("kind", table.FRAME_KINDS)
+def test_features_are_sorted_by_point_and_named_once(kind: str) -> None:
+    features = table.TABLES[kind]
+    points = [feature.point for feature in features]
     assert points == sorted(points)
     assert set(points) == set(range(len(table.POINTS)))
-    assert len({feature.name for feature in table.FEATURES}) == len(table.FEATURES)
+    assert len({feature.name for feature in features}) == len(features)
+
+
+def test_inter_frames_know_all_that_key_frames_do_in_the_same_order_and_more() -> None:
+    assert tuple(table.FEATURES[i] for i in table.IN_KEY_FRAMES) == table.TABLES["key"]
+    assert len(table.FEATURES) > len(table.TABLES["key"])
 
 
 def test_c_counts_and_numbers_everything_as_python_does(tmp_path: Path) -> None:
@@ -26,6 +34,7 @@ def test_c_counts_and_numbers_everything_as_python_does(tmp_path: Path) -> None:
     numbers |= {f"AV1PART_{name.upper()}": i for i, name in enumerate(table.DECISIONS)}
     numbers |= {f"AV1PART_POINT_{name.upper()}": i for i, name in enumerate(table.POINTS)}
     lists = {"FEATURES": table.FEATURES, "DECISIONS": table.DECISIONS, "STAGES": table.STAGES, "SQUARES": table.SIDES}
+    lists["INTRA_FEATURES"] = table.TABLES["key"]
     numbers |= {f"AV1PART_{name}": len(values) for name, values in lists.items()}
     source = tmp_path / "numbers.c"
     checks = [f'_Static_assert({name} == {number}, "{name}");' for name, number in numbers.items()]
