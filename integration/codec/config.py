@@ -107,6 +107,11 @@ class EncoderSettings:
     )
     tune: str = option("psnr", "What libaom tunes for.", CODING, tuple(TUNES))
 
+    @property
+    def searches(self) -> bool:
+        """Whether libaom searches partitions at this speed, so that there is something to prune and to record."""
+        return self.usage != "allintra" or self.cpu_used <= 6
+
     def at(self, width: int, height: int, bit_depth: int, cq: int, chroma: int = 420) -> "EncoderConfig":
         """What opens an encoder of such frames at that quality."""
         own = {own.name: getattr(self, own.name) for own in fields(EncoderSettings)}
@@ -149,7 +154,12 @@ class CodingConfig(EncoderSettings, _Quality):
 
 @dataclass(frozen=True)
 class EncoderConfig(CodingConfig, FrameFormat):
-    """Everything that opens an encoder: the format of its frames, then how they are coded."""
+    """Everything that opens an encoder: the format of its frames, then how they are coded.
+
+    A `still` is one frame, whose stream has the short header of still pictures.
+    """
+
+    still: bool = field(default=False, kw_only=True)
 
 
 def four_way_of(given: bool | None, *made_for: Mapping[str, Any]) -> bool:

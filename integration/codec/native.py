@@ -44,6 +44,7 @@ class Config(ctypes.Structure):
         ("keyint", c_int32),
         ("threads", c_int32),
         ("lag", c_int32),
+        ("still", c_int32),
         ("four_way", c_int32),
         ("tune", c_int32),
     )

@@ -1,6 +1,7 @@
 """`av1part bench`: measurements that a reviewer can repeat."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ import click
 from integration.bench.config import BenchConfig
 from integration.codec.config import four_way_of
 from integration.commands.encode_options import four_way_option, provider_option
+from integration.commands.source_options import planned_encodes
 from integration.encoding.config import DECIDING
-from toolkit.cli.grouped import GroupedCommand, grouped_option
+from toolkit.cli.grouped import grouped_option
+from toolkit.cli.long_command import LongCommand
 from toolkit.cli.options import config_options
 from toolkit.files import quoted
 
@@ -22,7 +25,7 @@ def bench() -> None:
     """Measure encodes with masks or a pruner beside encodes without, in one run."""
 
 
-@bench.command(cls=GroupedCommand)
+@click.command(cls=LongCommand)
 @click.argument("clips", metavar="CLIP...", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="Report folder; encodes that it holds are reused.")
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
@@ -76,3 +79,21 @@ def encoder(
     print_bench(report, page)
     if masks:
         next_step(f"encode CLIP{''.join(f' --pipeline {quoted(path)}' for path in given.pipelines)} -o OUT.mp4")
+
+
+bench.add_command(encoder)
+
+
+@encoder.planned
+def _plan(
+    clips: tuple[Path, ...], pipelines: tuple[Path, ...], pruner: Path | None, provider: str | None, **options: Any
+) -> Iterator[str]:
+    """Lines on the encodes that the benchmark would make or reuse."""
+    from integration.bench.run import arms_of
+    from integration.encoding.opening import named
+
+    given = named(pipelines, pruner)
+    opened, masks = given.decider(), given.masks(1, provider)
+    options["four_way"] = four_way_of(options["four_way"], *(model.encoder for model in (opened, masks) if model))
+    config = BenchConfig(**{name: value for name, value in options.items() if name not in ("output", "as_json")})
+    return planned_encodes(config, clips, config.cq, config.repeats * len(arms_of(config, masks, opened)))

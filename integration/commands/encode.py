@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from integration.codec.config import CODING, four_way_of
+from integration.codec.config import CHROMAS, CODING, USAGES, four_way_of
 from integration.commands.encode_options import four_way_option, provider_option
-from integration.encoding.config import CLIP_KEYINT, CLIP_LAG, DECIDING, EncodeConfig, distances
+from integration.encoding.config import (
+    AVIF,
+    AVIF_USUAL,
+    CLIP_KEYINT,
+    CLIP_LAG,
+    DECIDING,
+    USUAL,
+    EncodeConfig,
+    distances,
+)
 from toolkit.cli.grouped import GroupedCommand, grouped_option
 from toolkit.cli.options import config_options
 from toolkit.folders import check_file
@@ -23,12 +32,26 @@ if TYPE_CHECKING:
     from integration.pruning.bundle import PrunerBundle
     from integration.zoo.card import Row
 
-ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
+ENDINGS = ".avif, .ivf, .obu, .mp4, .mkv or .webm"
+
+
+JOBS = "Processes that code pictures into a folder; 0 for one a core."
+
+
+def _usual(name: str) -> dict[str, Any]:
+    """Default of an option that is another for AVIF."""
+    return {"default": None, "show_default": f"{USUAL[name]}; {AVIF_USUAL[name]} for AVIF"}
 
 
 @click.command(cls=GroupedCommand)
-@click.argument("clip", type=click.Path(path_type=Path))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help=f"File to write: {ENDINGS}.")
+@click.argument("clips", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    help=f"File to write, {ENDINGS}; or a folder for AVIF pictures.",
+)
 @click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there; never the clip itself.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -65,9 +88,20 @@ ENDINGS = ".ivf, .obu, .mp4, .mkv or .webm"
     group=CODING,
     help="Number of frames that libaom looks ahead; needs a keyint above 1.",
 )
-@config_options(EncodeConfig, but=("four_way", "keyint", "lag"))
+@grouped_option("--cq", **_usual("cq"), type=click.IntRange(0, 63), group=CODING, help="Constant-quality level.")
+@grouped_option("--cpu-used", **_usual("cpu_used"), type=click.IntRange(0, 9), group=CODING, help="Speed preset.")
+@grouped_option("--usage", **_usual("usage"), type=click.Choice(USAGES), group=CODING, help="libaom's usage.")
+@grouped_option(
+    "--chroma",
+    type=click.Choice([str(chroma) for chroma in CHROMAS]),
+    group=CODING,
+    help="What a picture is converted to, and a clip has to be; 400 is luma alone.  [default: 420; for AVIF a JPEG's "
+    "own, 400 of a grey picture, and 444]",
+)
+@config_options(EncodeConfig, but=("four_way", "keyint", "lag", "chroma", *USUAL))
+@click.option("--jobs", default=0, show_default=True, type=click.IntRange(0), help=JOBS)
 def encode(
-    clip: Path,
+    clips: tuple[Path, ...],
     output: Path,
     pipelines: tuple[Path, ...],
     pruner: Path | None,
@@ -76,9 +110,10 @@ def encode(
     strict: bool,
     overwrite: bool,
     as_json: bool,
+    jobs: int,
     **options: Any,
 ) -> None:
-    """Encode a clip with libaom; a pruner or the masks of pipelines make it faster.
+    """Encode a clip or picture with libaom; a pruner or the masks of pipelines make it faster.
 
     Without --pruner and --pipeline, a pruner in the box is used where its card has a measured gain on such material,
     bit depth, usage and speed (`av1part zoo`); a line on stderr names it and what to expect. --no-pipeline gives
@@ -89,9 +124,13 @@ def encode(
     frames, gets a trial: a piece of its first frame is coded with the pruner or pipeline and without, and a line says
     what that saved. With a pipeline, a large photograph gets one too, on small tiles of it.
 
-    CLIP is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv. Colour description and HDR metadata
-    are carried over, and when each frame is shown (not into .obu); into .mp4, .mkv and .webm sound too, unchanged,
-    title and chapters; into .mp4 the aspect of samples. A line says what is not.
+    A picture becomes AVIF by the name of OUTPUT: with its opacity, colour profile, EXIF and XMP, upright. Several
+    CLIPS or a folder of them have to be pictures, and OUTPUT is a folder, where each becomes NAME.avif: on all cores,
+    one thread each. What is there already is left as it is, so that a run which was stopped goes on.
+
+    A clip is a photograph, y4m, MP4, Matroska, IVF, AVI or a like video, or raw yuv. Colour description and HDR
+    metadata are carried over, and when each frame is shown (not into .obu); into .mp4, .mkv and .webm sound too,
+    unchanged, title and chapters; into .mp4 the aspect of samples. A line says what is not.
 
     Prints frames, bytes, PSNR-Y, frames a second, and the CPU seconds of encoding, of inference and of reading. A frame
     on which the pipeline fails is coded unmasked, and the file is still complete and valid: the exit code is 0 with a
@@ -99,12 +138,26 @@ def encode(
     file.
     """
     began = time.perf_counter()
-    check_file(clip, "a clip or photograph")
+    into_folder = len(clips) > 1 or clips[0].is_dir() or output.is_dir()
+    usual = AVIF_USUAL if into_folder or output.suffix.lower() == AVIF else USUAL
+    options |= {name: value for name, value in usual.items() if options[name] is None}
+    options |= {"own_chroma": options["chroma"] is None, "chroma": int(options["chroma"] or 420)}
     if no_pipeline and (pruner or pipelines or options["price"] is not None):
         raise click.UsageError("--no-pipeline is stock libaom: leave --pruner, --pipeline and --price out, or it.")
     from integration.encoding.opening import named
 
     given = named(pipelines, pruner)
+    if into_folder:
+        if given.pipelines:
+            raise click.UsageError("Pictures for a folder are coded without masks: leave --pipeline out.")
+        from integration.commands.encode_folder import code_folder
+
+        code_folder(
+            clips, output, given.decider(), options, jobs, without=no_pipeline, overwrite=overwrite, as_json=as_json
+        )
+        return
+    (clip,) = clips
+    check_file(clip, "a clip or photograph")
     from integration.encoding.encode import one_pruner
     from integration.media.containers import check_target
 
@@ -129,12 +182,12 @@ def _coded(
     overwrite: bool,
 ) -> "Report":
     """Choose a pruner unless one was `asked` for, say what is expected of it and what a trial gave, and encode."""
-    from integration.encoding.choice import key_frames_pruner
+    from integration.encoding.choice import expect, key_frames_pruner
     from integration.encoding.encode import encode_file, open_source
     from toolkit.cli.progress import coding
 
-    options |= _distances(clip, asked, options)
-    source = open_source(clip, EncodeConfig(**options | {"four_way": False}))
+    options |= _distances(clip, asked, options, still=output.suffix.lower() == AVIF)
+    source = open_source(clip, EncodeConfig(**options | {"four_way": False}), output)
     opened, row, said = _pruner_for(source, asked, masker, without, options)
     if options["price"] is not None and not opened:
         raise click.UsageError(f"--price is a pruner's, and this encode has none: name one by --pruner. {said}".strip())
@@ -153,16 +206,8 @@ def _coded(
         )
     done.trial = trial
     if row:
-        _expect(done, row, source)
+        expect(done, row, source)
     return done
-
-
-def _expect(done: "Report", row: "Row", source: "Clip") -> None:
-    """Say in the report what a row of the pruner's card expects of such a source."""
-    from integration.zoo.card import NEAR
-
-    done.expected_saving, done.expected_at = row.saving, row.expected_at(source.width, source.height)
-    done.expected_near = row.distance(source.width * source.height) <= NEAR
 
 
 def _count_unmasked(done: "Report", strict: bool) -> None:
@@ -176,11 +221,11 @@ def _count_unmasked(done: "Report", strict: bool) -> None:
         click.echo(f"Warning: {said}", err=True)
 
 
-def _distances(clip: Path, pruner: "PrunerBundle | None", options: Options) -> dict[str, int]:
+def _distances(clip: Path, pruner: "PrunerBundle | None", options: Options, *, still: bool) -> dict[str, int]:
     """`keyint` and `lag` as given, else as is usual for the source and the pruner that was asked for."""
     from integration.media.photographs import is_photograph
 
-    intra = is_photograph(clip) or options["usage"] == "allintra"
+    intra = still or is_photograph(clip) or options["usage"] == "allintra"
     learnt: Mapping[str, Any] = pruner.encoder if pruner and pruner.frame_kind == "inter" else {}
     found = distances(options["keyint"], options["lag"], intra=intra, learnt=learnt)
     if options["keyint"] is None and found["keyint"] > 1:
@@ -201,9 +246,11 @@ def _pruner_for(
     The card's row is None where it has none, and beside masks, of which a card knows nothing; the last is a line about
     both, empty where there is nothing to say.
     """
-    from integration.encoding.choice import default_pruner, expected_of
+    from integration.encoding.choice import default_pruner, expected_of, unpruned
 
     settings = EncodeConfig(**options | {"four_way": False})
+    if pruner and not settings.searches:
+        return None, None, f"Without {pruner.path.name}: {unpruned(clip, settings)}."
     if pruner:
         row, said = expected_of(pruner, clip, settings, options["four_way"])
         if row and masker:

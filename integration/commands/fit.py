@@ -8,7 +8,7 @@ from click.core import ParameterSource
 
 from integration.pruning.config import FitConfig
 from integration.tuning.config import TryConfig
-from toolkit.cli.grouped import GroupedCommand
+from toolkit.cli.long_command import LongCommand
 from toolkit.cli.options import config_options
 from toolkit.files import check_free, quoted
 from toolkit.folders import BLOCKSET, kind_of
@@ -16,7 +16,7 @@ from toolkit.folders import BLOCKSET, kind_of
 _PATH = click.Path(path_type=Path)
 
 
-@click.command(cls=GroupedCommand)
+@click.command(cls=LongCommand)
 @click.argument("data", type=_PATH)
 @click.argument("sources", type=_PATH, nargs=-1, required=True)
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder of the pruner or pipeline.")

@@ -1,13 +1,15 @@
 """`av1part label`: photographs or clips to a BlockSet of real AV1 partitions."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from integration.commands.source_options import record_sources, source_options
+from integration.commands.source_options import planned_sources, record_sources, source_options
 from integration.recording.config import RECORDING, LabelConfig
-from toolkit.cli.grouped import GroupedCommand, grouped_option
+from toolkit.cli.grouped import grouped_option
+from toolkit.cli.long_command import LongCommand
 from toolkit.cli.options import commas
 from toolkit.files import quoted
 from toolkit.partition import NODES
@@ -22,7 +24,7 @@ def parse_nodes(context: click.Context, parameter: click.Parameter, values: tupl
     return tuple(sorted(map(int, found)))
 
 
-@click.command(cls=GroupedCommand)
+@click.command(cls=LongCommand)
 @source_options(LabelConfig, "data set", but=("threads", "keyint", "lag"))
 @grouped_option(
     "--node",
@@ -54,3 +56,8 @@ def label(record: Path | None, **options: Any) -> None:
     record_sources(run, LabelConfig, "labelling", options, record=record)
     click.echo(output)
     next_step(f"data info {quoted(output if len(nodes) == 1 else output / set_name(nodes[0]))}")
+
+
+@label.planned
+def _plan(**options: Any) -> Iterator[str]:
+    return planned_sources(LabelConfig, options)

@@ -9,7 +9,7 @@ import click
 from integration.codec.config import four_way_of
 from integration.commands.encode_options import four_way_option
 from integration.tuning.config import PolicyFitConfig
-from toolkit.cli.grouped import GroupedCommand
+from toolkit.cli.long_command import LongCommand
 from toolkit.cli.options import config_options
 from toolkit.files import check_free, quoted
 from toolkit.folders import BLOCKSET, PIPELINE, check_folder
@@ -22,7 +22,7 @@ def policy() -> None:
     """Choose the thresholds between probabilities and masks."""
 
 
-@policy.command(cls=GroupedCommand)
+@policy.command(cls=LongCommand)
 @click.argument("pipe", metavar="PIPE", type=_PATH)
 @click.option("--data", type=_PATH, required=True, help="Data set with RD costs, as `label` makes it.")
 @click.option("-o", "--output", type=_PATH, required=True, help="Pipeline folder to make.")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from integration.pruning.config import FitConfig
-from toolkit.cli.grouped import GroupedCommand
+from toolkit.cli.long_command import LongCommand
 from toolkit.cli.options import config_options
 from toolkit.files import quoted
 
@@ -22,7 +22,7 @@ def pruner() -> None:
     """Learn what libaom's search may skip, prove it, and look at it."""
 
 
-@pruner.command(cls=GroupedCommand)
+@pruner.command(cls=LongCommand)
 @click.argument("record", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
 @click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")

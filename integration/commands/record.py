@@ -1,16 +1,17 @@
 """`av1part record`: photographs or clips to a record of libaom's search."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import click
 
-from integration.commands.source_options import record_sources, source_options
+from integration.commands.source_options import planned_sources, record_sources, source_options
 from integration.recording.config import RecordConfig
-from toolkit.cli.grouped import GroupedCommand
+from toolkit.cli.long_command import LongCommand
 from toolkit.files import quoted
 
 
-@click.command(cls=GroupedCommand)
+@click.command(cls=LongCommand)
 @source_options(RecordConfig, "record", but=("threads",))
 def record(**options: Any) -> None:
     """Code SOURCES with libaom and keep what it knew and found at every node, for `av1part fit`.
@@ -26,3 +27,8 @@ def record(**options: Any) -> None:
     record_sources(run, RecordConfig, "recording", options)
     click.echo(f"Recorded: {output}")
     next_step(f"fit {quoted(output)} OTHER_SOURCES... -o PRUNER")
+
+
+@record.planned
+def _plan(**options: Any) -> Iterator[str]:
+    return planned_sources(RecordConfig, options)

@@ -1,15 +1,19 @@
 """Command-line options of `label` and `record`: how sources are read and coded, and where they come from."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from integration.media.config import ReadConfig
 from integration.recording.config import RECORDING, SourceConfig
 from toolkit.cli.grouped import grouped_option
 from toolkit.cli.options import Command, adding, config_options
 from toolkit.option import Options
+
+_APART = ("sources", "output", "licences", "overwrite", "record")
+"""Parameters of `label` and `record` that are not of their configs."""
 
 
 def source_options(config: type[SourceConfig], made: str, but: Sequence[str]) -> Callable[[Command], Command]:
@@ -33,6 +37,26 @@ def source_options(config: type[SourceConfig], made: str, but: Sequence[str]) ->
             ),
         )
     )
+
+
+def planned_encodes(config: ReadConfig, paths: Sequence[Path], cq: Sequence[int], arms: int = 1) -> Iterator[str]:
+    """Lines on the encodes that a command would make: of every source at every cq, by every arm."""
+    from integration.media.sources import identify
+
+    files = identify(paths)
+    for file in files:
+        clip = config.open(file.path)
+        length = "1 frame" if clip.count == 1 else f"{clip.count or 'as many'} frames"
+        yield f"  {file.name}: {length} of {clip.width}x{clip.height}, {clip.bit_depth} bit"
+    by = f" by {arms} arms" if arms > 1 else ""
+    yield f"{len(files)} sources at {len(cq)} cq{by}: {len(files) * len(cq) * arms} encodes."
+
+
+def planned_sources(config: Callable[..., SourceConfig], options: dict[str, Any]) -> Iterator[str]:
+    """Lines on the pieces that `label` or `record` would code."""
+    own = {name: value for name, value in options.items() if name not in _APART}
+    made = config(**own)
+    return planned_encodes(made, options["sources"], made.cq)
 
 
 def record_sources(

@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+from integration.codec.config import CHROMAS
 from integration.encoding.config import EncodeConfig
+from integration.encoding.encode import Report
 from integration.media.photographs import is_photograph
 from integration.media.video import Clip
 from integration.pruning.bundle import PrunerBundle
 from integration.zoo import FOLDER
-from integration.zoo.card import CLIPS, FILE, KEY_FRAMES, PHOTOGRAPHS, Card, Row, choose
+from integration.zoo.card import CLIPS, FILE, KEY_FRAMES, NEAR, PHOTOGRAPHS, Card, Row, choose
 
 
 def material_of(source: Path, keyint: int) -> str:
@@ -15,6 +17,14 @@ def material_of(source: Path, keyint: int) -> str:
     if is_photograph(source):
         return PHOTOGRAPHS
     return KEY_FRAMES if keyint == 1 else CLIPS
+
+
+def unpruned(clip: Clip, settings: EncodeConfig) -> str:
+    """Why nothing can be pruned in an encode: the format of its samples, or its speed; empty where something may be."""
+    if not settings.searches:
+        return f"in all-intra usage libaom searches no partitions at cpu-used {settings.cpu_used}"
+    form = CHROMAS[clip.chroma] if clip.chroma != 420 else "12 bit" if clip.bit_depth == 12 else ""
+    return form and f"no pruner in the box has a measured gain on {form}"
 
 
 def default_pruner(
@@ -25,6 +35,8 @@ def default_pruner(
     `four_way` None leaves the 4-way partitions to the pruner. At another price than its own nothing is expected of it.
     """
     material, depth = material_of(clip.path, settings.keyint), clip.bit_depth
+    if why := unpruned(clip, settings):
+        return None, None, f"Stock libaom: {why}."
     pixels = clip.width * clip.height
     found = choose(material, depth, settings.usage, settings.cpu_used, four_way=four_way, pixels=pixels)
     if not found:
@@ -50,6 +62,12 @@ def key_frames_pruner(clip: Clip, settings: EncodeConfig, pruner: PrunerBundle |
     pixels, four_way = clip.width * clip.height, settings.four_way
     found = choose(KEY_FRAMES, clip.bit_depth, settings.usage, settings.cpu_used, four_way=four_way, pixels=pixels)
     return PrunerBundle.load(FOLDER / found[0].name) if found else None
+
+
+def expect(report: Report, row: Row, clip: Clip) -> None:
+    """Say in the report of an encode what a row of the pruner's card expects of such a source."""
+    report.expected_saving, report.expected_at = row.saving, row.expected_at(clip.width, clip.height)
+    report.expected_near = row.distance(clip.width * clip.height) <= NEAR
 
 
 def expected_of(

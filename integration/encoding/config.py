@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from integration.codec.config import CodingConfig
-from integration.media.config import SOURCES, ReadConfig
+from integration.media.config import SOURCES, StillConfig
 from toolkit.option import option
 
 DECIDING = "Masks and pruners"
@@ -13,6 +13,10 @@ DECIDING = "Masks and pruners"
 CLIP_KEYINT, CLIP_LAG = 240, 35
 """Largest distance between key frames of a clip, so that a player finds a place within 10 seconds, and number of frames
 that libaom looks ahead, its own default in GOOD usage: what `av1part encode` takes where nobody says otherwise."""
+AVIF = ".avif"
+USUAL = {"cq": 32, "cpu_used": 1, "usage": "good"}
+AVIF_USUAL = {"cq": 25, "cpu_used": 6, "usage": "allintra"}
+"""What it takes otherwise, and for AVIF as avifenc does, whose quality of 60 is libaom's 25."""
 
 
 def distances(keyint: int | None, lag: int | None, *, intra: bool, learnt: Mapping[str, Any]) -> dict[str, int]:
@@ -28,7 +32,7 @@ def distances(keyint: int | None, lag: int | None, *, intra: bool, learnt: Mappi
 
 
 @dataclass(frozen=True, kw_only=True)
-class EncodeConfig(ReadConfig, CodingConfig):
+class EncodeConfig(StillConfig, CodingConfig):
     """How a clip is read and coded; by default every frame is a key frame (`distances` says what the command does).
 
     Only key frames are masked.

@@ -12,14 +12,15 @@ from typing import Protocol
 
 import numpy as np
 
-from integration.codec.config import UNDESCRIBED, EncoderSettings
+from integration.codec.config import UNDESCRIBED, Colour, EncoderSettings
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, Masks
 from integration.codec.hdr import NO_HDR
-from integration.encoding.config import EncodeConfig
+from integration.encoding.config import AVIF, EncodeConfig
 from integration.encoding.lookahead import Ahead
 from integration.media.beside import Beside, look_beside
 from integration.media.containers import HOLD_TIMES, Described, check_target, output_file, unheld
 from integration.media.sound import opened_sound, why_not
+from integration.media.still import OPAQUE
 from integration.media.video import Clip
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.encoder import DecisionCount, count_decisions, named_counts, use_pruner
@@ -93,12 +94,13 @@ class Report:
     `expected_at` says what the card measured and at which size, `expected_near` whether that is near the clip's.
     `trial` is what a piece of the first frame took, where the command made one.
     `waited_seconds` by the clock, from the command's start to its report, is set by the command. `carried` names what
-    the output has of the source beside its samples.
+    the output has of the source beside its samples. `alpha_bytes` are part of `bytes`.
     """
 
     frames: int = 0
     key_frames: int = 0
     bytes: int = 0
+    alpha_bytes: int = 0
     psnr_y: float | None = None
     fps: float = 0.0
     total_seconds: float = 0.0
@@ -178,8 +180,19 @@ def one_pruner(masker: Masker | None, pruner: PrunerBundle | None) -> PrunerBund
     return pruner or own
 
 
-def open_source(source: Path, settings: EncodeConfig) -> Clip:
-    """Open a clip or photograph as the settings say that it is coded; errors as of `open_clip`."""
+def open_source(source: Path, settings: EncodeConfig, output: Path) -> Clip:
+    """Open a clip or photograph as the settings say that it is coded for an output; errors as of `open_clip`.
+
+    Raises ToolkitError too where a setting is for AVIF alone, and the output is none, or the reverse.
+    """
+    if output.suffix.lower() == AVIF:
+        from integration.media.stills import open_still
+
+        if settings.keyint != 1:
+            raise ToolkitError(f"{output}: a picture is one key frame. Leave --keyint out.")
+        return open_still(source, settings)
+    if settings.depth:
+        raise ToolkitError(f"{output}: the bit depth is chosen for {AVIF} alone. Leave --depth out.")
     return settings.open(source)
 
 
@@ -196,8 +209,8 @@ def encode_file(
 ) -> Report:
     """Encode a clip or photograph to a file of a format that `output_file` knows; `progress(frames, of)` counts frames.
 
-    A source may be one that `open_source` has opened with the same settings. `pruner` None takes the pipeline's own,
-    where it holds one; `key_pruner` is for the key frames of a clip whose inter frames are the pruner's.
+    A source may be one that `open_source` has opened with the same settings and output. `pruner` None takes the
+    pipeline's own, where it holds one; `key_pruner` is for key frames of a clip whose inter frames are the pruner's.
 
     Colour description, HDR metadata and sound are carried over, as far as the output's format holds them; what is not
     is named in a line of the log. The file is written whole or not at all. Raises ToolkitError for a bad source or bad
@@ -206,9 +219,9 @@ def encode_file(
     """
     check_target(output, source.path if isinstance(source, Clip) else source, overwrite)
     pruner = one_pruner(masker, pruner)
-    clip = source if isinstance(source, Clip) else open_source(source, settings)
+    clip = source if isinstance(source, Clip) else open_source(source, settings, output)
     beside = look_beside(clip.path)
-    config = settings.at(clip.width, clip.height, clip.bit_depth, settings.cq, clip.chroma)
+    config = config_of(clip, settings)
     ask = masker.mask if masker else None
     with ExitStack() as stack:
         stack.enter_context(one_writer(output))
@@ -221,7 +234,8 @@ def encode_file(
         encoder = stack.enter_context(Encoder(config, ahead.mask if ahead and ask else ask, clock=clock))
         _describe_samples(encoder, clip, beside)
         _let_decide(encoder, settings, masker, pruner, key_pruner)
-        described = stack.enter_context(_described(clip, beside, output, settings))
+        alpha, seconds = coded_alpha(clip, settings)
+        described = stack.enter_context(_described(clip, beside, output, settings, alpha))
         write = stack.enter_context(output_file(output, described))
 
         def each(count: int, frame: EncodedFrame) -> None:
@@ -230,6 +244,8 @@ def encode_file(
                 progress(count, clip.count)
 
         report = code_clip(read, encoder, each)
+        report.bytes, report.alpha_bytes = report.bytes + len(alpha), len(alpha)
+        report.encode_seconds += seconds
         report.carried = _carried(described)
         report.decisions = count_decisions(encoder) if pruner else ()
         if ahead:
@@ -254,6 +270,25 @@ def _let_decide(
         use_pruner(encoder, pruner, settings.price)
 
 
+def config_of(clip: Clip, settings: EncodeConfig) -> EncoderConfig:
+    """What opens the encoder of an opened source."""
+    config = settings.at(clip.width, clip.height, clip.bit_depth, settings.cq, clip.chroma)
+    return replace(config, still=clip.still is not None)
+
+
+def coded_alpha(clip: Clip, settings: EncodeConfig) -> tuple[bytes, float]:
+    """The opacity of a picture as a stream of luma alone, as good as its colours, and the CPU seconds of coding it.
+
+    Empty where it is opaque. Nothing prunes or masks there.
+    """
+    if clip.still is None or clip.still.alpha is None:
+        return b"", 0.0
+    with Encoder(replace(config_of(clip, settings), chroma=400)) as encoder:
+        encoder.set_colour(Colour(full_range=True))
+        before = time.process_time()
+        return encoder.encode([clip.still.alpha]).data, time.process_time() - before
+
+
 def _describe_samples(encoder: Encoder, clip: Clip, beside: Beside) -> None:
     """Say in the stream how the samples of a clip are meant, as far as its file says so."""
     if clip.colour != UNDESCRIBED:
@@ -265,7 +300,7 @@ def _describe_samples(encoder: Encoder, clip: Clip, beside: Beside) -> None:
 
 
 @contextmanager
-def _described(clip: Clip, beside: Beside, output: Path, settings: EncodeConfig) -> Iterator[Described]:
+def _described(clip: Clip, beside: Beside, output: Path, settings: EncodeConfig, alpha: bytes) -> Iterator[Described]:
     """Describe the output, its sound opened, and log what it does not get of what lies beside the video's samples."""
     ending = output.suffix.lower()
     cut = settings.frames is not None or settings.allow_truncated
@@ -276,7 +311,7 @@ def _described(clip: Clip, beside: Beside, output: Path, settings: EncodeConfig)
     if any(lost):
         _log.warning("%s: %s", clip.path, " ".join(filter(None, lost)))
     with opened_sound(clip.path, beside, ending) if settings.audio else nullcontext() as sound:
-        yield Described(clip, beside, sound, cut)
+        yield Described(clip, beside, sound, cut, alpha)
 
 
 def _warn_of_times(clip: Clip, output: Path, frames: int) -> None:
@@ -288,7 +323,10 @@ def _warn_of_times(clip: Clip, output: Path, frames: int) -> None:
 
 def _carried(described: Described) -> list[str]:
     """What is carried over to the output beside the samples, for people."""
-    found = {"colour description": described.clip.colour != UNDESCRIBED, "HDR metadata": described.beside.hdr != NO_HDR}
+    clip, hdr = described.clip, described.beside.hdr
+    found: dict[str, object] = {"colour description": clip.colour != UNDESCRIBED, "HDR metadata": hdr != NO_HDR}
+    still = described.clip.still or OPAQUE
+    found |= {"colour profile": still.icc, "EXIF": still.exif, "XMP": still.xmp, "alpha": described.alpha}
     tracks = [f"sound ({codec})" for codec in described.sound.codecs] if described.sound else []
     return [name for name, there in found.items() if there] + tracks
 

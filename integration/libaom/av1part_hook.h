@@ -70,11 +70,12 @@ typedef struct av1part_config {
   int32_t bit_depth;    /* 8, 10 or 12 */
   int32_t chroma;       /* 420, 422 or 444; 400: luma alone, and planes 1 and 2 are neither read nor written */
   int32_t cq;           /* 0 to 63 */
-  int32_t cpu_used;     /* 0 to 6; 7 to 9 of all intra search no partitions, so nothing acts on them */
+  int32_t cpu_used;     /* 0 to 9; in all intra 7 to 9 search no partitions, so nothing acts on them; in good they are as 6 */
   int32_t all_intra;    /* usage: 0 good quality, 1 all intra */
   int32_t keyint;       /* 1 to 9999 frames from key frame to key frame at most; 1: every frame, as all intra wants */
   int32_t threads;      /* 1 to 64 */
   int32_t lag;          /* 0 to 48 frames that libaom looks ahead, only with keyint above 1 */
+  int32_t still;        /* 1: there is one frame, and the stream has the short header of a still picture, as AVIF wants */
   int32_t four_way;     /* 1: HORZ_4 and VERT_4 are searched, as libaom does by default; 0: they are not */
   int32_t tune;         /* av1part_tune */
 } av1part_config;

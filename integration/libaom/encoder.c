@@ -29,11 +29,13 @@ static const char *bad_setting(const av1part_config *c) {
   }
   if (!within(c->cq, 0, 63)) return "cq: expected 0 to 63";
   if (!within(c->all_intra, 0, 1)) return "all_intra: expected 0 or 1";
-  if (!within(c->cpu_used, 0, c->all_intra ? 9 : 6)) return "cpu_used: expected 0 to 6, or to 9 in all-intra usage";
+  if (!within(c->cpu_used, 0, 9)) return "cpu_used: expected 0 to 9";
   if (!within(c->keyint, 1, 9999)) return "keyint: expected 1 to 9999";
   if (c->all_intra && c->keyint != 1) return "keyint: all-intra usage has key frames only, expected 1";
   if (!within(c->lag, 0, 48)) return "lag: expected 0 to 48";
   if (c->lag && c->keyint == 1) return "lag: key frames alone need none, expected 0 or a keyint above 1";
+  if (!within(c->still, 0, 1)) return "still: expected 0 or 1";
+  if (c->still && c->keyint != 1) return "still: a still picture is one key frame, expected a keyint of 1";
   if (!within(c->four_way, 0, 1)) return "four_way: expected 0 or 1";
   if (!within(c->threads, 1, 64)) return "threads: expected 1 to 64";
   if (!is_tune(c->tune)) return "tune: expected one of av1part_tune";
@@ -74,6 +76,7 @@ static int start_codec(av1part_encoder *e) {
   cfg.g_timebase.num = 1;
   cfg.g_timebase.den = AV1PART_TICKS;
   cfg.g_pass = AOM_RC_ONE_PASS;
+  cfg.g_limit = c->still ? 1 : 0; /* from the one frame libaom concludes the header */
   cfg.g_lag_in_frames = (unsigned)c->lag;
   cfg.rc_end_usage = AOM_Q;
   cfg.kf_max_dist = c->keyint == 1 ? 0 : (unsigned)c->keyint;

@@ -79,7 +79,7 @@ int av1part_fail(av1part_encoder *encoder, int status, const char *what);
 
 /* Fail unless partitions are searched, for whatever acts on their search. */
 static inline int av1part_check_search(av1part_encoder *e) {
-  if (e->config.cpu_used <= 6) return AV1PART_OK;
+  if (e->config.cpu_used <= 6 || !e->config.all_intra) return AV1PART_OK;
   return av1part_fail(e, AV1PART_ERR_ARGUMENT, "cpu_used: above 6 libaom searches no partitions, so nothing acts on them");
 }
 

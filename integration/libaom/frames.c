@@ -147,6 +147,7 @@ int av1part_encode(av1part_encoder *e, const void *const planes[3], const size_t
   if (!e) return AV1PART_ERR_ARGUMENT;
   if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "av1part_encode was called from the encoder's own callback");
   if (e->flushing) return av1part_fail(e, AV1PART_ERR_STATE, "a frame after av1part_flush");
+  if (e->config.still && e->fed) return av1part_fail(e, AV1PART_ERR_STATE, "a second frame of a still picture");
   if (!planes || !strides || !result) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "planes, strides or result: NULL");
   memset(result, 0, sizeof(*result));
   int status = check_frame(e, planes, strides);

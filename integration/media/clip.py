@@ -7,8 +7,9 @@ from fractions import Fraction
 from functools import cache
 from pathlib import Path
 
-from integration.codec.config import UNDESCRIBED, Colour
+from integration.codec.config import UNDESCRIBED, Colour, FrameFormat
 from integration.media.planes import Planes
+from integration.media.still import Still
 from integration.media.times import FrameTimes
 from toolkit.errors import ToolkitError
 
@@ -23,7 +24,7 @@ class Clip:
     show progress only. `colour` is what a container says of its samples; photographs and raw files say nothing.
     `times` knows when each frame is shown that has been read; without it, frames follow each other at `rate`.
     `notes` say what had to be assumed of what the output says. `chroma` is how it is sampled, one of
-    `integration.codec.config.CHROMAS`.
+    `integration.codec.config.CHROMAS`. `still` has what a picture that is coded for AVIF holds beside its planes.
     """
 
     path: Path
@@ -37,6 +38,12 @@ class Clip:
     times: FrameTimes | None = None
     notes: tuple[str, ...] = ()
     chroma: int = 420
+    still: Still | None = None
+
+    @property
+    def form(self) -> FrameFormat:
+        """Format of its frames."""
+        return FrameFormat(self.width, self.height, self.bit_depth, chroma=self.chroma)
 
     @property
     def tick(self) -> Fraction:

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 
 Size = tuple[int, int]
 """Width and height in pixels."""
-SOURCES = "Sources"
-"""Group of options in the help of commands."""
+SOURCES, AVIF_GROUP = "Sources", "AVIF"
+"""Groups of options in the help of commands."""
 
 
 def size_of(text: str) -> Size | None:
@@ -64,3 +64,19 @@ class ReadConfig:
 
         raw = raw_layout(path, self.raw)
         return open_clip(path, self.size, self.frames, raw, allow_truncated=self.allow_truncated, chroma=self.chroma)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StillConfig(ReadConfig):
+    """How a picture is prepared for AVIF.
+
+    With `own_chroma` a JPEG keeps its own format of chroma, a grey picture is luma alone, and others are 4:4:4,
+    whatever `chroma` is. `depth` is 8, 10 or 12 bits a sample; None takes 8, and 10 where the file has more. `metadata`
+    keeps EXIF and XMP.
+    """
+
+    own_chroma: bool = True
+    depth: int | None = option(
+        None, "Bits a sample.  [default: 10 where the file has more than 8]", AVIF_GROUP, (8, 10, 12)
+    )
+    metadata: bool = option(True, "Keep EXIF and XMP.", AVIF_GROUP)

@@ -13,9 +13,11 @@ import av
 
 from integration.codec.encoder import EncodedFrame
 from integration.media.av1_track import described_track
+from integration.media.avif import avif_file
 from integration.media.beside import NOTHING, Beside, moved
 from integration.media.clip import Clip
 from integration.media.sound import Sound
+from integration.media.still import OPAQUE
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file
 from toolkit.folders import check_unsealed
@@ -29,13 +31,15 @@ _FINEST = 1_000_000
 class Described:
     """What an output says: of the clip's frames, of what lies beside them, and the sound that it gets, None for none.
 
-    With `cut`, sound ends where the last frame does, and there are no chapters.
+    With `cut`, sound ends where the last frame does, and there are no chapters. `alpha` is the coded opacity of a
+    picture, empty where it is opaque.
     """
 
     clip: Clip
     beside: Beside = NOTHING
     sound: Sound | None = None
     cut: bool = False
+    alpha: bytes = b""
 
 
 @contextmanager
@@ -43,10 +47,10 @@ def output_file(path: Path, described: Described) -> Iterator[Write]:
     """Open a file for the frames of one encode; call the function that is yielded with each frame, in order.
 
     The ending decides the format: .ivf; .obu, the low-overhead format of section 5 of the AV1 specification, with a
-    temporal delimiter before every temporal unit; .mp4, .mkv or .webm, by FFmpeg, which makes their av1C from the first
-    packet's sequence header. All but .obu say when each frame is shown; colour, HDR metadata, title, chapters and
-    sound are for the last three, the aspect of samples for .mp4. The file is written whole or not at all. Raises
-    ToolkitError on another ending, or where the path cannot be written.
+    temporal delimiter before every temporal unit; .avif, of one picture; .mp4, .mkv or .webm, by FFmpeg, which makes
+    their av1C from the first packet's sequence header. All but .obu and .avif say when each frame is shown; colour, HDR
+    metadata, title, chapters and sound are for the last three, the aspect of samples for .mp4. The file is written
+    whole or not at all. Raises ToolkitError on another ending, or where the path cannot be written.
     """
     check_ending(path)
     with atomic_file(path) as temporary, WRITERS[path.suffix.lower()](temporary, described) as write:
@@ -164,6 +168,14 @@ def _container(path: Path, described: Described) -> Iterator[Write]:
         raise ToolkitError(f"{path}: could not be written ({error}). Nothing was changed there.") from None
 
 
+@contextmanager
+def _avif(path: Path, described: Described) -> Iterator[Write]:
+    units: list[bytes] = []
+    yield lambda frame: units.append(frame.data)
+    clip = described.clip
+    path.write_bytes(avif_file(units[0], described.alpha, clip.form, clip.colour, clip.still or OPAQUE))
+
+
 def _unit(clip: Clip) -> Fraction:
     """Unit of the time stamps in seconds: at most 0.1 ms, so that a late start fits, and such that they are exact.
 
@@ -196,13 +208,14 @@ def _add_streams(output: av.container.OutputContainer, described: Described, uni
 
 
 WRITERS: dict[str, Callable[[Path, Described], AbstractContextManager[Write]]] = {
+    ".avif": _avif,
     ".ivf": _ivf,
     ".obu": _obu,
     ".mp4": _container,
     ".mkv": _container,
     ".webm": _container,
 }
-HOLD_TIMES = tuple(ending for ending in WRITERS if ending != ".obu")
+HOLD_TIMES = tuple(ending for ending in WRITERS if ending not in (".avif", ".obu"))
 """Endings of files that say when each frame is shown."""
 
 

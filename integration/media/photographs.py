@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image
 from PIL.ImageFile import ImageFile
+from PIL.JpegImagePlugin import get_sampling
 
 from integration.codec.config import Colour
 from integration.media.colour import SRGB, rgb_to_planes
@@ -38,6 +39,8 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """How a picture becomes upright, by its EXIF orientation; 1 is upright."""
+_SAMPLINGS = {0: 444, 1: 422, 2: 420}
+"""Format of chroma by Pillow's number of how a JPEG samples it."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,21 @@ class Photograph:
     planes: Planes
     colour: Colour
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A picture as Pillow decodes it, of 8 bits a sample, upright.
+
+    `kind` is its file's format as Pillow names it, `bits` its bits a sample, `orientation` that of its EXIF, by which
+    it was turned, 1 for none. `chroma` is 420, 422 or 444 of a JPEG that has such, else None.
+    """
+
+    image: Image.Image
+    kind: str
+    bits: int
+    orientation: int
+    chroma: int | None
 
 
 def is_photograph(path: Path) -> bool:
@@ -65,9 +83,11 @@ def read_photograph(path: Path, size: tuple[int, int] | None = None, chroma: int
     read, or its samples have neither 8 nor 16 bit.
     """
     notes: list[str] = []
-    with _errors_named(path), _warnings_as(notes):
-        image = _opened(path, notes)
-        colour = _numbers(path, image, notes)
+    with reading(path, notes):
+        opened = open_picture(path, notes)
+        image = opened.image
+        note_depth(opened, notes)
+        colour = said_in_numbers(path, image, notes)
         rgb = _opaque(image, notes, described=colour is not None)
     target = fit(*rgb.size, size)
     if target != rgb.size:
@@ -76,64 +96,67 @@ def read_photograph(path: Path, size: tuple[int, int] | None = None, chroma: int
 
 
 @contextmanager
-def _errors_named(path: Path) -> Iterator[None]:
-    """Turn whatever Pillow raises on a damaged file, which may be any exception, into a ToolkitError."""
-    try:
-        yield
-    except ToolkitError as error:
-        raise ToolkitError(f"{path}: {error.message}") from None
-    except Exception as error:
-        raise ToolkitError(f"{path}: not readable as a photograph ({error}).") from None
+def reading(path: Path, notes: list[str]) -> Iterator[None]:
+    """Turn whatever Pillow raises on a damaged file, which may be any exception, into a ToolkitError.
 
-
-@contextmanager
-def _warnings_as(notes: list[str]) -> Iterator[None]:
-    """Add what Pillow warns of to the notes."""
+    What it warns of is added to the notes.
+    """
     with warnings.catch_warnings(record=True) as found:
         warnings.simplefilter("always")
-        yield
+        try:
+            yield
+        except ToolkitError as error:
+            raise ToolkitError(f"{path}: {error.message}") from None
+        except Exception as error:
+            raise ToolkitError(f"{path}: not readable as a photograph ({error}).") from None
     notes += dict.fromkeys(
         str(w.message).strip() for w in found if issubclass(w.category, UserWarning | RuntimeWarning)
     )
 
 
-def _opened(path: Path, notes: list[str]) -> Image.Image:
-    """Open a photograph; a PNG whose only damage is outside its picture, without the damaged part."""
+def open_picture(path: Path, notes: list[str]) -> Opened:
+    """Decode a photograph; a PNG whose only damage is outside its picture, without the damaged part."""
     try:
         return _upright(path, notes)
     except Exception:
         for copy, left_out in mended_copies(path):
             found: list[str] = []
             try:
-                image = _upright(BytesIO(copy), found)
+                opened = _upright(BytesIO(copy), found)
             except Exception:
                 continue
             notes += [f"It is damaged, and was read without its {left_out}.", *found]
-            return image
+            return opened
         raise
 
 
-def _upright(file: Path | BytesIO, notes: list[str]) -> Image.Image:
+def _upright(file: Path | BytesIO, notes: list[str]) -> Opened:
     """Decode the first picture of a file, of 8 bits a sample, and turn it as its EXIF says."""
     with Image.open(file, formats=PICTURES) as image:
         assert isinstance(image, ImageFile)
         count, bits = getattr(image, "n_frames", 1), _bits(image)
         image.load()
-        turn = _UPRIGHT.get(_orientation(image, notes))
+        kind, chroma = image.format or "", _SAMPLINGS.get(get_sampling(image))
+        orientation = _orientation(image, notes)
+        turn = _UPRIGHT.get(orientation)
         upright = image.copy() if turn is None else image.transpose(turn)
         if _is_adobe_rgb(image):
             notes.append("Its EXIF says Adobe RGB, but it has no profile: its colours are taken for sRGB.")
     if count > 1:
         notes.append(f"It holds {count} pictures, of which the first alone is coded.")
-    if bits > 8:
-        notes.append(f"It has {bits} bits a sample, of which the upper 8 are coded.")
-        if upright.info.pop("transparency", None) is not None:
-            notes.append("Its transparent colour is not looked for, because it has as many bits.")
     if upright.mode[0] == "I":  # Pillow itself takes the upper 8 of 16 bits of RGB, but not of grey
         grey = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
         grey.info = upright.info
-        return grey
-    return upright
+        upright = grey
+    return Opened(upright, kind, bits, 1 if turn is None else orientation, chroma)
+
+
+def note_depth(opened: Opened, notes: list[str]) -> None:
+    """Note what is lost of samples of more than 8 bits, where Pillow's are coded."""
+    if opened.bits > 8:
+        notes.append(f"It has {opened.bits} bits a sample, of which the upper 8 are coded.")
+        if opened.image.info.pop("transparency", None) is not None:
+            notes.append("Its transparent colour is not looked for, because it has as many bits.")
 
 
 def _bits(image: ImageFile) -> int:
@@ -180,7 +203,7 @@ def _opaque(image: Image.Image, notes: list[str], *, described: bool) -> Image.I
     return laid
 
 
-def _numbers(path: Path, image: Image.Image, notes: list[str]) -> Colour | None:
+def said_in_numbers(path: Path, image: Image.Image, notes: list[str]) -> Colour | None:
     """What the file says of its colours in numbers; None where it says nothing, or a profile goes before them."""
     if is_heif(path):
         bits, colour = look_at_avif(path)

@@ -91,8 +91,11 @@ def next_step(command: str) -> None:
 
 
 @contextmanager
-def coding() -> Iterator[Callable[[int, int | None], None]]:
-    """Yield a function that moves a bar of encoded frames, with rate and time left: call it with done and total."""
+def coding(unit: str = "fps") -> Iterator[Callable[[int, int | None], None]]:
+    """Yield a function that moves a bar of encoded frames, with rate and time left: call it with done and total.
+
+    `unit` is that of the rate.
+    """
     console = Console(stderr=True)
     columns = (TextColumn("encoding"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
     times = (TimeElapsedColumn(), TextColumn("ETA"), TimeRemainingColumn())
@@ -104,7 +107,7 @@ def coding() -> Iterator[Callable[[int, int | None], None]]:
 
         def update(done: int, total: int | None) -> None:
             elapsed = progress.tasks[task].elapsed or 0.0
-            rate = f"{done / elapsed:.2f} fps" if elapsed else ""
+            rate = f"{done / elapsed:.2f} {unit}" if elapsed else ""
             progress.update(task, completed=done, total=total, description=rate)
 
         yield update

@@ -1,11 +1,12 @@
 """`av1part sweep`: train recipes x seeds, and compare the runs."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from toolkit.cli.long_command import LongCommand
 from toolkit.cli.options import words
 from toolkit.errors import ToolkitError
 from toolkit.experiments.sweep_config import BACKENDS, SweepConfig, Variant
@@ -25,7 +26,7 @@ def _list(name: str, text: str, **more: Any) -> Callable[[F], F]:
     return click.option(name, metavar="NAME,...", callback=words, help=text, **more)
 
 
-@click.command()
+@click.command(cls=LongCommand)
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option("-o", "--output", "folder", type=click.Path(path_type=Path), required=True, help="Folder of the runs.")
 @_list("--recipes", "Names from `av1part recipes`; NAME:OPTION=VALUE:... gives one its own options.", required=True)
@@ -66,6 +67,17 @@ def sweep(data: Path, folder: Path, train_options: tuple[str, ...], **options: A
     if finished:
         _compare(finished, data, folder)
     _check(failed)
+
+
+@sweep.planned
+def _plan(data: Path, folder: Path, train_options: tuple[str, ...], **options: Any) -> Iterator[str]:
+    """Lines on the runs that would be trained, Stage 1 first."""
+    from toolkit.experiments.sweep_config import plan
+
+    options["recipes"] = tuple(_variant(text) for text in options["recipes"])
+    jobs = plan(SweepConfig(**options, options=_parsed(train_options)))
+    yield f"{len(jobs)} runs, {options['jobs']} at once:"
+    yield from (f"  {job.name}" for job in jobs)
 
 
 def _compare(finished: Sequence[Path], data: Path, folder: Path) -> None:

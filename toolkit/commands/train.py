@@ -1,14 +1,15 @@
 """`av1part train`: train one stage of the cascade."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolkit.cli.grouped import GroupedCommand, grouped_option
+from toolkit.cli.grouped import grouped_option
+from toolkit.cli.long_command import LongCommand, from_file, settle
 from toolkit.cli.options import config_options
 from toolkit.data.inside import INSIDE
 from toolkit.errors import ToolkitError
@@ -30,7 +31,7 @@ _IS_FIRST = "LOCAL_RANK" not in os.environ
 _MODEL_OPTIONS = ("stage", "backbone", "qindex", "context", "spatial_attention", *_ADAPTER, "dropout", "inside")
 
 
-@click.command(cls=GroupedCommand)
+@click.command(cls=LongCommand)
 @click.argument("data", type=click.Path(path_type=Path))
 @grouped_option("-o", "--output", "run", type=click.Path(path_type=Path), required=True, help="Run folder to write.")
 @grouped_option(
@@ -100,7 +101,7 @@ def train(
     if resume:
         options = _options_of_run(RunFolder.open(run).read(), given)
     else:
-        options = _new_options(options, given, start, weights, teacher)
+        options = _new_options(ctx, options, start, weights, teacher)
     model, config = _configs(blocks, options)
     _tell_doubts(blocks, model, config, given if teacher else None)
     track = epoch_logger(logger, run) if logger and _IS_FIRST else None
@@ -120,16 +121,48 @@ def train(
         next_step(f"select {quoted(run)}")
 
 
+@train.planned
+def _plan(
+    data: Path,
+    run: Path,
+    start: Path | None,
+    weights: Path | None,
+    teacher: Path | None,
+    resume: bool,
+    extend: int | None,
+    **options: Any,
+) -> Iterator[str]:
+    """Lines on the nodes that a run would learn from, and its steps."""
+    from toolkit.data.blockset import BlockSet
+    from toolkit.training.run_folder import RunFolder
+
+    blocks, ctx = BlockSet.load(data), click.get_current_context()
+    options = {name: value for name, value in options.items() if name not in ("logger", "extend_lr")}
+    if resume:
+        options = _options_of_run(RunFolder.open(run).read(), _given(ctx, options))
+    else:
+        options = _new_options(ctx, options, start, weights, teacher)
+    inside = blocks.inside(options["inside"], options["stage"]) if options["inside"] else None
+    limits = {"train": options["limit_train"], "val": options["limit_val"]}
+    index = {split: blocks.split_index(split, options["stage"], inside)[:most] for split, most in limits.items()}
+    steps = -(-len(index["train"]) // options["batch_size"])
+    yield f"Stage {options['stage']}: {len(index['train']):,} nodes to learn from, {len(index['val']):,} to judge by."
+    yield f"{options['epochs'] + (extend or 0)} epochs of {steps:,} steps of {options['batch_size']} nodes."
+
+
 def _new_options(
-    options: Options, given: Options, start: Path | None, weights: Path | None, teacher: Path | None
+    ctx: click.Context, options: Options, start: Path | None, weights: Path | None, teacher: Path | None
 ) -> Options:
-    """Options of a new run, with those of its recipe where none was `given`, and an init where there is none."""
+    """Options of a new run, with those of its recipe where none was given, and an init where there is none."""
+    given = _given(ctx, options)
     if options["recipe"] is not None:
-        options = options | RECIPES[options["recipe"]].options | given
+        kept = {} if "recipe" in given else {name: options[name] for name in options if from_file(ctx, name)}
+        options = options | RECIPES[options["recipe"]].options | kept | given
     if options["init"] is None:
         options["init"] = _init_at_hand(options["backbone"], start, weights)
     if teacher is None and (idle := sorted({"distil", "distil_temperature"} & set(given))):
         raise ToolkitError(f"{' and '.join(idle)} given without --teacher RUN_OR_CKPT. Name it, or leave them away.")
+    settle(ctx, **options)
     return options
 
 

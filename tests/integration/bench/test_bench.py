@@ -334,8 +334,8 @@ def test_wrong_options_say_what_is_right(tmp_path: Path, clip: Path, options: li
     assert words in result.output
 
 
-def test_all_intra_usage_has_presets_without_a_search_of_partitions() -> None:
+def test_presets_to_9_are_compared_but_masks_end_at_6() -> None:
     assert BenchConfig(usage="allintra", presets=(6, 9), masked=(6,)).presets == (6, 9)
-    for wrong in ({"presets": (6, 7)}, {"usage": "allintra", "presets": (6, 7), "masked": (7,)}):
-        with pytest.raises(ToolkitError, match="expected different numbers from 0 to 6"):
+    for wrong, most in (({"presets": (6, 10)}, 9), ({"presets": (6, 7), "masked": (7,)}, 6)):
+        with pytest.raises(ToolkitError, match=f"expected different numbers from 0 to {most}"):
             BenchConfig(**({"masked": (6,)} | wrong))

@@ -25,7 +25,7 @@ NODES = (3, 4)
         ({"chroma": 440}, "chroma"),
         ({"cq": 64}, "cq"),
         ({"cq": -1}, "cq"),
-        ({"cpu_used": 7}, "cpu_used"),
+        ({"cpu_used": 10}, "cpu_used"),
         ({"threads": 0}, "threads"),
         ({"usage": "realtime"}, "realtime"),
         ({"keyint": 0}, "keyint"),

@@ -330,5 +330,7 @@ def test_presets_without_a_search_of_partitions_are_libaom_s_own_and_nothing_act
         mask = np.full(config.grid(16), 1, np.uint16)
         with pytest.raises(ToolkitError, match="above 6 libaom searches no partitions, so nothing acts on them"):
             hooked.encode(planes, mask)
-    with pytest.raises(ToolkitError, match="cpu_used: expected 0 to 6, or to 9 in all-intra usage"):
-        Encoder(replace(config, usage="good"))
+    with Encoder(replace(config, usage="good")) as fast, Encoder(replace(config, usage="good", cpu_used=6)) as six:
+        masked = fast.encode(planes, mask)
+        assert masked.masked_nodes
+        assert masked.data == six.encode(planes, mask).data, "in GOOD usage faster presets are the sixth"

@@ -1,0 +1,134 @@
+"""Many pictures, coded as AVIF into a folder: one process a core, each picture by one thread."""
+
+import logging
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import as_completed
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from integration.codec.config import four_way_of
+from integration.encoding.choice import default_pruner, expect, expected_of
+from integration.encoding.config import AVIF, EncodeConfig
+from integration.encoding.encode import Report, encode_file, open_source
+from integration.media.photographs import is_photograph
+from integration.media.sources import expand
+from integration.pruning.bundle import PrunerBundle
+from toolkit.errors import ToolkitError
+from toolkit.folders import check_unsealed
+from toolkit.processes import worker_pool
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture to be coded; `pruner` None takes the one in the box for it, unless it goes `without`.
+
+    `four_way` None leaves the 4-way partitions to the pruner.
+    """
+
+    source: Path
+    output: Path
+    settings: EncodeConfig
+    four_way: bool | None
+    pruner: PrunerBundle | None
+    without: bool
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a picture: the report of its encode or, where that is None, the error.
+
+    `pruned` names the pruner, empty for none; `notes` are lines on what was left out of the picture.
+    """
+
+    source: Path
+    output: Path
+    report: Report | None
+    pruned: str = ""
+    notes: tuple[str, ...] = ()
+    error: str = ""
+
+
+def outputs_of(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
+    """The pictures among the paths and in the folders among them, and the file of each in `folder`.
+
+    Raises ToolkitError where there is none, one is a clip, two would have the same file, or a file is a source.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ToolkitError(f"{folder}: is a file; several pictures need a folder.")
+    check_unsealed(folder / "picture")
+    inside = {path for path in paths if path.is_dir()}
+    sources = [path for path in expand(paths) if is_photograph(path) or path.parent not in inside]
+    if clips := [path for path in sources if not is_photograph(path)]:
+        raise ToolkitError(f"{clips[0]}: a clip; several sources have to be pictures. Encode it by itself.")
+    if not sources:
+        raise ToolkitError(f"{paths[0]}: holds no picture that is read.")
+    found: dict[Path, Path] = {}
+    for source in sources:
+        target = folder / f"{source.stem}{AVIF}"
+        if other := next((known for known, taken in found.items() if taken == target), None):
+            raise ToolkitError(f"{other} and {source} would both become {target}. Rename one, or code them apart.")
+        if target.exists() and target.samefile(source):
+            raise ToolkitError(f"{target} is a source itself, which would be lost. Choose another folder.")
+        found[source] = target
+    return found
+
+
+def code_all(jobs: Sequence[Job], processes: int, progress: Progress) -> list[Done]:
+    """Code pictures by so many processes, 0 for one a core; in the order of the jobs."""
+    count = min(processes or os.cpu_count() or 1, len(jobs))
+    progress(0, len(jobs))
+    if count <= 1:
+        done = []
+        for job in jobs:
+            done.append(code(job))
+            progress(len(done), len(jobs))
+        return done
+    with worker_pool(count) as pool:
+        futures = [pool.submit(code, job) for job in jobs]
+        for number, _ in enumerate(as_completed(futures), 1):
+            progress(number, len(jobs))
+        return [future.result() for future in futures]
+
+
+def code(job: Job) -> Done:
+    """Code a picture; an error of its own is what became of it, and no reason to stop."""
+    with _Notes() as notes:
+        try:
+            clip = open_source(job.source, job.settings, job.output)
+            pruner, row = job.pruner, None
+            if pruner and not job.settings.searches:
+                pruner = None
+            elif pruner:
+                row, _ = expected_of(pruner, clip, job.settings, job.four_way)
+            elif not job.without:
+                pruner, row, _ = default_pruner(clip, job.settings, job.four_way)
+            four_way = four_way_of(job.four_way, *([pruner.encoder] if pruner else []))
+            report = encode_file(
+                clip, job.output, replace(job.settings, four_way=four_way), pruner=pruner, overwrite=True
+            )
+        except ToolkitError as error:
+            return Done(job.source, job.output, None, notes=tuple(notes.lines), error=error.message)
+    if row:
+        expect(report, row, clip)
+    return Done(job.source, job.output, report, pruner.path.name if pruner else "", tuple(notes.lines))
+
+
+class _Notes(logging.Handler):
+    """Context in which warnings are kept as `lines`."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+    def __enter__(self) -> "_Notes":
+        logging.getLogger("av1part").addHandler(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        logging.getLogger("av1part").removeHandler(self)
