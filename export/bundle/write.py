@@ -133,7 +133,8 @@ def write_bundle(chosen: Chosen, output: Path, *, allow_weak: bool = False, over
             },
         }
         (folder / "model.onnx").write_bytes(model)
-        (folder / "MODEL_CARD.md").write_text(model_card(body), encoding="utf-8")
+        card = model_card(checkpoint, chosen.reason, weak)
+        (folder / "MODEL_CARD.md").write_text(card, encoding="utf-8")
         files = {n: {"bytes": (folder / n).stat().st_size, "sha256": sha256_file(folder / n)} for n in SIZE_LIMITS}
         FORMAT.write({**body, "files": files}, folder)
         Bundle.load(folder)  # put in place only what consumers accept
