@@ -25,7 +25,8 @@ ABSENT = ("cc", "gcc", "cmake", "ninja", "nasm", "git", "make")
 PHOTO = "/photo.png"
 ENCODE = f"{VENV}/bin/av1part encode {PHOTO} --cpu-used 2 --cq 32"
 CLIENTS = {
-    "ffmpeg": f"ffmpeg -loglevel error -y -i {PHOTO} -c:v libaom-av1 -usage good -cpu-used 2 -crf 32 -b:v 0 /out.mkv",
+    "ffmpeg": f"ffmpeg -loglevel error -y -i {PHOTO} -pix_fmt yuv420p -c:v libaom-av1 -usage good -cpu-used 2 -crf 32 "
+    "-b:v 0 /out.mkv",
     "avifenc": f"avifenc -s 4 -y 420 {PHOTO} /out.avif",
 }
 

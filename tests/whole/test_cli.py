@@ -44,7 +44,7 @@ def test_the_help_of_train_is_in_groups_and_fits_two_screens() -> None:
 @pytest.mark.parametrize(
     ("words", "groups"),
     [
-        (["encode"], ("Masks and pruners", "Coding", "Sources")),
+        (["encode"], ("Masks and pruners", "Coding", "Sources", "AVIF")),
         (["bench", "encoder"], ("Arms", "Masks and pruners", "Coding", "Sources")),
         (["label"], ("Recording", "Coding", "Sources")),
         (["record"], ("Recording", "Coding", "Sources")),

@@ -36,16 +36,14 @@ class LongCommand(GroupedCommand):
                 is_eager=True,
                 expose_value=False,
                 callback=_take_back,
-                group="Settings",
-                help=f"Take the settings of an earlier run, {CONFIG} in what it wrote. Options given beside it win.",
+                help="Settings of an earlier run; the line wins.",
             ),
             GroupedOption(
                 ["--dry-run"],
                 is_flag=True,
                 expose_value=False,
                 callback=lambda context, parameter, value: context.meta.update({_DRY: value}),
-                group="Settings",
-                help="Print the settings, what would be done, and sizes. Nothing is written.",
+                help="Print the settings and the plan; write nothing.",
             ),
         ]
 

@@ -79,10 +79,8 @@ def train(
     **options: Any,
 ) -> None:
     """Train one stage on the training split of DATA and evaluate every epoch on its validation split.
-
-    The model decides about nodes of the size that DATA has, 8x8 to 128x128.
-
-    The defaults are the field's protocol for Stage 2: 30 epochs, 8 of them frozen, class-balanced focal loss.
+    The model decides about nodes of DATA's size, 8x8 to 128x128. The defaults are the field's protocol for Stage 2: 30
+    epochs, 8 of them frozen, class-balanced focal loss.
     """
     from toolkit.data.blockset import BlockSet
 
