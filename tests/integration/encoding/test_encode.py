@@ -320,7 +320,7 @@ def test_the_command_says_that_inter_frames_are_pruned_by_a_pruner_of_such(libao
 @pytest.mark.usefixtures("libaom")
 def test_another_ending_is_refused_before_anything_is_coded(tmp_path: Path, clip: Path) -> None:
     for name in ("out.avi", "out", "out.yuv"):
-        with pytest.raises(ToolkitError, match=r"expected a name that ends in \.ivf, \.obu, \.mp4"):
+        with pytest.raises(ToolkitError, match=r"expected a name that ends in \.avif, \.ivf, \.obu, \.mp4"):
             encode_file(clip, tmp_path / name, SETTINGS)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["clip.y4m"]
 
@@ -446,7 +446,7 @@ def test_the_command_prints_json_of_a_10_bit_raw_clip(tmp_path: Path) -> None:
 
 
 def test_bad_options_are_usage_errors(tmp_path: Path, clip: Path) -> None:
-    for bad in (["--cq", "64"], ["--cpu-used", "7"], ["--usage", "realtime"]):
+    for bad in (["--cq", "64"], ["--cpu-used", "10"], ["--usage", "realtime"]):
         assert CliRunner().invoke(main, ["encode", str(clip), "-o", str(tmp_path / "o.ivf"), *bad]).exit_code == 2
 
 
