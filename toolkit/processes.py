@@ -1,7 +1,6 @@
 """Processes that end with the one that started them, however that one ends."""
 
 import ctypes
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -9,10 +8,13 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from types import FrameType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 PARENT = "AV1PART_PARENT"
 """Environment variable with the process id of the av1part that started this one and that it must not outlive."""
@@ -135,11 +137,15 @@ def _begin_worker(parent: int) -> None:
 
 
 @contextmanager
-def worker_pool(count: int) -> Iterator[ProcessPoolExecutor]:
+def worker_pool(count: int) -> "Iterator[ProcessPoolExecutor]":
     """Yield a pool of fresh interpreters that end with this process, whatever ends it.
 
     An error lets the running calls finish; an interrupt does not wait for them.
     """
+    # Not at the top: this module is a part of every start of the command line.
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(
         count, multiprocessing.get_context("spawn"), initializer=_begin_worker, initargs=(os.getpid(),)

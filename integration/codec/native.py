@@ -199,19 +199,6 @@ def libaom_version(library: ctypes.CDLL) -> str:
     return bytes(library.av1part_libaom_version()).decode().removeprefix("v")
 
 
-def system_libaom() -> str | None:
-    """Version of the libaom.so.3 that the loader finds for this process, such as 3.6.0; None where it finds none.
-
-    `av1part run` puts ours in its place.
-    """
-    try:
-        ask = ctypes.CDLL("libaom.so.3").aom_codec_version_str
-    except (OSError, AttributeError):
-        return None
-    ask.restype = c_char_p
-    return (ask() or b"?").decode(errors="replace").removeprefix("v")
-
-
 def explain(library: ctypes.CDLL, status: int, detail: bytes | None) -> str:
     """Put a status into words, with the library's detail where it gives one."""
     text = bytes(library.av1part_status_text(status)).decode()

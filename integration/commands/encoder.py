@@ -64,6 +64,7 @@ def info(libaom: str | None, as_json: bool, sanitize: bool, flags: bool) -> None
     import shlex
 
     from integration.codec import libaom_build, native
+    from integration.codec.system_libaom import system_libaom
 
     found = libaom_build.libraries(libaom=libaom, sanitize=sanitize)
     if flags:
@@ -77,7 +78,7 @@ def info(libaom: str | None, as_json: bool, sanitize: bool, flags: bool) -> None
     }
     # The sanitized library can be loaded only where the sanitizer's runtime is preloaded.
     facts["libaom"] = "sanitized" if sanitize else native.libaom_version(native.load(found.hook))
-    facts |= {"in_place_of": native.system_libaom(), "built": libaom_build.built(sanitize=sanitize)}
+    facts |= {"in_place_of": system_libaom(), "built": libaom_build.built(sanitize=sanitize)}
     click.echo(json.dumps(facts) if as_json else "\n".join(f"{key}: {value}" for key, value in facts.items()))
 
 

@@ -28,11 +28,10 @@ def env(pipelines: tuple[Path, ...], price: float | None, form: str) -> None:
     """
     import shlex
 
-    from integration.codec.libaom_build import libraries
-    from integration.hosts.run import models_of, variables
+    from integration.hosts.ready import ready
     from toolkit.errors import ToolkitError
 
-    found = variables(models_of(pipelines), price, libraries())
+    found = ready(pipelines, price).variables
     if broken := next((name for name, value in found.items() if "\n" in value), None):
         raise ToolkitError(f"{broken}: its path has a line break, which cannot be printed. Move the folder.")
     if form == "sh" and price is None:

@@ -1,10 +1,16 @@
 """`av1part run`: another encoder with pruners and pipelines inside its libaom."""
 
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from integration.commands.host_options import host_options
+
+if TYPE_CHECKING:
+    from integration.pipeline.pipeline import Pipeline
+    from integration.pruning.bundle import PrunerBundle
 
 
 @click.command(context_settings={"allow_interspersed_args": False})
@@ -35,14 +41,20 @@ def run(
     from toolkit.processes import signals_held
 
     with signals_held():
-        from integration.codec import native
-        from integration.codec.libaom_build import libraries
-        from integration.hosts.run import models_of, run_host
-        from integration.hosts.told import told
+        from integration.hosts.ready import ready
+        from integration.hosts.run import run_host
 
-        models = [] if no_pipeline else models_of(pipelines)
-        done = run_host(command, models, price, stats)
-        if not quiet and models:
-            version = native.libaom_version(native.load(libraries().hook))
-            click.echo(f"av1part: {'. '.join(told(done, Path(command[0]).name, models, version))}.", err=True)
+        found = ready(pipelines, price, without=no_pipeline)
+        done = run_host(command, found.variables, stats)
+        if not (quiet or no_pipeline):
+            from integration.hosts.told import told
+
+            said = told(done, Path(command[0]).name, partial(_models, pipelines), found.version)
+            click.echo(f"av1part: {'. '.join(said)}.", err=True)
         click.get_current_context().exit(done.status)
+
+
+def _models(paths: tuple[Path, ...]) -> "list[PrunerBundle | Pipeline]":
+    from integration.hosts.models import models_of
+
+    return models_of(paths)

@@ -46,12 +46,13 @@ def show(name: str, as_json: bool) -> None:
     from integration.zoo import FOLDER
     from integration.zoo.card import cards
     from toolkit.errors import ToolkitError
+    from toolkit.escaping import visible
 
     by_name = {card.name: card for card in cards()}
     if name not in by_name:
         raise ToolkitError(f"{name}: no pruner with a card in the box. These are: {', '.join(by_name) or 'none'}.")
     card = by_name[name]
-    click.echo(json.dumps(asdict(card), default=str) if as_json else describe(card))
+    click.echo(json.dumps(asdict(card), default=str) if as_json else visible(describe(card)))
     if not as_json:
         click.echo(f"\nFiles: {FOLDER / name}. What its proof compared: av1part pruner info {name}")
 

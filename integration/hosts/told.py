@@ -1,18 +1,16 @@
 """What `av1part run` says at the end: what was pruned, what was not and why, and what would help."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from integration.codec.libaom_versions import version as libaom_in_use
-from integration.codec.native import system_libaom
+from integration.codec.system_libaom import system_libaom
 from integration.hosts.counts import HostRun
-from integration.pruning.bundle import PrunerBundle
-from integration.zoo.card import FILE, Card, rows_with, speeds
 
 if TYPE_CHECKING:
     from integration.pipeline.pipeline import Pipeline
+    from integration.pruning.bundle import PrunerBundle
 
 _OPTIONS = {
     "ffmpeg": {
@@ -46,21 +44,31 @@ class Served:
     @classmethod
     def by(cls, model: "PrunerBundle | Pipeline") -> "Served":
         """What a pruner or a pipeline serves: where a pruner has a card, the speeds at which all on it is a gain."""
+        from integration.codec.libaom_versions import version
+        from integration.pruning.bundle import PrunerBundle
+        from integration.zoo.card import FILE, Card, rows_with, speeds
+
         own: Sequence[int] = [int(model.encoder.get("cpu_used", 0))]
         if isinstance(model, PrunerBundle) and (model.path / FILE).is_file():
-            own = speeds(rows_with(libaom_in_use().name, Card.load(model.path).measured))
+            own = speeds(rows_with(version().name, Card.load(model.path).measured))
         four_way = bool(model.encoder.get("enable_1to4_partitions", 1))
         return cls(str(model.encoder.get("usage", "good")), four_way, tuple(own))
 
 
-def told(done: HostRun, host: str, models: "Sequence[PrunerBundle | Pipeline]", version: str) -> list[str]:
-    """Sentences on what was done in a host, for stderr. `version`: that of the libaom which replaced its own."""
+def told(
+    done: HostRun, host: str, models: "Callable[[], Sequence[PrunerBundle | Pipeline]]", version: str
+) -> list[str]:
+    """Sentences on what was done in a host, for stderr. `version`: that of the libaom which replaced its own.
+
+    The models are opened, by the function that gives them, only where something was not pruned.
+    """
     said = _counted(done)
     if done.incomplete:
         said.append("What else was pruned is unknown: not all that was counted can be read")
     elif not said:
         said.append(f"nothing was pruned in {host}: {_why(done)}")
-    if options := helpful(done.reasons, host, [Served.by(model) for model in models]):
+    served = [Served.by(model) for model in models()] if done.reasons else []
+    if options := helpful(done.reasons, host, served):
         said.append(f"To have it pruned: {options}")
     if done.lines or done.reasons:
         system = system_libaom()

@@ -13,9 +13,10 @@ import pytest
 from click.testing import CliRunner
 from support.commands import cli, fails
 
-from integration.codec import libaom_build, libaom_source, native
+from integration.codec import libaom_build, libaom_source
 from integration.codec.libaom_build import Libraries
 from integration.codec.libaom_versions import CHOICE, Patches, PinnedFile, version, versions
+from integration.codec.system_libaom import system_libaom
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
@@ -142,7 +143,7 @@ def test_info_tells_version_flags_and_path(libaom: Libraries) -> None:
     assert found["path"] == str(libaom.hook)
     assert found["libaom"] == found["version"] == libaom.version == version().name
     assert version().name in found["built"]
-    assert found["in_place_of"] == native.system_libaom()
+    assert found["in_place_of"] == system_libaom()
     assert "-DCONFIG_INSPECTION=1" in found["cmake_flags"]
     assert found["source_sha256"] == version().archive.sha256
     assert found["patches"] == [*(version().patches.files if version().patches else ())]

@@ -23,7 +23,7 @@ def left(folder: Path, *, stats: bytes = b"", reasons: str = "") -> HostRun:
 
 
 def test_frames_that_were_not_pruned_are_counted(tmp_path: Path) -> None:
-    said = told(left(tmp_path, stats=f"{LINE}\n{LINE}\n".encode()), "ffmpeg", [], "3.12.1")
+    said = told(left(tmp_path, stats=f"{LINE}\n{LINE}\n".encode()), "ffmpeg", list, "3.12.1")
     assert said[0] == "2 of 2 key frames pruned, 8 of 18 decisions skip a part of the search"
     assert said[1] == "The other 46 of all 48 frames, inter frames, are coded as by libaom alone"
     assert said[2].startswith("libaom 3.12.1 took the place of ")
@@ -35,10 +35,10 @@ def test_frames_that_were_not_pruned_are_counted(tmp_path: Path) -> None:
 def test_a_line_that_no_encoder_wrote_leaves_the_rest_and_is_said(tmp_path: Path, foreign: bytes) -> None:
     done = left(tmp_path, stats=LINE.encode() + b"\n" + foreign + b"\n")
     assert (done.status, done.incomplete, done.pruned_frames, done.lines) == (3, True, 1, (LINE,))
-    assert "What else was pruned is unknown" in "; ".join(told(done, "ffmpeg", [], "3.12.1"))
+    assert "What else was pruned is unknown" in "; ".join(told(done, "ffmpeg", list, "3.12.1"))
     alone = left(tmp_path, stats=foreign)
     assert (alone.status, alone.incomplete, alone.frames) == (3, True, 0)
-    assert "nothing was pruned" not in "; ".join(told(alone, "ffmpeg", [], "3.12.1"))
+    assert "nothing was pruned" not in "; ".join(told(alone, "ffmpeg", list, "3.12.1"))
 
 
 def test_files_that_are_gone_or_are_no_files_take_nothing_from_the_status(tmp_path: Path) -> None:
@@ -74,14 +74,14 @@ def test_files_that_are_gone_or_are_no_files_take_nothing_from_the_status(tmp_pa
 def test_the_option_that_would_help_is_named(host: str, reason: str, options: str, tmp_path: Path) -> None:
     line = f"coded as by libaom alone: {reason}"
     assert helpful([line], host, SERVED) == options
-    said = "; ".join(told(left(tmp_path, reasons=f"{line}\n"), host, [], "3.12.1"))
+    said = "; ".join(told(left(tmp_path, reasons=f"{line}\n"), host, list, "3.12.1"))
     assert f"nothing was pruned in {host}: {reason}" in said
     assert "took the place of" in said
     assert "cpu-used" not in helpful([line], host, []), "where nothing is given, no speed would help"
 
 
 def test_a_host_without_libaom_s_shared_library_is_told_so(tmp_path: Path) -> None:
-    (said,) = told(left(tmp_path), "x265", [], "3.12.1")
+    (said,) = told(left(tmp_path), "x265", list, "3.12.1")
     assert said.startswith("nothing was pruned in x265: no encoder of libaom's shared library took a pruner")
 
 

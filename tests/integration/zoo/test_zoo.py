@@ -123,6 +123,13 @@ def test_it_is_found_by_name_and_listed_with_saving_and_price() -> None:
     assert set(json.loads(done("zoo", "--json").output)) == {card.name for card in cards()}
 
 
+def test_what_a_card_says_cannot_act_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    card = replace(Card.load(zoo.FOLDER / "photo-8bit"), not_for=("clear\x1b[2J \u202e",))
+    monkeypatch.setattr("integration.zoo.card.cards", lambda: [card])
+    shown = done("zoo", "show", card.name).output
+    assert "- clear\\x1b[2J \\u202e\n" in shown
+
+
 @pytest.mark.parametrize("name", zoo.names())
 def test_a_card_says_what_was_measured_how_and_from_whom_it_learnt(name: str) -> None:
     card = Card.load(zoo.FOLDER / name)
