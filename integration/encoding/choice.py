@@ -1,6 +1,7 @@
 """Which pruner in the box an encode uses by default, and what is expected of a pruner."""
 
 from pathlib import Path
+from typing import TypedDict
 
 from integration.codec.config import CHROMAS
 from integration.encoding.config import EncodeConfig
@@ -10,6 +11,13 @@ from integration.media.video import Clip
 from integration.pruning.bundle import PrunerBundle
 from integration.zoo import FOLDER
 from integration.zoo.card import CLIPS, FILE, KEY_FRAMES, NEAR, PHOTOGRAPHS, Card, Row, choose
+
+
+class _Coded(TypedDict):
+    """What of a coding a card's row is told apart by, beside its material, bit depth and speed."""
+
+    chroma: int
+    tune: str
 
 
 def material_of(source: Path, keyint: int) -> str:
@@ -38,9 +46,12 @@ def default_pruner(
     if why := unpruned(clip, settings):
         return None, None, f"Stock libaom: {why}."
     pixels = clip.width * clip.height
-    found = choose(material, depth, settings.usage, settings.cpu_used, four_way=four_way, pixels=pixels)
+    more: _Coded = {"chroma": clip.chroma, "tune": settings.tune}
+    found = choose(material, depth, settings.usage, settings.cpu_used, four_way=four_way, pixels=pixels, **more)
     if not found:
         four = " without 4-way partitions" if four_way is False else ""
+        four += f", {CHROMAS[clip.chroma]}" if clip.chroma != 420 else ""
+        four += f", tune {settings.tune}" if settings.tune != "psnr" else ""
         where = f"{material}, {depth} bit, {settings.usage} usage, cpu-used {settings.cpu_used}{four}"
         return None, None, f"Stock libaom: no pruner in the box has a measured gain on {where}."
     card, row = found
@@ -60,7 +71,10 @@ def key_frames_pruner(clip: Clip, settings: EncodeConfig, pruner: PrunerBundle |
     if pruner is None or pruner.frame_kind == "key" or settings.price is not None:
         return None
     pixels, four_way = clip.width * clip.height, settings.four_way
-    found = choose(KEY_FRAMES, clip.bit_depth, settings.usage, settings.cpu_used, four_way=four_way, pixels=pixels)
+    more: _Coded = {"chroma": clip.chroma, "tune": settings.tune}
+    found = choose(
+        KEY_FRAMES, clip.bit_depth, settings.usage, settings.cpu_used, four_way=four_way, pixels=pixels, **more
+    )
     return PrunerBundle.load(FOLDER / found[0].name) if found else None
 
 
@@ -85,7 +99,8 @@ def expected_of(
     name = pruner.path.name if pruner.path.parent == FOLDER else str(pruner.path)
     if card and (card.usage != settings.usage or four_way not in (None, card.four_way)):
         return None, ""
-    row = card.row(material, depth, settings.cpu_used, clip.width * clip.height) if card else None
+    more: _Coded = {"chroma": clip.chroma, "tune": settings.tune}
+    row = card.row(material, depth, settings.cpu_used, clip.width * clip.height, **more) if card else None
     if card and row is None:
         here = f"has no row of {material}, {depth} bit, cpu-used {settings.cpu_used} on its card"
         return None, f"Warning: {name} {here}: what it gives there is unmeasured."

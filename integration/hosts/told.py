@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from integration.codec.config import CHROMAS
 from integration.codec.system_libaom import system_libaom
 from integration.hosts.counts import HostRun
 
@@ -14,45 +15,58 @@ if TYPE_CHECKING:
 
 _OPTIONS = {
     "ffmpeg": {
-        "chroma": "-pix_fmt yuv420p",
-        "depth": "-pix_fmt yuv420p10le",
+        "chroma": "-pix_fmt {}",
+        "depth": "-pix_fmt {}10le",
         "usage": "-usage {}",
         "speed": "-cpu-used {}",
         "four_way": "-aom-params enable-1to4-partitions={}",
+        "tune": "-tune {}",
     },
-    "avifenc": {"chroma": "-y 420", "depth": "-d 10", "speed": "-s {}"},
+    "avifenc": {"chroma": "-y {}", "depth": "-d 10", "speed": "-s {}", "tune": "-a tune={}"},
 }
 """Options of hosts, by what they change. Of other hosts the setting itself is named."""
 _SETTINGS = {
-    "chroma": "4:2:0",
+    "chroma": "{}",
     "depth": "8 or 10 bit",
     "usage": "usage {}",
     "speed": "cpu-used {}",
     "four_way": "enable-1to4-partitions={}",
+    "tune": "tune {}",
 }
-_ENCODER = re.compile(r"for (\d+) bit, (4:\d:\d|monochrome), usage (\w+), cpu-used (\d+), 4-way (on|off)")
+_CHROMA = {
+    "ffmpeg": {"4:2:0": "yuv420p", "4:2:2": "yuv422p", "4:4:4": "yuv444p", "monochrome": "gray"},
+    "avifenc": {"4:2:0": "420", "4:2:2": "422", "4:4:4": "444", "monochrome": "400"},
+}
+"""Names that hosts have for chroma."""
+_ENCODER = re.compile(
+    r"for (\d+) bit, (4:\d:\d|monochrome), usage (\w+), cpu-used (\d+), 4-way (on|off)(?:, (?:tune )?([a-z0-9 ]+))?"
+)
 
 
 @dataclass(frozen=True)
 class Served:
-    """A usage and 4-way setting of which something is pruned or masked, and the speeds at which it is."""
+    """A usage, 4-way setting, chroma and tune of which something is pruned or masked, and the speeds at which it is."""
 
     usage: str
     four_way: bool
     speeds: tuple[int, ...]
+    chroma: str = CHROMAS[420]
+    tune: str = "psnr"
 
     @classmethod
-    def by(cls, model: "PrunerBundle | Pipeline") -> "Served":
+    def by(cls, model: "PrunerBundle | Pipeline") -> "list[Served]":
         """What a pruner or a pipeline serves: where a pruner has a card, the speeds at which all on it is a gain."""
         from integration.codec.libaom_versions import version
         from integration.pruning.bundle import PrunerBundle
-        from integration.zoo.card import FILE, Card, rows_with, speeds
+        from integration.zoo.card import FILE, Card, rows_with, served
 
-        own: Sequence[int] = [int(model.encoder.get("cpu_used", 0))]
-        if isinstance(model, PrunerBundle) and (model.path / FILE).is_file():
-            own = speeds(rows_with(version().name, Card.load(model.path).measured))
+        usage = str(model.encoder.get("usage", "good"))
         four_way = bool(model.encoder.get("enable_1to4_partitions", 1))
-        return cls(str(model.encoder.get("usage", "good")), four_way, tuple(own))
+        if isinstance(model, PrunerBundle) and (model.path / FILE).is_file():
+            own = served(rows_with(version().name, Card.load(model.path).measured))
+            return [cls(usage, four_way, tuple(at), CHROMAS[chroma], tune) for (chroma, tune), at in own.items() if at]
+        learnt_at = (int(model.encoder.get("cpu_used", 0)),)
+        return [cls(usage, four_way, learnt_at, str(model.encoder.get("chroma", CHROMAS[420])))]
 
 
 def told(
@@ -67,8 +81,8 @@ def told(
         said.append("What else was pruned is unknown: not all that was counted can be read")
     elif not said:
         said.append(f"nothing was pruned in {host}: {_why(done)}")
-    served = [Served.by(model) for model in models()] if done.reasons else []
-    if options := helpful(done.reasons, host, served):
+    known = [own for model in models() for own in Served.by(model)] if done.reasons else []
+    if options := helpful(done.reasons, host, known):
         said.append(f"To have it pruned: {options}")
     if done.lines or done.reasons:
         system = system_libaom()
@@ -110,31 +124,39 @@ def _why(done: HostRun) -> str:
     )
 
 
-def helpful(reasons: Sequence[str], host: str, served: Sequence[Served]) -> str:
+def helpful(reasons: Sequence[str], host: str, known: Sequence[Served]) -> str:
     """Options of a host with which the encoders of these reasons would be served; empty where none is known."""
     found: dict[str, str] = {}
     for reason in reasons:
         if match := _ENCODER.search(reason):
-            depth, chroma, usage, speed, four_way = match.groups()
-            found |= {"chroma": ""} if chroma != "4:2:0" else {}
-            found |= {"depth": ""} if depth == "12" else {}
-            found |= _nearest(served, usage, int(speed), four_way == "on")
-    if "depth" in found and "chroma" in found and host == "ffmpeg":
-        del found["chroma"]  # one pixel format says both
+            depth, chroma, usage, speed, four_way, tune = match.groups()
+            wanted = Served(usage, four_way == "on", (int(speed),), chroma, tune or "psnr")
+            found |= _nearest(known, wanted)
+            found |= {"depth": found.get("chroma", chroma)} if depth == "12" else {}
+    if "depth" in found and host == "ffmpeg":
+        found.pop("chroma", None)  # one pixel format says both
+    own = _CHROMA.get(host, {})
+    found = {name: own.get(value, value) for name, value in found.items()}
     names = _OPTIONS.get(host, _SETTINGS)
-    return " ".join(names[name].format(value) for name, value in found.items() if name in names)
+    return " ".join(names[name].format(found[name]) for name in _SETTINGS if name in found and name in names)
 
 
-def _nearest(served: Sequence[Served], usage: str, speed: int, four_way: bool) -> dict[str, str]:
+def _nearest(known: Sequence[Served], wanted: Served) -> dict[str, str]:
     """Settings to change, by name, for what is served nearest to an encoder's own."""
-    ways = [
-        (one.usage != usage, one.four_way != four_way, abs(own - speed), one, own)
-        for one in served
-        for own in one.speeds
-    ]
+
+    def away(way: tuple[Served, int]) -> tuple[bool, bool, int, bool, bool]:
+        one, own = way
+        others = one.usage != wanted.usage, one.four_way != wanted.four_way
+        return *others, abs(own - wanted.speeds[0]), one.chroma != wanted.chroma, one.tune != wanted.tune
+
+    ways = [(one, own) for one in known for own in one.speeds]
     if not ways:
         return {}
-    other_usage, other_way, away, one, own = min(ways, key=lambda way: way[:3])
-    found = {"usage": one.usage} if other_usage else {}
-    found |= {"speed": str(own)} if away else {}
-    return found | ({"four_way": str(int(one.four_way))} if other_way else {})
+    one, own = min(ways, key=away)
+    values = {
+        "chroma": one.chroma, "usage": one.usage, "speed": str(own), "four_way": str(int(one.four_way)),
+        "tune": one.tune,
+    }  # fmt: skip
+    usage, four_way, speed, chroma, tune = away((one, own))
+    changed = {"chroma": chroma, "usage": usage, "speed": speed, "four_way": four_way, "tune": tune}
+    return {name: value for name, value in values.items() if changed[name]}

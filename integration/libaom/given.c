@@ -67,36 +67,59 @@ void av1part_give_masks_up(void) { atomic_store(&masks_given_up, true); }
 
 bool av1part_masks_given_up(void) { return atomic_load(&masks_given_up); }
 
-/* Whether this encoder's frames are 4:2:0 of that usage and 4-way setting. */
+/* How chroma is sampled, as in av1part_config. */
+static int chroma_of(const AV1_COMP *cpi) {
+  const SequenceHeader *const seq = cpi->common.seq_params;
+  if (seq->monochrome) return 400;
+  return !seq->subsampling_x ? 444 : !seq->subsampling_y ? 422 : 420;
+}
+
+/* Whether this encoder has that usage and 4-way setting, and at most 10 bit. */
 static bool suits(const AV1_COMP *cpi, int all_intra, int four_way) {
   const SequenceHeader *const seq = cpi->common.seq_params;
   const AV1EncoderConfig *const config = &cpi->oxcf;
-  return seq->bit_depth != AOM_BITS_12 && !seq->monochrome && seq->subsampling_x && seq->subsampling_y &&
+  return seq->bit_depth != AOM_BITS_12 &&
          config->mode == (all_intra ? ALLINTRA : GOOD) && config->part_cfg.enable_1to4_partitions == (four_way != 0);
 }
 
 /* Pruners of intra frames were measured at 8 and 10 bit; those of inter frames at the depth that they learnt from. */
 bool av1part_pruner_suits(const AV1_COMP *cpi, const av1part_pruner_file *file) {
-  const int depth = (int)cpi->common.seq_params->bit_depth;
-  return suits(cpi, file->all_intra, file->four_way) && av1part_pruner_file_serves(file, cpi->oxcf.speed) &&
+  const int depth = (int)cpi->common.seq_params->bit_depth, tune = (int)cpi->oxcf.tune_cfg.tuning;
+  return suits(cpi, file->all_intra, file->four_way) &&
+         av1part_pruner_file_serves(file, chroma_of(cpi), tune, cpi->oxcf.speed) &&
          (!file->inter || (cpi->oxcf.kf_cfg.key_freq_max > 0 && depth == file->bit_depth));
 }
 
 bool av1part_pipeline_suits(const AV1_COMP *cpi, const av1part_pipeline_file *file) {
-  return suits(cpi, file->all_intra, file->four_way) && cpi->oxcf.speed == file->cpu_used &&
+  return suits(cpi, file->all_intra, file->four_way) && chroma_of(cpi) == 420 && cpi->oxcf.speed == file->cpu_used &&
          (int)cpi->common.seq_params->bit_depth == file->config.bit_depth;
 }
 
 static const char *on_off(int on) { return on ? "on" : "off"; }
 
+static const char *chroma_name(int chroma) {
+  return chroma == 400 ? "monochrome" : chroma == 444 ? "4:4:4" : chroma == 422 ? "4:2:2" : "4:2:0";
+}
+
+/* A tune by libaom's number; empty: PSNR, its default, or any. */
+static const char *tune_said(int tune) {
+  switch (tune) {
+    case AOM_TUNE_PSNR:
+    case AV1PART_ANY_TUNE: return "";
+    case AOM_TUNE_SSIM: return ", tune ssim";
+    case AV1PART_TUNE_IQ: return ", tune iq";
+    case AV1PART_TUNE_SSIMULACRA2: return ", tune ssimulacra2";
+    default: return ", another tune";
+  }
+}
+
 /* Write the `lack` and, after it, for which encoder; returns the length. */
 static int describe(const AV1_COMP *cpi, const char *lack, char *text, size_t size) {
   const SequenceHeader *const seq = cpi->common.seq_params;
   const AV1EncoderConfig *const config = &cpi->oxcf;
-  const char *const colour = !seq->subsampling_x ? "4:4:4" : !seq->subsampling_y ? "4:2:2" : "4:2:0";
-  return snprintf(text, size, "%s for %d bit, %s, usage %s, cpu-used %d, 4-way %s", lack, (int)seq->bit_depth,
-                  seq->monochrome ? "monochrome" : colour, usages[config->mode], config->speed,
-                  on_off(config->part_cfg.enable_1to4_partitions));
+  return snprintf(text, size, "%s for %d bit, %s, usage %s, cpu-used %d, 4-way %s%s", lack, (int)seq->bit_depth,
+                  chroma_name(chroma_of(cpi)), usages[config->mode], config->speed,
+                  on_off(config->part_cfg.enable_1to4_partitions), tune_said((int)config->tune_cfg.tuning));
 }
 
 /* Say that there is no `what` for this encoder, and if there is one of it alone, for what that was made. */
@@ -109,8 +132,11 @@ static void say_unsuitable(const AV1_COMP *cpi, const char *consequence, const c
   const size_t room = sizeof(why) - (size_t)used;
   if (pruner) {
     const char *const depths = !pruner->inter ? "8 or 10" : pruner->bit_depth == 8 ? "8" : "10";
-    snprintf(rest, room, " (this one: %s bit, 4:2:0, usage %s, each cpu-used of %s, 4-way %s)", depths,
-             usages[pruner->all_intra ? ALLINTRA : GOOD], pruner->speeds, on_off(pruner->four_way));
+    const av1part_served *const near = av1part_pruner_file_served(pruner, chroma_of(cpi), (int)cpi->oxcf.tune_cfg.tuning);
+    const av1part_served *const own = near ? near : &pruner->served[0];
+    snprintf(rest, room, " (this one: %s bit, %s, usage %s, each cpu-used of %s, 4-way %s%s)", depths,
+             chroma_name(own->chroma), usages[pruner->all_intra ? ALLINTRA : GOOD], own->speeds,
+             on_off(pruner->four_way), tune_said(own->tune));
   } else if (pipeline) {
     snprintf(rest, room, " (this one: %d bit, 4:2:0, usage %s, cpu-used %d, 4-way %s)", pipeline->config.bit_depth,
              usages[pipeline->all_intra ? ALLINTRA : GOOD], pipeline->cpu_used, on_off(pipeline->four_way));

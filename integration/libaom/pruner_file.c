@@ -9,7 +9,7 @@
 #include "av1part_hook.h"
 #include "file.h"
 
-enum { LARGEST_TEXT = 1024, LARGEST_DATA = 1 << 26 };
+enum { LARGEST_TEXT = 4096, LARGEST_DATA = 1 << 26 };
 
 double av1part_decimal(const char *text) {
   double digits = 0, scale = 1;
@@ -38,14 +38,21 @@ typedef struct {
 static bool parse(const char *text, facts *f) {
   static const char made_for[] =
       "av1part-pruner 1\nlibaom %15[0-9.]\nfeatures %8x\nbit_depth %2d\nusage %15[a-z]\ncpu_used %1[0-9]\nfour_way %1d%n";
-  static const char inter[] = "\nframes inter";
+  static const char chroma[] = "\nchroma ", inter[] = "\nframes inter";
   static const char rest[] = "\nprice %31[0-9.]\nmost %31[0-9.]\nsize %zu\ncrc32 %8x%n";
   unsigned features;
   int end = 0, last_end = 0;
   av1part_pruner_file *const file = f->file;
-  int found = sscanf(text, made_for, file->libaom, &features, &file->bit_depth, f->usage, file->speeds,
+  file->served_count = 1;
+  file->served[0] = (av1part_served){ 420, AV1PART_ANY_TUNE, "" };
+  int found = sscanf(text, made_for, file->libaom, &features, &file->bit_depth, f->usage, file->served[0].speeds,
                      &file->four_way, &end);
   if (found != 6) return false;
+  if (strncmp(text + end, chroma, sizeof(chroma) - 1) == 0) {
+    int more = 0;
+    if (sscanf(text + end, "\nchroma %3d%n", &file->served[0].chroma, &more) != 1) return false;
+    end += more;
+  }
   file->inter = strncmp(text + end, inter, sizeof(inter) - 1) == 0;
   if (file->inter) end += (int)sizeof(inter) - 1;
   found = sscanf(text + end, rest, f->price, f->most, &file->size, &f->crc, &last_end);
@@ -57,19 +64,27 @@ static bool parse(const char *text, facts *f) {
   return true;
 }
 
-/* What a card says of pruner.bin and, in its line for this libaom, else in its first, of the speeds. */
-static bool parse_card(const char *text, unsigned *crc, char speeds[16]) {
-  char libaom[16], found[16];
+/* What a card says of pruner.bin and, in its lines for this libaom, else in those of its first, of what is served. */
+static bool parse_card(const char *text, unsigned *crc, av1part_pruner_file *file) {
+  static const char line[] = "\nspeeds %15[0-9.] %3d %2d %15[0-9none]%n";
+  char libaom[16], taken[16] = "";
+  av1part_served found;
   int end = 0;
-  *speeds = 0;
-  if (sscanf(text, "av1part-card 2\ncrc32 %8x%n", crc, &end) != 1) return false;
-  for (text += end; sscanf(text, "\nspeeds %15[0-9.] %15[0-9none]%n", libaom, found, &end) == 2; text += end) {
-    if (!*speeds || strcmp(libaom, av1part_libaom()) == 0) snprintf(speeds, 16, "%s", found);
+  if (sscanf(text, "av1part-card 3\ncrc32 %8x%n", crc, &end) != 1) return false;
+  for (text += end; sscanf(text, line, libaom, &found.chroma, &found.tune, found.speeds, &end) == 4; text += end) {
+    const bool own = strcmp(libaom, av1part_libaom()) == 0;
+    if (!*taken || (own && strcmp(taken, libaom) != 0)) { /* the first, until this libaom's come */
+      snprintf(taken, sizeof(taken), "%s", libaom);
+      file->served_count = 0;
+    }
+    if (strcmp(taken, libaom) != 0) continue;
+    if (file->served_count == AV1PART_SERVED) return false;
+    file->served[file->served_count++] = found;
   }
-  return *speeds && strncmp(text, "\ncheck ", 7) == 0;
+  return *taken && strncmp(text, "\ncheck ", 7) == 0;
 }
 
-/* Take over the speeds at which the pruner's card shows a gain, where it has one. */
+/* Take over where the pruner's card shows a gain, if it has one. */
 static bool read_card(const char *folder, facts *f, char *why, size_t why_size) {
   unsigned crc;
   size_t size;
@@ -80,14 +95,23 @@ static bool read_card(const char *folder, facts *f, char *why, size_t why_size) 
     *why = 0;
     return true;
   }
-  f->carded = av1part_text_is_sound(text, size) && parse_card(text, &crc, f->file->speeds) && crc == f->crc;
+  f->carded = av1part_text_is_sound(text, size) && parse_card(text, &crc, f->file) && crc == f->crc;
   free(text);
   if (!f->carded) snprintf(why, why_size, "%s/card.txt: not as it was written, or another pruner's", folder);
   return f->carded;
 }
 
-bool av1part_pruner_file_serves(const av1part_pruner_file *file, int cpu_used) {
-  return cpu_used >= 0 && cpu_used <= 9 && strchr(file->speeds, '0' + cpu_used);
+const av1part_served *av1part_pruner_file_served(const av1part_pruner_file *file, int chroma, int tune) {
+  for (int i = 0; i < file->served_count; ++i) {
+    const av1part_served *const own = &file->served[i];
+    if (own->chroma == chroma && (own->tune == tune || own->tune == AV1PART_ANY_TUNE)) return own;
+  }
+  return NULL;
+}
+
+bool av1part_pruner_file_serves(const av1part_pruner_file *file, int chroma, int tune, int cpu_used) {
+  const av1part_served *const own = av1part_pruner_file_served(file, chroma, tune);
+  return own && cpu_used >= 0 && cpu_used <= 9 && strchr(own->speeds, '0' + cpu_used);
 }
 
 static bool suits_this_hook(const facts *f, const char *folder, char *why, size_t why_size) {

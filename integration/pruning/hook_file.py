@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from integration.codec.checked_text import checked_text, crc32
+from integration.codec.config import CHROMAS
 from toolkit.errors import ToolkitError
 from toolkit.pruners.record import frame_kind
 
@@ -24,6 +25,7 @@ def hook_text(manifest: Mapping[str, Any], data: bytes) -> bytes:
         f"usage {encoder['usage']}",
         f"cpu_used {encoder['cpu_used']}",
         f"four_way {encoder['enable_1to4_partitions']}",
+        *([f"chroma {chroma}"] if (chroma := chroma_of(encoder)) != 420 else []),
         *(["frames inter"] if frame_kind(encoder) == "inter" else []),
         f"price {decimal(manifest['price'])}",
         f"most {decimal(manifest['most'])}",
@@ -31,6 +33,11 @@ def hook_text(manifest: Mapping[str, Any], data: bytes) -> bytes:
         f"crc32 {crc32(data)}",
     ]
     return checked_text(lines)
+
+
+def chroma_of(encoder: Mapping[str, Any]) -> int:
+    """Number of the chroma that a pruner was recorded with, of CHROMAS."""
+    return next(number for number, name in CHROMAS.items() if name == encoder.get("chroma", CHROMAS[420]))
 
 
 def decimal(value: float) -> str:

@@ -1,6 +1,6 @@
 """A card beside a pruner in the box: what it was measured to give, on which material, and where not to use it.
 
-`card.txt` repeats for C at which speeds that is a gain, by libaom's version (libaom/pruner_file.h).
+`card.txt` repeats for C at which speeds that is a gain, by libaom's version, chroma and tune (libaom/pruner_file.h).
 """
 
 import math
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from integration.codec.checked_text import checked_text, crc32
+from integration.codec.config import TUNES
 from integration.codec.libaom_versions import version
 from integration.pruning.bundle import NATIVE
 from integration.zoo import FOLDER, names
@@ -62,10 +63,11 @@ FORMAT = SealedFolder("av1part-card", 3, _Card, "a card's", _MEND, FILE)
 class Row:
     """What a pruner gave at its own price on one material of one bit depth at one speed, against libaom alone there.
 
-    `saving` of the CPU time and `extra_bytes` at equal PSNR-Y are percent, deciding charged. `under_frontier` is how
-    many points of BD-rate less that is than libaom's own presets charge for the same time, None where they are not
-    measured. `worst` is the source with the greatest BD-rate; `machine` the class of machine. `size` is that of the
-    largest picture, as in `480x320`; None where it was not kept. `libaom` is the version, as in `3.14.1`.
+    `saving` of the CPU time and `extra_bytes` at equal PSNR are percent, deciding charged; PSNR is that of luma, in
+    4:4:4 and 4:2:2 of all planes. `under_frontier` is how many points of BD-rate less that is than libaom's own presets
+    charge for the same time, by PSNR or by SSIM, whichever is worse; None where they are not measured. `worst` is the
+    source with the greatest BD-rate; `machine` the class of machine. `size` is that of the largest picture, as in
+    `480x320`; None where it was not kept. `libaom` is the version, as in `3.14.1`.
     """
 
     material: str
@@ -80,11 +82,13 @@ class Row:
     command: str
     machine: str
     libaom: str
+    chroma: int = 420
+    tune: str = "psnr"
 
     @property
-    def of(self) -> tuple[str, int, int]:
-        """Material, bit depth and speed that it speaks of."""
-        return self.material, self.bit_depth, self.cpu_used
+    def of(self) -> tuple[str, int, int, int, str]:
+        """Material, bit depth, speed, chroma and tune that it speaks of."""
+        return self.material, self.bit_depth, self.cpu_used, self.chroma, self.tune
 
     @property
     def gains(self) -> bool:
@@ -165,7 +169,14 @@ class Card:
         return tuple(sorted({row.bit_depth for row in self.measured}))
 
     def row(
-        self, material: str, bit_depth: int, cpu_used: int, pixels: int | None = None, libaom: str | None = None
+        self,
+        material: str,
+        bit_depth: int,
+        cpu_used: int,
+        pixels: int | None = None,
+        libaom: str | None = None,
+        chroma: int = 420,
+        tune: str = "psnr",
     ) -> Row | None:
         """What was measured on a material of a bit depth at a speed, at the size nearest to so many pixels a frame.
 
@@ -173,7 +184,7 @@ class Card:
         None the one in use (`rows_with`). None where nothing was measured.
         """
         known = rows_with(libaom or version().name, self.measured)
-        rows = [row for row in known if row.of == (material, bit_depth, cpu_used)]
+        rows = [row for row in known if row.of == (material, bit_depth, cpu_used, chroma, tune)]
         return min(rows, key=lambda row: (row.distance(pixels) if pixels else 0, -len(row.sources)), default=None)
 
 
@@ -185,11 +196,11 @@ def cards() -> list[Card]:
 def rows_with(libaom: str, measured: Sequence[Row]) -> list[Row]:
     """Rows that speak of a version of libaom.
 
-    Of each material, bit depth and speed these are the rows measured with that version, else with the newest that has
-    any.
+    Of each material, bit depth, speed, chroma and tune these are the rows measured with that version, else with the
+    newest that has any.
     """
     order = [libaom, *_newest_first(measured)]
-    best: dict[tuple[str, int, int], str] = {}
+    best: dict[tuple[str, int, int, int, str], str] = {}
     for row in sorted(measured, key=lambda row: order.index(row.libaom)):
         best.setdefault(row.of, row.libaom)
     return [row for row in measured if row.libaom == best[row.of]]
@@ -209,6 +220,8 @@ def choose(
     four_way: bool | None = None,
     pixels: int | None = None,
     libaom: str | None = None,
+    chroma: int = 420,
+    tune: str = "psnr",
 ) -> tuple[Card, Row] | None:
     """The pruner in the box for such an encode whose card shows the greatest gain, and what to expect of it.
 
@@ -220,7 +233,7 @@ def choose(
         for card in cards()
         if card.usage == usage
         and four_way in (None, card.four_way)
-        and (row := card.row(material, bit_depth, cpu_used, pixels, libaom)) is not None
+        and (row := card.row(material, bit_depth, cpu_used, pixels, libaom, chroma, tune)) is not None
         and row.gains
     ]
     return max(found, key=lambda pair: pair[1].under_frontier or 0, default=None)
@@ -256,12 +269,21 @@ def speeds(measured: Sequence[Row]) -> list[int]:
     ]
 
 
+def served(measured: Sequence[Row]) -> dict[tuple[int, str], list[int]]:
+    """The speeds at which every row is a gain, by chroma and tune that were measured, in a fixed order."""
+    found: dict[tuple[int, str], list[Row]] = {}
+    for row in measured:
+        found.setdefault((row.chroma, row.tune), []).append(row)
+    return {of: speeds(found[of]) for of in sorted(found)}
+
+
 def _text(folder: Path, measured: Sequence[Row]) -> bytes:
     lines = [
-        f"speeds {libaom} {''.join(map(str, speeds(rows_with(libaom, measured)))) or 'none'}"
+        f"speeds {libaom} {chroma} {TUNES[tune]} {''.join(map(str, own)) or 'none'}"
         for libaom in _newest_first(measured)
+        for (chroma, tune), own in served(rows_with(libaom, measured)).items()
     ]
-    return checked_text(["av1part-card 2", f"crc32 {crc32((folder / NATIVE).read_bytes())}", *lines])
+    return checked_text(["av1part-card 3", f"crc32 {crc32((folder / NATIVE).read_bytes())}", *lines])
 
 
 def rows_of(report: Mapping[str, Any], material: str, price: float, command: str, machine: str) -> list[Row]:
@@ -271,20 +293,23 @@ def rows_of(report: Mapping[str, Any], material: str, price: float, command: str
     """
     if len(report["bit_depths"]) != 1:
         raise ToolkitError(f"The report has sources of {report['bit_depths']} bit. Measure each bit depth by itself.")
+    chroma = report["settings"].get("chroma", 420)
     rows = [
         Row(
             material=material,
             bit_depth=report["bit_depths"][0],
             cpu_used=arm["cpu_used"],
             saving=round(arm["own_preset"]["saving"], 1),
-            extra_bytes=round(arm["own_preset"]["loss"], 2),
-            under_frontier=None if arm["under_frontier"] is None else round(arm["under_frontier"], 2),
+            extra_bytes=round(arm["own_preset"]["loss_yuv" if chroma in (422, 444) else "loss"], 2),
+            under_frontier=None if (under := _under(arm)) is None else round(under, 2),
             sources=list(report["clips"]),
             worst=f"{arm['worst']['clip']} {arm['worst']['loss']:+.2f}% against {report['anchor']}",
             size=report.get("largest", report["settings"]["size"]),  # reports of earlier versions have no largest
             command=command,
             machine=machine,
             libaom=report["libaom"],
+            chroma=chroma,
+            tune=report["settings"].get("tune", "psnr"),
         )
         for arm in report["arms"]
         if arm["kind"] == f"pruner {price:g}"
@@ -292,6 +317,14 @@ def rows_of(report: Mapping[str, Any], material: str, price: float, command: str
     if not rows:
         raise ToolkitError(f"The report has no arm of the pruner at its own price, {price:g}. Measure it there.")
     return rows
+
+
+def _under(arm: Mapping[str, Any]) -> float | None:
+    """Points under the presets' line by PSNR of luma, of all planes, or by SSIM, whichever is least."""
+    if arm["under_frontier"] is None:
+        return None
+    others = [arm.get(f"under_frontier_{quality}") for quality in ("ssim", "yuv")]
+    return float(min([arm["under_frontier"], *(own for own in others if own is not None)]))
 
 
 def _manifest(folder: Path) -> _Pruner:

@@ -202,9 +202,10 @@ def test_two_passes_give_the_same_pruned_frames(libaom: Libraries, tmp_path: Pat
     assert [json.loads(line)["pruned_frames"] for line in stats.read_text().splitlines()] == [1]
 
 
-def test_one_pruner_serves_10_bit_too(libaom: Libraries, tmp_path: Path) -> None:
+@pytest.mark.parametrize("samples", ["yuv420p10le", "yuv444p"])
+def test_one_pruner_serves_10_bit_and_4_4_4_too(libaom: Libraries, tmp_path: Path, samples: str) -> None:
     needs("ffmpeg", "ffmpeg")
-    command = ffmpeg(tmp_path / "out.ivf", CHELSEA, "-pix_fmt", "yuv420p10le")
+    command = ffmpeg(tmp_path / "out.ivf", CHELSEA, "-pix_fmt", samples)
     stats = tmp_path / "stats"
     assert run(command, libaom.aom.parent, AV1PART_PIPELINE=PHOTO, AV1PART_STATS=stats).stderr == ""
     assert json.loads(stats.read_text())["pruned_frames"] == 1
@@ -216,7 +217,8 @@ def test_what_no_pruner_was_made_for_is_libaom_s_own_with_one_line(
     needs("ffmpeg", "ffmpeg")
     for options, reason in (
         (["-cpu-used", 4], "8 bit, 4:2:0, usage good, cpu-used 4"),
-        (["-pix_fmt", "yuv444p"], "8 bit, 4:4:4, usage good, cpu-used 2"),
+        (["-pix_fmt", "yuv422p"], "8 bit, 4:2:2, usage good, cpu-used 2"),
+        (["-tune", "ssim"], "4-way on, tune ssim"),
         (["-pix_fmt", "yuv420p12le"], "12 bit, 4:2:0"),
         (["-pix_fmt", "gray"], "8 bit, monochrome"),
         (["-usage", "allintra"], "usage allintra"),

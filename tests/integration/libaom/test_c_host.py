@@ -134,7 +134,10 @@ def test_it_prunes_with_a_model_of_the_box(program: Path, tmp_path: Path) -> Non
     assert (done.returncode, done.stderr) == (0, ""), "one pruner serves 8 and 10 bit"
     done = run(program, clip, tmp_path / "deep.ivf", 43, 1, zoo.FOLDER / "photo-allintra")
     assert done.returncode == 1
-    assert "av1part_load_pruner: the pruner serves all_intra 1, each cpu_used of 234, four_way 1" in done.stderr
+    assert (
+        "av1part_load_pruner: the pruner serves all_intra 1, each cpu_used of 234 at this chroma and tune, four_way 1"
+        in done.stderr
+    )
     assert not (tmp_path / "deep.ivf").exists()
 
 

@@ -170,7 +170,7 @@ def test_a_card_that_was_edited_or_belongs_to_another_pruner_is_refused(tmp_path
         Card.load(folder)
     shutil.copy(zoo.FOLDER / "photo-8bit" / FILE, folder / FILE)
     assert Card.load(folder).measured
-    (folder / TEXT).write_text((folder / TEXT).read_text().replace("speeds ", "speeds 0"))
+    (folder / TEXT).write_text((folder / TEXT).read_text().replace("speeds ", "speeds 9"))
     with pytest.raises(ToolkitError, match=r"card\.txt: does not say what card\.json says"):
         Card.load(folder)
 
@@ -218,7 +218,7 @@ def test_a_pruner_is_chosen_only_where_its_card_shows_a_gain(tmp_path: Path, mon
     assert [row.cpu_used for row in card.Card.load(tmp_path / "photo-8bit").measured] == [1, 3, 4]
     assert speeds(rows) == [1]
     assert speeds([*rows, replace(rows[0], material=KEY_FRAMES, under_frontier=-0.1)]) == []
-    assert f"speeds {IN_USE} 1\n" in (tmp_path / "photo-8bit" / TEXT).read_text()
+    assert f"speeds {IN_USE} 420 0 1\n" in (tmp_path / "photo-8bit" / TEXT).read_text()
     found = choose(PHOTOGRAPHS, 8, "good", 1)
     assert found is not None
     assert (found[0].name, found[1].saving) == ("photo-8bit", 30.0)
@@ -264,7 +264,7 @@ def test_with_a_card_a_pruner_serves_another_libaom_than_it_learnt_with(libaom: 
     write_card(folder, [*then, *now], [])
     assert served() == [1], "of this libaom, where it was measured with it"
     texts = (folder / TEXT).read_text().splitlines()[2:4]
-    assert texts == [f"speeds {IN_USE} 1", f"speeds {EARLIER} 12"]
+    assert texts == [f"speeds {IN_USE} 420 0 1", f"speeds {EARLIER} 420 0 12"]
     card = Card.load(folder)
     for name, speed, saving in ((IN_USE, 2, -1.0), (EARLIER, 2, 30.0), (IN_USE, 3, -1.0), ("3.11.0", 2, -1.0)):
         row = card.row(PHOTOGRAPHS, 8, speed, libaom=name)
@@ -401,3 +401,14 @@ def test_small_dark_objects_in_a_plain_bright_sky_survive(libaom: Libraries) -> 
             psnrs.append(10 * np.log10(255**2 / error))
         assert sizes[1] <= 1.03 * sizes[0], name
         assert psnrs[1] >= psnrs[0] - 0.5, name
+
+
+def test_chroma_and_tunes_have_rows_of_their_own() -> None:
+    """What avifenc and ffmpeg make of a PNG by default, and what nobody measured."""
+    for tune in ("psnr", "iq"):
+        found = choose(PHOTOGRAPHS, 8, "allintra", 6, chroma=444, tune=tune)
+        assert found is not None
+        assert (found[0].name, found[1].chroma, found[1].tune) == ("photo-allintra-6", 444, tune)
+    assert choose(PHOTOGRAPHS, 8, "good", 2, chroma=444) is not None
+    assert choose(PHOTOGRAPHS, 8, "good", 2, chroma=422) is None
+    assert choose(PHOTOGRAPHS, 8, "allintra", 6, tune="ssimulacra2") is None
