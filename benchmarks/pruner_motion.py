@@ -75,7 +75,11 @@ def main(record: Path, trees: int, every: int, clips: tuple[int, ...], prices: t
         pruner = learn(train, data.features, LearnConfig(model="trees", trees=trees, features=names))
         click.echo(table_row(name, pruner, val, prices))
     rng = np.random.default_rng(0)
-    click.echo(table_row("all, permuted between nodes", pruner, [permuted(frame, rng) for frame in val], prices))
+    click.echo(
+        table_row(
+            "all, those of motion and time dealt out anew", pruner, [permuted(frame, rng) for frame in val], prices
+        )
+    )
     grouped = by_clip(
         [str(data.manifest["sources"][e.source]["name"]) for e in data.entries_of("train")][::every], train
     )
