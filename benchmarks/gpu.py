@@ -1,11 +1,14 @@
-"""Everything that needs a GPU, in one command: proofs in every CUDA profile, latencies, training; one Markdown section.
+"""Everything that needs a GPU, in one command: proofs in every GPU profile, latencies, training; one Markdown section.
 
-    python benchmarks/gpu.py DATA BUNDLE... [-o SECTION.md] [--limit N] [--repeats N]
+    python benchmarks/gpu.py DATA BUNDLE... [-o SECTION.md] [--limit N] [--repeats N] [--profile NAME] [--batch N]
 
 For each bundle: error and its ratio to PyTorch's own at that precision, node placement, batch variance, repeatability;
 milliseconds of a call end to end, raw integers in host memory to logits in host memory; PyTorch's training throughput.
 The proofs are written into the bundles, as by `av1part parity`. Precisions that depend on process-wide switches are
 timed in processes of their own. What cannot be run reads "not run" with the reason. Exit 1 where a profile fails.
+
+WebGPU on a software device takes minutes for a frame: `--profile webgpu-fp32 --batch 7 --limit 9 --repeats 1` shows
+that all of this runs. The section names a software device as such.
 """
 
 import json
@@ -25,7 +28,7 @@ import numpy as np
 FRAME = 8160  # whole 16x16 nodes of 1920x1088
 BATCHES = (64, 1024, FRAME)
 GOAL = 2.0  # ms a frame, on one H100
-PROFILES = ("cuda-strict", "cuda-tf32", "cuda-fp16", "tensorrt")
+PROFILES = ("cuda-strict", "cuda-tf32", "cuda-fp16", "tensorrt", "webgpu-fp32")
 TRAINING_BATCH = 1024
 NO_GPU = "PyTorch finds no GPU"
 Row = list[str]
@@ -50,8 +53,11 @@ def raw_blocks(contract: Any, batch: int) -> tuple[Any, Any]:
     return luma, rng.integers(0, 256, batch).astype(np.uint8)
 
 
-def time_profile(path: Path, name: str, repeats: int) -> dict[str, Any]:
-    """Milliseconds by batch size, bound and unbound, of a profile's session; needs the profile's switches set."""
+def time_profile(path: Path, name: str, repeats: int, batches: tuple[int, ...]) -> dict[str, Any]:
+    """Milliseconds by batch size, bound and unbound, of a profile's session; needs the profile's switches set.
+
+    Nothing is bound on WebGPU, whose sessions run in processes of their own.
+    """
     from bound import BoundModel
 
     from export.bundle.bundle import Bundle
@@ -64,17 +70,17 @@ def time_profile(path: Path, name: str, repeats: int) -> dict[str, Any]:
     model = as_float16(bundle.model_bytes()) if profile.precision == "float16" else bundle.model_bytes()
     plain = RuntimeModel(model, bundle.contract, profile.provider, options=profile.options)
     check_strict(profile, plain.provider_options, os.environ)
-    for batch in BATCHES:
+    for batch in batches:
         luma, qindex = raw_blocks(bundle.contract, batch)
-        bound = BoundModel(model, bundle.contract, batch, profile.provider, options=profile.options)
-        found[str(batch)] = {
-            "bound": median_ms(lambda b=bound, x=luma, q=qindex: b.logits(x, q), repeats),
-            "unbound": median_ms(lambda x=luma, q=qindex: plain.one_call(x, q), repeats),
-        }
+        times = {"unbound": median_ms(lambda x=luma, q=qindex: plain.one_call(x, q), repeats)}
+        if profile.provider != "webgpu":
+            bound = BoundModel(model, bundle.contract, batch, profile.provider, options=profile.options)
+            times["bound"] = median_ms(lambda b=bound, x=luma, q=qindex: b.logits(x, q), repeats)
+        found[str(batch)] = times
     return found
 
 
-def time_torch(path: Path, repeats: int) -> dict[str, Any]:
+def time_torch(path: Path, repeats: int, batches: tuple[int, ...]) -> dict[str, Any]:
     """PyTorch on the GPU: milliseconds by batch size in eager float32 without TF32, and training's blocks a second."""
     import torch
     import torch.nn.functional as F
@@ -93,7 +99,7 @@ def time_torch(path: Path, repeats: int) -> dict[str, Any]:
         return torch.from_numpy(luma).cuda().float(), torch.from_numpy(qindex).cuda().float()[:, None]
 
     with torch.inference_mode():
-        for batch in BATCHES:
+        for batch in batches:
             found["eager"][str(batch)] = median_ms(lambda n=batch: model(*inputs(n)).cpu(), repeats)
     model.train()
     for parameter in model.parameters():
@@ -114,13 +120,14 @@ def time_torch(path: Path, repeats: int) -> dict[str, Any]:
     return found
 
 
-def apart(path: Path, what: str, repeats: int) -> dict[str, Any]:
+def apart(path: Path, what: str, repeats: int, batches: tuple[int, ...]) -> dict[str, Any]:
     """Run `time_profile` or `time_torch` in a process with the profile's switches; {missing: why} where it cannot."""
     from export.graph.profiles import PROFILES as ALL
 
     switches = (ALL[what].environment or {}) if what in ALL else {}
     environment = {k: v for k, v in {**os.environ, **switches}.items() if v is not None}
     command = [sys.executable, __file__, str(path), str(path), "--only", what, "--repeats", str(repeats)]
+    command += [word for batch in batches for word in ("--batch", str(batch))]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     lines = run.stdout.splitlines()
     if run.returncode or not lines:
@@ -131,6 +138,8 @@ def apart(path: Path, what: str, repeats: int) -> dict[str, Any]:
 
 def proof_rows(name: str, results: dict[str, Any]) -> list[Row]:
     """Table rows of one bundle's proof, one for each profile."""
+    from export.graph.vulkan import describe, identified
+
     rows = []
     for profile, r in results.items():
         if r["status"] == "not-run":
@@ -142,6 +151,8 @@ def proof_rows(name: str, results: dict[str, Any]) -> list[Row]:
         assumed = ", budget assumed" if r["budget_assumed"] else ""
         nodes = ", ".join(f"{k.removesuffix('ExecutionProvider')} {v}" for k, v in r["placement"].items())
         decisions = f"{r['flips']} ({r.get('near_tie_share', 0):.2%})"
+        if identified(r["gpu"]):
+            nodes += f", {describe(r['gpu'])}"
         verdict = r["status"] + assumed + (f": {short(r['reason'])}" if r["reason"] else "")
         repeated = ", ".join(f"{k}: {v}" for k, v in repeats.items())
         rows.append([name, profile, verdict, error, f"{r['max']:.3g}", decisions, f"{variance:.2g}", repeated, nodes])
@@ -156,10 +167,12 @@ def time_rows(name: str, timed: dict[str, dict[str, Any]], eager: dict[str, Any]
             rows.append([name, profile, "", f"not run: {short(found['missing'])}", *[""] * 3])
             continue
         for batch, ms in found.items():
-            goal = ("met" if ms["bound"] < GOAL else "missed") if batch == str(FRAME) else ""
+            best = ms.get("bound", ms["unbound"])
+            goal = ("met" if best < GOAL else "missed") if batch == str(FRAME) else ""
             torch_ms = eager.get("eager", {}).get(batch)
-            beside = f"{torch_ms:.3g} ({torch_ms / ms['bound']:.2f}x)" if torch_ms else "not run"
-            rows.append([name, profile, batch, f"{ms['bound']:.3g}", f"{ms['unbound']:.3g}", beside, goal])
+            beside = f"{torch_ms:.3g} ({torch_ms / best:.2f}x)" if torch_ms else "not run"
+            bound = f"{ms['bound']:.3g}" if "bound" in ms else "not offered"
+            rows.append([name, profile, batch, bound, f"{ms['unbound']:.3g}", beside, goal])
     return rows
 
 
@@ -206,34 +219,40 @@ def section(health: dict[str, Any], proofs: list[Row], times: list[Row], trainin
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also write the section there.")
 @click.option("--limit", default=2000, show_default=True, help="Blocks of a proof.")
 @click.option("--repeats", default=50, show_default=True, help="Of each timed call.")
+@click.option(
+    "--profile", "profiles", multiple=True, type=click.Choice(PROFILES), default=PROFILES, help="These alone."
+)
+@click.option("--batch", "batches", multiple=True, type=int, help=f"Blocks of a call.  [default: {BATCHES}]")
 @click.option("--only", hidden=True, help="Print one child's times: a profile, or torch.")
 @click.pass_context
 def main(
     ctx: click.Context, data: Path, bundles: tuple[Path, ...], output: Path | None, limit: int, repeats: int,
-    only: str | None,
+    profiles: tuple[str, ...], batches: tuple[int, ...], only: str | None,
 ) -> None:  # fmt: skip
     """Print a Markdown section on everything of these bundles that needs a GPU."""
     if only:
-        work = time_torch if only == "torch" else lambda path, n: time_profile(path, only, n)
-        click.echo(json.dumps(work(data, repeats)))
+        sizes = batches or BATCHES
+        found = time_torch(data, repeats, sizes) if only == "torch" else time_profile(data, only, repeats, sizes)
+        click.echo(json.dumps(found))
         return
     from export.proof.config import ParityConfig
     from export.proof.doctor import examine
     from export.proof.prove import prove
 
+    sizes: dict[str, Any] = {"batches": batches} if batches else {}
     health, proofs, times, training, failed = examine(), [], [], [], False
     for path in bundles:
         click.echo(f"{path}: proofs", err=True)
-        result = prove(path, data, ParityConfig(profiles=PROFILES, limit=limit))
+        result = prove(path, data, ParityConfig(profiles=profiles, limit=limit, **sizes))
         failed |= any(r["status"] == "failed" for r in result["profiles"].values())
         proofs += proof_rows(path.name, result["profiles"])
         click.echo(f"{path}: times", err=True)
-        torch_times = apart(path, "torch", repeats)
+        torch_times = apart(path, "torch", repeats, batches)
         timed = {}
-        for name in PROFILES:
+        for name in profiles:
             proof = result["profiles"][name]
             missing = {"missing": proof["reason"]}
-            timed[name] = missing if proof["status"] == "not-run" else apart(path, name, repeats)
+            timed[name] = missing if proof["status"] == "not-run" else apart(path, name, repeats, batches)
         times += time_rows(path.name, timed, torch_times)
         trained = [f"{torch_times[p]:,.0f}" for p in ("float32", "TF32")] if "missing" not in torch_times else None
         training.append([path.name, *(trained or [f"not run: {short(torch_times['missing'])}", ""])])

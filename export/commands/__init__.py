@@ -15,7 +15,7 @@ COMMANDS = {
     ),
     "parity-foreign": (
         "export.commands.parity_foreign",
-        "Prove that an ONNX file of other making gives a checkpoint's predictions.",
+        "Prove that an ONNX file of other making gives a checkpoint's or a torch module's outputs.",
     ),
     "quantize": (
         "export.commands.quantize",

@@ -7,27 +7,13 @@ from typing import Any
 
 import click
 
-from export.graph.profiles import OTHERS, PROFILES, PROVIDERS
+from export.commands.providers import PROVIDER, pairs
+from export.graph.profiles import PROFILES
 from export.graph.vulkan import describe, identified
 from export.proof.config import ParityConfig
 from toolkit.cli.options import config_options
 from toolkit.files import quoted
 from toolkit.folders import BLOCKSET, BUNDLE, check_folder
-
-
-class _Provider(click.Choice[str]):
-    """One of our names, or a name of ONNX Runtime's own."""
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return value if OTHERS.fullmatch(str(value)) else super().convert(value, param, ctx)
-
-
-def _pairs(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
-    """KEY=VALUE words as a dict."""
-    wrong = next((value for value in values if "=" not in value), None)
-    if wrong is not None:
-        raise click.BadParameter(f"{wrong!r}: expected KEY=VALUE.")
-    return dict(value.split("=", 1) for value in values)
 
 
 class _Parity(click.Command):
@@ -47,7 +33,7 @@ class _Parity(click.Command):
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path), required=False)
 @click.option(
-    "--provider", "providers", multiple=True, type=_Provider(PROVIDERS),
+    "--provider", "providers", multiple=True, type=PROVIDER,
     help="Must pass; repeatable. Each stands for its strict float32 profile. Without it the CPU must, CUDA is tried. "
     "Any other provider by ONNX Runtime's name, such as OpenVINOExecutionProvider.",
 )  # fmt: skip
@@ -56,7 +42,7 @@ class _Parity(click.Command):
     help="Plug-in library that brings such a provider, where ONNX Runtime does not have it.",
 )  # fmt: skip
 @click.option(
-    "--provider-option", "provider_options", multiple=True, callback=_pairs, metavar="KEY=VALUE",
+    "--provider-option", "provider_options", multiple=True, callback=pairs, metavar="KEY=VALUE",
     help="Option of such a provider; repeatable.",
 )  # fmt: skip
 @click.option(

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypedDict, TypeVar
+from typing import Any, Protocol, TypedDict, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from export.graph.runtime import RuntimeModel
 from toolkit.data.blockset import Inputs
 from toolkit.progress import track
 
@@ -18,6 +17,16 @@ _REPEATED = 256
 
 
 Number = TypeVar("Number", np.float32, np.float64)
+
+
+class Opened(Protocol):
+    """A graph in a session; `placement` and `device` as of `RuntimeModel`."""
+
+    placement: dict[str, int]
+    device: dict[str, str]
+
+    def one_call(self, *inputs: Any) -> NDArray[Any]:
+        """Outputs (N, numbers) of N rows of every input, in a single call."""
 
 
 class Difference(TypedDict):
@@ -35,7 +44,7 @@ class Outputs:
     `device`: as of `RuntimeModel`.
     """
 
-    logits: dict[int, NDArray[np.float32]]
+    logits: dict[int, NDArray[Any]]
     placement: dict[str, int]
     repeats: dict[str, Difference]
     device: dict[str, str] = field(default_factory=dict)
@@ -68,7 +77,7 @@ def run_batches(
     return results
 
 
-def run_all(open_session: Callable[[], RuntimeModel], inputs: Inputs, batches: Sequence[int]) -> Outputs:
+def run_all(open_session: Callable[[], Opened], inputs: Inputs, batches: Sequence[int]) -> Outputs:
     """Run every batch size on a new session, and measure whether calls repeat."""
     session = open_session()
     found = run_batches(session.one_call, inputs, batches)
@@ -98,7 +107,7 @@ def between_batches(logits: Mapping[int, NDArray[np.float32]], blocks: int) -> d
     return result
 
 
-def _difference(first: NDArray[np.float32], second: NDArray[np.float32]) -> Difference:
+def _difference(first: NDArray[Any], second: NDArray[Any]) -> Difference:
     finite = bool(np.isfinite(first).all() and np.isfinite(second).all())
     largest = float(np.abs(first.astype(np.float64) - second).max()) if finite else None
     return {"equal": first.tobytes() == second.tobytes(), "largest": largest}

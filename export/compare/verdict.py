@@ -101,10 +101,11 @@ class Verdict(Summary):
     max_budget: float
 
 
-def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> BatchResult:
+def compare(found: Logits, reference: NDArray[np.float64], budget: Budget, *, decisions: bool = True) -> BatchResult:
     """Compare logits (N, classes) with the float64 reference of the same shape, in values and in decisions.
 
-    Bad values never raise: NaN, infinities, another shape and zero blocks are reasons to fail.
+    `decisions` false: they are no logits, and only values count; flips and near-ties are then 0. Bad values never
+    raise: NaN, infinities, another shape and zero blocks are reasons to fail.
     """
     if found.shape != reference.shape or not reference.size:
         reason = f"compared {found.shape} with {reference.shape}: expected equal shapes and at least one block"
@@ -114,8 +115,8 @@ def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> Ba
     sizes = spread(found.astype(np.float64) - reference)
     rms, largest = sizes["rms"], sizes["max"]
     top = np.sort(reference, axis=1)
-    near_tie = top[:, -1] - top[:, -2] < 2 * budget.max
-    flipped = found.argmax(1) != reference.argmax(1)
+    near_tie = decisions & (top[:, -1] - top[:, -2 if top.shape[1] > 1 else -1] < 2 * budget.max)
+    flipped = decisions & (found.argmax(1) != reference.argmax(1))
     flips = int((flipped & ~near_tie).sum())
     near_ties = int(near_tie.sum())
     reasons = []
@@ -139,10 +140,17 @@ def compare(found: Logits, reference: NDArray[np.float64], budget: Budget) -> Ba
     )
 
 
-def judge(found: Mapping[int, Logits], reference: NDArray[np.float64], budget: Budget) -> Verdict:
-    """Verdict on logits by batch size, as `run_batches` gives them, of the blocks of `reference` (N, classes)."""
+def judge(
+    found: Mapping[int, Logits], reference: NDArray[np.float64], budget: Budget, *, decisions: bool = True
+) -> Verdict:
+    """Verdict on logits by batch size, as `run_batches` gives them, of the blocks of `reference` (N, classes).
+
+    `decisions`: as of `compare`.
+    """
     rows = {batch: reference[batch_rows(len(reference), batch)] for batch in found}
-    summary = summarise({batch: compare(logits, rows[batch], budget) for batch, logits in found.items()})
+    summary = summarise(
+        {batch: compare(logits, rows[batch], budget, decisions=decisions) for batch, logits in found.items()}
+    )
     return {
         **summary,
         "ratio": budget.ratio(summary["rms"]),

@@ -58,7 +58,7 @@ class ForeignModel:
                 f"the search, {contract.inside}. Prove its own export with `av1part parity`."
             )
         self.contract, self.config = contract, config
-        self.files = _files(path)
+        self.files = files_of(path)
         self._session = _open(path)
         self.inputs = [_input(value, str(path)) for value in self._session.get_inputs()]
         listed = f"{path}: inputs {'; '.join(map(str, self.inputs))}"
@@ -165,7 +165,7 @@ def _input(value: Any, path: str) -> Input:
     return Input(value.name, np.dtype(DTYPES[value.type]), shape)
 
 
-def _files(path: Path) -> dict[str, str]:
+def files_of(path: Path) -> dict[str, str]:
     """Hashes of the model's file and of the weights beside it; ToolkitError for weights elsewhere."""
     try:
         with open_file(path) as file:

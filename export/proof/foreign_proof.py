@@ -14,7 +14,7 @@ from export.proof.config import ForeignConfig, ParityConfig
 from export.proof.foreign import ForeignModel
 from export.proof.prove import Proof, prepare
 from toolkit.data.blockset import BlockSet
-from toolkit.files import atomic_write_json, seal, sha256_file
+from toolkit.files import seal, sha256_file
 from toolkit.model.checkpoint import Checkpoint, load_checkpoint
 from toolkit.model.provenance import is_known
 from toolkit.model.suitability import check_bit_depth, check_settings, check_unseen
@@ -114,11 +114,6 @@ def prove_foreign(
         }
     )
     return cast(ForeignReport, report)
-
-
-def write_report(path: Path, result: ForeignReport) -> None:
-    """Write a report as JSON."""
-    atomic_write_json(path, dict(result))
 
 
 def check_data(checkpoint: Checkpoint, data: BlockSet, config: ParityConfig, path: Path) -> None:

@@ -2,13 +2,17 @@
 
 import json
 import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from export.bundle.bundle import Bundle
 from export.compare.batches import Outputs, run_all
+from export.graph.any_graph import AnyGraph
 from export.graph.process import run_module
 from export.graph.profiles import Profile, unfit
 from export.graph.runtime import ProviderUnavailable
@@ -30,10 +34,38 @@ def run_apart(bundle: Path, blocks: Blocks, profile: Profile, batches: tuple[int
 
     Raises ProviderUnavailable where the session there does, and ToolkitError where the process fails otherwise.
     """
+    return _apart(bundle.resolve(), blocks.inputs, {}, profile, batches)
+
+
+def run_graph(
+    model: bytes,
+    inputs: Sequence[NDArray[Any]],
+    whole: Mapping[str, NDArray[Any]],
+    profile: Profile,
+    batches: tuple[int, ...],
+) -> Outputs:
+    """Run `run_all` of a graph of any making in the profile; `inputs` and `whole` as of `AnyGraph`."""
+    if profile.environment is None:
+        return run_all(lambda: AnyGraph(model, profile.provider, whole, profile.options), tuple(inputs), batches)
+    return _apart(model, inputs, whole, profile, batches)
+
+
+def _apart(
+    what: Path | bytes,
+    inputs: Sequence[NDArray[Any]],
+    whole: Mapping[str, NDArray[Any]],
+    profile: Profile,
+    batches: tuple[int, ...],
+) -> Outputs:
+    """Run a bundle, by its path, or a graph, by its bytes, in a process with the profile's switches."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        np.savez(folder / "inputs.npz", *blocks.inputs)
-        job = {"bundle": str(bundle.resolve()), "profile": asdict(profile), "batches": batches}
+        np.savez(folder / "inputs.npz", *inputs)
+        shared: dict[str, Any] = dict(whole)
+        np.savez(folder / "whole.npz", **shared)
+        if isinstance(what, bytes):
+            (folder / "graph.onnx").write_bytes(what)
+        job = {"bundle": None if isinstance(what, bytes) else str(what), "profile": asdict(profile), "batches": batches}
         (folder / "job.json").write_text(json.dumps(job))
         values = run_module("export.proof.worker", folder, profile.environment or {})
         if "unavailable" in values:

@@ -25,7 +25,10 @@ class _Recorder(torch.fx.Interpreter):
 
 @torch.inference_mode()
 def evaluate(program: torch.export.ExportedProgram, inputs: tuple[torch.Tensor, ...], dtype: torch.dtype) -> Values:
-    """Every value of the program in that dtype by name; the last one is named `logits`, as in a graph of ours."""
+    """Every value of the program by name, its inputs, weights and constants in that dtype.
+
+    Its first output is named `logits` too, as in a graph of ours.
+    """
     state = {**program.state_dict, **program.constants}
     given: Iterator[torch.Tensor] = iter(inputs)
     arguments = []
@@ -37,5 +40,9 @@ def evaluate(program: torch.export.ExportedProgram, inputs: tuple[torch.Tensor, 
         arguments.append(value.to(dtype) if value.is_floating_point() else value)
     recorder = _Recorder(program.graph_module)
     recorder.run(*arguments)
-    last = program.graph_signature.output_specs[0].arg.name
-    return {**recorder.values, "logits": recorder.values[str(last)]}
+    return {**recorder.values, "logits": recorder.values[output_names(program)[0]]}
+
+
+def output_names(program: torch.export.ExportedProgram) -> list[str]:
+    """Names of the values that the program returns, in its order."""
+    return [str(name) for name in program.graph_signature.user_outputs]

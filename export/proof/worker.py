@@ -7,13 +7,15 @@ CUDA runtime is in the process.
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from export.bundle.bundle import Bundle
-from export.compare.batches import run_all
+from export.compare.batches import Opened, run_all
+from export.graph.any_graph import AnyGraph
 from export.graph.float16 import as_float16
 from export.graph.plug_ins import register
 from export.graph.profiles import Profile, check_strict
@@ -31,14 +33,7 @@ def work(folder: Path) -> dict[str, object]:
     except ToolkitError as error:
         return {"unavailable": error.message}
     try:
-        bundle = Bundle.load(job["bundle"], with_report=False)
-        model = as_float16(bundle.model_bytes()) if profile.precision == "float16" else bundle.model_bytes()
-
-        def open_session() -> RuntimeModel:
-            session = RuntimeModel(model, bundle.contract, profile.provider, options=profile.options)
-            check_strict(profile, session.provider_options, os.environ)
-            return session
-
+        open_session = _opener(folder, job["bundle"], profile)
         with np.load(folder / "inputs.npz", allow_pickle=False) as inputs:
             found = run_all(open_session, tuple(inputs[name] for name in inputs.files), job["batches"])
     except ProviderUnavailable as error:
@@ -48,6 +43,30 @@ def work(folder: Path) -> dict[str, object]:
     outputs: dict[str, Any] = {f"batch_{batch}": logits for batch, logits in found.logits.items()}
     np.savez(folder / "outputs.npz", **outputs)
     return {"placement": found.placement, "repeats": found.repeats, "device": found.device}
+
+
+def _opener(folder: Path, path: str | None, profile: Profile) -> Callable[[], Opened]:
+    """How to open a session of the bundle at that path, or of the graph in the folder."""
+    if path is None:
+        model, bundle = (folder / "graph.onnx").read_bytes(), None
+    else:
+        bundle = Bundle.load(path, with_report=False)
+        model = bundle.model_bytes()
+    if profile.precision == "float16":
+        model = as_float16(model)
+    with np.load(folder / "whole.npz", allow_pickle=False) as arrays:
+        whole = {name: arrays[name] for name in arrays.files}
+
+    def open_session() -> Opened:
+        session: RuntimeModel | AnyGraph
+        if bundle is None:
+            session = AnyGraph(model, profile.provider, whole, profile.options)
+        else:
+            session = RuntimeModel(model, bundle.contract, profile.provider, options=profile.options)
+        check_strict(profile, session.provider_options, os.environ)
+        return session
+
+    return open_session
 
 
 if __name__ == "__main__":

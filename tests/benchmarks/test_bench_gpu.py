@@ -36,13 +36,15 @@ def test_without_a_gpu_every_line_reads_not_run(
 ) -> None:
     bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
     section = tmp_path / "gpu.md"
+    cuda = [name for name in module.PROFILES if name != "webgpu-fp32"]
     words = [str(blockset_8), str(bundle), "--limit", "20", "--repeats", "1", "-o", str(section)]
+    words += [word for name in cuda for word in ("--profile", name)]
     run = CliRunner().invoke(module.main, words)
     assert run.exit_code == 0, run.output
     text = section.read_text()
     assert text.strip() in run.stdout
     assert "| bundle | cpu-fp32 | passed |" in text  # the graph itself is always proven
-    for name in module.PROFILES:
+    for name in cuda:
         rows = [row for row in text.splitlines() if row.startswith(f"| bundle | {name} |")]
         assert [row.count("not run: ") for row in rows] == [1, 1]
     assert f"| bundle | not run: {module.NO_GPU} |" in text
@@ -51,11 +53,32 @@ def test_without_a_gpu_every_line_reads_not_run(
             assert "not run" not in line
 
 
+@pytest.mark.long
+@pytest.mark.numeric
+@pytest.mark.usefixtures("webgpu_provider")
+def test_it_runs_whole_on_webgpu_and_says_on_what(
+    module: ModuleType, exported: Path, blockset_8: Path, tmp_path: Path
+) -> None:
+    bundle = Path(shutil.copytree(exported, tmp_path / "bundle"))
+    words = [str(blockset_8), str(bundle), "--limit", "9", "--repeats", "1", "--batch", "7", "--profile", "webgpu-fp32"]
+    run = CliRunner().invoke(module.main, words)
+    assert run.exit_code == 0, run.output
+    rows = [row for row in run.stdout.splitlines() if row.startswith("| bundle | webgpu-fp32 |")]
+    assert len(rows) == 2
+    assert rows[0].startswith("| bundle | webgpu-fp32 | passed")
+    device = read_json(bundle / "parity.json")["profiles"]["webgpu-fp32"]["gpu"]
+    assert ("GPU provider on a software device" in rows[0]) == (device["kind"] == "software")
+    cells = rows[1].split(" | ")
+    assert cells[2:4] == ["7", "not offered"]
+    assert float(cells[4]) > 0
+
+
 def test_rows_say_what_was_measured(module: ModuleType) -> None:
     result = {
         "status": "passed", "reason": "", "rms": 1e-4, "ratio": 1.1, "max": 1e-3, "flips": 0, "near_tie_share": 0.01,
         "batch_variance": {"1": 1e-5, "8160": 2e-5}, "budget_assumed": True, "placement": {"CUDAExecutionProvider": 9},
         "repeatability": {"same session": {"equal": True}, "fresh session": {"equal": False, "largest": 1e-6}},
+        "gpu": {},
     }  # fmt: skip
     (row,) = module.proof_rows("b", {"cuda-tf32": result})
     assert row[2:] == [
@@ -70,10 +93,9 @@ def test_rows_say_what_was_measured(module: ModuleType) -> None:
     assert module.time_rows("b", timed, {})[1][-1] == "missed"
 
 
-def test_a_profile_is_timed_as_it_is_run(module: ModuleType, exported: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_profile_is_timed_as_it_is_run(module: ModuleType, exported: Path) -> None:
     """On the CPU, as far as one process can show it: every batch, with and without binding."""
-    monkeypatch.setattr(module, "BATCHES", (3, 5))
-    found = module.time_profile(exported, "cpu-fp32", 2)
+    found = module.time_profile(exported, "cpu-fp32", 2, (3, 5))
     assert {batch: set(times) for batch, times in found.items()} == {n: {"bound", "unbound"} for n in ("3", "5")}
     assert all(ms > 0 for times in found.values() for ms in times.values())
     run = CliRunner().invoke(module.main, ["x", "x", "--only", "cuda-strict"])
