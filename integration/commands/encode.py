@@ -250,7 +250,7 @@ def _pruner_for(
 
     settings = EncodeConfig(**options | {"four_way": False})
     if pruner and not settings.searches:
-        return None, None, f"Without {pruner.path.name}: {unpruned(clip, settings)}."
+        return None, None, f"Without {pruner.path.name}: {unpruned(settings)}."
     if pruner:
         row, said = expected_of(pruner, clip, settings, options["four_way"])
         if row and masker:

@@ -27,12 +27,11 @@ def material_of(source: Path, keyint: int) -> str:
     return KEY_FRAMES if keyint == 1 else CLIPS
 
 
-def unpruned(clip: Clip, settings: EncodeConfig) -> str:
-    """Why nothing can be pruned in an encode: the format of its samples, or its speed; empty where something may be."""
-    if not settings.searches:
-        return f"in all-intra usage libaom searches no partitions at cpu-used {settings.cpu_used}"
-    form = CHROMAS[clip.chroma] if clip.chroma != 420 else "12 bit" if clip.bit_depth == 12 else ""
-    return form and f"no pruner in the box has a measured gain on {form}"
+def unpruned(settings: EncodeConfig) -> str:
+    """Why nothing can be pruned at the speed of an encode; empty where something may be."""
+    if settings.searches:
+        return ""
+    return f"in all-intra usage libaom searches no partitions at cpu-used {settings.cpu_used}"
 
 
 def default_pruner(
@@ -43,7 +42,7 @@ def default_pruner(
     `four_way` None leaves the 4-way partitions to the pruner. At another price than its own nothing is expected of it.
     """
     material, depth = material_of(clip.path, settings.keyint), clip.bit_depth
-    if why := unpruned(clip, settings):
+    if why := unpruned(settings):
         return None, None, f"Stock libaom: {why}."
     pixels = clip.width * clip.height
     more: _Coded = {"chroma": clip.chroma, "tune": settings.tune}
