@@ -24,7 +24,7 @@ def command_of(report: dict, name: str) -> str:
     size = f" --size {settings['size']}" if settings["size"] else ""
     if settings["keyint"] > 1:
         size += f" --keyint {settings['keyint']} --lag {settings['lag']}"
-    size += f" --usage {settings['usage']}" if settings["usage"] != "good" else ""
+    size += f" --usage {settings['usage']}" if settings.get("usage", "good") != "good" else ""
     size += f" --chroma {chroma}" if (chroma := settings.get("chroma", 420)) != 420 else ""
     size += f" --tune {tune}" if (tune := settings.get("tune", "psnr")) != "psnr" else ""
     lists = {key: ",".join(map(str, settings[key])) for key in ("presets", "masked", "cq")}
