@@ -79,6 +79,7 @@ def test_the_encoders_wheel_says_what_it_is_made_of_and_under_which_terms(wheels
     for name, library in inside.items():
         assert os.fsencode(cache_folder()) not in library, f"{name} has a path of this machine"
         assert b"/work/source/" not in library, name
+        assert b".note.gnu.build-id" not in library, f"{name} has a hash of paths"
 
 
 def test_the_tag_and_the_extra_are_what_the_package_says(wheels: tuple[Path, Path]) -> None:

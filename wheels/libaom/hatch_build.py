@@ -40,8 +40,10 @@ def fill(folder: Path, number: str) -> None:
         raise ToolkitError(f"The wheel is for {libaom_wheel.MACHINE}; this is {built.info['machine']}.")
     files = {}
     for library in (built.hook, built.stock, built.aom):
-        # Without the table of local symbols, which has the path of every assembler file.
-        subprocess.run(["strip", "--strip-unneeded", "-o", folder / library.name, library], check=True)
+        # Without the table of local symbols, which has the path of every assembler file, and without the hash of the
+        # link, which was taken of these paths too.
+        command = ["strip", "--strip-unneeded", "--remove-section=.note.gnu.build-id"]
+        subprocess.run([*command, "-o", folder / library.name, library], check=True)
         files[library.name] = sha256_file(folder / library.name)
     atomic_write_json(folder / "build.json", built.info | {"wheel": number, "files": files})
     archive = libaom_source.fetch(versions()[name].archive, cache_folder() / "archives")
