@@ -173,7 +173,7 @@ class Case:
 
     @property
     def frame_kind(self) -> str:
-        """Kind of frames that the pruner decides in; drawn apart, so that the rest of a seed's case stays."""
+        """Kind of frames whose search is recorded or pruned; drawn apart, so that the rest of a seed's case stays."""
         inter = self.config.keyint > 1 and np.random.default_rng([self.seed, 5]).random() < 0.5
         return FRAME_KINDS[int(inter)]
 
@@ -202,9 +202,10 @@ class Case:
                 encoder.disable_cnn()
             if self.cost_nodes and not library:
                 encoder.log_costs(*self.cost_nodes)
+            if not library:
+                encoder.search_frames(self.frame_kind)
             if self.pruner != "none" and not library:
                 price = float(np.exp(np.random.default_rng([self.seed, 4]).uniform(-6, 3)))
-                encoder.search_frames(self.frame_kind)
                 encoder.set_pruner(self.pruner_bytes(), price, 64.0)
             if self.recorded and not library:
                 encoder.record_search(0.7, self.seed & 0xFFFFFFFF)

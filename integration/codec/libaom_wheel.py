@@ -10,7 +10,7 @@ from toolkit.files import read_json
 
 WHEEL = "av1part-libaom"
 MODULE = "av1part_libaom"
-MACHINE, GLIBC = "x86_64", (2, 35)
+MACHINE, GLIBC = "x86_64", (2, 34)
 """What the wheel runs on: its machine, and the oldest glibc that has every symbol of its libraries."""
 
 

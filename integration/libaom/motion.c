@@ -19,8 +19,11 @@ static double step_of(const AV1_COMP *cpi, int qindex) {
 
 static float relative(double value, double unit) { return (float)log2(0.001 + value / unit); }
 
-/* Length of a motion vector, or of a difference of two, on the features' scale. */
-static float length_of(double rows, double columns) { return (float)log2(1 + hypot(rows, columns) / EIGHTHS); }
+/* Length of a motion vector, or of a difference of two. Not by hypot: its newest version would ask for glibc 2.35. */
+static double length(double rows, double columns) { return sqrt(rows * rows + columns * columns); }
+
+/* The same on the features' scale. */
+static float log_length(double rows, double columns) { return (float)log2(1 + length(rows, columns) / EIGHTHS); }
 
 /* ---- the frame ---- */
 
@@ -125,7 +128,7 @@ static void add_block(const TplDepFrame *frame, const TplDepStats *block, int re
   if (!motion_of(block, reference, &motion)) return;
   sums->rows += motion.as_mv.row;
   sums->columns += motion.as_mv.col;
-  sums->length += hypot(motion.as_mv.row, motion.as_mv.col);
+  sums->length += length(motion.as_mv.row, motion.as_mv.col);
   ++sums->moved;
 }
 
@@ -146,11 +149,11 @@ static float spread_of(const TplDepFrame *frame, area in, area all, int referenc
   for (int r = AOMMAX(in.top - 1, 0); r < AOMMIN(in.bottom + 1, all.bottom); ++r) {
     for (int c = AOMMAX(in.left - 1, 0); c < AOMMIN(in.right + 1, all.right); ++c) {
       if (!motion_of(block_at(frame, r, c), reference, &motion)) continue;
-      distance += hypot(motion.as_mv.row - sums->rows / sums->moved, motion.as_mv.col - sums->columns / sums->moved);
+      distance += length(motion.as_mv.row - sums->rows / sums->moved, motion.as_mv.col - sums->columns / sums->moved);
       ++count;
     }
   }
-  return count ? length_of(distance / count, 0) : 0;
+  return count ? log_length(distance / count, 0) : 0;
 }
 
 static void tpl_features(av1part_square *s) {
@@ -176,7 +179,7 @@ static void tpl_features(av1part_square *s) {
   f[AV1PART_FEATURE_TPL_INTER_SPREAD] = (float)log2((1 + sums.inter_most) / (1 + sums.inter_least));
   f[AV1PART_FEATURE_TPL_DISTORTION] = relative(sums.distortion / (SQUARE << TPL_DEP_COST_SCALE_LOG2) / pixels, step * step);
   f[AV1PART_FEATURE_TPL_DEPENDENCY] = (float)log2(1 + fmax(sums.later, 0) / fmax(sums.distortion, 1));
-  f[AV1PART_FEATURE_TPL_MOTION] = sums.moved ? length_of(sums.length / sums.moved, 0) : 0;
+  f[AV1PART_FEATURE_TPL_MOTION] = sums.moved ? log_length(sums.length / sums.moved, 0) : 0;
   f[AV1PART_FEATURE_TPL_MOTION_SPREAD] = sums.moved ? spread_of(frame, in, all, reference, &sums) : 0;
 }
 
@@ -239,8 +242,8 @@ void av1part_motion_none_features(av1part_square *s) {
   const av1part_square *const parent = s->parent;
   s->features[AV1PART_FEATURE_NONE_COMPOUND] = has_second_ref(block);
   s->features[AV1PART_FEATURE_NONE_NEW_MOTION] = have_newmv_in_inter_mode(block->mode);
-  s->features[AV1PART_FEATURE_NONE_MOTION] = length_of(motion.row, motion.col);
+  s->features[AV1PART_FEATURE_NONE_MOTION] = log_length(motion.row, motion.col);
   if (!parent || parent->none_reference != s->none_reference) return;
   const MV above = parent->none_motion.as_mv;
-  s->features[AV1PART_FEATURE_NONE_MOTION_TO_PARENT] = length_of(motion.row - above.row, motion.col - above.col);
+  s->features[AV1PART_FEATURE_NONE_MOTION_TO_PARENT] = log_length(motion.row - above.row, motion.col - above.col);
 }

@@ -71,10 +71,10 @@ def test_it_serves_no_other_version_of_libaom(wheel: Path, monkeypatch: pytest.M
     ("machine", "libc", "said"),
     [
         ("x86_64", ("glibc", "2.36"), "The wheel av1part-libaom brings it without a compiler."),
-        ("x86_64", ("glibc", "2.35"), "The wheel av1part-libaom brings it without a compiler."),
-        ("x86_64", ("glibc", "2.31"), "with glibc 2.35 or newer; this is x86_64 with glibc 2.31."),
-        ("x86_64", ("", ""), "with glibc 2.35 or newer; this is x86_64 with another C library."),
-        ("aarch64", ("glibc", "2.36"), "is for x86_64 with glibc 2.35 or newer; this is aarch64 with glibc 2.36."),
+        ("x86_64", ("glibc", "2.34"), "The wheel av1part-libaom brings it without a compiler."),
+        ("x86_64", ("glibc", "2.31"), "with glibc 2.34 or newer; this is x86_64 with glibc 2.31."),
+        ("x86_64", ("", ""), "with glibc 2.34 or newer; this is x86_64 with another C library."),
+        ("aarch64", ("glibc", "2.36"), "is for x86_64 with glibc 2.34 or newer; this is aarch64 with glibc 2.36."),
     ],
 )
 def test_one_sentence_says_whether_a_machine_can_use_it(machine: str, libc: tuple[str, str], said: str) -> None:
