@@ -21,6 +21,8 @@ from toolkit.folders import KINDS, check_folder
 from toolkit.shapes import shaped
 
 M = TypeVar("M", bound=Mapping[str, Any])
+CONFIG = "config.toml"
+"""Settings of the command that wrote a folder. Of one that writes a file they are beside it, as OUTPUT.config.toml."""
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,10 @@ def check_names(folder: Path, files: Collection[str], beside: Collection[str] = 
     """Raise ToolkitError where a folder holds a name that is none of its own.
 
     `files`: paths within the folder, "/" between parts; the folders on the way belong to it. `beside`: further files
-    and folders at the top, whose content is not looked at. Whether a file is there and sound, its reader checks.
+    and folders at the top, whose content is not looked at; the settings of the command that wrote it (CONFIG) may
+    always stand there. Whether a file is there and sound, its reader checks.
     """
-    allowed = {"manifest.json", *files}
+    allowed = {"manifest.json", CONFIG, *files}
     folders = {parent.as_posix() for name in allowed for parent in PurePosixPath(name).parents} - {"."}
     for root, below, names in os.walk(folder):
         place = Path(root).relative_to(folder)

@@ -9,9 +9,12 @@ from support.commands import cli, done, fails
 from support.pictures import CHELSEA
 
 from integration.codec.libaom_build import Libraries
-from toolkit.cli.long_command import CONFIG, LongCommand
+from toolkit.cli.long_command import LongCommand
 from toolkit.cli.main import commands, main
 from toolkit.cli.reference import single
+from toolkit.data.blockset import BlockSet
+from toolkit.pruners.record import SearchSet
+from toolkit.sealed import CONFIG
 
 SMALL = ("--backbone", "small", "--limit-train", 40, "--limit-val", 20, "--precision", "32-true")
 
@@ -92,6 +95,15 @@ def test_a_data_set_holds_its_settings_as_they_were_typed(libaom: Libraries, tmp
     assert settings(second) == kept | {"output": str(second)}
     ours, theirs = (json.loads((path / "manifest.json").read_text()) for path in (first, second))
     assert ours["encoder"] == theirs["encoder"]
+    assert len(BlockSet.load(first).sources) == 1, "the settings belong in the folder"
+    done("data", "info", first)
+
+
+def test_a_record_with_its_settings_can_be_read(libaom: Libraries, tmp_path: Path) -> None:
+    folder = tmp_path / "record"
+    done("record", CHELSEA, "--cq", "50", "--size", "64x64", "--split", "train", "--jobs", 1, "-o", folder)
+    assert settings(folder)["command"] == "record"
+    assert len(SearchSet.load(folder).manifest["sources"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -101,6 +113,8 @@ def test_a_data_set_holds_its_settings_as_they_were_typed(libaom: Libraries, tmp
         ("epochs = 3\n", "settings of `av1part None`"),
         ("command = 'train'\nepoch = 3\n", "`av1part train` has no setting epoch. Did you mean epochs?"),
         ("command = 'train'\nepochs = [3]\n", "epochs is [3], expected one value as on the command line"),
+        ("command = 'train'\nepochs = 2020-01-01\n", "expected one value as on the command line"),
+        ("command = 'train'\nepochs = true\n", "epochs is True, expected one value as on the command line"),
         ("command = 'train'\noverwrite = true\n", "has no setting overwrite"),
         ("command =", "not readable as TOML"),
     ],
@@ -111,12 +125,13 @@ def test_a_file_that_is_not_the_commands_own_is_refused_by_name(tmp_path: Path, 
     fails(cli("train", "--config", file, tmp_path, "-o", tmp_path / "run"), str(file), said)
 
 
-def test_a_value_that_an_option_cannot_have_is_a_usage_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("value", "said"), [("'many'", "'many'"), ("3.7", "'3.7'")])
+def test_a_value_that_an_option_cannot_have_is_a_usage_error(tmp_path: Path, value: str, said: str) -> None:
     file = tmp_path / "settings.toml"
-    file.write_text("command = 'train'\nepochs = 'many'\n")
+    file.write_text(f"command = 'train'\nepochs = {value}\n")
     run = cli("train", "--config", file, tmp_path, "-o", tmp_path / "run")
     assert run.exit_code == 2
-    assert "Invalid value for '--epochs': 'many' is not a valid integer" in run.stderr
+    assert f"Invalid value for '--epochs': {said} is not a valid integer" in run.stderr
 
 
 def test_a_folder_that_was_refused_gets_no_settings(run: Path, blockset_8: Path, tmp_path: Path) -> None:

@@ -13,13 +13,12 @@ from toolkit.cli.grouped import GroupedCommand, GroupedOption
 from toolkit.cli.options import commas
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_bytes, read_bytes
+from toolkit.sealed import CONFIG
 
-CONFIG = "config.toml"
-"""File with the settings: inside of the folder that a command writes, or beside the file, as OUTPUT.config.toml."""
 _COMMAND = "command"
 _NOT_KEPT = ("overwrite", "as_json", "resume", "extend", "extend_lr")
 """Options on how one call goes, which are no settings of what is made."""
-_GIVEN, _DRY, _SETTLED = (f"{__name__}.{name}" for name in ("given", "dry", "settled"))
+_GIVEN, _DRY, _SETTLED, _FILED = (f"{__name__}.{name}" for name in ("given", "dry", "settled", "filed"))
 Plan = Callable[..., Iterable[str]]
 
 
@@ -118,7 +117,7 @@ def _raw(ctx: click.Context, parameter: click.Parameter) -> Any:
     source = ctx.get_parameter_source(name)
     if source is ParameterSource.COMMANDLINE:
         return ctx.meta[_GIVEN][name]
-    return (ctx.default_map or {})[name] if from_file(ctx, name) else parameter.get_default(ctx)
+    return ctx.meta[_FILED][name] if from_file(ctx, name) else parameter.get_default(ctx)
 
 
 def _plain(value: Any) -> Any:
@@ -145,10 +144,25 @@ def _take_back(ctx: click.Context, parameter: click.Parameter, path: Path | None
             advice = f"Did you mean {near[0]}?" if near else "See the command's --help for those that there are."
             raise ToolkitError(f"{path}: `av1part {_words(ctx)}` has no setting {key}. {advice}")
         several = _several(known[key])
-        if isinstance(value, dict) or isinstance(value, list) != several:
+        words = value if isinstance(value, list) else [value]
+        plain = all(isinstance(word, str | int | float) for word in words)
+        if not plain or isinstance(value, list) != several or (isinstance(value, bool) and not _is_switch(known[key])):
             expected = 'a list, as ["a", "b"]' if several else "one value as on the command line"
             raise ToolkitError(f"{path}: {key} is {value!r:.60}, expected {expected}.")
-    ctx.default_map = {str(known[key].name): value for key, value in document.items()}
+    # Words, so that they are read as those on the command line are: 3.7 is no number of epochs there.
+    ctx.default_map = {str(known[key].name): _typed_words(value) for key, value in document.items()}
+    ctx.meta[_FILED] = {str(known[key].name): value for key, value in document.items()}
+
+
+def _is_switch(parameter: click.Parameter) -> bool:
+    return isinstance(parameter, click.Option) and parameter.is_flag
+
+
+def _typed_words(value: Any) -> Any:
+    """A value of a file as it would be typed; a switch stays as it is."""
+    if isinstance(value, list):
+        return [str(word) for word in value]
+    return value if isinstance(value, bool) else str(value)
 
 
 def _kept(command: click.Command) -> list[click.Parameter]:

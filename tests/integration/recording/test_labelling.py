@@ -30,6 +30,7 @@ from toolkit.partition import INSIDE_LARGER, NODE
 from toolkit.pruners.record import SearchSet
 from toolkit.sample.attribution import FOLDER as SAMPLE
 from toolkit.sample.attribution import attribution
+from toolkit.sealed import CONFIG
 
 QUICK = LabelConfig(cq=(30, 50), cpu_used=3, size=None, jobs=1, with_costs=False)  # CPU times differ from run to run
 
@@ -46,7 +47,9 @@ def pictures(tmp_path: Path) -> list[Path]:
 
 
 def same(a: Path, b: Path) -> bool:
-    files = [sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file()) for folder in (a, b)]
+    """Whether two folders hold the same files, but for their settings, of which the output is one."""
+    found = [[p.relative_to(folder) for p in folder.rglob("*") if p.is_file()] for folder in (a, b)]
+    files = [sorted(path for path in own if path != Path(CONFIG)) for own in found]
     return files[0] == files[1] and all((a / f).read_bytes() == (b / f).read_bytes() for f in files[0])
 
 
