@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from integration.pruning.bundle import PrunerBundle
     from integration.zoo.card import Row
 
-ENDINGS = ".avif, .ivf, .obu, .mp4, .mkv or .webm"
+ENDINGS = (".avif", ".ivf", ".obu", ".mp4", ".mkv", ".webm")
 
 
 JOBS = "Processes that code pictures into a folder; 0 for one a core."
@@ -50,7 +50,7 @@ def _usual(name: str) -> dict[str, Any]:
     "--output",
     required=True,
     type=click.Path(path_type=Path),
-    help=f"File to write, {ENDINGS}; or a folder for AVIF pictures.",
+    help=f"File to write, {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}; or a folder for AVIF pictures.",
 )
 @click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there; never the clip itself.")
@@ -148,6 +148,9 @@ def encode(
 
     given = named(pipelines, pruner)
     if into_folder:
+        if output.suffix.lower() in ENDINGS and not output.is_dir():
+            check_file(clips[0], "a clip or photograph")
+            raise click.UsageError(f"-o {output}: the name of one file, for {len(clips)} pictures. Name a folder.")
         if given.pipelines:
             raise click.UsageError("Pictures for a folder are coded without masks: leave --pipeline out.")
         from integration.commands.encode_folder import code_folder

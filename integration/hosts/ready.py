@@ -17,6 +17,8 @@ from toolkit.errors import ToolkitError
 from toolkit.files import atomic_write_json, cache_folder
 
 _ROOT = Path(__file__).resolve().parents[2]
+_CODE = tuple(_ROOT / "integration" / name for name in ("hosts", "pruning", "codec"))
+"""What verifies and what the variables are made by: another version of it asks again."""
 _DECIDING = ("AV1PART_CACHE", "AV1PART_LIBAOM", "AV1PART_SANITIZE", "LD_LIBRARY_PATH")
 """Environment variables that the answer depends on."""
 
@@ -51,9 +53,9 @@ def ready(paths: Sequence[Path], price: float | None, *, without: bool = False) 
     found = Ready(variables(models, price, built), built.version)
     if all(isinstance(model, PrunerBundle) for model in models):
         box = [] if paths or without else [_ROOT / "integration" / "zoo"]
-        stamps = _stamps([SOURCES, built.hook.parent, *(model.path for model in models), *box, *builds])
-        if all(changed < began for _, _, changed, _ in stamps.values()):  # what was verified is what has these stamps
-            with suppress(OSError, ToolkitError):  # a cache that cannot be written is none
+        with suppress(OSError, ToolkitError):  # a file that vanishes, or a cache that cannot be written: none is kept
+            stamps = _stamps([SOURCES, built.hook.parent, *(model.path for model in models), *box, *_CODE, *builds])
+            if all(changed < began for _, _, changed, _ in stamps.values()):  # what was verified has these stamps
                 atomic_write_json(memory, asdict(found) | {"files": stamps})
     return found
 

@@ -36,8 +36,12 @@ def hook_text(manifest: Mapping[str, Any], data: bytes) -> bytes:
 
 
 def chroma_of(encoder: Mapping[str, Any]) -> int:
-    """Number of the chroma that a pruner was recorded with, of CHROMAS."""
-    return next(number for number, name in CHROMAS.items() if name == encoder.get("chroma", CHROMAS[420]))
+    """Number of the chroma that a pruner was recorded with; ToolkitError where it is none of CHROMAS."""
+    name = encoder.get("chroma", CHROMAS[420])
+    for number, own in CHROMAS.items():
+        if own == name:
+            return number
+    raise ToolkitError(f"chroma is {name!r:.40}, expected one of {', '.join(CHROMAS.values())}. Make the pruner again.")
 
 
 def decimal(value: float) -> str:

@@ -16,8 +16,8 @@ from integration.codec import native
 from integration.codec.libaom_build import libraries
 from integration.pruning.bundle import Proven, ProvenModel
 from toolkit.errors import ToolkitError
-from toolkit.pruners.pruner import Key, Pruner
-from toolkit.search.table import DECISIONS
+from toolkit.pruners.pruner import MAGIC, Key, Pruner
+from toolkit.search.table import DECISIONS, FEATURES, IN_KEY_FRAMES
 
 BUDGET = 1e-4
 """Most by which ONNX Runtime, which sums in float32, may depart from the reference (in the log of loss or time). Trees
@@ -88,7 +88,7 @@ class NativeModel:
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """Log of loss and log of time (rows, 2) as the hook predicts them; ToolkitError on bytes that it refuses."""
         library = native.load(libraries().hook)
-        features = np.ascontiguousarray(features, np.float32)
+        features = np.ascontiguousarray(self._known(features), np.float32)
         result = np.full((len(features), 2), np.nan)
         pointers = features.ctypes.data_as(ctypes.c_void_p), result.ctypes.data_as(ctypes.c_void_p)
         side, decision = self.key
@@ -98,3 +98,15 @@ class NativeModel:
         if status:
             raise ToolkitError(f"The hook refuses the pruner: {native.explain(library, status, None)}.")
         return result
+
+    def _known(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Features that the model knows: one of key frames takes its own of the rows of inter frames.
+
+        Raises ToolkitError where the rows have another number: C trusts their length.
+        """
+        number = int.from_bytes(self.data[len(MAGIC) : len(MAGIC) + 4], "little")
+        if number == len(IN_KEY_FRAMES) and features.shape[1] == len(FEATURES):
+            return features[:, IN_KEY_FRAMES]
+        if self.data.startswith(MAGIC) and number != features.shape[1]:
+            raise ToolkitError(f"Rows of {features.shape[1]} features, expected {number}. Record with this hook.")
+        return features

@@ -68,7 +68,9 @@ class LongCommand(GroupedCommand):
             result = super().invoke(ctx)
             finished = True
         finally:  # a run that was stopped has its settings too; what stood there before, and was refused, does not
-            if (finished or new) and path.exists() and not ctx.params.get("resume"):
+            found = path.rglob("*") if path.is_dir() else [path]
+            written = any(own.is_file() and own.name != "lock" for own in found)
+            if (finished or new) and written and not ctx.params.get("resume"):
                 atomic_write_bytes(
                     path / CONFIG if path.is_dir() else path.with_name(f"{path.name}.{CONFIG}"), _text(ctx)
                 )

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from export.bundle.bundle import Bundle
 from export.compare.budget import budget_of
 from export.compare.gpu_budget import set_budget_on_gpu
 from export.graph.float16 import as_float16
-from export.graph.profiles import PROFILES, check_strict, profile_of, unfit
+from export.graph.profiles import PROFILES, Profile, check_strict, profile_of, unfit
 from export.graph.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
@@ -123,7 +123,7 @@ def test_a_process_checks_that_it_is_strict(
 
     blocks = BlockSet.load(blockset_8).split_blocks("test", "2", limit=3)
     np.savez(tmp_path / "inputs.npz", luma=blocks.luma, qindex=blocks.qindex)
-    (tmp_path / "job.json").write_text(json.dumps({"bundle": str(exported), "profile": "p", "batches": [2]}))
+    np.savez(tmp_path / "whole.npz")
     monkeypatch.delenv("NVIDIA_TF32_OVERRIDE", raising=False)
 
     class OnCpu(RuntimeModel):
@@ -134,9 +134,14 @@ def test_a_process_checks_that_it_is_strict(
             self.provider_options = dict(options)
 
     monkeypatch.setattr(export.proof.worker, "RuntimeModel", OnCpu)
-    monkeypatch.setitem(PROFILES, "p", PROFILES["cuda-strict"])
-    assert "NVIDIA_TF32_OVERRIDE is unset" in str(work(tmp_path)["error"])
+
+    def answer(profile: Profile) -> dict[str, object]:
+        job = {"bundle": str(exported), "profile": asdict(profile), "batches": [2]}
+        (tmp_path / "job.json").write_text(json.dumps(job))
+        return work(tmp_path)
+
+    strict = PROFILES["cuda-strict"]
+    assert "NVIDIA_TF32_OVERRIDE is unset" in str(answer(strict)["error"])
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
-    assert work(tmp_path)["placement"]
-    monkeypatch.setitem(PROFILES, "p", replace(PROFILES["cuda-strict"], options={"use_tf32": "1"}))
-    assert "would compute in TF32" in str(work(tmp_path)["error"])
+    assert answer(strict)["placement"]
+    assert "would compute in TF32" in str(answer(replace(strict, options={"use_tf32": "1"}))["error"])

@@ -183,7 +183,7 @@ def test_it_masks_by_trained_networks(program: Path, exported: Path, blockset_8:
     assert done.returncode == 1
     assert done.stderr.startswith("av1part_load_pipeline: no ONNX Runtime (/none/libonnxruntime.so: cannot open")
     done = run(program, y4m(tmp_path / "deep.y4m", 1, 10), tmp_path / "deep.ivf", 28, 1, "-", pipe)
-    assert "av1part_load_pipeline: the pipeline serves bit_depth 8, all_intra 0, cpu_used 2" in done.stderr
+    assert "av1part_load_pipeline: the pipeline serves 4:2:0, bit_depth 8, all_intra 0, cpu_used 2" in done.stderr
     assert not list(tmp_path.glob("none.ivf")) + list(tmp_path.glob("deep.ivf"))
     library, made = telltale(tmp_path)
     if trusted := privileged(program):

@@ -15,7 +15,7 @@ from integration.pruning.encoder import use_pruner
 from integration.zoo import FOLDER
 from toolkit.errors import ToolkitError
 from toolkit.partition import NONE, SPLIT
-from toolkit.search.table import FEATURES
+from toolkit.search.table import TABLES
 
 WIDTH, HEIGHT = 161, 99
 
@@ -68,7 +68,7 @@ def test_the_quarters_cost_what_libaom_counts_for_split(libaom: Libraries, tune:
         encoder.record_search()
         encoder.encode(planes_of(encoder.config))
         rows = encoder.search_rows()
-    ratio = rows["features"][:, [feature.name for feature in FEATURES].index("split_to_none")]
+    ratio = rows["features"][:, [feature.name for feature in TABLES["key"]].index("split_to_none")]
     chosen = (rows["partition"] == SPLIT) & (ratio < 3.9)
     assert chosen.sum() > 20
     bits = rows["bits"][chosen]

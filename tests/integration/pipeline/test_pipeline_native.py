@@ -164,7 +164,7 @@ def test_what_it_was_not_made_for_is_refused(libaom: Libraries, make: MakePipeli
     for settings in cases:
         with (
             Encoder(settings) as encoder,
-            pytest.raises(ToolkitError, match="serves bit_depth 8, all_intra 0, cpu_used 1, four_way 1"),
+            pytest.raises(ToolkitError, match="serves 4:2:0, bit_depth 8, all_intra 0, cpu_used 1, four_way 1"),
         ):
             load_in_c(encoder, path)
 

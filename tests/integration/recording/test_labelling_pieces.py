@@ -75,9 +75,9 @@ def test_a_piece_is_done_while_its_files_are_as_they_were_written(
     (piece / "a").write_bytes(b"some rows")
     (piece / "b").write_bytes(b"more")
     assert not is_done(piece), "stopped before the end"
-    finish_piece(piece, {"entries": [1]})
+    finish_piece(piece, {"entries": [{"frame": 1}]})
     assert is_done(piece)
-    assert read_piece(piece) == {"entries": [1]}
+    assert read_piece(piece) == {"entries": [{"frame": 1}]}
     fault(piece)
     assert not is_done(piece)
     with pytest.raises(ToolkitError, match=r"piece"):

@@ -121,7 +121,7 @@ def test_what_cannot_end_well_is_refused_before_anything_is_learnt(
         fails(cli("fit", data, source, "-o", tmp_path / "out", *WORDS, *words), *said)
         assert not (tmp_path / "out").exists()
 
-    imported = labelled(blockset_8, tmp_path / "imported", {"imported": "older data"})
+    imported = labelled(blockset_8, tmp_path / "imported", {"imported": {"from": "older data"}})
     refused(imported, "which encoder chose them is not recorded", "`av1part train`")
     refused(labelled(blockset_8, tmp_path / "free", ENCODER, costs=False), "holds no RD costs", "--no-costs")
     other = labelled(blockset_8, tmp_path / "other", ENCODER | {"version": "3.6.0"})

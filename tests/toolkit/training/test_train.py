@@ -27,6 +27,7 @@ from toolkit.model.checkpoint import load_checkpoint, load_torch, save_checkpoin
 from toolkit.model.config import ModelConfig
 from toolkit.model.provenance import is_known
 from toolkit.processes import worker_pool
+from toolkit.sealed import CONFIG
 from toolkit.training import selection
 from toolkit.training.config import TrainConfig
 from toolkit.training.run_folder import Epoch, RunFolder, recorded_best
@@ -135,10 +136,13 @@ def test_a_run_is_resumed_by_one_process_at_a_time(data: BlockSet, tmp_path: Pat
 
 
 def files(run: RunFolder) -> dict[str, str]:
-    """Hash of every file of a run, by its name; but for the two that hold the seconds that an epoch took."""
+    """Hash of every file of a run, by its name.
+
+    But for the two that hold the seconds that an epoch took, and the settings, which are kept when a command ends.
+    """
     found = (p for p in run.path.rglob("*") if p.is_file() and p.name[0] != ".")
-    timed = ("latest.pt", "stage2_history.pt")
-    return {str(p.relative_to(run.path)): sha256_file(p) for p in found if p.name not in timed}
+    others = ("latest.pt", "stage2_history.pt", CONFIG)
+    return {str(p.relative_to(run.path)): sha256_file(p) for p in found if p.name not in others}
 
 
 def test_a_run_killed_after_any_epoch_ends_with_the_same_bytes(
