@@ -54,13 +54,16 @@ class Done:
 def outputs_of(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
     """The pictures among the paths and in the folders among them, and the file of each in `folder`.
 
-    Raises ToolkitError where there is none, one is a clip, two would have the same file, or a file is a source.
+    Where the pictures of a folder go into itself, the AVIF files in it are what an earlier call wrote. Raises
+    ToolkitError where there is none, one is a clip, two would have the same file, or a file is a source.
     """
     if folder.exists() and not folder.is_dir():
         raise ToolkitError(f"{folder}: is a file; several pictures need a folder.")
     check_unsealed(folder / "picture")
     inside = {path for path in paths if path.is_dir()}
     sources = [path for path in expand(paths) if is_photograph(path) or path.parent not in inside]
+    if folder in inside:
+        sources = [path for path in sources if path.parent != folder or path.suffix.lower() != AVIF]
     if clips := [path for path in sources if not is_photograph(path)]:
         raise ToolkitError(f"{clips[0]}: a clip; several sources have to be pictures. Encode it by itself.")
     if not sources:

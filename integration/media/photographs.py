@@ -135,10 +135,12 @@ def _upright(file: Path | BytesIO, notes: list[str]) -> Opened:
     with Image.open(file, formats=PICTURES) as image:
         assert isinstance(image, ImageFile)
         count, bits = getattr(image, "n_frames", 1), _bits(image)
+        orientation = _orientation(image, notes)
         image.load()
         kind, chroma = image.format or "", _SAMPLINGS.get(get_sampling(image))
-        orientation = _orientation(image, notes)
-        turn = _UPRIGHT.get(orientation)
+        if orientation not in _UPRIGHT:
+            orientation = 1
+        turn = None if kind == "TIFF" else _UPRIGHT.get(orientation)  # Pillow itself turns what it loads of a TIFF
         upright = image.copy() if turn is None else image.transpose(turn)
         if _is_adobe_rgb(image):
             notes.append("Its EXIF says Adobe RGB, but it has no profile: its colours are taken for sRGB.")
@@ -148,7 +150,7 @@ def _upright(file: Path | BytesIO, notes: list[str]) -> Opened:
         grey = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
         grey.info = upright.info
         upright = grey
-    return Opened(upright, kind, bits, 1 if turn is None else orientation, chroma)
+    return Opened(upright, kind, bits, orientation, chroma)
 
 
 def note_depth(opened: Opened, notes: list[str]) -> None:

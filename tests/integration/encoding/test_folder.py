@@ -49,6 +49,16 @@ def test_a_folder_is_coded_but_for_what_is_damaged_or_there_already(photos: Path
 
 
 @pytest.mark.usefixtures("libaom")
+def test_a_folder_that_is_coded_into_itself_goes_on_the_next_time(photos: Path) -> None:
+    (photos / "bad.png").unlink()
+    assert encode(photos, "-o", photos, "--jobs", 1).exit_code == 0
+    (photos / "b.avif").unlink()
+    again = encode(photos, "-o", photos, "--jobs", 1)
+    assert again.exit_code == 0, again.output
+    assert sorted(path.name for path in photos.glob("*.avif")) == ["a.avif", "b.avif"]
+
+
+@pytest.mark.usefixtures("libaom")
 def test_two_processes_write_what_one_writes(photos: Path, tmp_path: Path) -> None:
     (photos / "bad.png").unlink()
     for jobs in (1, 2):

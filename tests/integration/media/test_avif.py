@@ -179,6 +179,17 @@ def test_samples_of_16_bits_become_10_and_not_8_with_their_opacity(channels: int
     assert (small.width, small.height, next(small.frames())[0].dtype) == (32, 20, np.uint16)
 
 
+def test_a_tiff_of_16_bits_is_turned_once(tmp_path: Path) -> None:
+    samples = np.zeros((48, 64), np.uint16)
+    samples[:8] = 60000
+    Image.fromarray(samples).save(tmp_path / "in.tif", tiffinfo={0x0112: 6})
+    clip = open_still(tmp_path / "in.tif", StillConfig())
+    (planes,) = clip.frames()
+    luma = planes[0]
+    assert luma.shape == (64, 48)
+    assert luma[:, -8:].min() > 2 * luma[:, :-8].max(), "what was above is at the right"
+
+
 def test_what_avif_cannot_hold_is_refused(tmp_path: Path) -> None:
     source, wide, clip = tmp_path / "in.png", tmp_path / "wide.png", tmp_path / "clip.y4m"
     picture(8, 8).save(source)
