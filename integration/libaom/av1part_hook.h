@@ -192,7 +192,7 @@ AV1PART_API const char *av1part_status_text(int status);
 
 /* ---- an encoder ---- */
 
-/* Open an encoder: one pass, constant quality, deltaq-mode 0.
+/* Open an encoder: one pass, constant quality, deltaq-mode 0 (with the tunes IQ and SSIMULACRA2 libaom's own).
  * @param encoder      gets the encoder, NULL on failure.
  * @param detail       gets the reason of a failure; may be NULL.
  * @return AV1PART_ERR_ARGUMENT for a setting out of its range, which the detail names; AV1PART_ERR_FULL;
@@ -347,8 +347,8 @@ AV1PART_API int av1part_search_inter(av1part_encoder *encoder, int inter);
 AV1PART_API int av1part_set_pruner(av1part_encoder *encoder, const void *data, size_t size, double price, double most);
 
 /* The same from a pruner's folder (of `av1part pruner fit`), at its own price and for its kind of frames.
- * @return AV1PART_ERR_PRUNER also where it was made for another libaom, table of features, usage, speed or 4-way
- *         setting, or for inter frames where there are none: the detail says which.
+ * @return AV1PART_ERR_PRUNER also where it was made for another libaom, table of features, usage, speed, chroma, tune,
+ *         bit depth or 4-way setting, or for inter frames where there are none: the detail says which.
  * @thread one at a time */
 AV1PART_API int av1part_load_pruner(av1part_encoder *encoder, const char *folder);
 

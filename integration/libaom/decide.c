@@ -106,6 +106,10 @@ static int set_pruner(av1part_encoder *e, int kind, const void *data, size_t siz
     if (!(price > 0) || !(most > 0)) return av1part_fail(e, AV1PART_ERR_ARGUMENT, "price or most: expected above 0");
     pruner = av1part_pruner_load(data, size, &why);
     if (!pruner) return av1part_fail(e, AV1PART_ERR_PRUNER, why);
+    if (!kind && av1part_pruner_features(pruner) != AV1PART_INTRA_FEATURES) {
+      av1part_pruner_free(pruner);
+      return av1part_fail(e, AV1PART_ERR_PRUNER, "made by the features of inter frames, and given for intra frames");
+    }
   }
   av1part_decide_take(e, kind, pruner, price, most);
   return AV1PART_OK;
@@ -115,12 +119,17 @@ int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double
   return e ? set_pruner(e, e->search_inter, data, size, price, most) : AV1PART_ERR_ARGUMENT;
 }
 
-/* Whether the encoder codes what the pruner was made for, at either bit depth; else the detail says what that is. */
+/* Whether the encoder codes what the pruner was made for; else the detail says what that is. One of intra frames serves 8
+ * and 10 bit, one of inter frames the depth that it has learnt from. */
 static bool made_for(av1part_encoder *e, const av1part_pruner_file *file) {
   const av1part_config *const c = &e->config;
   const bool served = av1part_pruner_file_serves(file, c->chroma, c->tune, c->cpu_used);
   if (file->inter && c->keyint == 1) {
     snprintf(e->detail, sizeof(e->detail), "the pruner was made for inter frames, and keyint is 1");
+    return false;
+  }
+  if (file->inter && c->bit_depth != file->bit_depth) {
+    snprintf(e->detail, sizeof(e->detail), "the pruner of inter frames was made for %d bit", file->bit_depth);
     return false;
   }
   if (c->bit_depth == 12) {

@@ -17,6 +17,9 @@ static double step_of(const AV1_COMP *cpi, int qindex) {
   return av1_ac_quant_QTX(qindex, 0, depth) / 8.0 / (1 << (depth - AOM_BITS_8));
 }
 
+/* The same at a square: by the qindex that it began with, since its parts may have others. */
+static double step_at(const av1part_square *s) { return step_of(s->cpi, (int)s->features[AV1PART_FEATURE_QINDEX]); }
+
 static float relative(double value, double unit) { return (float)log2(0.001 + value / unit); }
 
 /* Length of a motion vector, or of a difference of two. Not by hypot: its newest version would ask for glibc 2.35. */
@@ -172,7 +175,7 @@ static void tpl_features(av1part_square *s) {
   for (int r = in.top; r < in.bottom; ++r) {
     for (int c = in.left; c < in.right; ++c) add_block(frame, block_at(frame, r, c), reference, &sums);
   }
-  const double step = step_of(s->cpi, s->x->qindex), pixels = 16.0 * (1 << 2 * log2_mi) * sums.count;
+  const double step = step_at(s), pixels = 16.0 * (1 << 2 * log2_mi) * sums.count;
   const double own_step = step * (1 << (s->cpi->common.seq_params->bit_depth - AOM_BITS_8)); /* costs keep the samples' scale */
   f[AV1PART_FEATURE_TPL_INTRA] = relative(sums.intra / pixels, own_step);
   f[AV1PART_FEATURE_TPL_INTER] = relative(sums.inter / pixels, own_step);
@@ -206,7 +209,7 @@ static float part_of(double part, double whole) {
 
 static void simple_features(av1part_square *s) {
   const av1part_simple *const simple = &s->simple;
-  const double step = step_of(s->cpi, s->x->qindex), pixels = (double)side_of(s) * side_of(s);
+  const double step = step_at(s), pixels = (double)side_of(s) * side_of(s);
   s->features[AV1PART_FEATURE_SIMPLE_RESIDUAL] =
       simple->whole < 0 ? UNKNOWN : relative(simple->whole / pixels, step * step);
   s->features[AV1PART_FEATURE_SIMPLE_QUARTERS] = part_of(simple->quarters, simple->whole);
@@ -230,7 +233,7 @@ void av1part_motion_none_features(av1part_square *s) {
   s->features[AV1PART_FEATURE_NONE_INTRA] = !inter;
   s->none_reference = inter ? block->ref_frame[0] : INTRA_FRAME;
   s->none_motion.as_int = inter ? block->mv[0].as_int : 0;
-  const double step = step_of(s->cpi, s->x->qindex), pixels = (double)side_of(s) * side_of(s);
+  const double step = step_at(s), pixels = (double)side_of(s) * side_of(s);
   s->features[AV1PART_FEATURE_NONE_DISTORTION] =
       relative((double)s->state->this_rdc.dist / SQUARE / pixels, step * step);
   const av1part_under under = under_square(s, s->none_reference, s->none_motion.as_mv);

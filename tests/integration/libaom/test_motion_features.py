@@ -209,3 +209,13 @@ def test_a_pruner_of_inter_frames_may_know_either_table(libaom: Libraries, tmp_p
         with pytest.raises(ToolkitError, match="another table of features"):
             PrunerBundle.load(key).check_encoder(config, encoder.hook())
         assert encoder.hook().av1part_load_pruner(encoder._handle, str(key).encode()) != 0
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_pruner_by_the_features_of_inter_frames_is_refused_for_intra_frames() -> None:
+    pruner = toy([(8, "stop")], loss=0.0, time=0.0, table="inter")
+    with Encoder(EncoderConfig(64, 64, cq=40, cpu_used=3, keyint=30)) as encoder:
+        with pytest.raises(ToolkitError, match="by the features of inter frames, and given for intra frames"):
+            encoder.set_pruner(pruner, price=1.0, most=1.0)
+        encoder.search_frames("inter")
+        encoder.set_pruner(pruner, price=1.0, most=1.0)
