@@ -9,7 +9,7 @@
 #include "square.h"
 
 enum { UNKNOWN = -8, RATIO_MOST = 4, CELL = 8, EIGHTHS = 8, SIMPLE_SSE = 0, SIMPLE_EACH = 2 };
-enum { SQUARE = 16 /* libaom's distortion where samples differ by 1 */ };
+enum { STEP_SQUARED = 16 /* libaom's distortion where samples differ by 1 */ };
 
 /* The dequantiser's step on the scale of 8-bit samples, to which libaom brings distortions of either bit depth. */
 static double step_of(const AV1_COMP *cpi, int qindex) {
@@ -46,8 +46,8 @@ void av1part_motion_frame(av1part_encoder *e, const AV1_COMP *cpi) {
     const int own = abs((int)buffer->display_order_hint - (int)cm->current_frame.display_order_hint);
     if (e->nearest && own >= distance) continue;
     e->nearest = reference;
-    e->frame_reference_step =
-        (float)log2(step_of(cpi, buffer->base_qindex) / step_of(cpi, cm->quant_params.base_qindex));
+    const int qindex = cm->quant_params.base_qindex, its = e->blocks[reference] ? e->blocks[reference]->qindex : qindex;
+    e->frame_reference_step = (float)log2(step_of(cpi, its) / step_of(cpi, qindex));
     distance = own;
   }
   e->frame_level = (float)cpi->ppi->gf_group.layer_depth[cpi->gf_frame_index];
@@ -58,6 +58,7 @@ void av1part_motion_keep(av1part_encoder *e, const AV1_COMP *cpi) {
   const CommonModeInfoParams *const mi = &cpi->common.mi_params;
   const int rows = cells_of(mi->mi_rows), columns = cells_of(mi->mi_cols), step = CELL / MI_SIZE;
   av1part_blocks *const blocks = av1part_references_keep(&e->references, cpi->common.cur_frame, rows, columns);
+  if (blocks) blocks->qindex = cpi->common.quant_params.base_qindex;
   for (int r = 0; blocks && r < rows; ++r) {
     for (int c = 0; c < columns; ++c) {
       const MB_MODE_INFO *const block = mi->mi_grid_base[(ptrdiff_t)r * step * mi->mi_stride + c * step];
@@ -180,7 +181,7 @@ static void tpl_features(av1part_square *s) {
   f[AV1PART_FEATURE_TPL_INTRA] = relative(sums.intra / pixels, own_step);
   f[AV1PART_FEATURE_TPL_INTER] = relative(sums.inter / pixels, own_step);
   f[AV1PART_FEATURE_TPL_INTER_SPREAD] = (float)log2((1 + sums.inter_most) / (1 + sums.inter_least));
-  f[AV1PART_FEATURE_TPL_DISTORTION] = relative(sums.distortion / (SQUARE << TPL_DEP_COST_SCALE_LOG2) / pixels, step * step);
+  f[AV1PART_FEATURE_TPL_DISTORTION] = relative(sums.distortion / (STEP_SQUARED << TPL_DEP_COST_SCALE_LOG2) / pixels, step * step);
   f[AV1PART_FEATURE_TPL_DEPENDENCY] = (float)log2(1 + fmax(sums.later, 0) / fmax(sums.distortion, 1));
   f[AV1PART_FEATURE_TPL_MOTION] = sums.moved ? log_length(sums.length / sums.moved, 0) : 0;
   f[AV1PART_FEATURE_TPL_MOTION_SPREAD] = sums.moved ? spread_of(frame, in, all, reference, &sums) : 0;
@@ -235,7 +236,7 @@ void av1part_motion_none_features(av1part_square *s) {
   s->none_motion.as_int = inter ? block->mv[0].as_int : 0;
   const double step = step_at(s), pixels = (double)side_of(s) * side_of(s);
   s->features[AV1PART_FEATURE_NONE_DISTORTION] =
-      relative((double)s->state->this_rdc.dist / SQUARE / pixels, step * step);
+      relative((double)s->state->this_rdc.dist / STEP_SQUARED / pixels, step * step);
   const av1part_under under = under_square(s, s->none_reference, s->none_motion.as_mv);
   s->features[AV1PART_FEATURE_NONE_REFERENCE_SIZE] = under.size;
   s->features[AV1PART_FEATURE_NONE_REFERENCE_SIZE_LEAST] = under.size_least;

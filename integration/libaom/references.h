@@ -11,6 +11,7 @@ typedef struct av1part_references av1part_references;
 typedef struct av1part_blocks {
   const void *buffer; /* NULL: an entry that is free */
   int rows, columns;
+  int qindex; /* of the frame */
   uint8_t *cells;
 } av1part_blocks;
 
