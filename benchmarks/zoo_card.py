@@ -3,8 +3,8 @@
     python benchmarks/zoo_card.py photo-8bit --photographs runs/bench/report.json --machine "2 shared cores"
 
 Measure at the pruner's own price, on pictures that it has not seen, with presets beyond the pruned ones, so that the
-report says what libaom's own presets charge for the same time. The reports replace what the card said before of the
-versions of libaom that they were made with.
+report says what libaom's own presets charge for the same time. A report replaces what the card said before of the same
+material, bit depth, speed, chroma, tune and size with the same version of libaom; all other rows stay.
 """
 
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 
 from integration import zoo
-from integration.zoo.card import CLIPS, FILE, KEY_FRAMES, PHOTOGRAPHS, Card, Row, rows_of, write_card
+from integration.zoo.card import CLIPS, FILE, KEY_FRAMES, PHOTOGRAPHS, Card, Row, renewed, rows_of, write_card
 
 _FILES = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -38,7 +38,9 @@ def command_of(report: dict, name: str) -> str:
 @click.option("--key-frames", multiple=True, type=_FILES, help="Report on key frames of clips; repeatable.")
 @click.option("--clips", multiple=True, type=_FILES, help="Report on clips with inter frames; repeatable.")
 @click.option("--machine", required=True, help='Class of the machine, as in "2 shared cores".')
-@click.option("--not-for", multiple=True, help="Sentence on where it must not be used; repeatable.")
+@click.option(
+    "--not-for", multiple=True, help="Sentence on where it must not be used; repeatable.  [default: as before]"
+)
 def main(
     name: str,
     photographs: tuple[Path, ...],
@@ -57,9 +59,9 @@ def main(
             rows += rows_of(report, material, price, command_of(report, folder.name), machine)
     if not rows:
         raise click.UsageError("No report given: pass --photographs, --key-frames or --clips.")
-    now = {row.libaom for row in rows}
-    kept = [row for row in Card.load(folder).measured if row.libaom not in now] if (folder / FILE).is_file() else []
-    write_card(folder, [*rows, *kept], not_for)
+    before = Card.load(folder) if (folder / FILE).is_file() else None
+    not_for = not_for or (before.not_for if before else ())
+    write_card(folder, renewed(before.measured if before else (), rows), not_for)
     for row in rows:
         click.echo(f"{row.material}, cpu-used {row.cpu_used}, libaom {row.libaom}: {row.expected}")
 

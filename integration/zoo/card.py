@@ -206,6 +206,12 @@ def rows_with(libaom: str, measured: Sequence[Row]) -> list[Row]:
     return [row for row in measured if row.libaom == best[row.of]]
 
 
+def renewed(measured: Sequence[Row], new: Sequence[Row]) -> list[Row]:
+    """The new rows, then those measured before of which none speaks: of another version, size or kind of encode."""
+    spoken_of = {(row.of, row.libaom, row.size) for row in new}
+    return [*new, *(row for row in measured if (row.of, row.libaom, row.size) not in spoken_of)]
+
+
 def _newest_first(measured: Sequence[Row]) -> list[str]:
     """Versions of libaom that rows were measured with."""
     return sorted({row.libaom for row in measured}, key=lambda name: [*map(int, name.split("."))], reverse=True)

@@ -56,7 +56,7 @@ def merge(paths: tuple[Path, ...], output: Path, split: str | None, overwrite: b
     """Make one data set, or one record of the search, of several that were made with the same settings.
 
     A source that two of them hold alike is taken once. Where its split or content differs, or any setting of the
-    encoder, nothing is written.
+    encoder, nothing is written. Records may differ in chroma, tune, size and share: each source keeps its own.
     """
     from toolkit.cli.progress import next_step
     from toolkit.data.merge import merge_blocksets, merge_groups

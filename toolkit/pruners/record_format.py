@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NotRequired, TypedDict
+from typing import Annotated, Any, NotRequired, TypedDict, cast
 
 import numpy as np
 from msgspec import Meta
@@ -16,6 +16,7 @@ from toolkit.data.inside import check_feature_list
 from toolkit.data.sources import Origin, check_sources
 from toolkit.data.splits import check_one_split
 from toolkit.errors import ToolkitError
+from toolkit.files import canonical_json
 from toolkit.folders import SEARCH
 from toolkit.partition import INSIDE_LARGER, NAMES
 from toolkit.sealed import SealedFolder
@@ -65,13 +66,33 @@ class FrameEntry:
     file: str
 
 
+class Coded(TypedDict, total=False):
+    """Encoder settings that the sources of one record may have different ones of, since no pruner depends on them.
+
+    Costs are bits at the very square's multiplier and luma is in quantiser steps, so one pruner serves every chroma and
+    tune. `input` says how a source was read, `recorded` which of its superblocks were kept.
+    """
+
+    chroma: str
+    deltaq_mode: int
+    input: dict[str, object]
+    recorded: dict[str, float]
+    tune: str
+
+
+OWN = tuple(Coded.__annotations__)
+"""Names of the settings of Coded."""
+
+
 class RecordedSource(Origin):
     """A clip or photograph of a record. `luma_sha256` is of the code values of its luma, frame by frame, as coded.
 
-    Older records do not say it.
+    Older records do not say it. `coded`: the settings in which the sources of a merged record differ; the encoder's say
+    the others.
     """
 
     luma_sha256: NotRequired[str]
+    coded: NotRequired[Coded]
 
 
 class _Inter(TypedDict):
@@ -117,7 +138,7 @@ def check_manifest(path: Path, manifest: RecordManifest) -> tuple[tuple[Feature,
     _check_encoder(manifest["encoder"], str(file))
     features = converted(manifest["features"], tuple[Feature, ...], f"{file}, features", MEND)
     check_features(features, str(file), frame_kind(manifest["encoder"]))
-    _check_sources(manifest["sources"], str(file))
+    _check_sources(manifest["sources"], manifest["encoder"], str(file))
     frames = converted(manifest["frames"], tuple[FrameEntry, ...], f"{file}, frames", MEND)
     _check_frames(frames, manifest["sources"], str(file))
     return features, frames
@@ -133,8 +154,8 @@ def _check_encoder(encoder: Mapping[str, Any], what: str) -> None:
         shaped(encoder, _Inter, f"{what}, encoder", MEND)
 
 
-def _check_sources(sources: Sequence[RecordedSource], what: str) -> None:
-    """Raise ToolkitError unless the sources are sound, each there once and in one split."""
+def _check_sources(sources: Sequence[RecordedSource], encoder: EncoderRecord, what: str) -> None:
+    """Raise ToolkitError unless the sources are sound, each there once with the same settings, and in one split."""
     check_sources(sources, what, MEND)
     for source in sources:
         name = source["name"]
@@ -145,8 +166,19 @@ def _check_sources(sources: Sequence[RecordedSource], what: str) -> None:
     hashes = [hashes_of(source) for source in sources]
     advice = "Give it exactly one split."
     check_one_split(sources, hashes, what, advice)
-    if len({source["sha256"] for source in sources}) < len(sources):
+    if len({(source["sha256"], coded_text(encoder, source)) for source in sources}) < len(sources):
         raise ToolkitError(f"{what}: a source is there twice. {MEND}")
+
+
+def coded_as(encoder: EncoderRecord, source: RecordedSource) -> dict[str, Any]:
+    """Settings of Coded that a source was coded with: its own, else those of the record's encoder."""
+    own = cast(dict[str, Any], encoder) | cast(dict[str, Any], source.get("coded", {}))
+    return {name: own[name] for name in OWN if name in own}
+
+
+def coded_text(encoder: EncoderRecord, source: RecordedSource) -> str:
+    """The same settings as a text, equal where they are."""
+    return canonical_json(coded_as(encoder, source)).decode()
 
 
 def hashes_of(source: RecordedSource) -> dict[str, str]:

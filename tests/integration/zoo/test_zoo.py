@@ -35,6 +35,7 @@ from integration.zoo.card import (
     Card,
     cards,
     choose,
+    renewed,
     rows_of,
     speeds,
     write_card,
@@ -401,6 +402,13 @@ def test_small_dark_objects_in_a_plain_bright_sky_survive(libaom: Libraries) -> 
             psnrs.append(10 * np.log10(255**2 / error))
         assert sizes[1] <= 1.03 * sizes[0], name
         assert psnrs[1] >= psnrs[0] - 0.5, name
+
+
+def test_a_new_measurement_replaces_the_row_of_the_same_encodes_alone() -> None:
+    first = Card.load(zoo.FOLDER / "photo-8bit").measured[0]
+    others = [replace(first, size="99x99"), replace(first, libaom="9.9.9"), replace(first, tune="iq")]
+    new = replace(first, saving=1.0)
+    assert renewed([first, *others], [new]) == [new, *others]
 
 
 def test_chroma_and_tunes_have_rows_of_their_own() -> None:

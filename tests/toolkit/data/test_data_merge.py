@@ -207,9 +207,34 @@ def test_records_of_the_search_are_merged_likewise(tmp_path: Path, pictures: lis
     expected = [f.rows for f in apart[0].frames("train")] + [f.rows for f in apart[1].frames("train")][2:]
     for found, rows in zip(merged.frames("train"), expected, strict=True):
         assert found.rows.tobytes() == rows.tobytes()
-    record(pictures[2:], tmp_path / "c", replace(config, share=0.5))
-    fails(cli("data", "merge", paths[0], tmp_path / "c", "-o", tmp_path / "n"), "recorded share is 1 and 0.5")
+    record(pictures[2:], tmp_path / "c", replace(config, cpu_used=3))
+    fails(cli("data", "merge", paths[0], tmp_path / "c", "-o", tmp_path / "n"), "cpu-used is 4 and 3")
     fails(cli("data", "merge", paths[0], small(tmp_path / "set", 1), "-o", tmp_path / "n"), "this is a data set")
     record(pictures[1:2], tmp_path / "d", replace(config, split="val"))
     fails(cli("data", "merge", paths[0], tmp_path / "d", "-o", tmp_path / "n"), "it is in train and in val")
     assert not (tmp_path / "n").exists()
+
+
+@pytest.mark.usefixtures("libaom")
+def test_sources_of_a_merged_record_keep_their_own_chroma_tune_size_and_share(
+    tmp_path: Path, pictures: list[Path]
+) -> None:
+    config = RecordConfig(cq=(40,), cpu_used=6, usage="allintra", size=None, split="train", jobs=1, share=1)
+    own = [config, replace(config, chroma=444, tune="iq"), replace(config, size=(64, 64), share=0.5)]
+    paths = [tmp_path / name for name in "abc"]
+    for path, each in zip(paths, own, strict=True):
+        record(pictures[:1], path, each)
+    done("data", "merge", *paths, "-o", tmp_path / "m")
+    merged = SearchSet.load(tmp_path / "m")
+    assert [s["name"] for s in merged.manifest["sources"]] == ["part0", "part0-2", "part0-3"]
+    coded = [source["coded"] for source in merged.manifest["sources"]]
+    assert [c["chroma"] for c in coded] == ["4:2:0", "4:4:4", "4:2:0"]
+    assert [c.get("tune") for c in coded] == [None, "iq", None]
+    assert [c["recorded"]["share"] for c in coded] == [1.0, 1.0, 0.5]
+    assert [c["input"]["size"] for c in coded] == ["source", "source", "64x64"]
+    assert not {"chroma", "tune", "recorded"} & merged.manifest["encoder"].keys()
+    # Of the same settings it is the same source; all of one source go to one split.
+    assert (
+        "taken once" in done("data", "merge", tmp_path / "m", paths[1], "-o", tmp_path / "n", "--split", "val").stderr
+    )
+    assert SearchSet.load(tmp_path / "n").splits == ["val"] * 3

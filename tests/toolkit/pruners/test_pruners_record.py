@@ -225,6 +225,19 @@ def test_one_photograph_in_two_splits_is_refused_also_by_a_merge(tmp_path: Path,
     assert [s["split"] for s in SearchSet.load(tmp_path / "m").manifest["sources"]] == ["train"]
 
 
+def test_one_photograph_coded_in_two_ways_stays_in_one_split(tmp_path: Path) -> None:
+    first = a_source("a", "train", 1)
+    second: RecordedSource = {**first, "name": "b", "coded": {"chroma": "4:4:4"}}
+    rows = [some_rows(20, seed) for seed in range(2)]
+    write_record(tmp_path / "m", [first, second], rows)
+    SearchSet.load(tmp_path / "m")
+    with pytest.raises(ToolkitError, match=r"the same source in two splits"):
+        write_record(tmp_path / "n", [first, {**second, "split": "test"}], rows)
+    alike: RecordedSource = {**second, "coded": {"chroma": "4:2:0"}}
+    with pytest.raises(ToolkitError, match=r"a source is there twice"):
+        write_record(tmp_path / "o", [first, alike], rows, encoder={"chroma": "4:2:0"})
+
+
 def test_a_record_without_hashes_of_luma_is_read_and_merged_by_its_originals(tmp_path: Path) -> None:
     sources = [a_source(name, "train", number) for number, name in enumerate("aba")]
     for source in sources:
