@@ -34,6 +34,12 @@ def unpruned(settings: EncodeConfig) -> str:
     return f"in all-intra usage libaom searches no partitions at cpu-used {settings.cpu_used}"
 
 
+def _unusual(clip: Clip, settings: EncodeConfig) -> str:
+    """Chroma and tune of an encode where they are not the usual ones, as in `, 4:4:4, tune iq`."""
+    found = f", {CHROMAS[clip.chroma]}" if clip.chroma != 420 else ""
+    return found + (f", tune {settings.tune}" if settings.tune != "psnr" else "")
+
+
 def default_pruner(
     clip: Clip, settings: EncodeConfig, four_way: bool | None
 ) -> tuple[PrunerBundle | None, Row | None, str]:
@@ -49,9 +55,8 @@ def default_pruner(
     found = choose(material, depth, settings.usage, settings.cpu_used, four_way=four_way, pixels=pixels, **more)
     if not found:
         four = " without 4-way partitions" if four_way is False else ""
-        four += f", {CHROMAS[clip.chroma]}" if clip.chroma != 420 else ""
-        four += f", tune {settings.tune}" if settings.tune != "psnr" else ""
-        where = f"{material}, {depth} bit, {settings.usage} usage, cpu-used {settings.cpu_used}{four}"
+        speed = f"cpu-used {settings.cpu_used}{four}{_unusual(clip, settings)}"
+        where = f"{material}, {depth} bit, {settings.usage} usage, {speed}"
         return None, None, f"Stock libaom: no pruner in the box has a measured gain on {where}."
     card, row = found
     pruner, stock = PrunerBundle.load(FOLDER / card.name), "--no-pipeline gives stock libaom."
@@ -101,7 +106,9 @@ def expected_of(
     more: _Coded = {"chroma": clip.chroma, "tune": settings.tune}
     row = card.row(material, depth, settings.cpu_used, clip.width * clip.height, **more) if card else None
     if card and row is None:
-        here = f"has no row of {material}, {depth} bit, cpu-used {settings.cpu_used} on its card"
+        here = (
+            f"has no row of {material}, {depth} bit, cpu-used {settings.cpu_used}{_unusual(clip, settings)} on its card"
+        )
         return None, f"Warning: {name} {here}: what it gives there is unmeasured."
     if row is None:
         if learnt_at == settings.cpu_used:

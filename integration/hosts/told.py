@@ -16,18 +16,17 @@ if TYPE_CHECKING:
 _OPTIONS = {
     "ffmpeg": {
         "chroma": "-pix_fmt {}",
-        "depth": "-pix_fmt {}10le",
         "usage": "-usage {}",
         "speed": "-cpu-used {}",
         "four_way": "-aom-params enable-1to4-partitions={}",
         "tune": "-tune {}",
     },
-    "avifenc": {"chroma": "-y {}", "depth": "-d 10", "speed": "-s {}", "tune": "-a tune={}"},
+    "avifenc": {"chroma": "-y {}", "depth": "-d {}", "speed": "-s {}", "tune": "-a tune={}"},
 }
 """Options of hosts, by what they change. Of other hosts the setting itself is named."""
 _SETTINGS = {
     "chroma": "{}",
-    "depth": "8 or 10 bit",
+    "depth": "{} bit",
     "usage": "usage {}",
     "speed": "cpu-used {}",
     "four_way": "enable-1to4-partitions={}",
@@ -45,13 +44,14 @@ _ENCODER = re.compile(
 
 @dataclass(frozen=True)
 class Served:
-    """A usage, 4-way setting, chroma and tune of which something is pruned or masked, and the speeds at which it is."""
+    """Usage, 4-way setting, bit depth, chroma and tune that are pruned or masked, and the speeds at which they are."""
 
     usage: str
     four_way: bool
     speeds: tuple[int, ...]
     chroma: str = CHROMAS[420]
     tune: str = "psnr"
+    depth: int = 8
 
     @classmethod
     def by(cls, model: "PrunerBundle | Pipeline") -> "list[Served]":
@@ -64,9 +64,16 @@ class Served:
         four_way = bool(model.encoder.get("enable_1to4_partitions", 1))
         if isinstance(model, PrunerBundle) and (model.path / FILE).is_file():
             own = served(rows_with(version().name, Card.load(model.path).measured))
-            return [cls(usage, four_way, tuple(at), CHROMAS[chroma], tune) for (chroma, tune), at in own.items() if at]
+            return [
+                cls(usage, four_way, tuple(at), CHROMAS[chroma], tune, depth)
+                for (depth, chroma, tune), at in own.items()
+                if at
+            ]
         learnt_at = (int(model.encoder.get("cpu_used", 0)),)
-        return [cls(usage, four_way, learnt_at, str(model.encoder.get("chroma", CHROMAS[420])))]
+        chroma = str(model.encoder.get("chroma", CHROMAS[420]))
+        both = isinstance(model, PrunerBundle) and model.frame_kind == "key"
+        depths = (8, 10) if both else (int(model.manifest["bit_depth"]),)
+        return [cls(usage, four_way, learnt_at, chroma, depth=depth) for depth in depths]
 
 
 def told(
@@ -130,11 +137,12 @@ def helpful(reasons: Sequence[str], host: str, known: Sequence[Served]) -> str:
     for reason in reasons:
         if match := _ENCODER.search(reason):
             depth, chroma, usage, speed, four_way, tune = match.groups()
-            wanted = Served(usage, four_way == "on", (int(speed),), chroma, tune or "psnr")
-            found |= _nearest(known, wanted)
-            found |= {"depth": found.get("chroma", chroma)} if depth == "12" else {}
-    if "depth" in found and host == "ffmpeg":
-        found.pop("chroma", None)  # one pixel format says both
+            wanted = Served(usage, four_way == "on", (int(speed),), chroma, tune or "psnr", int(depth))
+            near = _nearest(known, wanted)
+            if host == "ffmpeg" and ("depth" in near or "chroma" in near):  # one pixel format says both
+                deep = "10le" if near.pop("depth", depth) == "10" else ""
+                near["chroma"] = _CHROMA[host][near.get("chroma", chroma)] + deep
+            found |= near
     own = _CHROMA.get(host, {})
     found = {name: own.get(value, value) for name, value in found.items()}
     names = _OPTIONS.get(host, _SETTINGS)
@@ -144,10 +152,11 @@ def helpful(reasons: Sequence[str], host: str, known: Sequence[Served]) -> str:
 def _nearest(known: Sequence[Served], wanted: Served) -> dict[str, str]:
     """Settings to change, by name, for what is served nearest to an encoder's own."""
 
-    def away(way: tuple[Served, int]) -> tuple[bool, bool, int, bool, bool]:
+    def away(way: tuple[Served, int]) -> tuple[bool, bool, int, bool, bool, int]:
         one, own = way
         others = one.usage != wanted.usage, one.four_way != wanted.four_way
-        return *others, abs(own - wanted.speeds[0]), one.chroma != wanted.chroma, one.tune != wanted.tune
+        samples = one.chroma != wanted.chroma, one.tune != wanted.tune, abs(one.depth - wanted.depth)
+        return *others, abs(own - wanted.speeds[0]), *samples
 
     ways = [(one, own) for one in known for own in one.speeds]
     if not ways:
@@ -155,8 +164,10 @@ def _nearest(known: Sequence[Served], wanted: Served) -> dict[str, str]:
     one, own = min(ways, key=away)
     values = {
         "chroma": one.chroma, "usage": one.usage, "speed": str(own), "four_way": str(int(one.four_way)),
-        "tune": one.tune,
+        "tune": one.tune, "depth": str(one.depth),
     }  # fmt: skip
-    usage, four_way, speed, chroma, tune = away((one, own))
-    changed = {"chroma": chroma, "usage": usage, "speed": speed, "four_way": four_way, "tune": tune}
+    usage, four_way, speed, chroma, tune, depth = away((one, own))
+    changed = {
+        "chroma": chroma, "usage": usage, "speed": speed, "four_way": four_way, "tune": tune, "depth": depth,
+    }  # fmt: skip
     return {name: value for name, value in values.items() if changed[name]}

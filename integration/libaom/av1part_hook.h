@@ -374,7 +374,7 @@ AV1PART_API int av1part_pruner_evaluate(const void *data, size_t size, int side,
  * ONNX Runtime's library is loaded from AV1PART_ONNXRUNTIME, else as libonnxruntime.so.1, with its telemetry off: the
  * environment variable ORT_DISABLE_TELEMETRY is set to 1 before, unless it is there.
  * @return AV1PART_ERR_PIPELINE where the library is missing, or the pipeline was changed or made for another libaom,
- *         bit depth, usage, speed or 4-way setting: the detail says which; as av1part_load_pruner; AV1PART_ERR_STATE
+ *         bit depth, usage, speed, tune or 4-way setting: the detail says which; as av1part_load_pruner; AV1PART_ERR_STATE
  *         during an encode; AV1PART_ERR_MEMORY.
  * @thread one at a time */
 AV1PART_API int av1part_load_pipeline(av1part_encoder *encoder, const char *folder);

@@ -119,27 +119,18 @@ int av1part_set_pruner(av1part_encoder *e, const void *data, size_t size, double
   return e ? set_pruner(e, e->search_inter, data, size, price, most) : AV1PART_ERR_ARGUMENT;
 }
 
-/* Whether the encoder codes what the pruner was made for; else the detail says what that is. One of intra frames serves 8
- * and 10 bit, one of inter frames the depth that it has learnt from. */
+/* Whether the encoder codes what the pruner was made for; else the detail says what that is. */
 static bool made_for(av1part_encoder *e, const av1part_pruner_file *file) {
   const av1part_config *const c = &e->config;
-  const bool served = av1part_pruner_file_serves(file, c->chroma, c->tune, c->cpu_used);
+  const bool served = av1part_pruner_file_serves(file, c->bit_depth, c->chroma, c->tune, c->cpu_used);
   if (file->inter && c->keyint == 1) {
     snprintf(e->detail, sizeof(e->detail), "the pruner was made for inter frames, and keyint is 1");
     return false;
   }
-  if (file->inter && c->bit_depth != file->bit_depth) {
-    snprintf(e->detail, sizeof(e->detail), "the pruner of inter frames was made for %d bit", file->bit_depth);
-    return false;
-  }
-  if (c->bit_depth == 12) {
-    snprintf(e->detail, sizeof(e->detail), "the pruner was made for 8 or 10 bit");
-    return false;
-  }
   if (c->all_intra == file->all_intra && served && c->four_way == file->four_way) return true;
-  const av1part_served *const own = av1part_pruner_file_served(file, c->chroma, c->tune);
+  const av1part_served *const own = av1part_pruner_file_served(file, c->bit_depth, c->chroma, c->tune);
   snprintf(e->detail, sizeof(e->detail),
-           "the pruner serves all_intra %d, each cpu_used of %s at this chroma and tune, four_way %d", file->all_intra,
+           "the pruner serves all_intra %d, each cpu_used of %s at this bit depth, chroma and tune, four_way %d", file->all_intra,
            own ? own->speeds : "none", file->four_way);
   return false;
 }

@@ -74,25 +74,24 @@ static int chroma_of(const AV1_COMP *cpi) {
   return !seq->subsampling_x ? 444 : !seq->subsampling_y ? 422 : 420;
 }
 
-/* Whether this encoder has that usage and 4-way setting, and at most 10 bit. */
+static int depth_of(const AV1_COMP *cpi) { return (int)cpi->common.seq_params->bit_depth; }
+
+static int tune_of(const AV1_COMP *cpi) { return (int)cpi->oxcf.tune_cfg.tuning; }
+
+/* Whether this encoder has that usage and 4-way setting. */
 static bool suits(const AV1_COMP *cpi, int all_intra, int four_way) {
-  const SequenceHeader *const seq = cpi->common.seq_params;
   const AV1EncoderConfig *const config = &cpi->oxcf;
-  return seq->bit_depth != AOM_BITS_12 &&
-         config->mode == (all_intra ? ALLINTRA : GOOD) && config->part_cfg.enable_1to4_partitions == (four_way != 0);
+  return config->mode == (all_intra ? ALLINTRA : GOOD) && config->part_cfg.enable_1to4_partitions == (four_way != 0);
 }
 
-/* Pruners of intra frames were measured at 8 and 10 bit; those of inter frames at the depth that they learnt from. */
 bool av1part_pruner_suits(const AV1_COMP *cpi, const av1part_pruner_file *file) {
-  const int depth = (int)cpi->common.seq_params->bit_depth, tune = (int)cpi->oxcf.tune_cfg.tuning;
-  return suits(cpi, file->all_intra, file->four_way) &&
-         av1part_pruner_file_serves(file, chroma_of(cpi), tune, cpi->oxcf.speed) &&
-         (!file->inter || (cpi->oxcf.kf_cfg.key_freq_max > 0 && depth == file->bit_depth));
+  return suits(cpi, file->all_intra, file->four_way) && (!file->inter || cpi->oxcf.kf_cfg.key_freq_max > 0) &&
+         av1part_pruner_file_serves(file, depth_of(cpi), chroma_of(cpi), tune_of(cpi), cpi->oxcf.speed);
 }
 
 bool av1part_pipeline_suits(const AV1_COMP *cpi, const av1part_pipeline_file *file) {
-  return suits(cpi, file->all_intra, file->four_way) && chroma_of(cpi) == 420 && cpi->oxcf.speed == file->cpu_used &&
-         (int)cpi->common.seq_params->bit_depth == file->config.bit_depth;
+  return suits(cpi, file->all_intra, file->four_way) && depth_of(cpi) == file->config.bit_depth &&
+         chroma_of(cpi) == 420 && tune_of(cpi) == AOM_TUNE_PSNR && cpi->oxcf.speed == file->cpu_used;
 }
 
 static const char *on_off(int on) { return on ? "on" : "off"; }
@@ -115,11 +114,36 @@ static const char *tune_said(int tune) {
 
 /* Write the `lack` and, after it, for which encoder; returns the length. */
 static int describe(const AV1_COMP *cpi, const char *lack, char *text, size_t size) {
-  const SequenceHeader *const seq = cpi->common.seq_params;
   const AV1EncoderConfig *const config = &cpi->oxcf;
-  return snprintf(text, size, "%s for %d bit, %s, usage %s, cpu-used %d, 4-way %s%s", lack, (int)seq->bit_depth,
+  return snprintf(text, size, "%s for %d bit, %s, usage %s, cpu-used %d, 4-way %s%s", lack, depth_of(cpi),
                   chroma_name(chroma_of(cpi)), usages[config->mode], config->speed,
-                  on_off(config->part_cfg.enable_1to4_partitions), tune_said((int)config->tune_cfg.tuning));
+                  on_off(config->part_cfg.enable_1to4_partitions), tune_said(tune_of(cpi)));
+}
+
+/* What a pruner serves that is most like what this encoder codes; of several, the first. */
+static const av1part_served *nearest(const AV1_COMP *cpi, const av1part_pruner_file *pruner) {
+  const av1part_served *best = NULL;
+  int most = -1;
+  for (int i = 0; i < pruner->served_count; ++i) {
+    const av1part_served *const own = &pruner->served[i];
+    const bool tune = own->tune == AV1PART_ANY_TUNE || own->tune == tune_of(cpi);
+    const int alike = (own->bit_depth == depth_of(cpi)) + (own->chroma == chroma_of(cpi)) + tune;
+    if (alike > most) {
+      best = own;
+      most = alike;
+    }
+  }
+  return best;
+}
+
+/* Every bit depth at which a pruner serves what it does there, as in `8 or 10 bit`. */
+static void depths_said(const av1part_pruner_file *pruner, const av1part_served *as, char text[32]) {
+  int used = 0;
+  for (int i = 0; i < pruner->served_count && used < 16; ++i) {
+    const av1part_served *const own = &pruner->served[i];
+    if (own->chroma != as->chroma || own->tune != as->tune || strcmp(own->speeds, as->speeds) != 0) continue;
+    used += snprintf(text + used, 32 - (size_t)used, "%s%d", used ? " or " : "", own->bit_depth);
+  }
 }
 
 /* Say that there is no `what` for this encoder, and if there is one of it alone, for what that was made. */
@@ -131,9 +155,9 @@ static void say_unsuitable(const AV1_COMP *cpi, const char *consequence, const c
   char *const rest = why + used;
   const size_t room = sizeof(why) - (size_t)used;
   if (pruner) {
-    const char *const depths = !pruner->inter ? "8 or 10" : pruner->bit_depth == 8 ? "8" : "10";
-    const av1part_served *const near = av1part_pruner_file_served(pruner, chroma_of(cpi), (int)cpi->oxcf.tune_cfg.tuning);
-    const av1part_served *const own = near ? near : &pruner->served[0];
+    const av1part_served *const own = nearest(cpi, pruner);
+    char depths[32];
+    depths_said(pruner, own, depths);
     snprintf(rest, room, " (this one: %s bit, %s, usage %s, each cpu-used of %s, 4-way %s%s)", depths,
              chroma_name(own->chroma), usages[pruner->all_intra ? ALLINTRA : GOOD], own->speeds,
              on_off(pruner->four_way), tune_said(own->tune));

@@ -26,8 +26,8 @@ void av1part_free_given(void);
 void av1part_give_masks_up(void);
 bool av1part_masks_given_up(void);
 
-/* Whether a folder was made for what this encoder codes now. One pruner serves 8 and 10 bit: it looks at luma in quantiser
- * steps and at costs in bits. */
+/* Whether a folder was made for what this encoder codes now. Masks are for the tune that they were learnt under, psnr:
+ * another one would be unmeasured. */
 bool av1part_pruner_suits(const AV1_COMP *cpi, const av1part_pruner_file *file);
 bool av1part_pipeline_suits(const AV1_COMP *cpi, const av1part_pipeline_file *file);
 

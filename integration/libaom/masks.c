@@ -36,11 +36,11 @@ bool av1part_mask_by_pipelines(av1part_encoder *e, const AV1_COMP *cpi) {
 /* Whether the encoder codes what the pipeline was made for; else the detail says what that is. */
 static bool made_for(av1part_encoder *e, const av1part_pipeline_file *file) {
   const av1part_config *const c = &e->config;
-  if (c->chroma == 420 && c->bit_depth == file->config.bit_depth && c->all_intra == file->all_intra && c->cpu_used == file->cpu_used &&
-      c->four_way == file->four_way) {
+  if (c->chroma == 420 && c->tune == AV1PART_TUNE_PSNR && c->bit_depth == file->config.bit_depth &&
+      c->all_intra == file->all_intra && c->cpu_used == file->cpu_used && c->four_way == file->four_way) {
     return true;
   }
-  snprintf(e->detail, sizeof(e->detail), "the pipeline serves 4:2:0, bit_depth %d, all_intra %d, cpu_used %d, four_way %d",
+  snprintf(e->detail, sizeof(e->detail), "the pipeline serves 4:2:0, tune psnr, bit_depth %d, all_intra %d, cpu_used %d, four_way %d",
            file->config.bit_depth, file->all_intra, file->cpu_used, file->four_way);
   return false;
 }

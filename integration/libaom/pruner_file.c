@@ -43,14 +43,12 @@ static bool parse(const char *text, facts *f) {
   unsigned features;
   int end = 0, last_end = 0;
   av1part_pruner_file *const file = f->file;
-  file->served_count = 1;
-  file->served[0] = (av1part_served){ 420, AV1PART_ANY_TUNE, "" };
-  int found = sscanf(text, made_for, file->libaom, &features, &file->bit_depth, f->usage, file->served[0].speeds,
-                     &file->four_way, &end);
+  av1part_served own = { .chroma = 420, .tune = AV1PART_ANY_TUNE };
+  int found = sscanf(text, made_for, file->libaom, &features, &own.bit_depth, f->usage, own.speeds, &file->four_way, &end);
   if (found != 6) return false;
   if (strncmp(text + end, chroma, sizeof(chroma) - 1) == 0) {
     int more = 0;
-    if (sscanf(text + end, "\nchroma %3d%n", &file->served[0].chroma, &more) != 1) return false;
+    if (sscanf(text + end, "\nchroma %3d%n", &own.chroma, &more) != 1) return false;
     end += more;
   }
   file->inter = strncmp(text + end, inter, sizeof(inter) - 1) == 0;
@@ -61,17 +59,24 @@ static bool parse(const char *text, facts *f) {
   file->all_intra = strcmp(f->usage, "allintra") == 0;
   file->price = av1part_decimal(f->price);
   file->most = av1part_decimal(f->most);
+  if (!file->inter) {
+    own.bit_depth = 8;
+    file->served[file->served_count++] = own;
+    own.bit_depth = 10;
+  }
+  file->served[file->served_count++] = own;
   return true;
 }
 
 /* What a card says of pruner.bin and, in its lines for this libaom, else in those of its first, of what is served. */
 static bool parse_card(const char *text, unsigned *crc, av1part_pruner_file *file) {
-  static const char line[] = "\nspeeds %15[0-9.] %3d %2d %15[0-9none]%n";
+  static const char line[] = "\nspeeds %15[0-9.] %2d %3d %2d %15[0-9none]%n";
   char libaom[16], taken[16] = "";
   av1part_served found;
   int end = 0;
-  if (sscanf(text, "av1part-card 3\ncrc32 %8x%n", crc, &end) != 1) return false;
-  for (text += end; sscanf(text, line, libaom, &found.chroma, &found.tune, found.speeds, &end) == 4; text += end) {
+  if (sscanf(text, "av1part-card 4\ncrc32 %8x%n", crc, &end) != 1) return false;
+  for (text += end;
+       sscanf(text, line, libaom, &found.bit_depth, &found.chroma, &found.tune, found.speeds, &end) == 5; text += end) {
     const bool own = strcmp(libaom, av1part_libaom()) == 0;
     if (!*taken || (own && strcmp(taken, libaom) != 0)) { /* the first, until this libaom's come */
       snprintf(taken, sizeof(taken), "%s", libaom);
@@ -101,16 +106,16 @@ static bool read_card(const char *folder, facts *f, char *why, size_t why_size) 
   return f->carded;
 }
 
-const av1part_served *av1part_pruner_file_served(const av1part_pruner_file *file, int chroma, int tune) {
+const av1part_served *av1part_pruner_file_served(const av1part_pruner_file *file, int bit_depth, int chroma, int tune) {
   for (int i = 0; i < file->served_count; ++i) {
     const av1part_served *const own = &file->served[i];
-    if (own->chroma == chroma && (own->tune == tune || own->tune == AV1PART_ANY_TUNE)) return own;
+    if (own->bit_depth == bit_depth && own->chroma == chroma && (own->tune == tune || own->tune == AV1PART_ANY_TUNE)) return own;
   }
   return NULL;
 }
 
-bool av1part_pruner_file_serves(const av1part_pruner_file *file, int chroma, int tune, int cpu_used) {
-  const av1part_served *const own = av1part_pruner_file_served(file, chroma, tune);
+bool av1part_pruner_file_serves(const av1part_pruner_file *file, int bit_depth, int chroma, int tune, int cpu_used) {
+  const av1part_served *const own = av1part_pruner_file_served(file, bit_depth, chroma, tune);
   return own && cpu_used >= 0 && cpu_used <= 9 && strchr(own->speeds, '0' + cpu_used);
 }
 

@@ -6,12 +6,13 @@
  * `crc32` of pruner.bin, and `check`: the CRC-32 of all lines before it. CRCs are those of zlib, in eight hexadecimal
  * digits. They find accidents; `av1part run` and `av1part pruner info` check the seal.
  *
- * A pruner in the box also has `card.txt`, by integration/zoo/card.py: `av1part-card 3`, `crc32` of pruner.bin, a line
- * `speeds` for each libaom, chroma and tune with which it was measured, the newest libaom first (its version, the
- * chroma as in av1part_config, the tune's number, and the digits of every cpu_used at which it gains there, or `none`),
- * and `check`. It then serves every libaom that has its features, by that libaom's lines, else by those of the first
- * libaom, in place of the libaom, chroma and speed that it learnt with. Without a card it serves the chroma that
- * hook.txt names after four_way (`chroma 444`; without the line, 4:2:0), at every tune. */
+ * A pruner in the box also has `card.txt`, by integration/zoo/card.py: `av1part-card 4`, `crc32` of pruner.bin, a line
+ * `speeds` for each libaom, bit depth, chroma and tune with which it was measured, the newest libaom first (its version,
+ * the bit depth, the chroma as in av1part_config, the tune's number, and the digits of every cpu_used at which it gains
+ * there, or `none`), and `check`. It then serves every libaom that has its features, by that libaom's lines, else by
+ * those of the first libaom, in place of what it learnt with. Without a card it serves the libaom and cpu_used that
+ * hook.txt names and the chroma after four_way (`chroma 444`; without the line, 4:2:0), at every tune; intra frames at 8
+ * and 10 bit, since features are in quantiser steps, and inter frames at their own bit depth. */
 #ifndef AV1PART_PRUNER_FILE_H_
 #define AV1PART_PRUNER_FILE_H_
 
@@ -19,11 +20,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { AV1PART_SERVED = 16, AV1PART_ANY_TUNE = -1 };
+enum { AV1PART_SERVED = 48, AV1PART_ANY_TUNE = -1 };
 
 /* What a pruner serves: a digit for each cpu_used. */
 typedef struct {
-  int chroma, tune;
+  int bit_depth, chroma, tune;
   char speeds[16];
 } av1part_served;
 
@@ -32,7 +33,7 @@ typedef struct {
   av1part_served served[AV1PART_SERVED]; /* the first `served_count` are there, at least one */
   int served_count;
   uint32_t features;
-  int bit_depth, all_intra, four_way, inter;
+  int all_intra, four_way, inter;
   double price, most;
   void *data; /* of pruner.bin */
   size_t size;
@@ -42,10 +43,10 @@ typedef struct {
 bool av1part_pruner_file_read(const char *folder, av1part_pruner_file *file, char *why, size_t why_size);
 void av1part_pruner_file_free(av1part_pruner_file *file);
 
-/* What of it serves a chroma and a tune; NULL: nothing. */
-const av1part_served *av1part_pruner_file_served(const av1part_pruner_file *file, int chroma, int tune);
+/* What of it serves a bit depth, a chroma and a tune; NULL: nothing. */
+const av1part_served *av1part_pruner_file_served(const av1part_pruner_file *file, int bit_depth, int chroma, int tune);
 
-bool av1part_pruner_file_serves(const av1part_pruner_file *file, int chroma, int tune, int cpu_used);
+bool av1part_pruner_file_serves(const av1part_pruner_file *file, int bit_depth, int chroma, int tune, int cpu_used);
 
 /* A number such as 0.05, above 0, whatever the process's locale writes for the point; 0 where the text is none. */
 double av1part_decimal(const char *text);

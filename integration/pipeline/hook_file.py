@@ -22,8 +22,8 @@ BIT_DEPTHS = (8, 10)
 def hook_text(manifest: Mapping[str, Any], bundles: Mapping[str, Bundle], policy: Policy) -> bytes | None:
     """Lines of `hook.txt`; None where C cannot use the pipeline.
 
-    C can where the networks were proven on a CPU and learnt from libaom's own decisions at 8 or 10 bit: imported labels
-    do not say which encoder made them.
+    C can where the networks were proven on a CPU and learnt from libaom's own decisions at 8 or 10 bit, in 4:2:0 and
+    under tune psnr: imported labels do not say which encoder made them.
     """
     encoder = manifest["encoder"]
     if manifest["provider"] != "cpu" or manifest["bit_depth"] not in BIT_DEPTHS or not _is_libaom(encoder):
@@ -71,4 +71,4 @@ def _is_libaom(encoder: Mapping[str, Any]) -> bool:
         return False
     wanted = EncoderSettings(cpu_used, usage, four_way=bool(four_way)).recorded(str(version))
     del wanted["threads"]
-    return all(encoder.get(key) == value for key, value in wanted.items())
+    return encoder.get("tune", "psnr") == "psnr" and all(encoder.get(key) == value for key, value in wanted.items())

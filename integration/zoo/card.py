@@ -1,6 +1,7 @@
 """A card beside a pruner in the box: what it was measured to give, on which material, and where not to use it.
 
-`card.txt` repeats for C at which speeds that is a gain, by libaom's version, chroma and tune (libaom/pruner_file.h).
+`card.txt` repeats for C at which speeds that is a gain, by libaom's version, bit depth, chroma and tune
+(libaom/pruner_file.h).
 """
 
 import math
@@ -56,7 +57,7 @@ class _Pruner(TypedDict):
     learnt: _Learnt
 
 
-FORMAT = SealedFolder("av1part-card", 3, _Card, "a card's", _MEND, FILE)
+FORMAT = SealedFolder("av1part-card", 4, _Card, "a card's", _MEND, FILE)
 
 
 @dataclass(frozen=True)
@@ -267,7 +268,7 @@ def write_card(folder: Path, measured: Sequence[Row], not_for: Sequence[str]) ->
 
 
 def speeds(measured: Sequence[Row]) -> list[int]:
-    """Speeds at which every row is a gain, of any material and bit depth: C cannot tell clips from photographs."""
+    """Speeds at which every row is a gain, of any material: C cannot tell clips from photographs."""
     return [
         speed
         for speed in sorted({row.cpu_used for row in measured})
@@ -275,21 +276,21 @@ def speeds(measured: Sequence[Row]) -> list[int]:
     ]
 
 
-def served(measured: Sequence[Row]) -> dict[tuple[int, str], list[int]]:
-    """The speeds at which every row is a gain, by chroma and tune that were measured, in a fixed order."""
-    found: dict[tuple[int, str], list[Row]] = {}
+def served(measured: Sequence[Row]) -> dict[tuple[int, int, str], list[int]]:
+    """The speeds at which every row is a gain, by bit depth, chroma and tune that were measured, in a fixed order."""
+    found: dict[tuple[int, int, str], list[Row]] = {}
     for row in measured:
-        found.setdefault((row.chroma, row.tune), []).append(row)
+        found.setdefault((row.bit_depth, row.chroma, row.tune), []).append(row)
     return {of: speeds(found[of]) for of in sorted(found)}
 
 
 def _text(folder: Path, measured: Sequence[Row]) -> bytes:
     lines = [
-        f"speeds {libaom} {chroma} {TUNES[tune]} {''.join(map(str, own)) or 'none'}"
+        f"speeds {libaom} {bit_depth} {chroma} {TUNES[tune]} {''.join(map(str, own)) or 'none'}"
         for libaom in _newest_first(measured)
-        for (chroma, tune), own in served(rows_with(libaom, measured)).items()
+        for (bit_depth, chroma, tune), own in served(rows_with(libaom, measured)).items()
     ]
-    return checked_text(["av1part-card 3", f"crc32 {crc32((folder / NATIVE).read_bytes())}", *lines])
+    return checked_text(["av1part-card 4", f"crc32 {crc32((folder / NATIVE).read_bytes())}", *lines])
 
 
 def rows_of(report: Mapping[str, Any], material: str, price: float, command: str, machine: str) -> list[Row]:

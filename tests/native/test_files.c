@@ -119,9 +119,10 @@ static void pruners(void) {
   write_text("pruner/hook.txt", text);
   CHECK(av1part_pruner_file_read("pruner", &file, why, sizeof(why)));
   CHECK(file.price == 0.05 && file.most == 64 && file.inter && !file.all_intra && file.size == 7);
-  CHECK(av1part_pruner_file_serves(&file, 420, 1, 2) && !av1part_pruner_file_serves(&file, 420, 1, 3));
-  CHECK(!av1part_pruner_file_serves(&file, 420, 0, -1) && !av1part_pruner_file_serves(&file, 420, 0, 10));
-  CHECK(!av1part_pruner_file_serves(&file, 444, 0, 2));
+  CHECK(av1part_pruner_file_serves(&file, 8, 420, 1, 2) && !av1part_pruner_file_serves(&file, 8, 420, 1, 3));
+  CHECK(!av1part_pruner_file_serves(&file, 8, 420, 0, -1) && !av1part_pruner_file_serves(&file, 8, 420, 0, 10));
+  CHECK(!av1part_pruner_file_serves(&file, 8, 444, 0, 2));
+  CHECK(!av1part_pruner_file_serves(&file, 10, 420, 1, 2)); /* inter frames: the depth that was learnt */
   av1part_pruner_file_free(&file);
   snprintf(text, sizeof(text), form, av1part_feature_table(1), "frames inter\n", crc);
   write_text("pruner/hook.txt", text);
@@ -130,19 +131,21 @@ static void pruners(void) {
   snprintf(text, sizeof(text), form, av1part_feature_table(0), "chroma 444\n", crc);
   write_text("pruner/hook.txt", text);
   CHECK(av1part_pruner_file_read("pruner", &file, why, sizeof(why)) && !file.inter);
-  CHECK(av1part_pruner_file_serves(&file, 444, 10, 2) && !av1part_pruner_file_serves(&file, 420, 0, 2));
+  CHECK(av1part_pruner_file_serves(&file, 8, 444, 10, 2) && !av1part_pruner_file_serves(&file, 8, 420, 0, 2));
+  CHECK(av1part_pruner_file_serves(&file, 10, 444, 0, 2) && !av1part_pruner_file_serves(&file, 12, 444, 0, 2));
   av1part_pruner_file_free(&file);
-  static const char card[] = "av1part-card 3\ncrc32 %08x\nspeeds 9.9.10 420 0 12\nspeeds 9.9.10 444 0 none\n%s";
+  static const char card[] = "av1part-card 4\ncrc32 %08x\nspeeds 9.9.10 8 420 0 12\nspeeds 9.9.10 8 444 0 none\n%s";
   snprintf(text, sizeof(text), card, crc, "");
   write_text("pruner/card.txt", text);
   CHECK(av1part_pruner_file_read("pruner", &file, why, sizeof(why)) && file.served_count == 2); /* the newest's */
-  CHECK(av1part_pruner_file_serves(&file, 420, 0, 1) && !av1part_pruner_file_serves(&file, 420, 1, 1));
-  CHECK(!av1part_pruner_file_serves(&file, 444, 0, 2));
+  CHECK(av1part_pruner_file_serves(&file, 8, 420, 0, 1) && !av1part_pruner_file_serves(&file, 8, 420, 1, 1));
+  CHECK(!av1part_pruner_file_serves(&file, 8, 444, 0, 2) && !av1part_pruner_file_serves(&file, 10, 420, 0, 1));
   av1part_pruner_file_free(&file);
-  snprintf(text, sizeof(text), card, crc, "speeds 9.9.9 444 10 6\nspeeds 9.9.9 420 1 6\n");
+  snprintf(text, sizeof(text), card, crc, "speeds 9.9.9 8 444 10 6\nspeeds 9.9.9 10 420 1 6\n");
   write_text("pruner/card.txt", text);
   CHECK(av1part_pruner_file_read("pruner", &file, why, sizeof(why)) && file.served_count == 2); /* this libaom's own */
-  CHECK(av1part_pruner_file_serves(&file, 444, 10, 6) && !av1part_pruner_file_serves(&file, 420, 0, 1));
+  CHECK(av1part_pruner_file_serves(&file, 8, 444, 10, 6) && !av1part_pruner_file_serves(&file, 8, 420, 0, 1));
+  CHECK(av1part_pruner_file_serves(&file, 10, 420, 1, 6) && !av1part_pruner_file_serves(&file, 8, 420, 1, 6));
   av1part_pruner_file_free(&file);
   CHECK(remove("pruner/card.txt") == 0);
   snprintf(text, sizeof(text), form, av1part_feature_table(1), "", crc); /* what intra frames do not know */

@@ -203,7 +203,9 @@ def test_two_passes_give_the_same_pruned_frames(libaom: Libraries, tmp_path: Pat
 
 
 @pytest.mark.parametrize("samples", ["yuv420p10le", "yuv444p"])
-def test_one_pruner_serves_10_bit_and_4_4_4_too(libaom: Libraries, tmp_path: Path, samples: str) -> None:
+def test_one_pruner_serves_what_its_card_shows_of_10_bit_and_4_4_4(
+    libaom: Libraries, tmp_path: Path, samples: str
+) -> None:
     needs("ffmpeg", "ffmpeg")
     command = ffmpeg(tmp_path / "out.ivf", CHELSEA, "-pix_fmt", samples)
     stats = tmp_path / "stats"
@@ -231,6 +233,9 @@ def test_what_no_pruner_was_made_for_is_libaom_s_own_with_one_line(
         assert reason in found.stderr
         assert "this one: 8 or 10 bit, 4:2:0, usage good, each cpu-used of 123, 4-way on" in found.stderr
         assert outputs[0].read_bytes() == outputs[1].read_bytes()
+    deep = ffmpeg(tmp_path / "deep.ivf", CHELSEA, "-pix_fmt", "yuv444p10le")
+    said = run(deep, libaom.aom.parent, AV1PART_PIPELINE=PHOTO).stderr
+    assert "no pruner for 10 bit, 4:4:4, usage good, cpu-used 2, 4-way on (this one: 8 bit, 4:4:4, usage good" in said
 
 
 def test_a_pruner_that_is_damaged_or_not_there_prunes_nothing(libaom: Libraries, plain: Path, tmp_path: Path) -> None:
@@ -647,7 +652,8 @@ def test_what_no_pipeline_was_made_for_is_coded_without_masks_with_one_line(
     stock, ours = tmp_path / "stock.ivf", tmp_path / "ours.ivf"
     runtime = onnx_runtime()
     this = "(this one: 8 bit, 4:2:0, usage good, cpu-used 2, 4-way on)"
-    for options in (["-pix_fmt", "yuv420p10le"], ["-pix_fmt", "yuv444p"], ["-cpu-used", 1], ["-usage", "allintra"]):
+    others = (["-pix_fmt", "yuv420p10le"], ["-pix_fmt", "yuv444p"], ["-cpu-used", 1], ["-usage", "allintra"])
+    for options in (*others, ["-tune", "ssim"]):
         run(ffmpeg(stock, CHELSEA, *options), plain)
         command = ffmpeg(ours, CHELSEA, *options)
         said = run(command, libaom.aom.parent, AV1PART_PIPELINE=pipe, AV1PART_ONNXRUNTIME=runtime).stderr
@@ -880,6 +886,20 @@ def test_avifenc_at_a_speed_without_a_search_says_so(libaom: Libraries, tmp_path
     ).stderr
     assert "nothing was pruned in avifenc: libaom searches no partitions for 8 bit, 4:2:0, usage allintra" in said
     assert "To have it pruned: -s 6." in said
+
+
+@pytest.mark.parametrize(("depth", "pruned"), [(8, True), (10, False)])
+def test_avifenc_is_pruned_at_the_bit_depths_that_the_card_has_as_encode_is(
+    libaom: Libraries, tmp_path: Path, depth: int, pruned: bool
+) -> None:
+    needs("avifenc", "libavif-bin")
+    picture = tmp_path / "cat.png"
+    next(av.open(str(CHELSEA)).decode(video=0)).to_image().crop((100, 100, 228, 228)).save(picture)
+    said = done("run", "--", "avifenc", "-d", depth, "-y", "420", "-c", "aom", picture, tmp_path / "a.avif").stderr
+    own = done("encode", picture, "-o", tmp_path / "b.avif", "--chroma", "420", "--depth", depth).stderr
+    assert ("1 of 1 key frames pruned" in said, "Pruner photo-allintra-6" in own) == (pruned, pruned)
+    assert ("nothing was pruned in avifenc: no pruner for 10 bit, 4:2:0" in said) == (not pruned)
+    assert ("To have it pruned: -d 8." in said) == (not pruned)
 
 
 def test_a_full_disk_names_the_library_and_leaves_nothing(

@@ -11,7 +11,11 @@ from integration.hosts.told import Served, helpful, told
 from integration.pruning.bundle import PrunerBundle
 
 LINE = '{"frames":24,"key_frames":1,"pruned_frames":1,"decisions":{"stop_8":{"asked":9,"skipped":4}}}'
-SERVED = [Served("good", True, (1, 2, 3)), Served("allintra", True, (2, 3, 4)), Served("allintra", True, (6,))]
+SERVED = [
+    *(Served("good", True, (1, 2, 3), depth=depth) for depth in (8, 10)),
+    Served("allintra", True, (2, 3, 4)),
+    Served("allintra", True, (6,)),
+]
 
 
 def left(folder: Path, *, stats: bytes = b"", reasons: str = "") -> HostRun:
@@ -61,14 +65,16 @@ def test_files_that_are_gone_or_are_no_files_take_nothing_from_the_status(tmp_pa
             "-aom-params enable-1to4-partitions=1",
         ),
         ("avifenc", "no pruner for 8 bit, 4:4:4, usage allintra, cpu-used 6, 4-way on", "-y 420"),
-        ("avifenc", "no pruner for 12 bit, 4:2:0, usage allintra, cpu-used 5, 4-way on", "-d 10 -s 4"),
+        ("ffmpeg", "no pruner for 10 bit, 4:4:4, usage good, cpu-used 2, 4-way on", "-pix_fmt yuv420p10le"),
+        ("avifenc", "no pruner for 12 bit, 4:2:0, usage allintra, cpu-used 5, 4-way on", "-d 8 -s 4"),
+        ("avifenc", "no pruner for 10 bit, 4:2:0, usage allintra, cpu-used 6, 4-way on", "-d 8"),
         (
             "avifenc",
             "libaom searches no partitions for 8 bit, 4:4:4, usage allintra, cpu-used 8, 4-way on",
             "-y 420 -s 6",
         ),
         ("gst-launch-1.0", "no pruner for 8 bit, 4:4:4, usage good, cpu-used 5, 4-way on", "4:2:0 cpu-used 3"),
-        ("ffmpeg", "no pruner for 12 bit, 4:4:4, usage allintra, cpu-used 6, 4-way on", "-pix_fmt yuv420p10le"),
+        ("ffmpeg", "no pruner for 12 bit, 4:4:4, usage allintra, cpu-used 6, 4-way on", "-pix_fmt yuv420p"),
         ("avifenc", "no pruner for 8 bit, 4:2:0, usage allintra, cpu-used 4, 4-way on, tune iq", "-a tune=psnr"),
         ("avifenc", "no pruner for 8 bit, 4:2:0, usage allintra, cpu-used 4, 4-way on, another tune", "-a tune=psnr"),
         ("ffmpeg", "no pruner for super-resolution or a resize mode", ""),
@@ -91,4 +97,15 @@ def test_a_host_without_libaom_s_shared_library_is_told_so(tmp_path: Path) -> No
 def test_a_pruner_in_the_box_serves_the_speeds_at_which_its_card_shows_a_gain() -> None:
     own = Served.by(PrunerBundle.load(zoo.FOLDER / "photo-8bit"))
     assert Served("good", True, (1, 2, 3)) in own
-    assert len({(one.chroma, one.tune) for one in own}) == len(own)
+    assert Served("good", True, (1, 2, 3), depth=10) in own
+    assert len({(one.depth, one.chroma, one.tune) for one in own}) == len(own)
+    of_8_bit = Served.by(PrunerBundle.load(zoo.FOLDER / "photo-allintra-6"))
+    assert {one.depth for one in of_8_bit} == {8}
+
+
+def test_options_of_two_encoders_name_one_pixel_format() -> None:
+    reasons = [
+        f"coded as by libaom alone: no pruner for {samples}, usage good, cpu-used {speed}, 4-way on"
+        for samples, speed in (("10 bit, 4:4:4", 2), ("10 bit, 4:2:0", 5))
+    ]
+    assert helpful(reasons, "ffmpeg", SERVED) == "-pix_fmt yuv420p10le -cpu-used 3"

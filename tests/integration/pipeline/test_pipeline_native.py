@@ -160,11 +160,12 @@ def test_what_it_was_not_made_for_is_refused(libaom: Libraries, make: MakePipeli
         config(cpu_used=2),
         EncoderConfig(WIDTH, HEIGHT, cpu_used=1, usage="allintra"),
         EncoderConfig(WIDTH, HEIGHT, cpu_used=1, four_way=False),
+        EncoderConfig(WIDTH, HEIGHT, cpu_used=1, tune="iq"),
     )
     for settings in cases:
         with (
             Encoder(settings) as encoder,
-            pytest.raises(ToolkitError, match="serves 4:2:0, bit_depth 8, all_intra 0, cpu_used 1, four_way 1"),
+            pytest.raises(ToolkitError, match="serves 4:2:0, tune psnr, bit_depth 8, all_intra 0, cpu_used 1"),
         ):
             load_in_c(encoder, path)
 
@@ -230,7 +231,12 @@ def test_only_what_c_can_use_gets_a_hook_file(
 ) -> None:
     assert (make(s2=0) / "hook.txt").is_file()
     luma = frame(WIDTH, HEIGHT)[0]
-    others = {"imported": {"labels": "text"}}, LIBAOM | {"deltaq_mode": 1}, {"name": "synthetic"}
+    others = (
+        {"imported": {"labels": "text"}},
+        LIBAOM | {"deltaq_mode": 1},
+        {"name": "synthetic"},
+        LIBAOM | {"tune": "ssim"},
+    )
     for number, other in enumerate(others):
         checkpoint, path = exported / "checkpoint.pt", tmp_path / str(number)
         random_pipeline(path, checkpoint, blockset_8, luma, {"2": 0}, encoder=other)

@@ -219,7 +219,7 @@ def test_a_pruner_is_chosen_only_where_its_card_shows_a_gain(tmp_path: Path, mon
     assert [row.cpu_used for row in card.Card.load(tmp_path / "photo-8bit").measured] == [1, 3, 4]
     assert speeds(rows) == [1]
     assert speeds([*rows, replace(rows[0], material=KEY_FRAMES, under_frontier=-0.1)]) == []
-    assert f"speeds {IN_USE} 420 0 1\n" in (tmp_path / "photo-8bit" / TEXT).read_text()
+    assert f"speeds {IN_USE} 8 420 0 1\n" in (tmp_path / "photo-8bit" / TEXT).read_text()
     found = choose(PHOTOGRAPHS, 8, "good", 1)
     assert found is not None
     assert (found[0].name, found[1].saving) == ("photo-8bit", 30.0)
@@ -265,7 +265,7 @@ def test_with_a_card_a_pruner_serves_another_libaom_than_it_learnt_with(libaom: 
     write_card(folder, [*then, *now], [])
     assert served() == [1], "of this libaom, where it was measured with it"
     texts = (folder / TEXT).read_text().splitlines()[2:4]
-    assert texts == [f"speeds {IN_USE} 420 0 1", f"speeds {EARLIER} 420 0 12"]
+    assert texts == [f"speeds {IN_USE} 8 420 0 1", f"speeds {EARLIER} 8 420 0 12"]
     card = Card.load(folder)
     for name, speed, saving in ((IN_USE, 2, -1.0), (EARLIER, 2, 30.0), (IN_USE, 3, -1.0), ("3.11.0", 2, -1.0)):
         row = card.row(PHOTOGRAPHS, 8, speed, libaom=name)
