@@ -40,14 +40,23 @@ class Difference(TypedDict):
 class Outputs:
     """Outputs of one session: logits of `batch_rows` by batch size, and number of graph nodes by provider.
 
-    `repeats`: the first call against a second one in the "same session", and against one in a "fresh session".
+    `calls`: what the same rows gave in a "first" call, a second one in the "same session" and one in a "fresh session".
     `device`: as of `RuntimeModel`.
     """
 
     logits: dict[int, NDArray[Any]]
     placement: dict[str, int]
-    repeats: dict[str, Difference]
+    calls: dict[str, NDArray[Any]]
     device: dict[str, str] = field(default_factory=dict)
+
+    def repeats(self, columns: slice = slice(None)) -> dict[str, Difference]:
+        """The first call against each of the others, in these columns of the outputs."""
+        first, *_ = self.calls.values()
+        return {
+            name: _difference(first[:, columns], again[:, columns])
+            for name, again in self.calls.items()
+            if again is not first
+        }
 
 
 def batch_rows(blocks: int, batch: int) -> NDArray[np.int64]:
@@ -82,13 +91,9 @@ def run_all(open_session: Callable[[], Opened], inputs: Inputs, batches: Sequenc
     session = open_session()
     found = run_batches(session.one_call, inputs, batches)
     part = [values[:_REPEATED] for values in inputs]
-    first, again = (session.one_call(*part) for _ in range(2))
-    fresh = open_session().one_call(*part)
-    repeats: dict[str, Difference] = {
-        "same session": _difference(first, again),
-        "fresh session": _difference(first, fresh),
-    }
-    return Outputs(found, session.placement, repeats, session.device)
+    calls = {name: session.one_call(*part) for name in ("first", "same session")}
+    calls["fresh session"] = open_session().one_call(*part)
+    return Outputs(found, session.placement, calls, session.device)
 
 
 def between_batches(logits: Mapping[int, NDArray[np.float32]], blocks: int) -> dict[str, float | None]:

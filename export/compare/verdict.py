@@ -7,7 +7,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from export.compare.batches import Outputs, batch_rows
+from export.compare.batches import Difference, batch_rows
 
 RMS_FACTOR, MAX_FACTOR = 4.0, 8.0
 """Healthy float32 runtimes measure 0.6 to 1.1 times PyTorch's own error; the mildest real damage over 100 times.
@@ -179,13 +179,13 @@ def summarise(by_batch: Mapping[int, BatchResult]) -> Summary:
     }
 
 
-def with_repeats(verdict: dict[str, Any], found: Outputs, allowed: float) -> dict[str, Any]:
+def with_repeats(verdict: dict[str, Any], repeats: Mapping[str, Difference], allowed: float) -> dict[str, Any]:
     """The verdict with `repeatability`; failed where repeated runs differ by more than `allowed`."""
-    strange = [name for name, r in found.repeats.items() if r["largest"] is None or r["largest"] > allowed]
+    strange = [name for name, r in repeats.items() if r["largest"] is None or r["largest"] > allowed]
     if strange:
         reason = f"not repeatable in the {' and the '.join(strange)}"
         verdict = verdict | {"status": "failed", "reason": "; ".join(filter(None, [verdict["reason"], reason]))}
-    return {**verdict, "repeatability": found.repeats}
+    return {**verdict, "repeatability": dict(repeats)}
 
 
 def errors_of(found: Logits, reference: NDArray[np.float64]) -> tuple[float, float]:

@@ -49,13 +49,17 @@ class Libraries:
 
 
 class WebGpu(TypedDict):
-    """What WebGPU runs on here: entries as of `examine`; `unusable`: it finds a GPU on which a real run fails."""
+    """What WebGPU runs on here: entries as of `examine`; `unusable`: it finds a GPU on which a real run fails.
+
+    `float16`: why float16 does not run there, empty where it does; no profile takes it.
+    """
 
     installed: bool
     version: str
     device: dict[str, str]
     error: str
     placement: NotRequired[dict[str, int]]
+    float16: NotRequired[str]
     unusable: bool
 
 

@@ -17,11 +17,15 @@ SIZE = 64
 
 
 class Probe(TypedDict):
-    """What a real run gave; `error` is empty where it is right. `device`: its name, or what WebGPU says of it."""
+    """What a real run gave; `error` is empty where it is right. `device`: its name, or what WebGPU says of it.
+
+    `float16`: the error of a run in float16, of WebGPU alone.
+    """
 
     error: str
     device: NotRequired[str | dict[str, str]]
     placement: NotRequired[dict[str, int]]
+    float16: NotRequired[str]
 
 
 def probe_torch() -> Probe:
@@ -37,22 +41,24 @@ def probe_torch() -> Probe:
 
 def probe_onnxruntime() -> Probe:
     """Compare ONNX Runtime's convolution, which loads cuDNN too, on the CUDA provider alone with the CPU's."""
-    return _convolution("cuda")
+    return _convolution("cuda", _graph())
 
 
 def probe_webgpu() -> Probe:
     """Compare ONNX Runtime's convolution on the WebGPU provider alone with the CPU's; `device`: what it finds."""
+    from export.graph.float16 import as_float16
     from export.graph.vulkan import devices
 
-    found = _convolution("webgpu")
+    model = _graph()
+    found = _convolution("webgpu", model)
+    if not found["error"]:
+        found["float16"] = _convolution("webgpu", as_float16(model))["error"]
     return found if found.get("device") else found | {"device": next(map(asdict, devices()), {})}
 
 
-def _convolution(provider: str) -> Probe:
+def _graph() -> bytes:
+    """A convolution x (1, 1, SIZE, SIZE) -> y, of two kernels of ones."""
     from onnx import TensorProto, helper, numpy_helper
-
-    from export.graph.runtime import open_session, running
-    from toolkit.errors import ToolkitError
 
     weight = numpy_helper.from_array(np.ones((2, 1, 3, 3), np.float32), "w")
     graph = helper.make_graph(
@@ -62,9 +68,17 @@ def _convolution(provider: str) -> Probe:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 2, SIZE - 2, SIZE - 2])],
         [weight],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10).SerializeToString()
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    return bytes(model.SerializeToString())
+
+
+def _convolution(provider: str, model: bytes) -> Probe:
+    """Run the graph, in float32 or float16, on a provider alone; expected is what `_graph` gives on the CPU."""
+    from export.graph.runtime import open_session, running
+    from toolkit.errors import ToolkitError
+
     x = np.linspace(0, 1, SIZE * SIZE, dtype=np.float32).reshape(1, 1, SIZE, SIZE)
-    expected = open_session(model, "cpu", None)[0].run(["y"], {"x": x})[0]
+    expected = open_session(_graph(), "cpu", None)[0].run(["y"], {"x": x})[0]
     try:
         session, placement = open_session(model, provider, None)
         with running():

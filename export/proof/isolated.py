@@ -74,4 +74,5 @@ def _apart(
             raise ToolkitError(values["error"])
         with np.load(folder / "outputs.npz", allow_pickle=False) as outputs:
             logits = {batch: outputs[f"batch_{batch}"] for batch in batches}
-        return Outputs(logits, values["placement"], values["repeats"], values["device"])
+            calls = {name: outputs[f"call_{name}"] for name in values["calls"]}
+        return Outputs(logits, values["placement"], calls, values["device"])

@@ -255,7 +255,7 @@ def _judge_profile(found: Outputs, proof: Proof, profile: Profile, classes: int,
             budget = set_budget_on_gpu(proof.model, proof.budget_blocks, profile.precision)
         verdict = {**judge(found.logits, proof.reference, budget), **_origin(budget)}
         allowed = budget.max
-    return with_repeats(verdict, found, allowed)
+    return with_repeats(verdict, found.repeats(), allowed)
 
 
 def _origin(budget: Budget) -> dict[str, float]:

@@ -86,7 +86,7 @@ def _run(bundle: Bundle, kept: Kept, profile: Profile, proof: dict[str, Any], ab
     what["gpu"] = found.device
     what["budget_assumed"] = profile.budget_assumed and found.device.get("kind") != SOFTWARE
     beside = {"placement": found.placement, "batch_variance": between_batches(found.logits, len(kept.blocks))}
-    return {**what, **with_repeats(verdict, found, allowed), **beside, **about}
+    return {**what, **with_repeats(verdict, found.repeats(), allowed), **beside, **about}
 
 
 def _budget(proof: dict[str, Any]) -> Budget:

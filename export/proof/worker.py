@@ -41,8 +41,9 @@ def work(folder: Path) -> dict[str, object]:
     except ToolkitError as error:
         return {"error": error.message}
     outputs: dict[str, Any] = {f"batch_{batch}": logits for batch, logits in found.logits.items()}
+    outputs |= {f"call_{name}": logits for name, logits in found.calls.items()}
     np.savez(folder / "outputs.npz", **outputs)
-    return {"placement": found.placement, "repeats": found.repeats, "device": found.device}
+    return {"placement": found.placement, "calls": list(found.calls), "device": found.device}
 
 
 def _opener(folder: Path, path: str | None, profile: Profile) -> Callable[[], Opened]:

@@ -77,4 +77,13 @@ def _webgpu(found: "WebGpu") -> str:
     if found["error"]:
         seen = f" (found {found['device']['name']})" if "name" in found["device"] else ""
         return f"{name} FAILED{seen}: {found['error']}"
-    return f"{name} ok, {describe(found['device'])}"
+    return f"{name} ok, {describe(found['device'])}\n  float16: {_float16(found.get('float16', ''))}"
+
+
+def _float16(error: str) -> str:
+    """What WebGPU's device does in float16, by the error of a real run there."""
+    if "requires f16" in error:
+        return "not on this device, which has no shader-f16; WebGPU has no float16 profile"
+    if error:
+        return f"a real run FAILED: {error}"
+    return "a real run ok; but WebGPU has no float16 profile, since nobody has measured its budget"

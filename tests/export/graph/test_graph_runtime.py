@@ -93,15 +93,15 @@ def test_a_run_takes_each_size(runtime: RuntimeModel, monkeypatch: pytest.Monkey
 @pytest.mark.numeric
 def test_a_run_says_whether_it_repeats(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     found = run_all(bundle.session, (LUMA, QINDEX), (7,))
-    assert found.repeats["same session"] == found.repeats["fresh session"] == {"equal": True, "largest": 0.0}
+    assert found.repeats()["same session"] == found.repeats()["fresh session"] == {"equal": True, "largest": 0.0}
     assert list(found.logits) == [7]
     real, calls = RuntimeModel.one_call, iter(range(99))
     monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: real(s, x, q) + np.float32(next(calls)))
-    drifting = run_all(bundle.session, (LUMA, QINDEX), (64,)).repeats
+    drifting = run_all(bundle.session, (LUMA, QINDEX), (64,)).repeats()
     assert not drifting["same session"]["equal"]
     assert drifting["fresh session"]["largest"] == pytest.approx(2)
     monkeypatch.setattr(RuntimeModel, "one_call", lambda s, x, q: real(s, x, q) * np.float32(np.nan))
-    same = run_all(bundle.session, (LUMA, QINDEX), (64,)).repeats["same session"]
+    same = run_all(bundle.session, (LUMA, QINDEX), (64,)).repeats()["same session"]
     assert same == {"equal": True, "largest": None}
 
 

@@ -130,6 +130,23 @@ def test_the_doctor_runs_it_and_says_on_what() -> None:
     assert (found["installed"], found["error"], found["unusable"]) == (True, "", False)
     assert set(found["placement"]) == {"WebGpuExecutionProvider"}
     assert {"name", "kind", "driver"} < set(found["device"])
+    assert found["float16"] == "" or "requires f16" in found["float16"]
+
+
+@pytest.mark.parametrize(
+    ("float16", "said"),
+    [
+        ("Program Conv requires f16 but the device does not support it", "not on this device, which has no shader-f16"),
+        ("a convolution is off by 3", "a real run FAILED: a convolution is off by 3"),
+        ("", "a real run ok; but WebGPU has no float16 profile"),
+    ],
+)
+def test_the_doctor_says_what_float16_does_there(monkeypatch: pytest.MonkeyPatch, float16: str, said: str) -> None:
+    device = {"name": "Arc", "kind": "discrete GPU", "driver": "Mesa 25"}
+    monkeypatch.setattr(export.proof.doctor, "find_driver", lambda: Driver(False))
+    monkeypatch.setattr(export.proof.doctor, "_probe", lambda what: {"error": "", "device": device, "float16": float16})
+    monkeypatch.setattr(webgpu, "installed", lambda: True)
+    assert f"\n  float16: {said}" in CliRunner().invoke(main, ["doctor"]).stdout
 
 
 @pytest.mark.parametrize(("kind", "code"), [("discrete GPU", 1), ("software", 0)])

@@ -129,6 +129,7 @@ def test_the_example_of_the_page_passes(folder: Path) -> None:
         assert set(found["batches"]) == {"1", "2", "3", "7", "64", "1000"}
         assert found["batches"]["64"]["comparisons"] == 100 * width
         assert 0 < found["rms"] <= found["rms_budget"] < 1e-5
+        assert {repeat["equal"] for repeat in found["repeatability"].values()} == {True}
     text = prove()
     assert text.stdout.startswith("100 rows, cpu-fp32: passed\n  scores: passed, ")
     assert text.stdout.endswith("PASSED\n")
@@ -154,6 +155,35 @@ def test_a_weight_that_is_off_fails_the_output_that_it_feeds_alone(folder: Path,
     assert report["reason"].startswith(fails)
     assert {name: found["status"] for name, found in report["outputs"].items()} == {
         name: "failed" if name == output else "passed" for name in ("scores", "place")
+    }
+
+
+@pytest.mark.numeric
+def test_each_output_repeats_within_its_own_budget(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`scores` a thousand times as large as `place`: what its budget allows is far too much for `place`."""
+    from export.compare import batches
+
+    real = batches.run_all
+
+    def drifting(*words: Any) -> batches.Outputs:
+        found = real(*words)
+        found.calls["fresh session"] = found.calls["first"] + np.float32([0, 0, 0, 1e-4, 0])
+        return found
+
+    monkeypatch.setattr("export.proof.isolated.run_all", drifting)
+    with (folder / "two_heads.py").open("a") as file:
+        file.write("\n\ndef large():\n    made = model()\n    made.scores.weight.data *= 1000\n    return made\n")
+    proto = onnx.load("two_heads.onnx")
+    node = next(node for node in proto.graph.node if "scores" in node.output)
+    tensor = next(t for t in proto.graph.initializer if t.name in node.input and len(t.dims) == 2)
+    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(1000), tensor.name))
+    onnx.save(proto, "two_heads.onnx")
+    report = json.loads(prove("two_heads:large", "--json").stdout)
+    assert report["outputs"]["scores"]["max_budget"] > 1e-4 > report["outputs"]["place"]["max_budget"]
+    assert report["reason"] == "output place, not repeatable in the fresh session"
+    assert {name: found["status"] for name, found in report["outputs"].items()} == {
+        "scores": "passed",
+        "place": "failed",
     }
 
 

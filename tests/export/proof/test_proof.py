@@ -234,7 +234,7 @@ def test_a_process_of_its_own_gives_the_same_numbers(exported: Path, blockset_8:
     apart = replace(PROFILES["cpu-fp32"], environment={"NVIDIA_TF32_OVERRIDE": "0"})
     found = run_apart(exported, proof.blocks, apart, (7,))
     assert found.placement == bundle.session().placement
-    assert found.repeats["fresh session"]["equal"]
+    assert found.repeats()["fresh session"]["equal"]
     here = bundle.session().logits(proof.blocks.luma[:7], proof.blocks.qindex[:7])
     np.testing.assert_allclose(found.logits[7][:7], here, atol=1e-6)
     with pytest.raises(ToolkitError, match="no such folder"):
