@@ -20,8 +20,9 @@ from integration.codec.config import Colour
 from integration.media.colour import SRGB, rgb_to_planes
 from integration.media.heif import is_heif, look_at_avif
 from integration.media.planes import Planes, fit
-from integration.media.png import gamma_differs, mended_copies, said_by_png
+from integration.media.png import gamma_differs, mended_copies, raw_profiles, said_by_png
 from integration.media.profiles import plain_rgb, to_srgb
+from integration.media.still import exif_of_tiff
 from toolkit.errors import ToolkitError
 
 PHOTOGRAPHS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".gif", ".avif"}
@@ -135,7 +136,10 @@ def _upright(file: Path | BytesIO, notes: list[str]) -> Opened:
     with Image.open(file, formats=PICTURES) as image:
         assert isinstance(image, ImageFile)
         count, bits = getattr(image, "n_frames", 1), _bits(image)
+        if "exif" not in image.info and (found := raw_profiles(image.info)[0].get("exif")):
+            image.info["exif"] = found  # Pillow reads one of the two forms that ImageMagick has
         orientation = _orientation(image, notes)
+        exif = _exif_of_tiff(image, notes) if image.format == "TIFF" else b""
         image.load()
         kind, chroma = image.format or "", _SAMPLINGS.get(get_sampling(image))
         if orientation not in _UPRIGHT:
@@ -144,6 +148,7 @@ def _upright(file: Path | BytesIO, notes: list[str]) -> Opened:
         upright = image.copy() if turn is None else image.transpose(turn)
         if _is_adobe_rgb(image):
             notes.append("Its EXIF says Adobe RGB, but it has no profile: its colours are taken for sRGB.")
+    upright.info |= {"exif": exif} if exif else {}
     if count > 1:
         notes.append(f"It holds {count} pictures, of which the first alone is coded.")
     if upright.mode[0] == "I":  # Pillow itself takes the upper 8 of 16 bits of RGB, but not of grey
@@ -180,6 +185,15 @@ def _orientation(image: Image.Image, notes: list[str]) -> Any:
     except Exception as error:  # Pillow raises whatever a broken tag leads to
         notes.append(f"Its EXIF is damaged ({error}): it is not turned.")
         return 1
+
+
+def _exif_of_tiff(image: Image.Image, notes: list[str]) -> bytes:
+    """EXIF of a TIFF that is not loaded yet, empty where it has none or is damaged."""
+    try:
+        return exif_of_tiff(image)
+    except Exception as error:  # as of `_orientation`
+        notes.append(f"Its EXIF is damaged ({error}), and left out.")
+        return b""
 
 
 def _is_adobe_rgb(image: Image.Image) -> bool:

@@ -11,6 +11,7 @@ from toolkit.errors import ToolkitError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _TEXTS = {b"tEXt", b"zTXt", b"iTXt", b"eXIf"}
+_XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _GAMMA = 0.45455
 _CHROMATICITIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 """sRGB's, as the chunks gAMA and cHRM write them: white, red, green and blue."""
@@ -30,6 +31,32 @@ def said_by_png(path: Path) -> Colour | None:
     if primaries == transfer == UNSPECIFIED:
         return None
     return Colour.of(primaries, transfer, BT601, False)
+
+
+def raw_profiles(info: Mapping[str | tuple[int, int], Any]) -> tuple[dict[str, bytes], bool]:
+    """What ImageMagick keeps as texts in a PNG, by name: `exif`, `xmp`, `iptc`; and whether one is damaged.
+
+    Such a text has a name, a length in bytes, and the bytes in hexadecimal digits. A JPEG's segment, `APP1`, is EXIF or
+    XMP by how it begins.
+    """
+    found: dict[str, bytes] = {}
+    damaged = False
+    for name in ("exif", "xmp", "iptc", "APP1"):
+        text = info.get(f"Raw profile type {name}")
+        if text is None:
+            continue
+        try:
+            _, length, *digits = str(text).split()
+            body = bytes.fromhex("".join(digits))
+        except ValueError:
+            length, body = "-1", b""
+        if length != str(len(body)):
+            damaged = True
+        elif name == "APP1" and body.startswith(_XMP):
+            found.setdefault("xmp", body.removeprefix(_XMP))
+        else:
+            found.setdefault("exif" if name == "APP1" else name, body)
+    return found, damaged
 
 
 def gamma_differs(info: Mapping[str | tuple[int, int], Any]) -> bool:

@@ -5,11 +5,21 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from PIL import Image
+from PIL import ExifTags, Image
 
+from integration.media.png import raw_profiles
 from toolkit.data.blockset import Luma
 
 _ORIENTATION = 0x0112
+_IPTC = 0x0404
+"""Number of IPTC data among Photoshop's blocks in a JPEG."""
+_EXIF = b"Exif\0\0"
+_DESCRIBING = (
+    ExifTags.Base.ImageDescription, ExifTags.Base.Make, ExifTags.Base.Model, ExifTags.Base.XResolution,
+    ExifTags.Base.YResolution, ExifTags.Base.ResolutionUnit, ExifTags.Base.Software, ExifTags.Base.DateTime,
+    ExifTags.Base.Artist, ExifTags.Base.HostComputer, ExifTags.Base.Copyright,
+)  # fmt: skip
+"""Tags of a TIFF's first directory that say something of the picture, and not how the file holds it."""
 _XMP_ORIENTATION = re.compile(rb"(tiff:Orientation(?:\s*=\s*[\"']|>))[2-8]")
 
 
@@ -39,13 +49,29 @@ def profile_of(image: Image.Image, space: bytes, notes: list[str]) -> bytes:
 
 
 def metadata_of(info: dict[Any, Any], notes: list[str]) -> tuple[bytes, bytes]:
-    """EXIF and XMP of a picture that was turned upright, and that they call upright too."""
-    given: bytes = (info.get("exif") or b"").removeprefix(b"Exif\0\0")
-    exif, xmp = _upright_exif(given), info.get("xmp") or b""
-    if given and not exif:
+    """EXIF and XMP of a picture that was turned upright, and that they call upright too; a note says what is lost."""
+    texts, damaged = raw_profiles(info)
+    given: bytes = (info.get("exif") or texts.get("exif") or b"").removeprefix(_EXIF)
+    exif, xmp = _upright_exif(given), info.get("xmp") or texts.get("xmp") or b""
+    if (given and not exif) or damaged:
         notes.append("Its EXIF is damaged, and left out.")
+    if "iptc" in texts or _IPTC in info.get("photoshop", {}):
+        notes.append("Its IPTC data are left out.")
     xmp = xmp.encode() if isinstance(xmp, str) else bytes(xmp)
     return exif, _XMP_ORIENTATION.sub(rb"\g<1>1", xmp).rstrip(b"\0")
+
+
+def exif_of_tiff(image: Image.Image) -> bytes:
+    """EXIF of a TIFF that is not loaded yet, whose own directory holds it; empty where it has none.
+
+    What describes the file's samples stays behind: AVIF says that itself.
+    """
+    own, kept = image.getexif(), Image.Exif()
+    kept.update({tag: own[tag] for tag in _DESCRIBING if tag in own})
+    for directory in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if found := own.get_ifd(directory):
+            kept[directory] = dict(found)
+    return kept.tobytes() if kept else b""
 
 
 def _upright_exif(exif: bytes) -> bytes:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import ExifTags, Image, ImageOps, PngImagePlugin
 from support.chromium import CHROMIUM, in_chromium
 from support.pictures import CHELSEA
 from support.profiles import grey_profile, rgb_profile
@@ -19,6 +19,7 @@ from integration.encoding.config import EncodeConfig
 from integration.encoding.encode import Report, encode_file
 from integration.media.colour import BY_PROFILE, FULL_SRGB, rgb_to_planes
 from integration.media.config import StillConfig
+from integration.media.still import metadata_of
 from integration.media.stills import open_still
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
@@ -101,6 +102,57 @@ def test_avifdec_finds_every_format_that_is_asked_for(chroma: int | None, depth:
     assert found["Alpha"] == "Not premultiplied"
     assert [found[name] for name in ("Color Primaries", "Transfer Char.", "Matrix Coeffs.")] == ["1", "13", "6"]
     assert found["Range"] == "Full"
+
+
+def camera_exif() -> bytes:
+    """EXIF of a camera that lay on its side, with a time and a place."""
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make], exif[ExifTags.Base.Orientation] = "A camera", 6
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.DateTimeOriginal: "2020:01:02 03:04:05"}
+    exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N"}
+    return exif.tobytes()
+
+
+def raw_profile(name: str, data: bytes, length: int | None = None) -> PngImagePlugin.PngInfo:
+    """A profile as ImageMagick writes it into a PNG."""
+    lines = [data.hex()[at : at + 72] for at in range(0, 2 * len(data), 72)]
+    text = PngImagePlugin.PngInfo()
+    text.add_text(f"Raw profile type {name}", "\n".join(["", name, f"{length or len(data):8}", *lines, ""]), zip=True)
+    return text
+
+
+@pytest.mark.usefixtures("libaom")
+@pytest.mark.parametrize("kind", ["tiff", "exif", "APP1"])
+def test_exif_of_a_tiff_and_of_imagemagick_s_png_is_kept(kind: str, tmp_path: Path) -> None:
+    source = tmp_path / ("in.tiff" if kind == "tiff" else "in.png")
+    given: dict[str, object] = (
+        {"exif": camera_exif()} if kind == "tiff" else {"pnginfo": raw_profile(kind, camera_exif())}
+    )
+    picture(80, 48).save(source, **given)
+    target, _ = coded(source)
+    with Image.open(target) as image:
+        assert image.size == (48, 80), "upright"
+        found = image.getexif()
+        assert found[ExifTags.Base.Make] == "A camera"
+        assert found.get(ExifTags.Base.Orientation, 1) == 1
+        assert found.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.DateTimeOriginal] == "2020:01:02 03:04:05"
+        assert found.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
+        assert not {ExifTags.Base.StripOffsets, ExifTags.Base.ImageWidth} & set(found)
+
+
+def test_what_imagemagick_keeps_in_a_png_is_told_where_it_is_damaged_or_has_no_place(tmp_path: Path) -> None:
+    for name, data, length, expected in (
+        ("exif", camera_exif(), 7, "Its EXIF is damaged, and left out."),
+        ("iptc", b"\x1c\x02\x78", None, "Its IPTC data are left out."),
+        ("xmp", b"<x/>", None, ""),
+    ):
+        file = tmp_path / f"{name}.png"
+        picture(16, 16).save(file, pnginfo=raw_profile(name, data, length))
+        with Image.open(file) as image:
+            notes: list[str] = []
+            image.load()
+            assert metadata_of(image.info, notes) == (b"", data if name == "xmp" else b"")
+            assert notes == ([expected] if expected else [])
 
 
 @pytest.mark.usefixtures("libaom")
