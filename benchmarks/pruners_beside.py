@@ -45,12 +45,13 @@ def measure(
 
 
 def row(name: str, arm: ArmEntry) -> str:
-    """The arm's row of the first table."""
+    """The arm's row of the first table; BD-rates are by PSNR of luma, PSNR of all planes, and SSIM."""
     ssim = "" if arm["loss_ssim"] is None else f"{arm['loss_ssim']:+.2f}%"
     under = "" if arm["under_frontier"] is None else f"{arm['under_frontier']:+.2f}"
     own, worst = arm["own_preset"], arm["worst"]
     beside = f"{own['saving']:.1f}% for {own['loss']:+.2f}%" if arm["price"] is not None else ""
-    cells = [name, f"{arm['loss']['akima']:+.2f}%", ssim, f"{arm['saving']:.1f}%", under, beside]
+    planes = "" if arm["loss_yuv"] is None else f"{arm['loss_yuv']:+.2f}%"
+    cells = [name, f"{arm['loss']['akima']:+.2f}%", planes, ssim, f"{arm['saving']:.1f}%", under, beside]
     return f"| {' | '.join(cells)} | {worst['loss']:+.2f}% |"
 
 
@@ -68,6 +69,9 @@ def ahead(first: Sequence[ArmEntry], other: Sequence[ArmEntry], native: ArmEntry
 @click.option("--presets", default="0,1,2,3", show_default=True, callback=numbers)
 @click.option("--masked", default=2, show_default=True, help="Preset at which the pruners decide.")
 @click.option("--size", default="480x320", show_default=True)
+@click.option("--usage", default="good", show_default=True)
+@click.option("--chroma", default=420, show_default=True)
+@click.option("--tune", default="psnr", show_default=True)
 def main(
     photos: tuple[Path, ...],
     output: Path,
@@ -75,6 +79,9 @@ def main(
     presets: tuple[int, ...],
     masked: int,
     size: str,
+    usage: str,
+    chroma: int,
+    tune: str,
 ) -> None:
     """Print the tables."""
     pruners = [PrunerBundle.load(zoo.find(Path(path))) for path, _ in given]
@@ -84,6 +91,9 @@ def main(
             presets=presets,
             masked=(masked,),
             size=parse_size(size),
+            usage=usage,
+            chroma=chroma,
+            tune=tune,
             repeats=1,
             prices=tuple(map(float, own.split(","))),
         )
@@ -93,8 +103,10 @@ def main(
     reports = [summarise(ones, config, None)["arms"] for ones, config in zip(measured, configs, strict=True)]
     pruned = [[arm for arm in arms if arm["price"] is not None] for arms in reports]
     native = [arm for arm in reports[0] if arm["price"] is None]
-    click.echo("| arm | BD-rate | BD-rate on SSIM | time saving | under the frontier | to its own preset | worst |")
-    click.echo(f"|---|{'---|' * 6}")
+    click.echo(
+        "| arm | BD-rate | of all planes | on SSIM | time saving | under the frontier | to its own preset | worst |"
+    )
+    click.echo(f"|---|{'---|' * 7}")
     for arm in native:
         click.echo(row(arm["name"], arm))
     for name, arms in zip(names, pruned, strict=True):

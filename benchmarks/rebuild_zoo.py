@@ -17,13 +17,17 @@ from typing import Any
 import click
 
 from integration import zoo
+from integration.codec.config import CHROMAS
+from integration.media.raw import parse_size
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import FitConfig
 from integration.pruning.fit import fit_pruner
 from integration.recording.config import RecordConfig
 from integration.recording.record import record
-from toolkit.files import sha256_file
+from toolkit.files import canonical_json, sha256_file
+from toolkit.pruners.merge import merge_records
 from toolkit.pruners.record import SearchSet
+from toolkit.pruners.record_format import Coded
 
 
 @dataclass(frozen=True)
@@ -62,15 +66,45 @@ def files_of(wanted: Sequence[Source], folder: Path) -> list[Path]:
 
 
 def make(recipe: Recipe, wanted: Sequence[Source], folder: Path, output: Path, data: Path) -> PrunerBundle:
-    """Record the sources below `folder` in `data`, unless they are there already, and fit the pruner `output`."""
+    """Record the sources below `folder` in `data`, unless they are there already, and fit the pruner `output`.
+
+    Sources with settings of their own (`coded`) are recorded with these, all that share them at once, and merged.
+    """
     if not data.exists():
-        data.parent.mkdir(parents=True, exist_ok=True)
-        splits, licences = data.with_suffix(".splits.tsv"), data.with_suffix(".licences.tsv")
-        splits.write_text("".join(f"{s['name']}\t{s['split']}\n" for s in wanted))
-        rows = [f"{s['sha256']}\t{s['licence']}\t{s['origin']}\n" for s in wanted]
-        licences.write_text("".join(["sha256\tlicence\tsource\n", *rows]))
-        record(files_of(wanted, folder), data, replace(recipe.record, split=str(splits)), licences=licences)
+        groups: dict[bytes, list[Source]] = {}
+        for source in wanted:
+            groups.setdefault(canonical_json(source.get("coded", {})), []).append(source)
+        parts = [data] if len(groups) == 1 else [data.with_name(f"{data.name}-{n}") for n in range(len(groups))]
+        for part, own in zip(parts, groups.values(), strict=True):
+            if not part.exists():
+                record_part(with_own(recipe.record, own[0].get("coded", {})), own, folder, part)
+        if len(parts) > 1:
+            merge_records(parts, data)
     return fit_pruner(SearchSet.load(data), output, recipe.fit)
+
+
+def with_own(config: RecordConfig, coded: Coded) -> RecordConfig:
+    """The settings with those that a source has of its own."""
+    numbers = {name: number for number, name in CHROMAS.items()}
+    own = {
+        "chroma": numbers.get(coded.get("chroma", "")),
+        "tune": coded.get("tune"),
+        "share": coded.get("recorded", {}).get("share"),
+        "size": parse_size(str(coded["input"]["size"])) if "input" in coded else None,
+    }
+    return replace(config, **{name: value for name, value in own.items() if value is not None})
+
+
+def record_part(config: RecordConfig, wanted: Sequence[Source], folder: Path, data: Path) -> None:
+    """Record sources that are coded alike."""
+    data.parent.mkdir(parents=True, exist_ok=True)
+    files = files_of(wanted, folder)
+    splits, licences = data.with_suffix(".splits.tsv"), data.with_suffix(".licences.tsv")
+    # In a merged record a source may have another name than its file.
+    splits.write_text("".join(f"{file.stem}\t{s['split']}\n" for file, s in zip(files, wanted, strict=True)))
+    rows = [f"{s['sha256']}\t{s['licence']}\t{s['origin']}\n" for s in wanted]
+    licences.write_text("".join(["sha256\tlicence\tsource\n", *rows]))
+    record(files, data, replace(config, split=str(splits)), licences=licences)
 
 
 @click.command()

@@ -88,7 +88,7 @@ def test_its_recipe_is_what_it_was_made_with(name: str) -> None:
 
 
 def test_a_recipe_makes_a_proven_pruner_of_a_folder_of_photographs(libaom: Libraries, tmp_path: Path) -> None:
-    wanted = []
+    wanted: list[dict[str, Any]] = []
     with Image.open(CHELSEA) as cat:
         for index, split in enumerate(("train", "train", "train", "val", "test")):
             left, top = index % 3 * 100, index // 3 * 90
@@ -97,6 +97,8 @@ def test_a_recipe_makes_a_proven_pruner_of_a_folder_of_photographs(libaom: Libra
             cat.crop((left, top, left + 160, top + 144)).save(file)
             kept = {"name": file.stem, "sha256": sha256_file(file), "licence": "CC0", "origin": "test"}
             wanted.append(kept | {"split": split})
+    plain = [dict(own) for own in wanted]
+    wanted[-1]["coded"] = {"chroma": "4:4:4", "tune": "iq"}
     recipe = RECIPES["photo-allintra"]
     recipe = Recipe(
         replace(recipe.record, cq=(25, 40, 55), share=1.0, jobs=1), replace(recipe.fit, epochs=2, sides=(8, 16))
@@ -105,7 +107,8 @@ def test_a_recipe_makes_a_proven_pruner_of_a_folder_of_photographs(libaom: Libra
     assert made.manifest["proof"]["passed"]
     learnt = made.manifest["learnt"]["sources"]
     assert all(is_sha256(source["luma_sha256"]) for source in learnt)
-    assert [{key: source[key] for key in wanted[0]} for source in learnt] == wanted
+    assert [{key: source[key] for key in plain[0]} for source in learnt] == plain
+    assert [(s["coded"]["chroma"], s["coded"].get("tune")) for s in learnt[3:]] == [("4:2:0", None), ("4:4:4", "iq")]
     assert made.encoder["usage"] == "allintra"
     with pytest.raises(click.UsageError, match="1 of 1 sources are not there, as gone"):
         files_of([{"name": "gone", "sha256": "0" * 64}], tmp_path / "photos")
