@@ -30,6 +30,7 @@ from integration.zoo.card import (
     CLIPS,
     FILE,
     KEY_FRAMES,
+    NEAR,
     PHOTOGRAPHS,
     TEXT,
     Card,
@@ -405,6 +406,14 @@ def test_small_dark_objects_in_a_plain_bright_sky_survive(libaom: Libraries) -> 
             psnrs.append(10 * np.log10(255**2 / error))
         assert sizes[1] <= 1.03 * sizes[0], name
         assert psnrs[1] >= psnrs[0] - 0.5, name
+
+
+@pytest.mark.parametrize("cpu_used", [1, 2, 3])
+def test_of_small_and_of_large_photographs_the_box_expects_what_was_measured_near_them(cpu_used: int) -> None:
+    for pixels in (480 * 320, 2048 * 1365):
+        found = choose(PHOTOGRAPHS, 8, "good", cpu_used, pixels=pixels)
+        assert found is not None
+        assert (found[1].libaom, found[1].distance(pixels) <= NEAR) == (IN_USE, True)
 
 
 def test_a_new_measurement_replaces_the_row_of_the_same_encodes_alone() -> None:
