@@ -225,7 +225,20 @@ def one_at_a_time(lock: Path, busy: str | None) -> Iterator[None]:
 def one_writer(path: Path) -> AbstractContextManager[None]:
     """Context of the one process that makes `path`; ToolkitError where another does."""
     busy = f"{path}: another process is writing there. Wait for it, or choose another name."
-    return one_at_a_time(path.with_name(f"{_hidden(path)}lock"), busy)
+    return one_at_a_time(_writer_lock(path), busy)
+
+
+def _writer_lock(path: Path) -> Path:
+    return path.with_name(f"{_hidden(path)}lock")
+
+
+def forget_writer(path: Path) -> None:
+    """Remove what a killed writer of `path` left, its lock and its temporaries; nothing where one still writes."""
+    lock = _writer_lock(path)
+    if lock.exists() and (descriptor := _lock(lock, wait=False)) is not None:
+        tidy(path)
+        lock.unlink(missing_ok=True)
+        os.close(descriptor)
 
 
 def _lock(lock: Path, *, wait: bool) -> int | None:

@@ -163,6 +163,8 @@ def worker_pool(count: int) -> "Iterator[ProcessPoolExecutor]":
         for worker in workers:
             worker.join(max(0.0, end - time.monotonic()))
             worker.kill()
+        for worker in workers:
+            worker.join()  # what it had open is closed then
         raise
     finally:
         pool.shutdown(cancel_futures=True)

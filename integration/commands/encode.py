@@ -2,11 +2,12 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from integration.codec.config import CHROMAS, CODING, USAGES, four_way_of
 from integration.commands.encode_options import four_way_option, provider_option
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
     from integration.media.video import Clip
     from integration.pipeline.pipeline_set import PipelineSet
     from integration.pruning.bundle import PrunerBundle
-    from integration.zoo.card import Row
 
 ENDINGS = (".avif", ".ivf", ".obu", ".mp4", ".mkv", ".webm")
 
 
+NOT_OF_PICTURES = (
+    "provider", "strict", "any_settings", "lag", "ahead", "audio", "frames", "allow_truncated", "raw",
+)  # fmt: skip
+"""Options that mean nothing for pictures that go to a folder: of pipelines, and of clips."""
 JOBS = "Processes that code pictures into a folder; 0 for one a core."
 
 
@@ -49,8 +53,9 @@ def _usual(name: str) -> dict[str, Any]:
     "-o",
     "--output",
     required=True,
-    type=click.Path(path_type=Path),
-    help=f"File to write, {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}; or a folder for AVIF pictures.",
+    type=click.Path(),
+    help=f"File to write, {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}; or a folder, there or named with / at its end, "
+    "for AVIF pictures.",
 )
 @click.option("--strict", is_flag=True, help="Exit 1 where a frame went unmasked because the pipeline failed.")
 @click.option("--overwrite", is_flag=True, help="Replace a file that is there; never the clip itself.")
@@ -100,9 +105,12 @@ def _usual(name: str) -> dict[str, Any]:
 )
 @config_options(EncodeConfig, but=("four_way", "keyint", "lag", "chroma", *USUAL))
 @click.option("--jobs", default=0, show_default=True, type=click.IntRange(0), help=JOBS)
+@click.pass_context
 def encode(
+    ctx: click.Context,
+    /,
     clips: tuple[Path, ...],
-    output: Path,
+    output: str,
     pipelines: tuple[Path, ...],
     pruner: Path | None,
     no_pipeline: bool,
@@ -138,8 +146,9 @@ def encode(
     file.
     """
     began = time.perf_counter()
-    into_folder = len(clips) > 1 or clips[0].is_dir() or output.is_dir()
-    usual = AVIF_USUAL if into_folder or output.suffix.lower() == AVIF else USUAL
+    target = Path(output)
+    into_folder = len(clips) > 1 or clips[0].is_dir() or target.is_dir() or output.endswith("/")
+    usual = AVIF_USUAL if into_folder or target.suffix.lower() == AVIF else USUAL
     options |= {name: value for name, value in usual.items() if options[name] is None}
     options |= {"own_chroma": options["chroma"] is None, "chroma": int(options["chroma"] or 420)}
     if no_pipeline and (pruner or pipelines or options["price"] is not None):
@@ -148,30 +157,45 @@ def encode(
 
     given = named(pipelines, pruner)
     if into_folder:
-        if output.suffix.lower() in ENDINGS and not output.is_dir():
-            check_file(clips[0], "a clip or photograph")
-            raise click.UsageError(f"-o {output}: the name of one file, for {len(clips)} pictures. Name a folder.")
-        if given.pipelines:
-            raise click.UsageError("Pictures for a folder are coded without masks: leave --pipeline out.")
+        _check_of_pictures(ctx, clips, output, pipelines=bool(given.pipelines))
         from integration.commands.encode_folder import code_folder
 
         code_folder(
-            clips, output, given.decider(), options, jobs, without=no_pipeline, overwrite=overwrite, as_json=as_json
+            clips, target, given.decider(), options, jobs, without=no_pipeline, overwrite=overwrite, as_json=as_json
         )
         return
+    if strict and not given.pipelines:
+        raise click.UsageError("--strict is about the masks of a pipeline, and none is named. Leave it out.")
     (clip,) = clips
     check_file(clip, "a clip or photograph")
     from integration.encoding.encode import one_pruner
     from integration.media.containers import check_target
 
-    check_target(output, clip, overwrite)
+    check_target(target, clip, overwrite)
     # A mask made ahead of the encoder has a whole frame's time, so one thread beside the encoder's is enough.
     masker = given.masks(1 if options["ahead"] else options["threads"], provider)
     asked = one_pruner(masker, given.decider())
-    done = _coded(clip, output, masker, asked, options, without=no_pipeline, overwrite=overwrite)
+    done = _coded(clip, target, masker, asked, options, without=no_pipeline, overwrite=overwrite)
     done.waited_seconds = time.perf_counter() - began
     click.echo(json.dumps(done.to_dict()) if as_json else summary(done))
     _count_unmasked(done, strict)
+
+
+def _check_of_pictures(ctx: click.Context, clips: Sequence[Path], output: str, *, pipelines: bool) -> None:
+    """Raise a usage error where `output` names a file, or options mean nothing for pictures that go to a folder."""
+    if output.lower().endswith(ENDINGS) and not Path(output).is_dir():
+        check_file(clips[0], "a clip or photograph")
+        raise click.UsageError(f"-o {output}: the name of one file, for {len(clips)} pictures. Name a folder.")
+    if pipelines:
+        raise click.UsageError("Pictures for a folder are coded without masks: leave --pipeline out.")
+    given = [name for name in NOT_OF_PICTURES if ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE]
+    given += ["keyint"] if ctx.params["keyint"] not in (None, 0, 1) else []
+    if given:
+        words = [param.opts[0] for param in ctx.command.params if param.name in given]
+        raise click.UsageError(
+            f"{', '.join(words)}: for clips or pipelines; these are pictures for a folder, each one key frame. Leave "
+            f"{'it' if len(words) == 1 else 'them'} out."
+        )
 
 
 def _coded(
@@ -185,13 +209,16 @@ def _coded(
     overwrite: bool,
 ) -> "Report":
     """Choose a pruner unless one was `asked` for, say what is expected of it and what a trial gave, and encode."""
-    from integration.encoding.choice import expect, key_frames_pruner
+    from integration.encoding.choice import expect, key_frames_pruner, pruner_for
     from integration.encoding.encode import encode_file, open_source
     from toolkit.cli.progress import coding
 
     options |= _distances(clip, asked, options, still=output.suffix.lower() == AVIF)
-    source = open_source(clip, EncodeConfig(**options | {"four_way": False}), output)
-    opened, row, said = _pruner_for(source, asked, masker, without, options)
+    plain = EncodeConfig(**options | {"four_way": False})
+    source = open_source(clip, plain, output)
+    opened, row, said = pruner_for(
+        source, plain, asked, options["four_way"], without=without, masked=masker is not None
+    )
     if options["price"] is not None and not opened:
         raise click.UsageError(f"--price is a pruner's, and this encode has none: name one by --pruner. {said}".strip())
     if said:
@@ -235,31 +262,6 @@ def _distances(clip: Path, pruner: "PrunerBundle | None", options: Options, *, s
         alone = "--keyint 1 makes every frame a key frame"
         click.echo(f"Key frames at most {found['keyint']} frames apart, inter frames between; {alone}.", err=True)
     return found
-
-
-def _pruner_for(
-    clip: "Clip",
-    pruner: "PrunerBundle | None",
-    masker: "PipelineSet | None",
-    without: bool,
-    options: Options,
-) -> "tuple[PrunerBundle | None, Row | None, str]":
-    """Pruner that was asked for, else the one in the box for such an encode unless it goes `without`; what to expect.
-
-    The card's row is None where it has none, and beside masks, of which a card knows nothing; the last is a line about
-    both, empty where there is nothing to say.
-    """
-    from integration.encoding.choice import default_pruner, expected_of, unpruned
-
-    settings = EncodeConfig(**options | {"four_way": False})
-    if pruner and not settings.searches:
-        return None, None, f"Without {pruner.path.name}: {unpruned(settings)}."
-    if pruner:
-        row, said = expected_of(pruner, clip, settings, options["four_way"])
-        if row and masker:
-            return pruner, None, f"The card of {pruner.path.name} says nothing of what it gives beside masks."
-        return pruner, row, said
-    return (None, None, "") if masker or without else default_pruner(clip, settings, options["four_way"])
 
 
 def _which_frames(

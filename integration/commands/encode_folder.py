@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,10 @@ def code_folder(
     began = time.perf_counter()
     four_way = options["four_way"]
     options |= distances(options["keyint"], options["lag"], intra=True, learnt={}) | {"four_way": True}
-    settings, outputs = EncodeConfig(**options), outputs_of(paths, folder)
+    settings = EncodeConfig(**options)
+    if settings.price is not None and not settings.searches:
+        raise click.UsageError("--price is a pruner's, and at this speed libaom searches no partitions. Leave it out.")
+    outputs = outputs_of(paths, folder)
     wanted = {source: target for source, target in outputs.items() if overwrite or not target.exists()}
     jobs = [Job(source, target, settings, four_way, pruner, without) for source, target in wanted.items()]
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,6 +48,8 @@ def code_folder(
     seconds, there = time.perf_counter() - began, len(outputs) - len(jobs)
     for line in (line for one in done for line in one.notes):
         click.echo(visible(line), err=True)
+    for line, count in Counter(one.said for one in done if one.said).items():
+        click.echo(visible(f"{count} of {len(done)} pictures: {line}"), err=True)
     click.echo(json.dumps(_as_json(done, there, seconds)) if as_json else _summary(done, there, seconds))
     if failed := [one for one in done if one.report is None]:
         listed = "\n".join(one.error for one in failed)
@@ -53,6 +59,7 @@ def code_folder(
 def _as_json(done: "Sequence[Done]", there: int, seconds: float) -> dict[str, Any]:
     pictures = [
         {"source": str(one.source), "output": str(one.output), "pruner": one.pruned or None, "error": one.error or None}
+        | {"said": one.said or None}
         | (one.report.to_dict() if one.report else {})
         for one in done
     ]

@@ -82,6 +82,30 @@ def key_frames_pruner(clip: Clip, settings: EncodeConfig, pruner: PrunerBundle |
     return PrunerBundle.load(FOLDER / found[0].name) if found else None
 
 
+def pruner_for(
+    clip: Clip,
+    settings: EncodeConfig,
+    asked: PrunerBundle | None,
+    four_way: bool | None,
+    *,
+    without: bool = False,
+    masked: bool = False,
+) -> tuple[PrunerBundle | None, Row | None, str]:
+    """Pruner that was asked for, else the one in the box for such an encode unless it goes `without`; what to expect.
+
+    The card's row is None where it has none, and beside masks, of which a card knows nothing; the last is a line about
+    both, empty where there is nothing to say.
+    """
+    if asked and not settings.searches:
+        return None, None, f"Without {asked.path.name}: {unpruned(settings)}."
+    if asked:
+        row, said = expected_of(asked, clip, settings, four_way)
+        if row and masked:
+            return asked, None, f"The card of {asked.path.name} says nothing of what it gives beside masks."
+        return asked, row, said
+    return (None, None, "") if masked or without else default_pruner(clip, settings, four_way)
+
+
 def expect(report: Report, row: Row, clip: Clip) -> None:
     """Say in the report of an encode what a row of the pruner's card expects of such a source."""
     report.expected_saving, report.expected_at = row.saving, row.expected_at(clip.width, clip.height)

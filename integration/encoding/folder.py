@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from integration.codec.config import four_way_of
-from integration.encoding.choice import default_pruner, expect, expected_of
+from integration.encoding.choice import expect, pruner_for
 from integration.encoding.config import AVIF, EncodeConfig
 from integration.encoding.encode import Report, encode_file, open_source
 from integration.media.photographs import is_photograph
 from integration.media.sources import expand
 from integration.pruning.bundle import PrunerBundle
 from toolkit.errors import ToolkitError
+from toolkit.files import forget_writer
 from toolkit.folders import check_unsealed
 from toolkit.processes import worker_pool
 
@@ -40,13 +41,15 @@ class Job:
 class Done:
     """What became of a picture: the report of its encode or, where that is None, the error.
 
-    `pruned` names the pruner, empty for none; `notes` are lines on what was left out of the picture.
+    `pruned` names the pruner, empty for none; `said` says why nothing is gained by one, or is not known to be, and is
+    empty where a gain is expected or nothing was to prune; `notes` are lines on what was left out of the picture.
     """
 
     source: Path
     output: Path
     report: Report | None
     pruned: str = ""
+    said: str = ""
     notes: tuple[str, ...] = ()
     error: str = ""
 
@@ -69,10 +72,12 @@ def outputs_of(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
     if not sources:
         raise ToolkitError(f"{paths[0]}: holds no picture that is read.")
     found: dict[Path, Path] = {}
-    for source in sources:
+    taken: dict[Path, Path] = {}
+    for source in dict.fromkeys(sources):
         target = folder / f"{source.stem}{AVIF}"
-        if other := next((known for known, taken in found.items() if taken == target), None):
+        if other := taken.get(target):
             raise ToolkitError(f"{other} and {source} would both become {target}. Rename one, or code them apart.")
+        taken[target] = source
         if target.exists() and target.samefile(source):
             raise ToolkitError(f"{target} is a source itself, which would be lost. Choose another folder.")
         found[source] = target
@@ -89,11 +94,16 @@ def code_all(jobs: Sequence[Job], processes: int, progress: Progress) -> list[Do
             done.append(code(job))
             progress(len(done), len(jobs))
         return done
-    with worker_pool(count) as pool:
-        futures = [pool.submit(code, job) for job in jobs]
-        for number, _ in enumerate(as_completed(futures), 1):
-            progress(number, len(jobs))
-        return [future.result() for future in futures]
+    try:
+        with worker_pool(count) as pool:
+            futures = [pool.submit(code, job) for job in jobs]
+            for number, _ in enumerate(as_completed(futures), 1):
+                progress(number, len(jobs))
+            return [future.result() for future in futures]
+    except BaseException:  # an interrupt kills a process in the middle of a picture
+        for job in jobs:
+            forget_writer(job.output)
+        raise
 
 
 def code(job: Job) -> Done:
@@ -101,13 +111,7 @@ def code(job: Job) -> Done:
     with _Notes() as notes:
         try:
             clip = open_source(job.source, job.settings, job.output)
-            pruner, row = job.pruner, None
-            if pruner and not job.settings.searches:
-                pruner = None
-            elif pruner:
-                row, _ = expected_of(pruner, clip, job.settings, job.four_way)
-            elif not job.without:
-                pruner, row, _ = default_pruner(clip, job.settings, job.four_way)
+            pruner, row, said = pruner_for(clip, job.settings, job.pruner, job.four_way, without=job.without)
             four_way = four_way_of(job.four_way, *([pruner.encoder] if pruner else []))
             report = encode_file(
                 clip, job.output, replace(job.settings, four_way=four_way), pruner=pruner, overwrite=True
@@ -116,7 +120,8 @@ def code(job: Job) -> Done:
             return Done(job.source, job.output, None, notes=tuple(notes.lines), error=error.message)
     if row:
         expect(report, row, clip)
-    return Done(job.source, job.output, report, pruner.path.name if pruner else "", tuple(notes.lines))
+    said = "" if row and row.gains else said
+    return Done(job.source, job.output, report, pruner.path.name if pruner else "", said, tuple(notes.lines))
 
 
 class _Notes(logging.Handler):

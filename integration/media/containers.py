@@ -60,7 +60,10 @@ def output_file(path: Path, described: Described) -> Iterator[Write]:
 def check_ending(path: Path) -> None:
     """Raise ToolkitError where no file of that ending can be written."""
     if path.suffix.lower() not in WRITERS:
-        raise ToolkitError(f"{path}: expected a name that ends in {', '.join(WRITERS)}.")
+        raise ToolkitError(
+            f"{path}: expected a name that ends in {', '.join(WRITERS)}; or, for pictures, a folder, with / at its "
+            "end where it is not there yet."
+        )
 
 
 def check_target(path: Path, source: Path, overwrite: bool) -> None:

@@ -1,8 +1,13 @@
 """`av1part encode` of several pictures: each becomes AVIF in a folder, and what is there or damaged stops nothing."""
 
 import json
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
@@ -67,6 +72,67 @@ def test_two_processes_write_what_one_writes(photos: Path, tmp_path: Path) -> No
         assert "pictures: 2 coded\n" in done.output
     for name in ("a.avif", "b.avif"):
         assert (tmp_path / "out1" / name).read_bytes() == (tmp_path / "out2" / name).read_bytes()
+
+
+@pytest.mark.usefixtures("libaom")
+def test_why_pictures_are_not_pruned_is_said_once_for_all_of_them(photos: Path, tmp_path: Path) -> None:
+    (photos / "bad.png").unlink()
+    words = (photos, "-o", tmp_path / "out", "--jobs", 1, "--overwrite", "--json")
+    ten = encode(*words, "--depth", 10, "--chroma", 420)
+    reason = "no pruner in the box has a measured gain on photographs, 10 bit, allintra usage, cpu-used 6"
+    assert ten.stderr.count(f"2 of 2 pictures: Stock libaom: {reason}.") == ten.stderr.count(reason) == 1
+    assert all(reason in own["said"] for own in json.loads(ten.stdout)["pictures"])
+    assert "in all-intra usage libaom searches no partitions" in encode(*words, "--cpu-used", 8).stderr
+    assert encode(*words).stderr == ""
+    assert encode(*words, "--no-pipeline").stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--provider", "cpu", "--strict"), "--strict, --provider: for clips or pipelines"),
+        (("--keyint", 30), "--keyint: for clips or pipelines"),
+        (("--frames", 2), "--frames: for clips or pipelines"),
+        (("--price", 0.1, "--cpu-used", 8), "--price is a pruner's, and at this speed libaom searches no partitions"),
+    ],
+)
+def test_options_that_mean_nothing_for_a_folder_are_refused_once(
+    photos: Path, tmp_path: Path, words: tuple[object, ...], said: str
+) -> None:
+    done = encode(photos, "-o", tmp_path / "out", *words)
+    assert done.exit_code == 2
+    assert done.stderr.count(said) == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_name_with_a_slash_at_its_end_is_a_folder_that_need_not_be_there(photos: Path, tmp_path: Path) -> None:
+    done = encode(photos / "b.png", photos / "b.png", "-o", f"{tmp_path}/new/", "--keyint", 1)
+    assert done.exit_code == 0, done.output
+    assert encode(photos / "a.jpg", "-o", f"{tmp_path}/new.avif/").exit_code == 0
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["b.avif"]
+    assert [path.name for path in (tmp_path / "new.avif").iterdir()] == ["a.avif"]
+
+
+@pytest.mark.usefixtures("libaom")
+def test_an_interrupt_leaves_nothing_hidden_in_the_folder(tmp_path: Path) -> None:
+    """While two processes are inside libaom, which lets no signal of Python's through."""
+    photos, out = tmp_path / "photos", tmp_path / "out"
+    photos.mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (2000, 2000, 3), np.uint8)
+    for name in ("a", "b"):
+        Image.fromarray(noise).save(photos / f"{name}.png", compress_level=0)
+    words = ["encode", photos, "-o", out, "--jobs", "2", "--cpu-used", "0", "--no-pipeline"]
+    process = subprocess.Popen([sys.executable, "-m", "av1part", *map(str, words)])
+    try:
+        while process.poll() is None and len(list(out.glob(".*lock"))) < 2:
+            time.sleep(0.05)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) != 0
+    finally:
+        process.kill()
+    assert list(out.iterdir()) == []
 
 
 def test_what_would_be_lost_or_is_no_picture_is_refused(photos: Path, tmp_path: Path) -> None:
