@@ -13,7 +13,7 @@ from integration.commands.encode_options import four_way_option, provider_option
 from integration.commands.source_options import planned_encodes
 from integration.encoding.config import DECIDING
 from toolkit.cli.grouped import grouped_option
-from toolkit.cli.long_command import LongCommand
+from toolkit.cli.long_command import LongCommand, keeping
 from toolkit.cli.options import config_options
 from toolkit.files import quoted
 
@@ -41,7 +41,10 @@ def bench() -> None:
 @provider_option
 @four_way_option("as the models were made")
 @config_options(BenchConfig, but=("four_way",))
+@click.pass_context
 def encoder(
+    ctx: click.Context,
+    /,
     clips: tuple[Path, ...],
     output: Path,
     pipelines: tuple[Path, ...],
@@ -68,8 +71,14 @@ def encoder(
 
     opened, masks = given.decider(), given.masks(1, provider)
     options["four_way"] = four_way_of(options["four_way"], *(model.encoder for model in (opened, masks) if model))
+    keep = keeping(ctx, output)
     with counted("encoding") as progress:
-        report = run_bench(clips, output, BenchConfig(**options), masks, progress, opened)
+
+        def counting(done: int, total: int, what: str) -> None:
+            keep()
+            progress(done, total, what)
+
+        report = run_bench(clips, output, BenchConfig(**options), masks, counting, opened)
     page = write_report(report, output)
     if said := reuse(report):
         click.echo(f"Warning: {said}", err=True)

@@ -1,11 +1,14 @@
 """`av1part fit`: from a record of the search to a pruner, or from labels to masks, proven and tried in encodes."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
+from integration.commands.source_options import planned_encodes
 from integration.pruning.config import FitConfig
 from integration.tuning.config import TryConfig
 from toolkit.cli.long_command import LongCommand
@@ -119,3 +122,39 @@ def _fit_pruner(
     tried = f"{len(found.files)} source{'s' if len(found.files) > 1 else ''}"
     click.echo(f"{output}: {found.chosen}, on {tried} that it has not learnt from.")
     next_step(encode_with(found.pruner))
+
+
+@fit.planned
+def _plan(
+    data: Path, sources: tuple[Path, ...], sides: tuple[int, ...], model: str, pruner: Path | None, **options: Any
+) -> Iterator[str]:
+    """Lines on what would be learnt, and on the encodes that would try it."""
+    tries = TryConfig(**{name: value for name, value in options.items() if name not in ("output", "overwrite")})
+    if kind_of(data) == BLOCKSET:
+        yield from _planned_masks(data, sources, tries, pruner)
+        return
+    from integration.bench.config import BenchConfig
+    from integration.commands.pruner import planned_learning
+    from integration.tuning.price import PRICES
+    from toolkit.pruners.record import SearchSet
+
+    record = SearchSet.load(data)
+    yield from planned_learning(record, FitConfig(sides=sides, model=model))
+    yield f"Then {len(PRICES)} prices are tried, beside no pruner:"
+    tries = replace(tries, frames=tries.frames_of(record.frame_kind))
+    yield from planned_encodes(tries, sources, BenchConfig().cq, len(PRICES) + 1)
+
+
+def _planned_masks(path: Path, sources: tuple[Path, ...], tries: TryConfig, pruner: Path | None) -> Iterator[str]:
+    from integration.commands.policy import planned_search, planned_trials
+    from integration.tuning.config import STAGES
+    from integration.tuning.masks import fit_config
+    from toolkit.data.blockset import BlockSet
+
+    data = BlockSet.load(path)
+    for stage, own in STAGES.items():
+        train, val = (len(data.split_index(split, stage)) for split in ("train", "val"))
+        yield f"Stage {stage}: {train:,} nodes to learn from, {val:,} to judge by, {own['epochs']} epochs; then proven."
+    config = fit_config(data, tries)
+    yield planned_search(data, config)
+    yield from planned_trials(config, sources, alone=pruner is not None)

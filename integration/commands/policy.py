@@ -1,18 +1,23 @@
 """`av1part policy`: thresholds between probabilities and masks."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from integration.codec.config import four_way_of
 from integration.commands.encode_options import four_way_option
+from integration.commands.source_options import planned_encodes
 from integration.tuning.config import PolicyFitConfig
 from toolkit.cli.long_command import LongCommand
 from toolkit.cli.options import config_options
 from toolkit.files import check_free, quoted
 from toolkit.folders import BLOCKSET, PIPELINE, check_folder
+
+if TYPE_CHECKING:
+    from toolkit.data.blockset import BlockSet
 
 _PATH = click.Path(path_type=Path)
 
@@ -22,7 +27,7 @@ def policy() -> None:
     """Choose the thresholds between probabilities and masks."""
 
 
-@policy.command(cls=LongCommand)
+@click.command(cls=LongCommand)
 @click.argument("pipe", metavar="PIPE", type=_PATH)
 @click.option("--data", type=_PATH, required=True, help="Data set with RD costs, as `label` makes it.")
 @click.option("-o", "--output", type=_PATH, required=True, help="Pipeline folder to make.")
@@ -66,3 +71,33 @@ def fit(
         return
     print_fit(found, config, output)
     next_step(f"bench encoder CLIP --pipeline {quoted(output)} -o REPORT")
+
+
+policy.add_command(fit)
+
+
+@fit.planned
+def _plan(pipe: Path, data: Path, clips: tuple[Path, ...], **options: Any) -> Iterator[str]:
+    """Lines on the nodes that a policy would be sought on, and on its trials."""
+    from integration.pipeline.pipeline import Pipeline
+    from toolkit.data.blockset import BlockSet
+
+    source = Pipeline.load(pipe, threads=1)
+    options["four_way"] = four_way_of(options["four_way"], source.encoder)
+    own = {name: value for name, value in options.items() if name not in ("output", "overwrite", "as_json")}
+    config = PolicyFitConfig(**own)
+    yield planned_search(BlockSet.load(data), config)
+    if clips:
+        yield from planned_trials(config, clips, alone=source.pruner is not None)
+
+
+def planned_search(data: "BlockSet", config: PolicyFitConfig) -> str:
+    """Line on the nodes that thresholds would be sought on."""
+    nodes = len(data.split_index(config.split))
+    return f"{len(config.rules)} thresholds for {len(config.ranges)} ranges of qindex, sought on {nodes:,} nodes."
+
+
+def planned_trials(config: PolicyFitConfig, clips: Sequence[Path], *, alone: bool) -> Iterator[str]:
+    """Lines on the encodes of policies, each beside an unmasked one; `alone`: of the pruner without masks too."""
+    yield f"At most {config.checks} policies are tried{', and the pruner without masks' if alone else ''}:"
+    yield from planned_encodes(config, clips, config.cq, 2 * (config.checks + alone) * config.repeats)

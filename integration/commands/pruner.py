@@ -1,6 +1,7 @@
 """`av1part pruner`: decisions inside the encoder's search, learnt from its record."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from toolkit.files import quoted
 
 if TYPE_CHECKING:
     from integration.pruning.bundle import PrunerBundle
+    from toolkit.pruners.record import SearchSet
 
 _PATH = click.Path(path_type=Path)
 
@@ -22,7 +24,7 @@ def pruner() -> None:
     """Learn what libaom's search may skip, prove it, and look at it."""
 
 
-@pruner.command(cls=LongCommand)
+@click.command(cls=LongCommand)
 @click.argument("record", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="The pruner's folder.")
 @click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
@@ -41,6 +43,27 @@ def fit(record: Path, output: Path, overwrite: bool, as_json: bool, **options: A
     click.echo(json.dumps(made.manifest) if as_json else describe(made))
     if not as_json:
         next_step(encode_with(made))
+
+
+pruner.add_command(fit)
+
+
+@fit.planned
+def _plan(record: Path, **options: Any) -> Iterator[str]:
+    """Lines on what a pruner would learn from the record."""
+    from toolkit.pruners.record import SearchSet
+
+    own = {name: value for name, value in options.items() if name not in ("output", "overwrite", "as_json")}
+    return planned_learning(SearchSet.load(record), FitConfig(**own))
+
+
+def planned_learning(data: "SearchSet", config: FitConfig) -> Iterator[str]:
+    """Lines on the pictures that a pruner would learn from, be judged by and be proven on, and on its models."""
+    what = "packets" if data.frame_kind == "inter" else "pictures"
+    for split, does in (("train", "learn from"), ("val", "be judged by"), ("test", "be proven on")):
+        yield f"{len(data.entries_of(split)):,} {what} of {data.splits.count(split)} sources to {does}."
+    models = len(config.sides) * len(config.decisions)
+    yield f"At most {models} models ({config.model}): {len(config.decisions)} decisions at {len(config.sides)} sizes."
 
 
 @pruner.command()

@@ -53,6 +53,10 @@ class TryConfig(ReadConfig):
         if not self.target_loss > 0:
             raise ToolkitError(f"--target-loss {self.target_loss:g}: expected percent above 0, as in 0.5.")
 
+    def frames_of(self, frame_kind: str) -> int:
+        """Number of frames of a source that a pruner of frames of that kind, key or inter, is tried on."""
+        return self.frames or (2 if frame_kind == "key" else 16)
+
 
 @dataclass(frozen=True)
 class PolicyFitConfig(InputConfig):

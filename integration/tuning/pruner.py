@@ -57,7 +57,7 @@ def fit_priced(
         learning()
         fit_pruner(data, first, config)
     made = PrunerBundle.load(first)
-    frames = tries.frames or (2 if made.frame_kind == "key" else 16)
+    frames = tries.frames_of(made.frame_kind)
     trials = try_prices(made, [file.path for file in files], work / "bench", tries.size, frames, progress=progress)
     chosen = choose_price(trials, tries.target_loss)
     seal_at(chosen.price, made, data, output, overwrite=overwrite)

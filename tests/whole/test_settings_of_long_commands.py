@@ -1,8 +1,11 @@
 """Settings of commands that work for long: kept with what is written, taken back by --config, shown by --dry-run."""
 
 import json
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.commands import cli, done, fails
@@ -13,6 +16,7 @@ from toolkit.cli.long_command import LongCommand
 from toolkit.cli.main import commands, main
 from toolkit.cli.reference import single
 from toolkit.data.blockset import BlockSet
+from toolkit.errors import ToolkitError
 from toolkit.pruners.record import SearchSet
 from toolkit.sealed import CONFIG
 
@@ -97,6 +101,65 @@ def test_a_data_set_holds_its_settings_as_they_were_typed(libaom: Libraries, tmp
     assert ours["encoder"] == theirs["encoder"]
     assert len(BlockSet.load(first).sources) == 1, "the settings belong in the folder"
     done("data", "info", first)
+
+
+def test_the_file_holds_in_any_folder(blockset_8: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "data").symlink_to(blockset_8)
+    monkeypatch.chdir(tmp_path)
+    shown = done("train", "data", "-o", "run", *SMALL, "--init", "random", "--dry-run").stdout
+    file = tmp_path / "settings.toml"
+    file.write_text(shown[: shown.index("\n\n")])
+    kept = tomllib.loads(file.read_text())
+    assert (kept["data"], kept["output"], kept["init"]) == (f"{tmp_path}/data", f"{tmp_path}/run", "random")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert f"Reads {tmp_path}/data: " in done("train", "--config", file, "--dry-run").stdout
+
+
+def test_a_word_that_names_nothing_here_stays_and_a_table_becomes_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "splits.tsv").write_text("chelsea\ttrain\n")
+    (tmp_path / "train").mkdir()
+    words = ("label", CHELSEA, "-o", "set", "--size", "64x64")
+    assert f'split = "{tmp_path}/splits.tsv"\n' in done(*words, "--split", "splits.tsv", "--dry-run").stdout
+    assert 'split = "train"\n' in done(*words, "--split", "train", "--dry-run").stdout
+    bench = ("bench", "encoder", CHELSEA, "-o", "report", "--size", "64x64", "--pruner", "photo-8bit")
+    assert 'pruner = "photo-8bit"\n' in done(*bench, "--dry-run").stdout
+
+
+def test_a_training_that_is_killed_has_its_settings_and_a_resumed_one_keeps_them(
+    blockset_8: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    words = ["train", blockset_8, *SMALL, "--init", "random", "--epochs", 2, "--freeze-epochs", 0, "-o", run]
+    killed = (
+        "import os; from toolkit.training.run_folder import RunFolder; from toolkit.cli.main import main\n"
+        "RunFolder.write_epoch = lambda *words: os._exit(9)\n"
+        f"main({list(map(str, words))!r})"
+    )
+    assert subprocess.run([sys.executable, "-c", killed], check=False).returncode == 9
+    begun = (run / CONFIG).read_bytes()
+    assert settings(run)["epochs"] == 2
+    done("train", blockset_8, "-o", run, "--resume")
+    assert (run / CONFIG).read_bytes() == begun
+
+
+@pytest.mark.usefixtures("libaom")
+def test_a_benchmark_has_its_settings_from_its_first_encode_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from integration.bench import run as bench
+
+    def stopped(clips: object, output: Path, config: object, masks: object, progress: Any, pruner: object) -> None:
+        output.mkdir()
+        progress(0, 9, "encoding")
+        kept.update(settings(output))
+        raise ToolkitError("stopped")
+
+    kept: dict[str, object] = {}
+    monkeypatch.setattr(bench, "run_bench", stopped)
+    fails(cli("bench", "encoder", CHELSEA, "-o", tmp_path / "report", "--cq", "20,40,60"), "stopped")
+    assert (kept["command"], kept["cq"]) == ("bench encoder", "20,40,60")
 
 
 def test_a_record_with_its_settings_can_be_read(libaom: Libraries, tmp_path: Path) -> None:

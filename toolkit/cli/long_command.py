@@ -70,11 +70,32 @@ class LongCommand(GroupedCommand):
         finally:  # a run that was stopped has its settings too; what stood there before, and was refused, does not
             found = path.rglob("*") if path.is_dir() else [path]
             written = any(own.is_file() and own.name != "lock" for own in found)
-            if (finished or new) and written and not ctx.params.get("resume"):
-                atomic_write_bytes(
-                    path / CONFIG if path.is_dir() else path.with_name(f"{path.name}.{CONFIG}"), _text(ctx)
-                )
+            if (finished or new) and written:
+                _keep(ctx)
         return result
+
+
+def _keep(ctx: click.Context) -> None:
+    """Write the settings of a call beside what it has written; a resumed run keeps those that it was begun with."""
+    path: Path = ctx.params[_output(ctx.command)]
+    if not ctx.params.get("resume"):
+        atomic_write_bytes(path / CONFIG if path.is_dir() else path.with_name(f"{path.name}.{CONFIG}"), _text(ctx))
+
+
+def keeping(ctx: click.Context, begun: Path) -> Callable[[], None]:
+    """Function for a command to call as it works: keeps its settings as soon as `begun`, its first file, is there.
+
+    So they are there too where the command is killed later. Calls after that do nothing.
+    """
+    kept = False
+
+    def look() -> None:
+        nonlocal kept
+        if not kept and begun.exists():
+            _keep(ctx)
+            kept = True
+
+    return look
 
 
 def settle(ctx: click.Context, **values: Any) -> None:
@@ -95,7 +116,7 @@ def _text(ctx: click.Context) -> bytes:
     document: dict[str, Any] = {_COMMAND: _words(ctx)}
     for parameter in _kept(ctx.command):
         name = str(parameter.name)
-        value = _plain(_typed(parameter, settled[name]) if name in settled else _raw(ctx, parameter))
+        value = _lasting(parameter, _typed(parameter, settled[name]) if name in settled else _raw(ctx, parameter))
         if value is not None:
             document[_key(parameter)] = value
     return tomli_w.dumps(document).encode(errors="surrogateescape")
@@ -122,11 +143,21 @@ def _raw(ctx: click.Context, parameter: click.Parameter) -> Any:
     return ctx.meta[_FILED][name] if from_file(ctx, name) else parameter.get_default(ctx)
 
 
-def _plain(value: Any) -> Any:
-    """Value that TOML has; None for none, and for an empty list."""
+def _lasting(parameter: click.Parameter, value: Any) -> Any:
+    """Value that TOML has, its paths absolute, so that it holds in any folder; None for none, and for an empty list.
+
+    A word that names nothing here, as a name of the zoo, stays as it is, but for the output.
+    """
     if isinstance(value, tuple | list):
-        return [_plain(part) for part in value] or None
-    return str(value) if isinstance(value, Path) else value if isinstance(value, bool | int | float | str) else None
+        return [_lasting(parameter, part) for part in value] or None
+    if not isinstance(value, str | Path):
+        return value if isinstance(value, bool | int | float) else None
+    word, path = str(value), Path(value)
+    if isinstance(parameter.type, click.Path):
+        is_path = path.exists() or "-o" in parameter.opts
+    else:  # a text, which may name a file, as a table of splits
+        is_path = not isinstance(parameter.type, click.Choice) and bool(path.suffix) and path.is_file()
+    return str(path.absolute()) if is_path else word
 
 
 def _take_back(ctx: click.Context, parameter: click.Parameter, path: Path | None) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli.grouped import grouped_option
-from toolkit.cli.long_command import LongCommand, from_file, settle
+from toolkit.cli.long_command import LongCommand, from_file, keeping, settle
 from toolkit.cli.options import config_options
 from toolkit.data.inside import INSIDE
 from toolkit.errors import ToolkitError
@@ -103,6 +103,7 @@ def train(
     model, config = _configs(blocks, options)
     _tell_doubts(blocks, model, config, given if teacher else None)
     track = epoch_logger(logger, run) if logger and _IS_FIRST else None
+    keep = keeping(ctx, run / "run.json") if _IS_FIRST else lambda: None
     with EpochLog(model.classes) as log:
 
         def on_epoch(epoch: "Epoch") -> None:
@@ -110,9 +111,13 @@ def train(
             if track:
                 track(epoch)
 
+        def on_step(what: str, done: int, total: int) -> None:
+            keep()
+            log.step(what, done, total)
+
         history = run_training(
             blocks, RunFolder(run), model, config, start=start, weights=weights, teacher=teacher, resume=resume,
-            extension=extension, on_step=log.step, on_epoch=on_epoch,
+            extension=extension, on_step=on_step, on_epoch=on_epoch,
         )  # fmt: skip
     if history:  # of several processes, the first one speaks
         click.echo(f"{run}: finished.")

@@ -212,6 +212,23 @@ def test_fit_refuses_a_record_whose_features_meant_something_else(record: Path, 
     assert not (tmp_path / "p").exists()
 
 
+def test_a_dry_run_of_a_fit_says_what_it_would_learn_from_and_code(
+    record: Path, photographs: list[Path], tmp_path: Path
+) -> None:
+    said = done("pruner", "fit", record, "-o", tmp_path / "p", "--sides", "8,16", "--dry-run").stdout
+    learning = (
+        "12 pictures of 4 sources to learn from.\n3 pictures of 1 sources to be judged by.\n"
+        "3 pictures of 1 sources to be proven on.\nAt most 10 models (network): 5 decisions at 2 sizes."
+    )
+    assert learning in said
+    assert f"Reads {record}: " in said
+    said = done("fit", record, *photographs[4:], "-o", tmp_path / "p", "--sides", "8,16", "--dry-run").stdout
+    assert learning in said
+    assert f"Then {len(PRICES)} prices are tried, beside no pruner:\n  crop4: 1 frame of 160x144, 8 bit\n" in said
+    assert "2 sources at 4 cq by 6 arms: 48 encodes." in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_fit_refuses_what_makes_no_pruner(record: Path, tmp_path: Path) -> None:
     fit = ("pruner", "fit", record, "-o", tmp_path / "p")
     fails(cli(*fit, "--price", "0"), "Price 0.0")

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from support.pictures import CHELSEA
 
 from integration.commands.policy_tables import print_fit, trial_log
 from integration.pipeline.build import build_pipeline
@@ -133,6 +134,12 @@ def test_the_command_fits_by_the_costs_of_a_data_set(tmp_path: Path, exported: P
     assert "--with-costs" in refused.output
     data = with_costs(blockset_8, tmp_path / "costs")
     words += ["--data", str(data), "--ranges", "99,255"]
+    plan = CliRunner().invoke(main, [*words, "--clips", str(CHELSEA), "--size", "64x64", "--dry-run"])
+    nodes = len(BlockSet.load(data).split_index("val"))
+    assert f"2 thresholds for 2 ranges of qindex, sought on {nodes:,} nodes.\n" in plan.output
+    assert "At most 3 policies are tried:\n  chelsea: 1 frame of 64x42, 8 bit\n" in plan.output
+    assert "1 sources at 4 cq by 6 arms: 24 encodes.\n" in plan.output
+    assert not (tmp_path / "fitted").exists()
     result = CliRunner().invoke(main, [*words, "--json"])
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)["chosen"]

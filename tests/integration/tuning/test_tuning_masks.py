@@ -57,6 +57,18 @@ def pruner(libaom: Libraries, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return toy_folder(tmp_path_factory.mktemp("pruner") / "pruner", libaom, toy_pruner([(16, "no_ab")], -2, 2))
 
 
+def test_a_dry_run_says_what_would_be_learnt_and_tried(labels: Path, pruner: Path, tmp_path: Path) -> None:
+    words = ("fit", labels, CHELSEA, "-o", tmp_path / "out", "--pruner", pruner, "--dry-run")
+    said = done(*words).stdout
+    for stage, epochs in (("1", 5), ("2", 12)):
+        train, val = (len(BlockSet.load(labels).split_index(split, stage)) for split in ("train", "val"))
+        line = f"Stage {stage}: {train:,} nodes to learn from, {val:,} to judge by, {epochs} epochs; then proven.\n"
+        assert line in said
+    assert "thresholds for 4 ranges of qindex, sought on" in said
+    assert "At most 3 policies are tried, and the pruner without masks:\n  chelsea: 1 frame of " in said
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.numeric
 def test_labels_become_a_fitted_pipeline_and_a_stopped_run_goes_on(
     labels: Path, pruner: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
