@@ -7,6 +7,7 @@
 #include "luma.h"
 #include "av1part_hook.h"
 #include "file.h"
+#include "wide.h"
 
 static const struct {
   const char *name, *unit;
@@ -49,23 +50,45 @@ typedef struct {
   double sum, squares, across, down;
 } quarter_sums;
 
-static inline int sample(const void *luma, ptrdiff_t at, int deep) {
-  return deep ? ((const uint16_t *)luma)[at] : ((const uint8_t *)luma)[at];
+/* Sums of the luma of a quarter of `half` samples a side, the first of them at `luma`: samples, their squares, and how
+ * much they differ from the next across and down. The last column has a next one only where `right` says so, the last
+ * row where `below`. The sums of at most 64x64 samples of 8 bit fit 32 bits. */
+#define SUM_QUARTER(sample_type, sum_type)                                                             \
+  const sample_type *row = luma;                                                                       \
+  sum_type sum = 0, squares = 0, across = 0, down = 0;                                                 \
+  for (int r = 0; r < half; ++r, row += stride) {                                                      \
+    for (int c = 0; c < half; ++c) {                                                                   \
+      sum += row[c];                                                                                   \
+      squares += (sum_type)row[c] * row[c];                                                            \
+    }                                                                                                  \
+    for (int c = 0; c < half - !right; ++c) across += (sum_type)abs(row[c + 1] - row[c]);              \
+    if (r + 1 == half && !below) continue;                                                             \
+    for (int c = 0; c < half; ++c) down += (sum_type)abs(row[c + stride] - row[c]);                    \
+  }                                                                                                    \
+  return (quarter_sums){ (double)sum, (double)squares, (double)across, (double)down }
+
+AV1PART_BOTH quarter_sums sum_bytes(const uint8_t *luma, ptrdiff_t stride, int half, bool right, bool below) {
+  SUM_QUARTER(uint8_t, uint32_t);
 }
 
-static quarter_sums sum_quarter(const void *luma, int stride, int deep, int top, int left, int half, int side) {
-  int64_t sum = 0, squares = 0, across = 0, down = 0;
-  for (int r = top; r < top + half; ++r) {
-    for (int c = left; c < left + half; ++c) {
-      const ptrdiff_t at = (ptrdiff_t)r * stride + c;
-      const int v = sample(luma, at, deep);
-      sum += v;
-      squares += (int64_t)v * v;
-      if (c + 1 < side) across += abs(sample(luma, at + 1, deep) - v);
-      if (r + 1 < side) down += abs(sample(luma, at + stride, deep) - v);
-    }
-  }
-  return (quarter_sums){ (double)sum, (double)squares, (double)across, (double)down };
+AV1PART_WIDE static quarter_sums sum_wide(const uint8_t *luma, ptrdiff_t stride, int half, bool right, bool below) {
+  return sum_bytes(luma, stride, half, right, below);
+}
+
+static quarter_sums sum_narrow(const uint8_t *luma, ptrdiff_t stride, int half, bool right, bool below) {
+  return sum_bytes(luma, stride, half, right, below);
+}
+
+static quarter_sums sum_words(const uint16_t *luma, ptrdiff_t stride, int half, bool right, bool below) {
+  SUM_QUARTER(uint16_t, uint64_t);
+}
+
+/* Quarter q of a square: 0 and 1 are its top, 0 and 2 its left. */
+static quarter_sums sum_quarter(const void *luma, ptrdiff_t stride, int deep, int half, int q) {
+  const bool right = !(q & 1), below = q < 2;
+  const ptrdiff_t start = (q >> 1) * half * stride + (q & 1) * half;
+  if (deep) return sum_words((const uint16_t *)luma + start, stride, half, right, below);
+  return (AV1PART_HAS_WIDE ? sum_wide : sum_narrow)((const uint8_t *)luma + start, stride, half, right, below);
 }
 
 static float relative(double variance, double step) { return (float)log2(0.001 + variance / (step * step)); }
@@ -76,7 +99,7 @@ void av1part_luma_features(const void *luma, int stride, int deep, int side, dou
   double means[4], least = INFINITY, most = 0;
   quarter_sums whole = { 0 };
   for (int q = 0; q < 4; ++q) {
-    const quarter_sums own = sum_quarter(luma, stride, deep, (q >> 1) * half, (q & 1) * half, half, side);
+    const quarter_sums own = sum_quarter(luma, stride, deep, half, q);
     means[q] = own.sum / quarter_area;
     const double variance = own.squares / quarter_area - means[q] * means[q];
     least = fmin(least, fmax(variance, 0));

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "wide.h"
+
 enum { SIDES = 5, KINDS = 2, NETWORK = 2, HIDDEN = 32, OUTPUTS = 2, MOST_NODES = 1 << 20 };
 #define MOST_DEVIATIONS 4.0
 static const char magic[8] = "AV1PPRN1";
@@ -36,12 +38,14 @@ typedef struct {
   double *values;
 } forest;
 
+/* Numbers are kept as the floats of the file and become doubles as they are used: half as much is read a decision, by a
+ * search that has other uses for the cache. */
 typedef struct {
+  float first[AV1PART_FEATURES][HIDDEN], first_bias[HIDDEN];
+  float second[HIDDEN][HIDDEN], second_bias[HIDDEN];
+  float last[HIDDEN][OUTPUTS], last_bias[OUTPUTS];
+  float mean[AV1PART_FEATURES], scale[AV1PART_FEATURES];
   uint32_t inputs;
-  double mean[AV1PART_FEATURES], scale[AV1PART_FEATURES];
-  double first[AV1PART_FEATURES][HIDDEN], first_bias[HIDDEN];
-  double second[HIDDEN][HIDDEN], second_bias[HIDDEN];
-  double last[HIDDEN][OUTPUTS], last_bias[OUTPUTS];
 } network;
 
 struct av1part_pruner {
@@ -95,12 +99,11 @@ static bool sound(const forest *f) {
   return isfinite(f->start);
 }
 
-/* Floats of the file as doubles; false where it ends too early or one is no number. */
-static bool take_floats(reader *r, double *target, size_t count) {
+/* Floats of the file; false where it ends too early or one is no number. */
+static bool take_floats(reader *r, float *target, size_t count) {
+  if (!take(r, target, count * sizeof(*target))) return false;
   for (size_t i = 0; i < count; ++i) {
-    float value;
-    if (!take(r, &value, sizeof(value)) || !isfinite(value)) return false;
-    target[i] = value;
+    if (!isfinite(target[i])) return false;
   }
   return true;
 }
@@ -204,8 +207,8 @@ static double sum(const forest *f, const float *features) {
 }
 
 /* sums[o] = biases[o] + what the inputs add, one after the other. */
-static inline void add_layer(const double *restrict inputs, uint32_t count, const double (*restrict weights)[HIDDEN],
-                             const double *restrict biases, double *restrict sums) {
+AV1PART_BOTH void add_layer(const double *restrict inputs, uint32_t count, const float (*restrict weights)[HIDDEN],
+                            const float *restrict biases, double *restrict sums) {
   for (int o = 0; o < HIDDEN; ++o) sums[o] = biases[o];
   for (uint32_t i = 0; i < count; ++i) {
     for (int o = 0; o < HIDDEN; ++o) sums[o] += inputs[i] * weights[i][o];
@@ -213,10 +216,10 @@ static inline void add_layer(const double *restrict inputs, uint32_t count, cons
   for (int o = 0; o < HIDDEN; ++o) sums[o] = sums[o] > 0 ? sums[o] : 0;
 }
 
-static void run_network(const network *n, const float *features, double *loss, double *time) {
+AV1PART_BOTH void run_network(const network *n, const float *features, double *loss, double *time) {
   double inputs[AV1PART_FEATURES], first[HIDDEN], second[HIDDEN];
   for (uint32_t i = 0; i < n->inputs; ++i) {
-    const double value = (features[i] - n->mean[i]) * n->scale[i];
+    const double value = ((double)features[i] - n->mean[i]) * n->scale[i];
     inputs[i] = value < -MOST_DEVIATIONS ? -MOST_DEVIATIONS : value > MOST_DEVIATIONS ? MOST_DEVIATIONS : value;
   }
   add_layer(inputs, n->inputs, n->first, n->first_bias, first);
@@ -227,6 +230,14 @@ static void run_network(const network *n, const float *features, double *loss, d
     *loss += second[i] * n->last[i][0];
     *time += second[i] * n->last[i][1];
   }
+}
+
+AV1PART_WIDE static void run_wide(const network *n, const float *features, double *loss, double *time) {
+  run_network(n, features, loss, time);
+}
+
+static void run_narrow(const network *n, const float *features, double *loss, double *time) {
+  run_network(n, features, loss, time);
 }
 
 int av1part_pruner_features(const av1part_pruner *pruner) { return pruner->features; }
@@ -242,7 +253,7 @@ bool av1part_pruner_predict(const av1part_pruner *pruner, int side, int decision
   if (!av1part_pruner_decides(pruner, side, decision)) return false;
   const int s = side_index(side);
   if (pruner->networks[s][decision]) {
-    run_network(pruner->networks[s][decision], features, loss, time);
+    (AV1PART_HAS_WIDE ? run_wide : run_narrow)(pruner->networks[s][decision], features, loss, time);
     return true;
   }
   *loss = sum(&pruner->forests[s][decision][0], features);
