@@ -135,7 +135,7 @@ def test_it_prunes_with_a_model_of_the_box(program: Path, tmp_path: Path) -> Non
     done = run(program, clip, tmp_path / "deep.ivf", 43, 1, zoo.FOLDER / "photo-allintra")
     assert done.returncode == 1
     assert (
-        "av1part_load_pruner: the pruner serves all_intra 1, each cpu_used of 234 at this chroma and tune, four_way 1"
+        "av1part_load_pruner: the pruner serves all_intra 1, each cpu_used of 234 at this bit depth, chroma and tune"
         in done.stderr
     )
     assert not (tmp_path / "deep.ivf").exists()
@@ -183,7 +183,10 @@ def test_it_masks_by_trained_networks(program: Path, exported: Path, blockset_8:
     assert done.returncode == 1
     assert done.stderr.startswith("av1part_load_pipeline: no ONNX Runtime (/none/libonnxruntime.so: cannot open")
     done = run(program, y4m(tmp_path / "deep.y4m", 1, 10), tmp_path / "deep.ivf", 28, 1, "-", pipe)
-    assert "av1part_load_pipeline: the pipeline serves 4:2:0, bit_depth 8, all_intra 0, cpu_used 2" in done.stderr
+    assert (
+        "av1part_load_pipeline: the pipeline serves 4:2:0, tune psnr, bit_depth 8, all_intra 0, cpu_used 2"
+        in done.stderr
+    )
     assert not list(tmp_path.glob("none.ivf")) + list(tmp_path.glob("deep.ivf"))
     library, made = telltale(tmp_path)
     if trusted := privileged(program):
