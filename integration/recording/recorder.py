@@ -48,11 +48,14 @@ def run(
     """Code the sources in one pass and write each view to its path; `progress(done, total)` counts pieces.
 
     `licences` is a TSV (columns sha256, licence, source). Pieces of an earlier run with the same settings are reused;
-    they lie beside the first path. Raises ToolkitError for bad sources or settings, before anything is coded.
+    they lie beside the first path, and a path that it has written is not written again. Raises ToolkitError for bad
+    sources or settings, before anything is coded.
     """
-    for path in views:
-        check_free(path, overwrite)
     output, config = next((path, view.config) for path, view in views.items())
+    work = _hidden(output)
+    for path, view in views.items():
+        if not _writing(work, view).exists():
+            check_free(path, overwrite)
     if not config.cq or len(set(config.cq)) != len(config.cq):
         raise ToolkitError(f"cq {config.cq}: expected one or more different values.")
     files = with_splits(identify(paths), config.split)
@@ -60,19 +63,33 @@ def run(
     for path, view in views.items():
         for doubt in view.doubts(files):
             _log.warning("Warning: %s: %s", path, doubt)
-    work = _hidden(output)
     pieces = make_pieces(work, files, tuple(views.values()), libraries().name)
     bit_depth = check_sources(pieces)
+    key = "\n".join(piece.folder.name for piece in pieces)
     with ExitStack() as stack:
         stack.enter_context(named(output, work, holds_parts=False))
         for path, view in views.items():
             busy = f"{path}: another run is {view.doing} to it. Wait for it, or choose another name."
             stack.enter_context(one_at_a_time(_hidden(path) / "lock", busy))
-            check_free(path, overwrite)  # another run may have finished since
+            if not _wrote(work, path, view, key):
+                check_free(path, overwrite)  # another run may have finished since
         code_pieces(pieces, code, config.jobs or os.cpu_count() or 1, progress)
         for path, view in views.items():
-            view.write(path, pieces, bit_depth, overwrite)
+            if overwrite or not _wrote(work, path, view, key):
+                _writing(work, view).write_text(key)
+                view.write(path, pieces, bit_depth, overwrite)
         shutil.rmtree(work)
+
+
+def _writing(work: Path, view: View) -> Path:
+    """File that is there from the moment on when a view begins to be written, whole or not at all, to its path."""
+    return work / f"{view.doing}.writing"
+
+
+def _wrote(work: Path, path: Path, view: View, key: str) -> bool:
+    """Whether a run that was stopped had written a view of the same pieces, which `key` names, to its path already."""
+    mark = _writing(work, view)
+    return path.exists() and mark.exists() and mark.read_text() == key
 
 
 def _hidden(output: Path) -> Path:

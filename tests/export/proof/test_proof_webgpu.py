@@ -10,7 +10,6 @@ import numpy as np
 import onnx
 import pytest
 from click.testing import CliRunner
-from support.commands import cli
 from support.gpu import NO_CUDA
 from support.webgpu import NO_DEVICE
 
@@ -116,18 +115,39 @@ def test_a_planted_fault_fails_on_it(proof: Proof, provider: str, bundle: Path, 
     assert "exceeds the budget" in verdict["reason"]
 
 
+REAL = webgpu.Session.run
+
+
+def computing_wrong(session: webgpu.Session, names: Any, feed: Any) -> Any:
+    return [output * np.float32(1.001) for output in REAL(session, names, feed)]
+
+
+def lost(session: webgpu.Session, names: Any, feed: Any) -> Any:
+    session._process.kill()
+    return REAL(session, names, feed)
+
+
 @pytest.mark.usefixtures("webgpu_provider")
-def test_a_provider_that_computes_wrong_fails_and_the_graph_is_not_blamed(
-    exported: Path, blockset_8: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("run", "reason", "ran"),
+    [
+        (computing_wrong, "exceeds the budget", True),
+        (lost, "the process with the WebGPU device ended with -9", False),
+    ],
+)
+def test_a_provider_that_computes_wrong_or_is_lost_fails_in_one_line_and_the_graph_is_not_blamed(
+    exported: Path, blockset_8: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Any, reason: str, ran: bool
 ) -> None:
     copy = Path(shutil.copytree(exported, tmp_path / "bundle"))
-    real = webgpu.Session.run
-    monkeypatch.setattr(webgpu.Session, "run", lambda s, n, f: [y * np.float32(1.001) for y in real(s, n, f)])
-    result = prove(copy, blockset_8, on("webgpu"))
-    assert result["profiles"]["cpu-fp32"]["status"] == "passed"
-    assert result["profiles"]["webgpu-fp32"]["status"] == "failed"
-    assert not result["passed"]
-    assert not result["bisect"]["departs"]
+    monkeypatch.setattr(webgpu.Session, "run", run)
+    found = prove(copy, blockset_8, on("webgpu"))
+    result = found["profiles"]["webgpu-fp32"]
+    assert (found["passed"], result["status"]) == (False, "failed")
+    assert found["profiles"]["cpu-fp32"]["status"] == "passed"
+    assert reason in result["reason"]
+    assert "\n" not in result["reason"]
+    assert not found["bisect"]["departs"]
+    assert bool(found["reproducers"]) == ran
     assert not Bundle.load(copy).proven("webgpu")
 
 
@@ -146,28 +166,6 @@ def test_without_a_device_it_reads_not_run_and_not_passed(
     assert not Bundle.load(copy).proven("webgpu")
     result = json.loads((copy / "parity.json").read_text())["profiles"]["webgpu-fp32"]
     assert (result["status"], result["comparisons"]) == ("not-run", 0)
-
-
-@pytest.mark.usefixtures("webgpu_provider")
-def test_a_device_that_is_lost_in_the_middle_of_a_proof_is_one_line_and_not_passed(
-    exported: Path, blockset_8: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    copy = Path(shutil.copytree(exported, tmp_path / "bundle"))
-    real = webgpu.Session.run
-
-    def lost(session: webgpu.Session, names: Any, feed: Any) -> Any:
-        session._process.kill()
-        return real(session, names, feed)
-
-    monkeypatch.setattr(webgpu.Session, "run", lost)
-    run = cli("parity", copy, blockset_8, "--provider", "webgpu", "--limit", 9, "--json")
-    assert run.exit_code == 1
-    result = json.loads(run.stdout)
-    assert result["profiles"]["webgpu-fp32"]["status"] == "failed"
-    assert "the process with the WebGPU device ended with -9" in result["profiles"]["webgpu-fp32"]["reason"]
-    assert "\n" not in result["profiles"]["webgpu-fp32"]["reason"]
-    assert result["reproducers"] == {}
-    assert not Bundle.load(copy).proven("webgpu")
 
 
 @pytest.mark.long

@@ -145,6 +145,31 @@ def test_a_run_that_goes_on_names_and_codes_again_the_pieces_that_are_not_whole(
 
 
 @pytest.mark.usefixtures("libaom")
+@pytest.mark.usefixtures("libaom")
+def test_a_run_that_was_stopped_between_its_two_outputs_writes_the_second(
+    pictures: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, other = tmp_path / "set", tmp_path / "search"
+    words = ("label", *pictures, "-o", out, "--record", other, "--cq", "50", "--cpu-used", "4", "--jobs", 1)
+
+    def stop(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recording, "write_search_set", stop)
+        assert cli(*words).exit_code != 0
+    written = (out / "manifest.json").stat()
+    assert not other.exists()
+    coded: list[object] = []
+    monkeypatch.setattr(recorder, "code", coded.append)
+    done(*words)
+    assert not coded
+    assert (out / "manifest.json").stat() == written
+    assert len(BlockSet.load(out).sources) == len(SearchSet.load(other).manifest["sources"]) == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pictures", "search", "set"]
+    fails(cli(*words), "exists already")
+
+
 def test_one_photograph_in_two_kinds_of_file_and_two_splits_is_not_recorded(
     tmp_path: Path, pictures: list[Path]
 ) -> None:
