@@ -7,6 +7,7 @@ EXTRAS = {
     ),
     "masks": ("onnx", "onnxruntime"),
     "sign": ("cryptography",),
+    "cluster": ("distributed",),
 }
 """Modules by the extra of pyproject.toml that brings them; `train` brings those of `masks` too."""
 

@@ -9,10 +9,11 @@ import click
 from integration.media.config import ReadConfig
 from integration.recording.config import RECORDING, SourceConfig
 from toolkit.cli.grouped import grouped_option
-from toolkit.cli.options import Command, adding, config_options
+from toolkit.cli.options import Command, adding, config_options, scheduler_option
+from toolkit.cluster import Cluster
 from toolkit.option import Options
 
-_APART = ("sources", "output", "licences", "overwrite", "record")
+_APART = ("sources", "output", "licences", "overwrite", "record", "scheduler", "mixed_cpus")
 """Parameters of `label` and `record` that are not of their configs."""
 
 
@@ -34,6 +35,13 @@ def source_options(config: type[SourceConfig], made: str, but: Sequence[str]) ->
                 type=click.Path(exists=True, path_type=Path),
                 group=RECORDING,
                 help="TSV of licences: sha256, licence, source.",
+            ),
+            scheduler_option(RECORDING),
+            grouped_option(
+                "--mixed-cpus",
+                is_flag=True,
+                group=RECORDING,
+                help="With --scheduler, let a record's CPU times come from several models of CPU.",
             ),
         )
     )
@@ -67,5 +75,14 @@ def record_sources(
 
     paths, output = options.pop("sources"), options.pop("output")
     apart |= {name: options.pop(name) for name in ("licences", "overwrite")}
+    scheduler, mixed = options.pop("scheduler"), options.pop("mixed_cpus")
+    cluster = Cluster(scheduler, mixed) if scheduler else None
+
+    def said() -> str:
+        return f"{doing} on {cluster.workers} workers" if cluster else doing
+
     with counted(doing) as progress:
-        run(paths, output, config(**options), **apart, progress=lambda done, total: progress(done, total, doing))
+        run(
+            paths, output, config(**options), **apart, cluster=cluster,
+            progress=lambda done, total: progress(done, total, said()),
+        )  # fmt: skip

@@ -21,6 +21,7 @@ from integration.recording.pieces import Progress
 from integration.recording.record import SearchView
 from integration.recording.recorder import manifest_settings, open_encoder, run
 from integration.recording.view import Content, Keeper, Piece, Recorded, View
+from toolkit.cluster import Cluster
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.data.group import set_name, write_group
 from toolkit.data.inside import SearchFeatures, SearchTable
@@ -43,14 +44,15 @@ def label(
     record: Path | None = None,
     licences: Path | None = None,
     overwrite: bool = False,
+    cluster: Cluster | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Label the sources and write a BlockSet to `output`; `progress(done, total)` counts pieces.
 
     Where the config names several node sizes, `output` holds a BlockSet for each: node16, node32. With `record` the
     search of every superblock is recorded there in the same pass, as by `record` with a share of 1. `licences` is a TSV
-    (columns sha256, licence, source). Pieces of an earlier run with the same settings are reused. Raises ToolkitError
-    for bad sources or settings, before anything is coded.
+    (columns sha256, licence, source). `cluster` codes the pieces on other machines. Pieces of an earlier run with the
+    same settings are reused. Raises ToolkitError for bad sources or settings, before anything is coded.
     """
     if not config.nodes or len(set(config.nodes)) != len(config.nodes) or not set(config.nodes) <= set(NODES):
         listed = ", ".join(map(str, NODES))
@@ -62,7 +64,7 @@ def label(
             raise ToolkitError(f"{record}: a record is not written in, or around, the data set {output}.")
         shared = {field.name: getattr(config, field.name) for field in fields(SourceConfig)}
         views[record] = SearchView(RecordConfig(**shared, share=1.0))
-    run(paths, views, licences=licences, overwrite=overwrite, progress=progress)
+    run(paths, views, licences=licences, overwrite=overwrite, cluster=cluster, progress=progress)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,13 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
+from itertools import count
 from pathlib import Path
 from typing import TypedDict
 
+from integration.recording.cluster import code_on_cluster
 from integration.recording.view import Content, Piece
+from toolkit.cluster import Cluster
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
 from toolkit.processes import worker_pool
@@ -76,10 +79,25 @@ def is_done(folder: Path) -> bool:
     return True
 
 
-def code_pieces(pieces: Sequence[Piece], code: Callable[[Piece], None], jobs: int, progress: Progress | None) -> None:
-    """Code the pieces that are not done yet, in `jobs` processes.
+def check_cpus(pieces: Sequence[Piece]) -> None:
+    """Raise ToolkitError where the CPU times of finished pieces are kept, and several models of CPU gave them."""
+    if not any(view.timed for view in pieces[0].views):
+        return
+    models = sorted({cpu for piece in pieces if (cpu := FORMAT.read(piece.folder)["content"].get("cpu"))})
+    if len(models) > 1:
+        raise ToolkitError(
+            f"{pieces[0].folder.parent}: the pieces were coded by several models of CPU ({', '.join(models)}), and CPU "
+            "times of several cannot be compared. Remove the folder and code all by one, or use --scheduler with "
+            "--mixed-cpus."
+        )
 
-    Raises ToolkitError where a process dies; what other pieces have kept stays.
+
+def code_pieces(
+    pieces: Sequence[Piece], code: Callable[[Piece], None], where: int | Cluster, progress: Progress | None
+) -> None:
+    """Code the pieces that are not done yet, in so many processes or on a cluster.
+
+    Raises ToolkitError where a process dies, and as of `Cluster.each`; what other pieces have kept stays.
     """
     # A lower cq takes longer. With short pieces last, all processes end at about the same time.
     todo = sorted((piece for piece in pieces if not is_done(piece.folder)), key=lambda piece: piece.cq)
@@ -87,17 +105,28 @@ def code_pieces(pieces: Sequence[Piece], code: Callable[[Piece], None], jobs: in
     total = len(pieces)
     done = total - len(todo)
     report(done, total)
+    if isinstance(where, Cluster):
+        arrived = count(done + 1)
+
+        def finished(piece: Piece) -> None:
+            read_piece(piece.folder)  # it came over a network
+            report(next(arrived), total)
+
+        timed = any(view.timed for view in pieces[0].views)
+        code_on_cluster(where, todo, code, timed=timed, finished=finished)
+        return
+    jobs = where
     if jobs == 1 or len(todo) < 2:
-        for count, piece in enumerate(todo, done + 1):
+        for number, piece in enumerate(todo, done + 1):
             code(piece)
-            report(count, total)
+            report(number, total)
         return
     with worker_pool(min(jobs, len(todo))) as pool:
         futures = [pool.submit(code, piece) for piece in todo]
         try:
-            for count, future in enumerate(as_completed(futures), done + 1):
+            for number, future in enumerate(as_completed(futures), done + 1):
                 future.result()
-                report(count, total)
+                report(number, total)
         except BrokenProcessPool:
             raise ToolkitError(
                 "A labelling process died (out of memory?). Run the same command again: what is done is kept; "

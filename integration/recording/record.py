@@ -25,6 +25,7 @@ from integration.recording.config import RecordConfig
 from integration.recording.pieces import Progress, read_piece
 from integration.recording.recorder import manifest_settings, run
 from integration.recording.view import Content, Keeper, Piece, Recorded, View
+from toolkit.cluster import Cluster
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder
 from toolkit.pruners.record import FrameEntry, RecordedSource, doubts, rows_file, write_search_set
@@ -39,14 +40,15 @@ def record(
     *,
     licences: Path | None = None,
     overwrite: bool = False,
+    cluster: Cluster | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Record the search of the sources' frames in a folder that SearchSet.load opens.
 
-    `licences`: a TSV (columns sha256, licence, source); `progress(done, total)` counts pieces. Raises ToolkitError for
-    bad sources or settings before anything is coded.
+    `licences`: a TSV (columns sha256, licence, source); `progress(done, total)` counts pieces, which `cluster` codes
+    on other machines. Raises ToolkitError for bad sources or settings before anything is coded.
     """
-    run(paths, {output: SearchView(config)}, licences=licences, overwrite=overwrite, progress=progress)
+    run(paths, {output: SearchView(config)}, licences=licences, overwrite=overwrite, cluster=cluster, progress=progress)
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class SearchView(View):
 
     config: RecordConfig
     doing = "recording"
+    timed = True
     one_depth = "a record has one bit depth. Record them apart."
 
     def recorded(self) -> Recorded:

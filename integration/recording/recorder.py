@@ -11,7 +11,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -26,8 +26,10 @@ from integration.media.planes import Planes
 from integration.media.raw import layout_text
 from integration.media.sources import SourceFile, identify, with_licences, with_splits
 from integration.media.video import COLOUR, RESAMPLING, Clip
-from integration.recording.pieces import Progress, begin_piece, code_pieces, finish_piece
+from integration.recording.pieces import Progress, begin_piece, check_cpus, code_pieces, finish_piece
 from integration.recording.view import Content, Keeper, Piece, Recorded, View
+from toolkit.cluster import Cluster
+from toolkit.cpu import cpu_model
 from toolkit.data.encoder_settings import EncoderRecord
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json, check_free, named, one_at_a_time
@@ -43,13 +45,15 @@ def run(
     *,
     licences: Path | None = None,
     overwrite: bool = False,
+    cluster: Cluster | None = None,
     progress: Progress | None = None,
 ) -> None:
     """Code the sources in one pass and write each view to its path; `progress(done, total)` counts pieces.
 
     `licences` is a TSV (columns sha256, licence, source). Pieces of an earlier run with the same settings are reused;
-    they lie beside the first path, and a path that it has written is not written again. Raises ToolkitError for bad
-    sources or settings, before anything is coded.
+    they lie beside the first path, and a path that it has written is not written again. `cluster` codes the pieces on
+    other machines. Raises ToolkitError for bad sources or settings, before anything is coded, and where CPU times to be
+    kept come from several models of CPU.
     """
     output, config = next((path, view.config) for path, view in views.items())
     work = _hidden(output)
@@ -73,7 +77,9 @@ def run(
             stack.enter_context(one_at_a_time(_hidden(path) / "lock", busy))
             if not _wrote(work, path, view, key):
                 check_free(path, overwrite)  # another run may have finished since
-        code_pieces(pieces, code, config.jobs or os.cpu_count() or 1, progress)
+        code_pieces(pieces, code, cluster or config.jobs or os.cpu_count() or 1, progress)
+        if not (cluster and cluster.mixed_cpus):
+            check_cpus(pieces)
         for path, view in views.items():
             if overwrite or not _wrote(work, path, view, key):
                 _writing(work, view).write_text(key)
@@ -159,7 +165,7 @@ def code(piece: Piece) -> None:
         for frame, rows, seconds in _coded(piece, clip, keepers):
             for keeper in keepers:
                 keeper.take_frame(frame, rows, seconds)
-    content: Content = {}
+    content: Content = {"cpu": cpu_model()}
     for keeper in keepers:
         content |= keeper.content()
     finish_piece(piece.folder, content)
@@ -168,7 +174,9 @@ def code(piece: Piece) -> None:
 def _coded(piece: Piece, clip: Clip, keepers: Sequence[Keeper]) -> Iterator[tuple[EncodedFrame, NDArray[Any], float]]:
     """Each coded frame, the rows of its search, and the CPU seconds of the call that gave it."""
     with open_encoder(clip, piece, Recorded.of(piece.views)) as encoder:
-        for frame, seconds in _timed(encoder, _shown(clip.frames(), keepers)):
+        # libaom's one thread alone: a worker of a cluster has others, which talk to its scheduler.
+        clock = time.thread_time if piece.config.threads == 1 else time.process_time
+        for frame, seconds in _timed(encoder, _shown(clip.frames(), keepers), clock):
             yield frame, encoder.search_rows(), seconds
 
 
@@ -180,14 +188,16 @@ def _shown(frames: Iterator[Planes], keepers: Sequence[Keeper]) -> Iterator[Plan
         yield planes
 
 
-def _timed(encoder: Encoder, planes: Iterator[Planes]) -> Iterator[tuple[EncodedFrame, float]]:
-    """Code frames; yield each coded one with the CPU seconds of the call that gave it."""
+def _timed(
+    encoder: Encoder, planes: Iterator[Planes], clock: Callable[[], float]
+) -> Iterator[tuple[EncodedFrame, float]]:
+    """Code frames; yield each coded one with the CPU seconds, by `clock`, of the call that gave it."""
     flushed = encoder.flush()
     while True:
         own = next(planes, None)
-        before = time.process_time()
+        before = clock()
         frame = next(flushed, None) if own is None else encoder.feed(own)
-        seconds = time.process_time() - before
+        seconds = clock() - before
         if frame:
             yield frame, seconds
         elif own is None:

@@ -39,10 +39,11 @@ class Recorded:
 
 
 class Content(TypedDict, total=False):
-    """What describes a piece's files: frames of its record, in JSON types, and the hash of their luma."""
+    """What describes a piece: frames of its record, in JSON types, the hash of their luma, and the coding CPU."""
 
     entries: list[dict[str, Any]]
     luma_sha256: str
+    cpu: str
 
 
 class Keeper(ABC):
@@ -87,6 +88,8 @@ class View(ABC):
     config: SourceConfig
     doing: str
     one_depth: str
+    timed = False
+    """Whether it keeps CPU times, which are compared with one another."""
 
     @abstractmethod
     def recorded(self) -> Recorded:

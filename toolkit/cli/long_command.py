@@ -16,7 +16,7 @@ from toolkit.files import atomic_write_bytes, read_bytes
 from toolkit.sealed import CONFIG
 
 _COMMAND = "command"
-_NOT_KEPT = ("overwrite", "as_json", "resume", "extend", "extend_lr")
+_NOT_KEPT = ("overwrite", "as_json", "resume", "extend", "extend_lr", "scheduler")
 """Options on how one call goes, which are no settings of what is made."""
 _GIVEN, _DRY, _SETTLED, _FILED = (f"{__name__}.{name}" for name in ("given", "dry", "settled", "filed"))
 Plan = Callable[..., Iterable[str]]

@@ -25,6 +25,18 @@ def adding(options: Sequence[Callable[[Command], Command]]) -> Callable[[Command
     return add
 
 
+def scheduler_option(group: str) -> Callable[[Command], Command]:
+    """Decorator that adds --scheduler, the address of a Dask cluster whose workers do the work."""
+    return grouped_option(
+        "--scheduler",
+        metavar="ADDRESS",
+        envvar="DASK_SCHEDULER_ADDRESS",
+        show_envvar=True,
+        group=group,
+        help="Dask scheduler, as tcp://HOST:8786, on whose workers the work is done.",
+    )
+
+
 def numbers(context: click.Context, parameter: click.Parameter, value: str) -> tuple[int, ...]:
     """Whole numbers from a list with commas. Raises a usage error on anything else."""
     try:
