@@ -4,6 +4,8 @@
 
 RECIPES has how each is made. Those of photographs learn from the same ones, and split them alike; `video-8bit` learns
 from segments of clips, which `benchmarks/video_segments.py` cuts. All are found below FOLDER by their sha256.
+`photo-allintra-6` learns from its photographs in several codings: each small one in two of 4:4:4 and 4:2:0 with tune
+psnr and iq, each large one in all four, at 1.8 or 2.7 megapixels beside 768x512. Its manifest has them.
 
 Measured times are part of what is learnt, so that a pruner made again is alike, not equal to the byte. Takes about half
 an hour a pruner on 2 cores. Records stay in OUT/records, so that a run that was stopped goes on.

@@ -1,6 +1,7 @@
 """`av1part pruner`: decisions inside the encoder's search, learnt from its record."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,8 +91,8 @@ def encode_with(made: "PrunerBundle") -> str:
 def describe(made: "PrunerBundle") -> str:
     """What a person wants to know of a pruner, a line each."""
     manifest, encoder, proof = made.manifest, made.manifest["encoder"], made.manifest["proof"]
-    learnt = [source["split"] for source in manifest["learnt"]["sources"]]
-    split = {s: learnt.count(s) for s in ("train", "val", "test")}
+    split_of = {source["sha256"]: source["split"] for source in manifest["learnt"]["sources"]}  # coded in several ways
+    split = Counter(split_of.values())
     lines = [
         f"{made.path}: {len(made.data):,} bytes for libaom {encoder['version']}, {encoder['usage']}, cpu-used "
         f"{encoder['cpu_used']}, {manifest['bit_depth']} bit, {made.frame_kind} frames",

@@ -79,7 +79,8 @@ def describe(card: "Card") -> str:
             f"  {row.command}",
         ]
     lines += ["", "## Not for", "", *(f"- {sentence}" for sentence in card.not_for)]
-    licences = Counter(str(source["licence"]) for source in card.sources if source["split"] == "train")
+    learnt = {source["sha256"]: source for source in card.sources if source["split"] == "train"}
+    licences = Counter(str(source["licence"]) for source in learnt.values())
     lines += ["", "## Learnt from photographs under", ""]
     lines += [f"- {licence}: {count}" for licence, count in sorted(licences.items())]
     return "\n".join(lines)
