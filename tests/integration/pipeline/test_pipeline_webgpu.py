@@ -70,8 +70,11 @@ def test_its_masks_and_its_stream_are_those_of_the_cpu(libaom: Libraries, on_cpu
     assert reports[1]["inference_seconds"] > 0.1, "the other process's CPU time is charged"
 
 
-def test_an_encode_asks_for_the_proof_of_the_provider_that_it_is_given(on_cpu: Path, tmp_path: Path) -> None:
-    words = ("encode", tmp_path / "in.yuv", "--raw", "64x64", "--pipeline", on_cpu, "--provider", "webgpu")
+@pytest.mark.parametrize("command", [("encode",), ("bench", "encoder")])
+def test_an_encode_and_a_benchmark_ask_for_the_proof_of_the_provider_that_they_are_given(
+    on_cpu: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    words = (*command, tmp_path / "in.yuv", "--raw", "64x64", "--pipeline", on_cpu, "--provider", "webgpu")
     (tmp_path / "in.yuv").write_bytes(b"".join(plane.tobytes() for plane in frame(64, 64)))
     run = cli(*words, "-o", tmp_path / "out.ivf")
     assert run.exit_code == 1
