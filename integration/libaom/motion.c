@@ -41,8 +41,9 @@ void av1part_motion_frame(av1part_encoder *e, const AV1_COMP *cpi) {
   e->frame_reference_step = 0;
   for (int reference = LAST_FRAME; reference <= ALTREF_FRAME; ++reference) {
     const RefCntBuffer *const buffer = get_ref_frame_buf(cm, reference);
-    e->blocks[reference] = av1part_references_find(e->references, buffer, rows, columns);
+    e->blocks[reference] = NULL;
     if (!buffer) continue;
+    e->blocks[reference] = av1part_references_find(e->references, buffer, buffer->display_order_hint, rows, columns);
     const int own = abs((int)buffer->display_order_hint - (int)cm->current_frame.display_order_hint);
     if (e->nearest && own >= distance) continue;
     e->nearest = reference;
@@ -57,7 +58,8 @@ void av1part_motion_frame(av1part_encoder *e, const AV1_COMP *cpi) {
 void av1part_motion_keep(av1part_encoder *e, const AV1_COMP *cpi) {
   const CommonModeInfoParams *const mi = &cpi->common.mi_params;
   const int rows = cells_of(mi->mi_rows), columns = cells_of(mi->mi_cols), step = CELL / MI_SIZE;
-  av1part_blocks *const blocks = av1part_references_keep(&e->references, cpi->common.cur_frame, rows, columns);
+  const unsigned order = cpi->common.current_frame.display_order_hint;
+  av1part_blocks *const blocks = av1part_references_keep(&e->references, cpi->common.cur_frame, order, rows, columns);
   if (blocks) blocks->qindex = cpi->common.quant_params.base_qindex;
   for (int r = 0; blocks && r < rows; ++r) {
     for (int c = 0; c < columns; ++c) {

@@ -14,6 +14,7 @@
 
 #include "av1/encoder/context_tree.h"
 #include "av1/encoder/rd.h"
+#include "references.h"
 #include "search.h"
 #include "square.h"
 
@@ -77,7 +78,12 @@ void av1part_search_frame(av1part_encoder *e, const AV1_COMP *cpi) {
 }
 
 void av1part_search_frame_end(av1part_encoder *e, const AV1_COMP *cpi) {
-  if (wants_motion(e)) av1part_motion_keep(e, cpi);
+  if (wants_motion(e)) {
+    av1part_motion_keep(e, cpi);
+  } else { /* from this frame on, buffers hold frames whose blocks are not known */
+    av1part_references_free(e->references);
+    e->references = NULL;
+  }
 }
 
 /* A number drawn for the superblock around this sample: a hash of its place, so that whole paths from the superblock

@@ -23,7 +23,8 @@ static av1part_blocks *entry_for(av1part_references *r, const void *buffer) {
   return &r->kept[r->next];
 }
 
-av1part_blocks *av1part_references_keep(av1part_references **references, const void *buffer, int rows, int columns) {
+av1part_blocks *av1part_references_keep(av1part_references **references, const void *buffer, unsigned order, int rows,
+                                        int columns) {
   if (!*references) *references = calloc(1, sizeof(**references));
   if (!*references) return NULL;
   av1part_blocks *const entry = entry_for(*references, buffer);
@@ -33,16 +34,18 @@ av1part_blocks *av1part_references_keep(av1part_references **references, const v
     if (!entry->cells) return NULL;
   }
   entry->buffer = buffer;
+  entry->order = order;
   entry->rows = rows;
   entry->columns = columns;
   return entry;
 }
 
-const av1part_blocks *av1part_references_find(const av1part_references *references, const void *buffer, int rows,
-                                              int columns) {
+const av1part_blocks *av1part_references_find(const av1part_references *references, const void *buffer, unsigned order,
+                                              int rows, int columns) {
   for (int i = 0; references && buffer && i < MOST; ++i) {
     const av1part_blocks *const entry = &references->kept[i];
-    if (entry->buffer == buffer) return entry->rows == rows && entry->columns == columns ? entry : NULL;
+    if (entry->buffer != buffer) continue;
+    return entry->order == order && entry->rows == rows && entry->columns == columns ? entry : NULL;
   }
   return NULL;
 }

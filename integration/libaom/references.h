@@ -10,6 +10,7 @@ typedef struct av1part_references av1part_references;
 /* One frame's blocks: a cell for each 8x8 samples, of the block over its first sample. */
 typedef struct av1part_blocks {
   const void *buffer; /* NULL: an entry that is free */
+  unsigned order; /* of the frame in display: a buffer also holds frames whose blocks nobody kept */
   int rows, columns;
   int qindex; /* of the frame */
   uint8_t *cells;
@@ -26,13 +27,14 @@ typedef struct {
   float skip, intra;      /* shares, 0 to 1 */
 } av1part_under;
 
-/* The frame's entry for its buffer, with room for that many cells, to be filled; NULL without memory. `references` is
- * made at the first call. */
-av1part_blocks *av1part_references_keep(av1part_references **references, const void *buffer, int rows, int columns);
+/* The entry of the frame of that display order in its buffer, with room for that many cells, to be filled; NULL without
+ * memory. `references` is made at the first call. */
+av1part_blocks *av1part_references_keep(av1part_references **references, const void *buffer, unsigned order, int rows,
+                                        int columns);
 
-/* The blocks of the frame in a buffer; NULL where they are not known, or the frame has another size. */
-const av1part_blocks *av1part_references_find(const av1part_references *references, const void *buffer, int rows,
-                                              int columns);
+/* The blocks of the frame in a buffer; NULL where they are not known, or those of a frame of another order or size. */
+const av1part_blocks *av1part_references_find(const av1part_references *references, const void *buffer, unsigned order,
+                                              int rows, int columns);
 
 /* What is under the square of that many cells a side at this cell; it lies inside the frame. */
 av1part_under av1part_blocks_under(const av1part_blocks *blocks, int row, int column, int cells);

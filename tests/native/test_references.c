@@ -14,7 +14,7 @@ static void fill(av1part_blocks *blocks, uint8_t cell) {
 
 static void sums(void) {
   av1part_references *references = NULL;
-  av1part_blocks *const blocks = av1part_references_keep(&references, &buffers[0], 3, 5);
+  av1part_blocks *const blocks = av1part_references_keep(&references, &buffers[0], 0, 3, 5);
   fill(blocks, av1part_cell(3, 3, false, false));
   if (!blocks) return;
   blocks->cells[1 * 5 + 3] = av1part_cell(2, 3, true, true); /* 4x8 */
@@ -29,23 +29,37 @@ static void sums(void) {
 
 static void buffers_and_sizes(void) {
   av1part_references *references = NULL;
-  CHECK(!av1part_references_find(NULL, &buffers[0], 2, 2));
-  fill(av1part_references_keep(&references, &buffers[0], 2, 2), 1);
-  fill(av1part_references_keep(&references, &buffers[1], 2, 2), 2);
-  const av1part_blocks *const first = av1part_references_find(references, &buffers[0], 2, 2);
-  CHECK(first && first->cells[3] == 1 && !av1part_references_find(references, &buffers[2], 2, 2));
-  CHECK(!av1part_references_find(references, NULL, 2, 2) && !av1part_references_find(references, &buffers[0], 2, 3));
-  fill(av1part_references_keep(&references, &buffers[0], 4, 3), 5); /* the buffer holds a frame of another size */
-  const av1part_blocks *const again = av1part_references_find(references, &buffers[0], 4, 3);
-  CHECK(again && again->cells[11] == 5 && !av1part_references_find(references, &buffers[0], 2, 2));
-  for (int i = 2; i < 40; ++i) fill(av1part_references_keep(&references, &buffers[i], 2, 2), (uint8_t)i);
-  const av1part_blocks *const last = av1part_references_find(references, &buffers[39], 2, 2);
+  CHECK(!av1part_references_find(NULL, &buffers[0], 0, 2, 2));
+  fill(av1part_references_keep(&references, &buffers[0], 0, 2, 2), 1);
+  fill(av1part_references_keep(&references, &buffers[1], 0, 2, 2), 2);
+  const av1part_blocks *const first = av1part_references_find(references, &buffers[0], 0, 2, 2);
+  CHECK(first && first->cells[3] == 1 && !av1part_references_find(references, &buffers[2], 0, 2, 2));
+  CHECK(!av1part_references_find(references, NULL, 0, 2, 2));
+  CHECK(!av1part_references_find(references, &buffers[0], 0, 2, 3));
+  fill(av1part_references_keep(&references, &buffers[0], 0, 4, 3), 5); /* the buffer holds a frame of another size */
+  const av1part_blocks *const again = av1part_references_find(references, &buffers[0], 0, 4, 3);
+  CHECK(again && again->cells[11] == 5 && !av1part_references_find(references, &buffers[0], 0, 2, 2));
+  for (int i = 2; i < 40; ++i) fill(av1part_references_keep(&references, &buffers[i], 0, 2, 2), (uint8_t)i);
+  const av1part_blocks *const last = av1part_references_find(references, &buffers[39], 0, 2, 2);
   CHECK(last && last->cells[0] == 39); /* more buffers than there are entries: the last ones are known */
+  av1part_references_free(references);
+}
+
+/* A frame whose blocks nobody kept lies in a buffer where another frame was: nothing is known of it. */
+static void frames_that_were_not_kept(void) {
+  av1part_references *references = NULL;
+  fill(av1part_references_keep(&references, &buffers[0], 7, 2, 2), 1);
+  CHECK(av1part_references_find(references, &buffers[0], 7, 2, 2));
+  CHECK(!av1part_references_find(references, &buffers[0], 9, 2, 2));
+  fill(av1part_references_keep(&references, &buffers[0], 9, 2, 2), 2);
+  const av1part_blocks *const now = av1part_references_find(references, &buffers[0], 9, 2, 2);
+  CHECK(now && now->cells[0] == 2 && !av1part_references_find(references, &buffers[0], 7, 2, 2));
   av1part_references_free(references);
 }
 
 void test_references(void) {
   sums();
   buffers_and_sizes();
+  frames_that_were_not_kept();
   av1part_references_free(NULL);
 }

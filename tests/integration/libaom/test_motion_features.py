@@ -107,6 +107,24 @@ def test_the_reference_s_blocks_are_those_of_the_frame_before(libaom: Libraries)
     assert later[:, COLUMN["reference_intra"]].mean() < 0.5
 
 
+def test_nothing_is_known_of_references_that_were_coded_while_no_one_asked() -> None:
+    """Their buffers held other frames before, whose blocks are not theirs."""
+    known = []
+    with Encoder(EncoderConfig(64, 64, cq=30, cpu_used=3, keyint=60)) as encoder:
+        encoder.search_frames("inter")
+        for index, planes in enumerate(pan(64, 64, 24)):
+            encoder.record_search(share=0 if 10 <= index < 20 else 1)
+            assert encoder.feed(planes)
+            rows = encoder.search_rows()
+            known.append(bool(len(rows)) and bool((rows["features"][:, COLUMN["reference_size"]] != -8).all()))
+            if index == 20:
+                columns = [COLUMN[name] for name in ("reference_size", "none_reference_size", "frame_reference_step")]
+                searched = rows["features"][rows["features"][:, COLUMN["none_cost"]] != 0]
+                assert len(searched)
+                assert (searched[:, columns] == (-8, -8, 0)).all()
+    assert known == [False] + [True] * 9 + [False] * 11 + [True] * 3
+
+
 def test_where_motion_leads_are_the_blocks_that_were_coded_there() -> None:
     """A still clip leads to its own place: all that is said of NONE's reference is said of the one before."""
     _, rows = recorded(EncoderConfig(256, 192, cq=25, cpu_used=2, keyint=60), pan(256, 192, 1) * 2)
