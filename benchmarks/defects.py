@@ -73,11 +73,10 @@ def split_by_block(data: BlockSet) -> AbstractContextManager[Any]:
         limit: int | None = None,
         seed: int = 0,
         window: Any = None,
-        inside: Any = None,
     ) -> Blocks:
-        index = np.random.default_rng(0).permutation(self.split_index("train", stage, inside))
+        index = np.random.default_rng(0).permutation(self.split_index("train", stage))
         part = index[: len(index) * 4 // 5] if split == "train" else index[len(index) * 4 // 5 :]
-        return self.take(np.sort(part[:limit]), stage, window, inside)
+        return self.take(np.sort(part[:limit]), stage, window)
 
     return patch.object(BlockSet, "split_blocks", draw)
 

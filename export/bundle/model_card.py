@@ -29,13 +29,6 @@ def model_card(checkpoint: Checkpoint, chosen: str, weaknesses: Sequence[str]) -
         around = f"{row} source pixels around it on every side (the frame's outermost repeated beyond its edge), "
     weak = "".join(f"- **Weak model, shipped on demand:** {markdown(reason)}.\n" for reason in weaknesses)
     qindex = "and its qindex" if contract.qindex else "(the qindex input is there and has no effect)"
-    asked = ""
-    if inside := contract.inside:
-        known = ", ".join(inside.features)
-        asked = (
-            f"\n\nIt is asked inside the search of the node, after {inside.point.upper()}, with the features that "
-            f"the hook knows there (table {inside.table}): {known}. Masks are made before the search, not by it."
-        )
     return f"""# AV1 partition classifier, stage {contract.stage}
 
 ## Intended use
@@ -43,7 +36,7 @@ def model_card(checkpoint: Checkpoint, chosen: str, weaknesses: Sequence[str]) -
 Predicts which partitions an AV1 encoder need not search for a {node}x{node} luma node, from the node's raw
 {contract.bit_depth}-bit code values, {around}{qindex}. It is to be used inside an encoder with the settings below,
 through a pipeline that checks this bundle's parity report, and on nothing else: its answers for other settings,
-bit depths or already scaled pixels were not measured.{asked}
+bit depths or already scaled pixels were not measured.
 
 | class | AV1 partition ids | validation F1 |
 |---|---|---|

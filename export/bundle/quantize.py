@@ -101,7 +101,7 @@ def range_blocks(bundle: Bundle, data: BlockSet, config: QuantizeConfig) -> Bloc
             f"{bundle.path}: an imported model, of which nobody knows what it was trained on; calibration takes "
             "training blocks alone, or the proof would judge what it was fitted to."
         )
-    index = data.split_index("train", bundle.stage, bundle.contract.inside)
+    index = data.split_index("train", bundle.stage)
     seen = trained_on(bundle.manifest["provenance"])
     strangers = [s["name"] for s in data.sources if s["split"] == "train" and s["sha256"] not in seen]
     if strangers:
@@ -112,7 +112,7 @@ def range_blocks(bundle: Bundle, data: BlockSet, config: QuantizeConfig) -> Bloc
     rows = data.blocks[index]
     target = STAGES[bundle.stage].targets(rows["partition"])
     chosen = index[stratified_index(target, rows["qindex"], config.limit, config.seed)]
-    return data.take(chosen, bundle.stage, bundle.contract.window, bundle.contract.inside)
+    return data.take(chosen, bundle.stage, bundle.contract.window)
 
 
 def quantize_graph(model: bytes, blocks: Blocks, metadata: dict[str, str]) -> bytes:

@@ -56,8 +56,6 @@ def keep(blocks: Blocks, reference: NDArray[np.float64]) -> bytes:
     rows = np.unique(np.linspace(0, len(blocks) - 1, min(most, len(blocks))).astype(np.int64))
     kept = replace(blocks[rows], costs=None)
     arrays = {name: getattr(kept, name) for name in _ARRAYS} | {"reference": reference[rows]}
-    if kept.search is not None:
-        arrays["search"] = kept.search
     file = io.BytesIO()
     np.savez_compressed(file, **arrays)
     return file.getvalue()
@@ -69,7 +67,7 @@ def read_kept(bundle: Path, sha256: str, contract: Contract) -> Kept:
     data = read_bytes(file, _LIMIT)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise ToolkitError(f"{file}: changed since parity.json was written. {_AGAIN}")
-    names = (*_ARRAYS, "reference", *(["search"] if contract.inside else []))
+    names = (*_ARRAYS, "reference")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             if sum(member.file_size for member in archive.infolist()) > 4 * MOST_BYTES:

@@ -83,12 +83,10 @@ def describe(opened: "Bundle") -> str:
     providers = opened.report["providers"] if opened.report else {}
     proofs = ", ".join(f"{name} {result['status']}" for name, result in providers.items())
     weak = [f"WEAK: {reason}" for reason in manifest["weak"]]
-    inside = opened.contract.inside
     lines = [
         f"{opened.path}: stage {opened.stage}, {manifest['backbone']}, {opened.contract.window}, "
         f"{opened.bit_depth} bit, sha256 {opened.sha256}",
         f"  classes (AV1 ids): {ids}",
-        *([] if inside is None else [f"  asked inside the search, {inside}"]),
         f"  epoch {provenance['epoch']} ({provenance['chosen']}): macro-F1 {provenance['metrics']['macro_f1']:.4f}; "
         f"always {constant['class']}: {constant['macro_f1']:.4f}",
         f"  at export{' (the float32 graph)' * opened.int8}: {check['comparisons']} logits compared, RMS error "

@@ -95,15 +95,12 @@ def parity(
         if selftest and config.others:
             raise click.UsageError(f"--selftest plants its faults on cpu and webgpu, not on {config.others[0]}.")
         result = _work(bundle, data, selftest, bisect, config)
-    from export.bundle.bundle import Bundle
-
     if junit:
         write_junit(junit, result)
     click.echo(json.dumps(result) if as_json else _lines(result))
     if not result["passed"]:
         ctx.exit(1)
-    # A mask is made before the search: no pipeline takes a model that is asked inside it.
-    if not (selftest or bisect or as_json or Bundle.load(bundle).contract.inside):
+    if not (selftest or bisect or as_json):
         next_step(f"pipeline build {quoted(bundle)} -o PIPE")
 
 

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolkit.data.blockset import luma_dtype
-from toolkit.data.inside import Inside
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model.config import ModelConfig
@@ -21,16 +20,14 @@ class Contract:
     0 .. 255; output `logits` float32 (N, classes) in the order of the stage's classes.
 
     `qindex`: whether the network uses the qindex; the input exists in any case. `window`: the node to decide about and
-    the source pixels around it; S is the window's size. `inside`: the point of the search at which it is asked; then a
-    third input `search` float32 (N, features) takes the features that the hook knows there, unscaled. Raises
-    ToolkitError on a stage or bit depth that does not exist.
+    the source pixels around it; S is the window's size. Raises ToolkitError on a stage or bit depth that does not
+    exist.
     """
 
     stage: str
     bit_depth: int
     qindex: bool
     window: Window = ALONE
-    inside: Inside | None = None
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
@@ -42,7 +39,7 @@ class Contract:
 
     @classmethod
     def of(cls, config: ModelConfig) -> "Contract":
-        return cls(config.stage, config.bit_depth, config.qindex, config.window, config.inside)
+        return cls(config.stage, config.bit_depth, config.qindex, config.window)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -56,18 +53,14 @@ class Contract:
 
     def inputs(self) -> dict[str, list[int | str]]:
         """Name and shape of each input; "batch" stands for any size."""
-        found: dict[str, list[int | str]] = {"luma": ["batch", *self.window.shape], "qindex": ["batch", 1]}
-        return found if self.inside is None else found | {"search": ["batch", len(self.inside.features)]}
+        return {"luma": ["batch", *self.window.shape], "qindex": ["batch", 1]}
 
     def outputs(self) -> dict[str, list[int | str]]:
         """Name and shape of each output."""
         return {"logits": ["batch", len(self.classes)]}
 
     def to_dict(self) -> dict[str, object]:
-        """The contract in JSON types, as it stands in the graph's metadata and in a bundle's manifest.
-
-        It has an entry `inside` only where the model is asked inside the search.
-        """
+        """The contract in JSON types, as it stands in the graph's metadata and in a bundle's manifest."""
         size, context = self.window.size, self.window.context
         return {
             "format_version": FORMAT_VERSION,
@@ -80,7 +73,6 @@ class Contract:
             "window": {"height": size, "width": size, "row": context, "column": context},
             "inputs": self.inputs(),
             "outputs": self.outputs(),
-            **({} if self.inside is None else {"inside": self.inside.to_dict()}),
         }
 
     @classmethod
@@ -89,8 +81,7 @@ class Contract:
         try:
             size, context = values["window"]["height"], values["window"]["row"]  # the node's place in the window
             window = Window(size - 2 * context, context)
-            inside = Inside.from_dict(values["inside"], f"{what}, inside") if "inside" in values else None
-            contract = cls(values["stage"], values["bit_depth"], values["qindex_used"], window, inside)
+            contract = cls(values["stage"], values["bit_depth"], values["qindex_used"], window)
             expected = contract.to_dict()
         except (KeyError, TypeError, IndexError):
             raise ToolkitError(

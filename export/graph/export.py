@@ -40,9 +40,6 @@ def export_program(model: Classifier) -> torch.onnx.ONNXProgram:
     batch = torch.export.Dim("batch", min=1)
     # At least two rows: torch would take a batch of one for a constant.
     luma = torch.full((2, *contract.window.shape), float(1 << (contract.bit_depth - 1)))
-    example = [luma, torch.full((2, 1), 128.0)]
-    if contract.inside is not None:
-        example.append(torch.tensor([contract.inside.mean] * 2))
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -51,7 +48,7 @@ def export_program(model: Classifier) -> torch.onnx.ONNXProgram:
             warnings.simplefilter("ignore")  # torch's own deprecations, and two axes with one name
             program = torch.onnx.export(
                 model,
-                tuple(example),
+                (luma, torch.full((2, 1), 128.0)),
                 dynamo=True,
                 external_data=False,
                 dynamic_shapes={name: {0: batch} for name in contract.inputs()},

@@ -95,59 +95,48 @@ class RuntimeModel:
         """Pixels that the graph takes for each node."""
         return self.contract.window
 
-    def logits(
-        self, luma: Luma, qindex: NDArray[np.uint8], search: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
+    def logits(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (N, classes) of raw luma code values (N, 1, S, S), uint8 or uint16, at qindex (N,) uint8.
 
-        `search`: float32 (N, features) where the contract takes it. Raises ToolkitError on floats (scaled data), a
-        wrong shape, values outside the bit depth, and features that are missing or not taken.
+        Raises ToolkitError on floats (scaled data), a wrong shape, and values outside the bit depth.
         """
-        self._check(luma, qindex, search)
+        self._check(luma, qindex)
         result = np.empty((len(luma), len(self.contract.classes)), np.float32)
         for start in range(0, len(luma), MAX_BATCH):
             part = slice(start, start + MAX_BATCH)
-            result[part] = self._run(luma[part], qindex[part], None if search is None else search[part])
+            result[part] = self._run(luma[part], qindex[part])
         return result
 
-    def one_call(
-        self, luma: Luma, qindex: NDArray[np.uint8], search: NDArray[np.float32] | None = None
-    ) -> NDArray[np.float32]:
+    def one_call(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits as of `logits`, in a single call of the session of any number of blocks."""
-        self._check(luma, qindex, search)
-        return self._run(luma, qindex, search)
+        self._check(luma, qindex)
+        return self._run(luma, qindex)
 
-    def _check(self, luma: Luma, qindex: NDArray[np.uint8], search: NDArray[np.float32] | None) -> None:
-        contract = self.contract
-        check_input(luma, qindex, contract.bit_depth, contract.window, search, contract.inside)
+    def _check(self, luma: Luma, qindex: NDArray[np.uint8]) -> None:
+        check_input(luma, qindex, self.contract.bit_depth, self.contract.window)
 
-    def _run(self, luma: Luma, qindex: NDArray[np.uint8], search: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        return run_session(self._session, ["logits"], luma, qindex, search)[0]
+    def _run(self, luma: Luma, qindex: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return run_session(self._session, ["logits"], luma, qindex)[0]
 
 
 Feed = dict[str, NDArray[np.float32]]
 """Inputs of a graph by name."""
 
 
-def feed(luma: Luma, qindex: NDArray[np.uint8], search: NDArray[np.float32] | None = None) -> Feed:
-    """Inputs of a graph of ours by name, raw values as float32: luma (N, 1, S, S), qindex (N, 1), and any search."""
-    found = {"luma": luma.astype(np.float32), "qindex": qindex[:, None].astype(np.float32)}
-    return found if search is None else found | {"search": search}
+def feed(luma: Luma, qindex: NDArray[np.uint8]) -> Feed:
+    """Inputs of a graph of ours by name, raw values as float32: luma (N, 1, S, S) and qindex (N, 1)."""
+    return {"luma": luma.astype(np.float32), "qindex": qindex[:, None].astype(np.float32)}
 
 
 def run_session(
-    session: Any,
-    names: list[str] | None,
-    luma: Luma,
-    qindex: NDArray[np.uint8],
-    search: NDArray[np.float32] | None = None,
+    session: Any, names: list[str] | None, luma: Luma, qindex: NDArray[np.uint8]
 ) -> list[NDArray[np.float32]]:
     """Run a graph of ours in one call; returns the outputs of these names, all of them for None.
 
     Raises ToolkitError where ONNX Runtime cannot run it.
     """
     with running():
-        outputs: list[NDArray[np.float32]] = session.run(names, feed(luma, qindex, search))
+        outputs: list[NDArray[np.float32]] = session.run(names, feed(luma, qindex))
     return outputs
 
 

@@ -94,21 +94,6 @@ def other_window(bundle: Path) -> None:
     _swap_contract(bundle, lambda own: replace(own, window=alike.get(own.window, Window(16, 8))))
 
 
-def other_point(bundle: Path) -> None:
-    """Give the manifest the contract of a model that is asked before the search, and seal it again."""
-    _swap_contract(bundle, lambda own: replace(own, inside=None))
-
-
-def other_statistics(bundle: Path) -> None:
-    """Give the manifest other means of the features of the search, and seal it again."""
-
-    def change(own: Contract) -> Contract:
-        assert own.inside is not None
-        return replace(own, inside=replace(own.inside, mean=tuple(value + 1.0 for value in own.inside.mean)))
-
-    _swap_contract(bundle, change)
-
-
 def foreign_report(bundle: Path) -> None:
     """Put the parity report of another bundle into this one."""
     result = cast(ProfileResult, {"status": "not-run", "reason": "planted", "comparisons": 1})
@@ -123,12 +108,6 @@ BUNDLE_FAULTS: dict[str, Callable[[Path], None]] = {
     "parity report of another bundle": foreign_report,
 }
 """Faults planted in a copy of the bundle's folder."""
-
-INSIDE_BUNDLE_FAULTS: dict[str, Callable[[Path], None]] = {
-    "manifest of a model before the search, sealed again": other_point,
-    "manifest with other means of the search's features, sealed again": other_statistics,
-}
-"""Faults planted in a copy of the folder of a bundle that is asked inside the search."""
 
 STRICT_FAULTS: dict[str, Profile] = {
     "TF32 where strict was asked: the session's option": replace(

@@ -52,11 +52,6 @@ class ForeignModel:
         Raises ToolkitError for a file that is no ONNX or keeps weights elsewhere, and for an input or output that is
         ambiguous or does not fit our blocks; the message lists the graph's own.
         """
-        if contract.inside is not None:
-            raise ToolkitError(
-                f"{path}: a graph of other making takes luma and a qindex, and the checkpoint's model is asked inside "
-                f"the search, {contract.inside}. Prove its own export with `av1part parity`."
-            )
         self.contract, self.config = contract, config
         self.files = files_of(path)
         self._session = _open(path)

@@ -43,19 +43,6 @@ def dropped_qindex(proto: ModelProto) -> None:
     _after_input(proto, "qindex", "Mul", np.float32(0))
 
 
-def swapped_features(proto: ModelProto) -> None:
-    """Swap two features of the search, the first and the last."""
-    (search,) = (value for value in proto.graph.input if value.name == "search")
-    order = np.arange(search.type.tensor_type.shape.dim[1].dim_value)
-    order[[0, -1]] = order[[-1, 0]]
-    _after_input(proto, "search", "Gather", order, axis=1)
-
-
-def dropped_features(proto: ModelProto) -> None:
-    """Multiply the features of the search by 0."""
-    _after_input(proto, "search", "Mul", np.float32(0))
-
-
 def permuted_classes(proto: ModelProto) -> None:
     """Put the classes of the output in another order."""
     classes = proto.graph.output[0].type.tensor_type.shape.dim[1].dim_value
@@ -92,12 +79,6 @@ FAULTS: dict[str, Callable[[ModelProto], None]] = {
     "every weight 0.1% off": moved_weights,
     "metadata of another bundle": other_metadata,
 }
-
-INSIDE_FAULTS: dict[str, Callable[[ModelProto], None]] = {
-    "two features of the search swapped": swapped_features,
-    "features of the search dropped": dropped_features,
-}
-"""Faults of a graph that is asked inside the search."""
 
 
 def _metadata(proto: ModelProto) -> dict[str, str]:

@@ -195,18 +195,18 @@ def held_out_blocks(data: BlockSet, contract: Contract, config: ParityConfig) ->
     rows = data.blocks[index]
     target = STAGES[contract.stage].targets(rows["partition"])
     chosen = stratified_index(target, rows["qindex"], config.limit or LIMIT, config.seed)
-    return data.take(index[chosen], contract.stage, contract.window, contract.inside)
+    return data.take(index[chosen], contract.stage, contract.window)
 
 
 def _index(data: BlockSet, contract: Contract, split: str) -> NDArray[np.int64]:
     """Positions of the split's blocks of the stage; where it has none, ToolkitError names a split that would do."""
     try:
-        return data.split_index(split, contract.stage, contract.inside)
+        return data.split_index(split, contract.stage)
     except ToolkitError as error:
         advice = ""
         for other in (s for s in HELD_OUT if s != split):
             with suppress(ToolkitError):
-                count = len(data.split_index(other, contract.stage, contract.inside))
+                count = len(data.split_index(other, contract.stage))
                 advice += f" Or pass --split {other}, which has {count}."
         raise ToolkitError(error.message + advice) from None
 

@@ -18,9 +18,9 @@ from export.graph.check import check_onnx
 from export.graph.export import export_onnx
 from export.graph.profiles import PROFILES, Profile, check_strict
 from export.graph.runtime import OPTIONS, ProviderUnavailable, RuntimeModel
-from export.proof.bundle_faults import BUNDLE_FAULTS, INSIDE_BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
+from export.proof.bundle_faults import BUNDLE_FAULTS, MODEL_FAULTS, STRICT_FAULTS, planted
 from export.proof.config import ParityConfig
-from export.proof.graph_faults import FAULTS, INSIDE_FAULTS, NotApplicable, transposed_input
+from export.proof.graph_faults import FAULTS, NotApplicable, transposed_input
 from export.proof.isolated import run_apart
 from export.proof.prove import Proof, open_both, prepare
 from toolkit.data.blockset import Blocks
@@ -68,12 +68,11 @@ def selftest(path: Path, data_path: Path, config: ParityConfig) -> SelftestResul
         _of_graph(bundle, model, proof, provider) or _of_profile(PROFILES["cuda-strict"]) or _of_copy(path, None)
     )
     faults: dict[str, Fault] = {"nothing": {"status": "failed" if untouched else "passed", "reason": untouched}}
-    inside = bundle.contract.inside is not None
-    for name, plant in (FAULTS | (INSIDE_FAULTS if inside else {})).items():
+    for name, plant in FAULTS.items():
         faults[name] = _tried(_of_planted_graph, bundle, model, plant, proof, provider)
     for name, change in MODEL_FAULTS.items():
         faults[name] = _tried(_of_planted_model, bundle, change, proof, provider)
-    for name, damage in (BUNDLE_FAULTS | (INSIDE_BUNDLE_FAULTS if inside else {})).items():
+    for name, damage in BUNDLE_FAULTS.items():
         faults[name] = _tried(_of_copy, path, damage)
     for name, profile in STRICT_FAULTS.items():
         faults[name] = _tried(_of_profile, profile)

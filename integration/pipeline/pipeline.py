@@ -199,17 +199,11 @@ def check_pruner(pruner: PrunerBundle, made_for: Mapping[str, Any]) -> None:
 def check_together(bundles: Sequence[Bundle]) -> None:
     """Raise ToolkitError unless the bundles suit one pipeline.
 
-    They have to be of different stages, asked before the search, and of the same node size, bit depth and encoder
-    settings.
+    They have to be of different stages, and of the same node size, bit depth and encoder settings.
     """
     first = bundles[0]
     by_stage: dict[str, Bundle] = {}
     for bundle in bundles:
-        if (inside := bundle.contract.inside) is not None:
-            raise ToolkitError(
-                f"{bundle.path}: asked inside the search, {inside}. A mask is made before the search, where these are "
-                "not known. Take a Stage 2 that was trained without --inside."
-            )
         if (other := by_stage.setdefault(bundle.stage, bundle)) is not bundle:
             raise ToolkitError(f"{other.path} and {bundle.path} are both of stage {bundle.stage}. Give one a stage.")
         own, other_node = bundle.contract.window.node, first.contract.window.node

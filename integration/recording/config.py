@@ -30,8 +30,7 @@ class LabelConfig(SourceConfig):
     """Sources, and what is labelled of them.
 
     `nodes` are the sides of the nodes whose partitions are recorded, a data set for each; `with_costs` also records the
-    cost of every partition that was tried (`toolkit.data.blockset.COST_DTYPE`); `search` the features that the search
-    knew at each node (`toolkit.data.inside`).
+    cost of every partition that was tried (`toolkit.data.blockset.COST_DTYPE`).
     """
 
     with_costs: bool = option(
@@ -40,11 +39,6 @@ class LabelConfig(SourceConfig):
         "set is about twice as large.",
         RECORDING,
         flags="--with-costs/--no-costs",
-    )
-    search: bool = option(
-        False,
-        "Also record the features that the search knows at every node, for `train --inside`: 200 bytes a node.",
-        RECORDING,
     )
     nodes: tuple[int, ...] = (NODE,)
 

@@ -10,10 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.codec import native
 from integration.codec.config import EncoderConfig
 from integration.codec.encoded_frame import EncodedFrame
-from integration.codec.libaom_build import libraries
 from integration.media.planes import Planes
 from integration.media.video import Clip
 from integration.recording.config import LabelConfig, RecordConfig, SourceConfig
@@ -24,7 +22,6 @@ from integration.recording.view import Content, Keeper, Piece, Recorded, View
 from toolkit.cluster import Cluster
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, Luma, luma_dtype
 from toolkit.data.group import set_name, write_group
-from toolkit.data.inside import SearchFeatures, SearchTable
 from toolkit.data.write import Source, make_records, write_blockset
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder
@@ -69,7 +66,7 @@ def label(
 
 @dataclass(frozen=True)
 class BlockView(View):
-    """Partitions of the nodes of each size, the luma and, where asked, costs and features of the search."""
+    """Partitions of the nodes of each size, the luma and, where asked, costs."""
 
     config: LabelConfig
     doing = "labelling"
@@ -77,7 +74,7 @@ class BlockView(View):
 
     def recorded(self) -> Recorded:
         c = self.config
-        return Recorded(cost_nodes=c.nodes if c.with_costs else (), share=1.0 if c.search else 0.0)
+        return Recorded(cost_nodes=c.nodes if c.with_costs else ())
 
     def check(self, piece: Piece, clip: Clip) -> None:
         node = max(self.config.nodes)
@@ -116,10 +113,10 @@ def check_superblock(clip: Clip, piece: Piece, node: int) -> None:
 
 
 class BlockKeeper(Keeper):
-    """Labels of a piece by node size (frames, rows, columns), with costs and features of the whole nodes where asked;
-    qindex (frames,); and the luma, of the first cq.
+    """Labels of a piece by node size (frames, rows, columns), with costs of the whole nodes where asked; qindex
+    (frames,); and the luma, of the first cq.
 
-    Costs, features and luma go to their files frame by frame, because those of a long clip are too many for memory.
+    Costs and luma go to their files frame by frame, because those of a long clip are too many for memory.
     """
 
     def __init__(self, piece: Piece, clip: Clip, config: LabelConfig) -> None:
@@ -128,7 +125,6 @@ class BlockKeeper(Keeper):
         self._qindexes: list[int] = []
         self._labels: dict[int, list[NDArray[np.uint8]]] = {node: [] for node in config.nodes}
         self._costs = {node: self.file(f"costs{node}") for node in config.nodes if config.with_costs}
-        self._search = {node: self.file(f"search{node}") for node in config.nodes if config.search}
         self._luma = self.file(LUMA) if piece.first else None
 
     def take_source(self, planes: Planes) -> None:
@@ -142,8 +138,6 @@ class BlockKeeper(Keeper):
             labels.append(frame.labels[node])
         for node, target in self._costs.items():
             target.write(frame.costs[node][: height // node, : width // node].tobytes())
-        for node, target in self._search.items():
-            target.write(node_features(rows, node, (height // node, width // node)).tobytes())
 
     def content(self) -> Content:
         if not self._qindexes:
@@ -154,17 +148,6 @@ class BlockKeeper(Keeper):
         return {}
 
 
-def node_features(rows: NDArray[Any], node: int, grid: tuple[int, int]) -> NDArray[np.float32]:
-    """Features (rows, columns, features) of the whole nodes of one size, from the record of a frame's search.
-
-    All NaN at nodes that libaom never searched, because a larger block's split was not tried.
-    """
-    own = rows[rows["side"] == node]
-    found = np.full((*grid, rows["features"].shape[1]), np.nan, np.float32)
-    found[own["row"] // node, own["column"] // node] = own["features"]
-    return found
-
-
 def write_set(
     output: Path, pieces: Sequence[Piece], bit_depth: int, view: BlockView, node: int, *, overwrite: bool = False
 ) -> None:
@@ -173,7 +156,7 @@ def write_set(
     Blocks are collected in files beside the pieces, because a long clip has too many of them for memory.
     """
     c, work = view.config, pieces[0].folder.parent
-    beside = [name for name, wanted in (("costs", c.with_costs), ("search", c.search)) if wanted]
+    beside = ["costs"] * c.with_costs
     sources, cut = list[Source](), 0
     with ExitStack() as stack:
         joined = {name: stack.enter_context((work / name).open("wb")) for name in ("blocks", *beside)}
@@ -200,13 +183,6 @@ def write_set(
         manifest_settings(view),
         block_size=node,
         costs=np.memmap(work / "costs", COST_DTYPE, "r") if c.with_costs else None,
-        search=SearchFeatures.mapped(work / "search", _table()) if c.search else None,
         excluded={"cut by the frame edge": cut},
         overwrite=overwrite,
     )
-
-
-def _table() -> SearchTable:
-    """Table of the features that the hook records."""
-    library = native.load(libraries().hook)
-    return SearchTable(native.feature_table_name(library), native.feature_table(library))

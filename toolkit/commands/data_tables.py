@@ -36,12 +36,6 @@ def print_info(info: DatasetInfo) -> None:
     if lacking := [name for k, name in enumerate(NAMES) if k not in partitions_of(info["node"])]:
         stages = ", ".join(f"{key} ({', '.join(stage.classes)})" for key, stage in stages_of(info["node"]).items())
         console.print(f"nodes of this size have no {', '.join(lacking)} in AV1; their stages are {stages}")
-    if found := info["search"]:
-        shares = ", ".join(f"after {point.upper()} {share:.2%}" for point, share in found["reached"].items())
-        console.print(
-            f"features of the search: {found['features']} of table {found['table']}, at {found['searched']:.2%} of the "
-            f"decided nodes; known {shares}"
-        )
     print_table(console, _left_out(info))
     print_table(console, _baselines(info))
 

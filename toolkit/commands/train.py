@@ -11,11 +11,10 @@ import click
 from toolkit.cli.grouped import grouped_option
 from toolkit.cli.long_command import LongCommand, from_file, keeping, settle
 from toolkit.cli.options import config_options
-from toolkit.data.inside import INSIDE
 from toolkit.errors import ToolkitError
 from toolkit.files import quoted
 from toolkit.folders import RUN, check_folder, check_model
-from toolkit.model.config import NETWORK, ModelConfig
+from toolkit.model.config import ModelConfig
 from toolkit.option import Options
 from toolkit.partition import INSIDE_LARGER, NAMES, STAGES
 from toolkit.training.config import AUTO, INITS, LOGGERS, RECIPES, TEACHER, Extension, TrainConfig
@@ -28,7 +27,7 @@ RESUMING = "Going on"
 _ADAPTER = ("adapter", "adapter_size", "adapter_placement")
 _IS_FIRST = "LOCAL_RANK" not in os.environ
 """Whether this process is the one that was called. Lightning Fabric sets the variable for the others it starts."""
-_MODEL_OPTIONS = ("stage", "backbone", "qindex", "context", "spatial_attention", *_ADAPTER, "dropout", "inside")
+_MODEL_OPTIONS = ("stage", "backbone", "qindex", "context", "spatial_attention", *_ADAPTER, "dropout")
 
 
 @click.command(cls=LongCommand)
@@ -49,13 +48,6 @@ _MODEL_OPTIONS = ("stage", "backbone", "qindex", "context", "spatial_attention",
 @grouped_option("--weights", type=click.Path(path_type=Path), help="File of ImageNet weights; its sha256 is checked.")
 @grouped_option("--logger", type=click.Choice(LOGGERS), help="Also write figures for a tracker to RUN/logs.")
 @config_options(ModelConfig)
-@grouped_option(
-    "--inside",
-    type=click.Choice(list(INSIDE)),
-    group=NETWORK,
-    help="Ask Stage 2 inside the search, after NONE or SPLIT, with what is known there, of `label --search`.  "
-    "[default: before, by pixels]",
-)
 @config_options(TrainConfig)
 @grouped_option("--teacher", type=click.Path(path_type=Path), group=TEACHER, help="Run or checkpoint to learn from.")
 @grouped_option(
@@ -145,9 +137,8 @@ def _plan(
         options = _options_of_run(RunFolder.open(run).read(), _given(ctx, options))
     else:
         options = _new_options(ctx, options, start, weights, teacher)
-    inside = blocks.inside(options["inside"], options["stage"]) if options["inside"] else None
     limits = {"train": options["limit_train"], "val": options["limit_val"]}
-    index = {split: blocks.split_index(split, options["stage"], inside)[:most] for split, most in limits.items()}
+    index = {split: blocks.split_index(split, options["stage"])[:most] for split, most in limits.items()}
     steps = -(-len(index["train"]) // options["batch_size"])
     yield f"Stage {options['stage']}: {len(index['train']):,} nodes to learn from, {len(index['val']):,} to judge by."
     yield f"{options['epochs'] + (extend or 0)} epochs of {steps:,} steps of {options['batch_size']} nodes."
@@ -171,8 +162,7 @@ def _new_options(
 
 def _configs(blocks: "BlockSet", options: Options) -> tuple[ModelConfig, TrainConfig]:
     """Configs of the model and of its training on these data."""
-    inside = blocks.inside(options["inside"], options["stage"]) if options["inside"] else None
-    own = {name: options.pop(name) for name in _MODEL_OPTIONS} | {"inside": inside}
+    own = {name: options.pop(name) for name in _MODEL_OPTIONS}
     model = ModelConfig(bit_depth=blocks.bit_depth, node=blocks.node, **own)
     return model, _settled(model, options)
 
@@ -194,13 +184,11 @@ def _init_at_hand(backbone: str, start: Path | None, weights: Path | None) -> st
 
 def _tell_doubts(blocks: "BlockSet", model: ModelConfig, config: TrainConfig, taught: Options | None) -> None:
     """Warn of options that are probably not meant, and say what is left out; `taught`: options given to a student."""
-    from toolkit.training.data import never_asked
-
     for doubt in [*config.doubts(), *([] if taught is None else _idle(config, taught)), *_slower(model, config)]:
         click.echo(f"Warning: {doubt}", err=True)
     if _IS_FIRST:
-        unseen = (_left_out(blocks, model.stage), *(never_asked(blocks, split, model) for split in ("train", "val")))
-        click.echo("".join(f"{said}\n" for said in unseen if said), nl=False, err=True)
+        unseen = _left_out(blocks, model.stage)
+        click.echo(unseen, nl=bool(unseen), err=True)
 
 
 def _left_out(blocks: "BlockSet", stage: str) -> str:
@@ -261,7 +249,6 @@ def _options_of_run(description: Mapping[str, Any], given: Options) -> Options:
     """Options that the run was started with. Raises ToolkitError where a given option contradicts them."""
     model = ModelConfig.from_dict(description["model"]).to_dict()
     own = {**TrainConfig.from_dict(description["train"]).to_dict(), **{k: model[k] for k in _MODEL_OPTIONS}}
-    own["inside"] = model["inside"] and model["inside"]["point"]
     clash = [f"{k}: {v} now, {own[k]} then" for k, v in given.items() if own[k] != v and (k, v) != ("precision", AUTO)]
     if clash:
         raise ToolkitError(f"--resume goes on with the run's own options, but {'; '.join(clash)}. Leave these away.")

@@ -31,7 +31,6 @@ from toolkit.data.format import (
     histogram,
     luma_dtype,
 )
-from toolkit.data.inside import SEARCH, Inside, SearchFeatures, check_features, read_table
 from toolkit.data.sampling import draw
 from toolkit.data.splits import SPLITS
 from toolkit.errors import ToolkitError
@@ -53,7 +52,7 @@ __all__ = [
 ]
 
 Inputs = tuple[NDArray[Any], ...]
-"""What a model takes for N blocks: luma and qindex, and, asked inside the search, the features that are known there."""
+"""What a model takes for N blocks: luma and qindex."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +61,7 @@ class Blocks:
 
     S = node + 2 x context: the node stands in the middle, as `toolkit.windows` cuts it. `target` is the stage's class
     index (int64), or the AV1 id itself where no stage was named. `costs` are records of COST_DTYPE, or None where the
-    data set has none. `search`: float32 (N, features), what is known at the point of the search at which a model is
-    asked; None for a model that is asked before it. Raises ToolkitError on a wrong dtype or shape, or a value out of
-    range.
+    data set has none. Raises ToolkitError on a wrong dtype or shape, or a value out of range.
     """
 
     luma: Luma
@@ -78,7 +75,6 @@ class Blocks:
     bit_depth: int
     costs: NDArray[Any] | None = None
     node: int = NODE
-    search: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         check_luma(self.luma, self.bit_depth, "Blocks")
@@ -96,14 +92,11 @@ class Blocks:
                 raise ToolkitError(f"Blocks: {name} is {array.dtype}{array.shape}, expected {dtype}({n},).")
         if self.costs is not None:
             check_costs(self.costs, n, "Blocks")
-        search = self.search
-        if search is not None and (search.dtype != np.float32 or search.ndim != 2 or len(search) != n):
-            raise ToolkitError(f"Blocks: search is {search.dtype}{search.shape}, expected float32({n}, features).")
 
     @property
     def inputs(self) -> Inputs:
-        """What a model takes, in the order of its inputs: luma, qindex and, where there is any, search."""
-        return (self.luma, self.qindex) if self.search is None else (self.luma, self.qindex, self.search)
+        """What a model takes, in the order of its inputs."""
+        return self.luma, self.qindex
 
     @property
     def window(self) -> Window:
@@ -131,15 +124,13 @@ class Blocks:
 class BlockSet:
     """A folder of `manifest.json`, `blocks.npy` and `luma/<source>.npy`; open it with `BlockSet.load`.
 
-    `costs`: a record of COST_DTYPE for each block, from `costs.npy`; `search`: the features that the search knew at
-    each block, from `search.npy`. None where the folder has no such file.
+    `costs`: a record of COST_DTYPE for each block, from `costs.npy`; None where the folder has no such file.
     """
 
     path: Path
     manifest: Manifest
     blocks: NDArray[Any]
     costs: NDArray[Any] | None = None
-    search: SearchFeatures | None = None
 
     @property
     def bit_depth(self) -> int:
@@ -173,19 +164,15 @@ class BlockSet:
     def load(cls, path: Path | str, *, mapped: bool = False) -> "BlockSet":
         """Open a BlockSet and check its hashes, dtypes, shapes and ranges, and that no source is in two splits.
 
-        `mapped` leaves blocks and costs in their files, as luma and features of the search always are, in place of
-        reading them. Raises ToolkitError on the first check that fails.
+        `mapped` leaves blocks and costs in their files, as luma always is, in place of reading them. Raises
+        ToolkitError on the first check that fails.
         """
         path = Path(path)
         manifest = check_manifest(path, FORMAT.read(path))
         check_files(path, manifest["files"], files_of(manifest), "data set")
         check_names(path, manifest["files"], BESIDE)
         costs = load_array(path / COSTS, MEND, mapped=mapped) if COSTS in manifest["files"] else None
-        search = None
-        if "search" in manifest:
-            table = read_table(manifest["search"], f"{path / FORMAT.file}, search")
-            search = SearchFeatures(table, load_array(path / SEARCH, MEND, mapped=True))
-        result = cls(path, manifest, load_array(path / "blocks.npy", MEND, mapped=mapped), costs, search)
+        result = cls(path, manifest, load_array(path / "blocks.npy", MEND, mapped=mapped), costs)
         for index, source in enumerate(result.sources):
             plane = result.luma(index)
             expected = (source["frames"], source["height"], source["width"])
@@ -197,8 +184,6 @@ class BlockSet:
             raise ToolkitError(f"{path}/manifest.json: the histogram is not that of the blocks. {MEND}")
         if costs is not None:
             check_costs(costs, len(result.blocks), str(path))
-        if search is not None:
-            check_features(search, result.blocks, str(path))
         return result
 
     def take(
@@ -206,13 +191,11 @@ class BlockSet:
         index: NDArray[np.integer[Any]],
         stage: str | None = None,
         window: Window | None = None,
-        inside: Inside | None = None,
     ) -> Blocks:
         """Load the blocks at these positions of `blocks`, in this order, with the targets of `stage`.
 
-        `window` says how much to cut out, by default the nodes alone; `inside` adds the features known at that point of
-        the search. Raises ToolkitError where the window is of another node size, where it has context and a source
-        holds loose blocks, which have no surroundings, and where the features are of another table or not there.
+        `window` says how much to cut out, by default the nodes alone. Raises ToolkitError where the window is of
+        another node size, and where it has context and a source holds loose blocks, which have no surroundings.
         """
         rows = self.blocks[index]
         window = window or Window(self.node)
@@ -244,44 +227,13 @@ class BlockSet:
             bit_depth=self.bit_depth,
             costs=costs,
             node=self.node,
-            search=None if inside is None else self._known(index, inside),
             **columns,
         )
 
-    def _known(self, index: NDArray[np.integer[Any]], inside: Inside) -> NDArray[np.float32]:
-        """Features (N, known) at that point of the blocks at these positions; ToolkitError as `take`."""
-        features = self._features(inside)
-        known = np.ascontiguousarray(features.rows[index, : len(inside.features)])
-        inside.check_rows(known, len(index), str(self.path))
-        return known
-
-    def _features(self, inside: Inside) -> SearchFeatures:
-        """Features of the search, of the model's table; ToolkitError where they are of another or not there."""
-        inside.check_table(self.search.table if self.search else None, str(self.path))
-        assert self.search is not None
-        return self.search
-
-    def inside(self, point: str, stage: str) -> Inside:
-        """How a model of `stage` is asked at that point, a key of INSIDE, measured on the train split.
-
-        Raises ToolkitError where the data set has no features of the search, or no block to measure them on.
-        """
-        if self.search is None:
-            raise ToolkitError(
-                f"{self.path}: holds no features of the search, so no model can be asked inside it. Label the sources "
-                "again with `av1part label --search`."
-            )
-        index = self.split_index("train", stage)
-        index = index[self.search.reached(point)[index]]
-        if not len(index):
-            raise ToolkitError(f"{self.path}: the search came to no block of the train split after {point.upper()}.")
-        return Inside.measured(self.search, point, index)
-
-    def split_index(self, split: str, stage: str | None = None, inside: Inside | None = None) -> NDArray[np.int64]:
+    def split_index(self, split: str, stage: str | None = None) -> NDArray[np.int64]:
         """Positions in `blocks` of a split's decided nodes (no label 255); with `stage`, only those that it classifies.
 
-        With `inside`, only those whose search came to that point. Raises ToolkitError on another split, on another
-        table of features, and where no position is left.
+        Raises ToolkitError on another split, and where no position is left.
         """
         if split not in SPLITS:
             raise ToolkitError(f"Split {split!r}: expected one of {', '.join(SPLITS)}.")
@@ -289,8 +241,6 @@ class BlockSet:
         keep = in_split[self.blocks["source"]] & (self.blocks["partition"] != INSIDE_LARGER)
         if stage is not None:
             keep &= stage_of(stage, self.node).targets(self.blocks["partition"]) >= 0
-        if inside is not None:
-            keep &= self._features(inside).reached(inside.point)
         index = np.flatnonzero(keep)
         if not len(index):
             raise ToolkitError(
@@ -306,7 +256,6 @@ class BlockSet:
         limit: int | None = None,
         seed: int = 0,
         window: Window | None = None,
-        inside: Inside | None = None,
     ) -> Blocks:
         """Load a split's blocks in file order; with `limit`, at most `limit` of them, drawn by `seed`."""
-        return self.take(draw(self.split_index(split, stage, inside), limit, seed), stage, window, inside)
+        return self.take(draw(self.split_index(split, stage), limit, seed), stage, window)

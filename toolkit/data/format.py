@@ -4,13 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toolkit.data.encoder_settings import EncoderRecord
-from toolkit.data.inside import SEARCH, Inside, read_table
 from toolkit.data.sources import Origin, check_sources
 from toolkit.data.splits import check_one_split
 from toolkit.errors import ToolkitError
@@ -31,6 +30,8 @@ set where the search of partition k was cut short, so that rd[k] is only a lower
 search.
 """
 COSTS = "costs.npy"
+FORMER_FEATURES = "search.npy"
+"""File that sets of av1part 0.1.0 may have: features of the search for networks, which nothing reads any more."""
 BESIDE = ("LICENSE.md", "README.md", "splits.tsv", "__init__.py", "attribution.py", "__pycache__")
 """Names that may stand beside a data set's own files; the last three because the embedded one is a Python package."""
 Luma = NDArray[np.uint8] | NDArray[np.uint16]
@@ -50,10 +51,7 @@ Counts = dict[str, dict[str, dict[str, Count]]]
 
 
 class Manifest(TypedDict):
-    """Content of manifest.json. `encoder` holds its settings, or how the data were imported.
-
-    `search`: a SearchTable of the features in `search.npy`, where there are any.
-    """
+    """Content of manifest.json. `encoder` holds its settings, or how the data were imported."""
 
     kind: str
     format_version: int
@@ -63,7 +61,6 @@ class Manifest(TypedDict):
     sources: list[SourceEntry]
     histogram: Counts
     excluded: dict[str, Count]
-    search: NotRequired[dict[str, object]]
     files: dict[str, Sha256]
     sha256: str
 
@@ -91,18 +88,10 @@ def check_luma(luma: NDArray[Any], bit_depth: int, what: str) -> None:
         )
 
 
-def check_input(
-    luma: NDArray[Any],
-    qindex: NDArray[Any],
-    bit_depth: int,
-    window: Window = ALONE,
-    search: NDArray[Any] | None = None,
-    inside: Inside | None = None,
-) -> None:
+def check_input(luma: NDArray[Any], qindex: NDArray[Any], bit_depth: int, window: Window = ALONE) -> None:
     """Raise ToolkitError unless a model of that window accepts this input.
 
-    Expected: luma (N, 1, S, S) of raw code values, S the window's size, and qindex (N,) uint8. A model that is asked
-    `inside` the search takes the features known there, `search` float32 (N, features); another model takes none.
+    Expected: luma (N, 1, S, S) of raw code values, S the window's size, and qindex (N,) uint8.
     """
     check_luma(luma, bit_depth, "Model input")
     if luma.ndim != 4 or luma.shape[1:] != window.shape:
@@ -111,10 +100,6 @@ def check_input(
         )
     if qindex.dtype != np.uint8 or qindex.shape != (len(luma),):
         raise ToolkitError(f"Model input: qindex is {qindex.dtype}{qindex.shape}, expected uint8({len(luma)},).")
-    if inside is not None:
-        inside.check_rows(search, len(luma), "Model input")
-    elif search is not None:
-        raise ToolkitError("Model input: features of the search, and the model takes luma and qindex alone.")
 
 
 def check_manifest(path: Path, manifest: Manifest) -> Manifest:
@@ -134,8 +119,6 @@ def check_manifest(path: Path, manifest: Manifest) -> Manifest:
             raise ToolkitError(f"{file}: luma of {source['name']} is {source['luma']}, not luma/{source['name']}.npy.")
         if min(source["frames"], source["height"], source["width"]) < 1:
             raise ToolkitError(f"{path}: source {source['name']} has no pixels.")
-    if "search" in manifest:
-        read_table(manifest["search"], f"{file}, search")
     hashes = [
         {"original": source["sha256"], "pixels": str(manifest["files"].get(source["luma"], source["luma"]))}
         for source in manifest["sources"]
@@ -147,8 +130,7 @@ def check_manifest(path: Path, manifest: Manifest) -> Manifest:
 def files_of(manifest: Manifest) -> set[str]:
     """Names of the files that a data set with this manifest has beside it."""
     needed = {"blocks.npy", *(source["luma"] for source in manifest["sources"])}
-    needed |= {COSTS} & set(manifest["files"])
-    return needed | ({SEARCH} if "search" in manifest else set())
+    return needed | ({COSTS, FORMER_FEATURES} & set(manifest["files"]))
 
 
 def check_blocks(blocks: NDArray[Any], sources: list[SourceEntry], node: int, what: str) -> None:

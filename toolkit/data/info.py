@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from toolkit.data.blockset import SPLITS, BlockSet
 from toolkit.data.encoder_settings import EncoderRecord
 from toolkit.data.format import Counts, SourceEntry, bounded
-from toolkit.data.inside import INSIDE
 from toolkit.metrics import Baselines, baselines
 from toolkit.partition import INSIDE_LARGER, NAMES, partitions_of, stages_of
 
@@ -44,27 +43,14 @@ class CostInfo(TypedDict):
     exact: float
 
 
-class SearchInfo(TypedDict):
-    """Features of the search: the name of their table, their number, and shares of the decided nodes, 0 to 1.
-
-    `searched`: that the search knows anything about. `reached`: whose search came to the point, by point.
-    """
-
-    table: str
-    features: int
-    searched: float
-    reached: dict[str, float]
-
-
 class DatasetInfo(TypedDict):
     """Result of `dataset_info`, ready for JSON.
 
     `node`: side of the nodes in pixels; partitions and stages that such nodes do not have are absent. `licences`:
     number of sources by licence. `histogram`: block counts by "partition" and by stage. `left_out`: block counts by
     stage, then label. `excluded`: number of nodes that were never stored, by reason. `costs`: by partition; None
-    without RD costs. `search`: None without features of the search. `cheapest_chosen`: share of the decided nodes whose
-    label has the least exact cost; None without RD costs. `baselines`: by stage, then split, fitted on the train split
-    where it has blocks of the stage.
+    without RD costs. `cheapest_chosen`: share of the decided nodes whose label has the least exact cost; None without
+    RD costs. `baselines`: by stage, then split, fitted on the train split where it has blocks of the stage.
     """
 
     sha256: str
@@ -79,7 +65,6 @@ class DatasetInfo(TypedDict):
     left_out: dict[str, dict[str, int]]
     excluded: dict[str, int]
     costs: dict[str, CostInfo] | None
-    search: SearchInfo | None
     cheapest_chosen: float | None
     baselines: dict[str, dict[str, Baselines]]
 
@@ -111,7 +96,6 @@ def dataset_info(data: BlockSet) -> DatasetInfo:
         },
         "excluded": data.manifest["excluded"],
         "costs": _costs(data),
-        "search": _search(data),
         "cheapest_chosen": _cheapest_chosen(data),
         "baselines": _baselines(data, split_of),
     }
@@ -160,18 +144,6 @@ def _costs(data: BlockSet) -> dict[str, CostInfo] | None:
     return {
         NAMES[i]: {"tried": float(tried[:, i].mean()), "exact": float(exact[:, i].mean())}
         for i in partitions_of(data.node)
-    }
-
-
-def _search(data: BlockSet) -> SearchInfo | None:
-    decided = data.blocks["partition"] != INSIDE_LARGER
-    if data.search is None or not decided.any():
-        return None
-    return {
-        "table": data.search.table.table,
-        "features": len(data.search.table.features),
-        "searched": float(np.isfinite(data.search.rows[:, 0])[decided].mean()),
-        "reached": {point: float(data.search.reached(point)[decided].mean()) for point in INSIDE},
     }
 
 

@@ -9,7 +9,6 @@ import numpy as np
 from toolkit.data.blockset import BLOCK_DTYPE, COST_DTYPE, BlockSet
 from toolkit.data.format import COSTS, parts
 from toolkit.data.group import set_names, write_group
-from toolkit.data.inside import SEARCH, SearchFeatures
 from toolkit.data.joining import Joined, check_settings, join
 from toolkit.data.splits import assign_splits
 from toolkit.data.write import Source, write_blockset
@@ -24,8 +23,8 @@ def merge_blocksets(
 ) -> list[str]:
     """Write one BlockSet with the sources of several; returns sentences on sources that were dropped or renamed.
 
-    Each source keeps its split, or gets one as `split` says (`assign_splits`). Blocks, costs and features of the search
-    go through files, so that memory does not grow with them or with luma. Raises ToolkitError, before anything is
+    Each source keeps its split, or gets one as `split` says (`assign_splits`). Blocks and costs go through files,
+    so that memory does not grow with them or with luma. Raises ToolkitError, before anything is
     written, where settings differ, or where one source is in two of the sets with another split, pixels or labels.
     """
     check_free(output, overwrite)
@@ -35,7 +34,6 @@ def merge_blocksets(
             "bit depth": s.bit_depth,
             "node size": s.node,
             "RD costs": s.costs is not None,
-            "table of features": _table(s),
         }
         for s in sets
     ]
@@ -52,8 +50,8 @@ def merge_blocksets(
     output.absolute().parent.mkdir(parents=True, exist_ok=True)
     hidden = tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=output.absolute().parent)
     with hidden as work, named(output, Path(work)):
-        blocks, costs, search = Path(work, "blocks"), Path(work, COSTS), Path(work, SEARCH)
-        _copy_blocks(sets, joined, blocks, costs, search)
+        blocks, costs = Path(work, "blocks"), Path(work, COSTS)
+        _copy_blocks(sets, joined, blocks, costs)
         write_blockset(
             output,
             sources,
@@ -62,16 +60,15 @@ def merge_blocksets(
             sets[0].manifest["encoder"],
             block_size=sets[0].node,
             costs=None if sets[0].costs is None else np.memmap(costs, COST_DTYPE, "r"),
-            search=None if sets[0].search is None else SearchFeatures.mapped(search, sets[0].search.table),
             excluded=_excluded(sets, joined),
             overwrite=overwrite,
         )
     return joined.notes
 
 
-def _copy_blocks(sets: Sequence[BlockSet], joined: Joined, blocks: Path, costs: Path, search: Path) -> None:
-    """Write the blocks of the sources that stay, their costs and their features of the search, to one file each."""
-    with blocks.open("wb") as to_blocks, costs.open("wb") as to_costs, search.open("wb") as to_search:
+def _copy_blocks(sets: Sequence[BlockSet], joined: Joined, blocks: Path, costs: Path) -> None:
+    """Write the blocks of the sources that stay, and their costs, to one file each."""
+    with blocks.open("wb") as to_blocks, costs.open("wb") as to_costs:
         for number, data in enumerate(sets):
             table = np.full(len(data.sources), -1, np.int64)
             for old, new in joined.numbers(number).items():
@@ -83,8 +80,6 @@ def _copy_blocks(sets: Sequence[BlockSet], joined: Joined, blocks: Path, costs: 
                 to_blocks.write(records.tobytes())
                 if data.costs is not None:
                     to_costs.write(data.costs[part][kept].tobytes())
-                if data.search is not None:
-                    to_search.write(data.search.rows[part][kept].tobytes())
 
 
 def merge_groups(
@@ -117,11 +112,6 @@ def _joined(paths: Sequence[Path], sets: Sequence[BlockSet]) -> Joined:
         return "" if _labels(sets[one[0]], one[1]) == _labels(sets[two[0]], two[1]) else "their labels differ"
 
     return join(paths, [data.sources for data in sets], keys, differ)
-
-
-def _table(data: BlockSet) -> str | None:
-    """Name of the table of the features of the search, None without any."""
-    return None if data.search is None else data.search.table.table
 
 
 def _labels(data: BlockSet, source: int) -> bytes:

@@ -1,7 +1,7 @@
 """Write a BlockSet: checked, hashed, sealed, and put in place whole or not at all."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,6 @@ from toolkit.data.format import (
     files_of,
     histogram,
 )
-from toolkit.data.inside import SEARCH, SearchFeatures, check_features
 from toolkit.data.sources import check_source_name
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, atomic_write_json, sha256_file
@@ -95,7 +94,6 @@ def write_blockset(
     *,
     block_size: int = NODE,
     costs: NDArray[Any] | None = None,
-    search: SearchFeatures | None = None,
     excluded: dict[str, int] | None = None,
     overwrite: bool = False,
 ) -> None:
@@ -103,7 +101,7 @@ def write_blockset(
 
     `blocks`: records of BLOCK_DTYPE, whose `source` is a position in `sources`. `encoder`: every encoder setting, or
     how the data were imported. `block_size`: side of the nodes in pixels. `costs`: a record of COST_DTYPE a block.
-    `search`: the features that the search knew at each block. `excluded`: number of nodes left out, by reason (such as
+    `excluded`: number of nodes left out, by reason (such as
     nodes cut by the frame's edge). Raises ToolkitError on anything that `BlockSet.load` would refuse, and where `path`
     exists and may not be overwritten.
     """
@@ -111,8 +109,6 @@ def write_blockset(
     check_blocks(blocks, entries, block_size, str(path))
     if costs is not None:
         check_costs(costs, len(blocks), str(path))
-    if search is not None:
-        check_features(search, blocks, str(path))
     with atomic_folder(path, overwrite=overwrite) as folder:
         (folder / "luma").mkdir()
         for entry, source in zip(entries, sources, strict=True):
@@ -122,9 +118,6 @@ def write_blockset(
         if costs is not None:
             np.save(folder / COSTS, np.ascontiguousarray(costs), allow_pickle=False)
             names.append(COSTS)
-        if search is not None:
-            np.save(folder / SEARCH, np.ascontiguousarray(search.rows), allow_pickle=False)
-            names.append(SEARCH)
         manifest = {
             "bit_depth": bit_depth,
             "block_size": block_size,
@@ -132,7 +125,6 @@ def write_blockset(
             "sources": entries,
             "histogram": histogram(blocks, entries),
             "excluded": excluded or {},
-            **({} if search is None else {"search": asdict(search.table)}),
             "files": {name: sha256_file(folder / name) for name in names},
         }
         sealed = check_manifest(path, FORMAT.seal(manifest, path))

@@ -15,7 +15,7 @@ from toolkit.model.checkpoint import Checkpoint
 from toolkit.model.network import predict
 from toolkit.model.provenance import is_known
 from toolkit.model.suitability import check_bit_depth, check_unseen, seen_sources
-from toolkit.training.data import never_asked, validation_blocks
+from toolkit.training.data import validation_blocks
 
 SEED = 0
 """Seed that draws the blocks where a limit is given."""
@@ -88,7 +88,7 @@ def evaluate_on(
         check_unseen(checkpoint.provenance, data, split, advice)
     _check_scored(checkpoint)
     model = checkpoint.config
-    blocks = data.split_blocks(split, model.stage, limit, SEED, model.window, model.inside)
+    blocks = data.split_blocks(split, model.stage, limit, SEED, model.window)
     logits = _logits(checkpoint, blocks)
     temperature, fitted_on = _temperature(checkpoint, data, split, logits, blocks)
     overall = cast(OverallScores, _scores(checkpoint, logits, blocks.target))
@@ -173,8 +173,6 @@ def _notes(checkpoint: Checkpoint, data: BlockSet, split: str, seen: list[str]) 
     notes = []
     if seen:
         notes.append(f"SEEN IN TRAINING: {', '.join(seen)}. These scores say nothing of new material.")
-    if said := never_asked(data, split, checkpoint.config):
-        notes.append(said)
     if not is_known(checkpoint.provenance):
         notes.append("The checkpoint was imported: whether it was trained on these sources is unknown.")
     if data.sha256 == checkpoint.data_sha256 and split == "val":

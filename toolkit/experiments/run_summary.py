@@ -111,7 +111,6 @@ class RunSummary:
         options = TrainConfig().to_dict() | self.description["train"]
         train = {k: v for k, v in options.items() if k not in _NOT_SETTINGS}
         model = ModelConfig.from_dict(self.description["model"]).to_dict()
-        model["inside"] = model["inside"] and model["inside"]["point"]
         init = {f"init {k}": v for k, v in self.description["init"].items() if k in _INIT_SETTINGS}
         init["teacher"] = self.description.get("taught_by", {}).get("sha256")
         return {**model, **train, **init, "extensions": self.description.get("extensions", [])}

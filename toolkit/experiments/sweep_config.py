@@ -15,7 +15,7 @@ BACKENDS = ("threading", "loky")
 """Backends of joblib that start the runs: threads of this process, or processes."""
 _SHAPES_BACKBONE = ("backbone", "context", "spatial_attention")
 _TAUGHT = ("teacher", "distil", "distil_temperature")
-_NOT_FOR_STAGE1 = ("adapter", "adapter_size", "adapter_placement", "dropout", "gradual", "inside", *_TAUGHT)
+_NOT_FOR_STAGE1 = ("adapter", "adapter_size", "adapter_placement", "dropout", "gradual", *_TAUGHT)
 
 
 @dataclass(frozen=True)

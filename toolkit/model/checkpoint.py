@@ -140,8 +140,7 @@ def _check_archive(path: Path) -> None:
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint atomically."""
-    fields = [*_BLOCK_FIELDS, *(["search"] if checkpoint.calibration.search is not None else [])]
-    blocks = {k: torch.from_numpy(np.ascontiguousarray(getattr(checkpoint.calibration, k))) for k in fields}
+    blocks = {k: torch.from_numpy(np.ascontiguousarray(getattr(checkpoint.calibration, k))) for k in _BLOCK_FIELDS}
     save_torch(
         path,
         {
@@ -185,12 +184,6 @@ def load_checkpoint(path: Path | str) -> Checkpoint:
             raise ToolkitError(
                 f"{path}: its calibration blocks show a {calibration.window}, its model takes a {model.config.window}. "
                 "Train again."
-            )
-        if model.config.inside is not None:
-            model.config.inside.check_rows(calibration.search, len(calibration), f"{path}: its calibration blocks")
-        elif calibration.search is not None:
-            raise ToolkitError(
-                f"{path}: its calibration blocks hold features that its model does not take. Train again."
             )
         return Checkpoint(
             model=model.eval(),

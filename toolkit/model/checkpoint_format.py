@@ -79,11 +79,11 @@ def check_values(values: Mapping[str, Any], what: str) -> None:
             raise ToolkitError(f"{what}: a weight is called {name!r:.80}, expected a text. {_MEND}")
         _check_tensor(value, f"{what}: the weight {name:.80}")
     blocks = values["calibration"]
-    if set(blocks) - {"search"} != {*_CALIBRATION, "bit_depth", "node"}:
+    if set(blocks) != {*_CALIBRATION, "bit_depth", "node"}:
         raise ToolkitError(f"{what}: calibration has {sorted(blocks, key=str)!r:.200}, expected blocks. {_MEND}")
-    for name in (*_CALIBRATION, *({"search"} & set(blocks))):
+    for name in _CALIBRATION:
         _check_tensor(blocks[name], f"{what}: calibration.{name}")
-        if name != "search" and (blocks[name].is_floating_point() or blocks[name].is_complex()):
+        if blocks[name].is_floating_point() or blocks[name].is_complex():
             raise ToolkitError(f"{what}: calibration.{name} is {blocks[name].dtype}, expected whole numbers. {_MEND}")
         if not blocks[name].is_contiguous():  # one stored number could claim to be a billion blocks
             raise ToolkitError(f"{what}: calibration.{name} is larger than what is stored of it. {_MEND}")

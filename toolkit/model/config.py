@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 
-from toolkit.data.inside import Inside
 from toolkit.errors import ToolkitError
 from toolkit.option import Options, option
 from toolkit.partition import NODE, STAGES, stage_of
@@ -23,6 +22,8 @@ BACKBONES = {
 ADAPTERS = ("none", "series", "parallel", "bottleneck")
 PLACEMENTS = ("all", "late")
 _VIT_INPUT = 224
+_FORMER = (("inside", None),)
+"""Settings of files of av1part 0.1.0 that there are no more, with the value that meant a model like today's."""
 NETWORK = "Network"
 """Group of these options in the help of `av1part train`."""
 
@@ -36,10 +37,9 @@ class ModelConfig:
     `input_scale`: for an imported model, its factor on raw code values in place of this toolkit's own scaling.
     `node`: side of the square that the network decides about, in pixels. `context`: source pixels around the node that
     it also sees, on each side. `spatial_attention`: a position gate after the last layer of the small network.
-    `inside`: where in the search a Stage 2 is asked, with the features that are known there; None: before the search.
 
-    Raises ToolkitError on an unknown stage or backbone, a bit depth outside 8 to 16, a node, context or attention that
-    the backbone cannot have, and on another stage inside the search.
+    Raises ToolkitError on an unknown stage or backbone, a bit depth outside 8 to 16, and a node, context or attention
+    that the backbone cannot have.
     """
 
     stage: str = option("2", "Stage of the cascade.", NETWORK, tuple(STAGES))
@@ -54,7 +54,6 @@ class ModelConfig:
     node: int = NODE
     context: int = option(0, "Pixels around the node, each side.", NETWORK, CONTEXTS)
     spatial_attention: bool = option(False, "Gate over positions, in `small`.", NETWORK)
-    inside: Inside | None = None
 
     def __post_init__(self) -> None:
         if self.stage not in STAGES:
@@ -83,9 +82,6 @@ class ModelConfig:
         if self.spatial_attention and self.backbone != "small":
             has = "has one already" if self.backbone == "resnet18-se" else "has no place for one"
             raise ToolkitError(f"Spatial attention is an option of the small backbone; {self.backbone} {has}.")
-        if self.inside is not None and self.stage != "2":
-            # Flips change neither a class of Stage 2 nor what the features say of it; other stages have directions.
-            raise ToolkitError(f"Stage {self.stage} is asked before the search alone; only Stage 2 is asked inside it.")
 
     @property
     def window(self) -> Window:
@@ -104,12 +100,12 @@ class ModelConfig:
     @classmethod
     def from_dict(cls, values: Options) -> "ModelConfig":
         """Rebuild from `to_dict`; ToolkitError names keys that this version does not know."""
+        values = {key: value for key, value in values.items() if (key, value) not in _FORMER}
         unknown = set(values) - set(cls.__dataclass_fields__)
         if unknown:
             raise ToolkitError(
-                f"Model settings {sorted(unknown)} are unknown to this av1part; it may be older than the file."
+                f"Model settings {sorted(unknown)} are unknown to this av1part: it is older than the file, or no "
+                "longer has such models."
             )
-        inside = values.get("inside")
-        own = values | ({} if inside is None else {"inside": Inside.from_dict(inside, "Model settings, inside")})
-        check_fields(cls, own, "Model settings")
-        return cls(**own)
+        check_fields(cls, values, "Model settings")
+        return cls(**values)

@@ -30,14 +30,14 @@ class Ensemble(Classifier):
         offsets = orders.shape[1] * torch.arange(self.views)[:, None]
         self.register_buffer("order", (orders + offsets).flatten(), persistent=False)
 
-    def forward(self, luma: Tensor, qindex: Tensor, search: Tensor | None = None) -> Tensor:
+    def forward(self, luma: Tensor, qindex: Tensor) -> Tensor:
         classes = len(self.config.classes)
         if self.views > 1:
             luma = torch.cat([turn(luma, view) for view in range(self.views)], 1).view(-1, 1, *luma.shape[2:])
             qindex = torch.cat([qindex] * self.views, 1).view(-1, 1)
         seen = []
         for member in self.members:
-            log_p = F.log_softmax(member(luma, qindex, search), 1)
+            log_p = F.log_softmax(member(luma, qindex), 1)
             if self.views > 1:  # from the classes of each view to the block's own: a transposed HORZ is a VERT
                 log_p = log_p.view(-1, self.views * classes).index_select(1, self.order)
             seen.append(log_p.view(-1, self.views, classes))

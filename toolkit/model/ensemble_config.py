@@ -28,9 +28,8 @@ class EnsembleConfig(ModelConfig):
     def of(cls, members: Sequence[ModelConfig], views: str = "none", names: Sequence[str] = ()) -> "EnsembleConfig":
         """Settings of the ensemble of these members, which messages call `names`.
 
-        Raises ToolkitError on no member, on one member in one view, on views inside the search, on a member that is an
-        ensemble, and on members that differ in stage, bit depth, use of the qindex, or any other setting of input and
-        classes.
+        Raises ToolkitError on no member, on one member in one view, on a member that is an ensemble, and on members
+        that differ in stage, bit depth, use of the qindex, or any other setting of input and classes.
         """
         names = names or [f"member {i + 1}" for i in range(len(members))]
         if views not in VIEWS:
@@ -38,11 +37,6 @@ class EnsembleConfig(ModelConfig):
         if len(members) < 2 and (views == "none" or not members):
             raise ToolkitError(
                 f"{len(members)} model to average: expected at least two, or one with --views flips or dihedral."
-            )
-        if views != "none" and any(member.inside for member in members):
-            raise ToolkitError(
-                f"Views {views}: the pixels of a block can be turned, and what the search knows of it cannot. Average "
-                "models that are asked inside the search with --views none."
             )
         shared = [f.name for f in fields(ModelConfig) if f.name not in _OWN]
         for name, member in zip(names, members, strict=True):

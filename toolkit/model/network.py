@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from toolkit.data.blockset import Luma, check_input
-from toolkit.data.inside import Inside
 from toolkit.errors import ToolkitError
 from toolkit.model.adapters import add_adapters, is_adapter
 from toolkit.model.backbones import make_backbone
@@ -20,9 +19,6 @@ from toolkit.progress import track
 _HEADS = {"1": ((256,), 0.3), "2": ((256, 128), 0.4), "3-rect": ((128, 64), 0.2), "3-ab": ((256, 128), 0.5)}
 _SMALL_HEAD = ((128,), 0.2)
 QINDEX_FEATURES = 3
-_INSIDE_WIDTH = 64
-_INSIDE_MOST = 4.0
-"""Deviations from its mean at which a feature of the search is cut off."""
 
 
 class Standardise(nn.Module):
@@ -73,30 +69,8 @@ class Head(nn.Module):
         return y
 
 
-class Search(nn.Module):
-    """Layer of the features of the search: normalised as the contract says, then fully connected with ReLU.
-
-    forward((N, features) float, as the hook gives them) gives (N, `width`).
-    """
-
-    mean: Tensor
-    std: Tensor
-    width = _INSIDE_WIDTH
-
-    def __init__(self, inside: Inside) -> None:
-        super().__init__()
-        # Made from the config, so not part of the weights: what is said and what is computed cannot differ.
-        self.register_buffer("mean", torch.tensor(inside.mean), persistent=False)
-        self.register_buffer("std", torch.tensor(inside.std), persistent=False)
-        self.layer = nn.Linear(len(inside.features), self.width)
-
-    def forward(self, search: Tensor) -> Tensor:
-        normal = ((search - self.mean) / self.std).clamp(-_INSIDE_MOST, _INSIDE_MOST)
-        return F.relu(self.layer(normal))
-
-
 class Classifier(nn.Module):
-    """Base of every stage's model, one network or an ensemble: forward(luma, qindex, search) as PartitionNet's."""
+    """Base of every stage's model, one network or an ensemble: forward(luma, qindex) as PartitionNet's."""
 
     config: ModelConfig
 
@@ -105,10 +79,8 @@ class PartitionNet(Classifier):
     """Backbone and head of one stage.
 
     forward(luma (N, 1, S, S) raw code values as float, qindex (N, 1) float 0..255) gives logits (N, classes);
-    S is the window's size. A network that is asked inside the search takes search (N, features) float as well. Raises
-    ToolkitError on a window of another size, which a convolution would take silently, and where search is missing, or
-    is none of this network's. Stage 1 has one logit z, divided by a learned temperature, and gives [0, z]: every stage
-    is read alike.
+    S is the window's size. Raises ToolkitError on a window of another size, which a convolution would take silently.
+    Stage 1 has one logit z, divided by a learned temperature, and gives [0, z]: every stage is read alike.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -121,11 +93,10 @@ class PartitionNet(Classifier):
         widths, dropout = _SMALL_HEAD if config.backbone == "small" else _HEADS[config.stage]
         dropout = dropout if config.dropout is None else config.dropout
         self.single = len(config.classes) == 2 and config.stage == "1"
-        inputs = self.features_out + (QINDEX_FEATURES if config.qindex else 0) + (Search.width if config.inside else 0)
+        inputs = self.features_out + (QINDEX_FEATURES if config.qindex else 0)
         self.head = Head(inputs, widths, dropout, 1 if self.single else len(config.classes))
         if self.single:
             self.temperature = nn.Parameter(torch.ones(1))
-        self.search = Search(config.inside) if config.inside else None
         self.add_adapters(config)
 
     def add_adapters(self, config: ModelConfig) -> None:
@@ -149,18 +120,12 @@ class PartitionNet(Classifier):
         y: Tensor = self.backbone(self.standardise(luma))
         return y
 
-    def head_input(self, features: Tensor, qindex: Tensor, search: Tensor | None = None) -> Tensor:
-        """Inputs of the head, from features (N, F), qindex (N, 1), and search (N, known) where the network takes it."""
-        if (search is None) != (self.search is None):
-            found = "features" if self.search is None else "no features"
-            takes = "takes none" if self.search is None else f"is asked {self.config.inside}"
-            raise ToolkitError(f"Model input: {found} of the search, and the network {takes}.")
+    def head_input(self, features: Tensor, qindex: Tensor) -> Tensor:
+        """Inputs of the head, from features (N, F) and qindex (N, 1)."""
         if self.config.qindex:
             # The quantiser step grows about exponentially with qindex: give a linear and two curved terms.
             q = qindex / 255.0
             features = torch.cat([features, q, q * q, torch.exp2(-8.0 * q)], 1)
-        if self.search is not None:
-            features = torch.cat([features, self.search(search)], 1)
         return features
 
     def as_logits(self, logits: Tensor) -> Tensor:
@@ -170,51 +135,30 @@ class PartitionNet(Classifier):
             logits = F.pad(z, (1, 0))  # unlike zeros_like, exports without a Shape node, which a GPU cannot run
         return logits
 
-    def classify(self, features: Tensor, qindex: Tensor, search: Tensor | None = None) -> Tensor:
-        """Logits (N, classes) from the same as `head_input`."""
-        return self.as_logits(self.head(self.head_input(features, qindex, search)))
-
-    def forward(
-        self, luma: Tensor | None, qindex: Tensor, search: Tensor | None = None, features: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, luma: Tensor | None, qindex: Tensor, features: Tensor | None = None) -> Tensor:
         """Logits (N, classes). In training, cached `features` of a frozen backbone may take the place of luma."""
         if features is None:
             assert luma is not None
             features = self.features(luma)
-        return self.classify(features, qindex, search)
+        return self.as_logits(self.head(self.head_input(features, qindex)))
 
 
 def to_input(
-    luma: Luma,
-    qindex: NDArray[np.uint8],
-    search: NDArray[np.float32] | None = None,
-    *,
-    config: ModelConfig,
-    dtype: torch.dtype = torch.float32,
-) -> tuple[Tensor, ...]:
-    """Convert integer windows (N, 1, S, S), qindex (N,) uint8 and search to the model's float inputs, values unchanged.
+    luma: Luma, qindex: NDArray[np.uint8], *, config: ModelConfig, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
+    """Convert integer windows (N, 1, S, S) and qindex (N,) uint8 to the model's float inputs, values unchanged.
 
-    Raises ToolkitError as `check_input`: on floats (scaled data), a wrong shape, values outside the bit depth, and on
-    features of the search that the model does not take or lacks.
+    Raises ToolkitError as `check_input`: on floats (scaled data), a wrong shape, and values outside the bit depth.
     """
-    check_input(luma, qindex, config.bit_depth, config.window, search, config.inside)
-    inputs = torch.from_numpy(luma).to(dtype), torch.from_numpy(qindex).to(dtype)[:, None]
-    return inputs if search is None else (*inputs, torch.from_numpy(search).to(dtype))
+    check_input(luma, qindex, config.bit_depth, config.window)
+    return torch.from_numpy(luma).to(dtype), torch.from_numpy(qindex).to(dtype)[:, None]
 
 
 @torch.inference_mode()
-def predict(
-    model: Classifier,
-    luma: Luma,
-    qindex: NDArray[np.uint8],
-    search: NDArray[np.float32] | None = None,
-    *,
-    batch: int = 1024,
-) -> Tensor:
+def predict(model: Classifier, luma: Luma, qindex: NDArray[np.uint8], *, batch: int = 1024) -> Tensor:
     """Logits (N, classes) of integer blocks, as a CPU tensor, computed on the model's device and in its dtype.
 
-    `search`: the features that a model inside the search is asked with. Raises ToolkitError as `to_input` does, and for
-    a model in training mode.
+    Raises ToolkitError as `to_input` does, and for a model in training mode.
     """
     if model.training:
         raise ToolkitError("The model is in training mode (dropout, batch-norm); call eval() before predicting.")
@@ -222,7 +166,6 @@ def predict(
     parts = []
     for start in track(range(0, len(luma), batch), "in PyTorch"):
         part = slice(start, start + batch)
-        known = None if search is None else search[part]
-        inputs = to_input(luma[part], qindex[part], known, config=model.config, dtype=like.dtype)
+        inputs = to_input(luma[part], qindex[part], config=model.config, dtype=like.dtype)
         parts.append(model(*(value.to(like.device) for value in inputs)).cpu())
     return torch.cat(parts) if parts else torch.empty(0, len(model.config.classes))

@@ -12,7 +12,6 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from toolkit.data.encoder_settings import EncoderRecord, RecordedBy
-from toolkit.data.inside import check_feature_list
 from toolkit.data.sources import Origin, check_sources
 from toolkit.data.splits import check_one_split
 from toolkit.errors import ToolkitError
@@ -20,7 +19,7 @@ from toolkit.files import canonical_json
 from toolkit.folders import SEARCH
 from toolkit.partition import INSIDE_LARGER, NAMES
 from toolkit.sealed import SealedFolder
-from toolkit.search.table import DECISIONS, FRAME_KINDS, SIDES, STAGES, TABLES, Feature
+from toolkit.search.table import DECISIONS, FRAME_KINDS, POINTS, SIDES, STAGES, TABLES, Feature
 from toolkit.shapes import Sha256, converted, is_sha256, shaped
 
 BIT_DEPTHS = (8, 10)
@@ -217,7 +216,11 @@ def frame_kind(encoder: Mapping[str, Any]) -> str:
 
 def check_features(features: Sequence[Feature], what: str, kind: str = "key") -> None:
     """Raise ToolkitError unless a kind's table has this version's length, sorted by point without a name twice."""
-    check_feature_list(features, what, MEND)
+    points = [feature.point for feature in features]
+    if points != sorted(points) or not set(points) <= set(range(len(POINTS))):
+        raise ToolkitError(f"{what}: features are not sorted by the point at which they are known. {MEND}")
+    if len({feature.name for feature in features}) < len(features):
+        raise ToolkitError(f"{what}: two features share a name. {MEND}")
     expected = len(TABLES[kind])
     if len(features) != expected:
         raise ToolkitError(

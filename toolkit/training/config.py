@@ -5,7 +5,6 @@ A recipe is a set of options that a user may override. Light: imports no torch.
 
 from dataclasses import asdict, dataclass, field
 
-from toolkit.data.inside import INSIDE
 from toolkit.errors import ToolkitError
 from toolkit.option import Options, option
 from toolkit.partition import AUGMENTATIONS
@@ -205,13 +204,4 @@ RECIPES = {
             "lr": 2e-3,
         },
     ),
-    **{
-        f"inside-{point}": Recipe(
-            f"Our small network from random weights, asked inside the search after {point.upper()}, with the features "
-            "that libaom knows there (DATA of `label --search`).",
-            "docs/experiments.md",
-            {"init": "random", "backbone": "small", "augment": "dihedral", "epochs": 24, "lr": 2e-3, "inside": point},
-        )
-        for point in INSIDE
-    },
 }

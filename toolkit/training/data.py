@@ -8,7 +8,6 @@ from torch import Tensor
 
 from toolkit.data.blockset import Blocks, BlockSet
 from toolkit.data.sampling import draw, stratified_index
-from toolkit.errors import ToolkitError
 from toolkit.model.augment import draw_views, turned_labels
 from toolkit.model.config import ModelConfig
 from toolkit.partition import STAGES
@@ -62,22 +61,16 @@ def _order(sampler: str, target: Tensor, generator: torch.Generator) -> Tensor:
 def training_blocks(data: BlockSet, model: ModelConfig, config: TrainConfig) -> Blocks:
     """Training blocks of a model; with the second task also the split's other decided nodes, whose target is -1.
 
-    A limit keeps the same share of both. Raises ToolkitError where the split has no block of the stage, and for a model
-    inside the search that would have to name partitions of turned blocks.
+    A limit keeps the same share of both. Raises ToolkitError where the split has no block of the stage.
     """
-    stage, window, inside = model.stage, model.window, model.inside
+    stage, window = model.stage, model.window
     if not config.auxiliary:
-        return data.split_blocks("train", stage, config.limit_train, config.seed, window, inside)
-    if inside is not None and config.augment != "none":
-        raise ToolkitError(
-            f"The second task (auxiliary {config.auxiliary:g}) names the partition of turned blocks, and what the "
-            f"search knows cannot be turned. Inside the search, take --auxiliary 0 or --augment none."
-        )
-    index = data.split_index("train", stage, inside)
+        return data.split_blocks("train", stage, config.limit_train, config.seed, window)
+    index = data.split_index("train", stage)
     drawn = draw(index, config.limit_train, config.seed)
-    others = np.setdiff1d(data.split_index("train", inside=inside), index)
+    others = np.setdiff1d(data.split_index("train"), index)
     others = draw(others, len(others) * len(drawn) // len(index), config.seed)
-    return data.take(np.sort(np.concatenate([drawn, others])), stage, window, inside)
+    return data.take(np.sort(np.concatenate([drawn, others])), stage, window)
 
 
 CALIBRATION_BLOCKS = 512
@@ -85,17 +78,7 @@ CALIBRATION_BLOCKS = 512
 
 def validation_blocks(data: BlockSet, model: ModelConfig, limit: int | None) -> Blocks:
     """Validation blocks of a model, at most `limit`: the same for every seed, so that runs can be compared."""
-    return data.split_blocks("val", model.stage, limit, window=model.window, inside=model.inside)
-
-
-def never_asked(data: BlockSet, split: str, model: ModelConfig) -> str:
-    """Sentence on the split's blocks that a model inside the search is never asked about; empty where there is none."""
-    if model.inside is None:
-        return ""
-    every = len(data.split_index(split, model.stage))
-    left = every - len(data.split_index(split, model.stage, model.inside))
-    where = f"the search did not come to the point after {model.inside.point.upper()} there"
-    return f"{left:,} of the {every:,} blocks of the {split} split are left out: {where}." if left else ""
+    return data.split_blocks("val", model.stage, limit, window=model.window)
 
 
 def calibration_blocks(val: Blocks, seed: int = 0) -> Blocks:

@@ -50,9 +50,7 @@ def make_ensemble(members: Sequence[Path], output: Path, data: BlockSet, views: 
     model.eval()
     val = validation_blocks(data, config, None)
     records = [_record(path, member, data, val) for path, member in zip(members, opened, strict=True)]
-    fitted = STAGES[config.stage].targets(
-        data.blocks[data.split_index("train", config.stage, config.inside)]["partition"]
-    )
+    fitted = STAGES[config.stage].targets(data.blocks[data.split_index("train", config.stage)]["partition"])
     checkpoint = Checkpoint(
         model=model,
         epoch=0,

@@ -84,8 +84,7 @@ class Learner:
 
     `auxiliary`: the layer of the second task, which the saved model lacks; an empty module without that task.
     `fabric_optimizer`: the same optimiser, wrapped by Fabric. `luma` (N, 1, S, S) integers as stored, `qindex` (N, 1)
-    float, `search` (N, known) float of a model inside the search, `partition` AV1 ids (N,) int64. `cache`: None where
-    features change, and once the backbone is unfrozen.
+    float, `partition` AV1 ids (N,) int64. `cache`: None where features change, and once the backbone is unfrozen.
     """
 
     fabric: Fabric
@@ -97,7 +96,6 @@ class Learner:
     execution: Execution
     luma: Tensor
     qindex: Tensor
-    search: Tensor | None
     partition: Tensor
     cache: FeatureCache | None
 
@@ -122,14 +120,14 @@ def build(fabric: Fabric, job: Job) -> Learner:
         _load_latest(job, model, auxiliary, optimizer)
     fabric.to_device(learning)
     fabric_optimizer = fabric.setup_optimizers(optimizer)
-    luma, qindex, search, partition = _on_device(fabric, job.train_blocks)
+    luma, qindex, partition = _on_device(fabric, job.train_blocks)
     # Adapters learn while the backbone is frozen, so that the features change.
     cacheable = not adapters and worth_caching(config.augment, config.frozen_epochs)
     cache = FeatureCache(model, luma, config.augment, config.cache_gib) if cacheable else None
     execution = Execution(fabric, learning, config)
     return Learner(
         fabric, model, auxiliary, objective, optimizer, fabric_optimizer, execution,
-        luma, qindex, search, partition, cache,
+        luma, qindex, partition, cache,
     )  # fmt: skip
 
 
@@ -170,12 +168,11 @@ def _load_latest(job: Job, model: PartitionNet, auxiliary: nn.Module, optimizer:
     optimizer.load_state_dict(latest["optimizer"])
 
 
-def _on_device(fabric: Fabric, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+def _on_device(fabric: Fabric, blocks: Blocks) -> tuple[Tensor, Tensor, Tensor]:
     """Copy all blocks to the training device.
 
-    Luma as stored (integers), qindex (N, 1) float, search (N, known) float or None, AV1 ids (N,) int64.
+    Luma as stored (integers), qindex (N, 1) float, AV1 ids (N,) int64.
     """
     luma = fabric.to_device(torch.from_numpy(blocks.luma))
     qindex = fabric.to_device(torch.from_numpy(blocks.qindex)).float()[:, None]
-    search = None if blocks.search is None else fabric.to_device(torch.from_numpy(blocks.search))
-    return luma, qindex, search, fabric.to_device(torch.from_numpy(blocks.partition)).long()
+    return luma, qindex, fabric.to_device(torch.from_numpy(blocks.partition)).long()

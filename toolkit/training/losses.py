@@ -166,13 +166,11 @@ class WithPartition(nn.Module):
         self.net = net
         self.named = nn.Linear(net.head.last.in_features, len(NAMES))
 
-    def forward(
-        self, luma: Tensor | None, qindex: Tensor, search: Tensor | None = None, features: Tensor | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, luma: Tensor | None, qindex: Tensor, features: Tensor | None = None) -> tuple[Tensor, Tensor]:
         if features is None:
             assert luma is not None
             features = self.net.features(luma)
-        hidden = self.net.head.hidden(self.net.head_input(features, qindex, search))
+        hidden = self.net.head.hidden(self.net.head_input(features, qindex))
         return self.net.as_logits(self.net.head.last(hidden)), self.named(hidden)
 
 

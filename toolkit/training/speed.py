@@ -29,8 +29,7 @@ _FLAGS: Options = {"channels_last": False, "fused": False}
 def stepper(model_config: ModelConfig, config: TrainConfig, device: str) -> Callable[[], Any]:
     """Training step of a new network on a batch of noise, run on `device` as `train` runs it with the config."""
     fabric = Fabric(accelerator=device, devices=1, precision=config.precision)  # type: ignore[arg-type]
-    # What the search knows takes no time to speak of, and noise has none of it.
-    model = PartitionNet(replace(model_config, inside=None)).to(device).train()
+    model = PartitionNet(model_config).to(device).train()
     model.backbone.eval()
     optimizer: Any = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), 1e-4, fused=config.fused or None))
     module = Execution(fabric, model, config).begin(1, cached=False)

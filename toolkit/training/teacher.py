@@ -30,12 +30,12 @@ def open_teacher(path: Path, pupil: ModelConfig, data: BlockSet) -> tuple[Checkp
     """Load the teacher (of a run folder: the recorded best epoch) and make its record for the pupil's provenance.
 
     It may have another backbone, be an ensemble, or not see the qindex. Raises ToolkitError where it is of another
-    stage, node size, context or point of the search, where its weights are not finite, and as `check_data`: the pupil
+    stage, node size or context, where its weights are not finite, and as `check_data`: the pupil
     learns what the teacher has seen.
     """
     path = path.resolve()  # a resumed run only knows this one, and must make the same record
     teacher = open_checkpoint(path)
-    for name in ("stage", "node", "context", "inside"):
+    for name in ("stage", "node", "context"):
         found, wanted = getattr(teacher.config, name), getattr(pupil, name)
         if found != wanted:
             raise ToolkitError(f"{path}: the teacher's {name} is {found}, this model's {wanted}. Name one of {wanted}.")

@@ -62,12 +62,10 @@ def run_epoch(learner: Learner, job: Job, epoch: int, phase: Phase, report: Call
         # Every process draws the same plan and takes its own part of each batch.
         mine = slice(begin + fabric.global_rank, end, fabric.world_size)
         index, view = plan.index[mine], plan.view[mine]
-        # What the search knows stays as it is where the pixels are turned: Stage 2's classes have no direction.
-        search = None if learner.search is None else learner.search[index]
         if cache is not None:
-            outputs = module(None, qindex[index], search, cache(index, view))
+            outputs = module(None, qindex[index], cache(index, view))
         else:
-            outputs = module(turn_each(luma[index].float(), view, config.augment), qindex[index], search)
+            outputs = module(turn_each(luma[index].float(), view, config.augment), qindex[index])
         loss = objective(outputs, plan, begin, end, fabric.global_rank, fabric.world_size)
         losses.add(loss)
         optimizer.zero_grad()

@@ -457,3 +457,17 @@ def test_the_reader_refuses_a_link_to_itself(copy: Path) -> None:
     (copy / "blocks.npy").symlink_to("blocks.npy")
     with pytest.raises(ToolkitError, match=r"blocks.npy(: missing| leads out of the data set)"):
         BlockSet.load(copy)
+
+
+def test_a_set_that_holds_features_of_the_search_is_read_without_them(copy: Path) -> None:
+    np.save(copy / "search.npy", np.zeros((3, 2), np.float32))
+    manifest = json.loads((copy / "manifest.json").read_text())
+    manifest["search"] = {"table": "0123abcd", "features": []}
+    manifest["files"]["search.npy"] = sha256_file(copy / "search.npy")
+    write_json(copy / "manifest.json", seal(manifest))
+    assert len(BlockSet.load(copy).blocks) == sum(
+        count
+        for by_qindex in manifest["histogram"].values()
+        for counts in by_qindex.values()
+        for count in counts.values()
+    )

@@ -89,6 +89,12 @@ def test_unknown_settings_are_named() -> None:
         ModelConfig("2", "vgg")
 
 
+def test_a_former_setting_is_read_where_it_said_nothing_and_refused_where_it_did() -> None:
+    assert ModelConfig.from_dict({"stage": "2", "inside": None}) == ModelConfig()
+    with pytest.raises(ToolkitError, match=r"\['inside'\] are unknown .* no longer has such models"):
+        ModelConfig.from_dict({"stage": "2", "inside": {"point": "none"}})
+
+
 @pytest.mark.numeric
 def test_lite0_s_weights_classify_a_photograph(data_folder: Path) -> None:
     """The weights' own 1,000 classes on the whole network: a wrong padding or scaling would not name a cat."""
