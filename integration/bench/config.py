@@ -7,10 +7,6 @@ from integration.media.config import ReadConfig
 from toolkit.errors import ToolkitError
 from toolkit.option import Options, option, same_option
 
-AGAINST = ("cnn-off", "random", "variance", "oracle")
-"""Kinds of arms that can be measured beside the pipeline's; see `BenchConfig`."""
-NEEDS_PIPELINE = ("random", "variance")
-"""Those of them that reassign a pipeline's masks."""
 ARMS = "Arms"
 """Group of options in the help of commands."""
 MIN_CQ = 3
@@ -67,17 +63,13 @@ class BenchConfig(InputConfig):
 
     Presets above 6 search no partitions in all-intra usage, and are as 6 in GOOD: nothing is masked there.
 
-    The first preset is the anchor of every BD-rate and time saving. `against` names further arms: `cnn-off` (libaom
-    without its own CNN), `random` and `variance` (the pipeline's masks reassigned to other nodes), `oracle` (the labels
-    of a first encode fed back as masks, once for each of `oracle_stages`). Everything is coded with each number of
-    `threads`; BD-rates and CPU times are those of the first. A pruner is an arm at each of `prices`, or at its own
-    price. Raises ToolkitError on values that make no benchmark.
+    The first preset is the anchor of every BD-rate and time saving. Everything is coded with each number of `threads`;
+    BD-rates and CPU times are those of the first. A pruner is an arm at each of `prices`, or at its own price. Raises
+    ToolkitError on values that make no benchmark.
     """
 
     presets: tuple[int, ...] = option((0, 1, 2, 3), "Speeds of libaom alone; the first is the anchor.", ARMS)
     masked: tuple[int, ...] = option((1, 2), "Speeds that are coded with masks or the pruner as well.", ARMS)
-    against: tuple[str, ...] = option((), f"Further arms: any of {','.join(AGAINST)}.", ARMS)
-    oracle_stages: tuple[str, ...] = option(("2", "1+2+3"), "Arms of the oracle.", ARMS)
     threads: tuple[int, ...] = option((1,), "Numbers of threads; the first gives CPU times.", ARMS)
     prices: tuple[float, ...] = option((), "Prices of the pruner, as in 0.02,0.05.  [default: its own]", ARMS)
 
@@ -88,10 +80,6 @@ class BenchConfig(InputConfig):
         _check_numbers("--threads", self.threads, 1, 64)
         if absent := set(self.masked) - set(self.presets):
             raise ToolkitError(f"--masked {min(absent)}: not among --presets, so nothing native to set it beside.")
-        if self.keyint > 1 and self.against:
-            raise ToolkitError(f"--against {self.against[0]}: measured with key frames alone. Leave --keyint at 1.")
-        if unknown := set(self.against) - set(AGAINST):
-            raise ToolkitError(f"--against {min(unknown)}: expected some of {', '.join(AGAINST)}.")
 
 
 def _check_numbers(option: str, values: tuple[int, ...], low: int, high: int) -> None:

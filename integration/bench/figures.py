@@ -10,19 +10,11 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from scipy.interpolate import PchipInterpolator
 
 from integration.bench.labels import Label, write_labels
-from integration.bench.session import CNN_OFF, NATIVE, PIPELINE
+from integration.bench.session import NATIVE, PIPELINE
 from integration.bench.summary import ArmEntry, Summary
 from toolkit.reports.style import STYLE, to_svg
 
-_MARKS = {
-    NATIVE: ("#111827", "s"),
-    PIPELINE: ("#dc2626", "o"),
-    CNN_OFF: ("#6b7280", "v"),
-    "random": ("#d97706", "x"),
-    "variance": ("#7c3aed", "P"),
-    "oracle 2": ("#0891b2", "^"),
-    "oracle 1+2+3": ("#059669", "D"),
-}
+_MARKS = {NATIVE: ("#111827", "s"), PIPELINE: ("#dc2626", "o")}
 _PRESETS = ("#111827", "#2563eb", "#0f766e", "#a16207", "#9333ea", "#64748b")
 """Colours of the native presets, in their order."""
 _DASHES = ("-", "--", ":", "-.", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3)), (0, (2, 4)))
@@ -30,7 +22,7 @@ _DASHES = ("-", "--", ":", "-.", (0, (8, 2)), (0, (5, 1, 1, 1, 1, 1)), (0, (1, 3
 
 def _mark(arm: ArmEntry) -> tuple[str, str]:
     """Colour and marker of an arm's kind; every price of a pruner has the same."""
-    return ("#2563eb", "o") if arm["price"] is not None else _MARKS.get(arm["kind"], ("#374151", "*"))
+    return ("#2563eb", "o") if arm["price"] is not None else _MARKS[arm["kind"]]
 
 
 def draw_pareto(report: Summary) -> str:

@@ -7,7 +7,7 @@ from integration.bench.run import BenchReport
 from integration.bench.summary import ArmEntry, PipelineEntry, Summary
 from integration.bench.verdict import verdicts
 from toolkit.files import atomic_write_bytes, atomic_write_json
-from toolkit.reports.page import data_uri, render
+from toolkit.reports.page import render
 from toolkit.reports.section import Cell, Section
 
 _COLUMNS = (
@@ -96,7 +96,7 @@ def reuse(report: BenchReport) -> str:
 
 
 def write_report(report: BenchReport, folder: Path) -> Path:
-    """Write report.json, pareto.svg and index.html beside the frames drawn in `folder`; return the page's path."""
+    """Write report.json, pareto.svg and index.html into `folder`; return the page's path."""
     pareto = draw_pareto(report)
     pictures = {clip: draw_curves(report, clip) for clip in report["clips"]}
     page = render(
@@ -111,11 +111,6 @@ def write_report(report: BenchReport, folder: Path) -> Path:
         pareto=pareto,
         pictures=pictures,
         clip_rows={clip: [_clip_row(arm, clip) for arm in report["arms"]] for clip in report["clips"]},
-        views={
-            v["file"]: data_uri((folder / v["file"]).read_bytes(), "png")
-            for own in report["views"].values()
-            for v in own
-        },
     )
     atomic_write_json(folder / "report.json", report)
     atomic_write_bytes(folder / "pareto.svg", pareto.encode())

@@ -4,15 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from integration.bench.config import NEEDS_PIPELINE, BenchConfig
-from integration.bench.session import CNN_OFF, NATIVE, ORACLE, PIPELINE, PRUNER, Arm, Session
+from integration.bench.config import BenchConfig
+from integration.bench.session import NATIVE, PIPELINE, PRUNER, Arm, Session
 from integration.bench.store import Measurement
 from integration.bench.summary import Summary, summarise
-from integration.bench.views import View, draw_views
 from integration.media.sources import identify
 from integration.pipeline.pipeline_set import PipelineSet
 from integration.pruning.bundle import PrunerBundle
-from toolkit.errors import ToolkitError
 from toolkit.files import one_at_a_time
 
 Progress = Callable[[int, int, str], None]
@@ -22,8 +20,7 @@ class BenchReport(Summary):
     """The whole report, as it is written to report.json.
 
     `libaom` is the version of libaom. `bit_depths` are those of the clips, `largest` is the largest size at which one
-    is coded, as in `480x320`. `views` are by clip. `reused` of all `encodes` were timed by an earlier run, not
-    interleaved with the rest.
+    is coded, as in `480x320`. `reused` of all `encodes` were timed by an earlier run, not interleaved with the rest.
     """
 
     libaom: str
@@ -31,25 +28,16 @@ class BenchReport(Summary):
     largest: str
     encodes: int
     reused: int
-    views: dict[str, list[View]]
 
 
 def arms_of(config: BenchConfig, pipelines: PipelineSet | None, pruner: PrunerBundle | None = None) -> list[Arm]:
-    """Every way of encoding that a run compares, the native presets first.
-
-    Raises ToolkitError for arms that need a pipeline's masks where there is no pipeline.
-    """
-    if pipelines is None and (lacking := [kind for kind in NEEDS_PIPELINE if kind in config.against]):
-        raise ToolkitError(f"--against {lacking[0]}: deals out a pipeline's masks. Pass --pipeline.")
+    """Every way of encoding that a run compares, the native presets first."""
     arms = [Arm(NATIVE, preset) for preset in config.presets]
     for preset in config.masked:
         if pipelines is not None:
             arms.append(Arm(PIPELINE, preset))
         if pruner is not None:
             arms += [Arm(PRUNER, preset, price=price) for price in config.prices or (pruner.price,)]
-        arms += [Arm(kind, preset) for kind in (CNN_OFF, *NEEDS_PIPELINE) if kind in config.against]
-        if "oracle" in config.against:
-            arms += [Arm(ORACLE, preset, stages=stages) for stages in config.oracle_stages]
     return [replace(arm, threads=threads) for threads in config.threads for arm in arms]
 
 
@@ -61,7 +49,7 @@ def run_bench(
     progress: Progress = lambda done, total, what: None,
     pruner: PrunerBundle | None = None,
 ) -> BenchReport:
-    """Make every encode that is not kept in `output` yet, draw masks there, and return the report.
+    """Make every encode that is not kept in `output` yet, and return the report.
 
     A run that was stopped goes on where it was. `progress(done, total, what)` counts encodes. Raises ToolkitError for
     clips that do not suit the pipelines or the pruner, and where another run is at work in the same folder.
@@ -82,7 +70,6 @@ def run_bench(
                         progress(len(measured), total, f"{file.name}, cq {cq}, {arm.name}{threads}")
                         measured.append(session.measure(file, cq, arm, repeat))
         progress(total, total, "done")
-        views = draw_views(session, files, config) if pipelines else {}
     summary = summarise(measured, config, pipelines)
     largest = max(clips, key=lambda clip: clip.width * clip.height)
     return {
@@ -92,5 +79,4 @@ def run_bench(
         "largest": f"{largest.width}x{largest.height}",
         "encodes": total,
         "reused": session.reused,
-        "views": views,
     }

@@ -12,8 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.bench.config import NEEDS_PIPELINE, InputConfig
-from integration.bench.control_masks import dealt, forbids, oracle
+from integration.bench.config import InputConfig
 from integration.bench.store import Kept, Measurement
 from integration.codec.config import NODE_SIZES
 from integration.codec.encoder import EncodedFrame, Encoder, EncoderConfig, Mask, MaskSource
@@ -31,34 +30,29 @@ from toolkit.data.blockset import Luma
 from toolkit.errors import ToolkitError
 from toolkit.files import canonical_json
 from toolkit.model.provenance import trained_on
-from toolkit.partition import INSIDE_LARGER, NODE
+from toolkit.partition import INSIDE_LARGER, NODE, VERT_4
 
-NATIVE, CNN_OFF, PIPELINE, ORACLE, PRUNER = "native", "cnn-off", "pipeline", "oracle", "pruner"
-MASKED = (PIPELINE, *NEEDS_PIPELINE)
-"""Arms of a pipeline: its masks, where they belong or dealt out to other nodes. Its pruner, if any, is in all."""
+NATIVE, PIPELINE, PRUNER = "native", "pipeline", "pruner"
 
 
 @dataclass(frozen=True)
 class Arm:
     """One way to encode: a preset, and what restricts its search.
 
-    `kind` is native, cnn-off, pipeline, random, variance, oracle, which is told the choices of `stages`, or pruner, at
-    a `price`. `policy` replaces the pipeline's own. `threads` are the encoder's, whose stream may depend on their
-    number.
+    `kind` is native, pipeline, whose pruner counts too if it holds one, or pruner, at a `price`. `policy` replaces the
+    pipeline's own. `threads` are the encoder's, whose stream may depend on their number.
     """
 
     kind: str
     cpu_used: int
     policy: Policy | None = None
     threads: int = 1
-    stages: str | None = None
     price: float | None = None
 
     @property
     def label(self) -> str:
-        """Kind with what tells it from others of its kind, as in `oracle 2` and `pruner 0.05`."""
-        more = self.stages if self.price is None else f"{self.price:g}"
-        return f"{self.kind} {more}" if more else self.kind
+        """Kind with what tells it from others of its kind, as in `pruner 0.05`."""
+        return self.kind if self.price is None else f"{self.kind} {self.price:g}"
 
     @property
     def name(self) -> str:
@@ -76,12 +70,15 @@ def psnr_of_planes(errors: Sequence[float], bit_depth: int) -> float | None:
     return (6 * y + u + v) / 8
 
 
-@dataclass(frozen=True)
-class Reference:
-    """Choices of an unmasked encode: labels (frames, rows, columns) by node size, and qindex (frames,)."""
+Labels = dict[int, NDArray[np.uint8]]
+"""Choices of an encode (frames, rows, columns) by node size."""
 
-    labels: dict[int, NDArray[np.uint8]]
-    qindex: NDArray[np.uint8]
+
+def forbids(mask: Mask, labels: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether the mask forbids the partition that the encoder chose without it, at each node (rows, columns)."""
+    known = (labels <= VERT_4) & (mask != 0)
+    forbidden: NDArray[np.bool_] = known & (mask >> np.minimum(labels, VERT_4) & 1 == 0)
+    return forbidden
 
 
 class Session:
@@ -150,12 +147,10 @@ class Session:
 
     def _key(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> str:
         own: list[Any] = []
-        if arm.kind in MASKED:
+        if arm.kind == PIPELINE:
             for pipeline in self._needed(arm).members:
                 own += [pipeline.manifest["bundles"], pipeline.provider, pipeline.policy.to_dict()]
                 own += [pipeline.pruner.sha256] if pipeline.pruner else []
-        elif arm.kind == ORACLE:
-            own = list(self.nodes)
         elif arm.kind == PRUNER:
             own = [self._needed_pruner(arm).sha256]
         config = self.config
@@ -180,7 +175,7 @@ class Session:
 
     @property
     def nodes(self) -> tuple[int, ...]:
-        """Node sizes that the arms with masks restrict."""
+        """Node sizes that the masks restrict."""
         return self.pipelines.nodes if self.pipelines else (NODE,)
 
     def _needed(self, arm: Arm) -> PipelineSet:
@@ -203,40 +198,18 @@ class Session:
         """Let what decides inside an arm's search do so: the pruner that is judged, or the pipelines' own."""
         if arm.kind == PRUNER:
             use_pruner(encoder, self._needed_pruner(arm), arm.price)
-        elif arm.kind in MASKED and (own := self._needed(arm).pruner):
+        elif arm.kind == PIPELINE and (own := self._needed(arm).pruner):
             use_pruner(encoder, own)
 
-    def reference(self, file: SourceFile, cq: int, cpu_used: int, threads: int = 1) -> Reference:
+    def _choices(self, file: SourceFile, cq: int, cpu_used: int, threads: int) -> Labels:
         """Choices of the unmasked encode, which is made unless they are kept already."""
-        kept = self._arrays(file, cq, Arm(NATIVE, cpu_used, threads=threads))
-        return Reference({node: kept[f"labels{node}"] for node in NODE_SIZES}, kept["qindex"])
-
-    def made_masks(self, file: SourceFile, cq: int, arm: Arm) -> dict[int, Mask]:
-        """Masks (frames, rows, columns) of a pipeline's arm by node size; its encode is made unless they are kept."""
-        kept = self._arrays(file, cq, arm)
-        return {node: kept[f"masks{node}"] for node in self.nodes}
-
-    def _arrays(self, file: SourceFile, cq: int, arm: Arm) -> dict[str, NDArray[Any]]:
-        return self._kept.arrays(self._key(file, cq, arm, 0), lambda: self._encode(file, cq, arm, 0))
-
-    def given_masks(self, file: SourceFile, cq: int, arm: Arm) -> list[dict[int, Mask]]:
-        """Masks of an arm that is no pipeline, by node size for each frame; making them is not timed."""
-        reference = self.reference(file, cq, arm.cpu_used, arm.threads)
-        if arm.stages is not None:
-            labels, stages = reference.labels, arm.stages
-            return [{n: oracle(labels[n][i], stages) for n in self.nodes} for i in range(len(reference.qindex))]
-        pipelines = self._needed(arm)
-        masks = []
-        for number, (planes, qindex) in enumerate(zip(self.open(file).frames(), reference.qindex, strict=True)):
-            made = pipelines.mask(planes[0], int(qindex))
-            masks.append(dealt(made, planes[0], pipelines.bit_depth, arm.kind, number))
-        return masks
+        arm = Arm(NATIVE, cpu_used, threads=threads)
+        kept = self._kept.arrays(self._key(file, cq, arm, 0), lambda: self._encode(file, cq, arm, 0))
+        return {node: kept[f"labels{node}"] for node in NODE_SIZES}
 
     def _encode(self, file: SourceFile, cq: int, arm: Arm, repeat: int) -> Measurement:
         clip = self.open(file)
-        free = arm.kind in (NATIVE, CNN_OFF, PRUNER)
-        masks: list[dict[int, Mask]] = [] if free or arm.kind == PIPELINE else self.given_masks(file, cq, arm)
-        given = masks or None
+        masks: list[dict[int, Mask]] = []
         source = self._source(arm, masks) if arm.kind == PIPELINE else None
         chosen: dict[int, list[NDArray[np.uint8]]] = {node: [] for node in NODE_SIZES}
         meter, originals = SsimMeter(clip.width, clip.height, clip.bit_depth), clip.frames()
@@ -251,24 +224,19 @@ class Session:
                 errors[index].append(float(np.square(plane.astype(np.int64) - coded).mean()))
 
         with Encoder(self._encoder_config(clip, cq, arm), source) as encoder:
-            if arm.kind == CNN_OFF:
-                encoder.disable_cnn()
             self._decide(encoder, arm)
-            report = code_clip(clip, encoder, each, given)
+            report = code_clip(clip, encoder, each)
             decisions = count_decisions(encoder)
         if report.failed_masks:
             raise ToolkitError(f"{file.path}: {report.failed_masks} frames without a mask: {report.mask_errors}")
         if report.psnr_y is None:
             raise ToolkitError(f"{file.path}: coded without any error at cq {cq}; use higher cq levels.")
         labels = {node: np.stack(frames) for node, frames in chosen.items()}
-        if arm.kind == NATIVE and self.config.keyint == 1:  # choices that masks are made from
-            arrays = {f"labels{node}": frames for node, frames in labels.items()}
-            self._keep(file, cq, arm, qindex=np.array(report.qindex, np.uint8), **arrays)
-        elif not free:
-            labels = self.reference(file, cq, arm.cpu_used, arm.threads).labels
-        made = {} if free else {node: np.stack([frame[node] for frame in masks]) for node in self.nodes}
-        if arm.kind == PIPELINE:
-            self._keep(file, cq, arm, **{f"masks{node}": frames for node, frames in made.items()})
+        if arm.kind == NATIVE and self.config.keyint == 1:  # choices that masks are held against
+            self._kept.keep(self._key(file, cq, arm, 0), **{f"labels{node}": own for node, own in labels.items()})
+        elif masks:
+            labels = self._choices(file, cq, arm.cpu_used, arm.threads)
+        made = {node: np.stack([frame[node] for frame in masks]) for node in self.nodes} if masks else {}
         return Measurement(
             clip=file.name, cq=cq, kind=arm.label, price=arm.price, cpu_used=arm.cpu_used, threads=arm.threads,
             repeat=repeat, frames=report.frames, bytes=report.bytes, psnr_y=report.psnr_y, ssim_y=meter.mean,
@@ -281,9 +249,6 @@ class Session:
             lost_nodes=sum(int(forbids(mask, labels[node]).sum()) for node, mask in made.items()),
             asked=sum(count.asked for count in decisions), skipped=sum(count.skipped for count in decisions),
         )  # fmt: skip
-
-    def _keep(self, file: SourceFile, cq: int, arm: Arm, **arrays: NDArray[Any]) -> None:
-        self._kept.keep(self._key(file, cq, arm, 0), **arrays)
 
     def _source(self, arm: Arm, made: list[dict[int, Mask]]) -> MaskSource:
         """Mask source that asks the pipelines under the arm's policy, and appends each frame's masks to `made`."""

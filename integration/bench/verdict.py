@@ -1,14 +1,13 @@
 """A benchmark's answer in words: what the masks save, and what they cost."""
 
-from integration.bench.session import NATIVE, PIPELINE
+from integration.bench.session import NATIVE
 from integration.bench.summary import ArmEntry, Summary
 from toolkit.reports.section import Cell
 
 
 def verdicts(report: Summary) -> list[Cell]:
-    """A sentence for each arm of a pipeline or pruner (without one, for every other); losses have tone bad."""
-    masked = [arm for arm in report["arms"] if arm["kind"] != NATIVE]
-    arms = [arm for arm in masked if arm["kind"] == PIPELINE or arm["price"] is not None] or masked
+    """A sentence for each arm of a pipeline or pruner; losses have tone bad."""
+    arms = [arm for arm in report["arms"] if arm["kind"] != NATIVE]
     return [_verdict(arm, report["anchor"]) for arm in arms] or [
         Cell("Only libaom's own presets were measured: there is nothing to judge.")
     ]

@@ -1,20 +1,40 @@
 """The masks of a frame in NumPy: the rules once more, against which the engine in C is tested."""
 
 import ctypes
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from integration.bench.control_masks import cut_nodes, reached
 from integration.codec.config import NODE_SIZES
 from integration.codec.masker import Masker
 from integration.codec.masks import Mask, MaskSource
 from integration.pipeline.pipeline import Pipeline
-from integration.pipeline.policy import Ask, Policy, deviation
+from integration.pipeline.policy import Ask, Policy, bits, deviation
 from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import Luma
+from toolkit.partition import SPLIT
+from toolkit.windows import Window, cut_windows
+
+
+def reached(larger: Mapping[int, Mask], node: int, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Whether the masks of larger nodes, by size, let the search reach each node of size `node`, (rows, columns)."""
+    rows, columns = -(-shape[0] // node), -(-shape[1] // node)
+    result = np.ones((rows, columns), bool)
+    for size, mask in larger.items():
+        split = (mask == 0) | (mask & bits(SPLIT) != 0)
+        result &= split.repeat(size // node, 0).repeat(size // node, 1)[:rows, :columns]
+    return result
+
+
+def cut_nodes(luma: Luma, window: Window, row: NDArray[np.int64], column: NDArray[np.int64]) -> Luma:
+    """Windows (N, 1, S, S) around the nodes of a frame (H, W) at `row` and `column` (N,), which count nodes.
+
+    Code values are untouched. The function that cuts them is the data set's own, so that training and encoder see the
+    same windows, at the frame's edges as well.
+    """
+    return cut_windows(luma[None], np.zeros_like(row), row * window.node, column * window.node, window)
 
 
 def asker(cascade: Cascade, luma: Luma, qindex: NDArray[np.uint8]) -> Ask:

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from export.bundle.write import Chosen, write_bundle
-from integration.bench.control_masks import cut_nodes
 from integration.codec import native
 from integration.codec.config import EncoderSettings
 from integration.codec.encoder import Encoder
@@ -22,6 +21,7 @@ from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.policy import Policy, Thresholds, deviation
 from integration.pruning.bundle import PrunerBundle
 from support.libaom import IN_USE
+from support.masks import cut_nodes
 from support.sealed import edit_manifest
 from toolkit.data.blockset import BlockSet, Luma
 from toolkit.files import json_bytes

@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 from support.commands import cli, fails
+from support.masks import cut_nodes
 from support.pictures import frame
 
 from export.bundle.bundle import Bundle
@@ -16,7 +17,6 @@ from export.bundle.write import Chosen, write_bundle
 from export.graph.contract import Contract
 from export.graph.export import export_onnx
 from export.graph.runtime import RuntimeModel
-from integration.bench.control_masks import cut_nodes
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.stages import Cascade
 from toolkit.data.blockset import BlockSet

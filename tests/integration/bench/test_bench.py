@@ -1,6 +1,5 @@
 """`av1part bench encoder`: measures that follow their definitions, encodes made once, a page that stands alone."""
 
-import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,24 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from PIL import Image
 from support.chromium import CHROMIUM, in_chromium
 from support.libaom import IN_USE
 from support.pictures import frame
 
 from integration.bench.bd import Curve, Place, bd_rate, frontier_loss, time_saving
 from integration.bench.config import BenchConfig
-from integration.bench.control_masks import dealt, forbids, oracle, reached
 from integration.bench.report import write_report
 from integration.bench.run import run_bench
-from integration.bench.session import Session
-from integration.bench.views import LEFT, WRONG, draw_view
+from integration.bench.session import Session, forbids
 from integration.codec.encoder import EncoderSettings
 from integration.commands.bench import bench
 from integration.media.ssim import SsimMeter, ssim_decibels
 from integration.pipeline.pipeline import Pipeline
 from integration.pipeline.pipeline_set import PipelineSet
-from integration.pipeline.policy import ALL, Policy, bits
+from integration.pipeline.policy import Policy, bits
 from integration.pipeline.stages import Cascade
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
@@ -35,7 +31,7 @@ from toolkit.partition import NONE, SPLIT
 from toolkit.windows import Window
 
 SIZE = "96x64"
-CONFIG = BenchConfig(cq=(20, 40, 60), presets=(2, 4), masked=(4,), against=("cnn-off", "oracle"), repeats=2, raw=SIZE)
+CONFIG = BenchConfig(cq=(20, 40, 60), presets=(2, 4), masked=(4,), repeats=2, raw=SIZE)
 PSNR = [30.0, 34.0, 38.0, 42.0]
 
 
@@ -108,58 +104,10 @@ def test_the_frontier_is_the_line_between_presets() -> None:
     assert frontier_loss(native, 71) is None
 
 
-@pytest.mark.parametrize("stages", ["2", "1+2+3"])
-def test_an_oracle_never_forbids_what_was_chosen(stages: str) -> None:
-    labels = np.array([[*range(10), 255]], np.uint8)
-    mask = oracle(labels, stages)
-    assert not forbids(mask, labels).any()
-    assert (mask[0, 8:] == 0).all()
-    assert mask[0, SPLIT] == (bits(SPLIT) if stages == "1+2+3" else bits(NONE, SPLIT))
-    assert (mask[0, 0] == bits(NONE)) == (stages == "1+2+3")
-
-
 def test_what_a_mask_forbids_is_counted() -> None:
     labels = np.array([[SPLIT, NONE, 255, SPLIT]], np.uint8)
     found = forbids(np.array([[bits(NONE), bits(NONE), bits(NONE), 0]], np.uint16), labels)
     assert found.tolist() == [[True, False, False, False]]
-
-
-@pytest.mark.parametrize("by", ["random", "variance"])
-def test_controls_remove_as_much_elsewhere(by: str) -> None:
-    luma = frame(104, 64)[0]
-    mask = pipeline().mask(luma, 100)
-    assert len(np.unique(mask[:, :6])) > 2
-    other = dealt({16: mask}, luma, 8, by)[16]
-    assert sorted(other.ravel()) == sorted(mask.ravel())
-    assert (other[:, 6] == mask[:, 6]).all()
-    assert (other != mask).any()
-
-
-@pytest.mark.parametrize("by", ["random", "variance"])
-def test_controls_of_two_sizes_restrict_what_they_leave_to_be_searched(by: str) -> None:
-    rng = np.random.default_rng(0)
-    luma = rng.integers(0, 256, (160, 200)).astype(np.uint8)
-    large = np.where(rng.random((5, 7)) < 0.5, bits(NONE), ALL).astype(np.uint16)
-    large[:, 6] = 0  # cut by the edge
-    split = reached({32: large}, 16, luma.shape)
-    small = np.where(split & (rng.random((10, 13)) < 0.5), bits(NONE, SPLIT), np.where(split, ALL, 0)).astype(np.uint16)
-    small[:, 12] = 0
-    other = dealt({16: small, 32: large}, luma, 8, by)
-    assert sorted(other[32].ravel()) == sorted(large.ravel())
-    left = reached({32: other[32]}, 16, luma.shape)
-    assert (other[16][~left] == 0).all()
-    restricted = [((mask == bits(NONE, SPLIT)) & open_).sum() for mask, open_ in ((small, split), (other[16], left))]
-    assert restricted[1] == pytest.approx(restricted[0], rel=0.05)
-    assert (other[16] != small).any()
-
-
-def test_by_variance_gives_split_to_texture() -> None:
-    rng = np.random.default_rng(0)
-    luma = np.repeat(rng.integers(100, 140, (16, 1)), 48, axis=1).astype(np.uint8)
-    luma[:, :16], luma[:, 16:32] = 7, rng.integers(0, 256, (16, 16))
-    mask = np.array([[ALL, ALL - bits(SPLIT), bits(NONE, SPLIT)]], np.uint16)
-    found = dealt({16: mask}, luma, 8, "variance")[16]
-    assert found.tolist() == [[ALL - bits(SPLIT), bits(NONE, SPLIT), ALL]]
 
 
 @pytest.mark.usefixtures("libaom")
@@ -168,46 +116,40 @@ def test_a_run_is_complete_and_never_encodes_twice(tmp_path: Path, clip: Path, m
     seen: list[tuple[int, int]] = []
     report = run_bench([clip], output, CONFIG, pipelines(), lambda done, total, what: seen.append((done, total)))
     arms = {arm["name"]: arm for arm in report["arms"]}
-    assert list(arms) == [
-        *("native at 2", "native at 4", "pipeline at 4", "cnn-off at 4", "oracle 2 at 4", "oracle 1+2+3 at 4")
-    ]
-    assert seen[0] == (0, 36)
-    assert seen[-1] == (36, 36)
+    assert list(arms) == ["native at 2", "native at 4", "pipeline at 4"]
+    assert seen[0] == (0, 18)
+    assert seen[-1] == (18, 18)
     anchor, model = arms["native at 2"], arms["pipeline at 4"]
     assert (anchor["loss"]["akima"], anchor["saving"], anchor["saving_spread"]) == (0, 0, [0, 0])
     assert arms["native at 4"]["saving"] > 10
     assert 0 < model["masked_nodes"] <= 1
     assert 0 < model["lost_nodes"] < 1
-    assert model["inference_seconds"] > 0 == arms["oracle 2 at 4"]["inference_seconds"]
+    assert model["inference_seconds"] > 0 == arms["native at 4"]["inference_seconds"]
     assert model["saving_spread"][0] <= model["saving"] <= model["saving_spread"][1]
-    assert arms["oracle 2 at 4"]["lost_nodes"] == 0 < arms["oracle 2 at 4"]["masked_nodes"]
+    assert arms["native at 4"]["lost_nodes"] == 0 == arms["native at 4"]["masked_nodes"]
     assert anchor["loss_ssim"] == 0 != model["loss_ssim"]
     assert anchor["threads"]["1"]["wall_saving"] == 0 < anchor["threads"]["1"]["wall_seconds"]
     assert model["threads"]["1"]["loss"] == model["loss"]["akima"]
-    (view,) = report["views"]["cat"]
-    assert (view["arm"], view["cq"]) == ("pipeline at 4", 40)
-    assert view["restricted_nodes"] > 0
 
     with (output / "measurements.jsonl").open("a") as lines:
         lines.write('{"key": "of an older version", "clip": "cat"}\n{"key": "cut sho')
     monkeypatch.setattr(Session, "_encode", None)
     again = run_bench([clip], output, CONFIG, pipelines())
-    assert (report["encodes"], report["reused"]) == (36, 0)
-    assert again == report | {"reused": 36}
+    assert (report["encodes"], report["reused"]) == (18, 0)
+    assert again == report | {"reused": 18}
     with pytest.raises(TypeError):  # another policy has to be encoded
         run_bench([clip], output, CONFIG, pipelines(drop_ab_below=0.9))
 
     page = write_report(report, output)
     text = page.read_text()
     assert "cat" in text
-    assert "oracle 1+2+3 at 4" in text
+    assert "pipeline at 4" in text
     assert not [word for word in ("http://", "https://", "<script") if word in text]
     assert json.loads((output / "report.json").read_text()) == json.loads(json.dumps(report))
     if CHROMIUM:
-        document, image, asked = in_chromium(page, tmp_path)
+        document, _, asked = in_chromium(page, tmp_path)
         assert asked == []
         assert "cross" not in document
-        assert (np.asarray(image) == WRONG).all(axis=2).sum() > 10, "no picture of the masks"
 
 
 @pytest.mark.usefixtures("libaom")
@@ -280,28 +222,6 @@ def test_ssim_is_that_of_8x8_windows(bit_depth: int) -> None:
     assert ssim_decibels(0.99) == pytest.approx(20)
 
 
-def test_a_view_tints_what_is_left_and_crosses_out_what_is_wrong() -> None:
-    luma = np.full((40, 64), 128, np.uint8)
-    mask = np.full((3, 4), ALL, np.uint16)
-    mask[0] = [ALL, bits(NONE, SPLIT), bits(NONE), 0]
-    labels = np.full((3, 4), 255, np.uint8)
-    labels[0] = [NONE, SPLIT, SPLIT, NONE]
-    with Image.open(io.BytesIO(draw_view(luma, 8, mask, labels))) as image:
-        pixels = np.asarray(image.convert("RGB")).astype(int)
-    top, middle = 22 + 4 + 3, 8 + 16  # title and margin; the middle of the first node, at twice its size
-    nodes = pixels[top, middle : middle + 128 : 32]
-    grey = [96, 96, 96]
-    assert nodes[0].tolist() == nodes[3].tolist() == grey
-    for node, kind in ((1, 2), (2, 3)):
-        expected = np.array(grey) * 0.55 + np.array(LEFT[kind][1]) * 0.45
-        assert np.abs(nodes[node] - expected).max() <= 1
-    wrong = (pixels == WRONG).all(axis=2)
-    left, right = wrong[26 : 26 + 32, 8:376], wrong[26 : 26 + 32, 376:]
-    assert left[:, 64:96].any()
-    assert right[:, 8 + 64 : 8 + 96].any()
-    assert left.sum() == left[:, 64:96].sum()
-
-
 @pytest.mark.usefixtures("libaom")
 def test_clips_that_do_not_suit_are_refused_before_any_encode(tmp_path: Path, clip: Path) -> None:
     pipe = pipeline()
@@ -321,8 +241,6 @@ def test_clips_that_do_not_suit_are_refused_before_any_encode(tmp_path: Path, cl
     [
         (["--cq", "20,30"], "at least 3"),
         (["--masked", "5"], "not among --presets"),
-        (["--against", "magic"], "expected some of"),
-        (["--against", "random"], "Pass --pipeline"),
         (["--cq", "a,b"], "whole numbers"),
     ],
 )

@@ -239,21 +239,16 @@ def test_both_sizes_in_one_encode(large: Path, usual: Path, tmp_path: Path) -> N
 @pytest.mark.usefixtures("libaom")
 def test_a_benchmark_of_both_sizes(large: Path, usual: Path, tmp_path: Path) -> None:
     words = ("--presets", "2,4", "--masked", "4", "--cq", "20,40,60", "--repeats", 1, "--any-settings", "--json")
-    pipes = ("--pipeline", usual, "--pipeline", large / "pipe", "--against", "random,variance,oracle")
+    pipes = ("--pipeline", usual, "--pipeline", large / "pipe")
     run = done("bench", "encoder", CHELSEA, "-o", tmp_path / "bench", "--size", "320x200", *words, *pipes)
     report = json.loads(run.stdout)
     assert [p["node"] for p in report["pipelines"]] == [16, 32]
     arms = {arm["name"]: arm for arm in report["arms"]}
-    assert arms["oracle 1+2+3 at 4"]["lost_nodes"] == 0 < arms["oracle 1+2+3 at 4"]["masked_nodes"]
     assert arms["pipeline at 4"]["lost_nodes"] > 0
     # Small nodes inside larger blocks may have been searched, and masked, too.
     assert all(arm["masked_nodes"] + arm["kept_nodes"] <= 1 for arm in arms.values())
     lines = (tmp_path / "bench" / "measurements.jsonl").read_text().splitlines()
     assert {json.loads(line)["whole_nodes"] for line in lines} == {18 * 12 + 9 * 6}  # of 300x200
-    assert arms["oracle 1+2+3 at 4"]["saving"] > arms["native at 4"]["saving"]
-    assert [view["node"] for view in report["views"]["chelsea"]] == [32, 16]
-    for view in report["views"]["chelsea"]:
-        assert (tmp_path / "bench" / view["file"]).is_file()
     assert "for 32x32 nodes" in (tmp_path / "bench" / "index.html").read_text()
 
 

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 from PIL import Image
 from sklearn.metrics import f1_score
 from support.commands import cli, message
+from support.masks import cut_nodes
 from support.sealed import edit_manifest, write_json
 
 from export.bundle.bundle import Bundle
 from export.proof.config import ParityConfig
 from export.proof.prove import prove
-from integration.bench.control_masks import cut_nodes
 from integration.media.raw import RawFormat
 from integration.media.video import open_clip
 from integration.pipeline.config import EvalConfig

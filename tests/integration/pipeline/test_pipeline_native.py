@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 from support.libaom import EARLIER, IN_USE
-from support.masks import frame_mask, masker_of_folders, numpy_masks
+from support.masks import cut_nodes, frame_mask, masker_of_folders, numpy_masks
 from support.pictures import frame
 from support.pipelines import LIBAOM, load_in_c, random_pipeline
 
-from integration.bench.control_masks import cut_nodes
 from integration.codec.config import NODE_SIZES, EncoderConfig
 from integration.codec.encoder import Encoder
 from integration.codec.libaom_build import Libraries
