@@ -1,13 +1,12 @@
 """Training steps of the network with each option of how it is run, alone and together: in one run and in turn.
 
-    python benchmarks/execution.py [--backbone NAME]... [--rounds N] [--threads N] [--no-compile]
+    python benchmarks/execution.py [--backbone NAME]... [--rounds N] [--threads N]
 
 A batch of 128 through forward, backward and AdamW, run as `av1part train` runs it. Medians with quartiles; a ratio is
 plain's time over the row's. Times are CPU seconds of the process (wall seconds on CUDA, where it waits for the device).
 """
 
 import os
-import shutil
 import sys
 from typing import Any
 
@@ -28,21 +27,17 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "fused": {"fused": True},
     "channels-last": {"channels_last": True},
     "bf16": {"precision": "bf16-mixed"},
-    "compile": {"compile": "default"},
     "channels-last + fused": {"channels_last": True, "fused": True},
     "channels-last + bf16": {"channels_last": True, "precision": "bf16-mixed"},
     "channels-last + bf16 + fused": {"channels_last": True, "precision": "bf16-mixed", "fused": True},
-    "channels-last + bf16 + fused + compile": {
-        "channels_last": True, "precision": "bf16-mixed", "fused": True, "compile": "default",
-    },
-}  # fmt: skip
+}
 
 
 def config(options: dict[str, Any], device: str) -> TrainConfig:
     return TrainConfig(init="random", device=device, **options)
 
 
-def options_table(backbones: tuple[str, ...], rounds: int, compiling: bool, device: str) -> None:
+def options_table(backbones: tuple[str, ...], rounds: int, device: str) -> None:
     """Print how much each option alone and some together give, over steps of one batch."""
     clock = 1 if device == "cpu" else 0
     unit = "blocks/s of CPU time" if clock else "blocks/s"
@@ -50,8 +45,7 @@ def options_table(backbones: tuple[str, ...], rounds: int, compiling: bool, devi
     row("backbone", "options", unit, "ratio")
     row(*["---"] * 4)
     for backbone in backbones:
-        chosen = {name: o for name, o in OPTIONS.items() if compiling or "compile" not in o}
-        sides = {name: stepper(ModelConfig("2", backbone), config(o, device), device) for name, o in chosen.items()}
+        sides = {name: stepper(ModelConfig("2", backbone), config(o, device), device) for name, o in OPTIONS.items()}
         for name, side in sides.items():
             print(f"{backbone}: {name}, first step {seconds(side)[clock]:.1f} s", file=sys.stderr, flush=True)
         calls = CALLS[backbone]
@@ -64,17 +58,13 @@ def options_table(backbones: tuple[str, ...], rounds: int, compiling: bool, devi
 @click.option("--backbone", "backbones", multiple=True, type=click.Choice(list(CALLS)), default=tuple(CALLS))
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--threads", default=1, show_default=True, help="Of PyTorch; one is steadier where cores are shared.")
-@click.option("--no-compile", is_flag=True, help="Leave torch.compile out: it takes a minute or more a network.")
-def main(backbones: tuple[str, ...], rounds: int, threads: int, no_compile: bool) -> None:
+def main(backbones: tuple[str, ...], rounds: int, threads: int) -> None:
     """Print one Markdown table a device; progress goes to stderr."""
     torch.set_num_threads(threads)
     print(f"torch {torch.__version__}, {os.cpu_count()} cores, {threads} threads", flush=True)
-    compiler = any(map(shutil.which, ("c++", "g++", "clang++")))
-    if not compiler:
-        print("compile: not run, no C++ compiler", flush=True)
-    options_table(backbones, rounds, compiler and not no_compile, "cpu")
+    options_table(backbones, rounds, "cpu")
     if torch.cuda.is_available():
-        options_table(backbones, rounds, compiler and not no_compile, "cuda")
+        options_table(backbones, rounds, "cuda")
     else:
         print("CUDA: not run: no CUDA", flush=True)
 

@@ -147,7 +147,6 @@ def field_run(folder: Path, blocks: int, device: str) -> None:
     small = TrainConfig(init="random", epochs=1, limit_train=256, limit_val=64, device=device)
     train(data, first, ModelConfig("1"), small)
     fast: dict[str, Any] = {"precision": "bf16-mixed", "channels_last": True, "fused": True}
-    fast |= {"compile": "reduce-overhead"} if device == "cuda" else {}
     print(f"\nfield run, {device}, {blocks:,} blocks, {fast}", flush=True)
 
     def report(entry: dict[str, Any]) -> None:

@@ -16,20 +16,7 @@ from toolkit.files import quoted
 from toolkit.folders import BLOCKSET, BUNDLE, check_folder
 
 
-class _Parity(click.Command):
-    """Answers the former spelling with `--against`, whose other options this command no longer knows."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if any(word.split("=")[0] == "--against" for word in args):
-            raise click.UsageError(
-                "--against is a command of its own now. Type: av1part parity-foreign MODEL.onnx CHECKPOINT DATA, "
-                "followed by the other options.",
-                ctx,
-            )
-        return super().parse_args(ctx, args)
-
-
-@click.command(cls=_Parity)
+@click.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path), required=False)
 @click.option(
@@ -52,18 +39,14 @@ class _Parity(click.Command):
 @config_options(ParityConfig, only=("split", "limit", "seed", "any_settings"))
 @click.option("--selftest", is_flag=True, help="Plant faults in copies of the bundle instead; pass if all are caught.")
 @click.option(
-    "--bisect", is_flag=True, help="Only name the first layer whose output departs from float64, if any does."
-)
-@click.option(
     "--replay", "repeat", is_flag=True,
     help="Without DATA and PyTorch: run again on the blocks that the proof kept, and judge by its budget.",
 )  # fmt: skip
-@click.option("--junit", type=click.Path(path_type=Path), help="Also write the result as JUnit XML to this file.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.pass_context
 def parity(
-    ctx: click.Context, /, bundle: Path, data: Path | None, selftest: bool, bisect: bool, repeat: bool,
-    junit: Path | None, as_json: bool, **options: Any,
+    ctx: click.Context, /, bundle: Path, data: Path | None, selftest: bool, repeat: bool, as_json: bool,
+    **options: Any,
 ) -> None:  # fmt: skip
     """Prove on held-out blocks of DATA that ONNX Runtime gives the PyTorch model's logits and decisions.
 
@@ -74,47 +57,40 @@ def parity(
     --replay repeats a bundle's proof on another machine, provider or version of ONNX Runtime, in seconds, and writes
     replay.json into BUNDLE. The installation for masks is enough for it.
     """
-    from export.proof.junit import errors_to, write_junit
-
-    if selftest + bisect + bool(junit and bisect) > 1:
-        raise click.UsageError("--bisect goes neither with --selftest nor with --junit.")
-    if repeat and (data or selftest or bisect):
-        raise click.UsageError(
-            "--replay takes the blocks of the bundle's own proof: leave out DATA, --selftest and --bisect."
-        )
+    if repeat and (data or selftest):
+        raise click.UsageError("--replay takes the blocks of the bundle's own proof: leave out DATA and --selftest.")
     if not repeat and data is None:
         raise click.UsageError("Missing argument 'DATA'. Only --replay goes without.")
-    with errors_to(junit):  # before torch is imported, which takes seconds
-        check_folder(bundle, BUNDLE)
-        if data:
-            check_folder(data, BLOCKSET)
+    check_folder(bundle, BUNDLE)  # before torch is imported, which takes seconds
+    if data:
+        check_folder(data, BLOCKSET)
     from toolkit.cli.progress import next_step, shown
 
-    with errors_to(junit), shown():
+    with shown():
         config = ParityConfig(**options)
         if selftest and config.others:
             raise click.UsageError(f"--selftest plants its faults on cpu and webgpu, not on {config.others[0]}.")
-        result = _work(bundle, data, selftest, bisect, config)
-    if junit:
-        write_junit(junit, result)
+        result = _work(bundle, data, selftest, config)
     click.echo(json.dumps(result) if as_json else _lines(result))
     if not result["passed"]:
         ctx.exit(1)
-    if not (selftest or bisect or as_json):
+    if not (selftest or as_json):
         next_step(f"pipeline build {quoted(bundle)} -o PIPE")
 
 
-def _work(bundle: Path, data: Path | None, selftest: bool, bisect: bool, config: ParityConfig) -> Mapping[str, Any]:
+def _work(bundle: Path, data: Path | None, selftest: bool, config: ParityConfig) -> Mapping[str, Any]:
     """Result of what was asked for. The modules of a repeat import no torch."""
     if data is None:
         from export.proof.replay import replay
 
         return replay(bundle, config)
-    from export.proof.prove import bisect_bundle, prove
-    from export.proof.selftest import selftest as plant_faults
+    if selftest:
+        from export.proof.selftest import selftest as plant_faults
 
-    work = plant_faults if selftest else bisect_bundle if bisect else prove
-    return work(bundle, data, config)
+        return plant_faults(bundle, data, config)
+    from export.proof.prove import prove
+
+    return prove(bundle, data, config)
 
 
 def _lines(result: Mapping[str, Any]) -> str:

@@ -29,7 +29,7 @@ from export.graph.contract import Contract
 from export.graph.profiles import Profile, profile_of
 from export.graph.runtime import ProviderUnavailable
 from export.graph.vulkan import SOFTWARE
-from export.proof.bisect import BLOCKS, Bisection, bisect
+from export.proof.bisect import Bisection, bisect
 from export.proof.config import ParityConfig
 from export.proof.doctor import gpu_versions
 from export.proof.isolated import run_profile
@@ -75,15 +75,6 @@ class ParityResult(TypedDict):
     reproducers: NotRequired[dict[str, Reproducer]]
 
 
-class BisectResult(TypedDict):
-    """Result of `bisect_bundle`: passed where no layer departs."""
-
-    passed: bool
-    bisect: Bisection
-    split: str
-    blocks: int
-
-
 def prove(path: Path, data_path: Path, config: ParityConfig) -> ParityResult:
     """Compare a bundle with its PyTorch model on held-out blocks and write the report into the bundle.
 
@@ -123,20 +114,6 @@ def prove(path: Path, data_path: Path, config: ParityConfig) -> ParityResult:
             if config.profile(name).precision == "float32" and len(worst[name])
         }
     return answer
-
-
-def bisect_bundle(path: Path, data_path: Path, config: ParityConfig) -> BisectResult:
-    """Name the first layer of a bundle's graph that departs from float64, on the CPU and a few of `prove`'s blocks.
-
-    Raises ToolkitError as `prove` does, and for an int8 bundle.
-    """
-    bundle, data = open_both(path, data_path, config)
-    if bundle.int8:
-        raise ToolkitError(f"{path} is int8, of which every layer departs. Bisect the float32 bundle it was made from.")
-    few = replace(config, limit=min(config.limit or BLOCKS, BLOCKS))
-    blocks = held_out_blocks(data, bundle.contract, few)
-    found = _bisect(bundle, bundle.checkpoint().model, blocks)
-    return {"passed": not found["departs"], "bisect": found, "split": config.split, "blocks": len(blocks)}
 
 
 def _bisect(bundle: Bundle, model: Classifier, blocks: Blocks) -> Bisection:

@@ -17,11 +17,10 @@ from toolkit.folders import RUN, check_folder, check_model
 from toolkit.model.config import ModelConfig
 from toolkit.option import Options
 from toolkit.partition import INSIDE_LARGER, NAMES, STAGES
-from toolkit.training.config import AUTO, INITS, LOGGERS, RECIPES, TEACHER, Extension, TrainConfig
+from toolkit.training.config import AUTO, INITS, RECIPES, TEACHER, Extension, TrainConfig
 
 if TYPE_CHECKING:
     from toolkit.data.blockset import BlockSet
-    from toolkit.training.run_folder import Epoch
 
 RESUMING = "Going on"
 _ADAPTER = ("adapter", "adapter_size", "adapter_placement")
@@ -46,7 +45,6 @@ _MODEL_OPTIONS = ("stage", "backbone", "qindex", "context", "spatial_attention",
     "--from", "start", type=click.Path(path_type=Path), help="Stage 1 run or checkpoint, for --init stage1."
 )
 @grouped_option("--weights", type=click.Path(path_type=Path), help="File of ImageNet weights; its sha256 is checked.")
-@grouped_option("--logger", type=click.Choice(LOGGERS), help="Also write figures for a tracker to RUN/logs.")
 @config_options(ModelConfig)
 @config_options(TrainConfig)
 @grouped_option("--teacher", type=click.Path(path_type=Path), group=TEACHER, help="Run or checkpoint to learn from.")
@@ -64,7 +62,6 @@ def train(
     start: Path | None,
     weights: Path | None,
     teacher: Path | None,
-    logger: str | None,
     resume: bool,
     extend: int | None,
     extend_lr: float | None,
@@ -82,7 +79,6 @@ def train(
         check_model(model_file)
     blocks = BlockSet.load(data)  # checked whole before torch is imported, which takes seconds
     from toolkit.cli.progress import EpochLog, next_step
-    from toolkit.training.report import epoch_logger
     from toolkit.training.run_folder import RunFolder
     from toolkit.training.train import train as run_training
 
@@ -94,14 +90,8 @@ def train(
         options = _new_options(ctx, options, start, weights, teacher)
     model, config = _configs(blocks, options)
     _tell_doubts(blocks, model, config, given if teacher else None)
-    track = epoch_logger(logger, run) if logger and _IS_FIRST else None
     keep = keeping(ctx, run / "run.json") if _IS_FIRST else lambda: None
     with EpochLog(model.classes) as log:
-
-        def on_epoch(epoch: "Epoch") -> None:
-            log.epoch(epoch)
-            if track:
-                track(epoch)
 
         def on_step(what: str, done: int, total: int) -> None:
             keep()
@@ -109,7 +99,7 @@ def train(
 
         history = run_training(
             blocks, RunFolder(run), model, config, start=start, weights=weights, teacher=teacher, resume=resume,
-            extension=extension, on_step=on_step, on_epoch=on_epoch,
+            extension=extension, on_step=on_step, on_epoch=log.epoch,
         )  # fmt: skip
     if history:  # of several processes, the first one speaks
         click.echo(f"{run}: finished.")
@@ -132,7 +122,7 @@ def _plan(
     from toolkit.training.run_folder import RunFolder
 
     blocks, ctx = BlockSet.load(data), click.get_current_context()
-    options = {name: value for name, value in options.items() if name not in ("logger", "extend_lr")}
+    del options["extend_lr"]
     if resume:
         options = _options_of_run(RunFolder.open(run).read(), _given(ctx, options))
     else:

@@ -11,17 +11,17 @@ from toolkit.partition import AUGMENTATIONS
 from toolkit.shapes import check_fields
 
 INITS = ("imagenet", "stage1", "random")
-LOGGERS = ("csv", "tensorboard")
 BATCH_NORMS = ("auto", "eval", "train", "recalibrate")
 SAMPLERS = ("none", "balanced")
-COST_LOSSES = ("regret", "cost-ce", "cost-focal")
+COST_LOSSES = ("cost-ce", "cost-focal")
 """Losses that need a data set with RD costs (`av1part label --with-costs`)."""
 LOSSES = ("cb-focal", "focal", "cross-entropy", *COST_LOSSES)
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+_FORMER = (("compile", "none"),)
+"""Options of runs of av1part 0.1.0 that there are no more, with the value that meant a run like today's."""
 AUTO = "auto"
 """In place of a precision: `toolkit.training.speed` chooses one before the run starts, and the run records that."""
-COMPILE = ("none", "default", "reduce-overhead")
 SCHEDULE, LOSS, TEACHER, BLOCKS, MACHINE = "Schedule", "Loss and samples", "Teacher", "Blocks", "Machine"
 """Groups of options in the help of `av1part train`."""
 
@@ -43,7 +43,7 @@ class TrainConfig:
     keeps its statistics; after unfreezing, `batch_norm` eval keeps them, train learns them, and recalibrate measures
     them once on the training blocks. The second task (toolkit.training.losses) and the teacher
     (toolkit.training.teacher) exist in training alone. The options of the machine change how a run is computed, not
-    what: reduce-overhead of torch.compile uses CUDA graphs.
+    what.
 
     Raises ToolkitError on values that are out of range or do not go together.
     """
@@ -55,7 +55,7 @@ class TrainConfig:
     lr: float = option(5e-4, "Learning rate of the head.", SCHEDULE)
     lr_backbone: float = option(1e-6, "Learning rate of the backbone once it is unfrozen (random init: lr).", SCHEDULE)
     weight_decay: float = option(1e-4, "Weight decay of AdamW.", SCHEDULE)
-    loss: str = option("cb-focal", "cb-focal is class-balanced; regret and cost-... need RD costs.", LOSS, LOSSES)
+    loss: str = option("cb-focal", "cb-focal is class-balanced; cost-... need RD costs.", LOSS, LOSSES)
     beta: float = option(0.9999, "Beta of the class-balanced weights (Cui 2019).", LOSS)
     gamma: float = option(2.0, "Gamma of focal loss (Lin 2017).", LOSS)
     regret_cap: float = option(0.05, "Share of RD cost above which a wrong choice counts no more (cost-...).", LOSS)
@@ -76,7 +76,6 @@ class TrainConfig:
         "32-true", "Precision of training, not of scores; auto: what is fast here.", MACHINE, (*PRECISIONS, AUTO)
     )
     channels_last: bool = option(False, "Channels side by side in memory.", MACHINE)
-    compile: str = option("none", "Mode of torch.compile.", MACHINE, COMPILE)
     fused: bool = option(False, "AdamW's step in one kernel.", MACHINE)
     cache_gib: float = option(
         1.25, "GiB for features of a frozen backbone; what does not fit is computed at each use.", MACHINE
@@ -148,6 +147,7 @@ class TrainConfig:
     @classmethod
     def from_dict(cls, values: Options) -> "TrainConfig":
         """Rebuild from `to_dict`: missing options take their defaults; ToolkitError names unknown ones."""
+        values = {name: value for name, value in values.items() if (name, value) not in _FORMER}
         unknown = sorted(set(values) - set(cls.__dataclass_fields__))
         if unknown:
             raise ToolkitError(f"Training options {unknown} are unknown to this av1part; it may be older than the run.")

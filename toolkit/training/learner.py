@@ -103,8 +103,7 @@ class Learner:
 def build(fabric: Fabric, job: Job) -> Learner:
     """Build the model and its optimiser, with the state of a resumed run; start the folder of a new run.
 
-    Raises ToolkitError where a class has no block, the first weights cannot be had, the folder is not empty, or there
-    is no compiler for `compile`.
+    Raises ToolkitError where a class has no block, the first weights cannot be had, or the folder is not empty.
     """
     config = job.config
     objective = Objective(job.train_blocks, str(job.data.path), job.model, config, fabric.to_device)

@@ -77,23 +77,16 @@ class FocalLoss(nn.Module):
         return self.each(logits, targets).mean()
 
 
-class ExpectedRegret(nn.Module):
-    """Mean of sum_k p[k] * regret[k], in percent of RD cost: the expected cost of a decision drawn from the softmax.
-
-    forward(logits (N, C) float, targets (N,) int64, regret (N, C) share of RD cost) gives a scalar.
-    """
-
-    def forward(self, logits: Tensor, targets: Tensor, regret: Tensor) -> Tensor:
-        return 100 * (F.softmax(logits.float(), 1) * regret).sum(1).mean()
-
-
 def stake(regret: Tensor, targets: Tensor, cap: float) -> Tensor:
     """Stake of each block (N,), 0 to 1: the least regret (N, C) among the classes other than y, as a share of `cap`."""
     return regret.scatter(1, targets[:, None], torch.inf).amin(1).clamp(max=cap) / cap
 
 
 class CostCrossEntropy(nn.Module):
-    """Mean of stake * -log p[y]: cross-entropy in which near-equal choices are free. forward as ExpectedRegret's."""
+    """Mean of stake * -log p[y]: cross-entropy in which near-equal choices are free.
+
+    forward(logits (N, C) float, targets (N,) int64, regret (N, C) share of RD cost) gives a scalar.
+    """
 
     def __init__(self, cap: float) -> None:
         super().__init__()
@@ -107,7 +100,7 @@ class CostFocal(FocalLoss):
     """Class-balanced focal loss weighted by the stake of each block: mean of (0.2 + 0.8 * stake) * focal[y].
 
     A block whose best two choices cost the same has a label that is half noise: it counts a fifth. forward as
-    ExpectedRegret's.
+    CostCrossEntropy's.
     """
 
     def __init__(self, weight: Tensor, gamma: float, cap: float) -> None:
@@ -130,7 +123,7 @@ def distillation(logits: Tensor, answers: Tensor, temperature: float) -> Tensor:
 
 def loss_of(function: nn.Module, logits: Tensor, targets: Tensor, regret: Tensor | None) -> Tensor:
     """Loss of a batch, a scalar; the regrets (N, C) go to the functions that take them."""
-    if isinstance(function, ExpectedRegret | CostCrossEntropy | CostFocal):
+    if isinstance(function, CostCrossEntropy | CostFocal):
         assert regret is not None
         value: Tensor = function(logits, targets, regret)
     else:
@@ -144,8 +137,6 @@ def make_loss(name: str, counts: Tensor, beta: float, gamma: float, regret_cap: 
     The losses in `config.COST_LOSSES` take the regrets as a third argument.
     """
     weight = class_balanced_weights(counts, beta)  # also refuses an empty class for the unweighted losses
-    if name == "regret":
-        return ExpectedRegret()
     if name == "cost-ce":
         return CostCrossEntropy(regret_cap)
     if name == "cost-focal":

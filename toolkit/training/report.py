@@ -1,15 +1,12 @@
-"""What a run shows beside its files: curves, the best epoch's confusion matrix, and figures for a tracker."""
+"""What a run shows beside its files: curves, and the best epoch's confusion matrix."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from toolkit.errors import ToolkitError
 from toolkit.files import atomic_file
 from toolkit.model.config import ModelConfig
 from toolkit.training.run_folder import Epoch, RunDescription, RunFolder, best_epoch
@@ -82,29 +79,3 @@ def draw_confusion(title: str, confusion: list[list[int]], classes: tuple[str, .
     axes.set_yticks(range(len(classes)), classes)
     axes.set(xlabel="decided", ylabel="true class (a row is 100%)", title=f"{title}, validation")
     return figure
-
-
-Log = Callable[[Epoch], None]
-
-
-def epoch_logger(kind: str, run: Path) -> Log:
-    """Function that logs one epoch's numbers into `run`/logs, each start of a run in a folder of its own there.
-
-    `kind`: csv, or tensorboard, whose package is not installed with this one: ToolkitError where it is missing.
-    """
-    from lightning_fabric.loggers.csv_logs import CSVLogger
-    from lightning_fabric.loggers.tensorboard import TensorBoardLogger
-
-    try:
-        logger: CSVLogger | TensorBoardLogger = (
-            CSVLogger(run / "logs", name=kind) if kind == "csv" else TensorBoardLogger(run / "logs", name=kind)
-        )
-    except ModuleNotFoundError:
-        raise ToolkitError(f"--logger {kind}: not installed. Install it with `pip install {kind}`.") from None
-
-    def log(epoch: Epoch) -> None:
-        numbers: dict[str, Any] = {k: float(v) for k, v in epoch.items() if isinstance(v, int | float)}
-        logger.log_metrics(numbers, step=epoch["epoch"])
-        logger.save()
-
-    return log

@@ -32,7 +32,7 @@ def stepper(model_config: ModelConfig, config: TrainConfig, device: str) -> Call
     model = PartitionNet(model_config).to(device).train()
     model.backbone.eval()
     optimizer: Any = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), 1e-4, fused=config.fused or None))
-    module = Execution(fabric, model, config).begin(1, cached=False)
+    module = Execution(fabric, model, config).begin()
     size, classes = model_config.window.size, len(model_config.classes)
     luma = torch.randint(0, 256, (BATCH, 1, size, size)).float().to(device)
     qindex = torch.full((BATCH, 1), 128.0, device=device)
@@ -76,8 +76,6 @@ def slower_options(model: ModelConfig, config: TrainConfig) -> list[str]:
             config = replace(config, precision="32-true")
         else:
             plain["precision"] = "32-true"
-    if config.compile != "none" and device == "cpu" and torch.backends.cpu.get_cpu_capability() == "DEFAULT":
-        warnings.append("--compile: PyTorch finds no vector instructions to compile for on this CPU. Leave it away.")
     if plain:
         sides = [config, *(replace(config, **{k: v}) for k, v in plain.items())]
         own, *others = _times(model, sides, device)
@@ -110,13 +108,13 @@ def native_bf16(device: str) -> bool | None:
 
 
 def _times(model: ModelConfig, configs: Sequence[TrainConfig], device: str) -> list[float]:
-    """Least time of a training step under each config, in turn, without compilation, which takes minutes.
+    """Least time of a training step under each config, in turn.
 
     On a CPU that is CPU time: it is steadier where cores are shared.
     """
     clock = time.process_time if device == "cpu" else time.perf_counter
     with torch.random.fork_rng():
-        steps = [stepper(model, replace(config, compile="none"), device) for config in configs]
+        steps = [stepper(model, config, device) for config in configs]
         for step in steps:
             step()
         least, end = [float("inf")] * len(steps), time.perf_counter() + SECONDS

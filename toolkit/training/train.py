@@ -50,7 +50,7 @@ def run_epoch(learner: Learner, job: Job, epoch: int, phase: Phase, report: Call
     if not phase.frozen:
         learner.cache = None  # the features change from now on; free their memory
     cache = learner.cache
-    module = learner.execution.begin(phase.groups, cached=cache is not None)
+    module = learner.execution.begin()
     # Everything random in an epoch follows from (seed, epoch): a resumed run needs no other state.
     generator = torch.Generator().manual_seed(config.seed * 1_000_003 + epoch)
     torch.manual_seed(config.seed * 1_000_003 + epoch)

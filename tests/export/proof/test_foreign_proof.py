@@ -216,10 +216,3 @@ def test_options_of_the_one_form_do_not_go_with_the_other(exported: Path, blocks
     run = CliRunner().invoke(main, ["parity", str(exported), str(blockset_8), "--layout", "nhwc"])
     assert run.exit_code == 2
     assert "No such option" in run.stderr
-
-
-@pytest.mark.parametrize("words", [("--against", "c.pt"), ("--against=c.pt", "--input-scale", "1/255", "-o", "r.json")])
-def test_the_former_spelling_says_what_to_type_now(words: tuple[str, ...]) -> None:
-    run = CliRunner().invoke(main, ["parity", "model.onnx", "data", *words])
-    assert run.exit_code == 2
-    assert "av1part parity-foreign MODEL.onnx CHECKPOINT DATA" in run.stderr

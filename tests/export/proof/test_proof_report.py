@@ -5,13 +5,10 @@ import io
 import json
 import re
 import shutil
-import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from PIL import Image
 from support.chromium import CHROMIUM
 from support.layout import assert_readable
@@ -22,9 +19,7 @@ from export.bundle.render import render_html, render_markdown
 from export.bundle.report import REPORT_FILES, by_provider, load_report
 from export.graph.runtime import RuntimeModel
 from export.proof.config import ParityConfig
-from export.proof.junit import write_junit
 from export.proof.prove import prove
-from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.files import seal
@@ -174,50 +169,3 @@ def test_providers_are_those_whose_profile_a_pipeline_may_use() -> None:
     assert by_provider(both) == by_provider(dict(reversed(both.items())))  # in whatever order a file has them
     # Neither reduced precision nor TensorRT stands for strict CUDA.
     assert by_provider({"cuda-tf32": passed, "cuda-fp16": passed, "tensorrt": passed}) == {}
-
-
-def cases(file: Path) -> dict[tuple[str, str], str]:
-    suites = ET.parse(file).getroot()
-    return {
-        (case.get("classname", ""), case.get("name", "")): next((child.tag for child in case), "passed")
-        for case in suites.iter("testcase")
-    }
-
-
-def test_junit_says_what_json_says(bundle: Path, blockset_8: Path, tmp_path: Path) -> None:
-    file = tmp_path / "out" / "parity.xml"
-    options = ["--limit", "20", "--provider", "cpu", "--profile", "cpu-int8", "--junit", str(file)]
-    run = CliRunner().invoke(main, ["parity", str(bundle), str(blockset_8), *options])
-    assert run.exit_code == 1  # an int8 profile was asked of a float32 bundle
-    found = cases(file)
-    assert found["cpu-fp32", "batch 64"] == found["cpu-fp32", "profile"] == "passed"
-    assert found["cpu-int8", "profile"] == "skipped"
-
-
-def test_a_run_that_cannot_even_start_leaves_no_earlier_junit(bundle: Path, blockset_8: Path, tmp_path: Path) -> None:
-    file = tmp_path / "parity.xml"
-    file.write_text("<testsuites><testsuite><testcase name='of yesterday'/></testsuite></testsuites>")
-    (bundle / "model.onnx").write_bytes(b"")
-    run = CliRunner().invoke(main, ["parity", str(bundle), str(blockset_8), "--junit", str(file)])
-    assert run.exit_code == 1
-    assert cases(file) == {("parity", "run"): "error"}
-    assert "model.onnx" in file.read_text()
-    suite = ET.parse(file).getroot()[0]
-    assert {k: suite.get(k) for k in ("tests", "failures", "errors", "skipped")} == {
-        "tests": "1", "failures": "0", "errors": "1", "skipped": "0"
-    }  # fmt: skip
-
-
-def test_junit_tells_failures_and_faults_apart(tmp_path: Path) -> None:
-    file = tmp_path / "x.xml"
-    bad: dict[str, Any] = {"status": "failed", "reason": "a\x00b <&", "batches": {"1": {"reasons": ["RMS"]}}}
-    write_junit(file, {"profiles": {"p": bad, "q": {"status": "failed", "reason": "does not load\x1b"}}})
-    assert cases(file) == {("p", "batch 1"): "failure", ("p", "profile"): "passed", ("q", "profile"): "failure"}
-    statuses = {"a": "caught", "b": "missed", "c": "not-run", "nothing": "passed"}
-    write_junit(file, {"faults": {name: {"status": s, "reason": ""} for name, s in statuses.items()}})
-    assert cases(file) == {
-        ("selftest", "a"): "passed",
-        ("selftest", "b"): "failure",
-        ("selftest", "nothing"): "passed",
-        ("selftest", "c"): "skipped",
-    }

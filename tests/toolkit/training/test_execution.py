@@ -1,7 +1,6 @@
 """Options of how a network is run: the files that they leave are the ordinary ones, and are proven like any other."""
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,6 @@ from click.testing import CliRunner
 
 from toolkit.cli.main import main
 from toolkit.data.blockset import BlockSet
-from toolkit.errors import ToolkitError
 from toolkit.model.checkpoint import load_checkpoint, load_torch
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
@@ -69,30 +67,20 @@ def test_every_option_together_resumes_bit_for_bit(data: BlockSet, tmp_path: Pat
 
 
 @pytest.mark.long
-@pytest.mark.skipif(shutil.which("c++") is None, reason="not run: no C++ compiler")
-def test_a_compiled_bf16_run_is_exported_and_proven(blockset_8: Path, tmp_path: Path) -> None:
-    # In a process of its own: a compiler's settings stay in the process that compiled.
+def test_a_bf16_run_is_exported_and_proven(blockset_8: Path, tmp_path: Path) -> None:
     run, bundle = tmp_path / "run", tmp_path / "bundle"
     words = ["--backbone", "small", "--init", "random", "--device", "cpu", "--epochs", "4", "--lr", "3e-3"]
-    words += ["--batch-size", "32", "--limit-train", "512", "--compile", "default", "--channels-last", "--fused"]
+    words += ["--batch-size", "32", "--limit-train", "512", "--channels-last", "--fused"]
     command = [sys.executable, "-m", "toolkit.cli.main", "train", str(blockset_8), "-o", str(run), *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*command, "--precision", "bf16-mixed"], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     model = PartitionNet(ModelConfig("2", "small"))
-    assert list(weights(RunFolder(run), 4)) == list(model.state_dict())  # no _orig_mod
+    assert list(weights(RunFolder(run), 4)) == list(model.state_dict())
     for words in (["export", str(run), "-o", str(bundle)], ["parity", str(bundle), str(blockset_8), "--limit", "60"]):
         result = CliRunner().invoke(main, words)
         assert result.exit_code == 0, result.output
-    assert load_checkpoint(bundle / "checkpoint.pt").provenance["train"]["compile"] == "default"
-
-
-def test_compilation_without_a_compiler_is_refused(
-    data: BlockSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(ToolkitError, match="needs a C\\+\\+ compiler"):
-        run_once(data, tmp_path / "run", compile="default")
+    assert load_checkpoint(bundle / "checkpoint.pt").provenance["train"]["precision"] == "bf16-mixed"
 
 
 @pytest.mark.numeric

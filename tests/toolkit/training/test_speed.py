@@ -72,11 +72,6 @@ def test_one_who_insists_on_what_is_slower_is_warned(monkeypatch: pytest.MonkeyP
     assert "--precision 16-mixed" in speed.slower_options(SMALL, TrainConfig(**OPTIONS, precision="16-mixed"))[0]
 
 
-def test_compilation_for_a_cpu_without_vectors_is_warned_about(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
-    assert "--compile" in speed.slower_options(SMALL, TrainConfig(**OPTIONS, compile="default"))[0]
-
-
 def test_a_cpu_with_avx2_alone_has_no_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "AVX2")
     assert speed.native_bf16("cpu") is False

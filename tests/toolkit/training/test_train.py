@@ -1,6 +1,5 @@
 """Training: what moves when, that a seed decides everything, and that a killed run ends as if it had not been."""
 
-import csv
 import json
 import os
 import shutil
@@ -15,7 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from conftest import MakeBlockset
-from support.commands import cli, done, fails
+from support.commands import cli, done
 from support.training import FAST, measured, moved, run_once, weights
 
 from toolkit.cli.main import main
@@ -377,27 +376,3 @@ def test_without_an_init_it_takes_what_is_on_this_machine_and_says_so(
     assert f"Init: {init}" in run.stderr
     assert json.loads((tmp_path / "run" / "run.json").read_text())["train"]["init"] == init.partition(",")[0]
     assert "Init:" not in done(*words, "--resume", "--extend", 1, "--extend-lr", 1e-4).stderr
-
-
-def test_a_logger_gets_every_epoch_and_a_resumed_run_a_folder_of_its_own(blockset_8: Path, tmp_path: Path) -> None:
-    words = ["train", blockset_8, "-o", tmp_path / "run", "--backbone", "small", "--init", "random"]
-    words += ["--limit-train", 99, "--logger", "csv"]
-    done(*words, "--epochs", 2)
-    done(*words, "--resume", "--extend", 1, "--extend-lr", 1e-4)
-    tables = sorted((tmp_path / "run" / "logs" / "csv").glob("*/metrics.csv"))
-    assert [len(table.read_text().splitlines()) - 1 for table in tables] == [2, 1]
-    assert {"loss", "lr", "macro_f1", "step"} <= set(tables[0].read_text().splitlines()[0].split(","))
-    with tables[0].open() as file:
-        logged = float(next(csv.DictReader(file))["loss"])
-    assert logged == pytest.approx(RunFolder(tmp_path / "run").history()[0]["loss"])
-
-
-def test_a_logger_that_is_not_installed_says_so(
-    blockset_8: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing(*words: object, **options: object) -> None:
-        raise ModuleNotFoundError("tensorboard")
-
-    monkeypatch.setattr("lightning_fabric.loggers.tensorboard.TensorBoardLogger", missing)
-    words = ["train", blockset_8, "-o", tmp_path / "run", "--init", "random", "--logger", "tensorboard"]
-    fails(cli(*words), "--logger tensorboard: not installed. Install it with `pip install tensorboard`")
