@@ -12,7 +12,7 @@ from support.places import ROOT
 from toolkit.cli import reference
 from toolkit.cli.main import commands, main
 
-MADE = ("CHANGELOG.md", *(f"cli{end}.md" for end in ("", *(f"-{name}" for name in reference.PAGES))))
+MADE = ("CHANGELOG.md", *(f"cli{end}.md" for end in ("", *(f"-{name}" for name in reference.SUBJECTS))))
 """Pages that are left out: what was true once, and what is made from the commands."""
 PAGES = [page for page in sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]) if page.name not in MADE]
 TARGETS = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))

@@ -20,6 +20,18 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 PACKAGES = ("toolkit", "export", "integration")
 """Packages with a table PACKAGE.commands.COMMANDS. They are imported by name, so that no import runs upwards."""
 
+SUBJECTS = {
+    "encode": ("Encoding and measuring", ("encode", "run", "env", "encoder", "zoo", "bench", "demo")),
+    "data": ("Data", ("label", "record", "data")),
+    "learn": (
+        "Learning",
+        ("train", "recipes", "sweep", "select", "compare", "evaluate", "ensemble", "import-checkpoint"),
+    ),
+    "prove": ("Exports and proofs", ("export", "parity", "parity-foreign", "bundle", "quantize", "doctor")),
+    "tune": ("Pipelines and pruners", ("fit", "pruner", "pipeline", "policy")),
+}
+"""Title and commands of each section of `av1part --help`, which is a page of the reference too, by the page's name."""
+
 
 def commands() -> dict[str, tuple[str, str]]:
     """Module and line of --help of every command, by its name."""
@@ -78,8 +90,10 @@ class LazyGroup(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         # From the tables, so that --help imports no command's module.
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, text) for name, (_, text) in sorted(commands().items())])
+        lines = {name: text for name, (_, text) in commands().items()}
+        for title, names in SUBJECTS.values():
+            with formatter.section(title):
+                formatter.write_dl([(name, lines[name]) for name in names])
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -7,23 +7,12 @@ from pathlib import Path
 
 import click
 
-from toolkit.cli.main import commands, main
+from toolkit.cli.main import SUBJECTS, commands, main
 from toolkit.files import atomic_write_bytes
 
 COMMAND = "python -m toolkit.cli.reference"
 FOLDER = Path("docs/reference")
 """Place of the pages, in the folder that holds the packages."""
-PAGES = {
-    "encode": ("Encoding and measuring", ("encode", "run", "env", "encoder", "zoo", "bench", "demo")),
-    "data": ("Data", ("label", "record", "data")),
-    "learn": (
-        "Learning",
-        ("train", "recipes", "sweep", "select", "compare", "evaluate", "ensemble", "import-checkpoint"),
-    ),
-    "prove": ("Exports and proofs", ("export", "parity", "parity-foreign", "bundle", "quantize", "doctor")),
-    "tune": ("Pipelines and pruners", ("fit", "pruner", "pipeline", "policy")),
-}
-"""Title and commands of the page `cli-NAME.md`, by NAME."""
 
 
 def single(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -66,7 +55,7 @@ def pages() -> dict[str, str]:
     """Text of every page by its file name: one for each subject, and one that lists all commands."""
     made = f"Made from the commands by `{COMMAND}`. `av1part COMMAND --help` says the same."
     context, texts, index = click.Context(main), {}, []
-    for page, (title, names) in PAGES.items():
+    for page, (title, names) in SUBJECTS.items():
         found = [pair for name in names if (top := main.get_command(context, name)) for pair in single(top, (name,))]
         parts = [section(words, command) for words, command in found]
         texts[f"cli-{page}.md"] = "\n".join([f"# {title}: the commands\n\n{made} [All commands](cli.md).\n", *parts])
@@ -82,7 +71,7 @@ def pages() -> dict[str, str]:
 
 def missing() -> set[str]:
     """Commands that no page has."""
-    return set(commands()) - {name for _, names in PAGES.values() for name in names}
+    return set(commands()) - {name for _, names in SUBJECTS.values() for name in names}
 
 
 if __name__ == "__main__":
