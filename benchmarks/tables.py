@@ -36,7 +36,8 @@ class Result(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     `commands` printed them, on a machine of the class `machine`. `versions` are those that matter, by the name of the
     program. `date` (as in 2026-01-31) and `commit` are None where they were not kept. `bold` are the rows that the page
-    speaks of, counted from 0.
+    speaks of, counted from 0. `gone` names what of the commands has been removed since: then the page need not show
+    them.
     """
 
     title: str
@@ -48,6 +49,7 @@ class Result(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     columns: list[Column]
     rows: list[list[Cell]]
     bold: list[int] = []
+    gone: str = ""
 
 
 def load(name: str) -> Result:

@@ -23,7 +23,8 @@ def test_the_tables_of_a_page_are_those_of_the_results(page: Path) -> None:
     text = page.read_text()
     assert fill(text) == text, "run `python benchmarks/tables.py`"
     for place in PLACE.finditer(text):
-        for command in load(place[2]).commands:
+        result = load(place[2])
+        for command in () if result.gone else result.commands:
             assert flat(command) in flat(text), f"{place[2]}: the page lacks `{command}`"
 
 

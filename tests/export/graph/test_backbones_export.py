@@ -127,7 +127,8 @@ def test_a_large_model_is_spared_what_it_cannot_afford(blockset_8: Path, monkeyp
     monkeypatch.setattr(
         "export.compare.flops.to_input", lambda *v, **o: (torch.empty(1, 1, 16, 16, device="meta"),) * 2
     )
-    monkeypatch.setattr(vit, "classify", lambda features, qindex, search: features)
+    monkeypatch.setattr(vit, "head_input", lambda features, qindex: features)
+    monkeypatch.setattr(vit.head, "forward", lambda features: features)
     assert operations(vit, blocks) > 3e10  # 17.5 billion multiplications and additions
     assert affordable(vit, blocks) == LEAST
     assert affordable_batches(vit, blocks, sizes) == (1, 64)

@@ -125,7 +125,7 @@ def test_labels_sit_on_no_line_and_on_no_other_label() -> None:
     figure.draw_without_rendering()
     axes = figure.axes[0]
     boxes = [text.get_window_extent() for text in axes.texts]
-    assert len(boxes) == 10
+    assert len(boxes) == 6
     lines = [axes.transData.transform(line.get_xydata()) for line in axes.lines if len(line.get_xydata()) > 1]
     lines += [axes.transData.transform(s) for bars in axes.collections for s in bars.get_segments()]
     for line, box in itertools.product(lines, boxes):

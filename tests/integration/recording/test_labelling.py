@@ -175,7 +175,7 @@ def test_a_data_set_and_a_record_come_from_one_pass_as_from_a_pass_each(
     coded = []
     real = recorder.code
     monkeypatch.setattr(recorder, "code", lambda piece: (coded.append(piece.cq), real(piece)))
-    words = ["--cq", "30,50", "--cpu-used", "3", "--size", "source", "--jobs", "1", "--no-costs", "--search"]
+    words = ["--cq", "30,50", "--cpu-used", "3", "--size", "source", "--jobs", "1", "--no-costs"]
     both = [*words, "-o", str(tmp_path / "both"), "--record", str(tmp_path / "rows")]
     done("label", *pictures, *both)
     assert len(coded) == len(pictures) * 2
