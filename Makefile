@@ -60,7 +60,7 @@ bench: install  ## inference, training and memory, both sides of a ratio in one 
 	$(BIN)/python benchmarks/runtime.py --repeats 3
 	$(BIN)/python benchmarks/training.py --rounds 3
 	$(BIN)/python benchmarks/execution.py --backbone small
-	$(BIN)/python benchmarks/execution.py --backbone resnet18-se --rounds 3 --no-compile
+	$(BIN)/python benchmarks/execution.py --backbone resnet18-se --rounds 3
 	$(BIN)/python benchmarks/memory.py
 
 zoo: install libaom  ## make the pruners in the box again from PHOTOS, a folder that holds their photographs
