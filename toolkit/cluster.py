@@ -10,7 +10,7 @@ import logging
 import queue
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -32,17 +32,16 @@ _PATIENCE = 10
 _LOOK = 1.0
 """Seconds between two looks at who is there."""
 _PACKAGES = ("av1part", "toolkit", "export", "integration")
-_SOURCES = (".py", ".c", ".h", ".toml")
 _log = logging.getLogger("av1part")
 
 
 @functools.cache
 def own_code() -> str:
-    """Twelve hexadecimal digits that name av1part's code, of Python and C, as it lies on this machine."""
+    """Twelve hexadecimal digits that name av1part's files, code and pruners in the box, as they lie on this machine."""
     root, digest = Path(__file__).resolve().parents[1], hashlib.sha256()
     for package in _PACKAGES:
         for path in sorted((root / package).rglob("*")):
-            if path.suffix in _SOURCES and path.is_file():
+            if path.parent.name != "__pycache__" and path.is_file():
                 digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 
@@ -61,12 +60,12 @@ class Cluster:
 
     def each(
         self, task: Callable[[Item], Result], items: Sequence[Item], identity: Identity, *, timed: bool = False
-    ) -> Iterator[tuple[int, Result]]:
+    ) -> Generator[tuple[int, Result]]:
         """Yield the place of each item and what `task` makes of it on a worker, in the order in which they are done.
 
         `timed`: the results hold CPU times that are compared. Raises ToolkitError where the scheduler does not answer
         or goes away, where a worker differs from the client, and the task's own. A worker that cannot go on (its disk
-        is full), or that comes later and differs, is left out with a warning. Ending early leaves the workers alive.
+        is full), or that comes later and differs, is left out with a warning. Closing early leaves the workers alive.
         """
         if not items:
             return

@@ -22,7 +22,8 @@ from integration.encoding.config import (
     distances,
 )
 from toolkit.cli.grouped import GroupedCommand, grouped_option
-from toolkit.cli.options import config_options
+from toolkit.cli.options import config_options, scheduler_option
+from toolkit.cluster import Cluster
 from toolkit.folders import check_file
 from toolkit.option import Options
 
@@ -105,6 +106,7 @@ def _usual(name: str) -> dict[str, Any]:
 )
 @config_options(EncodeConfig, but=("four_way", "keyint", "lag", "chroma", *USUAL))
 @click.option("--jobs", default=0, show_default=True, type=click.IntRange(0), help=JOBS)
+@scheduler_option("Options")
 @click.pass_context
 def encode(
     ctx: click.Context,
@@ -119,6 +121,7 @@ def encode(
     overwrite: bool,
     as_json: bool,
     jobs: int,
+    scheduler: str | None,
     **options: Any,
 ) -> None:
     """Encode a clip or picture with libaom; a pruner or the masks of pipelines make it faster.
@@ -160,10 +163,13 @@ def encode(
         _check_of_pictures(ctx, clips, output, pipelines=bool(given.pipelines))
         from integration.commands.encode_folder import code_folder
 
+        where = Cluster(scheduler) if scheduler else jobs
         code_folder(
-            clips, target, given.decider(), options, jobs, without=no_pipeline, overwrite=overwrite, as_json=as_json
+            clips, target, given.decider(), options, where, without=no_pipeline, overwrite=overwrite, as_json=as_json
         )
         return
+    if ctx.get_parameter_source("scheduler") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--scheduler is for several pictures, each coded by a worker. Leave it out.")
     if strict and not given.pipelines:
         raise click.UsageError("--strict is about the masks of a pipeline, and none is named. Leave it out.")
     (clip,) = clips

@@ -14,6 +14,7 @@ from integration.encoding.config import EncodeConfig, distances
 if TYPE_CHECKING:
     from integration.encoding.folder import Done
     from integration.pruning.bundle import PrunerBundle
+    from toolkit.cluster import Cluster
 
 
 def code_folder(
@@ -21,13 +22,16 @@ def code_folder(
     folder: Path,
     pruner: "PrunerBundle | None",
     options: dict[str, Any],
-    processes: int,
+    where: "int | Cluster",
     *,
     without: bool,
     overwrite: bool,
     as_json: bool,
 ) -> None:
-    """Code pictures into a folder, but those that are there unless `overwrite`; ToolkitError where one failed."""
+    """Code pictures into a folder, but those that are there unless `overwrite`; ToolkitError where one failed.
+
+    `where`: the number of processes, 0 for one a core, or a cluster.
+    """
     from integration.encoding.folder import Job, code_all, outputs_of
     from toolkit.cli.progress import coding
     from toolkit.errors import ToolkitError
@@ -44,7 +48,7 @@ def code_folder(
     jobs = [Job(source, target, settings, four_way, pruner, without) for source, target in wanted.items()]
     folder.mkdir(parents=True, exist_ok=True)
     with coding("files a second") as progress:
-        done = code_all(jobs, processes, progress) if jobs else []
+        done = code_all(jobs, where, progress) if jobs else []
     seconds, there = time.perf_counter() - began, len(outputs) - len(jobs)
     for line in (line for one in done for line in one.notes):
         click.echo(visible(line), err=True)

@@ -2,20 +2,24 @@
 
 import logging
 import os
+import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import as_completed
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from integration.codec.config import four_way_of
+from integration.codec.identity import encoder_identity
 from integration.encoding.choice import expect, pruner_for
 from integration.encoding.config import AVIF, EncodeConfig
 from integration.encoding.encode import Report, encode_file, open_source
 from integration.media.photographs import is_photograph
 from integration.media.sources import expand
 from integration.pruning.bundle import PrunerBundle
+from toolkit.cluster import Cluster
 from toolkit.errors import ToolkitError
-from toolkit.files import forget_writer
+from toolkit.files import atomic_write_bytes, forget_writer
 from toolkit.folders import check_unsealed
 from toolkit.processes import worker_pool
 
@@ -84,10 +88,12 @@ def outputs_of(paths: Sequence[Path], folder: Path) -> dict[Path, Path]:
     return found
 
 
-def code_all(jobs: Sequence[Job], processes: int, progress: Progress) -> list[Done]:
-    """Code pictures by so many processes, 0 for one a core; in the order of the jobs."""
-    count = min(processes or os.cpu_count() or 1, len(jobs))
+def code_all(jobs: Sequence[Job], where: int | Cluster, progress: Progress) -> list[Done]:
+    """Code pictures by so many processes, 0 for one a core, or on a cluster; in the order of the jobs."""
     progress(0, len(jobs))
+    if isinstance(where, Cluster):
+        return _on_cluster(where, jobs, progress)
+    count = min(where or os.cpu_count() or 1, len(jobs))
     if count <= 1:
         done = []
         for job in jobs:
@@ -104,6 +110,27 @@ def code_all(jobs: Sequence[Job], processes: int, progress: Progress) -> list[Do
         for job in jobs:
             forget_writer(job.output)
         raise
+
+
+def _on_cluster(cluster: Cluster, jobs: Sequence[Job], progress: Progress) -> list[Done]:
+    """Code pictures on workers, which read them at the client's paths and send the files back as bytes."""
+    absolute = [replace(job, source=job.source.absolute()) for job in jobs]
+    done: dict[int, Done] = {}
+    with closing(cluster.each(code_apart, absolute, encoder_identity)) as replies:
+        for index, (own, data) in replies:
+            job = jobs[index]
+            if data is not None:
+                atomic_write_bytes(job.output, data)
+            done[index] = replace(own, source=job.source, output=job.output)
+            progress(len(done), len(jobs))
+    return [done[index] for index in range(len(jobs))]
+
+
+def code_apart(job: Job) -> tuple[Done, bytes | None]:
+    """Code a picture on this worker of a cluster: what became of it, and its file, None for none."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = code(replace(job, output=Path(folder) / job.output.name))
+        return done, done.output.read_bytes() if done.report else None
 
 
 def code(job: Job) -> Done:

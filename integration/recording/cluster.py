@@ -8,16 +8,15 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from integration.codec import native
-from integration.codec.libaom_build import libraries
+from integration.codec.identity import encoder_identity
 from integration.recording.view import Piece
 from toolkit.cluster import Cluster
 from toolkit.errors import ToolkitError
 from toolkit.files import sha256_file
-from toolkit.search.table import FRAME_KINDS
 
 MARK = "client"
 """File in the client's folder by which a worker knows that it sees the same folder."""
@@ -31,13 +30,6 @@ class Order:
     piece: Piece
     code: Code
     token: str
-
-
-def encoder_identity() -> Mapping[str, str]:
-    """Build of libaom, and its tables of features."""
-    own = libraries()
-    tables = [native.feature_table_name(native.load(own.hook), kind) for kind in FRAME_KINDS]
-    return {"libaom": own.name, "features": " ".join(tables)}
 
 
 def code_on_cluster(
@@ -56,10 +48,11 @@ def code_on_cluster(
     for piece in pieces:  # what an earlier run left of it
         shutil.rmtree(piece.folder, ignore_errors=True)
     orders = [Order(_absolute(piece), code, token) for piece in pieces]
-    for index, files in cluster.each(coded, orders, encoder_identity, timed=timed):
-        if files is not None:
-            _place(files, pieces[index].folder)
-        finished(pieces[index])
+    with closing(cluster.each(coded, orders, encoder_identity, timed=timed)) as replies:
+        for index, files in replies:
+            if files is not None:
+                _place(files, pieces[index].folder)
+            finished(pieces[index])
 
 
 def _absolute(piece: Piece) -> Piece:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from toolkit.cli.long_command import LongCommand
-from toolkit.cli.options import words
+from toolkit.cli.options import scheduler_option, words
+from toolkit.cluster import Cluster
 from toolkit.errors import ToolkitError
 from toolkit.experiments.sweep_config import BACKENDS, SweepConfig, Variant
 from toolkit.folders import BLOCKSET, check_folder, check_model
@@ -48,8 +49,9 @@ def _list(name: str, text: str, **more: Any) -> Callable[[F], F]:
     "--backend", type=click.Choice(BACKENDS), default=_C.backend, show_default=True, help="joblib backend for --jobs."
 )
 @_list("--gpus", "Numbers of GPUs, given to the runs in turn.", default="")
+@scheduler_option("Options")
 @click.argument("train_options", metavar="[-- TRAIN_OPTIONS...]", nargs=-1, type=click.UNPROCESSED)
-def sweep(data: Path, folder: Path, train_options: tuple[str, ...], **options: Any) -> None:
+def sweep(data: Path, folder: Path, train_options: tuple[str, ...], scheduler: str | None, **options: Any) -> None:
     """Train recipes x seeds on DATA, each an ordinary run, and compare the runs.
 
     Runs of the same seed and backbone share their Stage 1. The same command again skips finished runs and resumes
@@ -58,19 +60,23 @@ def sweep(data: Path, folder: Path, train_options: tuple[str, ...], **options: A
     """
     options["recipes"] = tuple(_variant(text) for text in options["recipes"])
     config = SweepConfig(**options, options=_parsed(train_options))
+    if scheduler and config.gpus:
+        raise click.UsageError("--gpus are this machine's, and --scheduler sends the runs to others. Leave it out.")
     check_folder(data, BLOCKSET)
     if config.stage1 is not None:
         check_model(config.stage1)
     from toolkit.experiments.sweep import sweep as run_sweep
 
-    finished, failed = run_sweep(data, folder, config)
+    finished, failed = run_sweep(data, folder, config, Cluster(scheduler) if scheduler else None)
     if finished:
         _compare(finished, data, folder)
     _check(failed)
 
 
 @sweep.planned
-def _plan(data: Path, folder: Path, train_options: tuple[str, ...], **options: Any) -> Iterator[str]:
+def _plan(
+    data: Path, folder: Path, train_options: tuple[str, ...], scheduler: str | None, **options: Any
+) -> Iterator[str]:
     """Lines on the runs that would be trained, Stage 1 first."""
     from toolkit.experiments.sweep_config import plan
 

@@ -5,12 +5,15 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import click
 import joblib
 
+from toolkit.cluster import Cluster
 from toolkit.data.blockset import BlockSet
 from toolkit.errors import ToolkitError
 from toolkit.experiments.run_summary import RunSummary
@@ -31,12 +34,14 @@ class Outcome:
     failure: str = ""
 
 
-def sweep(data: Path, folder: Path, config: SweepConfig) -> tuple[list[Path], list[Outcome]]:
+def sweep(
+    data: Path, folder: Path, config: SweepConfig, cluster: Cluster | None = None
+) -> tuple[list[Path], list[Outcome]]:
     """Train every planned run that is not finished. Returns the finished runs of the swept stage, and the failures.
 
     The runs are FOLDER/<recipe>-seed<N>, their output FOLDER/logs/<run>.log. A finished run is left as it is, an
-    interrupted one is resumed. Raises ToolkitError where the folder holds a sweep of other options or data, and where
-    another process is sweeping there.
+    interrupted one is resumed. `cluster` trains them on other machines, which share both folders. Raises ToolkitError
+    where the folder holds a sweep of other options or data, and where another process is sweeping there.
     """
     jobs = plan(config)
     busy = f"{folder}: another process is sweeping there. Wait for it, or choose another name."
@@ -44,10 +49,10 @@ def sweep(data: Path, folder: Path, config: SweepConfig) -> tuple[list[Path], li
         _check_folder(folder, data, config)
         first = [job for job in jobs if job.options["stage"] != config.stage]
         runs = [job for job in jobs if job.options["stage"] == config.stage]
-        failed = {o.name: o for o in _run_all(data, folder, config, first) if o.failure}
+        failed = {o.name: o for o in _run_all(data, folder, config, first, cluster) if o.failure}
         ready = [job for job in runs if job.after not in failed]
         late = [Outcome(j.name, f"its Stage 1 ({j.after}) failed") for j in runs if j.after in failed]
-        outcomes = _run_all(data, folder, config, ready)
+        outcomes = _run_all(data, folder, config, ready, cluster)
     finished = [folder / outcome.name for outcome in outcomes if not outcome.failure]
     return finished, [*failed.values(), *late, *(o for o in outcomes if o.failure)]
 
@@ -73,7 +78,11 @@ def _check_folder(folder: Path, data: Path, config: SweepConfig) -> None:
         )
 
 
-def _run_all(data: Path, folder: Path, config: SweepConfig, jobs: Sequence[Job]) -> list[Outcome]:
+def _run_all(
+    data: Path, folder: Path, config: SweepConfig, jobs: Sequence[Job], cluster: Cluster | None
+) -> list[Outcome]:
+    if cluster:
+        return _on_cluster(cluster, data, folder, jobs)
     calls = []
     for index, job in enumerate(jobs):
         run = folder / job.name
@@ -90,6 +99,37 @@ def _run_all(data: Path, folder: Path, config: SweepConfig, jobs: Sequence[Job])
     with joblib.parallel_config(backend=config.backend, n_jobs=config.jobs):
         done = {outcome.name: outcome for outcome in joblib.Parallel()(calls)}
     return [done.get(job.name, Outcome(job.name)) for job in jobs]
+
+
+def _on_cluster(cluster: Cluster, data: Path, folder: Path, jobs: Sequence[Job]) -> list[Outcome]:
+    """Train the runs that are not finished on workers, one a worker at a time."""
+    done = {job.name: Outcome(job.name) for job in jobs}
+    todo = [job for job in jobs if run_state(folder / job.name) != "finished"]
+    calls = [(_absolute(job), data.absolute(), folder.absolute()) for job in todo]
+    with closing(cluster.each(train_apart, calls, _torch)) as replies:
+        for index, outcome in replies:
+            name = todo[index].name
+            if not outcome.failure and run_state(folder / name) != "finished":
+                outcome = Outcome(name, f"finished by a worker that does not share {folder}. Share it and {data}")
+            click.echo(f"{name}: {'FAILED' if outcome.failure else 'finished'} ({cluster.workers} workers)", err=True)
+            done[name] = outcome
+    return list(done.values())
+
+
+def _absolute(job: Job) -> Job:
+    """The job with paths that hold in any folder."""
+    options = {name: value.absolute() if isinstance(value, Path) else value for name, value in job.options.items()}
+    return replace(job, options=options)
+
+
+def _torch() -> dict[str, str]:
+    return {"torch": version("torch")}
+
+
+def train_apart(call: tuple[Job, Path, Path]) -> Outcome:
+    """Train one run of a sweep on this worker of a cluster; one that a worker began before it died is resumed."""
+    job, data, folder = call
+    return run_job(job, data, folder, run_state(folder / job.name), {}, os.getpid())
 
 
 def run_state(run: Path) -> str:
@@ -121,7 +161,7 @@ def run_job(job: Job, data: Path, folder: Path, state: str, environment: dict[st
     command = [sys.executable, "-m", "av1part", "train", str(data), "-o", str(run), *arguments]
     click.echo(f"{job.name}: {'resumed' if state == 'interrupted' else 'started'}", err=True)
     path = folder / "logs" / f"{job.name}.log"
-    path.parent.mkdir(exist_ok=True)
+    path.parent.mkdir(exist_ok=True, parents=True)
     with path.open("a") as file:
         file.write(f"{' '.join(command[2:])}\n")
         file.flush()

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from support.cluster import dask
 from support.pictures import CHELSEA
 
 from toolkit.cli.main import main
@@ -146,3 +147,20 @@ def test_what_would_be_lost_or_is_no_picture_is_refused(photos: Path, tmp_path: 
     (tmp_path / "file").write_bytes(b"")
     assert "is a file; several pictures need a folder" in encode(photos, "-o", tmp_path / "file").output
     assert encode(photos, "-o", tmp_path / "out", "--pipeline", "photo-8bit", "--price", 1).exit_code in (1, 2)
+
+
+@pytest.mark.usefixtures("libaom")
+def test_workers_of_a_cluster_code_the_same_files_and_say_the_same_of_what_is_damaged(
+    photos: Path, tmp_path: Path
+) -> None:
+    here = encode(photos, "-o", tmp_path / "here", "--jobs", 1)
+    with dask(tmp_path / "dask", 2) as own:
+        there = encode(photos, "-o", tmp_path / "there", "--scheduler", own.address)
+        one = encode(photos / "a.jpg", "-o", tmp_path / "one.avif", "--scheduler", own.address)
+    assert (here.exit_code, there.exit_code, one.exit_code) == (1, 1, 2)
+    assert "1 of 3 pictures could not be coded" in there.output
+    assert f"{photos / 'bad.png'}" in there.output
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == ["a.avif", "b.avif"]
+    for name in ("a.avif", "b.avif"):
+        assert (tmp_path / "there" / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
+    assert "--scheduler is for several pictures" in one.output

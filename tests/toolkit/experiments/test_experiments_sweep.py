@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from conftest import MakeBlockset
+from support.cluster import dask
 
 from toolkit.cli.main import main
 from toolkit.errors import ToolkitError
@@ -163,3 +164,22 @@ def test_another_data_set_is_refused(make_blockset: MakeBlockset, tmp_path: Path
     data = make_blockset(tmp_path / "data", splits={"train": 1, "val": 1})
     with pytest.raises(ToolkitError, match=r"another kind \(data: "):
         sweep(data, folder, SweepConfig(recipes("scratch")))
+
+
+@pytest.mark.long
+def test_runs_of_a_cluster_share_their_stage_1_and_are_finished_once(
+    tmp_path: Path, make_blockset: MakeBlockset
+) -> None:
+    data, folder = make_blockset(tmp_path / "data", splits={"train": 1, "val": 1}), tmp_path / "runs"
+    words = ("--recipes", "ulmfit", "--seeds", "1", "--", *QUICK)
+    with dask(tmp_path / "dask", 1) as own:
+        first = run_sweep(data, folder, "--scheduler", own.address, *words)
+        again = run_sweep(data, folder, "--scheduler", own.address, *words)
+        gpus = run_sweep(data, folder, "--scheduler", own.address, "--gpus", "0", *words)
+    assert first.exit_code == 0, first.output
+    assert again.exit_code == 0, again.output
+    assert gpus.exit_code == 2
+    for name in ("stage1-small-seed42", "ulmfit-seed42"):
+        assert run_state(folder / name) == "finished"
+        assert f"{name}: finished (1 workers)" in first.output
+        assert f"{name}: finished" not in again.output
