@@ -1,6 +1,8 @@
-"""Several pruners beside each other in encodes of the same photographs, all arms interleaved.
+"""Several pruners beside each other in encodes of the same photographs or clips, all arms interleaved.
 
     python benchmarks/pruners_beside.py PHOTO... -o WORK --pruner FIRST 0.02,0.03,0.05 --pruner OTHER 0.04,0.08
+    python benchmarks/pruners_beside.py CLIP... -o WORK --pruner FIRST 0.1 --pruner OTHER 0.1 --size source \\
+        --keyint 240 --lag 35
 
 Prints two Markdown tables. The first has BD-rate and time saving of every arm as `av1part bench encoder` does, and what
 it costs and saves against its own preset without a pruner. The second says how far the first pruner is ahead of each
@@ -20,7 +22,7 @@ from integration.bench.run import arms_of
 from integration.bench.session import PRUNER, Session
 from integration.bench.store import Measurement
 from integration.bench.summary import ArmEntry, summarise
-from integration.media.raw import parse_size
+from integration.media.config import size_of
 from integration.media.sources import SourceFile, identify
 from integration.pruning.bundle import PrunerBundle
 from toolkit.cli.options import numbers
@@ -68,10 +70,15 @@ def ahead(first: Sequence[ArmEntry], other: Sequence[ArmEntry], native: ArmEntry
 @click.option("--pruner", "given", multiple=True, required=True, nargs=2, metavar="PRUNER PRICES")
 @click.option("--presets", default="0,1,2,3", show_default=True, callback=numbers)
 @click.option("--masked", default=2, show_default=True, help="Preset at which the pruners decide.")
-@click.option("--size", default="480x320", show_default=True)
+@click.option("--size", default="480x320", show_default=True, help="Or `source`.")
 @click.option("--usage", default="good", show_default=True)
 @click.option("--chroma", default=420, show_default=True)
 @click.option("--tune", default="psnr", show_default=True)
+@click.option(
+    "--keyint", default=1, show_default=True, help="Frames from a key frame to the next; 1: key frames alone."
+)
+@click.option("--lag", default=0, show_default=True, help="Frames that the encoder looks ahead.")
+@click.option("--frames", type=int, help="Only the first ones of each clip.")
 def main(
     photos: tuple[Path, ...],
     output: Path,
@@ -82,6 +89,9 @@ def main(
     usage: str,
     chroma: int,
     tune: str,
+    keyint: int,
+    lag: int,
+    frames: int | None,
 ) -> None:
     """Print the tables."""
     pruners = [PrunerBundle.load(zoo.find(Path(path))) for path, _ in given]
@@ -90,10 +100,13 @@ def main(
         BenchConfig(
             presets=presets,
             masked=(masked,),
-            size=parse_size(size),
+            size=size_of(size),
             usage=usage,
             chroma=chroma,
             tune=tune,
+            keyint=keyint,
+            lag=lag,
+            frames=frames,
             repeats=1,
             prices=tuple(map(float, own.split(","))),
         )

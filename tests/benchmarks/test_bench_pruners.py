@@ -1,5 +1,6 @@
 """Benchmarks of pruners (benchmarks/pruner_*.py, pruners_beside.py, stage2_inside.py): they run, and mean it."""
 
+import json
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -75,6 +76,28 @@ def test_baselines_are_measured_beside_the_pruner_that_knows_all(
     worst = printed(script("pruner_worst", monkeypatch), record, made / "all", "--price", "1")
     assert [line.split("|")[1].strip() for line in worst.splitlines()[2:-2]] == ["8", "16"]
     assert worst.splitlines()[-1].startswith("All of 3 pictures: ")
+
+
+def test_pruners_of_inter_frames_are_compared_on_clips(
+    libaom: Libraries, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clip = tmp_path / "cat.y4m"
+    with Image.open(CHELSEA) as cat:
+        frames = [cat.convert("YCbCr").crop((60 + 3 * i, 40, 220 + 3 * i, 136)) for i in range(5)]
+    planes = [
+        plane.resize((160 // by, 96 // by)) for one in frames for plane, by in zip(one.split(), (1, 2, 2), strict=True)
+    ]
+    pictures = [b"".join(plane.tobytes() for plane in planes[at : at + 3]) for at in range(0, len(planes), 3)]
+    clip.write_bytes(b"".join([b"YUV4MPEG2 W160 H96 F25:1 C420jpeg\n", *(b"FRAME\n" + one for one in pictures)]))
+    pruners = ("--pruner", "video-8bit", "0.05", "--pruner", "video-8bit", "0.3")
+    inter = ("--keyint", "240", "--lag", "3", "--size", "source", "--frames", "4", "--presets", "3,4", "--masked", "3")
+    words = (clip, "-o", tmp_path / "encodes", *pruners, *inter)
+    table = printed(script("pruners_beside", monkeypatch), *words)
+    arms = ("native at 3", "native at 4", "video-8bit at 0.05", "video-8bit at 0.3")
+    assert [line.split(" | ")[0].strip("| ") for line in table.splitlines()[2:6]] == list(arms)
+    kept = [json.loads(line) for line in (tmp_path / "encodes" / "measurements.jsonl").read_text().splitlines()]
+    assert {one["frames"] for one in kept} == {4}
+    assert all(one["asked"] > 0 for one in kept if one["price"] is not None)
 
 
 def test_a_pruner_is_ahead_by_what_the_other_loses_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
