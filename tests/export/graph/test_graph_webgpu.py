@@ -60,13 +60,10 @@ def test_without_its_runtime_the_command_that_installs_it_is_named(
 
 
 @pytest.mark.usefixtures("webgpu_provider")
-def test_two_sessions_at_once_do_not_disturb_each_other_and_their_processes_end_with_them() -> None:
+def test_the_processes_of_two_sessions_end_with_them() -> None:
     before = workers(os.getpid())
     first, second = (open_session(convolution(op), "webgpu", None)[0] for op in ("Abs", "Neg"))
     assert len(workers(os.getpid()) - before) == 2
-    one, two = (session.run(["y"], {"x": X})[0] for session in (first, second))
-    assert np.array_equal(first.run(["y"], {"x": X})[0], one)
-    np.testing.assert_allclose(-two, one, atol=1e-5)
     first.close()
     assert len(workers(os.getpid()) - before) == 1
     del second

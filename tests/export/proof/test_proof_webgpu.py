@@ -11,13 +11,13 @@ import onnx
 import pytest
 from click.testing import CliRunner
 from support.gpu import NO_CUDA
-from support.webgpu import NO_DEVICE
+from support.webgpu import NO_DEVICE, convolution
 
 from export.bundle.bundle import Bundle
 from export.compare.batches import between_batches, run_batches
 from export.compare.verdict import judge
 from export.graph import webgpu
-from export.graph.runtime import PROVIDERS, RuntimeModel
+from export.graph.runtime import PROVIDERS, RuntimeModel, open_session
 from export.proof.config import ParityConfig
 from export.proof.graph_faults import FAULTS, moved_weights
 from export.proof.prove import ParityResult, Proof, prepare, prove
@@ -151,6 +151,14 @@ def test_a_provider_that_computes_wrong_or_is_lost_fails_in_one_line_and_the_gra
     assert not Bundle.load(copy).proven("webgpu")
 
 
+def test_two_sessions_at_once_do_not_disturb_each_other(provider: str) -> None:
+    x = np.linspace(0, 1, 3 * 64, dtype=np.float32).reshape(3, 1, 8, 8)
+    first, second = (open_session(convolution(op), provider, None)[0] for op in ("Abs", "Neg"))
+    one, two = (session.run(["y"], {"x": x})[0] for session in (first, second))
+    assert np.array_equal(first.run(["y"], {"x": x})[0], one)
+    np.testing.assert_allclose(-two, one, atol=1e-5)
+
+
 @pytest.mark.usefixtures("webgpu_provider")
 def test_without_a_device_it_reads_not_run_and_not_passed(
     exported: Path, blockset_8: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -182,9 +190,8 @@ def test_every_batch_size_passes(exported: Path, provider: str, blockset_8: Path
 
 @pytest.mark.long
 @pytest.mark.numeric
-@pytest.mark.usefixtures("webgpu_provider")
-def test_the_self_test_catches_its_faults_on_it(exported: Path, blockset_8: Path) -> None:
-    found = selftest(exported, blockset_8, on("webgpu", limit=60))
+def test_the_self_test_catches_its_faults_on_it(exported: Path, provider: str, blockset_8: Path) -> None:
+    found = selftest(exported, blockset_8, on(provider, limit=60))
     assert found["passed"], found["faults"]
     assert found["faults"]["nothing"]["status"] == "passed"
     caught = {name for name, fault in found["faults"].items() if fault["status"] == "caught"}

@@ -51,18 +51,31 @@ def test_only_what_is_proven_on_it_is_taken(exported: Path, blockset_8: Path, tm
     assert not (tmp_path / "pipe" / "hook.txt").exists()  # C runs models on the CPU alone
 
 
-def test_its_masks_and_its_stream_are_those_of_the_cpu(libaom: Libraries, on_cpu: Path, tmp_path: Path) -> None:
-    picture, other = tmp_path / "in.yuv", tmp_path / "other"
-    picture.write_bytes(b"".join(plane.tobytes() for plane in frame(64, 64)))
-    cpu = Pipeline.load(on_cpu, threads=1)
-    build_pipeline([on_cpu / "bundles" / "2"], other, cpu.policy, BuildConfig("webgpu", allow_unproven=True))
-    through = Pipeline.load(other)
-    masks = [np.asarray(pipeline.mask(LUMA, QINDEX)) for pipeline in (cpu, through)]
+@pytest.fixture(scope="module")
+def on_webgpu(on_cpu: Path) -> Path:
+    """The same pipeline for WebGPU."""
+    path, config = on_cpu.with_name("on-webgpu"), BuildConfig("webgpu", allow_unproven=True)
+    build_pipeline([on_cpu / "bundles" / "2"], path, Pipeline.load(on_cpu, threads=1).policy, config)
+    return path
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "in.yuv"
+    path.write_bytes(b"".join(plane.tobytes() for plane in frame(64, 64)))
+    return path
+
+
+def test_its_masks_and_its_stream_are_those_of_the_cpu(
+    libaom: Libraries, on_cpu: Path, on_webgpu: Path, picture: Path, tmp_path: Path
+) -> None:
+    pipelines = (Pipeline.load(on_cpu, threads=1), Pipeline.load(on_webgpu))
+    masks = [np.asarray(pipeline.mask(LUMA, QINDEX)) for pipeline in pipelines]
     assert len(np.unique(masks[0])) > 1
     assert np.array_equal(*masks)
     settings = ("--raw", "64x64", "--cq", 30, "--cpu-used", 2, "--json")
     reports = []
-    for name, pipeline in (("cpu", on_cpu), ("webgpu", other)):
+    for name, pipeline in (("cpu", on_cpu), ("webgpu", on_webgpu)):
         run = done("encode", picture, *settings, "--pipeline", pipeline, "-o", tmp_path / f"{name}.ivf")
         reports.append(json.loads(run.stdout))
     assert (tmp_path / "cpu.ivf").read_bytes() == (tmp_path / "webgpu.ivf").read_bytes()
@@ -70,12 +83,27 @@ def test_its_masks_and_its_stream_are_those_of_the_cpu(libaom: Libraries, on_cpu
     assert reports[1]["inference_seconds"] > 0.1, "the other process's CPU time is charged"
 
 
+def test_a_benchmark_is_masked_by_it_as_by_the_cpu(
+    libaom: Libraries, on_cpu: Path, on_webgpu: Path, picture: Path, tmp_path: Path
+) -> None:
+    arms = ("--raw", "64x64", "--presets", "1,2", "--masked", "2", "--repeats", "1", "--any-settings")
+    coded = []
+    for name, pipeline in (("cpu", on_cpu), ("webgpu", on_webgpu)):
+        done("bench", "encoder", picture, *arms, "--pipeline", pipeline, "-o", tmp_path / name)
+        kept = (tmp_path / name / "measurements.jsonl").read_text().splitlines()
+        coded.append([json.loads(line) for line in kept])
+    masked = [one for one in coded[1] if one["masked_nodes"]]
+    assert masked
+    assert all(one["inference_seconds"] > 0 for one in masked)
+    same = ("cq", "kind", "cpu_used", "bytes", "masked_nodes")
+    assert [[one[key] for key in same] for one in coded[0]] == [[one[key] for key in same] for one in coded[1]]
+
+
 @pytest.mark.parametrize("command", [("encode",), ("bench", "encoder")])
 def test_an_encode_and_a_benchmark_ask_for_the_proof_of_the_provider_that_they_are_given(
-    on_cpu: Path, tmp_path: Path, command: tuple[str, ...]
+    on_cpu: Path, picture: Path, tmp_path: Path, command: tuple[str, ...]
 ) -> None:
-    words = (*command, tmp_path / "in.yuv", "--raw", "64x64", "--pipeline", on_cpu, "--provider", "webgpu")
-    (tmp_path / "in.yuv").write_bytes(b"".join(plane.tobytes() for plane in frame(64, 64)))
+    words = (*command, picture, "--raw", "64x64", "--pipeline", on_cpu, "--provider", "webgpu")
     run = cli(*words, "-o", tmp_path / "out.ivf")
     assert run.exit_code == 1
     assert "not proven on webgpu (" in message(run)
