@@ -39,8 +39,9 @@ NATIVE, PIPELINE, PRUNER = "native", "pipeline", "pruner"
 class Arm:
     """One way to encode: a preset, and what restricts its search.
 
-    `kind` is native, pipeline, whose pruner counts too if it holds one, or pruner, at a `price`. `policy` replaces the
-    pipeline's own. `threads` are the encoder's, whose stream may depend on their number.
+    `kind` is native, pipeline, whose pruner counts too if it holds one, or pruner, at a `price`. `overrides` (name and
+    value) replace a pruner's own, `policy` a pipeline's own; None: its own. `threads` are the encoder's, whose stream
+    may depend on their number.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Arm:
     policy: Policy | None = None
     threads: int = 1
     price: float | None = None
+    overrides: tuple[tuple[str, int], ...] | None = None
 
     @property
     def label(self) -> str:
@@ -152,7 +154,7 @@ class Session:
                 own += [pipeline.manifest["bundles"], pipeline.provider, pipeline.policy.to_dict()]
                 own += [pipeline.pruner.sha256] if pipeline.pruner else []
         elif arm.kind == PRUNER:
-            own = [self._needed_pruner(arm).sha256]
+            own = [self._needed_pruner(arm).sha256, *([] if arm.overrides is None else [list(arm.overrides)])]
         config = self.config
         source = [file.sha256, config.size_text, config.frames, layout_text(file.path, config.raw), COLOUR, RESAMPLING]
         source += ["truncated"] if config.allow_truncated else []
@@ -197,7 +199,8 @@ class Session:
     def _decide(self, encoder: Encoder, arm: Arm) -> None:
         """Let what decides inside an arm's search do so: the pruner that is judged, or the pipelines' own."""
         if arm.kind == PRUNER:
-            use_pruner(encoder, self._needed_pruner(arm), arm.price)
+            overrides = None if arm.overrides is None else dict(arm.overrides)
+            use_pruner(encoder, self._needed_pruner(arm), arm.price, overrides)
         elif arm.kind == PIPELINE and (own := self._needed(arm).pruner):
             use_pruner(encoder, own)
 

@@ -210,6 +210,14 @@ class Encoder:
         self._check_hook("has no pruner")
         self._check(self._library.av1part_set_pruner(self._handle, pruner, len(pruner), price, most))
 
+    def override_feature(self, name: str, value: int) -> None:
+        """Override a speed feature of libaom, by its name in `libaom/overrides.toml`, in the frames of `search_frames`.
+
+        Another pruner for those frames ends it. Raises ToolkitError on a name or value that is not in that list.
+        """
+        self._check_hook("overrides nothing")
+        self._check(self._library.av1part_override_feature(self._handle, name.encode(), value))
+
     def decisions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """How often the pruner was asked, and how often it skipped, since the encoder was opened.
 

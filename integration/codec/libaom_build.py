@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from integration.codec import libaom_source, libaom_wheel
+from integration.codec import libaom_source, libaom_wheel, overrides
 from integration.codec.libaom_versions import Version, version, versions
 from toolkit.errors import ToolkitError
 from toolkit.files import (
@@ -54,8 +54,8 @@ C_FLAGS = (
 )
 SHARED = ("encoder", "frames", "nodes", "status")
 PRUNING = (
-    *("decide", "features", "file", "instances", "motion", "node_features", "pruner", "pruner_file", "record"),
-    *("references", "squares"),
+    *("decide", "features", "file", "instances", "motion", "node_features", "overrides", "pruner", "pruner_file"),
+    *("record", "references", "speed", "squares"),
 )
 MASKING = ("masker", "masks", "onnx", "pipeline", "pipeline_file", "policy")
 UNITS = {
@@ -330,10 +330,19 @@ def _link(cache: Path, libaom: str, wanted: Version, sanitize: bool) -> Librarie
     return _libraries(name, folder, read_json(folder / "build.json"))
 
 
+def _check_headers() -> None:
+    """Raise ToolkitError where a header that is made from a list is not that list's."""
+    made = (
+        (SOURCES / HEADER.name, c_header(), "toolkit/search/table.toml", COMMAND),
+        (overrides.HEADER, overrides.c_header(), "overrides.toml", overrides.COMMAND),
+    )
+    for header, text, origin, command in made:
+        if header.read_text() != text:
+            raise ToolkitError(f"{header}: not the list of {origin}. Make it again with `{command}`.")
+
+
 def _compile_hook(libaom: Path, folder: Path, made_of: dict[str, Any], sanitize: bool) -> None:
-    header = SOURCES / HEADER.name
-    if header.read_text() != c_header():
-        raise ToolkitError(f"{header}: not the list of toolkit/search/table.toml. Make it again with `{COMMAND}`.")
+    _check_headers()
     log = folder / "link.log"
     for unit in sorted(set().union(*UNITS.values())):
         # Included as system headers, so that warnings are about our code alone.

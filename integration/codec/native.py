@@ -28,7 +28,7 @@ from toolkit.errors import ToolkitError
 from toolkit.partition import STAGES
 from toolkit.search.table import FRAME_KINDS, TABLES, Feature
 
-API_VERSION = 14
+API_VERSION = 15
 
 
 class Config(ctypes.Structure):
@@ -156,6 +156,7 @@ _SEARCH = (
     ("av1part_record_search", c_int, (c_void_p, c_double, c_uint32)),
     ("av1part_search_rows", c_int, (c_void_p, POINTER(c_void_p), POINTER(c_size_t))),
     ("av1part_set_pruner", c_int, (c_void_p, c_char_p, c_size_t, c_double, c_double)),
+    ("av1part_override_feature", c_int, (c_void_p, c_char_p, c_int)),
     ("av1part_decisions", c_int, (c_void_p, c_void_p)),
     ("av1part_pruner_evaluate", c_int, (c_char_p, c_size_t, c_int, c_int, c_void_p, c_size_t, c_void_p)),
 )

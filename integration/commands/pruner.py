@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from integration.pruning.config import FitConfig
+from integration.tuning.config import TuneConfig
 from toolkit.cli.long_command import LongCommand
 from toolkit.cli.options import config_options
 from toolkit.files import quoted
@@ -79,6 +80,43 @@ def info(path: Path, as_json: bool) -> None:
     click.echo(json.dumps(opened.manifest) if as_json else describe(opened))
 
 
+@pruner.command()
+@click.argument("path", metavar="PRUNER", type=_PATH)
+@click.argument("sources", metavar="SOURCE...", type=_PATH, nargs=-1, required=True)
+@click.option("-o", "--output", type=_PATH, required=True, help="Folder of the tuned pruner.")
+@click.option("--overwrite", is_flag=True, help="Replace a pruner that is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@config_options(TuneConfig)
+def tune(path: Path, sources: tuple[Path, ...], output: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
+    """Seek PRUNER's price, and values of libaom's speed features that suit it, by encodes of SOURCEs.
+
+    Tries --trials points at one speed and prints those that no other beats in both CPU time and bytes, each against
+    libaom alone at that speed. Writes the pruner again with the one that saves most for at most --max-loss. Encodes
+    stay in OUTPUT.work: a search that was stopped goes on with the same command. Sources that the pruner learnt from
+    are refused. The result looks better on these sources than on others: measure it there, by `bench encoder`.
+    """
+    from integration import zoo
+    from integration.media.sources import expand
+    from integration.pruning.bundle import PrunerBundle
+    from integration.tuning.speed import choose, frontier, tuned_pruner
+    from integration.tuning.speed import tune as seek
+    from toolkit.cli.progress import counted, next_step
+    from toolkit.files import check_free
+
+    config, opened = TuneConfig(**options), PrunerBundle.load(zoo.find(path))
+    check_free(output, overwrite)
+    with counted("encodes") as progress:
+        trials = seek(opened, expand(sources), output.with_name(f"{output.name}.work"), config, progress)
+    best, chosen = frontier(trials), choose(trials, config)
+    made = tuned_pruner(opened, chosen, output, config, overwrite=overwrite)
+    if as_json:
+        click.echo(json.dumps({"frontier": [one.to_dict() for one in best], "chosen": chosen.to_dict()}))
+        return
+    for one in best:
+        click.echo(f"{'*' if one is chosen else ' '} {one}")
+    next_step(f"bench encoder PHOTO --pruner {quoted(made.path)} --masked {config.cpu_used} -o REPORT")
+
+
 def encode_with(made: "PrunerBundle") -> str:
     """Command that encodes a clip with a pruner, at the usage and speed that it learnt at."""
     usage = "" if made.encoder["usage"] == "good" else f" --usage {made.encoder['usage']}"
@@ -99,7 +137,12 @@ def describe(made: "PrunerBundle") -> str:
         f"  learnt from {split['train']} sources, judged on {split['val']}, proven on {proof['rows']:,} rows of "
         f"{split['test']} others: C equal to the bit, ONNX Runtime {proof['onnxruntime']} within {proof['budget']:g}",
         f"  price {manifest['price']:g}, at most {manifest['most']:g} pixels a decision",
-        "  on validation, each alone and together:",
+        *(
+            f"  at cpu-used {speed} libaom's {name} is {value}"
+            for speed, own in sorted(manifest.get("overrides", {}).items())
+            for name, value in sorted(own.items())
+        ),
+        *(["  on validation, each alone and together:"] if manifest["validation"] else []),
     ]
     for name, own in manifest["validation"].items():
         lines.append(

@@ -57,6 +57,15 @@ def show(name: str, as_json: bool) -> None:
         click.echo(f"\nFiles: {FOLDER / name}. What its proof compared: av1part pruner info {name}")
 
 
+def _overridden(card: "Card") -> list[str]:
+    """Section on the speed features of libaom that the pruner overrides; nothing where there are none."""
+    rows = [
+        f"- cpu-used {speed}: {', '.join(f'{name} = {value}' for name, value in sorted(own.items()))}"
+        for speed, own in sorted(card.overrides.items())
+    ]
+    return ["## Speed features of libaom that it overrides", "", *rows, ""] if rows else []
+
+
 def describe(card: "Card") -> str:
     """The card as Markdown."""
     ways = "with" if card.four_way else "without"
@@ -67,6 +76,7 @@ def describe(card: "Card") -> str:
         "",
         f"{frames} of {depths} bit in {card.usage} usage, {ways} 4-way partitions; price {card.price:g}.",
         "",
+        *_overridden(card),
         "## Measured against the same libaom alone at the same speed",
     ]
     for row in card.measured:

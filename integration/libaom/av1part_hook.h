@@ -25,7 +25,7 @@
 
 /* Changes whenever a struct or a function does. A host compares it with av1part_api_version() before it opens
  * an encoder; av1part_open refuses a config of another size besides. */
-#define AV1PART_API_VERSION 14
+#define AV1PART_API_VERSION 15
 #define AV1PART_MAX_ENCODERS 64
 #define AV1PART_INSIDE_LARGER 255
 #define AV1PART_PARTITIONS 10
@@ -346,7 +346,15 @@ AV1PART_API int av1part_search_inter(av1part_encoder *encoder, int inter);
  * @thread one at a time */
 AV1PART_API int av1part_set_pruner(av1part_encoder *encoder, const void *data, size_t size, double price, double most);
 
-/* The same from a pruner's folder (of `av1part pruner fit`), at its own price and for its kind of frames.
+/* Override one of libaom's speed features, in the frames that av1part_search_inter says, with or without a pruner. Giving
+ * those frames another pruner, or none, ends all their overrides.
+ * @param name   as in overrides.toml, such as "lpf_sf.prune_wiener_based_on_src_var".
+ * @return AV1PART_ERR_ARGUMENT on another name or a value out of its range: the detail says which; AV1PART_ERR_STATE during
+ *         an encode.
+ * @thread one at a time */
+AV1PART_API int av1part_override_feature(av1part_encoder *encoder, const char *name, int value);
+
+/* Prune by a pruner's folder (of `av1part pruner fit`), at its own price, for its kind of frames, with its overrides.
  * @return AV1PART_ERR_PRUNER also where it was made for another libaom, table of features, usage, speed, chroma, tune,
  *         bit depth or 4-way setting, or for inter frames where there are none: the detail says which.
  * @thread one at a time */

@@ -10,10 +10,12 @@
 #include "search.h"
 #include "square.h"
 
-/* A pruner with the logs of what it is told to. */
+/* A pruner with the logs of what it is told to, and what is overridden in its frames: that may be there without one. */
 typedef struct {
   av1part_pruner *pruner; /* NULL: none */
   double log_price, log_most;
+  av1part_override overrides[AV1PART_OVERRIDES];
+  int override_count;
 } decider;
 
 struct av1part_deciding {
@@ -36,7 +38,27 @@ void av1part_decide_close(av1part_encoder *e) {
 void av1part_decide_take(av1part_encoder *e, int kind, av1part_pruner *pruner, double price, double most) {
   decider *const own = &e->deciding->deciders[kind];
   av1part_pruner_free(own->pruner);
-  *own = (decider){ pruner, log(price), log(most) };
+  *own = (decider){ .pruner = pruner, .log_price = log(price), .log_most = log(most) };
+}
+
+void av1part_decide_override(av1part_encoder *e, int kind, av1part_override override) {
+  decider *const own = &e->deciding->deciders[kind];
+  int i = 0;
+  while (i < own->override_count && own->overrides[i].feature != override.feature) ++i;
+  own->overrides[i] = override;
+  if (i == own->override_count) ++own->override_count;
+}
+
+void av1part_decide_overrides(av1part_encoder *e, const av1part_pruner_file *file, int cpu_used) {
+  for (int i = 0; i < file->override_count; ++i) {
+    if (file->overrides[i].cpu_used == cpu_used) av1part_decide_override(e, file->inter, file->overrides[i]);
+  }
+}
+
+const av1part_override *av1part_overrides_now(const av1part_encoder *e, int *count) {
+  const decider *const own = e->deciding->now;
+  *count = own ? own->override_count : 0;
+  return own ? own->overrides : NULL;
 }
 
 bool av1part_decides_by_motion(const av1part_encoder *e) {
@@ -46,7 +68,7 @@ bool av1part_decides_by_motion(const av1part_encoder *e) {
 
 bool av1part_decide_frame(av1part_encoder *e, int kind) {
   const decider *const own = kind == AV1PART_NOBODY ? NULL : &e->deciding->deciders[kind];
-  e->deciding->now = own && own->pruner ? own : NULL;
+  e->deciding->now = own && (own->pruner || own->override_count) ? own : NULL;
   return e->deciding->now != NULL;
 }
 
@@ -59,7 +81,7 @@ static bool may_lose(const av1part_square *s) {
 static bool pays(av1part_square *s, int decision) {
   double loss, time;
   const decider *const by = s->encoder->deciding->now;
-  if (!by || !av1part_pruner_decides(by->pruner, side_of(s), decision)) return false;
+  if (!by || !by->pruner || !av1part_pruner_decides(by->pruner, side_of(s), decision)) return false;
   av1part_node_features(s);
   float own[AV1PART_INTRA_FEATURES];
   const bool all = av1part_pruner_features(by->pruner) == AV1PART_FEATURES;
@@ -135,12 +157,24 @@ static bool made_for(av1part_encoder *e, const av1part_pruner_file *file) {
   return false;
 }
 
+int av1part_override_feature(av1part_encoder *e, const char *name, int value) {
+  if (!e || !name) return AV1PART_ERR_ARGUMENT;
+  if (e->busy) return av1part_fail(e, AV1PART_ERR_STATE, "a speed feature was overridden during an encode");
+  const int status = av1part_check_search(e);
+  if (status != AV1PART_OK) return status;
+  av1part_override override = { e->config.cpu_used, 0, 0 };
+  if (!av1part_override_named(name, value, &override, e->detail, sizeof(e->detail))) return AV1PART_ERR_ARGUMENT;
+  av1part_decide_override(e, e->search_inter, override);
+  return AV1PART_OK;
+}
+
 int av1part_load_pruner(av1part_encoder *e, const char *folder) {
   if (!e || !folder) return AV1PART_ERR_ARGUMENT;
   av1part_pruner_file file;
   if (!av1part_pruner_file_read(folder, &file, e->detail, sizeof(e->detail))) return AV1PART_ERR_PRUNER;
   int status = made_for(e, &file) ? AV1PART_OK : AV1PART_ERR_PRUNER;
   if (status == AV1PART_OK) status = set_pruner(e, file.inter, file.data, file.size, file.price, file.most);
+  if (status == AV1PART_OK) av1part_decide_overrides(e, &file, e->config.cpu_used);
   av1part_pruner_file_free(&file);
   return status;
 }

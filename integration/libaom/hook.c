@@ -107,6 +107,7 @@ void __wrap_av1_encode_frame(AV1_COMP *cpi) {
   if (current) av1part_instances_bind(current->slot, cpi, current);
   av1part_encoder *const e = current ? current : av1part_instances_find(cpi);
   if (e) prepare_mask(e, cpi);
+  if (e && e->search_active) av1part_override_frame(e, cpi);
   if (e && e->cnn_disabled) cpi->sf.part_sf.intra_cnn_based_part_prune_level = 0; /* libaom sets it anew a frame */
   __real_av1_encode_frame(cpi);
   if (e) av1part_search_frame_end(e, cpi);

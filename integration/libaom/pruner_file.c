@@ -9,7 +9,7 @@
 #include "av1part_hook.h"
 #include "file.h"
 
-enum { LARGEST_TEXT = 4096, LARGEST_DATA = 1 << 26 };
+enum { LARGEST_TEXT = 1 << 14, LARGEST_DATA = 1 << 26 };
 
 double av1part_decimal(const char *text) {
   double digits = 0, scale = 1;
@@ -33,15 +33,31 @@ typedef struct {
   char usage[16], price[32], most[32];
   unsigned crc;
   bool carded;
+  char wrong[128]; /* with an override; empty: nothing */
 } facts;
+
+/* Take the lines of overrides over; returns the text behind them, NULL where one is not as it was written or is wrong. */
+static const char *parse_overrides(const char *text, facts *f) {
+  av1part_pruner_file *const file = f->file;
+  char name[80];
+  int value, end = 0;
+  for (; strncmp(text, "\noverride ", 10) == 0; text += end) {
+    av1part_override own;
+    if (file->override_count == AV1PART_FILE_OVERRIDES) return NULL;
+    if (sscanf(text, "\noverride %1d %79[a-z0-9_.] %9d%n", &own.cpu_used, name, &value, &end) != 3) return NULL;
+    if (!av1part_override_named(name, value, &own, f->wrong, sizeof(f->wrong))) return NULL;
+    file->overrides[file->override_count++] = own;
+  }
+  return text;
+}
 
 static bool parse(const char *text, facts *f) {
   static const char made_for[] =
       "av1part-pruner 1\nlibaom %15[0-9.]\nfeatures %8x\nbit_depth %2d\nusage %15[a-z]\ncpu_used %1[0-9]\nfour_way %1d%n";
   static const char chroma[] = "\nchroma ", inter[] = "\nframes inter";
-  static const char rest[] = "\nprice %31[0-9.]\nmost %31[0-9.]\nsize %zu\ncrc32 %8x%n";
+  static const char prices[] = "\nprice %31[0-9.]\nmost %31[0-9.]%n", rest[] = "\nsize %zu\ncrc32 %8x%n";
   unsigned features;
-  int end = 0, last_end = 0;
+  int end = 0;
   av1part_pruner_file *const file = f->file;
   av1part_served own = { .chroma = 420, .tune = AV1PART_ANY_TUNE };
   int found = sscanf(text, made_for, file->libaom, &features, &own.bit_depth, f->usage, own.speeds, &file->four_way, &end);
@@ -53,8 +69,10 @@ static bool parse(const char *text, facts *f) {
   }
   file->inter = strncmp(text + end, inter, sizeof(inter) - 1) == 0;
   if (file->inter) end += (int)sizeof(inter) - 1;
-  found = sscanf(text + end, rest, f->price, f->most, &file->size, &f->crc, &last_end);
-  if (found != 4 || strncmp(text + end + last_end, "\ncheck ", 7) != 0) return false;
+  text += end;
+  if (sscanf(text, prices, f->price, f->most, &end) != 2) return false;
+  text = parse_overrides(text + end, f);
+  if (!text || sscanf(text, rest, &file->size, &f->crc, &end) != 2 || strncmp(text + end, "\ncheck ", 7) != 0) return false;
   file->features = features;
   file->all_intra = strcmp(f->usage, "allintra") == 0;
   file->price = av1part_decimal(f->price);
@@ -139,7 +157,7 @@ bool av1part_pruner_file_read(const char *folder, av1part_pruner_file *file, cha
   const bool parsed = av1part_text_is_sound(text, size) && parse(text, &f);
   free(text);
   if (!parsed) {
-    snprintf(why, why_size, "%s/hook.txt: not as it was written", folder);
+    snprintf(why, why_size, "%s/hook.txt: %s", folder, *f.wrong ? f.wrong : "not as it was written");
     return false;
   }
   if (!read_card(folder, &f, why, why_size) || !suits_this_hook(&f, folder, why, why_size)) return false;

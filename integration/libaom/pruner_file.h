@@ -1,10 +1,12 @@
 /* A pruner's folder as C reads it: `hook.txt` says for which encoder it was made, `pruner.bin` has its models.
  *
  * hook.txt is written by integration/pruning/hook_file.py, in this order, a line each: `av1part-pruner 1`, then
- * `libaom`, `features` (av1part_feature_table, of intra or of inter frames), `bit_depth`, `usage` (good or allintra), `cpu_used`, `four_way`,
- * `frames inter` (where it is for inter frames; without the line, for intra frames), `price`, `most`, `size` and
- * `crc32` of pruner.bin, and `check`: the CRC-32 of all lines before it. CRCs are those of zlib, in eight hexadecimal
- * digits. They find accidents; `av1part run` and `av1part pruner info` check the seal.
+ * `libaom`, `features` (av1part_feature_table, of intra or of inter frames), `bit_depth`, `usage` (good or allintra),
+ * `cpu_used`, `four_way`, `frames inter` (where it is for inter frames; without the line, for intra frames), `price`,
+ * `most`, an `override` for each of libaom's speed features that is overridden (the cpu_used at which it is, the name as in
+ * overrides.toml, the value; at most AV1PART_FILE_OVERRIDES of them), `size` and `crc32` of pruner.bin, and `check`: the
+ * CRC-32 of all lines before it. CRCs are those of zlib, in eight hexadecimal digits. They find accidents; `av1part run`
+ * and `av1part pruner info` check the seal.
  *
  * A pruner in the box also has `card.txt`, by integration/zoo/card.py: `av1part-card 4`, `crc32` of pruner.bin, a line
  * `speeds` for each libaom, bit depth, chroma and tune with which it was measured, the newest libaom first (its version,
@@ -20,7 +22,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { AV1PART_SERVED = 48, AV1PART_ANY_TUNE = -1 };
+#include "overrides.h"
+
+enum { AV1PART_SERVED = 48, AV1PART_ANY_TUNE = -1, AV1PART_FILE_OVERRIDES = 200 };
 
 /* What a pruner serves: a digit for each cpu_used. */
 typedef struct {
@@ -35,6 +39,8 @@ typedef struct {
   uint32_t features;
   int all_intra, four_way, inter;
   double price, most;
+  av1part_override overrides[AV1PART_FILE_OVERRIDES];
+  int override_count;
   void *data; /* of pruner.bin */
   size_t size;
 } av1part_pruner_file;

@@ -76,13 +76,14 @@ static void close_encoder(int slot) {
 static bool has_pruner(int slot) { return table[slot].pruners[0] || table[slot].pruners[1]; }
 
 /* Load the pruners that were chosen for an entry of the table. */
-static bool load_pruners(int slot, const char **why) {
+static bool load_pruners(int slot, int cpu_used, const char **why) {
   for (int kind = 0; kind < 2; ++kind) {
     const av1part_pruner_file *const file = table[slot].pruners[kind];
     if (!file) continue;
     av1part_pruner *const pruner = av1part_pruner_load(file->data, file->size, why);
     if (!pruner) return false;
     av1part_decide_take(table[slot].encoder, kind, pruner, file->price, file->most);
+    av1part_decide_overrides(table[slot].encoder, file, cpu_used);
   }
   return true;
 }
@@ -102,10 +103,10 @@ static bool open_pipeline(av1part_encoder *e, const av1part_pipeline_file *file)
 
 /* Open the encoder of a table's entry with what was chosen for it. Masks whose networks cannot be opened are left out;
  * false: nothing is left. */
-static bool open_encoder(int slot) {
+static bool open_encoder(int slot, int cpu_used) {
   const char *why = "out of memory";
   av1part_encoder *const e = table[slot].encoder = calloc(1, sizeof(*e));
-  if (!e || av1part_decide_open(e) != AV1PART_OK || !load_pruners(slot, &why)) {
+  if (!e || av1part_decide_open(e) != AV1PART_OK || !load_pruners(slot, cpu_used, &why)) {
     av1part_say_once(AV1PART_ALONE, why);
     close_encoder(slot);
     return false;
@@ -144,7 +145,7 @@ static int adopt(const AV1_COMP *cpi) {
   int slot = av1part_instances_claim();
   if (slot < 0) {
     av1part_say_once(AV1PART_ALONE, "too many encoders are open");
-  } else if (choose(cpi, slot) && open_encoder(slot)) {
+  } else if (choose(cpi, slot) && open_encoder(slot, cpi->oxcf.speed)) {
     memset(table[slot].frames, 0, sizeof(table[slot].frames));
     table[slot].pruned = table[slot].masked = 0;
     table[slot].masked_nodes = table[slot].last_masked_nodes = 0;
@@ -257,6 +258,8 @@ void __wrap_av1_encode_frame(AV1_COMP *cpi) {
   av1part_encoder *const e = anything() ? av1part_instances_find(cpi) : NULL;
   if (e) e->search_active = e->mask_active = false; /* an error may have jumped over the end of the frame before */
   if (anything()) begin_frame(cpi);
+  const av1part_encoder *const now = anything() ? av1part_instances_find(cpi) : NULL; /* adopted just now, perhaps */
+  if (now && now->search_active) av1part_override_frame(now, cpi);
   __real_av1_encode_frame(cpi);
   if (anything()) end_frame(cpi);
 }

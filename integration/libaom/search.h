@@ -5,7 +5,9 @@
 
 #include "av1/encoder/encodeframe_utils.h"
 #include "encoder.h"
+#include "overrides.h"
 #include "pruner.h"
+#include "pruner_file.h"
 
 /* decide.c. What decides inside an encoder's search: opened (AV1PART_ERR_MEMORY) and closed with it. */
 int av1part_decide_open(av1part_encoder *encoder);
@@ -14,10 +16,22 @@ void av1part_decide_close(av1part_encoder *encoder);
 /* Hand over a pruner for the frames of a kind, 0 intra or 1 inter, in place of the one that is there; NULL: for none. */
 void av1part_decide_take(av1part_encoder *encoder, int kind, av1part_pruner *pruner, double price, double most);
 
+/* Override a speed feature of libaom in the frames of a kind, until another pruner is handed over for them. */
+void av1part_decide_override(av1part_encoder *encoder, int kind, av1part_override override);
+
+/* The same for those that a pruner's folder has for a speed, in the frames that it is for. */
+void av1part_decide_overrides(av1part_encoder *encoder, const av1part_pruner_file *file, int cpu_used);
+
+/* Overrides of the frame that av1part_decide_frame began; none where nobody decides in it. */
+const av1part_override *av1part_overrides_now(const av1part_encoder *encoder, int *count);
+
+/* speed.c. Set them in libaom, for the frame that begins now. */
+void av1part_override_frame(const av1part_encoder *encoder, AV1_COMP *cpi);
+
 /* Whether the pruner of inter frames knows the features of motion. */
 bool av1part_decides_by_motion(const av1part_encoder *encoder);
 
-/* A frame begins: its decisions are those of the pruner of that kind of frames, or of nobody; false: of nobody. */
+/* A frame begins: its decisions and overrides are those for that kind of frames, or of nobody; false: there are none. */
 enum { AV1PART_NOBODY = -1 };
 bool av1part_decide_frame(av1part_encoder *encoder, int kind);
 

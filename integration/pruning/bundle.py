@@ -7,11 +7,13 @@ from collections.abc import Mapping
 from ctypes import CDLL
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 from integration.codec import native
 from integration.codec.config import EncoderConfig
+from integration.codec.overrides import Overrides, check_overrides
 from integration.pruning import hook_file
+from integration.pruning.config import check_price
 from toolkit.data.encoder_settings import RecordedBy
 from toolkit.errors import ToolkitError
 from toolkit.files import atomic_folder, read_bytes, sha256_file
@@ -66,8 +68,21 @@ class Proven(TypedDict):
     comparisons: NotRequired[list[ProvenModel]]
 
 
+class Tuned(TypedDict):
+    """Version of libaom, speed and chroma of the encodes by which a pruner was tuned, named as in RecordedBy."""
+
+    version: str
+    cpu_used: int
+    chroma: str
+
+
 class PrunerManifest(TypedDict):
-    """Content of manifest.json. `encoder`: settings of the record; `validation`: losses and times at the own price."""
+    """Content of manifest.json. `encoder`: settings of the record; `validation`: losses and times at the own price,
+    empty where that was chosen by encodes alone.
+
+    `overrides`: values of libaom's speed features by name, for each speed, as in `{"6": {"lpf_sf.lpf_pick": 3}}`.
+    `tuned`: those of the encoder's settings under which price and overrides were tried, where it was made for others.
+    """
 
     kind: str
     format_version: int
@@ -77,6 +92,8 @@ class PrunerManifest(TypedDict):
     feature_table: str
     price: float
     most: float
+    overrides: NotRequired[dict[str, dict[str, int]]]
+    tuned: NotRequired[Tuned]
     learnt: Learnt
     proof: Proven
     validation: dict[str, Simulated]
@@ -107,6 +124,7 @@ class PrunerBundle:
         check_names(path, manifest["files"], BESIDE)
         if not manifest["proof"].get("passed"):
             raise ToolkitError(f"{path}: its forms were not proven to decide alike. {_MEND}")
+        check_speeds(manifest.get("overrides", {}), str(path / MANIFEST))
         data = (path / NATIVE).read_bytes()
         if read_bytes(path / hook_file.NAME) != hook_file.hook_text(manifest, data):
             raise ToolkitError(f"{path / hook_file.NAME}: does not say what the manifest says. {_MEND}")
@@ -114,8 +132,8 @@ class PrunerBundle:
 
     @property
     def encoder(self) -> RecordedBy:
-        """Settings of the encoder whose search it learnt."""
-        return self.manifest["encoder"]
+        """Settings of the encoder whose search it learnt; libaom, speed and chroma are those that it was tuned for."""
+        return cast(RecordedBy, hook_file.made_for(self.manifest))
 
     @property
     def frame_kind(self) -> str:
@@ -136,6 +154,10 @@ class PrunerBundle:
     def most(self) -> float:
         """Expected loss at which a decision never skips, in average pixels."""
         return float(self.manifest["most"])
+
+    def overrides(self, cpu_used: int) -> Overrides:
+        """Values for libaom's speed features in the frames that it prunes at a speed; empty: libaom's own."""
+        return self.manifest.get("overrides", {}).get(str(cpu_used), {})
 
     def check_library(self, library: CDLL) -> None:
         """Raise ToolkitError unless the pruner suits this hook: its table of features, and its libaom.
@@ -179,6 +201,14 @@ class PrunerBundle:
                 )
 
 
+def check_speeds(overrides: Mapping[str, Overrides], where: str) -> None:
+    """Raise ToolkitError, which begins with `where`, unless these are overrides by speed, in libaom's ranges."""
+    for speed, own in overrides.items():
+        if speed not in tuple("0123456"):
+            raise ToolkitError(f"{where}: overrides for speed {speed!r:.40}, expected 0 to 6.")
+        check_overrides(own, where)
+
+
 def write_pruner(
     path: Path, manifest: Mapping[str, Any], data: bytes, graph: bytes, *, overwrite: bool = False
 ) -> None:
@@ -189,6 +219,31 @@ def write_pruner(
         (folder / hook_file.NAME).write_bytes(hook_file.hook_text(manifest, data))
         files = {name: sha256_file(folder / name) for name in FILES}
         FORMAT.write({**manifest, "files": files}, folder)
+
+
+def reseal(
+    made: PrunerBundle,
+    path: Path,
+    price: float,
+    overrides: Mapping[str, Overrides],
+    tuned: Tuned,
+    *,
+    overwrite: bool = False,
+) -> PrunerBundle:
+    """Write the folder of a pruner again with another price, and overrides by speed; its proof holds with any.
+
+    Raises ToolkitError on a price, speed, feature or value that there is none of.
+    """
+    check_price(price, made.most)
+    check_speeds(overrides, "Overrides")
+    given = {speed: dict(own) for speed, own in overrides.items() if own}
+    manifest: dict[str, Any] = {**made.manifest, "price": price, "overrides": given, "tuned": tuned}
+    if not given:
+        del manifest["overrides"]
+    if price != made.price:
+        manifest["validation"] = {}
+    write_pruner(path, manifest, made.data, (made.path / GRAPH).read_bytes(), overwrite=overwrite)
+    return PrunerBundle.load(path)
 
 
 def copy_pruner(pruner: PrunerBundle, target: Path) -> PrunerBundle:

@@ -4,13 +4,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from integration.codec.encoder import Encoder
+from integration.codec.overrides import Overrides
 from integration.pruning.bundle import PrunerBundle
 from integration.pruning.config import check_price
 from toolkit.search.table import DECISIONS, SIDES
 
 
-def use_pruner(encoder: Encoder, pruner: PrunerBundle, price: float | None = None) -> None:
-    """Let a pruner decide inside the encoder's search; `price` None takes the pruner's own.
+def use_pruner(
+    encoder: Encoder, pruner: PrunerBundle, price: float | None = None, overrides: Overrides | None = None
+) -> None:
+    """Let a pruner decide inside the encoder's search; `price` and `overrides` None take the pruner's own.
 
     Frames of the kind that it was made for are pruned, key frames or inter frames. Raises ToolkitError where the pruner
     was made for another libaom, usage, 4-way setting or table of features, or for inter frames where there are none.
@@ -20,6 +23,13 @@ def use_pruner(encoder: Encoder, pruner: PrunerBundle, price: float | None = Non
     pruner.check_encoder(encoder.config, encoder.hook())
     encoder.search_frames(pruner.frame_kind)
     encoder.set_pruner(pruner.data, price, pruner.most)
+    override(encoder, pruner.overrides(encoder.config.cpu_used) if overrides is None else overrides)
+
+
+def override(encoder: Encoder, overrides: Overrides) -> None:
+    """Override speed features in the frames that `search_frames` chose; ToolkitError on what no list has."""
+    for name, value in overrides.items():
+        encoder.override_feature(name, value)
 
 
 @dataclass(frozen=True)

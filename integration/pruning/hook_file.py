@@ -16,7 +16,7 @@ def hook_text(manifest: Mapping[str, Any], data: bytes) -> bytes:
 
     Raises ToolkitError on a price that is no short decimal.
     """
-    encoder = manifest["encoder"]
+    encoder = made_for(manifest)
     lines = [
         "av1part-pruner 1",
         f"libaom {encoder['version']}",
@@ -29,10 +29,20 @@ def hook_text(manifest: Mapping[str, Any], data: bytes) -> bytes:
         *(["frames inter"] if frame_kind(encoder) == "inter" else []),
         f"price {decimal(manifest['price'])}",
         f"most {decimal(manifest['most'])}",
+        *(
+            f"override {speed} {name} {value}"
+            for speed, own in sorted(manifest.get("overrides", {}).items())
+            for name, value in sorted(own.items())
+        ),
         f"size {len(data)}",
         f"crc32 {crc32(data)}",
     ]
     return checked_text(lines)
+
+
+def made_for(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the encoder that a pruner is for: those of its record, but for what it was tuned to."""
+    return {**manifest["encoder"], **manifest.get("tuned", {})}
 
 
 def chroma_of(encoder: Mapping[str, Any]) -> int:

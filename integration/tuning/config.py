@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from integration.bench.config import InputConfig
+from integration.codec.config import CODING, EncoderSettings
 from integration.media.config import SOURCES, ReadConfig, Size
 from toolkit.data.splits import HELD_OUT
 from toolkit.errors import ToolkitError
-from toolkit.option import Options, option
+from toolkit.option import Options, option, same_option
 
 SEARCH, TRIALS = "Search", "Trials"
 """Groups of options in the help of commands."""
@@ -92,3 +93,17 @@ class PolicyFitConfig(InputConfig):
             raise ToolkitError(f"--ranges {given}: expected the last qindex of each range, rising to 255.")
         if not 0 < self.share <= 1:
             raise ToolkitError(f"--share {self.share}: expected a share of the encode's time, above 0 to 1.")
+
+
+@dataclass(frozen=True)
+class TuneConfig(ReadConfig):
+    """How a pruner is tuned: what `trials` points give in encodes of photographs at one speed.
+
+    `max_loss`: BD-rate in percent, by PSNR-Y or by SSIM, whichever is worse, that the chosen point may cost.
+    """
+
+    cpu_used: int = option(6, "Speed that is tuned.", CODING, least=0, most=6)
+    cq: tuple[int, ...] = option((20, 32, 43, 55), "Constant-quality levels.", CODING)
+    tune: str = same_option(EncoderSettings, "tune")
+    trials: int = option(200, "Points to try.", SEARCH, least=1)
+    max_loss: float = option(0.5, "BD-rate in percent that the chosen point may cost.", SEARCH)

@@ -7,7 +7,7 @@
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -52,6 +52,7 @@ class _Pruner(TypedDict):
     """Manifest of a pruner, as far as a card needs it."""
 
     sha256: str
+    overrides: NotRequired[dict[str, dict[str, int]]]
     encoder: _Usage
     price: float
     learnt: _Learnt
@@ -124,7 +125,8 @@ class Row:
 class Card:
     """The verified card of the pruner `name`, whose folder is `path`.
 
-    `frame_kind`: of the frames that the pruner is for, `key` or `inter`. `sources` are those that it learnt from, with
+    `frame_kind`: of the frames that the pruner is for, `key` or `inter`. `overrides`: the pruner's, of libaom's speed
+    features, by speed and name. `sources` are those that it learnt from, with
     their licences.
     """
 
@@ -137,6 +139,7 @@ class Card:
     measured: tuple[Row, ...]
     not_for: tuple[str, ...]
     sources: tuple[Mapping[str, Any], ...]
+    overrides: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, folder: Path) -> "Card":
@@ -162,6 +165,7 @@ class Card:
             usage=card["usage"],
             four_way=card["four_way"],
             price=card["price"],
+            overrides=pruner.get("overrides", {}),
         )
 
     @property

@@ -17,7 +17,7 @@ static void write_file(const char *path, const void *data, size_t size) {
 
 /* Write lines with the check behind them. */
 static void write_text(const char *path, const char *lines) {
-  char text[8192];
+  char text[1 << 14];
   const int size = snprintf(text, sizeof(text), "%scheck %08x\n", lines, av1part_crc32(0, lines, strlen(lines)));
   write_file(path, text, (size_t)size);
 }
@@ -107,6 +107,38 @@ static void pipelines(void) {
   CHECK(!read_with(LINES - 1, "stage 2 context 17 size 7 crc32 1\n", why, sizeof(why)));
 }
 
+/* Whether a pruner's folder with these lines of overrides can be read, and holds so many. */
+static bool overridden(const char *lines, int count, char *why, size_t why_size) {
+  char text[1 << 14];
+  const int size = snprintf(text, sizeof(text),
+                            "av1part-pruner 1\nlibaom 9.9.9\nfeatures %08x\nbit_depth 8\nusage good\ncpu_used 2\n"
+                            "four_way 1\nprice 0.05\nmost 64\n%ssize 7\ncrc32 %08x\n",
+                            av1part_feature_table(0), lines, av1part_crc32(0, "forests", 7));
+  CHECK(size < (int)sizeof(text));
+  write_text("pruner/hook.txt", text);
+  av1part_pruner_file file;
+  const bool good = av1part_pruner_file_read("pruner", &file, why, why_size);
+  CHECK(!good || (file.override_count == count && file.price == 0.05 && file.size == 7));
+  for (int i = 0; good && i < count; ++i) CHECK(file.overrides[i].cpu_used == 2 + i && file.overrides[i].value == 2);
+  if (good) av1part_pruner_file_free(&file);
+  return good;
+}
+
+static void overrides(void) {
+  char why[256] = "", lines[1 << 13] = "";
+  CHECK(overridden("", 0, why, sizeof(why)));
+  CHECK(overridden("override 2 intra_sf.top_intra_model_count_allowed 2\noverride 3 lpf_sf.cdef_pick_method 2\n", 2, why,
+                   sizeof(why)));
+  CHECK(!overridden("override 2 lpf_sf.cdef_pick_methods 2\n", 1, why, sizeof(why)));
+  CHECK(strstr(why, "hook.txt: lpf_sf.cdef_pick_methods is no speed feature that can be overridden"));
+  CHECK(!overridden("override 2 lpf_sf.cdef_pick_method 7\n", 1, why, sizeof(why)));
+  CHECK(strstr(why, "lpf_sf.cdef_pick_method is 7, expected 0 to 6"));
+  CHECK(!overridden("override 2 lpf_sf.cdef_pick_method\n", 1, why, sizeof(why)) && strstr(why, "not as it was written"));
+  CHECK(!overridden("override lpf_sf.cdef_pick_method 2\n", 1, why, sizeof(why)) && strstr(why, "not as it was written"));
+  for (int i = 0; i <= AV1PART_FILE_OVERRIDES; ++i) strcat(lines, "override 2 lpf_sf.lpf_pick 2\n");
+  CHECK(!overridden(lines, 0, why, sizeof(why)) && strstr(why, "not as it was written"));
+}
+
 static void pruners(void) {
   char text[1024], why[256] = "";
   av1part_pruner_file file;
@@ -165,4 +197,5 @@ void test_files(void) {
   ordinary_files();
   pipelines();
   pruners();
+  overrides();
 }

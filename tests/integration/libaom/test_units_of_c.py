@@ -9,7 +9,18 @@ from support.places import TESTS
 from integration.codec.libaom_build import C_FLAGS, SANITIZERS, SOURCES, Libraries
 
 UNITS = (
-    *("file", "instances", "masker", "node_features", "onnx", "pipeline", "pipeline_file", "policy", "pruner"),
+    *(
+        "file",
+        "instances",
+        "masker",
+        "node_features",
+        "onnx",
+        "overrides",
+        "pipeline",
+        "pipeline_file",
+        "policy",
+        "pruner",
+    ),
     *("pruner_file", "references"),
 )
 
