@@ -54,7 +54,9 @@ sanitize: install  ## the encoder's tests in the same build
 	$(BIN)/av1part encoder build --sanitize
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" AV1PART_SANITIZE=1 \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-	$(BIN)/pytest tests/integration/libaom/test_hook.py tests/integration/codec/test_encoder.py tests/integration/libaom/test_search.py tests/integration/libaom/test_inter_frames.py --timeout 1200
+	$(BIN)/pytest --timeout 1200 tests/integration/libaom/test_hook.py tests/integration/codec/test_encoder.py \
+	tests/integration/libaom/test_search.py tests/integration/libaom/test_inter_frames.py \
+	tests/integration/libaom/test_motion_features.py tests/integration/pruning/test_overrides.py
 
 bench: install  ## inference, training and memory, both sides of a ratio in one run; best on a machine that is idle
 	$(BIN)/python benchmarks/runtime.py --repeats 3
