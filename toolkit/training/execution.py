@@ -4,6 +4,7 @@ Saved weights show nothing of it.
 """
 
 import os
+import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -87,7 +88,14 @@ def worth_caching(kind: str, frozen_epochs: int) -> bool:
 def start_fabric(config: TrainConfig) -> Fabric:
     """Start Fabric, and with several devices the other processes. ToolkitError where the machine lacks a device."""
     try:
-        fabric = Fabric(accelerator=config.device, devices=config.devices, precision=config.precision)  # type: ignore[arg-type]
+        with warnings.catch_warnings():
+            # Where SLURM is installed: processes are started here, not by it.
+            warnings.filterwarnings("ignore", message="The `srun` command is available")
+            fabric = Fabric(
+                accelerator=config.device,
+                devices=config.devices,
+                precision=config.precision,  # type: ignore[arg-type]
+            )
     except Exception as error:  # Fabric raises RuntimeError, ValueError, TypeError and exceptions of its own
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ToolkitError(

@@ -124,7 +124,12 @@ def test_an_interrupt_leaves_nothing_hidden_in_the_folder(tmp_path: Path) -> Non
     for name in ("a", "b"):
         Image.fromarray(noise).save(photos / f"{name}.png", compress_level=0)
     words = ["encode", photos, "-o", out, "--jobs", "2", "--cpu-used", "0", "--no-pipeline"]
-    process = subprocess.Popen([sys.executable, "-m", "av1part", *map(str, words)])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "av1part", *map(str, words)],
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # ignored where the suite runs in the background
+    )
     try:
         while process.poll() is None and len(list(out.glob(".*lock"))) < 2:
             time.sleep(0.05)

@@ -16,7 +16,7 @@ from toolkit.model.checkpoint import load_checkpoint, load_torch
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
 from toolkit.training.config import TrainConfig
-from toolkit.training.execution import FeatureCache
+from toolkit.training.execution import FeatureCache, start_fabric
 from toolkit.training.run_folder import RunFolder
 from toolkit.training.train import train
 
@@ -33,6 +33,13 @@ def run_once(data: BlockSet, path: Path, **changes: Any) -> RunFolder:
 def weights(run: RunFolder, epoch: int) -> dict[str, torch.Tensor]:
     state: dict[str, torch.Tensor] = load_torch(run.epoch_path(epoch))["model_state_dict"]
     return state
+
+
+def test_a_machine_with_slurm_trains_as_others_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "srun").write_text("#!/bin/sh\n")
+    (tmp_path / "srun").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert start_fabric(TrainConfig(**FAST)).world_size == 1
 
 
 @pytest.mark.numeric
