@@ -85,17 +85,18 @@ def worth_caching(kind: str, frozen_epochs: int) -> bool:
     return views(kind) <= frozen_epochs
 
 
+def fabric_on(device: str, devices: int, precision: str) -> Fabric:
+    """Fabric, not yet launched; it raises exceptions of many kinds where the machine lacks a device."""
+    with warnings.catch_warnings():
+        # Lightning says so wherever SLURM is installed; processes are started here, not by SLURM.
+        warnings.filterwarnings("ignore", message="The `srun` command is available")
+        return Fabric(accelerator=device, devices=devices, precision=precision)  # type: ignore[arg-type]
+
+
 def start_fabric(config: TrainConfig) -> Fabric:
     """Start Fabric, and with several devices the other processes. ToolkitError where the machine lacks a device."""
     try:
-        with warnings.catch_warnings():
-            # Where SLURM is installed: processes are started here, not by it.
-            warnings.filterwarnings("ignore", message="The `srun` command is available")
-            fabric = Fabric(
-                accelerator=config.device,
-                devices=config.devices,
-                precision=config.precision,  # type: ignore[arg-type]
-            )
+        fabric = fabric_on(config.device, config.devices, config.precision)
     except Exception as error:  # Fabric raises RuntimeError, ValueError, TypeError and exceptions of its own
         reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise ToolkitError(

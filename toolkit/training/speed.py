@@ -9,13 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from lightning_fabric import Fabric
 
 from toolkit.model.config import ModelConfig
 from toolkit.model.network import PartitionNet
 from toolkit.option import Options
 from toolkit.training.config import TrainConfig
-from toolkit.training.execution import Execution
+from toolkit.training.execution import Execution, fabric_on
 from toolkit.training.losses import make_loss
 
 SECONDS = 1.0
@@ -28,7 +27,7 @@ _FLAGS: Options = {"channels_last": False, "fused": False}
 
 def stepper(model_config: ModelConfig, config: TrainConfig, device: str) -> Callable[[], Any]:
     """Training step of a new network on a batch of noise, run on `device` as `train` runs it with the config."""
-    fabric = Fabric(accelerator=device, devices=1, precision=config.precision)  # type: ignore[arg-type]
+    fabric = fabric_on(device, 1, config.precision)
     model = PartitionNet(model_config).to(device).train()
     model.backbone.eval()
     optimizer: Any = fabric.setup_optimizers(torch.optim.AdamW(model.parameters(), 1e-4, fused=config.fused or None))
