@@ -9,7 +9,7 @@
 #include "av1part_hook.h"
 #include "file.h"
 
-enum { LARGEST_TEXT = 1 << 14, LARGEST_DATA = 1 << 26 };
+enum { LARGEST_TEXT = 1 << 15, LARGEST_DATA = 1 << 26 };
 
 double av1part_decimal(const char *text) {
   double digits = 0, scale = 1;

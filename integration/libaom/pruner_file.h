@@ -4,7 +4,7 @@
  * `libaom`, `features` (av1part_feature_table, of intra or of inter frames), `bit_depth`, `usage` (good or allintra),
  * `cpu_used`, `four_way`, `frames inter` (where it is for inter frames; without the line, for intra frames), `price`,
  * `most`, an `override` for each of libaom's speed features that is overridden (the cpu_used at which it is, the name as in
- * overrides.toml, the value; at most AV1PART_FILE_OVERRIDES of them), `size` and `crc32` of pruner.bin, and `check`: the
+ * overrides.toml, the value; at most one for each cpu_used from 0 to 6), `size` and `crc32` of pruner.bin, and `check`: the
  * CRC-32 of all lines before it. CRCs are those of zlib, in eight hexadecimal digits. They find accidents; `av1part run`
  * and `av1part pruner info` check the seal.
  *
@@ -24,7 +24,7 @@
 
 #include "overrides.h"
 
-enum { AV1PART_SERVED = 48, AV1PART_ANY_TUNE = -1, AV1PART_FILE_OVERRIDES = 200 };
+enum { AV1PART_SERVED = 48, AV1PART_ANY_TUNE = -1, AV1PART_FILE_OVERRIDES = 7 * AV1PART_OVERRIDES };
 
 /* What a pruner serves: a digit for each cpu_used. */
 typedef struct {

@@ -17,7 +17,7 @@ static void write_file(const char *path, const void *data, size_t size) {
 
 /* Write lines with the check behind them. */
 static void write_text(const char *path, const char *lines) {
-  char text[1 << 14];
+  char text[1 << 15];
   const int size = snprintf(text, sizeof(text), "%scheck %08x\n", lines, av1part_crc32(0, lines, strlen(lines)));
   write_file(path, text, (size_t)size);
 }
@@ -109,7 +109,7 @@ static void pipelines(void) {
 
 /* Whether a pruner's folder with these lines of overrides can be read, and holds so many. */
 static bool overridden(const char *lines, int count, char *why, size_t why_size) {
-  char text[1 << 14];
+  char text[1 << 15];
   const int size = snprintf(text, sizeof(text),
                             "av1part-pruner 1\nlibaom 9.9.9\nfeatures %08x\nbit_depth 8\nusage good\ncpu_used 2\n"
                             "four_way 1\nprice 0.05\nmost 64\n%ssize 7\ncrc32 %08x\n",
@@ -125,7 +125,7 @@ static bool overridden(const char *lines, int count, char *why, size_t why_size)
 }
 
 static void overrides(void) {
-  char why[256] = "", lines[1 << 13] = "";
+  char why[256] = "", lines[1 << 14] = "";
   CHECK(overridden("", 0, why, sizeof(why)));
   CHECK(overridden("override 2 intra_sf.top_intra_model_count_allowed 2\noverride 3 lpf_sf.cdef_pick_method 2\n", 2, why,
                    sizeof(why)));
