@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from toolkit.cpu import cpu_model
 from toolkit.errors import ToolkitError, first_line
+from toolkit.files import sha256_file
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -44,6 +45,15 @@ def own_code() -> str:
             if path.parent.name != "__pycache__" and path.is_file():
                 digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
+
+
+def check_same_file(path: Path, sha256: str) -> None:
+    """Raise ToolkitError unless this worker finds the client's file at the client's path."""
+    if not path.is_file() or sha256_file(path) != sha256:
+        raise ToolkitError(
+            f"{path}: is not there, or another file. Workers read the sources at the same paths: share the folder, or "
+            "copy it."
+        )
 
 
 @dataclass

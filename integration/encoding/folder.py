@@ -17,9 +17,9 @@ from integration.encoding.encode import Report, encode_file, open_source
 from integration.media.photographs import is_photograph
 from integration.media.sources import expand
 from integration.pruning.bundle import PrunerBundle
-from toolkit.cluster import Cluster
+from toolkit.cluster import Cluster, check_same_file
 from toolkit.errors import ToolkitError
-from toolkit.files import atomic_write_bytes, forget_writer
+from toolkit.files import atomic_write_bytes, forget_writer, sha256_file
 from toolkit.folders import check_unsealed
 from toolkit.processes import worker_pool
 
@@ -114,9 +114,9 @@ def code_all(jobs: Sequence[Job], where: int | Cluster, progress: Progress) -> l
 
 def _on_cluster(cluster: Cluster, jobs: Sequence[Job], progress: Progress) -> list[Done]:
     """Code pictures on workers, which read them at the client's paths and send the files back as bytes."""
-    absolute = [replace(job, source=job.source.absolute()) for job in jobs]
+    calls = [(replace(job, source=job.source.absolute()), sha256_file(job.source)) for job in jobs]
     done: dict[int, Done] = {}
-    with closing(cluster.each(code_apart, absolute, encoder_identity)) as replies:
+    with closing(cluster.each(code_apart, calls, encoder_identity)) as replies:
         for index, (own, data) in replies:
             job = jobs[index]
             if data is not None:
@@ -126,8 +126,13 @@ def _on_cluster(cluster: Cluster, jobs: Sequence[Job], progress: Progress) -> li
     return [done[index] for index in range(len(jobs))]
 
 
-def code_apart(job: Job) -> tuple[Done, bytes | None]:
-    """Code a picture on this worker of a cluster: what became of it, and its file, None for none."""
+def code_apart(call: tuple[Job, str]) -> tuple[Done, bytes | None]:
+    """Code a picture on this worker of a cluster: what became of it, and its file, None for none.
+
+    Raises ToolkitError where the picture is not the one whose sha256 the client gives beside the job.
+    """
+    job, sha256 = call
+    check_same_file(job.source, sha256)
     with tempfile.TemporaryDirectory() as folder:
         done = code(replace(job, output=Path(folder) / job.output.name))
         return done, done.output.read_bytes() if done.report else None

@@ -14,9 +14,7 @@ from pathlib import Path
 
 from integration.codec.identity import encoder_identity
 from integration.recording.view import Piece
-from toolkit.cluster import Cluster
-from toolkit.errors import ToolkitError
-from toolkit.files import sha256_file
+from toolkit.cluster import Cluster, check_same_file
 
 MARK = "client"
 """File in the client's folder by which a worker knows that it sees the same folder."""
@@ -68,11 +66,7 @@ def coded(order: Order) -> dict[str, bytes] | None:
     from distributed import get_worker
 
     piece = order.piece
-    if not piece.file.path.is_file() or sha256_file(piece.file.path) != piece.file.sha256:
-        raise ToolkitError(
-            f"{piece.file.path}: is not there, or another file. Workers read the sources at the same paths: share the "
-            "folder, or copy it."
-        )
+    check_same_file(piece.file.path, piece.file.sha256)
     with tempfile.TemporaryDirectory(dir=get_worker().local_directory) as own:
         folder = Path(own) / "piece"
         order.code(replace(piece, folder=folder))

@@ -14,7 +14,11 @@ from PIL import Image
 from support.cluster import dask
 from support.pictures import CHELSEA
 
+from integration.encoding.config import EncodeConfig
+from integration.encoding.folder import Job, code_apart
 from toolkit.cli.main import main
+from toolkit.errors import ToolkitError
+from toolkit.files import sha256_file
 
 
 def encode(*words: object) -> Result:
@@ -152,6 +156,12 @@ def test_what_would_be_lost_or_is_no_picture_is_refused(photos: Path, tmp_path: 
     (tmp_path / "file").write_bytes(b"")
     assert "is a file; several pictures need a folder" in encode(photos, "-o", tmp_path / "file").output
     assert encode(photos, "-o", tmp_path / "out", "--pipeline", "photo-8bit", "--price", 1).exit_code in (1, 2)
+
+
+def test_a_worker_with_another_picture_at_the_same_path_codes_nothing(photos: Path, tmp_path: Path) -> None:
+    job = Job(photos / "a.jpg", tmp_path / "a.avif", EncodeConfig(), None, None, without=True)
+    with pytest.raises(ToolkitError, match="is not there, or another file"):
+        code_apart((job, sha256_file(photos / "b.png")))
 
 
 @pytest.mark.usefixtures("libaom")
