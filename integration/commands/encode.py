@@ -29,6 +29,7 @@ from toolkit.option import Options
 
 if TYPE_CHECKING:
     from integration.encoding.encode import Report, Trial
+    from integration.encoding.opening import Named
     from integration.media.video import Clip
     from integration.pipeline.pipeline_set import PipelineSet
     from integration.pruning.bundle import PrunerBundle
@@ -172,16 +173,7 @@ def encode(
         raise click.UsageError("--scheduler is for several pictures, each coded by a worker. Leave it out.")
     if strict and not given.pipelines:
         raise click.UsageError("--strict is about the masks of a pipeline, and none is named. Leave it out.")
-    (clip,) = clips
-    check_file(clip, "a clip or photograph")
-    from integration.encoding.encode import one_pruner
-    from integration.media.containers import check_target
-
-    check_target(target, clip, overwrite)
-    # A mask made ahead of the encoder has a whole frame's time, so one thread beside the encoder's is enough.
-    masker = given.masks(1 if options["ahead"] else options["threads"], provider)
-    asked = one_pruner(masker, given.decider())
-    done = _coded(clip, target, masker, asked, options, without=no_pipeline, overwrite=overwrite)
+    done = _to_file(clips[0], target, given, options, provider, without=no_pipeline, overwrite=overwrite)
     done.waited_seconds = time.perf_counter() - began
     click.echo(json.dumps(done.to_dict()) if as_json else summary(done))
     _count_unmasked(done, strict)
@@ -202,6 +194,28 @@ def _check_of_pictures(ctx: click.Context, clips: Sequence[Path], output: str, *
             f"{', '.join(words)}: for clips or pipelines; these are pictures for a folder, each one key frame. Leave "
             f"{'it' if len(words) == 1 else 'them'} out."
         )
+
+
+def _to_file(
+    clip: Path,
+    output: Path,
+    given: "Named",
+    options: Options,
+    provider: str | None,
+    *,
+    without: bool,
+    overwrite: bool,
+) -> "Report":
+    """Open what was named to decide, and encode one clip or picture."""
+    check_file(clip, "a clip or photograph")
+    from integration.encoding.encode import one_pruner
+    from integration.media.containers import check_target
+
+    check_target(output, clip, overwrite)
+    # A mask made ahead of the encoder has a whole frame's time, so one thread beside the encoder's is enough.
+    masker = given.masks(1 if options["ahead"] else options["threads"], provider)
+    asked = one_pruner(masker, given.decider())
+    return _coded(clip, output, masker, asked, options, without=without, overwrite=overwrite)
 
 
 def _coded(
