@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from integration.codec.config import CHROMAS
 from integration.pruning.config import FitConfig
 from integration.tuning.config import TuneConfig
 from toolkit.cli.long_command import LongCommand
@@ -90,10 +91,11 @@ def info(path: Path, as_json: bool) -> None:
 def tune(path: Path, sources: tuple[Path, ...], output: Path, overwrite: bool, as_json: bool, **options: Any) -> None:
     """Seek PRUNER's price, and values of libaom's speed features that suit it, by encodes of SOURCEs.
 
-    Tries --trials points at one speed and prints those that no other beats in both CPU time and bytes, each against
-    libaom alone at that speed. Writes the pruner again with the one that saves most for at most --max-loss. Encodes
-    stay in OUTPUT.work: a search that was stopped goes on with the same command. Sources that the pruner learnt from
-    are refused. The result looks better on these sources than on others: measure it there, by `bench encoder`.
+    Tries --trials points at one speed: PRUNER as it is, every value of each feature alone, and then the good ones
+    together. Prints those that no other beats in both CPU time and bytes, each against libaom alone at that speed.
+    Writes the pruner again with the one that saves most for at most --max-loss. Encodes stay in OUTPUT.work: a search
+    that was stopped goes on with the same command. Sources that the pruner learnt from are refused. The result looks
+    better on these sources than on others: measure it there, by `bench encoder`.
     """
     from integration import zoo
     from integration.media.sources import expand
@@ -114,7 +116,18 @@ def tune(path: Path, sources: tuple[Path, ...], output: Path, overwrite: bool, a
         return
     for one in best:
         click.echo(f"{'*' if one is chosen else ' '} {one}")
-    next_step(f"bench encoder PHOTO --pruner {quoted(made.path)} --masked {config.cpu_used} -o REPORT")
+    next_step(bench_with(made))
+
+
+def bench_with(made: "PrunerBundle") -> str:
+    """Command that measures a tuned pruner as it was tuned, beside libaom at that speed and the next."""
+    encoder = made.encoder
+    speed, chroma = int(encoder["cpu_used"]), {name: number for number, name in CHROMAS.items()}[encoder["chroma"]]
+    more = f" --usage {encoder['usage']}" if encoder["usage"] != "good" else ""
+    more += f" --chroma {chroma}" if chroma != 420 else ""
+    more += f" --tune {encoder['tune']}" if encoder["tune"] != "psnr" else ""
+    arms = f"--presets {speed},{speed + 1} --masked {speed}"
+    return f"bench encoder PHOTO --pruner {quoted(made.path)} {arms}{more} -o REPORT"
 
 
 def encode_with(made: "PrunerBundle") -> str:
@@ -129,6 +142,7 @@ def encode_with(made: "PrunerBundle") -> str:
 def describe(made: "PrunerBundle") -> str:
     """What a person wants to know of a pruner, a line each."""
     manifest, encoder, proof = made.manifest, made.manifest["encoder"], made.manifest["proof"]
+    tuned = manifest.get("tuned")
     split_of = {source["sha256"]: source["split"] for source in manifest["learnt"]["sources"]}  # coded in several ways
     split = Counter(split_of.values())
     lines = [
@@ -137,6 +151,7 @@ def describe(made: "PrunerBundle") -> str:
         f"  learnt from {split['train']} sources, judged on {split['val']}, proven on {proof['rows']:,} rows of "
         f"{split['test']} others: C equal to the bit, ONNX Runtime {proof['onnxruntime']} within {proof['budget']:g}",
         f"  price {manifest['price']:g}, at most {manifest['most']:g} pixels a decision",
+        *([f"  tuned by encodes in {tuned['chroma']} with tune {tuned['tune']}"] if tuned else []),
         *(
             f"  at cpu-used {speed} libaom's {name} is {value}"
             for speed, own in sorted(manifest.get("overrides", {}).items())

@@ -69,11 +69,12 @@ class Proven(TypedDict):
 
 
 class Tuned(TypedDict):
-    """Version of libaom, speed and chroma of the encodes by which a pruner was tuned, named as in RecordedBy."""
+    """Version of libaom, speed, chroma and tune of the encodes by which a pruner was tuned, named as in RecordedBy."""
 
     version: str
     cpu_used: int
     chroma: str
+    tune: str
 
 
 class PrunerManifest(TypedDict):
@@ -132,7 +133,7 @@ class PrunerBundle:
 
     @property
     def encoder(self) -> RecordedBy:
-        """Settings of the encoder whose search it learnt; libaom, speed and chroma are those that it was tuned for."""
+        """Settings of the encoder whose search it learnt; libaom, speed, chroma and tune of a tuned one are of that."""
         return cast(RecordedBy, hook_file.made_for(self.manifest))
 
     @property

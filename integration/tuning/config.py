@@ -99,11 +99,13 @@ class PolicyFitConfig(InputConfig):
 class TuneConfig(ReadConfig):
     """How a pruner is tuned: what `trials` points give in encodes of photographs at one speed.
 
-    `max_loss`: BD-rate in percent, by PSNR-Y or by SSIM, whichever is worse, that the chosen point may cost.
+    `cpu_used` None is the speed that the pruner was made for. The first points are the pruner as it is and every value
+    of each feature alone: fewer `trials` than these leave values untried. `max_loss`: BD-rate in percent, by PSNR-Y or
+    by SSIM, whichever is worse, that the chosen point may cost.
     """
 
-    cpu_used: int = option(6, "Speed that is tuned.", CODING, least=0, most=6)
+    cpu_used: int | None = option(None, "Speed that is tuned.  [default: the pruner's]", CODING, least=0, most=6)
     cq: tuple[int, ...] = option((20, 32, 43, 55), "Constant-quality levels.", CODING)
     tune: str = same_option(EncoderSettings, "tune")
-    trials: int = option(200, "Points to try.", SEARCH, least=1)
+    trials: int = option(200, "Points to try, the first with one feature changed.", SEARCH, least=1)
     max_loss: float = option(0.5, "BD-rate in percent that the chosen point may cost.", SEARCH)

@@ -194,6 +194,11 @@ def frontier(trials: Sequence[Trial]) -> list[Trial]:
     return kept[::-1]
 
 
+def speed_of(pruner: PrunerBundle, config: TuneConfig) -> int:
+    """Speed that is tuned: the config's, else the one that the pruner was made for."""
+    return int(pruner.encoder["cpu_used"]) if config.cpu_used is None else config.cpu_used
+
+
 def encodes_of(pruner: PrunerBundle, config: TuneConfig) -> InputConfig:
     """Settings of the encodes: those of the pruner's record, but for what the config says."""
     own = {name: getattr(config, name) for name in ("size", "frames", "raw", "allow_truncated", "chroma", "cq", "tune")}
@@ -214,10 +219,11 @@ def tune(
     Encodes stay in `work`, so that a search that was stopped goes on. Raises ToolkitError where the pruner was trained
     on a source or does not suit the settings, and where another search is at work in the same folder.
     """
-    start = Point(pruner.price, tuple(sorted(pruner.overrides(config.cpu_used).items())))
+    cpu_used = speed_of(pruner, config)
+    start = Point(pruner.price, tuple(sorted(pruner.overrides(cpu_used).items())))
     found: list[Trial] = []
     with one_at_a_time(work / "lock", f"{work}: another search is at work there. Wait for it, or choose another."):
-        bed = Bed(pruner, sources, work, encodes_of(pruner, config), config.cpu_used)
+        bed = Bed(pruner, sources, work, encodes_of(pruner, config), cpu_used)
         for trial in seek(bed.attempt, start, every_change(), config.trials):
             found.append(trial)
             progress(len(found), config.trials, str(trial))
@@ -240,6 +246,12 @@ def tuned_pruner(
     pruner: PrunerBundle, chosen: Trial, output: Path, config: TuneConfig, *, overwrite: bool = False
 ) -> PrunerBundle:
     """Write the pruner's folder again with a trial's price, and its overrides at the speed that was tuned."""
-    overrides = {**pruner.manifest.get("overrides", {}), str(config.cpu_used): dict(chosen.point.overrides)}
-    where: Tuned = {"version": libraries().version, "cpu_used": config.cpu_used, "chroma": CHROMAS[config.chroma]}
+    cpu_used = speed_of(pruner, config)
+    overrides = {**pruner.manifest.get("overrides", {}), str(cpu_used): dict(chosen.point.overrides)}
+    where: Tuned = {
+        "version": libraries().version,
+        "cpu_used": cpu_used,
+        "chroma": CHROMAS[config.chroma],
+        "tune": config.tune,
+    }
     return reseal(pruner, output, chosen.point.price, overrides, where, overwrite=overwrite)

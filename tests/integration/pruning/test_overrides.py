@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 from dataclasses import replace
@@ -39,7 +40,7 @@ def stream(pruner: PrunerBundle | None = None, config: EncoderConfig = CONFIG, *
 
 
 def tuned_at(version: str) -> Tuned:
-    return {"version": version, "cpu_used": 2, "chroma": "4:2:0"}
+    return {"version": version, "cpu_used": 2, "chroma": "4:2:0", "tune": "psnr"}
 
 
 @pytest.fixture(scope="module")
@@ -105,15 +106,27 @@ def test_another_pruner_ends_them(tuned: PrunerBundle) -> None:
         assert encoder.encode(frame(200, 136)).data == stream()
 
 
+def hosted(libaom: Libraries, pruner: PrunerBundle, folder: Path) -> bytes:
+    """Stream of a program of libaom that finds the pruner by the environment."""
+    source, target = folder / "in.yuv", folder / "out.obu"
+    source.write_bytes(b"".join(plane.tobytes() for plane in frame(200, 136)))
+    program = build_host(libaom, folder / "host")
+    env = os.environ | {"LD_LIBRARY_PATH": str(libaom.aom.parent), "AV1PART_PIPELINE": str(pruner.path)}
+    subprocess.run([program, "200", "136", "40", "2", source, target], env=env, check=True)
+    return target.read_bytes()
+
+
 def test_a_program_of_libaom_gets_the_overridden_stream_too(
     libaom: Libraries, tuned: PrunerBundle, tmp_path: Path
 ) -> None:
-    source, target, planes = tmp_path / "in.yuv", tmp_path / "out.obu", frame(200, 136)
-    source.write_bytes(b"".join(plane.tobytes() for plane in planes))
-    program = build_host(libaom, tmp_path / "host")
-    env = os.environ | {"LD_LIBRARY_PATH": str(libaom.aom.parent), "AV1PART_PIPELINE": str(tuned.path)}
-    subprocess.run([program, "200", "136", "40", "2", source, target], env=env, check=True)
-    assert target.read_bytes() == stream(tuned) != stream()
+    assert hosted(libaom, tuned, tmp_path) == stream(tuned) != stream()
+
+
+def test_every_feature_can_be_overridden_at_every_speed(libaom: Libraries, tmp_path: Path) -> None:
+    greatest = {name: most for name, (_, most) in overrides.features().items()}
+    every = dict.fromkeys("0123456", greatest)
+    made = reseal(PrunerBundle.load(BOX), tmp_path / "all", 0.03, every, tuned_at(libaom.version))
+    assert hosted(libaom, made, tmp_path) == stream(made) != stream(PrunerBundle.load(BOX))
 
 
 def test_info_says_what_is_overridden(tuned: PrunerBundle) -> None:
@@ -131,7 +144,7 @@ def test_a_changed_override_breaks_the_seal(tuned: PrunerBundle, tmp_path: Path)
 
 
 def test_tuning_writes_the_pruner_again_with_what_saved_most(tmp_path: Path) -> None:
-    words = ("pruner", "tune", "photo-allintra-6", CHELSEA, "--size", "96x64", "--cq", "30,40,50", "--cpu-used", 6)
+    words = ("pruner", "tune", "photo-allintra-6", CHELSEA, "--size", "96x64", "--cq", "30,40,50", "--tune", "ssim")
     known = ("--trials", 3, "--max-loss", 1000, "-o", tmp_path / "tuned")
     report = json.loads(done(*words, *known, "--json").stdout)
     points = report["frontier"]
@@ -140,7 +153,11 @@ def test_tuning_writes_the_pruner_again_with_what_saved_most(tmp_path: Path) -> 
     made = PrunerBundle.load(tmp_path / "tuned")
     assert (made.price, made.overrides(6)) == (report["chosen"]["price"], report["chosen"]["overrides"])
     assert report["chosen"] == points[-1]
-    assert made.encoder["chroma"] == "4:2:0"
+    assert (made.encoder["cpu_used"], made.encoder["chroma"], made.encoder["tune"]) == (6, "4:2:0", "ssim")
+    told = done(*words, *known, "--overwrite")
+    assert "tuned by encodes in 4:2:0 with tune ssim" in done("pruner", "info", made.path).output
+    following = shlex.split(told.stderr.split("Next: av1part ")[1].replace("PHOTO", str(CHELSEA)))
+    done(*following[:-1], tmp_path / "bench", "--size", "96x64", "--repeats", 1)  # what it says comes next, runs
     again = json.loads(done(*words, *known, "--overwrite", "--json").stdout)
     assert again == report, "a search that was stopped goes on, and codes nothing twice"
 
