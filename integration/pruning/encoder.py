@@ -23,12 +23,8 @@ def use_pruner(
     pruner.check_encoder(encoder.config, encoder.hook())
     encoder.search_frames(pruner.frame_kind)
     encoder.set_pruner(pruner.data, price, pruner.most)
-    override(encoder, pruner.overrides(encoder.config.cpu_used) if overrides is None else overrides)
-
-
-def override(encoder: Encoder, overrides: Overrides) -> None:
-    """Override speed features in the frames that `search_frames` chose; ToolkitError on what no list has."""
-    for name, value in overrides.items():
+    own = pruner.overrides(encoder.config.cpu_used) if overrides is None else overrides
+    for name, value in own.items():
         encoder.override_feature(name, value)
 
 
